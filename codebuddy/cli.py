@@ -1,0 +1,163 @@
+"""The command line: loads a command's module when it is used, and turns errors into exit codes.
+
+It knows no command's work. Exit codes: 0, 1 known error, 2 usage, 3 bug (with a log
+path), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codebuddy import __version__
+from codebuddy.errors import CodebuddyError
+from codebuddy.terminal import note_styled, safe_line, styled
+
+# name -> (module, one-line help); the help stands here so that `--help` imports nothing.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "complete": ("complete", "Complete the code at FILE:LINE[:COL]."),
+    "search": ("search", "Search the repository's index."),
+    "index": ("index", "Build or update the repository's index."),
+    "models": ("models", "List, pull, verify, remove or add models."),
+    "doctor": ("doctor", "Show what is installed and used, and what to do about it."),
+}
+
+EXIT_BUG = 3
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"codebuddy.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command list of `--help`, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: codebuddy complete src/app.py:42:9",
+)
+@click.version_option(__version__, prog_name="codebuddy")
+@click.option("-C", "directory", metavar="DIR", help="Run as if started in DIR.")
+def cli(directory: str | None) -> None:
+    """A developer assistant that runs wholly on your machine.
+
+    It indexes the current git repository, runs a quantized code model on your CPU or
+    GPU, and looks things up in the repository only where that is worth its time.
+    """
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise click.UsageError(f"cannot change to {safe_line(directory)}: {reason}") from error
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; the one place where an error becomes an exit code."""
+    _harden_streams()
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code; every error has been told on stderr.
+    """
+    try:
+        outcome: Any = cli.main(args=arguments, prog_name="codebuddy", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        _tell_click_error(error)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _tell("interrupted")
+        return EXIT_INTERRUPTED
+    except CodebuddyError as error:
+        _tell(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader left (`| head`); what it wanted it got.
+        _silence_stdout()
+        return 0
+    except Exception as error:
+        return _tell_bug(error)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _tell(message: str, hint: str = "") -> None:
+    note_styled([styled("error: ", fg="red", bold=True), safe_line(message)])
+    if hint:
+        note_styled([styled("hint: ", fg="cyan"), safe_line(hint)])
+
+
+def _tell_click_error(error: click.ClickException) -> None:
+    hint = ""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"see '{error.ctx.command_path} --help'"
+    _tell(error.format_message(), hint)
+
+
+def _tell_bug(error: Exception) -> int:
+    """Save the traceback, which holds no code of the user, and say where."""
+    import platform
+    import tempfile
+    import traceback
+    from datetime import UTC, datetime
+
+    from codebuddy import paths
+
+    report = (
+        f"codebuddy {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        + "".join(traceback.format_exception(error))
+    )
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    try:
+        file = paths.ensure_folder(paths.log_folder()) / f"bug-{stamp}.log"
+        file.write_text(report, encoding="utf-8", errors="backslashreplace")
+    except (OSError, CodebuddyError):
+        handle, name = tempfile.mkstemp(prefix=f"codebuddy-bug-{stamp}-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(report)
+        file = Path(name)
+    _tell(
+        f"this is a bug in codebuddy: {type(error).__name__}: {error}",
+        hint=f"the report is in {file}",
+    )
+    return EXIT_BUG
+
+
+def _harden_streams() -> None:
+    """A closed stream becomes /dev/null, and no locale can make printing fail."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        else:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining about the closed pipe when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

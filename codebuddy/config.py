@@ -1,0 +1,318 @@
+"""Settings: where they come from, what they may be, and what a repository may not set.
+
+Later sources win: `[tool.codebuddy]` of the repository's pyproject.toml, its
+`.codebuddy.toml`, the user's config file, `CODEBUDDY_SECTION_KEY` variables, flags. A
+repository is not trusted: its files may set only the keys marked `from_repository`, none
+of which can run anything, fetch anything or point outside the repository.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from codebuddy import paths
+from codebuddy.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "CODEBUDDY_"
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+def _key(
+    default: Any,
+    doc: str,
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    choices: tuple[str, ...] = (),
+    from_repository: bool = False,
+) -> Any:
+    """A setting with its documentation and bounds."""
+    return field(
+        default=default,
+        metadata={
+            "doc": doc,
+            "low": low,
+            "high": high,
+            "choices": choices,
+            "from_repository": from_repository,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """`[model]`: which weights, and what of the machine they may use."""
+
+    name: str = _key("qwen2.5-coder-1.5b", "a name of the catalog, or the path of a GGUF file")
+    folder: str = _key("", "where weights are kept; empty for the cache folder")
+    n_ctx: int = _key(4096, "tokens that prompt and completion may take", low=256, high=131072)
+    threads: int = _key(0, "CPU threads; 0 for the number of physical cores", low=0, high=1024)
+    gpu_layers: int = _key(-1, "layers on the GPU; -1 for as many as fit", low=-1, high=10000)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionSettings:
+    """`[completion]`: how much is read, looked up and written."""
+
+    max_tokens: int = _key(128, "tokens generated at most", low=1, high=8192, from_repository=True)
+    max_lines: int = _key(
+        0, "lines at most; 0 lets the syntax decide", low=0, high=1000, from_repository=True
+    )
+    prefix_tokens: int = _key(
+        768, "tokens of the file before the cursor", low=16, high=65536, from_repository=True
+    )
+    suffix_tokens: int = _key(
+        256, "tokens of the file after the cursor", low=0, high=65536, from_repository=True
+    )
+    context_tokens: int = _key(
+        512, "tokens of retrieved chunks", low=0, high=65536, from_repository=True
+    )
+    retrieve: str = _key(
+        "auto",
+        "whether to look up",
+        choices=("auto", "always", "never"),
+        from_repository=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """`[index]`: what is read."""
+
+    max_file_bytes: int = _key(
+        1_000_000, "larger files are skipped", low=1, high=1 << 28, from_repository=True
+    )
+    jobs: int = _key(0, "processes that parse; 0 for the number of cores", low=0, high=256)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, resolved."""
+
+    model: ModelSettings = ModelSettings()
+    completion: CompletionSettings = CompletionSettings()
+    index: IndexSettings = IndexSettings()
+    offline: bool = _key(False, "never use the network, not even for `models pull`")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings with what was ignored on the way, one sentence each."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+
+
+def load_settings(
+    repository_root: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    user_file: Path | None = None,
+) -> LoadedSettings:
+    """Resolve all sources.
+
+    Args:
+        repository_root: The work tree whose own files are read; none outside a repository.
+        environment: Variables to read; the process's by default.
+        flags: Dotted keys (`model.name`) to values typed on the command line.
+        user_file: The user's config file; its usual place by default.
+
+    Raises:
+        ConfigError: An unknown key, a wrong type or a value out of bounds; names file and line.
+    """
+    values: dict[str, Any] = {}
+    warnings: list[str] = []
+    if repository_root is not None:
+        for file, table in (
+            (repository_root / "pyproject.toml", ("tool", "codebuddy")),
+            (repository_root / ".codebuddy.toml", ()),
+        ):
+            _merge_file(file, table, values, warnings, is_repository=True)
+    _merge_file(user_file or paths.user_config_file(), (), values, warnings, is_repository=False)
+    _merge_environment(os.environ if environment is None else environment, values)
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            values[dotted] = _checked(dotted, value, f"the flag for {dotted}")
+    return LoadedSettings(_build(values), tuple(warnings))
+
+
+def known_keys() -> dict[str, dataclasses.Field[Any]]:
+    """Every dotted key with its field; the metadata holds doc, bounds and choices."""
+    known: dict[str, dataclasses.Field[Any]] = {}
+    for section in fields(Settings):
+        if dataclasses.is_dataclass(section.default):
+            for entry in fields(section.default):
+                known[f"{section.name}.{entry.name}"] = entry
+        else:
+            known[section.name] = section
+    return known
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
+    settings = Settings()
+    for dotted, value in values.items():
+        section, _, key = dotted.rpartition(".")
+        if section:
+            part = dataclasses.replace(getattr(settings, section), **{key: value})
+            settings = dataclasses.replace(settings, **{section: part})
+        else:
+            settings = dataclasses.replace(settings, **{key: value})
+    return settings
+
+
+def _merge_file(
+    file: Path,
+    table: tuple[str, ...],
+    values: dict[str, Any],
+    warnings: list[str],
+    *,
+    is_repository: bool,
+) -> None:
+    text = _read(file, is_repository=is_repository)
+    if text is None:
+        return
+    try:
+        content: Any = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if table:
+            # A broken pyproject.toml is some other tool's business; say it and go on.
+            warnings.append(f"{file} is not valid TOML ({error}); its settings are ignored")
+            return
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    for name in table:
+        content = content.get(name, {}) if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: [{'.'.join(table)}] must be a table")
+    for dotted, value in _flatten(content):
+        line = _line_of(text, dotted)
+        where = f"{file}{f', line {line}' if line else ''}"
+        checked = _checked(dotted, value, where)
+        if is_repository and not known_keys()[dotted].metadata["from_repository"]:
+            warnings.append(
+                f"{where}: {dotted} is ignored, because a repository may not set it; "
+                f"set it in {paths.user_config_file()}"
+            )
+            continue
+        values[dotted] = checked
+
+
+def _read(file: Path, *, is_repository: bool) -> str | None:
+    """The file's text, or `None` where there is none; a repository's link is not followed."""
+    try:
+        if not file.is_file() or (is_repository and file.is_symlink()):
+            return None
+        if file.stat().st_size > _MAX_CONFIG_BYTES:
+            raise ConfigError(f"{file} is larger than 1 MiB", hint="keep settings small")
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _flatten(content: dict[str, Any]) -> list[tuple[str, Any]]:
+    sections = {s.name for s in fields(Settings) if dataclasses.is_dataclass(s.default)}
+    flat: list[tuple[str, Any]] = []
+    for name, value in content.items():
+        if name in sections and isinstance(value, dict):
+            flat.extend((f"{name}.{key}", item) for key, item in value.items())
+        else:
+            flat.append((name, value))
+    return flat
+
+
+def _line_of(text: str, dotted: str) -> int | None:
+    """The line where the last part of `dotted` is set, by looking, since tomllib does not tell."""
+    section, _, key = dotted.rpartition(".")
+    pattern = re.compile(rf"^\s*(?:[\w.\"-]+\.)?[\"']?{re.escape(key)}[\"']?\s*=")
+    header = re.compile(rf"^\s*\[.*\b{re.escape(section)}\s*\]") if section else None
+    in_section, fallback = header is None, None
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("["):
+            in_section = header is None or bool(header.match(line))
+        elif pattern.match(line):
+            if in_section:
+                return number
+            fallback = fallback or number
+    return fallback
+
+
+def _merge_environment(environment: Mapping[str, str], values: dict[str, Any]) -> None:
+    by_variable = {
+        ENVIRONMENT_PREFIX + dotted.replace(".", "_").upper(): dotted for dotted in known_keys()
+    }
+    for variable in sorted(environment):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        dotted = by_variable.get(variable)
+        if dotted is None:
+            close = difflib.get_close_matches(variable, by_variable, n=1)
+            raise ConfigError(
+                f"{variable} is not a setting of codebuddy",
+                hint=f"did you mean {close[0]}?" if close else "unset it",
+            )
+        values[dotted] = _from_text(dotted, environment[variable], variable)
+
+
+def _from_text(dotted: str, text: str, where: str) -> Any:
+    kind = _type_of(dotted)
+    if kind is bool:
+        lowered = text.strip().lower()
+        if lowered in ("1", "true", "yes", "on"):
+            return True
+        if lowered in ("0", "false", "no", "off", ""):
+            return False
+        raise ConfigError(f"{where} must be true or false, not {text!r}")
+    if kind is int:
+        try:
+            return _checked(dotted, int(text), where)
+        except ValueError:
+            raise ConfigError(f"{where} must be a whole number, not {text!r}") from None
+    return _checked(dotted, text, where)
+
+
+def _type_of(dotted: str) -> type:
+    section, _, key = dotted.rpartition(".")
+    owner = type(getattr(Settings(), section)) if section else Settings
+    kind: type = get_type_hints(owner)[key]
+    return kind
+
+
+def _checked(dotted: str, value: Any, where: str) -> Any:
+    """`value` if the key exists and takes it."""
+    known = known_keys()
+    if dotted not in known:
+        close = difflib.get_close_matches(dotted, known, n=1)
+        raise ConfigError(
+            f"{where}: unknown setting {dotted}",
+            hint=f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}",
+        )
+    kind, metadata = _type_of(dotted), known[dotted].metadata
+    if type(value) is not kind:
+        raise ConfigError(
+            f"{where}: {dotted} must be {_TYPE_NAMES[kind]}, "
+            f"not {type(value).__name__} {value!r:.60}"
+        )
+    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ConfigError(f"{where}: {dotted} must be between {low} and {high}, not {value}")
+    if choices and value not in choices:
+        raise ConfigError(f"{where}: {dotted} must be one of {', '.join(choices)}, not {value!r}")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{where}: {dotted} must not contain a NUL character")
+    return value
+
+
+_TYPE_NAMES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    str: "a text",
+}

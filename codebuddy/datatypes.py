@@ -1,0 +1,269 @@
+"""The words of the project as values. Nothing here computes more than a property.
+
+Lines and columns are 1-based, as editors show them; columns count code points. Byte
+ranges are 0-based and half-open. Times are milliseconds. Paths are relative to the
+repository's root and use `/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+RetrieveMode = Literal["auto", "always", "never"]
+Channel = Literal["lexical", "symbol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two characters: the text goes in before `column` of `line`."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text being edited: `text` keeps its line endings exactly."""
+
+    path: str
+    text: str
+    absolute: Path
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A syntax-aware piece of a file; the chunks of a file cover each byte exactly once.
+
+    `symbol` is the qualified name (`Class.method`) of the definition that the chunk is or
+    lies in, empty at module level; `signature` the enclosing definition's header line(s).
+    """
+
+    id: int
+    path: str
+    language: str
+    kind: str
+    symbol: str
+    signature: str
+    start_line: int
+    end_line: int
+    start_byte: int
+    end_byte: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Where a name is defined: `line` is the name's own line, `chunk_id` the chunk around it."""
+
+    name: str
+    qualified: str
+    kind: str
+    path: str
+    line: int
+    end_line: int
+    signature: str
+    chunk_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a name is used: `kind` is `call`, `import`, `type` or `name`."""
+
+    name: str
+    kind: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """A chunk with the score that ordered it and what each channel said of it."""
+
+    chunk: Chunk
+    score: float
+    channels: dict[str, float]
+
+    @property
+    def channel(self) -> str:
+        """The channel that ranked it highest, or `hybrid` when several agree."""
+        return next(iter(self.channels)) if len(self.channels) == 1 else "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is around the cursor.
+
+    `scope` holds the enclosing definitions' headers, outermost first; `in_scope` the names
+    that the file itself defines or imports; `near` the identifiers close to the cursor, the
+    nearest first; `unresolved` those of `near` that neither the file nor the language defines.
+    """
+
+    document: Document
+    position: Position
+    offset: int
+    language: str
+    prefix: str
+    suffix: str
+    indent: str
+    scope: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    inside: Literal["code", "comment", "string"] = "code"
+    single_line: bool = True
+
+    @property
+    def line_before(self) -> str:
+        """The cursor's line up to the cursor."""
+        return self.prefix.rpartition("\n")[2]
+
+    @property
+    def line_after(self) -> str:
+        """The cursor's line from the cursor on, without its line ending."""
+        return self.suffix.partition("\n")[0].rstrip("\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether to look up, how sure that is, and why, in words."""
+
+    retrieve: bool
+    probability: float
+    threshold: float
+    reason: str
+    mode: RetrieveMode
+
+
+@dataclass(frozen=True, slots=True)
+class PackedChunk:
+    """A chunk as it went into a prompt, with the tokens that it took there."""
+
+    result: SearchResult
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids ready for a generator, with the chunks inside it."""
+
+    tokens: tuple[int, ...]
+    chunks: tuple[PackedChunk, ...] = ()
+    stops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How to generate: greedy when `temperature` is 0."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class GenerationStats:
+    """Filled in by a generator while it runs."""
+
+    prompt_tokens: int = 0
+    evaluated_tokens: int = 0
+    reused_tokens: int = 0
+    generated_tokens: int = 0
+    prefill_ms: float = 0.0
+    generate_ms: float = 0.0
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class FimTokens:
+    """A vocabulary's own fill-in-the-middle tokens; `None` where it has none."""
+
+    prefix: int | None = None
+    suffix: int | None = None
+    middle: int | None = None
+    repository: int | None = None
+    separator: int | None = None
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether the middle can be asked for at all."""
+        return None not in (self.prefix, self.suffix, self.middle)
+
+
+class Tokenizer(Protocol):
+    """Text to token ids, with special tokens in the text taken as plain text."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of `text`, without a beginning-of-sequence token."""
+        ...
+
+
+class Generator(Tokenizer, Protocol):
+    """A model that continues a token list."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for receipts."""
+        ...
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens that prompt and generation may take together."""
+        ...
+
+    @property
+    def fim(self) -> FimTokens:
+        """The vocabulary's fill-in-the-middle tokens."""
+        ...
+
+    @property
+    def bos(self) -> int | None:
+        """The token that a prompt must begin with, where the model wants one."""
+        ...
+
+    @property
+    def runtime(self) -> dict[str, object]:
+        """What was used: backend, threads, GPU layers."""
+        ...
+
+    def generate(
+        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+    ) -> Iterator[str]:
+        """Yield pieces of text; closing the iterator stops the work. Fills `stats`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The model's raw text and what it cost."""
+
+    text: str
+    stats: GenerationStats
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Why the suggestion is what it is, and what it cost."""
+
+    model: str
+    finish_reason: str
+    decision: Decision
+    chunks: tuple[PackedChunk, ...]
+    stats: GenerationStats
+    timings_ms: dict[str, float]
+    filters: tuple[str, ...] = ()
+    runtime: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What the user sees: `text` goes in at `position` of `document`."""
+
+    document: Document
+    position: Position
+    text: str
+    receipt: Receipt
+    alternatives: tuple[str, ...] = ()

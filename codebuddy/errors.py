@@ -1,0 +1,69 @@
+"""Every error that a user can meet, as one tree.
+
+Each carries one sentence that names the thing and, in `hint`, the remedy. Front doors
+print both without a traceback and exit with `exit_code`.
+
+    CodebuddyError            1
+    |- UsageError             2   the call itself is wrong (position, argument, not a repository)
+    |- ConfigError            1   a settings file, variable or flag has a bad value
+    |- RepositoryError        1   git refuses or the repository is damaged
+    |- DocumentError          1   a file to complete cannot be read or written
+    |- IndexingError          1   the index cannot be read, written or locked
+    |- ModelError             1   a model is missing, damaged or does not fit
+    |  `- DownloadError       1   no source delivered the bytes that the catalog names
+    `- GenerationError        1   the runtime failed while generating
+
+Anything else that escapes is a bug: exit code 3, with a log path.
+"""
+
+from __future__ import annotations
+
+
+class CodebuddyError(Exception):
+    """A known failure.
+
+    Args:
+        message: One sentence that names the thing that failed.
+        hint: What the user can do about it; empty if there is nothing.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CodebuddyError):
+    """The command was called with something that cannot work."""
+
+    exit_code = 2
+
+
+class ConfigError(CodebuddyError):
+    """A setting has an unknown name or a bad value; the message names file and key."""
+
+
+class RepositoryError(CodebuddyError):
+    """git refuses to read the repository, or the repository is damaged."""
+
+
+class DocumentError(CodebuddyError):
+    """A document cannot be read or written as text."""
+
+
+class IndexingError(CodebuddyError):
+    """The index cannot be read, written or locked."""
+
+
+class ModelError(CodebuddyError):
+    """A model is missing, damaged, unknown or does not fit this machine."""
+
+
+class DownloadError(ModelError):
+    """No source delivered the bytes that the catalog names."""
+
+
+class GenerationError(CodebuddyError):
+    """The model runtime failed while it loaded or generated."""
