@@ -1,0 +1,215 @@
+"""`codebuddy models`: list, pull, verify, remove and add models.
+
+It translates between the command line and `inference/`; what a model is and how it comes
+here is decided there.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codebuddy.terminal import answer, answer_json, is_terminal, note
+
+if TYPE_CHECKING:
+    from codebuddy.config import Settings
+    from codebuddy.inference.catalog import CatalogEntry
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
+_NAME_WIDTH = 22
+
+
+@click.group(epilog="Example: codebuddy models pull qwen2.5-coder-1.5b")
+def command() -> None:
+    """List, pull, verify, remove or add models."""
+
+
+@command.command("list", epilog="Example: codebuddy models list --json")
+@_JSON
+def list_models(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List the models of the catalog and your own, with what is installed."""
+    from codebuddy.inference.installed import load_models, models_folder
+
+    settings = _settings()
+    catalog = load_models(settings)
+    if as_json:
+        items = [_described(entry, settings) for entry in catalog.entries]
+        answer_json({"folder": str(models_folder(settings)), "models": items})
+        return
+    for entry in catalog.entries:
+        item = _described(entry, settings)
+        mark = "*" if item["installed"] else " "
+        facts = [entry.size_text, entry.licence_name]
+        facts.append(f"{entry.n_ctx} tokens" if entry.n_ctx else "unknown context")
+        if item["default"]:
+            facts.append("default")
+        if not entry.is_pinned:
+            facts.append("unpinned")
+        answer(f"{mark} {entry.name:<{_NAME_WIDTH}} {', '.join(facts)}")
+        answer(f"  {'':<{_NAME_WIDTH}} {entry.good_for}")
+    note(f"* installed in {models_folder(settings)}")
+
+
+@command.command("pull", epilog="Example: codebuddy models pull smollm2-135m")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--trust", is_flag=True, help="Take models whose digest is not known beforehand.")
+@click.option("--offline", is_flag=True, help="Never use the network; succeed if installed.")
+@_JSON
+def pull_models(
+    names: tuple[str, ...],
+    trust: bool,  # noqa: FBT001
+    offline: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Download models, by default the one in use.
+
+    Bytes are checked against the catalog's digest before they get their name. What arrived
+    before an interruption is used again.
+    """
+    from codebuddy.inference.download import pull
+    from codebuddy.inference.installed import entry_path, load_models
+    from codebuddy.inference.progress import progress_on_stderr
+
+    settings = _settings({"offline": True} if offline else None)
+    catalog = load_models(settings)
+    entries = [catalog.get(name) for name in names or (settings.model.name,)]
+    items = []
+    for entry in entries:
+        # Names were checked above, so that a slip in the last does not cost the first's time.
+        pull(entry, settings, trust=trust, progress=progress_on_stderr())
+        items.append(_described(entry, settings))
+        if not as_json:
+            answer(str(entry_path(entry, settings)))
+    if as_json:
+        answer_json({"models": items})
+
+
+@command.command("verify", epilog="Example: codebuddy models verify qwen2.5-coder-1.5b")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_JSON
+def verify_models(names: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001
+    """Hash installed models again, by default all, and compare with what they must be.
+
+    A file that does not match is moved aside; the exit code is then 1.
+    """
+    from codebuddy.errors import ModelError
+    from codebuddy.inference.installed import check_installed, entry_path, find_model, load_models
+
+    settings = _settings()
+    catalog = load_models(settings)
+    if names:
+        entries = [catalog.get(name) for name in names]
+    else:
+        entries = [e for e in catalog.entries if entry_path(e, settings).is_file()]
+    items: list[dict[str, Any]] = []
+    for entry in entries:
+        path = entry_path(entry, settings)
+        item: dict[str, Any] = {"name": entry.name, "path": str(path), "ok": False}
+        try:
+            if not path.is_file():
+                find_model(entry.name, settings)
+            item["sha256"] = check_installed(entry, path, force=True).sha256
+            item["ok"] = True
+        except ModelError as error:
+            item["reason"] = error.message
+            item["hint"] = error.hint
+        items.append(item)
+        if not as_json:
+            answer(f"{entry.name}: {'ok' if item['ok'] else item['reason']}")
+            if not item["ok"]:
+                note(f"hint: {item['hint']}")
+    if as_json:
+        answer_json({"models": items})
+    elif not items:
+        note("no model is installed")
+    return 0 if all(item["ok"] for item in items) else 1
+
+
+@command.command("remove", epilog="Example: codebuddy models remove smollm2-135m")
+@click.argument("name")
+@_JSON
+def remove_model(name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Delete a model's file, and what an unfinished pull left of it.
+
+    Only files inside the models folder are deleted; what you added keeps its original.
+    """
+    from codebuddy.inference.installed import load_models
+    from codebuddy.inference.removal import remove
+
+    settings = _settings()
+    entry = load_models(settings).get(name)
+    removed = remove(entry, settings)
+    if as_json:
+        answer_json({"name": name, "removed": [str(path) for path in removed]})
+        return
+    for path in removed:
+        answer(str(path))
+
+
+@command.command(
+    "add", epilog="Example: codebuddy models add ~/Downloads/my-model.gguf --name mine"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call it; by default made from the file's name.")
+@_JSON
+def add_gguf(file: Path, name: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Take any GGUF file as a model: link or copy it into the models folder.
+
+    Its header is checked first. Only add files that you trust: the weights are read by
+    native code.
+    """
+    from codebuddy.inference.added import add_model
+    from codebuddy.inference.installed import load_models, models_folder
+
+    settings = _settings()
+    before = load_models(settings)
+    path = add_model(file.expanduser(), models_folder(settings), before, name)
+    entry = next(e for e in load_models(settings).entries if e.file == path.name)
+    if as_json:
+        answer_json(_described(entry, settings))
+        return
+    answer(entry.name)
+    note(f"use it with --model {entry.name}, or set CODEBUDDY_MODEL_NAME={entry.name}")
+
+
+def is_interactive() -> bool:
+    """Whether a person can be asked: a terminal is on stdin and on stderr."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def _settings(flags: dict[str, Any] | None = None) -> Settings:
+    from codebuddy.config import load_settings
+
+    loaded = load_settings(flags=flags)
+    for warning in loaded.warnings:
+        note(warning)
+    return loaded.settings
+
+
+def _described(entry: CatalogEntry, settings: Settings) -> dict[str, Any]:
+    from codebuddy.inference import stamps
+    from codebuddy.inference.installed import entry_path
+
+    path = entry_path(entry, settings)
+    stamp = stamps.read_stamp(path)
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "file": entry.file,
+        "path": str(path),
+        "installed": path.is_file(),
+        "verified": stamp is not None and stamp.sha256 == (entry.sha256 or stamp.sha256),
+        "default": entry.name == settings.model.name,
+        "bytes": entry.bytes,
+        "approx_bytes": entry.approx_bytes,
+        "sha256": entry.sha256 or (stamp.sha256 if stamp else None),
+        "pinned": entry.is_pinned,
+        "licence": entry.licence,
+        "n_ctx": entry.n_ctx,
+        "fim": entry.fim,
+        "good_for": entry.good_for,
+        "added": entry.is_added,
+    }

@@ -1,0 +1,1 @@
+"""Weights and the runtimes that continue text with them: catalog, downloads, generators."""

@@ -1,0 +1,203 @@
+"""Which models are on this machine, where, and whether their bytes are the right ones.
+
+A catalog model is handed out only when its bytes were hashed and match: at the pull, or
+once here for a file that was put there by hand, and again whenever the file changed. A
+file that does not match is moved aside to `<file>.corrupt`. How bytes arrive is
+`download.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from codebuddy import paths
+from codebuddy.config import Settings
+from codebuddy.errors import ModelError
+from codebuddy.inference import added, stamps
+from codebuddy.inference.catalog import Catalog, CatalogEntry, format_bytes, load_catalog
+from codebuddy.inference.gguf import read_header
+from codebuddy.terminal import note
+
+ECHO = "echo"
+# Smaller files are hashed without a word.
+_TELL_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A model that can be loaded: `path` is None for the built-in echo generator.
+
+    `entry` is None for echo and for a file given by its path.
+    """
+
+    name: str
+    path: Path | None
+    entry: CatalogEntry | None
+
+
+def models_folder(settings: Settings) -> Path:
+    """Where weights are kept; the folder need not exist."""
+    if settings.model.folder:
+        return Path(settings.model.folder).expanduser().absolute()
+    return paths.models_folder()
+
+
+def load_models(settings: Settings) -> Catalog:
+    """The shipped catalog followed by the user's own models.
+
+    Raises:
+        ModelError: One of the two lists is damaged.
+    """
+    shipped = load_catalog()
+    return shipped.with_entries(added.load_added(models_folder(settings)))
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a model is named by its path: it has a separator or ends in .gguf."""
+    separators = {"/", os.sep, os.altsep or os.sep}
+    return name_or_path.endswith(".gguf") or any(mark in name_or_path for mark in separators)
+
+
+def entry_path(entry: CatalogEntry, settings: Settings) -> Path:
+    """Where the entry's file is, or would be."""
+    return models_folder(settings) / entry.file
+
+
+def find_model(
+    name_or_path: str, settings: Settings, *, say: Callable[[str], None] = note
+) -> InstalledModel:
+    """The installed model of that name, with its bytes checked, or the GGUF file at that path.
+
+    Args:
+        name_or_path: A catalog name, the name of an added model, a path, or `echo`.
+        settings: Where models are kept.
+        say: Takes one sentence when a large file has to be hashed first.
+
+    Raises:
+        ModelError: It is unknown, missing or damaged; the hint is the command that helps.
+    """
+    if name_or_path == ECHO:
+        return InstalledModel(ECHO, None, None)
+    if is_path(name_or_path):
+        path = Path(name_or_path).expanduser().absolute()
+        if not path.exists():
+            raise ModelError(
+                f"there is no model file {path}", hint="codebuddy models list shows what there is"
+            )
+        read_header(path)
+        return InstalledModel(path.stem, path, None)
+    entry = load_models(settings).get(name_or_path)
+    path = entry_path(entry, settings)
+    if not path.is_file():
+        raise _missing(entry)
+    check_installed(entry, path, say=say)
+    return InstalledModel(entry.name, path, entry)
+
+
+def ensure_model(
+    settings: Settings, name: str, *, is_interactive: bool, say: Callable[[str], None] = note
+) -> InstalledModel:
+    """As `find_model`, but a missing catalog model is offered for download to a person.
+
+    Args:
+        settings: Where models are kept and whether the network may be used.
+        name: As for `find_model`.
+        is_interactive: Whether a person sits at stdin and stderr.
+        say: Takes sentences for the person.
+
+    Raises:
+        ModelError: As for `find_model`, and where the person says no.
+        DownloadError: No source delivered it.
+    """
+    if name == ECHO or is_path(name) or not is_interactive or settings.offline:
+        return find_model(name, settings, say=say)
+    entry = load_models(settings).get(name)
+    can_offer = entry.is_pinned and entry.sources
+    if entry_path(entry, settings).is_file() or not can_offer:
+        return find_model(name, settings, say=say)
+
+    import click
+
+    from codebuddy.inference.download import pull
+    from codebuddy.inference.progress import progress_on_stderr
+
+    question = (
+        f"{entry.name} ({entry.size_text}, {entry.licence_name}) is not installed. Download it now?"
+    )
+    if not click.confirm(question, default=True, err=True):
+        raise _missing(entry)
+    return pull(entry, settings, progress=progress_on_stderr(), say=say)
+
+
+def check_installed(
+    entry: CatalogEntry,
+    path: Path,
+    *,
+    force: bool = False,
+    say: Callable[[str], None] = note,
+) -> stamps.Stamp:
+    """Make sure that the file at `path` has the entry's bytes; hash it where that is not known.
+
+    Args:
+        entry: What the file has to be.
+        path: The file.
+        force: Hash it even if its stamp still holds.
+        say: Takes one sentence before a large file is hashed.
+
+    Raises:
+        ModelError: It does not match (and was moved aside), or nothing is known to match.
+    """
+    stamp = stamps.read_stamp(path)
+    expected = entry.sha256 or stamps.recorded_digest(path)
+    if expected is None:
+        raise ModelError(
+            f"{path} was not checked: the catalog knows no digest for {entry.name}",
+            hint=f"codebuddy models pull {entry.name} --trust",
+        )
+    if stamp is not None and stamp.sha256 == expected and not force:
+        return stamp
+    try:
+        size = path.stat().st_size
+        if entry.bytes is not None and size != entry.bytes:
+            found = f"it has {size} bytes, not {entry.bytes}"
+            raise _moved_aside(entry, path, found)
+        if size >= _TELL_BYTES:
+            say(f"checking {entry.name} ({format_bytes(size)})")
+        stamp = stamps.hash_file(path)
+    except OSError as error:
+        raise ModelError(f"cannot check {path}: {error.strerror}") from error
+    if stamp.sha256 != expected:
+        raise _moved_aside(entry, path, f"its SHA-256 is {stamp.sha256}, not {expected}")
+    stamps.write_stamp(path, stamp)
+    return stamp
+
+
+def _missing(entry: CatalogEntry) -> ModelError:
+    if entry.is_added:
+        return ModelError(
+            f"the model {entry.name} is not in the models folder any more",
+            hint=f"codebuddy models remove {entry.name}, then codebuddy models add FILE.gguf",
+        )
+    trust = "" if entry.is_pinned else " --trust"
+    return ModelError(
+        f"the model {entry.name} ({entry.size_text}) is not installed",
+        hint=f"codebuddy models pull {entry.name}{trust}",
+    )
+
+
+def _moved_aside(entry: CatalogEntry, path: Path, found: str) -> ModelError:
+    aside = path.with_name(path.name + ".corrupt")
+    try:
+        path.replace(aside)
+        stamps.remove_stamp(path)
+        outcome = f"; it was moved to {aside}"
+    except OSError as error:
+        outcome = f"; it could not be moved aside: {error.strerror}"
+    remedy = "add FILE.gguf" if entry.is_added else f"pull {entry.name}"
+    return ModelError(
+        f"{path} is not the model {entry.name}: {found}{outcome}",
+        hint=f"codebuddy models {remedy}",
+    )
