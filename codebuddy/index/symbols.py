@@ -1,0 +1,296 @@
+"""A syntax tree's definitions, references and imports, in one iterative walk.
+
+It knows nothing of files, chunks or storage. What a node means comes from the language's
+rules (`codebuddy.syntax.rules`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from codebuddy.syntax.doc import comment_above, first_line_of_literal
+from codebuddy.syntax.spec import CLASS_KINDS, FUNCTION_KINDS
+from codebuddy.syntax.walk import declared, header, holds, last_name, names_below, resolve
+
+if TYPE_CHECKING:
+    from codebuddy.syntax.grammar import CompiledRule, Grammar, Node, Path, Tree
+
+MAX_SIGNATURE_CHARACTERS = 300
+MAX_NAME_BYTES = 200
+
+_PLAIN_NAME = re.compile(rb"[\w$?!'@-]+")
+_DOTTED_NAME = re.compile(r"[\w$]+(?:(?:::|\.|:|#)~?[\w$?!=]+)+")
+_SEPARATORS = re.compile(r"::|\.|:|#")
+_ANGLE_BRACKETS = re.compile(r"<[^<>]*>")
+_QUOTES = "\"'`<>"
+_SELF_WORDS = frozenset({"this", "self", "module", "exports"})
+
+
+class OutOfTimeError(Exception):
+    """The walk met its deadline; the caller falls back to line windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDefinition:
+    """A definition of a file.
+
+    `line` is the name's own line, `end_line` the last line of the whole; both 1-based.
+    `start_byte` is where the name begins, `extent` the byte range of the whole definition.
+    `signature` is the header up to the body on one line, `doc` the documentation's first line.
+    """
+
+    name: str
+    qualified: str
+    kind: str
+    line: int
+    end_line: int
+    signature: str
+    doc: str
+    start_byte: int
+    extent: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReference:
+    """A use of a name: `kind` is `call`, `import`, `type` or `name`; `line` is 1-based."""
+
+    name: str
+    kind: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """What a walk found, each in source order and without repetitions on a line."""
+
+    definitions: tuple[FoundDefinition, ...]
+    references: tuple[FoundReference, ...]
+    imports: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Scope:
+    end_byte: int
+    qualified: str
+    kind: str
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The state of one walk."""
+
+    source: bytes
+    grammar: Grammar
+    scopes: list[_Scope] = field(default_factory=list)
+    definitions: list[FoundDefinition] = field(default_factory=list)
+    references: dict[FoundReference, None] = field(default_factory=dict)
+    imports: dict[str, None] = field(default_factory=dict)
+    defined_at: set[int] = field(default_factory=set)
+
+    def text(self, node: Node) -> str:
+        """The node's text, cut at the length of the longest sensible name."""
+        start = node.start_byte
+        end = min(node.end_byte, start + MAX_NAME_BYTES)
+        return self.source[start:end].decode("utf-8", "replace")
+
+
+def find_symbols(
+    tree: Tree, source: bytes, grammar: Grammar, deadline: float = float("inf")
+) -> Symbols:
+    """Definitions, references and imports of a tree.
+
+    Args:
+        tree: The tree of `source`.
+        source: The bytes that were parsed.
+        grammar: The language's grammar.
+        deadline: When to give up, on the clock of `time.monotonic`.
+
+    Raises:
+        OutOfTimeError: The deadline came first.
+    """
+    walk = _Walk(source, grammar)
+    actions = grammar.actions
+    stack = [tree.root_node]
+    count = 0
+    while stack:
+        node = stack.pop()
+        count += 1
+        if not count & 0x7FF and time.monotonic() > deadline:
+            raise OutOfTimeError
+        rules = actions.get(node.kind_id)
+        if rules is not None:
+            _apply(walk, node, rules)
+        children = node.named_children
+        if children:
+            children.reverse()
+            stack += children
+    return Symbols(tuple(walk.definitions), tuple(walk.references), tuple(walk.imports))
+
+
+def _apply(walk: _Walk, node: Node, rules: tuple[CompiledRule, ...]) -> None:
+    """Do what the rules say of `node`; of several definitions the first holds."""
+    is_defined = False
+    for rule in rules:
+        role = rule.rule.role
+        if role == "define":
+            if not is_defined and holds(rule, node, walk.source):
+                is_defined = _define(walk, node, rule)
+        elif holds(rule, node, walk.source):
+            if role == "refer":
+                _refer(walk, node, rule)
+            else:
+                _import(walk, node, rule)
+
+
+def _define(walk: _Walk, node: Node, compiled: CompiledRule) -> bool:
+    """Record the definition; whether there was one."""
+    rule, start, end = compiled.rule, node.start_byte, node.end_byte
+    scopes = walk.scopes
+    while scopes and scopes[-1].end_byte <= start:
+        scopes.pop()
+    if rule.outside_functions and any(scope.kind in FUNCTION_KINDS for scope in scopes):
+        return False
+    found = resolve(node, compiled.name)
+    if rule.many:
+        names = [name for each in found for name in _pattern_names(walk, each)]
+    else:
+        names = [declared(each, walk.grammar) for each in found[:1]]
+    if not names:
+        return False
+    kind = _kind(walk, node, compiled)
+    outer = scopes[-1].qualified if scopes else ""
+    if compiled.qualifier is not None:
+        receiver = compiled.qualifier.first(node)
+        receiver = last_name(receiver, walk.grammar) if receiver is not None else None
+        outer = walk.text(receiver) if receiver is not None else outer
+    signature = header(node, compiled, walk.source, walk.grammar, MAX_SIGNATURE_CHARACTERS)
+    doc = _doc(walk, node, compiled)
+    qualified = ""
+    for name_node in names:
+        if name_node.end_byte - name_node.start_byte > MAX_NAME_BYTES:
+            continue
+        name, own = _split(walk, name_node)
+        if not name:
+            continue
+        qualified = f"{outer}.{own}" if outer else own
+        walk.defined_at.add(name_node.start_byte)
+        walk.definitions.append(
+            FoundDefinition(
+                name=name,
+                qualified=qualified,
+                kind=kind,
+                line=name_node.start_point[0] + 1,
+                end_line=_end_line(node),
+                signature=signature,
+                doc=doc,
+                start_byte=name_node.start_byte,
+                extent=(start, end),
+            )
+        )
+    if rule.is_container and qualified:
+        scopes.append(_Scope(end, qualified, kind))
+    return bool(qualified)
+
+
+def _pattern_names(walk: _Walk, node: Node) -> list[Node]:
+    """The names that a pattern or declarator binds; none for `a.b = 1` or `a[0] = 1`."""
+    grammar = walk.grammar
+    inner = declared(node, grammar)
+    if inner.child_count and inner.kind_id in grammar.skipped_in_patterns:
+        return []
+    return list(names_below(inner, grammar))
+
+
+def _kind(walk: _Walk, node: Node, compiled: CompiledRule) -> str:
+    kind = compiled.rule.kind
+    if compiled.kinds is not None:
+        path, by_type = compiled.kinds
+        for found in path.nodes(node):
+            inner = found
+            for _ in range(8):
+                turned = by_type.get(inner.kind_id)
+                if turned is not None:
+                    kind = turned
+                    break
+                deeper = inner.child_by_field_id(walk.grammar.declarator_field)
+                if deeper is None:
+                    break
+                inner = deeper
+    if walk.scopes and walk.scopes[-1].kind in CLASS_KINDS:
+        kind = {"function": "method", "variable": "field", "prototype": "method"}.get(kind, kind)
+    return kind
+
+
+def _split(walk: _Walk, node: Node) -> tuple[str, str]:
+    """The last name and the dotted whole of a name node: (`c`, `A.b.c`) of `A::b::c`."""
+    raw = walk.source[node.start_byte : node.end_byte]
+    text = raw.decode("utf-8", "replace").strip(_QUOTES)
+    if _PLAIN_NAME.fullmatch(raw) or not text:
+        return text, text
+    bare = _ANGLE_BRACKETS.sub("", text)
+    if _DOTTED_NAME.fullmatch(bare):
+        parts = [part for part in _SEPARATORS.split(bare) if part]
+        while len(parts) > 1 and parts[0] in _SELF_WORDS:
+            del parts[0]
+        return parts[-1], ".".join(parts)
+    text = " ".join(text.split())
+    return text, text
+
+
+def _doc(walk: _Walk, node: Node, compiled: CompiledRule) -> str:
+    if not compiled.rule.is_container:
+        return ""
+    if walk.grammar.spec.docstring:
+        body = compiled.body[0].first(node)
+        first = body.named_child(0) if body is not None and body.named_child_count else None
+        if first is not None and first.kind_id not in walk.grammar.strings:
+            first = first.named_child(0) if first.named_child_count == 1 else None
+        if first is None or first.kind_id not in walk.grammar.strings:
+            return ""
+        return first_line_of_literal(walk.source[first.start_byte : first.end_byte][:2000])
+    return comment_above(walk.source, node.start_byte)
+
+
+def _end_line(node: Node) -> int:
+    row, column = node.end_point
+    # Some grammars count the line break into the node.
+    return row if column == 0 and row > node.start_point[0] else row + 1
+
+
+def _refer(walk: _Walk, node: Node, compiled: CompiledRule) -> None:
+    for found in resolve(node, compiled.name):
+        names = names_below(found, walk.grammar) if compiled.rule.many else ()
+        last = last_name(found, walk.grammar) if not compiled.rule.many else None
+        for name in (last,) if last is not None else names:
+            if name.start_byte not in walk.defined_at:
+                text = walk.text(name).lstrip("@")
+                reference = FoundReference(text, compiled.rule.kind, name.start_point[0] + 1)
+                walk.references[reference] = None
+        if not compiled.rule.many:
+            break
+
+
+def _import(walk: _Walk, node: Node, compiled: CompiledRule) -> None:
+    line = node.start_point[0] + 1
+    modules = _all(node, compiled.module)
+    for module in sorted(modules, key=lambda each: each.start_byte):
+        text = walk.text(module).strip(_QUOTES + " \n\r\t;()")
+        if not text or "\n" in text:
+            continue
+        walk.imports[text] = None
+        last = re.split(r"[./\\:]+", text.removesuffix(".h").removesuffix(".js").rstrip("./*"))[-1]
+        if last:
+            walk.references[FoundReference(last, "import", line)] = None
+    for each in _all(node, compiled.name):
+        last_node = last_name(each, walk.grammar)
+        if last_node is not None:
+            name = walk.text(last_node)
+            walk.references[FoundReference(name, "import", last_node.start_point[0] + 1)] = None
+
+
+def _all(node: Node, paths: tuple[Path, ...]) -> list[Node]:
+    """What every one of the paths leads to: an import has several forms at once."""
+    return [found for path in paths for found in path.nodes(node)]

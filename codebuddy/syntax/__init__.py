@@ -1,0 +1,31 @@
+"""Source text as syntax: languages, trees, names and places. Only here is tree-sitter used.
+
+Nothing heavy is imported until a language's grammar is needed.
+"""
+
+from codebuddy.syntax.grammar import keywords, parse
+from codebuddy.syntax.languages import UNKNOWN, language_for, languages
+from codebuddy.syntax.scope import (
+    NamesInFile,
+    Place,
+    block_end,
+    count_errors,
+    identifiers,
+    names_in,
+    place_at,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "NamesInFile",
+    "Place",
+    "block_end",
+    "count_errors",
+    "identifiers",
+    "keywords",
+    "language_for",
+    "languages",
+    "names_in",
+    "parse",
+    "place_at",
+]
