@@ -7,13 +7,13 @@ repository's root and use `/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 RetrieveMode = Literal["auto", "always", "never"]
-Channel = Literal["lexical", "symbol"]
+Extent = Literal["line", "statement", "block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,12 @@ class SearchResult:
 class Context:
     """What is around the cursor.
 
-    `scope` holds the enclosing definitions' headers, outermost first; `in_scope` the names
-    that the file itself defines or imports; `near` the identifiers close to the cursor, the
-    nearest first; `unresolved` those of `near` that neither the file nor the language defines.
+    `scope` holds the enclosing definitions' headers, outermost first; `near` the identifiers
+    close to the cursor, the nearest first, keywords left out; `unresolved` those of them that
+    the file itself does not define, `imports` those that it imports. `prefix` and `suffix`
+    have `\n` line endings whatever the document has. `extent` is how much is wanted: the rest
+    of a line, a statement, or the body of a block whose lines are indented by at least
+    `body_indent` columns.
     """
 
     document: Document
@@ -114,7 +117,8 @@ class Context:
     unresolved: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     inside: Literal["code", "comment", "string"] = "code"
-    single_line: bool = True
+    extent: Extent = "line"
+    body_indent: int = 0
 
     @property
     def line_before(self) -> str:
@@ -124,7 +128,7 @@ class Context:
     @property
     def line_after(self) -> str:
         """The cursor's line from the cursor on, without its line ending."""
-        return self.suffix.partition("\n")[0].rstrip("\r")
+        return self.suffix.partition("\n")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +237,31 @@ class Generator(Tokenizer, Protocol):
         self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
     ) -> Iterator[str]:
         """Yield pieces of text; closing the iterator stops the work. Fills `stats`."""
+        ...
+
+
+class CodeIndex(Protocol):
+    """What completion asks of a repository's index."""
+
+    def lexical(
+        self,
+        terms: Sequence[str],
+        top_k: int,
+        exclude: Callable[[Chunk], bool] | None = None,
+    ) -> list[SearchResult]:
+        """The best chunks by BM25."""
+        ...
+
+    def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
+        """Where names are defined."""
+        ...
+
+    def definition_counts(self, names: Sequence[str], outside_path: str) -> dict[str, int]:
+        """In how many files other than `outside_path` each name is defined."""
+        ...
+
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        """Chunks by id; ids that are gone are left out."""
         ...
 
 

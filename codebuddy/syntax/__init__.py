@@ -3,7 +3,7 @@
 Nothing heavy is imported until a language's grammar is needed.
 """
 
-from codebuddy.syntax.grammar import keywords, parse
+from codebuddy.syntax.grammar import keywords, line_comment, parse
 from codebuddy.syntax.languages import UNKNOWN, language_for, languages
 from codebuddy.syntax.scope import (
     NamesInFile,
@@ -25,6 +25,7 @@ __all__ = [
     "keywords",
     "language_for",
     "languages",
+    "line_comment",
     "names_in",
     "parse",
     "place_at",

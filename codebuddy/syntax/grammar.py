@@ -123,6 +123,12 @@ class Grammar:
     declarator_field: int
 
 
+def line_comment(language: str) -> str:
+    """What begins a comment that ends with the line; `#` where none is known."""
+    spec = SPECS.get(language)
+    return (spec.line_comment if spec else "") or "#"
+
+
 @cache
 def grammar_for(language: str) -> Grammar | None:
     """The grammar of `language`; `None` if there is none."""

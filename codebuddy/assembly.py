@@ -1,0 +1,57 @@
+"""The only place where settings become working objects: repository, index, model.
+
+Front doors call it and then the pipeline; no other module builds what it works with.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy.config import Settings, load_settings
+from codebuddy.datatypes import Generator
+from codebuddy.terminal import is_terminal, note, safe_line
+from codebuddy.vcs.repository import Repository, open_repository
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The repository around the current folder and the settings that hold there."""
+
+    repository: Repository
+    settings: Settings
+
+
+def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
+    """Find the repository and load its settings; what is ignored of them is told on stderr.
+
+    Raises:
+        UsageError: The current folder is not in a repository.
+        ConfigError: A setting is wrong.
+    """
+    repository = open_repository(Path.cwd())
+    loaded = load_settings(repository.root, flags=flags)
+    for warning in loaded.warnings:
+        note(f"warning: {safe_line(warning)}")
+    return Surroundings(repository, loaded.settings)
+
+
+def open_generator(settings: Settings) -> Generator:
+    """Load the model that the settings name; a person is offered the download of a missing one.
+
+    Raises:
+        ModelError: It is missing, damaged or does not fit.
+    """
+    from codebuddy.inference.echo import EchoGenerator
+    from codebuddy.inference.installed import ensure_model
+
+    is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    model = ensure_model(settings, settings.model.name, is_interactive=is_interactive)
+    if model.path is None:
+        return EchoGenerator()
+    from codebuddy.inference.llama import LlamaGenerator
+
+    return LlamaGenerator(model.path, model.name, settings.model)

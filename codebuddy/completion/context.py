@@ -1,0 +1,113 @@
+"""Step 1: what is around the cursor.
+
+Reads the document and its syntax; it knows neither the index nor the model.
+"""
+
+from __future__ import annotations
+
+from codebuddy import syntax
+from codebuddy.datatypes import Context, Document, Extent, Position
+from codebuddy.positions import resolve
+
+# Names are looked for in this many lines around the cursor: the statement being typed,
+# its neighbours and the enclosing header; further away they rarely say what comes next.
+_NEAR_LINES_BEFORE = 12
+_NEAR_LINES_AFTER = 3
+_MAX_NEAR = 60
+# Closers and separators that an editor or a person has already typed after the cursor.
+_CLOSING = frozenset(")]}>'\"`,;: \t")
+
+
+def build_context(document: Document, position: Position, language: str) -> Context:
+    """Collect what completion needs to know of the place.
+
+    Args:
+        document: The text, with its own line endings.
+        position: Where the text goes in; inside the document.
+        language: The document's language, `text` if none is known.
+
+    Raises:
+        UsageError: The position is outside the document.
+    """
+    _, offset = resolve(document.text, position.line, position.column, document.path)
+    prefix = document.text[:offset].replace("\r\n", "\n")
+    suffix = document.text[offset:].replace("\r\n", "\n")
+    source = (prefix + suffix).encode("utf-8", "replace")
+    place = syntax.place_at(source, language, len(prefix.encode("utf-8", "replace")))
+    names = syntax.names_in(source, language)
+    near = _near_names(prefix, suffix, syntax.keywords(language))
+    extent, body_indent = find_extent(prefix, suffix, language, place)
+    return Context(
+        document=document,
+        position=position,
+        offset=offset,
+        language=language,
+        prefix=prefix,
+        suffix=suffix,
+        indent=_indent_of(prefix.rpartition("\n")[2]),
+        scope=place.scope,
+        near=near,
+        unresolved=tuple(name for name in near if name not in names.defined),
+        imports=tuple(name for name in near if name in names.imported),
+        inside=place.inside,
+        extent=extent,
+        body_indent=body_indent,
+    )
+
+
+def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) -> tuple[Extent, int]:
+    """How much text the place asks for, and how far its lines must be indented.
+
+    Returns:
+        `line` where something follows on the line, in comments and strings, and where a
+        statement is being typed; `block` right after what opens a block, or in an empty
+        one; `statement` on a blank line. With it the least indent of further lines.
+    """
+    before = prefix.rpartition("\n")[2]
+    after = suffix.partition("\n")[0]
+    if set(after) - _CLOSING or place.inside != "code":
+        return "line", 0
+    is_known = language != syntax.UNKNOWN
+    is_empty_block = place.opens_block and place.ends_block
+    if before.strip():
+        is_block = is_empty_block if is_known else _looks_like_opener(before)
+        if is_block and not after.strip():
+            return "block", _width(before) + 1
+        return "line", _width(before)
+    opener = next((line for line in reversed(prefix.split("\n")[:-1]) if line.strip()), "")
+    if _width(before) > _width(opener):
+        following = next((line for line in suffix.split("\n")[1:] if line.strip()), "")
+        is_block = is_empty_block if is_known else _looks_like_opener(opener)
+        if is_block and _width(following) <= _width(opener):
+            return "block", _width(opener) + 1
+    return "statement", _width(before)
+
+
+def _looks_like_opener(line: str) -> bool:
+    """For languages without a grammar: whether a block seems to begin after `line`."""
+    return line.rstrip().endswith(("{", "=>", "->", ":"))
+
+
+def _near_names(prefix: str, suffix: str, keywords: frozenset[str]) -> tuple[str, ...]:
+    """Identifiers around the cursor, the nearest first, each once.
+
+    The word that the cursor is inside of is left out: it is unfinished.
+    """
+    before = "\n".join(prefix.split("\n")[-_NEAR_LINES_BEFORE:])
+    after = "\n".join(suffix.split("\n")[: _NEAR_LINES_AFTER + 1])
+    ahead = syntax.identifiers(after)
+    behind = syntax.identifiers(before)
+    if behind and before.endswith(behind[-1]):
+        behind.pop()
+    if ahead and after.startswith(ahead[0]):
+        ahead.pop(0)
+    ordered = dict.fromkeys([*reversed(behind), *ahead])
+    return tuple(name for name in ordered if name not in keywords and len(name) > 1)[:_MAX_NEAR]
+
+
+def _width(line: str) -> int:
+    return len(_indent_of(line))
+
+
+def _indent_of(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]

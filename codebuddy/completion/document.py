@@ -1,0 +1,146 @@
+"""Reads the document to complete and writes an accepted suggestion back.
+
+Keeps encoding, byte order mark, line endings and mode. It knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from codebuddy import platforms
+from codebuddy.datatypes import Document, Position
+from codebuddy.errors import DocumentError, UsageError
+from codebuddy.positions import resolve
+
+MAX_DOCUMENT_BYTES = 32 << 20
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def load_document(file: str, root: Path, unsaved: bytes | None = None) -> Document:
+    """Read `file`, relative to the current folder, as a document of the repository at `root`.
+
+    Args:
+        file: Path as the user typed it.
+        root: The repository's work tree.
+        unsaved: The buffer's text in place of the file's; then the file need not exist.
+
+    Raises:
+        UsageError: It does not exist, is no regular file, or lies outside the repository.
+        DocumentError: It cannot be read, is too large, or is not text.
+    """
+    try:
+        absolute = Path(file).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{file} cannot be resolved: {error}") from error
+    try:
+        relative = absolute.relative_to(root.resolve())
+    except ValueError:
+        raise UsageError(
+            f"{file} is outside the repository {root}",
+            hint="run codebuddy in the file's own repository, or use -C",
+        ) from None
+    if relative.parts[:1] == (".git",):
+        raise UsageError(f"{file} belongs to git itself")
+    content = _read(absolute, file) if unsaved is None else unsaved
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise DocumentError(
+            f"{file} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", hint="complete a smaller file"
+        )
+    text, encoding = decode(content, file)
+    return Document(relative.as_posix(), text, absolute, encoding)
+
+
+def decode(content: bytes, name: str) -> tuple[str, str]:
+    """Text and encoding of `content`: UTF-8, or UTF-16 and UTF-8 with a byte order mark.
+
+    Raises:
+        DocumentError: It is binary or in another encoding.
+    """
+    encoding = next((e for mark, e in _MARKS if content.startswith(mark)), "utf-8")
+    body = content[2:] if encoding.startswith("utf-16") else content
+    try:
+        text = body.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DocumentError(
+            f"{name} is not UTF-8 text (byte {error.start})", hint="convert it to UTF-8 first"
+        ) from error
+    if "\0" in text:
+        raise DocumentError(f"{name} is a binary file")
+    return text, encoding
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """The opposite of `decode`, byte order mark included."""
+    mark = next((m for m, e in _MARKS if e == encoding and e.startswith("utf-16")), b"")
+    return mark + text.encode(encoding)
+
+
+def apply_suggestion(document: Document, position: Position, text: str) -> None:
+    """Insert `text` into the file: atomically, keeping mode, encoding and line endings.
+
+    Raises:
+        DocumentError: The file changed since it was read, or cannot be written.
+    """
+    file = document.absolute
+    current = _read(file, document.path)
+    if current != encode(document.text, document.encoding):
+        raise DocumentError(
+            f"{document.path} was changed while the suggestion was made; nothing was written",
+            hint="run the command again",
+        )
+    _, offset = resolve(document.text, position.line, position.column, document.path)
+    changed = document.text[:offset] + text + document.text[offset:]
+    try:
+        _replace(file, encode(changed, document.encoding))
+    except OSError as error:
+        raise DocumentError(
+            f"cannot write {document.path}: {error.strerror}; it is unchanged"
+        ) from error
+
+
+def line_ending(text: str) -> str:
+    """The line ending that most lines of `text` have."""
+    windows = text.count("\r\n")
+    return "\r\n" if windows and windows * 2 > text.count("\n") else "\n"
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write beside `file`, then rename over it: a reader sees the old bytes or the new ones."""
+    handle, name = tempfile.mkstemp(prefix=f".{file.name[:40]}.", suffix=".tmp", dir=file.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        new.chmod(stat.S_IMODE(file.stat().st_mode))
+        platforms.replace_durably(new, file)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _read(absolute: Path, name: str) -> bytes:
+    try:
+        status = absolute.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UsageError(f"{name} is a folder", hint="give a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{name} is not a regular file")
+        if status.st_size > MAX_DOCUMENT_BYTES:
+            raise DocumentError(
+                f"{name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB",
+                hint="complete a smaller file",
+            )
+        return absolute.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{name} does not exist") from None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise DocumentError(f"{name} cannot be read: {reason}") from error

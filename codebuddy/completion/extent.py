@@ -1,0 +1,119 @@
+"""When a generation has said enough: judged after each piece, so that no token is wasted.
+
+Knows the context and the text so far, neither model nor index.
+"""
+
+from __future__ import annotations
+
+from codebuddy.datatypes import Context
+
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_OPENERS = frozenset(_PAIRS.values())
+# A model that goes on and on is rarely right.
+_MAX_BLOCK_LINES = 48
+_MAX_LEADING_BLANK_LINES = 3
+
+
+def take_extent(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
+    """The part of `text` that belongs to what was asked for.
+
+    Args:
+        text: The generation so far, with `\n` line endings.
+        context: The place; its `extent` says what is wanted.
+        max_lines: The user's limit, or 0.
+
+    Returns:
+        The text up to its end, and whether that end is certain: more tokens would not
+        change it.
+    """
+    lines = text.split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
+    if first == len(lines):
+        return text, first > _MAX_LEADING_BLANK_LINES
+    if first > 0 and context.inside != "code":
+        return "", True
+    # A text that begins on the next line counts its lines from there.
+    limit = max_lines + min(first, 1) if max_lines else first + _MAX_BLOCK_LINES
+    if context.extent == "line" and first == 0:
+        end = _end_of_line(lines, bracket_depth(context.line_before + context.line_after))
+    else:
+        end = _end_of_block(lines, first, context)
+    if end is None and len(lines) > limit:
+        end = limit
+    return (text, False) if end is None else ("\n".join(lines[: min(end, limit)]), True)
+
+
+def _end_of_line(lines: list[str], depth: int) -> int | None:
+    """The index after the first line, and after those that close the brackets it left open.
+
+    `depth` counts the brackets that the cursor's own line opens and does not close.
+    """
+    for index in range(len(lines) - 1):
+        depth += bracket_depth(lines[index])
+        if depth <= 0:
+            return index + 1
+    return None
+
+
+def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
+    """The index of the first line that no longer belongs to what was begun.
+
+    A block ends where the indentation falls below its own, a group of statements also at a
+    blank line, and a statement that follows a finished line where the next one begins. A
+    line that only closes the block belongs to it, unless the suffix has that line already.
+    """
+    is_block = context.extent == "block"
+    base = _indent(lines[first]) + (len(context.indent) if first == 0 else 0)
+    least = context.body_indent if is_block else base
+    if context.extent == "line":
+        least += 1
+    depth = bracket_depth(context.line_before) if context.extent == "line" else 0
+    depth = max(0, depth + bracket_depth(lines[first]))
+    for index in range(first + 1, len(lines)):
+        line = lines[index]
+        is_whole = index < len(lines) - 1
+        if not line.strip():
+            if not is_block and is_whole and depth == 0:
+                return index
+            continue
+        if depth == 0 and _indent(line) < least:
+            if not _only_closes(line):
+                return index
+            if is_whole:
+                return index if _suffix_closes(line, context) else index + 1
+        if is_whole:
+            depth = max(0, depth + bracket_depth(line))
+    return None
+
+
+def _only_closes(line: str) -> bool:
+    code = line.strip().rstrip(";,")
+    return code == "end" or set(code) <= set(_PAIRS)
+
+
+def _suffix_closes(line: str, context: Context) -> bool:
+    """Whether the next line of the document is this closing line already."""
+    following = next((s for s in context.suffix.split("\n") if s.strip()), "")
+    return following.split() == line.split() and _indent(following) == _indent(line)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
+
+
+def bracket_depth(text: str) -> int:
+    """Brackets opened minus closed, outside quotes; a rough count serves here."""
+    depth, quote = 0, ""
+    previous = ""
+    for character in text:
+        if quote:
+            if character == quote and previous != "\\":
+                quote = ""
+        elif character in "\"'`":
+            quote = character
+        elif character in _OPENERS:
+            depth += 1
+        elif character in _PAIRS:
+            depth -= 1
+        previous = character
+    return depth

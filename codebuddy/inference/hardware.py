@@ -1,0 +1,117 @@
+"""How much of this machine a model may use: threads, GPU layers, memory.
+
+Decides from facts that it is given; it loads nothing and knows no runtime.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from codebuddy.errors import ModelError
+
+# llama.cpp keeps a graph and scratch buffers beside weights and KV cache: about one
+# float32 logits row per token of a physical batch, and a few hundred bytes per activation.
+_SCRATCH_BYTES = 96 << 20
+# Left free on a GPU for its driver and for other programs.
+_GPU_RESERVE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class GpuDevice:
+    """A GPU that the runtime can use, with its memory in bytes."""
+
+    name: str
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What the memory of a model depends on; `kv_bytes_per_token` counts keys and values."""
+
+    file_bytes: int
+    n_layers: int
+    n_vocab: int
+    kv_bytes_per_token: int
+
+
+def choose_threads(requested: int) -> int:
+    """Threads for the model: what was asked, else one per physical core that we may run on.
+
+    Hyper-threads compete for the vector units that matrix products live on.
+    """
+    if requested > 0:
+        return requested
+    import psutil
+
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = len(affinity(0)) if affinity else physical
+    return max(1, min(physical, allowed))
+
+
+def needed_bytes(shape: ModelShape, n_ctx: int, n_batch: int) -> int:
+    """Peak memory of the loaded model: weights, KV cache, logits of a batch, scratch."""
+    return (
+        shape.file_bytes
+        + shape.kv_bytes_per_token * n_ctx
+        + 4 * shape.n_vocab * n_batch
+        + _SCRATCH_BYTES
+    )
+
+
+def choose_gpu_layers(
+    requested: int, shape: ModelShape, n_ctx: int, devices: Sequence[GpuDevice]
+) -> int:
+    """Layers to put on the GPUs.
+
+    Args:
+        requested: -1 for as many as fit; otherwise taken as it is, up to the model's layers.
+        shape: The model's size.
+        n_ctx: Tokens of context, whose keys and values live beside their layer.
+        devices: The GPUs that the runtime can use; none means 0 layers.
+
+    Returns:
+        Between 0 and `n_layers + 1`, where the last one stands for the output layer.
+    """
+    if not devices:
+        return 0
+    every = shape.n_layers + 1
+    if requested >= 0:
+        return min(requested, every)
+    per_layer = (shape.file_bytes + shape.kv_bytes_per_token * n_ctx) / max(1, shape.n_layers)
+    room = sum(max(0, device.free_bytes - _GPU_RESERVE_BYTES) for device in devices)
+    fitting = int(room // max(1.0, per_layer))
+    return every if fitting >= every else fitting
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: the machine's, or its control group's if less."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return available
+    return min(available, max(0, limit - used))
+
+
+def check_memory(name: str, needed: int, available: int) -> None:
+    """Refuse a model that would drive the machine into swapping.
+
+    Raises:
+        ModelError: More is needed than available; suggests a smaller context or model.
+    """
+    if needed > available:
+        raise ModelError(
+            f"{name} needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB "
+            "are available",
+            hint="close something, set model.n_ctx lower, or use a smaller model: "
+            "codebuddy models list",
+        )

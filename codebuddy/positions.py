@@ -1,0 +1,73 @@
+"""Places in text: `FILE:LINE[:COL]`, code point columns, byte offsets. Converted only here."""
+
+from __future__ import annotations
+
+import re
+
+from codebuddy.datatypes import Position
+from codebuddy.errors import UsageError
+
+_TARGET = re.compile(r"(?P<file>.+?):(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?", re.DOTALL)
+_EXAMPLE = "give it as FILE:LINE or FILE:LINE:COLUMN, for example src/app.py:42:9"
+
+
+def parse_target(target: str) -> tuple[str, int, int | None]:
+    """Split `FILE:LINE[:COL]`; FILE may hold colons itself.
+
+    Returns:
+        File, 1-based line, and 1-based column or `None` for the end of the line.
+
+    Raises:
+        UsageError: It has another form, or a number below 1.
+    """
+    if "\0" in target:
+        raise UsageError("a position cannot contain a NUL character", hint=_EXAMPLE)
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        raise UsageError(f"{_shortened(target)} is not a position", hint=_EXAMPLE)
+    line = int(match["line"])
+    column = int(match["column"]) if match["column"] else None
+    if line < 1 or column == 0:
+        raise UsageError(f"{_shortened(target)}: lines and columns start at 1", hint=_EXAMPLE)
+    return match["file"], line, column
+
+
+def resolve(text: str, line: int, column: int | None, name: str) -> tuple[Position, int]:
+    """The position and its offset in code points.
+
+    Args:
+        text: The document; lines end with `\\n` or `\\r\\n`.
+        line: 1-based line.
+        column: 1-based column, or `None` for the end of the line.
+        name: The document's name, for errors.
+
+    Raises:
+        UsageError: The place is outside the text.
+    """
+    start = 0
+    for number in range(1, line):
+        end = text.find("\n", start)
+        if end < 0:
+            count = f"{number} line{'s' if number > 1 else ''}"
+            raise UsageError(
+                f"{name} has {count}, so there is no line {line}",
+                hint=f"give a line from 1 to {number}",
+            )
+        start = end + 1
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    if end > start and text[end - 1] == "\r":
+        end -= 1
+    length = end - start
+    if column is None:
+        column = length + 1
+    if column > length + 1:
+        raise UsageError(
+            f"line {line} of {name} has {length} columns, so there is no column {column}",
+            hint=f"give a column from 1 to {length + 1}, or none for the end of the line",
+        )
+    return Position(line, column), start + column - 1
+
+
+def _shortened(target: str) -> str:
+    return repr(target) if len(target) <= 80 else repr(target[:77] + "...")

@@ -1,0 +1,129 @@
+"""What every test stands on: its own home, no network beyond this machine, real weights."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codebuddy import paths
+from codebuddy.config import ModelSettings
+from codebuddy.inference.llama import LlamaGenerator
+
+# Read before any test moves the home folder: the weights that `make models` pulled.
+REAL_MODELS = Path(os.environ.get("CODEBUDDY_MODEL_FOLDER") or paths.models_folder())
+DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
+SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+_GIT_CONFIG = """\
+[user]
+    name = Test
+    email = test@example.org
+[init]
+    defaultBranch = main
+[commit]
+    gpgSign = false
+[protocol "file"]
+    allow = always
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, and none of the developer's settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in list(os.environ):
+        if name.startswith(("CODEBUDDY_", "GIT_", "HF_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(REAL_MODELS))
+    (home / "gitconfig").write_text(_GIT_CONFIG)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection to any other machine fails the test that makes it."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family != socket.AF_UNIX and host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test connects to {address!r}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+GitRunner = Callable[..., str]
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> GitRunner:
+    """Runs git in a folder and returns its output."""
+
+    def run(folder: Path, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def repository(tmp_path: Path, git: GitRunner) -> Path:
+    """A small repository in which one file uses what another defines."""
+    root = tmp_path / "shop"
+    root.mkdir()
+    git(root, "init", "-q")
+    (root / "pricing.py").write_text(
+        "def apply_discount(amount_cents: int, percent: int) -> int:\n"
+        '    """The amount after a discount, rounded down."""\n'
+        "    return amount_cents * (100 - percent) // 100\n"
+        "\n\n"
+        "def shipping_cost(weight_grams: int) -> int:\n"
+        "    return 499 if weight_grams < 2000 else 999\n"
+    )
+    (root / "cart.py").write_text(
+        "from pricing import apply_discount, shipping_cost\n"
+        "\n\n"
+        "def total(items, percent):\n"
+        "    amount_cents = sum(item.price_cents for item in items)\n"
+        "    return apply_discount(\n"
+        "\n\n"
+        "def label(name):\n"
+        "    return name.title()\n"
+    )
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "Start the shop")
+    return root
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Iterator[LlamaGenerator]:
+    """The real default model, loaded once for all tests."""
+    assert DEFAULT_MODEL.is_file(), "run 'make models' first"
+    generator = LlamaGenerator(DEFAULT_MODEL, "qwen2.5-coder-1.5b", ModelSettings(n_ctx=2048))
+    yield generator
+    generator.close()
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Iterator[LlamaGenerator]:
+    """The real small model, which has no fill-in-the-middle tokens."""
+    assert SMALL_MODEL.is_file(), "run 'make models' first"
+    generator = LlamaGenerator(SMALL_MODEL, "smollm2-135m", ModelSettings(n_ctx=2048))
+    yield generator
+    generator.close()
