@@ -116,5 +116,5 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_encodable(item) for item in value]
     if isinstance(value, float):
-        return round(value, 4)
+        return round(value, 6)
     return value

@@ -83,9 +83,7 @@ def _repeats_indent(before: str, width: int, rest: str, context: Context) -> boo
     if following:
         level = len(following[0]) - len(following[0].lstrip(" \t"))
         return level < len(before) + width
-    if context.extent == "block":
-        return len(before) + width > context.body_indent + 7
-    return True
+    return len(before) >= context.body_indent
 
 
 def cut_repeated_suffix(text: str, context: Context) -> str:
@@ -119,6 +117,8 @@ def _cut_repeated_line_end(text: str, context: Context) -> str:
         if overlap[-1:].isalnum() and after[size : size + 1].isalnum():
             continue
         cut = bare[: len(bare) - size]
+        if context.line_after[:1].isspace():
+            cut = cut.rstrip()
         return cut if _is_no_worse(cut, bare, context) else text
     return text
 
