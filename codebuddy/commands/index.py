@@ -1,0 +1,71 @@
+"""`codebuddy index`: build or update the index, once or for as long as files change."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from codebuddy.config import load_settings
+from codebuddy.index.progress import ProgressDisplay
+from codebuddy.terminal import answer, answer_json, note
+
+# Looking costs about 0.1 s in a large repository, so this takes a few percent of one core.
+_WATCH_INTERVAL_S = 2.0
+
+
+@click.command(
+    "index",
+    help="Build the repository's index, or bring it up to date.",
+    epilog="Example: codebuddy index --watch",
+)
+@click.option("--force", is_flag=True, help="Build it anew; the old one serves until then.")
+@click.option("--watch", is_flag=True, help="Keep it up to date until Ctrl-C.")
+@click.option("--jobs", type=int, metavar="N", help="Processes that parse; 0 for all cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> None:
+    """Entry point of the verb."""
+    # Loaded here, so that `--help` does not wait for numpy.
+    from codebuddy.index.build import IndexReport, update_index
+    from codebuddy.vcs.repository import open_repository
+
+    repository = open_repository(Path.cwd())
+    loaded = load_settings(repository.root, flags={"index.jobs": jobs})
+    for warning in loaded.warnings:
+        note(f"warning: {warning}")
+
+    def update(*, force: bool) -> IndexReport:
+        with ProgressDisplay() as display:
+            return update_index(repository, loaded.settings, force=force, progress=display.show)
+
+    def tell(report: IndexReport) -> None:
+        if as_json:
+            answer_json(report.as_json())
+        else:
+            answer(_sentence(report))
+
+    tell(update(force=force))
+    while watch:
+        time.sleep(_WATCH_INTERVAL_S)
+        report = update(force=False)
+        if report.added or report.updated or report.removed:
+            tell(report)
+
+
+def _sentence(report: object) -> str:
+    from codebuddy.index.build import IndexReport
+
+    assert isinstance(report, IndexReport)
+    languages = ", ".join(f"{name} {count}" for name, count in list(report.languages.items())[:6])
+    skipped = ", ".join(f"{reason} {count}" for reason, count in report.skipped.items())
+    lines = [
+        f"{report.files} files, {report.chunks} chunks, {report.lines} lines"
+        f" in {report.seconds:.1f} s"
+        f" ({report.added} added, {report.updated} updated, {report.removed} removed)"
+    ]
+    if languages:
+        lines.append(f"languages: {languages}")
+    if skipped:
+        lines.append(f"skipped: {skipped}")
+    return "\n".join(lines)

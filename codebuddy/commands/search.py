@@ -1,0 +1,151 @@
+"""`codebuddy search`: bring the index up to date, then show the best chunks for a query."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from codebuddy.config import Settings, load_settings
+from codebuddy.index.progress import ProgressDisplay
+from codebuddy.terminal import answer, answer_json, note
+
+if TYPE_CHECKING:
+    from codebuddy.datatypes import SearchResult
+    from codebuddy.index.search import SearchChannel
+    from codebuddy.vcs.repository import Repository
+
+_EXCERPT_LINES = 6
+_EXCERPT_COLUMNS = 160
+_MAX_QUERY_CHARACTERS = 1_000_000
+
+
+@click.command(
+    "search",
+    help="Search the repository for words, names or code.",
+    epilog="Example: codebuddy search 'parse config file' -k 5",
+)
+@click.argument("query")
+@click.option(
+    "-k",
+    "top_k",
+    type=click.IntRange(1, 1000),
+    default=10,
+    metavar="N",
+    help="Results at most (10).",
+)
+@click.option(
+    "--channel",
+    type=click.Choice(["lexical", "symbol", "hybrid"]),
+    default="hybrid",
+    help="lexical: BM25 over terms; symbol: names of definitions; hybrid: both (default).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--no-update", is_flag=True, help="Search the index as it stands.")
+def command(
+    query: str,
+    top_k: int,
+    channel: SearchChannel,
+    *,
+    as_json: bool,
+    no_update: bool,
+) -> None:
+    """Entry point of the verb."""
+    from codebuddy.errors import UsageError
+    from codebuddy.vcs.repository import open_repository
+
+    if not query.strip():
+        raise UsageError("the query is empty", hint="give some words or names to look for")
+    repository = open_repository(Path.cwd())
+    loaded = load_settings(repository.root)
+    for warning in loaded.warnings:
+        note(f"warning: {warning}")
+    timings: dict[str, float] = {}
+    query = query[:_MAX_QUERY_CHARACTERS]
+    results = _search(
+        repository,
+        loaded.settings,
+        query,
+        top_k,
+        channel,
+        should_update=not no_update,
+        timings=timings,
+    )
+    if as_json:
+        timings_ms = {name: round(value, 3) for name, value in timings.items()}
+        items = [_item(result) for result in results]
+        answer_json({"query": query, "results": items, "timings_ms": timings_ms})
+        return
+    if not results:
+        note("nothing found")
+    answer("\n\n".join(_shown(result) for result in results), newline=bool(results))
+
+
+def _search(
+    repository: Repository,
+    settings: Settings,
+    query: str,
+    top_k: int,
+    channel: SearchChannel,
+    *,
+    should_update: bool,
+    timings: dict[str, float],
+) -> list[SearchResult]:
+    from codebuddy.index.build import update_index
+    from codebuddy.index.schema import DamagedIndexError
+    from codebuddy.index.search import RepositoryIndex
+
+    def update() -> None:
+        started = time.perf_counter()
+        with ProgressDisplay() as display:
+            update_index(repository, settings, progress=display.show)
+        timings["update"] = timings.get("update", 0.0) + 1000 * (time.perf_counter() - started)
+
+    def search() -> list[SearchResult]:
+        started = time.perf_counter()
+        with RepositoryIndex.open(repository, settings) as index:
+            results = index.search(query, top_k, channel)
+        timings["search"] = 1000 * (time.perf_counter() - started)
+        return results
+
+    if should_update:
+        update()
+    try:
+        return search()
+    except DamagedIndexError as error:
+        if not should_update:
+            raise
+        note(f"{error.message}")
+        # Meeting the damage has asked the update to build the index anew.
+        update()
+        return search()
+
+
+def _item(result: SearchResult) -> dict[str, object]:
+    chunk = result.chunk
+    return {
+        "path": chunk.path,
+        "start_line": chunk.start_line,
+        "end_line": chunk.end_line,
+        "kind": chunk.kind,
+        "symbol": chunk.symbol,
+        "score": result.score,
+        "channel": result.channel,
+        "channels": result.channels,
+        "text": chunk.text,
+    }
+
+
+def _shown(result: SearchResult) -> str:
+    """Place, symbol, channel and score, then the first lines."""
+    chunk = result.chunk
+    title = f"{chunk.path}:{chunk.start_line}-{chunk.end_line}"
+    if chunk.symbol:
+        title += f"  {chunk.kind} {chunk.symbol}"
+    lines = chunk.text.strip("\r\n").splitlines()
+    excerpt = [f"    {line[:_EXCERPT_COLUMNS]}".rstrip() for line in lines[:_EXCERPT_LINES]]
+    if len(lines) > _EXCERPT_LINES:
+        excerpt.append("    ...")
+    return "\n".join([f"{title}  [{result.channel} {result.score:.4f}]", *excerpt])

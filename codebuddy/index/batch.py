@@ -1,0 +1,169 @@
+"""A batch of files -> rows: read, analyse, count terms. Runs in a worker process or in ours.
+
+It knows neither the database nor what the rows are for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codebuddy.index import walk
+from codebuddy.index.postings import PostingsColumns
+from codebuddy.index.store import pack_text
+from codebuddy.index.terms import count_terms, squashed
+from codebuddy.index.walk import FileStat, Skipped
+
+MAX_NAME_LENGTH = 256
+MAX_REFERENCES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files to analyse: (path, stat as the walk saw it, digest if it was indexed before)."""
+
+    root: bytes
+    files: tuple[tuple[bytes, FileStat, bytes], ...]
+    max_file_bytes: int
+    quarantined: frozenset[bytes] = frozenset()
+
+
+@dataclass(slots=True)
+class AnalysedFile:
+    """One file's rows. Chunks are (start_byte, end_byte, start_line, end_line, kind, symbol,
+    signature, n_terms, packed text); definitions (squashed, name, qualified, kind, line,
+    end_line, signature, chunk's place in the file)."""
+
+    path: bytes
+    stat: FileStat
+    digest: bytes
+    is_racy: bool
+    language: str
+    fallback: str
+    n_lines: int
+    chunks: list[tuple[Any, ...]]
+    definitions: list[tuple[Any, ...]]
+    details: bytes
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What became of a batch: `unchanged` files have the digest they had, with a new stat.
+
+    `columns` holds the postings of all chunks of `analysed`, numbered through in order.
+    """
+
+    analysed: list[AnalysedFile] = field(default_factory=list)
+    unchanged: list[tuple[bytes, FileStat, bool]] = field(default_factory=list)
+    skipped: list[tuple[bytes, Skipped, bytes]] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)
+    columns: PostingsColumns | None = None
+    source_bytes: int = 0
+
+
+def analyze_batch(batch: Batch) -> BatchResult:
+    """Read and analyse every file of `batch`."""
+    result = BatchResult()
+    counts: list[dict[str, int]] = []
+    for path, seen, known_digest in batch.files:
+        outcome = walk.read_file(batch.root, path, batch.max_file_bytes, time.time_ns())
+        if outcome is None:
+            result.gone.append(path)
+        elif isinstance(outcome, Skipped):
+            # A file that could not be opened keeps the stat that the walk saw.
+            stat = outcome.stat if outcome.stat.inode else seen
+            result.skipped.append((path, Skipped(outcome.reason, stat), b""))
+        elif outcome.digest in batch.quarantined:
+            result.skipped.append((path, Skipped("crash", outcome.stat), outcome.digest))
+        elif outcome.digest == known_digest:
+            result.unchanged.append((path, outcome.stat, outcome.is_racy))
+        else:
+            result.source_bytes += len(outcome.source)
+            analysed, file_counts = _analyse(path, outcome)
+            result.analysed.append(analysed)
+            counts.extend(file_counts)
+    result.columns = _columns(counts)
+    return result
+
+
+def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[str, int]]]:
+    from codebuddy.index.analysis import analyze
+
+    source = read.source
+    analysis = analyze(os.fsdecode(path), source)
+    chunks: list[tuple[Any, ...]] = []
+    counts: list[dict[str, int]] = []
+    for span in analysis.chunks:
+        piece = source[span.start_byte : span.end_byte]
+        terms = count_terms(piece.decode("utf-8", "replace"))
+        counts.append(terms)
+        place = (span.start_byte, span.end_byte, span.start_line, span.end_line)
+        symbol, signature = _clean(span.symbol), _clean(span.signature)
+        n_terms = sum(terms.values())
+        chunks.append((*place, span.kind, symbol, signature, n_terms, pack_text(piece)))
+    starts = [span.start_byte for span in analysis.chunks]
+    definitions = []
+    for found in analysis.definitions:
+        name = _clean(found.name)[:MAX_NAME_LENGTH]
+        chunk = max(0, bisect_right(starts, found.start_byte) - 1)
+        where = (found.kind, found.line, found.end_line, _clean(found.signature), chunk)
+        qualified = _clean(found.qualified)[: 2 * MAX_NAME_LENGTH]
+        definitions.append((squashed(name), name, qualified, *where))
+    details = {
+        "references": [
+            [_clean(found.name)[:MAX_NAME_LENGTH], found.kind, found.line]
+            for found in analysis.references[:MAX_REFERENCES]
+        ],
+        "imports": [_clean(name) for name in analysis.imports],
+    }
+    analysed = AnalysedFile(
+        path=path,
+        stat=read.stat,
+        digest=read.digest,
+        is_racy=read.is_racy,
+        language=analysis.language,
+        fallback=analysis.fallback,
+        n_lines=source.count(b"\n") + (not source.endswith(b"\n") and bool(source)),
+        chunks=chunks,
+        definitions=definitions if chunks else [],
+        details=zlib.compress(json.dumps(details, separators=(",", ":")).encode(), 6),
+    )
+    return analysed, counts
+
+
+def _clean(text: str) -> str:
+    """`text` as UTF-8 can hold it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _columns(counts: Iterable[dict[str, int]]) -> PostingsColumns:
+    ids: dict[str, int] = {}
+    term: list[int] = []
+    frequency: list[int] = []
+    sizes: list[int] = []
+    for terms in counts:
+        term.extend([ids.setdefault(each, len(ids)) for each in terms])
+        frequency.extend(terms.values())
+        sizes.append(len(terms))
+    return PostingsColumns(
+        terms=list(ids),
+        term=np.array(term, np.uint32),
+        document=np.repeat(np.arange(len(sizes), dtype=np.uint32), np.array(sizes, np.int64)),
+        frequency=np.array(frequency, np.uint32),
+    )
+
+
+def lengths_of(result: BatchResult) -> npt.NDArray[np.uint32]:
+    """The number of terms of each chunk of a result, in order."""
+    return np.array(
+        [chunk[7] for analysed in result.analysed for chunk in analysed.chunks], np.uint32
+    )

@@ -1,0 +1,389 @@
+"""Bringing the index up to date: what changed is read and analysed again, and nothing else.
+
+It decides what to do and in which order; walk.py reads, worker.py analyses, writer.py
+writes. Only one process at a time updates an index; a second one waits and then finds
+nothing left to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from codebuddy import paths, platforms
+from codebuddy.config import Settings
+from codebuddy.errors import IndexingError
+from codebuddy.index import schema, suspicion, walk
+from codebuddy.index.batch import Batch, BatchResult, analyze_batch
+from codebuddy.index.pool import WorkerPool
+from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.store import StoredFile
+from codebuddy.index.terms import TERMS_VERSION
+from codebuddy.index.walk import FileStat, Skipped
+from codebuddy.index.writer import IndexWriter
+from codebuddy.vcs.repository import Repository
+
+LOCK_NAME = "index.lock"
+# Stands while files are parsed in this process; what it finds of a predecessor died parsing.
+PARSING_NAME = "index.parsing"
+_NEW_NAME = "index.new.db"
+
+LOCK_TIMEOUT_S = 600.0
+# Starting a worker takes about 0.3 s, in which this process parses as many files.
+_POOL_FROM_FILES = 60
+_POOL_FROM_BYTES = 600_000
+_BATCH_BYTES = 256_000
+_BATCH_FILES = 64
+# A commit costs an fsync and a segment; what lies between two of them costs memory and is
+# lost to a kill.
+_COMMIT_BYTES = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an update stands: `message` is set for `notice` and `waiting`."""
+
+    stage: str
+    done_files: int = 0
+    total_files: int = 0
+    message: str = ""
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What an update did and what the index holds now; `languages` counts files."""
+
+    files: int = 0
+    chunks: int = 0
+    languages: dict[str, int] = field(default_factory=dict)
+    added: int = 0
+    updated: int = 0
+    removed: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    lines: int = 0
+    is_rebuilt: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """The stable keys of `codebuddy index --json`."""
+        return {
+            "files": self.files,
+            "chunks": self.chunks,
+            "languages": self.languages,
+            "added": self.added,
+            "updated": self.updated,
+            "removed": self.removed,
+            "skipped": self.skipped,
+            "seconds": round(self.seconds, 3),
+            "lines": self.lines,
+        }
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What differs between the index and the work tree."""
+
+    to_read: list[tuple[bytes, FileStat, bytes]] = field(default_factory=list)
+    gone: list[StoredFile] = field(default_factory=list)
+    skipped: list[tuple[bytes, Skipped, bytes]] = field(default_factory=list)
+    no_longer_skipped: list[bytes] = field(default_factory=list)
+    stored: dict[bytes, StoredFile] = field(default_factory=dict)
+    quarantined: frozenset[bytes] = frozenset()
+
+
+def update_index(
+    repository: Repository,
+    settings: Settings,
+    *,
+    force: bool = False,
+    progress: ProgressCallback | None = None,
+) -> IndexReport:
+    """Bring the repository's index up to date, making it if there is none.
+
+    Args:
+        repository: Whose files to index.
+        settings: `index.max_file_bytes` and `index.jobs` count.
+        force: Build it anew; the old one stays in use until the new one is whole.
+        progress: Told of each step, from this thread.
+
+    Raises:
+        IndexingError: The index cannot be written, or another process kept it too long.
+        RepositoryError: git failed.
+    """
+    started = time.monotonic()
+    tell = progress or (lambda _: None)
+    folder = paths.ensure_folder(repository.index_folder)
+    waiting = Progress("waiting", message="another process is updating the index; waiting for it")
+    try:
+        with platforms.exclusive_lock(folder / LOCK_NAME, LOCK_TIMEOUT_S, lambda: tell(waiting)):
+            report = _update_locked(repository, settings, folder, force, tell)
+    except TimeoutError as error:
+        raise IndexingError(
+            f"another process has been updating the index {folder} for {LOCK_TIMEOUT_S:.0f} s",
+            hint="wait for it, or end it",
+        ) from error
+    except platforms.LocksUnsupportedError as error:
+        raise IndexingError(
+            f"the file system of {folder} cannot lock files",
+            hint="keep the repository on a local file system",
+        ) from error
+    except OSError as error:
+        raise IndexingError(
+            f"the index {folder} cannot be used: {error.strerror or error}",
+            hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
+        ) from error
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _update_locked(
+    repository: Repository,
+    settings: Settings,
+    folder: Path,
+    force: bool,  # noqa: FBT001
+    tell: ProgressCallback,
+) -> IndexReport:
+    file = folder / DATABASE_NAME
+    _remove_with_journal(folder / _NEW_NAME)
+    if suspicion.is_suspect(folder):
+        tell(Progress("notice", message="the index was found damaged; building it again"))
+        if file.exists() or file.is_symlink():
+            schema.move_aside(file)
+        suspicion.forget(folder)
+    if force and file.exists():
+        return _rebuild_beside(repository, settings, folder, tell)
+    try:
+        writer, is_new = _open_or_create(file, tell)
+        return _bring_up_to_date(writer, repository, settings, tell, is_new=is_new)
+    except DamagedIndexError as error:
+        tell(Progress("notice", message=f"{error.message}; building it again"))
+        schema.move_aside(file)
+        writer = _created(file)
+        return _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+
+
+def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bool]:
+    if not (file.exists() or file.is_symlink()):
+        return _created(file), True
+    writer = IndexWriter(file, schema.connect(file, is_writer=True))
+    if writer.meta("analysis") != _analysis_version():
+        writer.close()
+        tell(Progress("notice", message="the index was made by another version; building it again"))
+        _remove_with_journal(file)
+        return _created(file), True
+    return writer, False
+
+
+def _created(file: Path) -> IndexWriter:
+    _remove_with_journal(file)
+    writer = IndexWriter(file, schema.create(file))
+    with writer.transaction():
+        writer.put_meta("analysis", _analysis_version())
+    return writer
+
+
+def _rebuild_beside(
+    repository: Repository, settings: Settings, folder: Path, tell: ProgressCallback
+) -> IndexReport:
+    """Build a new database beside the old one and put it in its place when it is whole."""
+    file, new = folder / DATABASE_NAME, folder / _NEW_NAME
+    writer = _created(new)
+    report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    try:
+        # Plays back a killed writer's journal, which would else be played into the new one.
+        schema.connect(file, is_writer=True).close()
+    except IndexingError:
+        _remove_with_journal(file)
+    platforms.replace_durably(new, file)
+    return report
+
+
+def _remove_with_journal(file: Path) -> None:
+    for each in (file.with_name(file.name + "-journal"), file):
+        each.unlink(missing_ok=True)
+
+
+def _analysis_version() -> bytes:
+    """Changes whenever the same bytes would give other rows."""
+    from codebuddy.index import analysis
+
+    return f"{getattr(analysis, 'ANALYSIS_VERSION', 1)}.{TERMS_VERSION}".encode()
+
+
+def _bring_up_to_date(
+    writer: IndexWriter,
+    repository: Repository,
+    settings: Settings,
+    tell: ProgressCallback,
+    *,
+    is_new: bool,
+) -> IndexReport:
+    try:
+        tell(Progress("walking"))
+        seen = walk.candidates(repository, settings.index.max_file_bytes)
+        with schema.translated(writer.file):
+            plan = _plan(writer, seen)
+        report = IndexReport(is_rebuilt=is_new)
+        _take_out(writer, plan, report)
+        if plan.to_read:
+            parsing = writer.file.with_name(PARSING_NAME)
+            results = _analysed(repository, settings, plan, parsing)
+            _commit_in_parts(writer, plan, results, report, tell)
+        _merge(writer, tell)
+        with schema.translated(writer.file):
+            _summarize(writer, report)
+        return report
+    finally:
+        writer.close()
+
+
+def _plan(writer: IndexWriter, seen: dict[bytes, FileStat | Skipped]) -> _Plan:
+    plan = _Plan(stored={each.path: each for each in writer.files()})
+    skipped = {path: (skip, digest) for path, skip, digest in writer.skipped()}
+    plan.quarantined = frozenset(
+        digest for skip, digest in skipped.values() if skip.reason == "crash" and digest
+    )
+    for path, now in seen.items():
+        stored = plan.stored.get(path)
+        before = skipped.pop(path, None)
+        if isinstance(now, Skipped):
+            if stored is not None:
+                plan.gone.append(stored)
+            if before is None or before[0] != now:
+                plan.skipped.append((path, now, b""))
+        elif stored is not None:
+            if stored.stat != now or stored.is_racy:
+                plan.to_read.append((path, now, stored.digest))
+        elif before is None or before[0].stat != now or before[0].reason in _SEEN_REASONS:
+            plan.to_read.append((path, now, b""))
+    plan.gone += [stored for path, stored in plan.stored.items() if path not in seen]
+    plan.no_longer_skipped = list(skipped)
+    return plan
+
+
+# Skips that the walk gives without reading; when it no longer gives one, the file is read.
+_SEEN_REASONS = frozenset({"symlink", "submodule", "special", "large", "changing", "unreadable"})
+
+
+def _take_out(writer: IndexWriter, plan: _Plan, report: IndexReport) -> None:
+    if plan.gone or plan.skipped or plan.no_longer_skipped:
+        with writer.transaction():
+            if plan.gone:
+                writer.apply(plan.gone, [])
+            writer.put_skipped(plan.skipped)
+            writer.drop_skipped(plan.no_longer_skipped)
+    report.removed += len(plan.gone)
+
+
+def _analysed(
+    repository: Repository, settings: Settings, plan: _Plan, parsing: Path
+) -> Iterator[BatchResult]:
+    """Results for all files to read, from this process if they are few, else from workers."""
+    batches = list(_batches(repository, settings, plan))
+    total_bytes = sum(stat.size for _, stat, _ in plan.to_read)
+    is_small = len(plan.to_read) < _POOL_FROM_FILES and total_bytes < _POOL_FROM_BYTES
+    if is_small and not parsing.exists():
+        # A parser that crashes takes this process along; the next one then uses workers,
+        # which find the file and quarantine it.
+        parsing.touch(mode=0o600)
+        try:
+            for batch in batches:
+                yield analyze_batch(batch)
+        finally:
+            # Not reached by a crash.
+            parsing.unlink(missing_ok=True)
+    else:
+        n_workers = settings.index.jobs or platforms.usable_cores()
+        with WorkerPool(min(n_workers, len(batches))) as pool:
+            yield from pool.run(batches)
+        parsing.unlink(missing_ok=True)
+
+
+def _batches(repository: Repository, settings: Settings, plan: _Plan) -> Iterator[Batch]:
+    group: list[tuple[bytes, FileStat, bytes]] = []
+    n_bytes = 0
+    for each in [*plan.to_read, None]:
+        if group and (each is None or len(group) >= _BATCH_FILES or n_bytes >= _BATCH_BYTES):
+            yield Batch(
+                repository.root_bytes,
+                tuple(group),
+                settings.index.max_file_bytes,
+                plan.quarantined,
+            )
+            group, n_bytes = [], 0
+        if each is not None:
+            group.append(each)
+            n_bytes += each[1].size
+
+
+def _commit_in_parts(
+    writer: IndexWriter,
+    plan: _Plan,
+    results: Iterable[BatchResult],
+    report: IndexReport,
+    tell: ProgressCallback,
+) -> None:
+    total = len(plan.to_read)
+    done = 0
+    pending: list[BatchResult] = []
+    pending_bytes = 0
+    tell(Progress("indexing", 0, total))
+    for result in results:
+        pending.append(result)
+        pending_bytes += result.source_bytes
+        done += len(result.analysed) + len(result.unchanged)
+        done += len(result.skipped) + len(result.gone)
+        if pending_bytes >= _COMMIT_BYTES:
+            _commit(writer, plan, pending, report)
+            pending, pending_bytes = [], 0
+        tell(Progress("indexing", done, total))
+    _commit(writer, plan, pending, report)
+
+
+def _commit(
+    writer: IndexWriter, plan: _Plan, results: list[BatchResult], report: IndexReport
+) -> None:
+    """One transaction: the old rows of these files go, the new ones come."""
+    replaced: list[StoredFile] = []
+    with writer.transaction():
+        for result in results:
+            for path, stat, is_racy in result.unchanged:
+                writer.put_stat(plan.stored[path], stat, is_racy)
+            lost = [*result.gone, *[path for path, _, _ in result.skipped]]
+            gone = [plan.stored[path] for path in lost if path in plan.stored]
+            old = [plan.stored.get(each.path) for each in result.analysed]
+            updated = [each for each in old if each is not None]
+            replaced += gone + updated
+            report.removed += len(gone)
+            report.updated += len(updated)
+            report.added += len(result.analysed) - len(updated)
+            writer.put_skipped(result.skipped)
+            writer.drop_skipped([each.path for each in result.analysed] + result.gone)
+        writer.apply(replaced, results)
+
+
+def _merge(writer: IndexWriter, tell: ProgressCallback) -> None:
+    is_merging = True
+    while is_merging:
+        with writer.transaction():
+            is_merging = writer.merge_once()
+        if is_merging:
+            tell(Progress("merging"))
+
+
+def _summarize(writer: IndexWriter, report: IndexReport) -> None:
+    languages: Counter[str] = Counter()
+    for stored in writer.files():
+        languages[stored.language] += 1
+        report.lines += stored.n_lines
+        report.chunks += stored.n_chunks
+        report.files += 1
+    report.languages = dict(languages.most_common())
+    reasons = Counter(skip.reason for _, skip, _ in writer.skipped())
+    report.skipped = dict(reasons.most_common())

@@ -1,0 +1,177 @@
+"""A pool of worker processes that survives the death of any of them.
+
+Each worker is served by one thread, so that a dead one is known by name: the files it was
+given are tried again one at a time, and the one that kills its worker is quarantined.
+It knows batches and results, not what is in them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from codebuddy import platforms
+from codebuddy.index import walk, worker
+from codebuddy.index.batch import Batch, BatchResult, lengths_of
+from codebuddy.index.walk import ReadFile, Skipped
+
+# A file takes 2 s at the most by the chunker's promise; a batch that takes this long hangs.
+BATCH_TIMEOUT_S = 120.0
+# Results wait for the database in this number a worker; more would only take memory.
+_RESULTS_PER_WORKER = 2
+
+
+class WorkerPool:
+    """Runs batches in `n_workers` processes; use it as a context manager."""
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+        self._todo: deque[Batch] = deque()
+        self._results: queue.Queue[BatchResult | BaseException] = queue.Queue(
+            maxsize=_RESULTS_PER_WORKER * n_workers
+        )
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        with self._lock:
+            processes = list(self._processes)
+        for process in processes:
+            process.kill()
+
+    def run(self, batches: Sequence[Batch]) -> Iterator[BatchResult]:
+        """The batches' results as they come, in no order.
+
+        Raises:
+            OSError: A worker cannot be started.
+        """
+        self._todo.extend(batches)
+        left = len(batches)
+        for _ in range(min(self._n_workers, left)):
+            threading.Thread(target=self._serve, daemon=True).start()
+        while left:
+            result = self._results.get()
+            if isinstance(result, BaseException):
+                raise result
+            left -= 1
+            yield result
+
+    def _serve(self) -> None:
+        """One thread: keeps one worker busy until nothing is left to do."""
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            while not self._stop.is_set():
+                try:
+                    batch = self._todo.popleft()
+                except IndexError:
+                    break
+                process, result = self._ask(process, batch)
+                if result is None:
+                    result = BatchResult()
+                    for single in _singles(batch):
+                        process, one = self._ask(process, single)
+                        _append(result, one or _quarantine(single))
+                self._put(result)
+        except BaseException as error:  # noqa: BLE001
+            self._put(error)
+        finally:
+            self._end(process)
+
+    def _put(self, result: BatchResult | BaseException) -> None:
+        while not self._stop.is_set():
+            try:
+                self._results.put(result, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+    def _ask(
+        self, process: subprocess.Popen[bytes] | None, batch: Batch
+    ) -> tuple[subprocess.Popen[bytes] | None, BatchResult | None]:
+        """The worker, or `None` in its place if it died, and then no result."""
+        if process is None:
+            process = _start()
+            with self._lock:
+                self._processes.add(process)
+            if self._stop.is_set():
+                process.kill()
+        watchdog = threading.Timer(BATCH_TIMEOUT_S, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            worker.send(process.stdin, batch)
+            result: BatchResult = worker.receive(process.stdout)
+        except (EOFError, OSError):
+            self._end(process)
+            return None, None
+        finally:
+            watchdog.cancel()
+        return process, result
+
+    def _end(self, process: subprocess.Popen[bytes] | None) -> None:
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    # Unsent bytes to a dead worker.
+                    continue
+        with self._lock:
+            self._processes.discard(process)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    package_parent = str(Path(worker.__file__).resolve().parents[2])
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, package_parent]))
+    # numpy's thread pools would only fight with the other workers.
+    environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
+    arguments = [sys.executable, "-P", "-m", worker.__name__]
+    return platforms.spawn_detached_from_terminal(arguments, environment)
+
+
+def _singles(batch: Batch) -> list[Batch]:
+    return [dataclasses.replace(batch, files=(each,)) for each in batch.files]
+
+
+def _quarantine(single: Batch) -> BatchResult:
+    """The result for the one file that killed its worker: skipped, known by its content."""
+    ((path, seen, _),) = single.files
+    read = walk.read_file(single.root, path, single.max_file_bytes, 0)
+    digest = read.digest if isinstance(read, ReadFile) else b""
+    return BatchResult(skipped=[(path, Skipped("crash", seen), digest)])
+
+
+def _append(whole: BatchResult, part: BatchResult) -> None:
+    """Add `part` to `whole`, renumbering its postings' documents and terms."""
+    from codebuddy.index.postings import SegmentBuilder
+
+    builder = SegmentBuilder()
+    for result in (whole, part):
+        if result.columns is not None:
+            builder.add(result.columns, lengths_of(result))
+    whole.columns = builder.columns()
+    whole.analysed += part.analysed
+    whole.unchanged += part.unchanged
+    whole.skipped += part.skipped
+    whole.gone += part.gone
+    whole.source_bytes += part.source_bytes

@@ -1,0 +1,243 @@
+"""The index's database file: its tables, how it is opened, and what makes it unusable.
+
+SQLite before 3.51.3 can corrupt a write-ahead log and never notices bit-rot, hence the
+rollback journal and a checksum in every row. This module knows no row's meaning.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from codebuddy.errors import IndexingError
+
+DATABASE_NAME = "index.db"
+SCHEMA_VERSION = 1
+# "cdbd", so that another program's database is told apart.
+APPLICATION_ID = 0x63646264
+BUSY_TIMEOUT_S = 10.0
+
+REBUILD_HINT = "run 'codebuddy index --force' to build it again"
+
+# SQLite keeps these texts, and an index whose texts differ is not one of ours.
+_TABLES = {
+    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)"
+    " WITHOUT ROWID",
+    "files": "CREATE TABLE files (id INTEGER PRIMARY KEY, path BLOB NOT NULL,"
+    " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,"
+    " inode INTEGER NOT NULL, digest BLOB NOT NULL, is_racy INTEGER NOT NULL,"
+    " language TEXT NOT NULL, fallback TEXT NOT NULL, n_lines INTEGER NOT NULL,"
+    " n_chunks INTEGER NOT NULL, crc INTEGER NOT NULL)",
+    "details": "CREATE TABLE details (file_id INTEGER PRIMARY KEY, data BLOB NOT NULL,"
+    " crc INTEGER NOT NULL)",
+    "chunks": "CREATE TABLE chunks (id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL,"
+    " start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL,"
+    " end_line INTEGER NOT NULL, kind TEXT NOT NULL, symbol TEXT NOT NULL,"
+    " signature TEXT NOT NULL, n_terms INTEGER NOT NULL, text BLOB NOT NULL,"
+    " crc INTEGER NOT NULL)",
+    "definitions": "CREATE TABLE definitions (id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL,"
+    " squashed TEXT NOT NULL, name TEXT NOT NULL, qualified TEXT NOT NULL, kind TEXT NOT NULL,"
+    " line INTEGER NOT NULL, end_line INTEGER NOT NULL, signature TEXT NOT NULL,"
+    " chunk_id INTEGER NOT NULL, crc INTEGER NOT NULL)",
+    "skipped": "CREATE TABLE skipped (path BLOB PRIMARY KEY, reason TEXT NOT NULL,"
+    " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,"
+    " inode INTEGER NOT NULL, digest BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",
+    "segments": "CREATE TABLE segments (id INTEGER PRIMARY KEY, n_documents INTEGER NOT NULL,"
+    " document_ids BLOB NOT NULL, lengths BLOB NOT NULL, dead BLOB NOT NULL,"
+    " crc INTEGER NOT NULL)",
+    "postings": "CREATE TABLE postings (segment INTEGER NOT NULL, term TEXT NOT NULL,"
+    " data BLOB NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (segment, term)) WITHOUT ROWID",
+    "files_by_path": "CREATE UNIQUE INDEX files_by_path ON files (path)",
+    "chunks_by_file": "CREATE INDEX chunks_by_file ON chunks (file_id)",
+    "definitions_by_file": "CREATE INDEX definitions_by_file ON definitions (file_id)",
+    "definitions_by_name": "CREATE INDEX definitions_by_name"
+    " ON definitions (squashed, name, file_id)",
+}
+
+
+class DamagedIndexError(IndexingError):
+    """The index holds bytes that codebuddy did not write; it is rebuilt, never repaired."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint=REBUILD_HINT)
+
+
+def checksum(*values: int | str | bytes) -> int:
+    """A row's checksum over every column; bytes count through their own CRC-32."""
+    # `ascii` gives the same text in every Python version, which `repr` does not.
+    parts = tuple(zlib.crc32(value) if isinstance(value, bytes) else value for value in values)
+    return zlib.crc32(ascii(parts).encode("ascii"))
+
+
+def check(row_crc: object, what: str, *values: Any) -> None:
+    """Compare a row that was read with its checksum.
+
+    Raises:
+        DamagedIndexError: They differ.
+    """
+    try:
+        is_right = checksum(*values) == row_crc
+    except (TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        raise DamagedIndexError(f"the index is damaged: {what} has a wrong checksum")
+
+
+def connect(file: Path, *, is_writer: bool) -> sqlite3.Connection:
+    """Open an existing database, verified as ours and whole.
+
+    Raises:
+        DamagedIndexError: It is no index, or not the one that codebuddy left there.
+        IndexingError: A newer codebuddy wrote it, or it is busy or unreadable.
+    """
+    with translated(file):
+        connection = _open(file, is_writer=is_writer)
+        try:
+            _set_up(connection, is_writer=is_writer)
+            _verify(connection, file)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def create(file: Path) -> sqlite3.Connection:
+    """Make an empty index in the new file `file`, for its owner alone, and open it to write."""
+    with translated(file):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = _open(file, is_writer=True)
+        try:
+            _set_up(connection, is_writer=True)
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _TABLES.values():
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def move_aside(file: Path) -> Path:
+    """Rename a database that cannot be used, in the place of the last such one."""
+    aside = file.with_name(file.name + ".damaged")
+    try:
+        file.replace(aside)
+        # A journal left behind would be played back into the next database.
+        with suppress(FileNotFoundError):
+            file.with_name(file.name + "-journal").unlink()
+    except OSError as error:
+        raise IndexingError(
+            f"the damaged index {file} cannot be moved aside: {error.strerror}",
+            hint="make its folder writable, or delete it",
+        ) from error
+    return aside
+
+
+@contextmanager
+def translated(file: Path) -> Iterator[None]:
+    """SQLite's and the system's errors as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _operational(file, error) from error
+    except sqlite3.DatabaseError as error:
+        raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
+    except zlib.error as error:
+        raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
+    except OSError as error:
+        raise IndexingError(
+            f"the index {file} cannot be used: {error.strerror or error}",
+            hint="make its folder writable, or set XDG_CACHE_HOME to one that is",
+        ) from error
+
+
+def _operational(file: Path, error: sqlite3.OperationalError) -> IndexingError:
+    code = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else 0
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return IndexingError(
+            f"the index {file} is busy: another process is writing it",
+            hint="try again in a moment",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return IndexingError(
+            f"the disk is full while writing the index {file}",
+            hint="free some space and run 'codebuddy index' again; what was indexed stays usable",
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return IndexingError(
+            f"the index {file} cannot be opened: {error}",
+            hint="check the rights of its folder",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return IndexingError(
+            f"the index {file} cannot be read or written: {error}",
+            hint="check the disk's free space and health; what was indexed stays usable",
+        )
+    return DamagedIndexError(f"the index {file} is damaged: {error}")
+
+
+def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
+    if file.is_symlink():
+        raise DamagedIndexError(f"the index {file} is a link, which codebuddy never makes")
+    # Readers, too, must be able to play back a killed writer's journal.
+    can_write = os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+    mode = "rw" if is_writer or can_write else "ro"
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.text_factory = _text
+    return connection
+
+
+def _text(raw: bytes) -> str:
+    # Damaged bytes must reach the checksum instead of failing here.
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _set_up(connection: sqlite3.Connection, *, is_writer: bool) -> None:
+    settings = ["trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY"]
+    if is_writer:
+        # Spilling would lock readers out for a whole batch instead of the moment of its commit.
+        settings += [
+            "journal_mode = DELETE",
+            "synchronous = FULL",
+            "cache_spill = OFF",
+            "cache_size = -32768",
+        ]
+    else:
+        settings.append("query_only = ON")
+    for setting in settings:
+        connection.execute(f"PRAGMA {setting}").fetchall()
+
+
+def _verify(connection: sqlite3.Connection, file: Path) -> None:
+    connection.execute("BEGIN")
+    found = dict(
+        connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
+    )
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application == APPLICATION_ID and version > SCHEMA_VERSION:
+        raise IndexingError(
+            f"the index {file} was written by a newer codebuddy",
+            hint="use that one, or delete the index to build it again",
+        )
+    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != _TABLES:
+        raise DamagedIndexError(f"{file} is not an index of this codebuddy")
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    if file.stat().st_size != pages * page_bytes:
+        raise DamagedIndexError(f"the index {file} is damaged: it is cut off")
+    connection.execute("COMMIT")

@@ -1,0 +1,107 @@
+"""Segments as a reader or writer holds them: documents, lengths, the dead ones, statistics.
+
+It turns stored rows into arrays and back, and says which segments to merge. It runs no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codebuddy.index.postings import (
+    Flags,
+    Numbers,
+    pack_flags,
+    pack_numbers,
+    unpack_flags,
+    unpack_numbers,
+)
+from codebuddy.index.schema import DamagedIndexError
+from codebuddy.index.store import StoredSegment
+
+# As many segments of about one size are merged into one.
+_MERGE_WIDTH = 4
+# A segment with this share of dead documents is written anew.
+_DEAD_SHARE = 0.3
+
+
+@dataclass(slots=True)
+class Segment:
+    """`document_ids[n]` is the chunk's id of document n, ascending."""
+
+    id: int
+    document_ids: npt.NDArray[np.int64]
+    lengths: Numbers
+    is_dead: Flags
+    norms: Any = field(default=None)
+
+    @property
+    def n_live(self) -> int:
+        """Documents that still count."""
+        return len(self.lengths) - int(self.is_dead.sum())
+
+    @property
+    def n_live_terms(self) -> int:
+        """The sum of the live documents' lengths."""
+        return int(self.lengths[~self.is_dead].sum())
+
+    def stored(self) -> StoredSegment:
+        """The row that keeps it."""
+        return StoredSegment(
+            self.id,
+            len(self.lengths),
+            pack_numbers(np.diff(self.document_ids, prepend=0)),
+            pack_numbers(self.lengths),
+            pack_flags(self.is_dead),
+        )
+
+
+def unpack_segment(row: StoredSegment) -> Segment:
+    """The arrays of a row.
+
+    Raises:
+        DamagedIndexError: The columns do not fit together.
+    """
+    gaps = unpack_numbers(row.document_ids)
+    lengths = unpack_numbers(row.lengths)
+    if len(gaps) != row.n_documents or len(lengths) != row.n_documents:
+        raise DamagedIndexError(f"the index is damaged: segment {row.id} does not fit together")
+    ids = np.cumsum(gaps.astype(np.int64))
+    return Segment(row.id, ids, lengths, unpack_flags(row.dead, row.n_documents))
+
+
+def pack_histogram(histogram: dict[int, int]) -> bytes:
+    """{document frequency: number of terms}, small."""
+    pairs = sorted(item for item in histogram.items() if item[0] > 0 and item[1] > 0)
+    return pack_numbers(np.array(pairs, np.uint32).reshape(-1))
+
+
+def unpack_histogram(data: bytes | None) -> dict[int, int]:
+    """The value of `pack_histogram`."""
+    if not data:
+        return {}
+    numbers = unpack_numbers(data).tolist()
+    return dict(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def segments_to_merge(segments: Sequence[Segment]) -> list[Segment]:
+    """Segments worth merging now: several of about one size, or one that is largely dead.
+
+    Sizes are compared by powers of four, so that a document is rewritten a logarithmic
+    number of times and a query meets a logarithmic number of segments.
+    """
+    for segment in segments:
+        if len(segment.lengths) - segment.n_live > _DEAD_SHARE * len(segment.lengths):
+            return [segment]
+    by_size = sorted(segments, key=lambda each: each.n_live)
+    tiers: dict[int, list[Segment]] = {}
+    for segment in by_size:
+        tiers.setdefault(max(segment.n_live, 16).bit_length() // 2, []).append(segment)
+    for tier in sorted(tiers):
+        if len(tiers[tier]) >= _MERGE_WIDTH:
+            return sorted(tiers[tier], key=lambda each: each.id)
+    return []

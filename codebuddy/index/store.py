@@ -1,0 +1,314 @@
+"""Reading the index: every row is checked against its checksum before it is believed.
+
+It knows rows, not ranking. One transaction (`snapshot`) sees one state of the index, however
+many queries it takes; a writer only ever blocks it for the moment of a commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy.datatypes import Chunk, Definition
+from codebuddy.index import schema
+from codebuddy.index.schema import DamagedIndexError
+from codebuddy.index.walk import FileStat, Skipped
+
+_SELECT_FILE = (
+    "SELECT id, path, size, mtime_ns, ctime_ns, inode, digest, is_racy, language, fallback,"
+    " n_lines, n_chunks, crc FROM files"
+)
+_SELECT_CHUNK = (
+    "SELECT id, file_id, start_byte, end_byte, start_line, end_line, kind, symbol, signature,"
+    " n_terms, text, crc FROM chunks"
+)
+_SELECT_DEFINITION = (
+    "SELECT id, file_id, squashed, name, qualified, kind, line, end_line, signature, chunk_id,"
+    " crc FROM definitions"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A row of `files`."""
+
+    id: int
+    path: bytes
+    stat: FileStat
+    digest: bytes
+    is_racy: bool
+    language: str
+    fallback: str
+    n_lines: int
+    n_chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A row of `segments`; columns are packed as postings.py packs them."""
+
+    id: int
+    n_documents: int
+    document_ids: bytes
+    lengths: bytes
+    dead: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileDetails:
+    """What a file refers to: references are (name, kind, line)."""
+
+    references: tuple[tuple[str, str, int], ...]
+    imports: tuple[str, ...]
+
+
+class Store:
+    """The rows of one open database."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        self.file = file
+        self.connection = connection
+        self._files: dict[int, StoredFile] = {}
+        self._data_version = -1
+
+    @classmethod
+    def open(cls, file: Path) -> Store:
+        """Open an existing index for reading.
+
+        Raises:
+            IndexingError: It is missing, damaged, busy or a newer codebuddy's.
+        """
+        return cls(file, schema.connect(file, is_writer=False))
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[bool]:
+        """One state of the index for all reads inside; yields whether it changed since the last.
+
+        Raises:
+            IndexingError: The index is damaged or stays busy.
+        """
+        with schema.translated(self.file):
+            self.connection.execute("BEGIN")
+            try:
+                # The first read takes the shared lock; only then is the version that of the state.
+                self.connection.execute("SELECT count(*) FROM meta").fetchone()
+                version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+                has_changed = version != self._data_version
+                self._data_version = version
+                if has_changed:
+                    self._files.clear()
+                yield has_changed
+            finally:
+                with suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
+
+    def meta(self, key: str) -> bytes | None:
+        """The value kept under `key`."""
+        row = self._row("SELECT value, crc FROM meta WHERE key = ?", (key,))
+        if row is None:
+            return None
+        schema.check(row[1], f"meta {key}", key, row[0])
+        return bytes(row[0])
+
+    def files(self) -> Iterator[StoredFile]:
+        """Every file."""
+        for row in self.connection.execute(_SELECT_FILE):
+            yield _file(row)
+
+    def file_by_id(self, file_id: int) -> StoredFile:
+        """One file, by id."""
+        known = self._files.get(file_id)
+        if known is None:
+            row = self._row(f"{_SELECT_FILE} WHERE id = ?", (file_id,))
+            if row is None:
+                raise DamagedIndexError(f"the index is damaged: file {file_id} is missing")
+            known = self._files[file_id] = _file(row)
+        return known
+
+    def file_of(self, path: bytes) -> StoredFile | None:
+        """One file, by path."""
+        row = self._row(f"{_SELECT_FILE} WHERE path = ?", (path,))
+        return None if row is None else _file(row)
+
+    def skipped(self) -> Iterator[tuple[bytes, Skipped, bytes]]:
+        """Every skipped file: path, reason with stat, and digest if it was read."""
+        for path, reason, *numbers, digest, crc in self.connection.execute(
+            "SELECT path, reason, size, mtime_ns, ctime_ns, inode, digest, crc FROM skipped"
+        ):
+            schema.check(crc, "a skipped file", path, reason, *numbers, digest)
+            yield path, Skipped(reason, FileStat(*numbers)), digest
+
+    def details(self, file_id: int) -> FileDetails:
+        """What the file refers to."""
+        row = self._row("SELECT data, crc FROM details WHERE file_id = ?", (file_id,))
+        if row is None:
+            raise DamagedIndexError(f"the index is damaged: details of file {file_id} are missing")
+        schema.check(row[1], f"details of file {file_id}", file_id, row[0])
+        content = json.loads(zlib.decompress(row[0]))
+        return FileDetails(
+            tuple((name, kind, line) for name, kind, line in content["references"]),
+            tuple(content["imports"]),
+        )
+
+    def segments(self) -> list[StoredSegment]:
+        """Every segment, oldest first."""
+        found = []
+        for *values, crc in self.connection.execute(
+            "SELECT id, n_documents, document_ids, lengths, dead, crc FROM segments ORDER BY id"
+        ):
+            schema.check(crc, f"segment {values[0]}", *values)
+            found.append(StoredSegment(*values))
+        return found
+
+    def postings(self, segment: int, terms: Sequence[str]) -> dict[str, bytes]:
+        """The postings of those of `terms` that the segment holds."""
+        found: dict[str, bytes] = {}
+        statement = "SELECT data, crc FROM postings WHERE segment = ? AND term = ?"
+        for term in terms:
+            row = self._row(statement, (segment, term))
+            if row is not None:
+                schema.check(row[1], f"term {term!r} of segment {segment}", segment, term, row[0])
+                found[term] = row[0]
+        return found
+
+    def all_postings(self, segment: int) -> Iterator[tuple[str, bytes]]:
+        """Every term of a segment with its postings, sorted."""
+        for term, data, crc in self.connection.execute(
+            "SELECT term, data, crc FROM postings WHERE segment = ? ORDER BY term", (segment,)
+        ):
+            schema.check(crc, f"term {term!r} of segment {segment}", segment, term, data)
+            yield term, data
+
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        """The chunks of these ids, in this order.
+
+        Raises:
+            DamagedIndexError: One is missing or damaged.
+        """
+        found: list[Chunk] = []
+        statement = f"{_SELECT_CHUNK} WHERE id = ?"
+        for chunk_id in ids:
+            row = self._row(statement, (chunk_id,))
+            if row is None:
+                raise DamagedIndexError(f"the index is damaged: chunk {chunk_id} is missing")
+            found.append(self._chunk(row))
+        return found
+
+    def chunks_of(self, stored: StoredFile) -> list[Chunk]:
+        """A file's chunks in their order."""
+        rows = self.connection.execute(
+            f"{_SELECT_CHUNK} WHERE file_id = ? ORDER BY start_byte",
+            (stored.id,),
+        )
+        found = [self._chunk(row) for row in rows]
+        if len(found) != stored.n_chunks:
+            raise DamagedIndexError(
+                f"the index is damaged: {len(found)} of {stored.n_chunks} chunks of file"
+                f" {stored.id} are left"
+            )
+        return found
+
+    def count_chunks(self) -> int:
+        """How many chunks there are."""
+        count: int = self.connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
+        return count
+
+    def definitions(
+        self, squashed: str, *, is_prefix: bool = False, limit: int = 100
+    ) -> list[Definition]:
+        """Definitions by name without case and underscores."""
+        if is_prefix:
+            bounds = (squashed, squashed + "\U0010ffff")
+            return self._definitions("squashed >= ? AND squashed < ?", bounds, limit)
+        return self._definitions("squashed = ?", (squashed,), limit)
+
+    def definitions_named(self, name: str, squashed: str, limit: int) -> list[Definition]:
+        """Definitions of exactly this name."""
+        return self._definitions("squashed = ? AND name = ?", (squashed, name), limit)
+
+    def definitions_of(self, stored: StoredFile) -> list[Definition]:
+        """A file's definitions in their order."""
+        return self._definitions("file_id = ?", (stored.id,), -1)
+
+    def count_definitions(self, names: Iterable[tuple[str, str]], outside: int) -> dict[str, int]:
+        """In how many files other than `outside` each (name, squashed) is defined.
+
+        Answered from the name index alone, which carries no checksums: the counts weigh a
+        decision and are no answer.
+        """
+        statement = (
+            "SELECT count(DISTINCT file_id) FROM definitions"
+            " WHERE squashed = ? AND name = ? AND file_id <> ?"
+        )
+        return {
+            name: self.connection.execute(statement, (squashed, name, outside)).fetchone()[0]
+            for name, squashed in names
+        }
+
+    def _definitions(self, where: str, values: tuple[Any, ...], limit: int) -> list[Definition]:
+        found = []
+        for *columns, crc in self.connection.execute(
+            f"{_SELECT_DEFINITION} WHERE {where} ORDER BY squashed, name, file_id, line LIMIT ?",
+            (*values, limit),
+        ):
+            schema.check(crc, f"definition {columns[0]}", *columns)
+            _, file_id, _, name, qualified, kind, line, end_line, signature, chunk_id = columns
+            path = os.fsdecode(self.file_by_id(file_id).path)
+            found.append(
+                Definition(name, qualified, kind, path, line, end_line, signature, chunk_id)
+            )
+        return found
+
+    def _chunk(self, row: tuple[Any, ...]) -> Chunk:
+        schema.check(row[-1], f"chunk {row[0]}", *row[:-1])
+        id_, file_id, start_byte, end_byte, start_line, end_line, kind, symbol, signature = row[:9]
+        stored = self.file_by_id(file_id)
+        return Chunk(
+            id=id_,
+            path=os.fsdecode(stored.path),
+            language=stored.language,
+            kind=kind,
+            symbol=symbol,
+            signature=signature,
+            start_line=start_line,
+            end_line=end_line,
+            start_byte=start_byte,
+            end_byte=end_byte,
+            text=unpack_text(row[10], end_byte - start_byte),
+        )
+
+    def _row(self, statement: str, values: tuple[Any, ...]) -> Any:
+        return self.connection.execute(statement, values).fetchone()
+
+
+def pack_text(source: bytes) -> bytes:
+    """A chunk's bytes, small."""
+    return zlib.compress(source, 6)
+
+
+def unpack_text(data: bytes, n_bytes: int) -> str:
+    """A chunk's text; bytes that are not UTF-8 are shown as the replacement character."""
+    # Bounded, so that a planted index cannot unpack into gigabytes.
+    source = zlib.decompressobj().decompress(data, n_bytes + 1)
+    if len(source) != n_bytes:
+        raise DamagedIndexError("the index is damaged: a chunk's text has the wrong length")
+    return source.decode("utf-8", "replace")
+
+
+def _file(row: tuple[Any, ...]) -> StoredFile:
+    schema.check(row[-1], f"file {row[0]}", *row[:-1])
+    id_, path, size, mtime_ns, ctime_ns, inode, digest, is_racy, *rest, _ = row
+    return StoredFile(
+        id_, path, FileStat(size, mtime_ns, ctime_ns, inode), digest, bool(is_racy), *rest
+    )

@@ -1,0 +1,24 @@
+"""The word that a reader leaves when it meets damage, since only an update may rebuild."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+_NAME = "index.suspect"
+
+
+def note_damage(index_folder: Path) -> None:
+    """Ask the next update to build the index anew; a folder that cannot be written asks nothing."""
+    with suppress(OSError):
+        (index_folder / _NAME).touch(mode=0o600)
+
+
+def is_suspect(index_folder: Path) -> bool:
+    """Whether a reader has met damage since the index was built."""
+    return (index_folder / _NAME).exists()
+
+
+def forget(index_folder: Path) -> None:
+    """The index has been moved aside."""
+    (index_folder / _NAME).unlink(missing_ok=True)

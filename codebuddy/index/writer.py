@@ -1,0 +1,309 @@
+"""Writing the index: one transaction takes files away, puts files in, and keeps BM25 exact.
+
+Only one writer exists at a time (build.py holds the lock). Every commit leaves a whole
+index: its rows, its postings and its statistics agree, so that a killed writer's successor
+goes on from the last commit. It knows neither git nor how files are analysed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codebuddy.index import schema
+from codebuddy.index.batch import AnalysedFile, BatchResult, lengths_of
+from codebuddy.index.postings import SegmentBuilder, columns_of_rows, decode_postings
+from codebuddy.index.schema import DamagedIndexError, checksum
+from codebuddy.index.segments import (
+    Segment,
+    pack_histogram,
+    segments_to_merge,
+    unpack_histogram,
+    unpack_segment,
+)
+from codebuddy.index.store import Store, StoredFile
+from codebuddy.index.terms import count_terms
+from codebuddy.index.walk import FileStat, Skipped
+
+# Below this size a Python loop beats numpy's overhead.
+_SHORT_BYTES = 64
+# Above this number of affected terms, reading every term at once is quicker than one by one.
+_MANY_TERMS = 20_000
+
+
+class IndexWriter(Store):
+    """The one writer of a database."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        super().__init__(file, connection)
+        with schema.translated(file):
+            self._segments = {row.id: unpack_segment(row) for row in self.segments()}
+            self._histogram = unpack_histogram(self.meta("histogram"))
+            self._next_chunk = 1 + max(
+                [self._largest("chunks", "id")]
+                + [
+                    int(each.document_ids[-1])
+                    for each in self._segments.values()
+                    if len(each.lengths)
+                ]
+            )
+            self._next_file = 1 + self._largest("files", "id")
+            self._next_segment = 1 + self._largest("segments", "id")
+            self._next_definition = 1 + self._largest("definitions", "id")
+        # In how many live documents each term stands; complete once it is not None.
+        self._frequencies: dict[str, int] | None = {} if not self._segments else None
+
+    def _largest(self, table: str, column: str) -> int:
+        row = self._row(f"SELECT max({column}) FROM {table}", ())  # noqa: S608
+        return int(row[0] or 0)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        with schema.translated(self.file):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def put_meta(self, key: str, value: bytes) -> None:
+        """Keep `value` under `key`."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, value, checksum(key, value))
+        )
+
+    def put_skipped(self, rows: Iterable[tuple[bytes, Skipped, bytes]]) -> None:
+        """Remember files that are not indexed."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                _with_crc((path, skip.reason, *_numbers(skip.stat), digest))
+                for path, skip, digest in rows
+            ],
+        )
+
+    def drop_skipped(self, paths: Iterable[bytes]) -> None:
+        """Forget skipped files."""
+        self.connection.executemany(
+            "DELETE FROM skipped WHERE path = ?", [(path,) for path in paths]
+        )
+
+    def put_stat(self, stored: StoredFile, stat: FileStat, is_racy: bool) -> None:  # noqa: FBT001
+        """Note a file's new stat; its content is as it was."""
+        row = (
+            stored.id,
+            stored.path,
+            *_numbers(stat),
+            stored.digest,
+            int(is_racy),
+            stored.language,
+        )
+        self._put_file((*row, stored.fallback, stored.n_lines, stored.n_chunks))
+
+    def apply(self, removed: Sequence[StoredFile], results: Sequence[BatchResult]) -> None:
+        """Take `removed` out and put the files of `results` in, inside a transaction.
+
+        Raises:
+            DamagedIndexError: A row that must be undone is damaged.
+        """
+        dead, lost = self._documents_of(removed)
+        builder = SegmentBuilder()
+        for result in results:
+            assert result.columns is not None
+            builder.add(result.columns, lengths_of(result))
+        rows = builder.columns().rows()
+        gained = {term: _n_documents(data) for term, data in rows}
+        # Asked before anything changes: what is dead is not counted.
+        before = self._frequencies_of(gained.keys() | lost.keys())
+        self._remove(removed, dead)
+        analysed = [each for result in results for each in result.analysed]
+        ids = [chunk_id for each in analysed for chunk_id in self._insert_file(each)]
+        if ids:
+            no_dead = np.zeros(len(ids), bool)
+            segment_id, self._next_segment = self._next_segment, self._next_segment + 1
+            segment = Segment(segment_id, np.array(ids, np.int64), builder.lengths(), no_dead)
+            self._insert_segment(segment, rows)
+        self._count(before, lost, gained)
+
+    def merge_once(self) -> bool:
+        """Merge segments where it is worth it, inside a transaction; whether any was."""
+        chosen = segments_to_merge(list(self._segments.values()))
+        if not chosen:
+            return False
+        builder = SegmentBuilder()
+        ids: list[Any] = []
+        for segment in chosen:
+            columns = columns_of_rows(list(self.all_postings(segment.id)))
+            is_live = ~segment.is_dead
+            kept = is_live[columns.document]
+            renumbered = (np.cumsum(is_live) - 1).astype(np.uint32)
+            columns.term = columns.term[kept]
+            columns.document = renumbered[columns.document[kept]]
+            columns.frequency = columns.frequency[kept]
+            builder.add(columns, segment.lengths[is_live])
+            ids.append(segment.document_ids[is_live])
+            self._drop_segment(segment.id)
+        document_ids = np.concatenate(ids)
+        if len(document_ids):
+            segment_id, self._next_segment = self._next_segment, self._next_segment + 1
+            merged = Segment(
+                segment_id, document_ids, builder.lengths(), np.zeros(len(document_ids), bool)
+            )
+            self._insert_segment(merged, builder.columns().rows())
+        return True
+
+    def _documents_of(self, removed: Sequence[StoredFile]) -> tuple[list[int], Counter[str]]:
+        """The chunks that go away, and in how many of them each term stands."""
+        dead: list[int] = []
+        lost: Counter[str] = Counter()
+        for stored in removed:
+            for chunk in self.chunks_of(stored):
+                lost.update(count_terms(chunk.text).keys())
+                dead.append(chunk.id)
+        return dead, lost
+
+    def _remove(self, removed: Sequence[StoredFile], dead: Sequence[int]) -> None:
+        for stored in removed:
+            for table in ("chunks", "definitions", "details"):
+                self.connection.execute(
+                    f"DELETE FROM {table} WHERE file_id = ?",  # noqa: S608
+                    (stored.id,),
+                )
+            self.connection.execute("DELETE FROM files WHERE id = ?", (stored.id,))
+            self._files.pop(stored.id, None)
+        dead_ids = np.array(dead, np.int64)
+        n_buried = 0
+        for segment in self._segments.values() if dead else ():
+            hit = np.isin(segment.document_ids, dead_ids) & ~segment.is_dead
+            if hit.any():
+                n_buried += int(hit.sum())
+                segment.is_dead = segment.is_dead | hit
+                self._put_segment(segment)
+        if n_buried != len(dead):
+            raise DamagedIndexError("the index is damaged: a chunk stands in no segment")
+
+    def _insert_file(self, analysed: AnalysedFile) -> list[int]:
+        """Insert a file's rows; returns its chunks' ids, in order."""
+        file_id, self._next_file = self._next_file, self._next_file + 1
+        first, self._next_chunk = self._next_chunk, self._next_chunk + len(analysed.chunks)
+        head = (file_id, analysed.path, *_numbers(analysed.stat), analysed.digest)
+        kind = (int(analysed.is_racy), analysed.language, analysed.fallback)
+        self._put_file((*head, *kind, analysed.n_lines, len(analysed.chunks)))
+        self.connection.execute(
+            "INSERT INTO details VALUES (?, ?, ?)",
+            (file_id, analysed.details, checksum(file_id, analysed.details)),
+        )
+        self.connection.executemany(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                _with_crc((first + place, file_id, *chunk))
+                for place, chunk in enumerate(analysed.chunks)
+            ],
+        )
+        self._insert_definitions(file_id, first, analysed.definitions)
+        return list(range(first, first + len(analysed.chunks)))
+
+    def _insert_definitions(
+        self, file_id: int, first_chunk: int, definitions: Iterable[tuple[Any, ...]]
+    ) -> None:
+        rows = []
+        for place, definition in enumerate(definitions, self._next_definition):
+            rows.append(_with_crc((place, file_id, *definition[:-1], first_chunk + definition[-1])))
+        self._next_definition += len(rows)
+        self.connection.executemany(
+            "INSERT INTO definitions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+
+    def _put_file(self, row: tuple[Any, ...]) -> None:
+        self.connection.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _with_crc(row),
+        )
+        self._files.pop(row[0], None)
+
+    def _insert_segment(self, segment: Segment, rows: Sequence[tuple[str, bytes]]) -> None:
+        self._segments[segment.id] = segment
+        self._put_segment(segment)
+        self.connection.executemany(
+            "INSERT INTO postings VALUES (?, ?, ?, ?)",
+            [_with_crc((segment.id, term, data)) for term, data in rows],
+        )
+
+    def _put_segment(self, segment: Segment) -> None:
+        row = segment.stored()
+        self.connection.execute(
+            "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?)",
+            _with_crc((row.id, row.n_documents, row.document_ids, row.lengths, row.dead)),
+        )
+
+    def _drop_segment(self, segment_id: int) -> None:
+        self.connection.execute("DELETE FROM segments WHERE id = ?", (segment_id,))
+        self.connection.execute("DELETE FROM postings WHERE segment = ?", (segment_id,))
+        del self._segments[segment_id]
+
+    def _frequencies_of(self, terms: Iterable[str]) -> dict[str, int]:
+        """In how many live documents each of `terms` stands now."""
+        wanted = list(terms)
+        if self._frequencies is None and len(wanted) > _MANY_TERMS:
+            self._frequencies = {}
+            for segment in self._segments.values():
+                _add_frequencies(self._frequencies, segment, self.all_postings(segment.id))
+        if self._frequencies is not None:
+            return {term: self._frequencies.get(term, 0) for term in wanted}
+        found: dict[str, int] = {}
+        for segment in self._segments.values():
+            _add_frequencies(found, segment, self.postings(segment.id, wanted).items())
+        return {term: found.get(term, 0) for term in wanted}
+
+    def _count(self, before: dict[str, int], lost: Counter[str], gained: dict[str, int]) -> None:
+        """Move the affected terms within the histogram of document frequencies."""
+        for term, old in before.items():
+            new = old + gained.get(term, 0) - lost[term]
+            if new < 0:
+                raise DamagedIndexError(f"the index is damaged: term {term!r} has lost postings")
+            self._histogram[old] = self._histogram.get(old, 0) - 1
+            self._histogram[new] = self._histogram.get(new, 0) + 1
+            if self._frequencies is not None:
+                self._frequencies[term] = new
+        self._histogram.pop(0, None)
+        if any(count < 0 for count in self._histogram.values()):
+            raise DamagedIndexError("the index is damaged: its statistics do not add up")
+        self.put_meta("histogram", pack_histogram(self._histogram))
+
+
+def _add_frequencies(
+    found: dict[str, int], segment: Segment, rows: Iterable[tuple[str, bytes]]
+) -> None:
+    has_dead = bool(segment.is_dead.any())
+    for term, data in rows:
+        if has_dead:
+            documents, _ = decode_postings(data)
+            count = len(documents) - int(segment.is_dead[documents].sum())
+        else:
+            count = _n_documents(data)
+        found[term] = found.get(term, 0) + count
+
+
+def _n_documents(data: bytes) -> int:
+    """How many documents a postings blob names: half as many as bytes that end a number."""
+    if len(data) < _SHORT_BYTES:
+        return sum(byte < 0x80 for byte in data) // 2
+    return int((np.frombuffer(data, np.uint8) < 0x80).sum()) // 2
+
+
+def _numbers(stat: FileStat) -> tuple[int, int, int, int]:
+    return stat.size, stat.mtime_ns, stat.ctime_ns, stat.inode
+
+
+def _with_crc(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*row, checksum(*row))

@@ -1,0 +1,190 @@
+"""Where operating systems differ: locks, safe opening, replacing files, child processes.
+
+It knows nothing of indexes or models. POSIX is what is tested; the Windows branches
+follow the documented behaviour of the C runtime and have not been run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+IS_WINDOWS = os.name == "nt"
+
+_LOCK_POLL_S = 0.05
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+
+# Reads never block on a FIFO, never take over a terminal and never follow a final link.
+_SAFE_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_SAFE_FOLDER = _SAFE_READ | getattr(os, "O_DIRECTORY", 0)
+_CAN_OPEN_BENEATH = os.open in os.supports_dir_fd
+
+
+class LocksUnsupportedError(OSError):
+    """The file system of the lock file cannot lock."""
+
+
+@contextlib.contextmanager
+def exclusive_lock(
+    file: Path, timeout_s: float, on_wait: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Hold `file` as a lock that the system releases when this process ends in any way.
+
+    Args:
+        file: Created with mode 0600 if missing; never deleted, so that no two processes
+            can hold locks on two different files of the same name.
+        timeout_s: How long to wait for another holder.
+        on_wait: Called once, before waiting.
+
+    Raises:
+        TimeoutError: Another process held it all the time.
+        LocksUnsupportedError: The file system cannot lock.
+        OSError: The file cannot be opened.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        deadline = time.monotonic() + timeout_s
+        if not _try_lock(descriptor):
+            if on_wait is not None:
+                on_wait()
+            while not _try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(errno.ETIMEDOUT, "another process holds the lock")
+                time.sleep(_LOCK_POLL_S)
+        try:
+            yield
+        finally:
+            _unlock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EDEADLK):
+                return False
+            raise
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise LocksUnsupportedError(error.errno, error.strerror) from error
+            raise
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def open_beneath(root: bytes, relative: bytes) -> int:
+    """Open the file `relative` of the folder `root` for reading, following no link on the way.
+
+    Every folder of the path is opened from its parent, so that a folder swapped for a link
+    to elsewhere, even during the call, cannot lead outside. Does not block on a FIFO.
+
+    Raises:
+        OSError: ELOOP or ENOTDIR for a link, and the system's usual reasons.
+    """
+    parts = relative.split(b"/")
+    if b".." in parts or b"" in parts:
+        raise OSError(errno.EINVAL, "not a plain relative path")
+    if not _CAN_OPEN_BENEATH:
+        return _open_checked(root, parts)
+    folder = os.open(root, _SAFE_FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _SAFE_FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(parts[-1], _SAFE_READ, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _open_checked(root: bytes, parts: list[bytes]) -> int:
+    """As well as a system without `openat` can: look at each part before opening."""
+    path = root
+    for part in parts:
+        path = path + os.sep.encode() + part
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            raise OSError(errno.ELOOP, "a link on the way")
+    return os.open(path, _SAFE_READ)
+
+
+def replace_durably(new: Path, target: Path) -> None:
+    """Put the finished file `new` in the place of `target`, so that a crash leaves either."""
+    with new.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    new.replace(target)
+    if not IS_WINDOWS:
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def spawn_detached_from_terminal(
+    arguments: list[str], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a child that talks over its stdin and stdout and that Ctrl-C does not reach.
+
+    The child must end when its stdin ends, since only that tells it of its parent's death.
+    """
+    return subprocess.Popen(
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=not IS_WINDOWS,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size of this process so far; 0 where the system does not tell."""
+    if IS_WINDOWS:
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,1 @@
+"""The version control system: what git says of the repository."""

@@ -1,0 +1,230 @@
+"""What git says of a repository, and nothing that a hostile repository could make git run.
+
+The only module that imports git. A repository's own configuration can name programs that
+git runs on mere reads (`core.fsmonitor`, filters, textconv, hooks); every call here is one
+that runs none of them, with the rest switched off besides. It does not read files and
+does not know what an index is, only where it belongs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from codebuddy import paths
+from codebuddy.errors import RepositoryError, UsageError
+
+GIT_TIMEOUT_S = 60.0
+
+# Command-line configuration wins over the repository's own.
+_SAFE_CONFIG = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "safe.bareRepository=explicit",
+)
+_SAFE_ENVIRONMENT = {
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # UTF-8, so that names are not quoted away; C, so that messages can be recognised.
+    "LC_ALL": "C.UTF-8",
+}
+# The user's own choices. Every other GIT_* variable may have leaked from a hook or an alias
+# and would point git at some other repository, index or program.
+_KEPT_VARIABLES = frozenset(
+    {
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+        "GIT_EXEC_PATH",
+    }
+)
+_environment_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A work tree that git recognises.
+
+    `git_folder` is the work tree's own (a linked worktree's lies in the main one's);
+    `index_folder` is where derived data of this work tree belongs.
+    """
+
+    root: Path
+    git_folder: Path
+    index_folder: Path
+    is_shallow: bool
+
+    @cached_property
+    def root_bytes(self) -> bytes:
+        """The root as the system's own bytes."""
+        return os.fsencode(self.root)
+
+    def list_files(self) -> list[bytes]:
+        """Paths of tracked and untracked-not-ignored files, relative to the root, sorted.
+
+        A path may be gone from the work tree, or be a submodule's folder. Objects are not
+        read, so that missing or damaged ones do no harm.
+        """
+        return self._listed("--cached", "--others")
+
+    def list_ignored_files(self) -> list[bytes]:
+        """Paths of files that git ignores, relative to the root, sorted."""
+        return self._listed("--others", "--ignored")
+
+    def _listed(self, *selection: str) -> list[bytes]:
+        out = _run(self.root, "ls_files", "-z", *selection, "--exclude-standard", "--full-name")
+        # Conflicted files are listed once a stage; an embedded repository ends with a slash.
+        return sorted({path.rstrip(b"/") for path in out.split(b"\0")} - {b""})
+
+    def head_commit(self) -> str:
+        """The commit that is checked out, or an empty text before the first commit."""
+        try:
+            out = _run(self.root, "rev_parse", "--quiet", "--verify", "HEAD")
+        except RepositoryError:
+            return ""
+        return out.decode("ascii", "replace").strip()
+
+
+def open_repository(start: Path) -> Repository:
+    """The repository whose work tree holds the folder `start`.
+
+    Raises:
+        UsageError: `start` is outside any repository, in a bare one, or not in a work tree.
+        RepositoryError: git refuses (another owner, damaged configuration) or is missing.
+    """
+    start = Path(os.path.realpath(start))
+    if not start.is_dir():
+        raise UsageError(f"{start} is not a folder")
+    flags = _run(
+        start,
+        "rev_parse",
+        "--is-bare-repository",
+        "--is-inside-work-tree",
+        "--is-shallow-repository",
+    ).split()
+    if flags[:1] == [b"true"]:
+        raise UsageError(
+            f"{start} is a bare repository, which has no files to read",
+            hint="run it in a clone or a worktree of it",
+        )
+    if flags[1:2] != [b"true"]:
+        raise UsageError(f"{start} is not inside a work tree", hint="go to the repository's files")
+    root = _path(_run(start, "rev_parse", "--show-toplevel"))
+    git_folder = _path(_run(root, "rev_parse", "--absolute-git-dir"))
+    own_place = root / _path(_run(root, "rev_parse", "--git-path", "codebuddy"))
+    return Repository(
+        root=root,
+        git_folder=git_folder,
+        index_folder=_index_folder(own_place),
+        is_shallow=flags[2:3] == [b"true"],
+    )
+
+
+def _index_folder(own_place: Path) -> Path:
+    """`own_place` if it can be written, else a place of this repository in the cache folder."""
+    nearest = own_place if own_place.exists() else own_place.parent
+    if own_place.is_symlink() or not os.access(nearest, os.W_OK | os.X_OK):
+        name = hashlib.sha256(os.fsencode(own_place)).hexdigest()[:32]
+        return paths.fallback_indexes_folder() / name
+    return own_place
+
+
+def _path(out: bytes) -> Path:
+    """A path that git printed; only the final newline is git's, others are the path's own."""
+    return Path(os.fsdecode(out.removesuffix(b"\n")))
+
+
+def _run(folder: Path, command: str, *arguments: str) -> bytes:
+    """git's stdout.
+
+    Raises:
+        UsageError: `folder` is in no repository.
+        RepositoryError: git failed, timed out or is missing; the message is git's own.
+    """
+    # Costs 0.13 s, so only commands that need git pay for it.
+    try:
+        from git.cmd import Git
+        from git.exc import GitCommandNotFound
+    except ImportError as error:
+        raise _git_missing() from error
+
+    executable = shutil.which("git")
+    if executable is None:
+        raise _git_missing()
+    # A relative entry of PATH would find a program inside the repository.
+    Git.GIT_PYTHON_GIT_EXECUTABLE = os.path.realpath(executable)
+    git = Git()
+    # GitPython expands $VARIABLES in a working folder's name; `-C` takes it literally.
+    git.set_persistent_git_options(C=str(folder), c=list(_SAFE_CONFIG), no_optional_locks=True)
+    git.update_environment(**_SAFE_ENVIRONMENT)
+    try:
+        with _without_leaked_variables():
+            process: Any = getattr(git, command)(*arguments, as_process=True)
+    except GitCommandNotFound as error:
+        raise _git_missing() from error
+    except OSError as error:
+        raise RepositoryError(f"git cannot be started: {error.strerror}") from error
+    try:
+        out, complaint = process.proc.communicate(timeout=GIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        process.proc.kill()
+        process.proc.communicate()
+        raise RepositoryError(
+            f"git {command.replace('_', '-')} in {folder} took more than {GIT_TIMEOUT_S:.0f} s"
+        ) from error
+    if process.proc.returncode != 0:
+        raise _translated(folder, complaint.decode("utf-8", "surrogateescape"))
+    return bytes(out)
+
+
+def _git_missing() -> RepositoryError:
+    return RepositoryError("git is not installed", hint="install git and make sure PATH finds it")
+
+
+def _translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
+    """git's complaint as an error of ours."""
+    text = complaint.strip()
+    lowered = text.lower()
+    if "not a git repository" in lowered:
+        return UsageError(
+            f"{folder} is not inside a git repository", hint="go to one, or run 'git init'"
+        )
+    if "safe.barerepository" in lowered or "must be run in a work tree" in lowered:
+        return UsageError(
+            f"{folder} is a bare repository, which has no files to read",
+            hint="run it in a clone or a worktree of it",
+        )
+    first, _, rest = text.partition("\n")
+    return RepositoryError(
+        f"git refuses to read {folder}: {first.removeprefix('fatal: ') or 'it gave no reason'}",
+        hint=" ".join(rest.split()),
+    )
+
+
+@contextmanager
+def _without_leaked_variables() -> Iterator[None]:
+    """Hide GIT_* variables while a child starts: GitPython copies `os.environ` and can only add."""
+    with _environment_lock:
+        hidden = {
+            name: value
+            for name, value in os.environ.items()
+            if name.upper().startswith("GIT_") and name.upper() not in _KEPT_VARIABLES
+        }
+        for name in hidden:
+            del os.environ[name]
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
