@@ -11,8 +11,13 @@ MAX_DOC_CHARACTERS = 200
 _MAX_LINES_ABOVE = 80
 
 _LITERAL_OPENING = re.compile(r"""^[rRbBuUfF]*("{3}|'{3}|"|')""")
-_LINE_COMMENT = re.compile(rb"\s*(?://[/!]*|#(?![\[!])|--+|;+|%+)\s?(.*)")
-_ATTRIBUTE = re.compile(rb"\s*(?:@\w|#!?\[|\[\w|template\s*<|export\b|pub\b|\w+\s*$)")
+_LINE_COMMENTS = {
+    "//": re.compile(rb"\s*//[/!]*\s?(.*)"),
+    "#": re.compile(rb"\s*#(?!!)#*\s?(.*)"),
+    "--": re.compile(rb"\s*---*\s?[|^]?\s?(.*)"),
+}
+_NO_LINE_COMMENT = re.compile(rb"(?!)()")
+_ATTRIBUTE = re.compile(rb"\s*(?:@\w|#!?\[|\[\w|template\s*<)")
 _COMMENT_MARKS = re.compile(
     rb"^\s*(?:/\*+!?|\(\*+|\{-\s*\|?|<!--|\*(?!/))\s?|\s*(?:\*+/|\*+\)|-\}|-->)\s*$"
 )
@@ -27,8 +32,13 @@ def first_line_of_literal(literal: bytes) -> str:
     return _first_line(text)
 
 
-def comment_above(source: bytes, byte: int) -> str:
-    """The first line of the comment that stands directly above the line of `byte`."""
+def comment_above(source: bytes, byte: int, line_comment: str) -> str:
+    """The first line of the comment that stands directly above the line of `byte`.
+
+    `line_comment` is what begins a comment that ends with its line; attributes and
+    decorators may stand between.
+    """
+    line_pattern = _LINE_COMMENTS.get(line_comment, _NO_LINE_COMMENT)
     found: list[bytes] = []
     in_block = False
     end = source.rfind(b"\n", 0, byte)
@@ -50,13 +60,13 @@ def comment_above(source: bytes, byte: int) -> str:
             in_block = not stripped.startswith((b"/*", b"(*", b"{-", b"<!--"))
             if not in_block:
                 break
-        elif _LINE_COMMENT.fullmatch(line):
+        elif line_pattern.fullmatch(line):
             found.append(line)
         elif found or not _ATTRIBUTE.match(line):
             break
         end = start - 1
     for line in reversed(found):
-        match = _LINE_COMMENT.fullmatch(line)
+        match = line_pattern.fullmatch(line)
         text = match[1] if match else _COMMENT_MARKS.sub(b"", _COMMENT_MARKS.sub(b"", line))
         words = _first_line(text.decode("utf-8", "replace"))
         if words:

@@ -52,8 +52,12 @@ class Path:
     def __init__(self, path: str, language: Language) -> None:
         self.steps: list[tuple[str, int]] = []
         for step in path.split("/"):
-            if step in (".", "*", "-1"):
+            if step in (".", "*", "<-"):
                 self.steps.append((step, 0))
+            elif step.startswith("^"):
+                self.steps.append(("^", _kind_id(language, step[1:])))
+            elif step.startswith("'"):
+                self.steps.append(("'", language.id_for_node_kind(step[1:-1], False) or -1))  # noqa: FBT003 (positional only)
             elif step.startswith("<"):
                 self.steps.append(("<>", _kind_id(language, step[1:-1])))
             else:
@@ -74,8 +78,16 @@ class Path:
                 ]
             elif step == "*":
                 found = [child for each in found for child in each.named_children]
-            elif step == "-1":
-                found = [each.named_children[-1] for each in found if each.named_child_count]
+            elif step == "^":
+                firsts = [each.named_child(0) for each in found if each.named_child_count]
+                found = [child for child in firsts if child and child.kind_id == number]
+            elif step == "'":
+                found = [
+                    child for each in found for child in each.children if child.kind_id == number
+                ]
+            elif step == "<-":
+                befores = [each.prev_named_sibling for each in found]
+                found = [before for before in befores if before]
             if not found:
                 break
         return found
@@ -97,9 +109,12 @@ class CompiledRule:
     module: tuple[Path, ...]
     body: tuple[Path, ...]
     when: tuple[Path, frozenset[bytes]] | None
+    is_negated: bool
+    is_needed_absent: bool
     kinds: tuple[Path, dict[int, str]] | None
     needs: Path | None
     qualifier: Path | None
+    continues: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +133,7 @@ class Grammar:
     attached: frozenset[int]
     skipped_in_patterns: frozenset[int]
     definitions: frozenset[int]
+    continuations: frozenset[int]
     name_fields: tuple[int, ...]
     declarators: frozenset[int]
     declarator_field: int
@@ -165,6 +181,9 @@ def grammar_for(language: str) -> Grammar | None:
         skipped_in_patterns=_kind_ids(loaded, spec.skipped_in_patterns),
         definitions=_kind_ids(
             loaded, frozenset(rule.node for rule in spec.rules if rule.role == "define")
+        ),
+        continuations=_kind_ids(
+            loaded, frozenset(rule.continues for rule in spec.rules if rule.continues)
         ),
         name_fields=tuple(
             number
@@ -251,13 +270,16 @@ def _compile(rule: Rule, language: Language) -> CompiledRule:
         module=tuple(map(path, rule.module)),
         body=tuple(map(path, rule.body)),
         when=rule.when and (path(rule.when[0]), frozenset(w.encode() for w in rule.when[1])),
+        is_negated=rule.when is not None and "!" in rule.when[1],
         kinds=rule.kinds
         and (
             path(rule.kinds[0]),
             {_kind_id(language, node): kind for node, kind in rule.kinds[1].items()},
         ),
-        needs=path(rule.needs) if rule.needs else None,
+        needs=path(rule.needs.removeprefix("!")) if rule.needs else None,
+        is_needed_absent=rule.needs.startswith("!"),
         qualifier=path(rule.qualifier) if rule.qualifier else None,
+        continues=_kind_id(language, rule.continues) if rule.continues else -1,
     )
 
 

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+from codebuddy.syntax import rules_data as data
+from codebuddy.syntax import rules_dynamic as dynamic
+from codebuddy.syntax import rules_functional as functional
+from codebuddy.syntax import rules_managed as managed
 from codebuddy.syntax import rules_scripting as scripting
 from codebuddy.syntax import rules_systems as systems
 from codebuddy.syntax.spec import LanguageSpec
 
 SPECS: dict[str, LanguageSpec] = {
-    "python": scripting.PYTHON,
-    "javascript": scripting.JAVASCRIPT,
-    "typescript": scripting.TYPESCRIPT,
-    "tsx": scripting.TYPESCRIPT,
+    "bash": dynamic.BASH,
     "c": systems.C,
+    "c_sharp": managed.C_SHARP,
+    "cpp": systems.CPP,
+    "css": data.CSS,
+    "dart": managed.DART,
+    "elixir": dynamic.ELIXIR,
     "go": systems.GO,
+    "haskell": functional.HASKELL,
+    "hcl": data.HCL,
+    "html": data.HTML,
+    "java": managed.JAVA,
+    "javascript": scripting.JAVASCRIPT,
+    "json": data.JSON,
+    "julia": dynamic.JULIA,
+    "kotlin": managed.KOTLIN,
+    "lua": dynamic.LUA,
+    "make": data.MAKE,
+    "markdown": data.MARKDOWN,
+    "objc": systems.OBJC,
+    "ocaml": functional.OCAML,
+    "ocaml_interface": functional.OCAML,
+    "perl": dynamic.PERL,
+    "php": managed.PHP,
+    "python": scripting.PYTHON,
+    "ruby": dynamic.RUBY,
+    "rust": systems.RUST,
+    "scala": managed.SCALA,
+    "sql": data.SQL,
+    "swift": managed.SWIFT,
+    "toml": data.TOML,
+    "tsx": scripting.TSX,
+    "typescript": scripting.TYPESCRIPT,
+    "yaml": data.YAML,
+    "zig": systems.ZIG,
 }
 
 # language -> (package, function), where they differ from `tree_sitter_<language>.language`.

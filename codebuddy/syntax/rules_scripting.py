@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codebuddy.syntax.spec import LanguageSpec, binds, define, imports, refer, types, variable
 
 PYTHON = LanguageSpec(
@@ -59,7 +61,6 @@ _JAVASCRIPT_RULES = (
     ),
     define("variable_declarator", "class", "name", "value/body", needs="value/<class_body>"),
     variable("variable_declarator", "name", kinds=("value", _FUNCTION_VALUES)),
-    variable("field_definition", "property", "field", kinds=("value", _FUNCTION_VALUES)),
     define(
         "assignment_expression",
         "function",
@@ -71,8 +72,6 @@ _JAVASCRIPT_RULES = (
     refer("call_expression", "call", "function"),
     refer("new_expression", "call", "constructor"),
     refer("decorator", "name", "*"),
-    refer("jsx_opening_element", "name", "name"),
-    refer("jsx_self_closing_element", "name", "name"),
     imports(
         "import_statement",
         "source",
@@ -94,8 +93,18 @@ _JAVASCRIPT_RULES = (
     binds("labeled_statement", "label"),
 )
 
+_JSX_RULES = (
+    refer("jsx_opening_element", "name", "name"),
+    refer("jsx_self_closing_element", "name", "name"),
+)
+
 JAVASCRIPT = LanguageSpec(
-    rules=(*_JAVASCRIPT_RULES, refer("class_heritage", "type", "*")),
+    rules=(
+        *_JAVASCRIPT_RULES,
+        *_JSX_RULES,
+        variable("field_definition", "property", "field", kinds=("value", _FUNCTION_VALUES)),
+        refer("class_heritage", "type", "*"),
+    ),
     comments=types("comment html_comment"),
     strings=types("string template_string regex"),
     blocks=types("program statement_block class_body switch_body switch_case switch_default"),
@@ -108,7 +117,7 @@ TYPESCRIPT = LanguageSpec(
         *_JAVASCRIPT_RULES,
         define("abstract_class_declaration", "class"),
         define("interface_declaration", "interface"),
-        define("type_alias_declaration", "type", "name", "value"),
+        define("type_alias_declaration", "type", "name", ()),
         define("enum_declaration", "enum"),
         define("internal_module", "module"),
         define("module", "module"),
@@ -136,3 +145,5 @@ TYPESCRIPT = LanguageSpec(
         "member_expression subscript_expression property_identifier type_annotation"
     ),
 )
+
+TSX = replace(TYPESCRIPT, rules=(*TYPESCRIPT.rules, *_JSX_RULES))

@@ -199,7 +199,13 @@ def _ancestors(root: Node, byte: int) -> list[Node]:
 def _headers(ancestors: list[Node], source: bytes, grammar: Grammar) -> tuple[str, ...]:
     """The headers of the definitions among the ancestors."""
     headers: list[str] = []
-    for node in ancestors:
+    for ancestor in ancestors:
+        node = ancestor
+        if node.kind_id in grammar.continuations:
+            # A body beside its header: the header is the sibling before, or inside that.
+            before = node.prev_named_sibling
+            inner = before.named_child(0) if before and before.named_child_count else None
+            node = inner if inner and inner.kind_id in grammar.definitions else before or node
         if node.kind_id not in grammar.definitions:
             continue
         for rule in grammar.actions.get(node.kind_id, ()):

@@ -2,9 +2,10 @@
 
 A rule says what a node of one type means: it defines a name, refers to one, imports, or
 binds local names. How to get from the node to the name is a *path*: steps joined by `/`,
-each a field's name, `<type>` (children of that type), `*` (all named children) or `-1`
-(the last named child); `.` is the node itself. Alternatives stand in a tuple, the first
-that leads somewhere wins. It knows neither grammars nor tree-sitter.
+each a field's name, `<type>` (children of that type), `^type` (the first named child, if it
+is of that type), `'word'` (children that are that token), `*` (all named children) or `<-`
+(the sibling before); `.` is the node itself. Alternatives stand in a tuple, the first that
+leads somewhere wins. It knows neither grammars nor tree-sitter.
 """
 
 from __future__ import annotations
@@ -47,11 +48,15 @@ class Rule:
         body: For definitions, paths to the body; the header ends where it begins.
         outside_functions: Whether it counts only where no function is around.
         many: Whether every identifier under `name` is meant, not the last one alone.
-        when: A path and the texts, one of which must stand there, for the rule to hold.
+        when: A path and the texts, one of which must stand there, for the rule to hold;
+            with `!` among them, none may.
         kinds: A path and what the type of the node there turns `kind` into.
         is_container: Whether the name qualifies what lies inside.
-        needs: A path that must lead somewhere for the rule to hold.
+        needs: A path that must lead somewhere for the rule to hold; with `!` before it, nowhere.
         qualifier: A path to a type that qualifies the name (a receiver).
+        max_depth: How many definitions may be around it; -1 is any number.
+        is_joined: Whether all names together, joined by dots, are the name (labels).
+        continues: The type of a following sibling that belongs to the definition (a body).
     """
 
     role: Role
@@ -67,6 +72,9 @@ class Rule:
     is_container: bool = True
     needs: str = ""
     qualifier: str = ""
+    max_depth: int = -1
+    is_joined: bool = False
+    continues: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ class LanguageSpec:
         skipped_in_patterns: Node types under a binding that bind nothing (types, defaults).
         name_fields: Fields that lead from an expression to its last name, in order.
         line_comment: What begins a comment that ends with the line; empty if nothing does.
+        merges_equations: Whether neighbouring definitions of one name are one (equations).
         docstring: Whether documentation is the body's first string, not a comment above.
     """
 
@@ -98,6 +107,7 @@ class LanguageSpec:
     )
     line_comment: str = "//"
     docstring: bool = False
+    merges_equations: bool = False
 
 
 def define(
@@ -109,8 +119,12 @@ def define(
     when: tuple[str, str] | None = None,
     kinds: tuple[str, dict[str, str]] | None = None,
     is_container: bool = True,
+    many: bool = False,
     needs: str = "",
     qualifier: str = "",
+    max_depth: int = -1,
+    is_joined: bool = False,
+    continues: str = "",
 ) -> Rule:
     """A node that defines the name at `name`."""
     return Rule(
@@ -122,8 +136,12 @@ def define(
         when=_condition(when),
         kinds=kinds,
         is_container=is_container,
+        many=many,
         needs=needs,
         qualifier=qualifier,
+        max_depth=max_depth,
+        is_joined=is_joined,
+        continues=continues,
     )
 
 
@@ -156,9 +174,12 @@ def refer(
     *,
     many: bool = False,
     when: tuple[str, str] | None = None,
+    needs: str = "",
 ) -> Rule:
     """A node that uses the name at `name`."""
-    return Rule("refer", node, kind, name=_paths(name), many=many, when=_condition(when))
+    return Rule(
+        "refer", node, kind, name=_paths(name), many=many, when=_condition(when), needs=needs
+    )
 
 
 def imports(
@@ -167,6 +188,7 @@ def imports(
     names: str | tuple[str, ...] = (),
     *,
     when: tuple[str, str] | None = None,
+    needs: str = "",
 ) -> Rule:
     """A node that imports the module at `module`, or the names at `names` from it."""
     return Rule(
@@ -177,6 +199,7 @@ def imports(
         module=_paths(module),
         many=True,
         when=_condition(when),
+        needs=needs,
     )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from codebuddy.syntax.grammar import CompiledRule, Grammar, Node, Path
 
+# Longer texts are no keyword.
+MAX_CONDITION_BYTES = 100
 # No real declarator or callee is deeper; a hostile one gets no name.
 _MAX_STEPS = 32
 # No real pattern binds more; a hostile one is cut.
@@ -30,13 +32,13 @@ def resolve(node: Node, paths: tuple[Path, ...]) -> list[Node]:
 
 def holds(rule: CompiledRule, node: Node, source: bytes) -> bool:
     """Whether the rule's conditions are met at `node`."""
-    if rule.needs is not None and rule.needs.first(node) is None:
+    if rule.needs is not None and (rule.needs.first(node) is None) != rule.is_needed_absent:
         return False
     if rule.when is not None:
         found = rule.when[0].first(node)
-        if found is None or found.end_byte - found.start_byte > 100:
-            return False
-        return source[found.start_byte : found.end_byte] in rule.when[1]
+        if found is None or found.end_byte - found.start_byte > MAX_CONDITION_BYTES:
+            return rule.is_negated
+        return (source[found.start_byte : found.end_byte] in rule.when[1]) != rule.is_negated
     return True
 
 
