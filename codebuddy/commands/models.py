@@ -6,13 +6,12 @@ here is decided there.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from codebuddy.terminal import answer, answer_json, is_terminal, note
+from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
     from codebuddy.config import Settings
@@ -173,11 +172,6 @@ def add_gguf(file: Path, name: str | None, as_json: bool) -> None:  # noqa: FBT0
         return
     answer(entry.name)
     note(f"use it with --model {entry.name}, or set CODEBUDDY_MODEL_NAME={entry.name}")
-
-
-def is_interactive() -> bool:
-    """Whether a person can be asked: a terminal is on stdin and on stderr."""
-    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def _settings(flags: dict[str, Any] | None = None) -> Settings:

@@ -83,7 +83,7 @@ def add_model(source: Path, folder: Path, catalog: Catalog, name: str | None = N
             f"{source} is one of {header.split_count} pieces of a model",
             hint="join them with llama.cpp's llama-gguf-split --merge, then add the result",
         )
-    name = check_name(name or _name_from(source), "the model to add")
+    name = check_name(_name_from(source) if name is None else name, "the model to add")
     taken = {text for entry in catalog.entries if not entry.is_added for text in _words(entry)}
     if {name, f"{name}.gguf"} & taken:
         raise ModelError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from codebuddy.inference.installed import (
 from codebuddy.inference.progress import NoProgress, Progress
 from codebuddy.inference.sources import Fetch, fetch, staged_file
 from codebuddy.inference.transfer import Limits, NoSpaceError, SourceError
+from codebuddy.platforms import replace_durably
 from codebuddy.terminal import note
 
 # For the file system's own needs and for what else writes meanwhile.
@@ -179,7 +179,9 @@ def _from_source(job: _Pull, source: Source) -> stamps.Stamp:
         return _put_in_place(job, fetch(source, what))
     except SourceError as error:
         if was_resumed and not staged.exists():
+            job.progress.stop()
             job.say(f"{source.label} {error}; starting again from zero")
+            job.progress.start(job.entry.name, job.entry.bytes, 0)
             return _put_in_place(job, fetch(source, what))
         raise
 
@@ -190,7 +192,6 @@ def _put_in_place(job: _Pull, staged: Path) -> stamps.Stamp:
     Raises:
         SourceError: It is not the file that the catalog describes.
     """
-    _flush(staged)
     try:
         stamp = _checked(job.entry, staged)
     except SourceError:
@@ -198,8 +199,7 @@ def _put_in_place(job: _Pull, staged: Path) -> stamps.Stamp:
         shutil.rmtree(staged.parent, ignore_errors=True)
         raise
     stamps.remove_stamp(job.path)
-    staged.replace(job.path)
-    _flush(job.path.parent)
+    replace_durably(staged, job.path)
     stamps.write_stamp(job.path, stamp)
     return stamp
 
@@ -216,19 +216,6 @@ def _checked(entry: CatalogEntry, staged: Path) -> stamps.Stamp:
     except ModelError as error:
         raise SourceError(f"delivered something else: {error.message}") from error
     return stamp
-
-
-def _flush(path: Path) -> None:
-    """Have the system write file or folder to the disk, where it can."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_room(job: _Pull, source: Source, done: int) -> None:
