@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.config import Settings, load_settings
-from codebuddy.datatypes import Generator
+from codebuddy.datatypes import CodeIndex, Generator
 from codebuddy.terminal import is_terminal, note, safe_line
 from codebuddy.vcs.repository import Repository, open_repository
 
@@ -37,6 +37,17 @@ def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
     for warning in loaded.warnings:
         note(f"warning: {safe_line(warning)}")
     return Surroundings(repository, loaded.settings)
+
+
+def open_index(surroundings: Surroundings, *, should_update: bool) -> CodeIndex:
+    """The repository's index, brought up to date with the files first if wanted."""
+    from codebuddy.index.search import RepositoryIndex
+
+    if should_update:
+        from codebuddy.index.build import update_index
+
+        update_index(surroundings.repository, surroundings.settings)
+    return RepositoryIndex.open(surroundings.repository, surroundings.settings)
 
 
 def open_generator(settings: Settings) -> Generator:

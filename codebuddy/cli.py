@@ -97,10 +97,9 @@ def run(arguments: list[str] | None = None) -> int:
     except CodebuddyError as error:
         _tell(error.message, error.hint)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader left (`| head`); what it wanted it got.
-        _silence_stdout()
-        return 0
+    except (BrokenPipeError, SystemExit):
+        # click exits by itself only where the reader of stdout has left (`| head`).
+        return _reader_left()
     except Exception as error:
         return _tell_bug(error)
     return outcome if isinstance(outcome, int) else 0
@@ -158,6 +157,7 @@ def _harden_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def _silence_stdout() -> None:
-    """Keep the interpreter from complaining about the closed pipe when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _reader_left() -> int:
+    """The reader of stdout left (`| head`): what it wanted it got, and nobody is to complain."""
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    return 0

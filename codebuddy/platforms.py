@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,6 +144,12 @@ def _open_checked(root: bytes, parts: list[bytes]) -> int:
     return os.open(path, _SAFE_READ)
 
 
+def create_marker(file: Path) -> None:
+    """Make an empty file for its owner alone, through no link; nothing happens if it exists."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def replace_durably(new: Path, target: Path) -> None:
     """Put the finished file `new` in the place of `target`, so that a crash leaves either."""
     with new.open("rb+") as stream:
@@ -188,3 +196,34 @@ def peak_memory_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+class HeldInterrupts:
+    """Whether Ctrl-C came while a native call ran."""
+
+    was_interrupted = False
+
+
+@contextlib.contextmanager
+def interrupts_held(on_interrupt: Callable[[], None]) -> Iterator[HeldInterrupts]:
+    """Turn Ctrl-C into a call of `on_interrupt` while native code runs.
+
+    An exception raised in a callback from native code would be lost. The caller raises
+    KeyboardInterrupt itself once the native call has returned. Signals reach Python's main
+    thread only; elsewhere, and under a handler of somebody else's, nothing changes.
+    """
+    held = HeldInterrupts()
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield held
+        return
+
+    def hold(_number: int, _frame: object) -> None:
+        held.was_interrupted = True
+        on_interrupt()
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

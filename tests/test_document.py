@@ -88,7 +88,7 @@ def test_apply_inserts_and_keeps_everything_else(root, content):
     at = content.index("a = ".encode(encoding)) + len("a = ".encode(encoding))
     assert file.read_bytes() == content[:at] + "42".encode(encoding) + content[at:]
     assert stat.S_IMODE(file.stat().st_mode) == 0o750
-    assert os.listdir(root) == ["f.py"]
+    assert [entry.name for entry in root.iterdir()] == ["f.py"]
 
 
 def test_apply_refuses_a_file_that_changed(root):

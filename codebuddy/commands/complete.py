@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from codebuddy.terminal import answer, answer_json, note_styled, safe_line, safe_text, styled
+from codebuddy.terminal import (
+    answer,
+    answer_json,
+    note,
+    note_styled,
+    safe_line,
+    safe_text,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from codebuddy.completion.pipeline import Request, Workshop
+    from codebuddy.datatypes import RetrieveMode
 
 _MAX_STDIN_BYTES = 32 << 20
 
@@ -58,50 +69,31 @@ def command(
     of the line. The suggestion goes to stdout, the receipt (what was looked up, why, and
     what it cost) to stderr.
     """
-    from codebuddy.assembly import open_generator, open_surroundings
-    from codebuddy.completion.document import apply_suggestion, load_document
-    from codebuddy.completion.pipeline import Request, Workshop, complete
+    from codebuddy.completion.document import apply_suggestion
+    from codebuddy.completion.pipeline import complete
+    from codebuddy.completion.receipt import as_dictionary, receipt_lines
     from codebuddy.errors import UsageError
-    from codebuddy.positions import parse_target, resolve
-    from codebuddy.syntax import language_for
 
     if should_apply and from_stdin:
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
-    file, line, column = parse_target(target)
-    surroundings = open_surroundings(
-        {
-            "completion.max_lines": max_lines,
-            "completion.max_tokens": max_tokens,
-            "completion.retrieve": retrieve,
-            "model.name": model,
-        }
-    )
-    settings, root = surroundings.settings, surroundings.repository.root
+    flags = {
+        "completion.max_lines": max_lines,
+        "completion.max_tokens": max_tokens,
+        "completion.retrieve": retrieve,
+        "model.name": model,
+    }
     unsaved = _read_stdin() if from_stdin else None
-    document = load_document(file, root, unsaved)
-    position, _ = resolve(document.text, line, column, document.path)
-    request = Request(
-        document=document,
-        position=position,
-        language=language_for(document.path, document.text[:512].encode("utf-8", "replace")),
-        retrieve=settings.completion.retrieve,  # type: ignore[arg-type]
-        alternatives=count - 1,
-    )
-    setup_started = time.perf_counter()
-    index = _open_index(surroundings, is_wanted=request.retrieve != "never", no_update=no_update)
-    index_ms = (time.perf_counter() - setup_started) * 1000
-    generator = open_generator(settings)
-    load_ms = (time.perf_counter() - setup_started) * 1000 - index_ms
-    workshop = Workshop(generator, index, settings.completion, root.name)
+    started = time.perf_counter()
+    request, workshop = _prepare(target, flags, unsaved, count - 1, should_update=not no_update)
+    startup_ms = (time.perf_counter() - started) * 1000
     printer = _StreamPrinter() if stream and not as_json else None
     suggestion = complete(request, workshop, printer)
-    if should_apply and suggestion.text:
-        apply_suggestion(document, position, suggestion.text)
+    is_applied = bool(should_apply and suggestion.text)
+    if is_applied:
+        apply_suggestion(request.document, request.position, suggestion.text)
     if as_json:
-        value = as_dictionary(suggestion)
-        value["startup_ms"] = {"index": index_ms, "model": load_ms}
-        value["applied"] = bool(should_apply and suggestion.text)
-        answer_json(value)
+        more = {"startup_ms": startup_ms, "applied": is_applied}
+        answer_json(as_dictionary(suggestion) | more)
         return
     if printer is None:
         answer(suggestion.text)
@@ -110,45 +102,43 @@ def command(
     for alternative in suggestion.alternatives:
         answer("---")
         answer(alternative)
-    _print_receipt(suggestion, index_ms, load_ms)
+    for label, text in receipt_lines(suggestion, startup_ms):
+        note_styled([styled(f"{label:>9} ", fg="cyan"), safe_line(text)])
+    if is_applied:
+        note(f"  applied to {safe_line(request.document.path)}")
 
 
-def as_dictionary(suggestion: Any) -> dict[str, Any]:
-    """The suggestion with the stable keys of `complete --json`."""
-    receipt = suggestion.receipt
-    stats = receipt.stats
-    return {
-        "text": suggestion.text,
-        "file": suggestion.document.path,
-        "line": suggestion.position.line,
-        "column": suggestion.position.column,
-        "model": receipt.model,
-        "finish_reason": receipt.finish_reason,
-        "decision": dataclasses.asdict(receipt.decision),
-        "chunks": [
-            {
-                "path": packed.result.chunk.path,
-                "start_line": packed.result.chunk.start_line,
-                "end_line": packed.result.chunk.end_line,
-                "symbol": packed.result.chunk.symbol,
-                "score": packed.result.score,
-                "channel": packed.result.channel,
-                "channels": packed.result.channels,
-                "tokens": packed.tokens,
-            }
-            for packed in receipt.chunks
-        ],
-        "tokens": {
-            "prompt": stats.prompt_tokens,
-            "evaluated": stats.evaluated_tokens,
-            "reused": stats.reused_tokens,
-            "generated": stats.generated_tokens,
-        },
-        "timings_ms": receipt.timings_ms,
-        "filters": list(receipt.filters),
-        "runtime": receipt.runtime,
-        "alternatives": list(suggestion.alternatives),
-    }
+def _prepare(
+    target: str,
+    flags: dict[str, Any],
+    unsaved: bytes | None,
+    alternatives: int,
+    *,
+    should_update: bool,
+) -> tuple[Request, Workshop]:
+    """Everything up to the first step of the path: place, index (brought up to date), model."""
+    from codebuddy.assembly import open_generator, open_index, open_surroundings
+    from codebuddy.completion.document import load_document
+    from codebuddy.completion.pipeline import Request, Workshop
+    from codebuddy.positions import parse_target, resolve
+    from codebuddy.syntax import language_for
+
+    file, line, column = parse_target(target)
+    surroundings = open_surroundings(flags)
+    settings, root = surroundings.settings, surroundings.repository.root
+    document = load_document(file, root, unsaved)
+    position, _ = resolve(document.text, line, column, document.path)
+    mode: RetrieveMode = settings.completion.retrieve  # type: ignore[assignment]
+    request = Request(
+        document=document,
+        position=position,
+        language=language_for(document.path, document.text[:512].encode("utf-8", "replace")),
+        retrieve=mode,
+        alternatives=alternatives,
+    )
+    index = None if mode == "never" else open_index(surroundings, should_update=should_update)
+    generator = open_generator(settings)
+    return request, Workshop(generator, index, settings.completion, root.name)
 
 
 class _StreamPrinter:
@@ -176,52 +166,3 @@ def _read_stdin() -> bytes:
     if len(content) > _MAX_STDIN_BYTES:
         raise UsageError("the text on stdin is larger than 32 MiB")
     return content
-
-
-def _open_index(surroundings: Any, *, is_wanted: bool, no_update: bool) -> Any:
-    """The index, brought up to date first; nothing where no lookup may happen."""
-    if not is_wanted:
-        return None
-    from codebuddy.index.search import RepositoryIndex
-
-    if not no_update:
-        from codebuddy.index.build import update_index
-
-        update_index(surroundings.repository, surroundings.settings)
-    return RepositoryIndex.open(surroundings.repository, surroundings.settings)
-
-
-def _print_receipt(suggestion: Any, index_ms: float, load_ms: float) -> None:
-    """The receipt in a few lines on stderr."""
-    receipt = suggestion.receipt
-    decision, stats = receipt.decision, receipt.stats
-    verdict = "looked up" if decision.retrieve else "not looked up"
-    _line(
-        "decision",
-        f"{verdict}: {decision.reason} (p {decision.probability:.2f}, {decision.mode})",
-    )
-    for packed in receipt.chunks:
-        chunk = packed.result.chunk
-        symbol = f" {chunk.symbol}" if chunk.symbol else ""
-        _line(
-            "chunk",
-            f"{chunk.path}:{chunk.start_line}-{chunk.end_line}{symbol} "
-            f"({packed.result.channel}, {packed.tokens} tokens)",
-        )
-    _line(
-        "tokens",
-        f"{stats.prompt_tokens} in the prompt, {stats.evaluated_tokens} evaluated, "
-        f"{stats.reused_tokens} reused, {stats.generated_tokens} generated",
-    )
-    times = receipt.timings_ms
-    steps = ", ".join(f"{step} {ms:.0f}" for step, ms in times.items() if step != "total")
-    _line("time", f"{times['total']:.0f} ms ({steps}); index {index_ms:.0f}, load {load_ms:.0f}")
-    if receipt.filters:
-        _line("cleaned", ", ".join(receipt.filters))
-    runtime = receipt.runtime
-    where = f"{runtime.get('gpu_layers', 0)} layers on the GPU, {runtime.get('threads')} threads"
-    _line("model", f"{receipt.model}, {runtime.get('backend')}, {where}")
-
-
-def _line(label: str, text: str) -> None:
-    note_styled([styled(f"{label:>9} ", fg="cyan"), safe_line(text)])

@@ -14,6 +14,8 @@ from codebuddy.datatypes import Context, Decision, RetrieveMode
 
 THRESHOLD = 0.5
 _NAMED_IN_REASON = 3
+# Names further away than these say little about what comes next.
+_NEAREST_NAMES = 6
 
 
 def decide(context: Context, mode: RetrieveMode, defined_elsewhere: Mapping[str, int]) -> Decision:
@@ -25,7 +27,8 @@ def decide(context: Context, mode: RetrieveMode, defined_elsewhere: Mapping[str,
         defined_elsewhere: For names of `context.unresolved`, the number of other files of
             the repository that define them; names that none defines are missing.
     """
-    names = [name for name in context.unresolved if defined_elsewhere.get(name)]
+    nearest = context.unresolved[:_NEAREST_NAMES]
+    names = [name for name in nearest if defined_elsewhere.get(name)]
     probability = 1.0 - 0.5 ** len(names)
     if mode == "always":
         return Decision(

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from codebuddy import platforms
 from codebuddy.config import ModelSettings
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
@@ -57,7 +58,6 @@ class LlamaGenerator:
             needed = hardware.needed_bytes(shape, self.n_ctx, N_BATCH)
             hardware.check_memory(name, needed, hardware.available_bytes())
         self._should_stop = threading.Event()
-        self._was_interrupted = False
         self._cached: list[int] = []
         self._load(path)
         self.fim = self._read_fim_tokens()
@@ -66,7 +66,9 @@ class LlamaGenerator:
         llama = self._llama
         model_params = llama.llama_model_default_params()
         model_params.n_gpu_layers = self._gpu_layers
-        model_params.use_extra_bufts = _may_repack_weights(llama)
+        # Rearranged weights ("repacking") would take 0.6 GB more and make prefill, where most
+        # of the time goes, a third slower (docs/log.md); AMX kernels built by GCC 12 crash.
+        model_params.use_extra_bufts = False
         self._model = llama.llama_model_load_from_file(str(path).encode(), model_params)
         if not self._model:
             raise ModelError(
@@ -195,17 +197,19 @@ class LlamaGenerator:
 
     def _decode(self, batch: list[int]) -> None:
         array = (self._llama.llama_token * len(batch))(*batch)
-        outcome = self._llama.llama_decode(
-            self._context, self._llama.llama_batch_get_one(array, len(batch))
-        )
+        with platforms.interrupts_held(self._should_stop.set) as held:
+            outcome = self._llama.llama_decode(
+                self._context, self._llama.llama_batch_get_one(array, len(batch))
+            )
         if outcome == 0:
             self._cached.extend(batch)
-            return
-        # What a failed call left in the cache is unknown: keep only what came before.
-        self._llama.llama_memory_seq_rm(self._memory, 0, len(self._cached), -1)
-        if self._was_interrupted:
-            self._was_interrupted = False
+        else:
+            # What a failed call left in the cache is unknown: keep only what came before.
+            self._llama.llama_memory_seq_rm(self._memory, 0, len(self._cached), -1)
+        if held.was_interrupted:
             raise KeyboardInterrupt
+        if outcome == 0:
+            return
         if self._should_stop.is_set():
             raise GenerationError("cancelled")
         raise GenerationError(
@@ -214,13 +218,8 @@ class LlamaGenerator:
         )
 
     def _on_node(self, _data: object) -> bool:
-        """llama.cpp asks before each graph node whether to stop; Python's signals arrive here."""
-        try:
-            return self._should_stop.is_set()
-        except KeyboardInterrupt:
-            self._was_interrupted = True
-            self._should_stop.set()
-            return True
+        """llama.cpp asks before each graph node whether to stop."""
+        return self._should_stop.is_set()
 
     def _make_sampler(self, settings: GenerationSettings) -> Any:
         if settings.temperature <= 0:
@@ -302,15 +301,6 @@ def gpu_devices() -> list[hardware.GpuDevice]:
 
 # enum ggml_backend_dev_type
 _DEVICE_GPU, _DEVICE_INTEGRATED_GPU = 1, 2
-
-
-def _may_repack_weights(llama: Any) -> bool:
-    """Whether llama.cpp may rearrange weights for this CPU when it loads them.
-
-    Not where AMX kernels were compiled in: built by GCC 12 they read an unset tile
-    configuration and the process dies on the first prompt (seen on a Sapphire Rapids CPU).
-    """
-    return b"AMX_INT8 = 1" not in llama.llama_print_system_info()
 
 
 def _library() -> Any:

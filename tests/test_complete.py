@@ -1,0 +1,219 @@
+"""`codebuddy complete` through the command line: the contract, with real parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "codebuddy"]
+
+
+def codebuddy(
+    folder: Path, *arguments: str, stdin: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run codebuddy in a folder; standard input is empty unless given."""
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, input=stdin or b"", capture_output=True, timeout=120
+    )
+
+
+def completed(folder: Path, *arguments: str, stdin: bytes | None = None) -> dict:
+    """The JSON answer of `complete`."""
+    done = codebuddy(folder, "complete", "--json", *arguments, stdin=stdin)
+    assert done.returncode == 0, done.stderr.decode()
+    answer: dict = json.loads(done.stdout)
+    return answer
+
+
+def test_json_has_the_stable_keys(repository):
+    """Every key of the contract is there, with the right kind of value."""
+    answer = completed(repository, "cart.py:6", "--model", "echo", "--retrieve", "always")
+    assert set(answer) >= {
+        "text", "file", "line", "column", "model", "finish_reason", "decision", "chunks",
+        "tokens", "timings_ms",
+    }  # fmt: skip
+    assert (answer["file"], answer["line"], answer["column"]) == ("cart.py", 6, 27)
+    assert answer["model"] == "echo"
+    assert set(answer["decision"]) >= {"retrieve", "probability", "threshold", "reason", "mode"}
+    assert set(answer["tokens"]) == {"prompt", "evaluated", "reused", "generated"}
+    assert set(answer["timings_ms"]) == {
+        "context", "decision", "retrieval", "prompt", "prefill", "generate", "postprocess", "total",
+    }  # fmt: skip
+    [chunk] = answer["chunks"]
+    assert set(chunk) >= {
+        "path", "start_line", "end_line", "symbol", "score", "channel", "tokens",
+    }  # fmt: skip
+    assert (chunk["path"], chunk["start_line"]) == ("pricing.py", 1)
+
+
+def test_auto_looks_up_what_another_file_defines(repository):
+    """Near a name of another file the rule looks up; far from any it does not."""
+    near = completed(repository, "cart.py:6", "--model", "echo")["decision"]
+    assert (near["retrieve"], near["mode"]) == (True, "auto")
+    assert "apply_discount" in near["reason"]
+    far = completed(repository, "pricing.py:7", "--model", "echo")
+    assert far["decision"]["retrieve"] is False
+    assert far["chunks"] == []
+
+
+def test_never_looks_nothing_up(repository):
+    """`--retrieve never` needs no index at all."""
+    answer = completed(repository, "cart.py:6", "--model", "echo", "--retrieve", "never")
+    assert answer["decision"]["retrieve"] is False
+    assert answer["chunks"] == []
+    assert not (repository / ".git" / "codebuddy").exists()
+
+
+def test_the_answer_is_on_stdout_and_the_receipt_on_stderr(repository):
+    """stdout holds the suggestion alone; stderr says why and what it cost."""
+    done = codebuddy(repository, "complete", "cart.py:10", "--model", "echo")
+    assert done.stdout.decode() == "return name.title()\n"
+    assert b"decision" in done.stderr
+    assert b"tokens" in done.stderr
+
+
+def test_it_works_from_any_folder(repository):
+    """Paths are relative to where the user stands, and `-C` stands elsewhere."""
+    (repository / "sub").mkdir()
+    inside = completed(repository / "sub", "../cart.py:6", "--model", "echo")
+    assert inside["file"] == "cart.py"
+    outside = codebuddy(
+        repository.parent, "-C", "shop", "complete", "cart.py:6", "--model", "echo", "--json"
+    )
+    assert json.loads(outside.stdout)["file"] == "cart.py"
+
+
+def test_stdin_is_the_buffer(repository):
+    """Unsaved text is completed as it is typed; the file on disk does not matter."""
+    answer = completed(
+        repository, "cart.py:1", "--stdin", "--model", "echo", stdin=b"hello_world\n"
+    )
+    assert answer["text"].strip() == "hello_world"
+    fresh = completed(repository, "new.py:1", "--stdin", "--model", "echo", stdin=b"hello_new\n")
+    assert fresh["text"].strip() == "hello_new"
+
+
+def test_apply_inserts_what_was_suggested(repository):
+    """`--apply` writes the suggestion at the place, and nothing else."""
+    before = (repository / "cart.py").read_text()
+    answer = completed(repository, "cart.py:10", "--model", "echo", "--apply")
+    assert answer["applied"] is True
+    assert (repository / "cart.py").read_text() == before[:-1] + answer["text"] + "\n"
+
+
+def test_alternatives_and_stream_are_accepted(repository):
+    """`-n` lists alternatives; `--stream` ends with the same text."""
+    answer = completed(repository, "cart.py:10", "--model", "echo", "-n", "3")
+    assert isinstance(answer["alternatives"], list)
+    plain = codebuddy(repository, "complete", "cart.py:10", "--model", "echo")
+    streamed = codebuddy(repository, "complete", "cart.py:10", "--model", "echo", "--stream")
+    assert streamed.stdout == plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cart.py:999"], "there is no line 999"),
+        (["cart.py:1:999"], "there is no column 999"),
+        (["missing.py:1"], "missing.py does not exist"),
+        (["cart.py"], "is not a position"),
+        (["../outside.py:1"], "outside the repository"),
+        ([".:1"], "is a folder"),
+        (["cart.py:1", "--model", "qwen9000"], "qwen9000"),
+        (["cart.py:1", "--model", "/nowhere/x.gguf"], "no model file"),
+        (["cart.py:1", "--max-lines", "0"], "--max-lines"),
+        (["cart.py:1", "--retrieve", "maybe"], "maybe"),
+        (["cart.py:1", "--apply", "--stdin"], "--stdin"),
+    ],
+)
+def test_bad_calls_get_one_clear_sentence(repository, arguments, said):
+    """A wrong call exits with 1 or 2, names the thing, and shows no traceback."""
+    done = codebuddy(repository, "complete", *arguments)
+    stderr = done.stderr.decode()
+    assert done.returncode in (1, 2)
+    assert said in stderr
+    assert "Traceback" not in stderr
+    assert done.stdout == b""
+
+
+def test_outside_a_repository_is_a_usage_error(tmp_path):
+    """Without a repository the exit code is 2, and the sentence says so."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "a.py").write_text("x = 1\n")
+    done = codebuddy(folder, "complete", "a.py:1")
+    assert done.returncode == 2
+    assert "repository" in done.stderr.decode()
+
+
+def test_a_missing_model_names_the_command(repository, tmp_path, monkeypatch):
+    """Without a terminal, a model that is not installed is an error that names the pull."""
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "none"))
+    done = codebuddy(repository, "complete", "cart.py:6")
+    assert done.returncode == 1
+    assert "codebuddy models pull qwen2.5-coder-1.5b" in done.stderr.decode()
+
+
+def test_escape_sequences_in_names_and_code_stay_off_the_terminal(repository):
+    """Neither a file's name nor its text can send control bytes through any output."""
+    name = "evil\x1b]52;c;cHduZWQ=\x07.py"
+    (repository / name).write_text("payload = '\x1b[2J'  # \x1b]0;title\x07\nx = payload\n")
+    for arguments in ([f"{name}:2", "--model", "echo"], [f"{name}:99"]):
+        done = codebuddy(repository, "complete", *arguments)
+        assert b"\x1b]" not in done.stdout + done.stderr
+        assert b"\x1b[2J" not in done.stdout + done.stderr
+        assert b"\x07" not in done.stdout + done.stderr
+
+
+def test_closed_and_broken_outputs_do_no_harm(repository):
+    """A reader that leaves early is no error; a closed stdout neither."""
+    command = " ".join([*COMMAND, "complete", "cart.py:10", "--model", "echo"])
+    for tail in ("| head -c 0", ">&-", "2>&-"):
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command} {tail}"],
+            cwd=repository,
+            capture_output=True,
+            timeout=60,
+        )
+        assert b"Traceback" not in done.stderr
+        assert done.returncode in (0, 141), done.stderr
+
+
+def test_it_works_without_home_and_locale(repository):
+    """An empty environment with an odd locale still completes."""
+    environment = {"PATH": os.environ["PATH"], "LANG": "C", "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [*COMMAND, "complete", "cart.py:6", "--model", "echo", "--json"],
+        cwd=repository,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"] == "cart.py"
+
+
+@pytest.mark.model
+def test_the_real_model_uses_what_the_lookup_found(repository):
+    """With the real weights: the call is completed from the other file's signature."""
+    answer = completed(repository, "cart.py:6", "--max-lines", "1")
+    assert answer["model"] == "qwen2.5-coder-1.5b"
+    assert answer["decision"]["retrieve"] is True
+    assert {chunk["path"] for chunk in answer["chunks"]} == {"pricing.py"}
+    assert "amount_cents" in answer["text"]
+    assert "percent" in answer["text"]
+    assert "<|" not in answer["text"]
+    assert answer["tokens"]["generated"] > 0
+
+
+@pytest.mark.model
+def test_a_model_without_fim_completes_too(repository):
+    """With the real small weights: a prefix prompt gives a suggestion and a receipt."""
+    answer = completed(repository, "cart.py:6", "--model", "smollm2-135m", "--max-tokens", "16")
+    assert answer["model"] == "smollm2-135m"
+    assert answer["tokens"]["generated"] > 0
