@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import click
 
-from codebuddy.config import load_settings
 from codebuddy.index.progress import ProgressDisplay
-from codebuddy.terminal import answer, answer_json, note
+from codebuddy.terminal import answer, answer_json
 
 # Looking costs about 0.1 s in a large repository, so this takes a few percent of one core.
 _WATCH_INTERVAL_S = 2.0
@@ -27,17 +25,16 @@ _WATCH_INTERVAL_S = 2.0
 def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> None:
     """Entry point of the verb."""
     # Loaded here, so that `--help` does not wait for numpy.
+    from codebuddy.assembly import open_surroundings
     from codebuddy.index.build import IndexReport, update_index
-    from codebuddy.vcs.repository import open_repository
 
-    repository = open_repository(Path.cwd())
-    loaded = load_settings(repository.root, flags={"index.jobs": jobs})
-    for warning in loaded.warnings:
-        note(f"warning: {warning}")
+    surroundings = open_surroundings({"index.jobs": jobs})
 
     def update(*, force: bool) -> IndexReport:
         with ProgressDisplay() as display:
-            return update_index(repository, loaded.settings, force=force, progress=display.show)
+            return update_index(
+                surroundings.repository, surroundings.settings, force=force, progress=display.show
+            )
 
     def tell(report: IndexReport) -> None:
         if as_json:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.config import Settings, load_settings
 from codebuddy.index.progress import ProgressDisplay
 from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
     from codebuddy.datatypes import SearchResult
     from codebuddy.index.search import SearchChannel
-    from codebuddy.vcs.repository import Repository
 
 _EXCERPT_LINES = 6
 _EXCERPT_COLUMNS = 160
@@ -53,25 +51,16 @@ def command(
     no_update: bool,
 ) -> None:
     """Entry point of the verb."""
+    from codebuddy.assembly import open_surroundings
     from codebuddy.errors import UsageError
-    from codebuddy.vcs.repository import open_repository
 
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
-    repository = open_repository(Path.cwd())
-    loaded = load_settings(repository.root)
-    for warning in loaded.warnings:
-        note(f"warning: {warning}")
+    surroundings = open_surroundings()
     timings: dict[str, float] = {}
     query = query[:_MAX_QUERY_CHARACTERS]
     results = _search(
-        repository,
-        loaded.settings,
-        query,
-        top_k,
-        channel,
-        should_update=not no_update,
-        timings=timings,
+        surroundings, query, top_k, channel, should_update=not no_update, timings=timings
     )
     if as_json:
         timings_ms = {name: round(value, 3) for name, value in timings.items()}
@@ -84,8 +73,7 @@ def command(
 
 
 def _search(
-    repository: Repository,
-    settings: Settings,
+    surroundings: Surroundings,
     query: str,
     top_k: int,
     channel: SearchChannel,
@@ -100,12 +88,12 @@ def _search(
     def update() -> None:
         started = time.perf_counter()
         with ProgressDisplay() as display:
-            update_index(repository, settings, progress=display.show)
+            update_index(surroundings.repository, surroundings.settings, progress=display.show)
         timings["update"] = timings.get("update", 0.0) + 1000 * (time.perf_counter() - started)
 
     def search() -> list[SearchResult]:
         started = time.perf_counter()
-        with RepositoryIndex.open(repository, settings) as index:
+        with RepositoryIndex.open(surroundings.repository, surroundings.settings) as index:
             results = index.search(query, top_k, channel)
         timings["search"] = 1000 * (time.perf_counter() - started)
         return results

@@ -88,7 +88,12 @@ def analyze_batch(batch: Batch) -> BatchResult:
             result.unchanged.append((path, outcome.stat, outcome.is_racy))
         else:
             result.source_bytes += len(outcome.source)
-            analysed, file_counts = _analyse(path, outcome)
+            try:
+                analysed, file_counts = _analyse(path, outcome)
+            except (ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError):
+                # The analysis promises never to raise; one file must not cost the others.
+                result.skipped.append((path, Skipped("crash", outcome.stat), outcome.digest))
+                continue
             result.analysed.append(analysed)
             counts.extend(file_counts)
     result.columns = _columns(counts)

@@ -7,9 +7,11 @@ nothing left to do.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -233,8 +235,9 @@ def _bring_up_to_date(
         _take_out(writer, plan, report)
         if plan.to_read:
             parsing = writer.file.with_name(PARSING_NAME)
-            results = _analysed(repository, settings, plan, parsing)
-            _commit_in_parts(writer, plan, results, report, tell)
+            # Closed in any event, so that no worker outlives an interrupt.
+            with closing(_analysed(repository, settings, plan, parsing)) as results:
+                _commit_in_parts(writer, plan, results, report, tell)
         _merge(writer, tell)
         with schema.translated(writer.file):
             _summarize(writer, report)
@@ -283,15 +286,15 @@ def _take_out(writer: IndexWriter, plan: _Plan, report: IndexReport) -> None:
 
 def _analysed(
     repository: Repository, settings: Settings, plan: _Plan, parsing: Path
-) -> Iterator[BatchResult]:
+) -> Generator[BatchResult]:
     """Results for all files to read, from this process if they are few, else from workers."""
     batches = list(_batches(repository, settings, plan))
     total_bytes = sum(stat.size for _, stat, _ in plan.to_read)
     is_small = len(plan.to_read) < _POOL_FROM_FILES and total_bytes < _POOL_FROM_BYTES
-    if is_small and not parsing.exists():
+    if is_small and not os.path.lexists(parsing):
         # A parser that crashes takes this process along; the next one then uses workers,
         # which find the file and quarantine it.
-        parsing.touch(mode=0o600)
+        platforms.create_marker(parsing)
         try:
             for batch in batches:
                 yield analyze_batch(batch)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ SearchChannel = Literal["lexical", "symbol", "hybrid"]
 
 # Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", 2009.
 _RRF_K = 60
+_SYMBOL_WEIGHT = 2.0
 # Over-fetched, so that a chunk that only one channel ranks high still meets the other.
 _POOL = 50
 # Definitions looked at before the best few of a name are chosen.
@@ -114,9 +116,11 @@ class RepositoryIndex:
             if channel == "lexical":
                 ranked = _single(channel, ranker.ranked(count_terms(query)))
             elif channel == "symbol":
-                ranked = _single(channel, iter(self._by_symbol(query, ranker)))
+                lexical = list(islice(ranker.ranked(count_terms(query)), _POOL))
+                ranked = _single(channel, iter(self._by_symbol(query, lexical)))
             else:
-                ranked = iter(self._fused(query, ranker))
+                lexical = list(islice(ranker.ranked(count_terms(query)), _POOL))
+                ranked = iter(self._fused(query, lexical))
             return self._results(ranked, top_k, None, max_per_file)
 
     def lexical(
@@ -250,18 +254,25 @@ class RepositoryIndex:
             self._identity = identity
             self._ranker = None
 
-    def _by_symbol(self, query: str, ranker: LexicalRanker) -> list[tuple[int, float]]:
-        return SymbolRanker(self._store, ranker).ranked(query, _POOL)
+    def _by_symbol(
+        self, query: str, lexical: Sequence[tuple[int, float]]
+    ) -> list[tuple[int, float]]:
+        return SymbolRanker(self._store).ranked(query, lexical, _POOL)
 
     def _fused(
-        self, query: str, ranker: LexicalRanker
+        self, query: str, lexical: Sequence[tuple[int, float]]
     ) -> list[tuple[int, float, dict[str, float]]]:
-        lexical = [pair for pair, _ in zip(ranker.ranked(count_terms(query)), range(_POOL))]  # noqa: B905
         fused: dict[int, tuple[float, dict[str, float]]] = {}
-        for channel, ranked in (("lexical", lexical), ("symbol", self._by_symbol(query, ranker))):
-            for rank, (chunk_id, score) in enumerate(ranked, 1):
-                total, channels = fused.get(chunk_id, (0.0, {}))
-                fused[chunk_id] = (total + 1 / (_RRF_K + rank), {**channels, channel: score})
+        for rank, (chunk_id, score) in enumerate(lexical, 1):
+            fused[chunk_id] = (1 / (_RRF_K + rank), {"lexical": score})
+        rank, last = 0, 0.0
+        for place, (chunk_id, score) in enumerate(self._by_symbol(query, lexical), 1):
+            # Equal matches share a rank, so that the lexical channel decides between them.
+            rank, last = (rank, last) if score == last else (place, score)
+            total, channels = fused.get(chunk_id, (0.0, {}))
+            # A sure match weighs twice as much as a lexical one, a faint one next to nothing.
+            weighed = total + _SYMBOL_WEIGHT * score / (_RRF_K + rank)
+            fused[chunk_id] = (weighed, {**channels, "symbol": score})
         best = sorted(fused.items(), key=lambda item: (-item[1][0], item[0]))
         return [(chunk_id, score, channels) for chunk_id, (score, channels) in best]
 

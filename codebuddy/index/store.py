@@ -35,6 +35,9 @@ _SELECT_DEFINITION = (
 )
 
 
+_MAX_UNPACKED_BYTES = 1 << 28
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A row of `files`."""
@@ -155,7 +158,7 @@ class Store:
         if row is None:
             raise DamagedIndexError(f"the index is damaged: details of file {file_id} are missing")
         schema.check(row[1], f"details of file {file_id}", file_id, row[0])
-        content = json.loads(zlib.decompress(row[0]))
+        content = json.loads(unpack_bytes(row[0]))
         return FileDetails(
             tuple((name, kind, line) for name, kind, line in content["references"]),
             tuple(content["imports"]),
@@ -295,6 +298,15 @@ class Store:
 def pack_text(source: bytes) -> bytes:
     """A chunk's bytes, small."""
     return zlib.compress(source, 6)
+
+
+def unpack_bytes(data: bytes) -> bytes:
+    """Unpack what is far below the limit unless somebody planted it."""
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(data, _MAX_UNPACKED_BYTES)
+    if not unpacking.eof:
+        raise DamagedIndexError("the index is damaged: a packed column has no end")
+    return found
 
 
 def unpack_text(data: bytes, n_bytes: int) -> str:

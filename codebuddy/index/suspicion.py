@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
+
+from codebuddy import platforms
 
 _NAME = "index.suspect"
 
@@ -11,12 +14,12 @@ _NAME = "index.suspect"
 def note_damage(index_folder: Path) -> None:
     """Ask the next update to build the index anew; a folder that cannot be written asks nothing."""
     with suppress(OSError):
-        (index_folder / _NAME).touch(mode=0o600)
+        platforms.create_marker(index_folder / _NAME)
 
 
 def is_suspect(index_folder: Path) -> bool:
     """Whether a reader has met damage since the index was built."""
-    return (index_folder / _NAME).exists()
+    return os.path.lexists(index_folder / _NAME)
 
 
 def forget(index_folder: Path) -> None:
