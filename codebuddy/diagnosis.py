@@ -1,0 +1,185 @@
+"""What `doctor` reports: each section as facts, and what is wrong with its remedy.
+
+Every section stands by itself, so that one broken part hides no other.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from codebuddy import __version__, paths
+from codebuddy.config import Settings, load_settings
+from codebuddy.errors import CodebuddyError, UsageError
+
+_PACKAGES = (
+    "click",
+    "gitpython",
+    "llama-cpp-python",
+    "rank-bm25",
+    "sentence-transformers",
+    "textual",
+    "torch",
+    "tree-sitter",
+)
+
+Problems = list[dict[str, str]]
+
+
+def diagnose() -> dict[str, Any]:
+    """All sections and, under `problems`, a list of `{"problem", "remedy"}`."""
+    problems: Problems = []
+    repository, settings = _surroundings(problems)
+    report: dict[str, Any] = {"codebuddy": _program(problems)}
+    report["machine"] = _guarded(lambda: _machine(settings), problems)
+    report["runtime"] = _guarded(lambda: _runtime(problems), problems)
+    report["model"] = _guarded(lambda: _model(settings), problems)
+    report["repository"] = _guarded(lambda: _repository(repository, settings, problems), problems)
+    report["network"] = {
+        "offline": settings.offline,
+        "used by": "codebuddy models pull, for the model named there; nothing else",
+    }
+    report["problems"] = problems
+    return report
+
+
+def _guarded(section: Any, problems: Problems) -> dict[str, Any]:
+    """The section, or the reason why it cannot be known."""
+    try:
+        facts: dict[str, Any] = section()
+    except CodebuddyError as error:
+        problems.append({"problem": error.message, "remedy": error.hint or "see the message"})
+        return {"error": error.message}
+    return facts
+
+
+def _surroundings(problems: Problems) -> tuple[Any, Settings]:
+    from codebuddy.vcs.repository import open_repository
+
+    repository = None
+    try:
+        repository = open_repository(Path.cwd())
+    except UsageError:
+        pass
+    except CodebuddyError as error:
+        problems.append({"problem": error.message, "remedy": error.hint or "see the message"})
+    try:
+        loaded = load_settings(None if repository is None else repository.root)
+    except CodebuddyError as error:
+        problems.append({"problem": error.message, "remedy": error.hint or "correct the setting"})
+        return repository, Settings()
+    problems += [
+        {"problem": warning, "remedy": "remove it, or set it in your own file"}
+        for warning in loaded.warnings
+    ]
+    return repository, loaded.settings
+
+
+def _program(problems: Problems) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "executable": sys.executable,
+    }
+    for package in _PACKAGES:
+        try:
+            facts[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            facts[package] = None
+            problems.append(
+                {"problem": f"{package} is not installed", "remedy": f"pip install {package}"}
+            )
+    facts["user settings"] = str(paths.user_config_file())
+    return facts
+
+
+def _machine(settings: Settings) -> dict[str, Any]:
+    from codebuddy.inference import hardware
+
+    return {
+        "threads": hardware.choose_threads(settings.model.threads),
+        "memory free": f"{hardware.available_bytes() / 1e9:.1f} GB",
+    }
+
+
+def _runtime(problems: Problems) -> dict[str, Any]:
+    from codebuddy.inference import llama
+
+    devices = llama.gpu_devices()
+    if not devices and _has_nvidia_driver():
+        problems.append(
+            {
+                "problem": "there is an NVIDIA GPU, but llama.cpp was built without CUDA",
+                "remedy": 'CMAKE_ARGS="-DGGML_CUDA=on" pip install --force-reinstall '
+                "--no-cache-dir llama-cpp-python (docs/gpu.md)",
+            }
+        )
+    return {
+        "llama.cpp": llama.system_info().strip().strip("|").strip(),
+        "gpu": [f"{d.name} ({d.free_bytes / 1e9:.1f} GB free)" for d in devices],
+    }
+
+
+def _has_nvidia_driver() -> bool:
+    return Path("/proc/driver/nvidia/version").exists()
+
+
+def _model(settings: Settings) -> dict[str, Any]:
+    from codebuddy.inference import hardware, llama
+    from codebuddy.inference.gguf import read_header
+    from codebuddy.inference.installed import find_model, models_folder
+
+    facts: dict[str, Any] = {
+        "name": settings.model.name,
+        "folder": str(models_folder(settings)),
+        "installed": False,
+    }
+    found = find_model(settings.model.name, settings)
+    if found.path is None:
+        return facts | {"installed": True}
+    header = read_header(found.path)
+    n_ctx = min(settings.model.n_ctx, header.n_ctx_train or settings.model.n_ctx)
+    shape = hardware.ModelShape(
+        found.path.stat().st_size, header.n_layers, header.n_vocab, header.kv_bytes_per_token
+    )
+    layers = hardware.choose_gpu_layers(
+        settings.model.gpu_layers, shape, n_ctx, llama.gpu_devices()
+    )
+    return facts | {
+        "installed": True,
+        "file": str(found.path),
+        "context": n_ctx,
+        "layers": header.n_layers,
+        "gpu layers": layers,
+        "memory needed": f"{hardware.needed_bytes(shape, n_ctx, llama.N_BATCH) / 1e9:.1f} GB",
+    }
+
+
+def _repository(repository: Any, settings: Settings, problems: Problems) -> dict[str, Any]:
+    if repository is None:
+        return {"root": None}
+    from codebuddy.index.search import RepositoryIndex
+
+    facts: dict[str, Any] = {
+        "root": str(repository.root),
+        "index": str(repository.index_folder),
+        "files by git": len(repository.list_files()),
+    }
+    try:
+        with RepositoryIndex.open(repository, settings) as index:
+            stats = index.stats()
+    except CodebuddyError as error:
+        problems.append({"problem": error.message, "remedy": error.hint or "codebuddy index"})
+        return facts
+    return facts | {
+        "files indexed": stats.files,
+        "chunks": stats.chunks,
+        "lines": stats.lines,
+        "index size": f"{stats.index_bytes / 1e6:.1f} MB",
+        "languages": stats.languages,
+        "skipped": stats.skipped,
+    }

@@ -1,0 +1,73 @@
+"""The wheel: built, installed into an empty environment, used outside the checkout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_carries_the_catalog_and_nothing_foreign(wheel):
+    """Package and catalog are inside; tests, caches and weights are not."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "codebuddy/shipped_models/catalog.toml" in names
+    assert "codebuddy/py.typed" in names
+    assert not [
+        n for n in names if n.startswith(("tests/", "docs/")) or n.endswith((".gguf", ".pyc"))
+    ]
+    assert wheel.stat().st_size < 20_000_000
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_wheel_works_in_an_empty_environment(wheel, repository, tmp_path):
+    """Installed with its dependencies, it completes with the real model from another folder."""
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=True)
+    subprocess.run(
+        [str(environment / "bin" / "pip"), "install", "--quiet", str(wheel)],
+        check=True,
+        capture_output=True,
+        timeout=1400,
+    )
+    command = str(environment / "bin" / "codebuddy")
+    listed = subprocess.run(
+        [command, "models", "list", "--json"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert "qwen2.5-coder-1.5b" in listed.stdout.decode()
+    done = subprocess.run(
+        [command, "complete", "cart.py:6", "--max-lines", "1", "--json"],
+        cwd=repository,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert "amount_cents" in json.loads(done.stdout)["text"]
+    where = subprocess.run(
+        [str(environment / "bin" / "python"), "-c", "import codebuddy; print(codebuddy.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert str(environment) in where.stdout.decode()
