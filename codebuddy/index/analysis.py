@@ -14,19 +14,19 @@ from codebuddy.index.chunk import Cut, cut_by_lines, cut_by_syntax
 from codebuddy.index.symbols import (
     FoundDefinition,
     FoundReference,
-    OutOfTimeError,
     find_symbols,
 )
 from codebuddy.syntax.grammar import grammar_for, parse
 from codebuddy.syntax.languages import language_for
-from codebuddy.syntax.limits import reason_not_to_parse
+from codebuddy.syntax.limits import OutOfTimeError, reason_not_to_parse
 
 __all__ = ["ChunkSpan", "FileAnalysis", "FoundDefinition", "FoundReference", "analyze"]
 
 MAX_SIGNATURE_CHARACTERS = 200
-# Parsing and walking together; the promise is 2 s a file, fallback included.
+# The promise is 2 s a file, fallback included; what is left is for the lines and the slack
+# of the checks. Ordinary files take milliseconds.
 PARSE_BUDGET_MS = 1000
-WALK_BUDGET_MS = 600
+TOTAL_BUDGET_MS = 1500
 
 # Kinds that are no places of their own in a file: many share one line or one statement.
 _SMALL_KINDS = frozenset(["variable", "field", "constant", "property", "prototype", "key"])
@@ -69,16 +69,17 @@ def analyze(path: str, source: bytes) -> FileAnalysis:
     reason = reason_not_to_parse(source) or reason
     if reason or grammar is None:
         return _by_lines(language, source, reason)
+    deadline = time.monotonic() + TOTAL_BUDGET_MS / 1000
     tree = parse(source, language, PARSE_BUDGET_MS)
     if tree is None:
         return _by_lines(language, source, "deadline")
     try:
-        symbols = find_symbols(tree, source, grammar, time.monotonic() + WALK_BUDGET_MS / 1000)
+        symbols = find_symbols(tree, source, grammar, deadline)
+        places = [each for each in symbols.definitions if each.kind not in _SMALL_KINDS]
+        places.sort(key=lambda each: (each.extent[0], -each.extent[1]))
+        cuts = cut_by_syntax(tree, source, grammar, [each.extent for each in places], deadline)
     except OutOfTimeError:
         return _by_lines(language, source, "deadline")
-    places = [each for each in symbols.definitions if each.kind not in _SMALL_KINDS]
-    places.sort(key=lambda each: (each.extent[0], -each.extent[1]))
-    cuts = cut_by_syntax(tree, source, grammar, [each.extent for each in places])
     return FileAnalysis(
         language=language,
         chunks=tuple(_spans(source, cuts, places)),

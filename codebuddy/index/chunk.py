@@ -6,10 +6,13 @@ than a chunk. It knows the tree's shape and where definitions lie, not what they
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from codebuddy.syntax.limits import OutOfTimeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +74,11 @@ def cut_by_lines(source: bytes, start: int = 0, end: int | None = None) -> list[
 
 
 def cut_by_syntax(
-    tree: Tree, source: bytes, grammar: Grammar, extents: Sequence[tuple[int, int]]
+    tree: Tree,
+    source: bytes,
+    grammar: Grammar,
+    extents: Sequence[tuple[int, int]],
+    deadline: float = float("inf"),
 ) -> list[Cut]:
     """Chunks along the tree.
 
@@ -80,10 +87,14 @@ def cut_by_syntax(
         source: The bytes that were parsed.
         grammar: The language's grammar.
         extents: The byte ranges of the definitions that may stand alone, in order of start.
+        deadline: When to give up, on the clock of `time.monotonic`.
+
+    Raises:
+        OutOfTimeError: The deadline came first.
     """
     if not source:
         return []
-    pieces = _pieces(tree.root_node, source, grammar, extents)
+    pieces = _pieces(tree.root_node, source, grammar, extents, deadline)
     if not pieces:
         return cut_by_lines(source)
     _close(pieces, len(source))
@@ -97,18 +108,21 @@ def cut_by_syntax(
 
 
 def _pieces(
-    root: Node, source: bytes, grammar: Grammar, extents: Sequence[tuple[int, int]]
+    root: Node,
+    source: bytes,
+    grammar: Grammar,
+    extents: Sequence[tuple[int, int]],
+    deadline: float,
 ) -> list[_Piece]:
     """The tree's nodes that fit a chunk, in order; only those that begin a line."""
-    import_kinds = {
-        number
-        for number, rules in grammar.actions.items()
-        if all(rule.rule.role == "import" for rule in rules)
-    }
     pieces: list[_Piece] = []
     stack: list[tuple[Node, int]] = [(root, 0)]
+    count = 0
     while stack:
         node, depth = stack.pop()
+        count += 1
+        if not count & 0x3FF and time.monotonic() > deadline:
+            raise OutOfTimeError
         start, end = node.start_byte, node.end_byte
         if end - start > MAX_BYTES and node.child_count:
             inner = depth + 1
@@ -129,7 +143,11 @@ def _pieces(
                 is_alone=_is_alone(start, end, extents),
                 is_attached=is_comment or kind_id in grammar.attached,
                 is_closer=not node.is_named and end - start <= 3,
-                kind="imports" if kind_id in import_kinds else "comment" if is_comment else "",
+                kind="imports"
+                if kind_id in grammar.pure_imports
+                else "comment"
+                if is_comment
+                else "",
             )
         )
     return pieces

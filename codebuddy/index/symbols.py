@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from codebuddy.syntax.doc import comment_above, first_line_of_literal
+from codebuddy.syntax.limits import OutOfTimeError
 from codebuddy.syntax.spec import CLASS_KINDS, FUNCTION_KINDS
 from codebuddy.syntax.walk import declared, header, holds, last_name, names_below, resolve
 
@@ -31,10 +32,6 @@ _ANGLE_BRACKETS = re.compile(r"<[^<>]*>")
 _FILE_ENDING = re.compile(r"(?<=\w)\.(?:h|hpp|hh|js|mjs|ts|dart|css|sh|rb|pl|php|mk)$")
 _QUOTES = "\"'`<>"
 _SELF_WORDS = frozenset({"this", "self", "module", "exports"})
-
-
-class OutOfTimeError(Exception):
-    """The walk met its deadline; the caller falls back to line windows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ class Grammar:
     skipped_in_patterns: frozenset[int]
     definitions: frozenset[int]
     continuations: frozenset[int]
+    pure_imports: frozenset[int]
     name_fields: tuple[int, ...]
     declarators: frozenset[int]
     declarator_field: int
@@ -181,6 +182,11 @@ def grammar_for(language: str) -> Grammar | None:
         skipped_in_patterns=_kind_ids(loaded, spec.skipped_in_patterns),
         definitions=_kind_ids(
             loaded, frozenset(rule.node for rule in spec.rules if rule.role == "define")
+        ),
+        pure_imports=frozenset(
+            number
+            for number, rules in actions.items()
+            if all(rule.rule.role == "import" for rule in rules)
         ),
         continuations=_kind_ids(
             loaded, frozenset(rule.continues for rule in spec.rules if rule.continues)
@@ -239,6 +245,10 @@ def keywords(language: str) -> frozenset[str]:
                 found |= {word, word.capitalize()}
                 if word == "boolean":
                     found |= {"true", "false"}
+            elif kind.startswith("keyword_"):
+                # SQL's grammar names its words, which are written either way.
+                word = kind.removeprefix("keyword_")
+                found |= {word, word.upper()}
         elif _WORD.fullmatch(kind):
             found.add(kind)
     return frozenset(found)

@@ -81,7 +81,9 @@ _JAVASCRIPT_RULES = (
             "<import_clause>/<namespace_import>",
         ),
     ),
-    imports("export_statement", "source", "<export_clause>/<export_specifier>/name"),
+    imports(
+        "export_statement", "source", "<export_clause>/<export_specifier>/name", needs="source"
+    ),
     imports("call_expression", "arguments/<string>", when=("function", "require import")),
     binds("variable_declarator"),
     binds("formal_parameters", "*"),

@@ -16,12 +16,19 @@ from codebuddy.syntax.limits import reason_not_to_parse
 from codebuddy.syntax.walk import declared, header, holds, last_name, names_below
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from codebuddy.syntax.grammar import Grammar, Node, Tree
 
 # Longer than any real nesting; deeper places are judged by their outer part.
 _MAX_DEPTH = 2000
 _MAX_HEADER_CHARACTERS = 200
+_MAX_NAME_BYTES = 800
 _BUDGET_MS = 500
+# Where `'` begins a string, and never a lifetime, a character or a prime.
+_APOSTROPHE_LANGUAGES = frozenset(
+    ["bash", "javascript", "lua", "perl", "php", "python", "ruby", "tsx", "typescript"]
+)
 _PLACEHOLDER = b"codebuddy_cursor"
 
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*")
@@ -75,14 +82,14 @@ def names_in(source: bytes, language: str) -> NamesInFile:
             if not holds(rule, node, source):
                 continue
             if rule.rule.role == "import":
-                imported.update(_leaf_names(node, source, grammar))
-                for path in rule.module:
-                    for module in path.nodes(node):
-                        imported.update(_IDENTIFIER.findall(_text(source, module)))
-                continue
-            for path in rule.name:
-                for found in path.nodes(node):
-                    defined.update(_bound_names(found, source, grammar))
+                if node.kind_id in grammar.pure_imports:
+                    imported.update(_words(names_below(node, grammar), source))
+                for path in (*rule.module, *rule.name):
+                    imported.update(_words(path.nodes(node), source))
+            else:
+                for path in rule.name:
+                    for found in path.nodes(node):
+                        defined.update(_words(_bound(found, grammar), source))
         stack += node.named_children
     return NamesInFile(frozenset(defined), frozenset(imported))
 
@@ -90,44 +97,68 @@ def names_in(source: bytes, language: str) -> NamesInFile:
 def place_at(source: bytes, language: str, byte: int) -> Place:
     """Where in the syntax the position before `byte` is; code at top level if unknown.
 
-    Where the code around it does not parse, the text before it is judged with its open
-    brackets closed.
+    Where the code around it does not parse, it is judged with the statement ended, then
+    without what follows and with the brackets before it closed.
     """
     byte = max(0, min(byte, len(source)))
-    marked = source[:byte] + _PLACEHOLDER + source[byte:]
-    opened = _open(marked, language)
+    before, after = source[:byte] + _PLACEHOLDER, source[byte:]
+    opened = _open(before + after, language)
     if opened is None:
         return Place()
     tree, grammar = opened
-    ancestors = _ancestors(tree.root_node, byte + 1)
-    is_broken = tree.root_node.has_error and any(node.is_error for node in ancestors)
-    if is_broken:
-        if _has_open_quote(source[:byte], grammar):
-            return Place("string", _headers(ancestors, marked, grammar))
-        closers = _open_brackets(tree, byte)[::-1].translate(_MATCHING)
-        repaired = source[:byte] + _PLACEHOLDER + closers + b"\n"
-        reopened = _open(repaired, language)
-        if reopened is not None:
-            marked, ancestors = repaired, _ancestors(reopened[0].root_node, byte + 1)
-    return _place(ancestors, marked, grammar, byte)
+    if _is_in_open_string(tree, before, byte, grammar):
+        return Place("string", _headers(_ancestors(tree.root_node, byte + 1), before, grammar))
+    best = _Judged(tree, before + after, byte)
+    # In a C++ class, `void m() { name }` without the `;` is a field with an initial value.
+    if best.is_broken or grammar.name == "cpp":
+        closers = _open_brackets(tree, byte)[::-1].translate(_MATCHING) + b"\n"
+        for repaired in (before + b";" + after, before + closers, before + b";" + closers):
+            reopened = _open(repaired, language)
+            judged = _Judged(reopened[0], repaired, byte) if reopened else best
+            is_deeper = judged.depth(grammar) > best.depth(grammar)
+            if is_deeper or (best.is_broken and not judged.is_broken):
+                best = judged
+            if not best.is_broken:
+                break
+    return _place(best, grammar, byte)
 
 
-def _place(ancestors: list[Node], marked: bytes, grammar: Grammar, byte: int) -> Place:
-    scope = _headers(ancestors, marked, grammar)
+class _Judged:
+    """A tree with the nodes around the cursor."""
+
+    __slots__ = ("ancestors", "is_broken", "source", "tree")
+
+    def __init__(self, tree: Tree, source: bytes, byte: int) -> None:
+        self.tree, self.source = tree, source
+        self.ancestors = _ancestors(tree.root_node, byte + 1)
+        self.is_broken = any(node.is_error for node in self.ancestors)
+
+    def depth(self, grammar: Grammar) -> int:
+        """How many definitions are around the cursor."""
+        return sum(node.kind_id in grammar.definitions for node in self.ancestors)
+
+
+def _place(judged: _Judged, grammar: Grammar, byte: int) -> Place:
+    ancestors, source = judged.ancestors, judged.source
+    scope = _headers(ancestors, source, grammar)
     for index, node in enumerate(ancestors):
         if node.kind_id in grammar.comments:
             return Place("comment", scope)
         if node.kind_id in grammar.strings and not _is_interpolated(ancestors[index:], byte):
             return Place("string", scope)
-    blocks = [node for node in ancestors if node.kind_id in grammar.blocks]
-    after = marked[byte + len(_PLACEHOLDER) : blocks[-1].end_byte if blocks else None]
-    first = blocks[-1].named_child(0) if blocks and blocks[-1].named_child_count else None
-    is_inner = bool(blocks) and blocks[-1] != ancestors[0]
+    index = max(
+        (index for index, node in enumerate(ancestors) if node.kind_id in grammar.blocks),
+        default=0,
+    )
+    block = ancestors[index]
+    statement = ancestors[index + 1] if index + 1 < len(ancestors) else block
+    rest = source[byte + len(_PLACEHOLDER) : statement.end_byte]
+    members = [node for node in block.named_children if node.kind_id not in grammar.comments]
     return Place(
         "code",
         scope,
-        ends_block=not after.strip(_CLOSERS),
-        opens_block=is_inner and first is not None and first.start_byte == byte,
+        ends_block=not rest.strip(_CLOSERS) and (not members or members[-1].start_byte <= byte),
+        opens_block=index > 0 and bool(members) and members[0].start_byte == byte,
     )
 
 
@@ -235,21 +266,27 @@ def _open_brackets(tree: Tree, byte: int) -> bytes:
     return bytes(opened)
 
 
-def _has_open_quote(before: bytes, grammar: Grammar) -> bool:
-    """Whether the last line of `before` ends within quotes, judged without a tree."""
-    line = before[before.rfind(b"\n") + 1 :]
+def _is_in_open_string(tree: Tree, before: bytes, byte: int, grammar: Grammar) -> bool:
+    """Whether a string that nobody has closed yet begins on the cursor's line.
+
+    Judged without the tree, and only where the tree has an error on that line.
+    """
+    start = before.rfind(b"\n") + 1
+    covering = tree.root_node.descendant_for_byte_range(start, byte + 1)
+    if covering is None or not covering.has_error:
+        return False
     line_comment = grammar.spec.line_comment.encode() or b"\n"
-    quote = 0
-    index = 0
-    while index < len(line):
-        character = line[index]
+    quotes = b"\"`'" if grammar.name in _APOSTROPHE_LANGUAGES else b'"`'
+    quote, index = 0, start
+    while index < byte:
+        character = before[index]
         if character == 0x5C:
             index += 1
         elif quote:
             quote = 0 if character == quote else quote
-        elif character in b'"`':
+        elif character in quotes:
             quote = character
-        elif line.startswith(line_comment, index):
+        elif before.startswith(line_comment, index):
             return False
         index += 1
     return bool(quote)
@@ -265,20 +302,21 @@ def _is_interpolated(inner: list[Node], byte: int) -> bool:
     )
 
 
-def _bound_names(node: Node, source: bytes, grammar: Grammar) -> list[str]:
+def _bound(node: Node, grammar: Grammar) -> list[Node]:
     """The names under a binding, and the attribute of `self.name = ...`."""
     inner = declared(node, grammar)
-    found = [_text(source, name) for name in names_below(inner, grammar)]
-    if inner.kind_id in grammar.skipped_in_patterns:
-        last = last_name(inner, grammar)
-        return [_text(source, last)] if last is not None else []
-    return found
+    if inner.child_count and inner.kind_id in grammar.skipped_in_patterns:
+        has_attribute = any(inner.child_by_field_id(number) for number in grammar.name_fields)
+        last = last_name(inner, grammar) if has_attribute else None
+        return [last] if last is not None else []
+    return list(names_below(inner, grammar))
 
 
-def _leaf_names(node: Node, source: bytes, grammar: Grammar) -> list[str]:
-    return [_text(source, name) for name in names_below(node, grammar)]
-
-
-def _text(source: bytes, node: Node) -> str:
-    start = node.start_byte
-    return source[start : min(node.end_byte, start + 800)].decode("utf-8", "replace")
+def _words(nodes: Iterable[Node], source: bytes) -> list[str]:
+    """The identifiers in the nodes' texts, without sigils and separators."""
+    words: list[str] = []
+    for node in nodes:
+        start = node.start_byte
+        text = source[start : min(node.end_byte, start + _MAX_NAME_BYTES)]
+        words += _IDENTIFIER.findall(text.decode("utf-8", "replace"))
+    return words
