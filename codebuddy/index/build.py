@@ -10,21 +10,21 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from codebuddy import paths, platforms
 from codebuddy.config import Settings
 from codebuddy.errors import IndexingError
-from codebuddy.index import schema, suspicion, walk
-from codebuddy.index.batch import Batch, BatchResult, analyze_batch
+from codebuddy.index import schema, seal, suspicion, walk
+from codebuddy.index.batch import BatchResult, analyze_batch
+from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.store import StoredFile
 from codebuddy.index.terms import TERMS_VERSION
-from codebuddy.index.walk import FileStat, Skipped
 from codebuddy.index.writer import IndexWriter
 from codebuddy.vcs.repository import Repository
 
@@ -37,8 +37,6 @@ LOCK_TIMEOUT_S = 600.0
 # Starting a worker takes about 0.3 s, in which this process parses as many files.
 _POOL_FROM_FILES = 60
 _POOL_FROM_BYTES = 600_000
-_BATCH_BYTES = 256_000
-_BATCH_FILES = 64
 # A commit costs an fsync and a segment; what lies between two of them costs memory and is
 # lost to a kill.
 _COMMIT_BYTES = 8_000_000
@@ -85,18 +83,6 @@ class IndexReport:
             "seconds": round(self.seconds, 3),
             "lines": self.lines,
         }
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What differs between the index and the work tree."""
-
-    to_read: list[tuple[bytes, FileStat, bytes]] = field(default_factory=list)
-    gone: list[StoredFile] = field(default_factory=list)
-    skipped: list[tuple[bytes, Skipped, bytes]] = field(default_factory=list)
-    no_longer_skipped: list[bytes] = field(default_factory=list)
-    stored: dict[bytes, StoredFile] = field(default_factory=dict)
-    quarantined: frozenset[bytes] = frozenset()
 
 
 def update_index(
@@ -179,6 +165,9 @@ def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bo
         tell(Progress("notice", message="the index was made by another version; building it again"))
         _remove_with_journal(file)
         return _created(file), True
+    if not schema.is_sealed(writer.connection, file):
+        # The last writer was killed. SQLite has played its journal back, if nobody took that.
+        writer.check_everything()
     return writer, False
 
 
@@ -202,11 +191,16 @@ def _rebuild_beside(
         schema.connect(file, is_writer=True).close()
     except IndexingError:
         _remove_with_journal(file)
+    seal.remove(file)
     platforms.replace_durably(new, file)
+    seal.remove(new)
+    writer = IndexWriter(file, schema.connect(file, is_writer=True))
+    writer.seal_and_close()
     return report
 
 
 def _remove_with_journal(file: Path) -> None:
+    seal.remove(file)
     for each in (file.with_name(file.name + "-journal"), file):
         each.unlink(missing_ok=True)
 
@@ -230,7 +224,7 @@ def _bring_up_to_date(
         tell(Progress("walking"))
         seen = walk.candidates(repository, settings.index.max_file_bytes)
         with schema.translated(writer.file):
-            plan = _plan(writer, seen)
+            plan = make_plan(writer, seen)
         report = IndexReport(is_rebuilt=is_new)
         _take_out(writer, plan, report)
         if plan.to_read:
@@ -241,40 +235,19 @@ def _bring_up_to_date(
         _merge(writer, tell)
         with schema.translated(writer.file):
             _summarize(writer, report)
-        return report
-    finally:
+    except DamagedIndexError:
         writer.close()
+        raise
+    except BaseException:
+        # What was committed before an interrupt is whole.
+        with suppress(IndexingError):
+            writer.seal_and_close()
+        raise
+    writer.seal_and_close()
+    return report
 
 
-def _plan(writer: IndexWriter, seen: dict[bytes, FileStat | Skipped]) -> _Plan:
-    plan = _Plan(stored={each.path: each for each in writer.files()})
-    skipped = {path: (skip, digest) for path, skip, digest in writer.skipped()}
-    plan.quarantined = frozenset(
-        digest for skip, digest in skipped.values() if skip.reason == "crash" and digest
-    )
-    for path, now in seen.items():
-        stored = plan.stored.get(path)
-        before = skipped.pop(path, None)
-        if isinstance(now, Skipped):
-            if stored is not None:
-                plan.gone.append(stored)
-            if before is None or before[0] != now:
-                plan.skipped.append((path, now, b""))
-        elif stored is not None:
-            if stored.stat != now or stored.is_racy:
-                plan.to_read.append((path, now, stored.digest))
-        elif before is None or before[0].stat != now or before[0].reason in _SEEN_REASONS:
-            plan.to_read.append((path, now, b""))
-    plan.gone += [stored for path, stored in plan.stored.items() if path not in seen]
-    plan.no_longer_skipped = list(skipped)
-    return plan
-
-
-# Skips that the walk gives without reading; when it no longer gives one, the file is read.
-_SEEN_REASONS = frozenset({"symlink", "submodule", "special", "large", "changing", "unreadable"})
-
-
-def _take_out(writer: IndexWriter, plan: _Plan, report: IndexReport) -> None:
+def _take_out(writer: IndexWriter, plan: Plan, report: IndexReport) -> None:
     if plan.gone or plan.skipped or plan.no_longer_skipped:
         with writer.transaction():
             if plan.gone:
@@ -285,10 +258,10 @@ def _take_out(writer: IndexWriter, plan: _Plan, report: IndexReport) -> None:
 
 
 def _analysed(
-    repository: Repository, settings: Settings, plan: _Plan, parsing: Path
+    repository: Repository, settings: Settings, plan: Plan, parsing: Path
 ) -> Generator[BatchResult]:
     """Results for all files to read, from this process if they are few, else from workers."""
-    batches = list(_batches(repository, settings, plan))
+    todo = list(batches(plan, repository.root_bytes, settings.index.max_file_bytes))
     total_bytes = sum(stat.size for _, stat, _ in plan.to_read)
     is_small = len(plan.to_read) < _POOL_FROM_FILES and total_bytes < _POOL_FROM_BYTES
     if is_small and not os.path.lexists(parsing):
@@ -296,38 +269,21 @@ def _analysed(
         # which find the file and quarantine it.
         platforms.create_marker(parsing)
         try:
-            for batch in batches:
+            for batch in todo:
                 yield analyze_batch(batch)
         finally:
             # Not reached by a crash.
             parsing.unlink(missing_ok=True)
     else:
         n_workers = settings.index.jobs or platforms.usable_cores()
-        with WorkerPool(min(n_workers, len(batches))) as pool:
-            yield from pool.run(batches)
+        with WorkerPool(min(n_workers, len(todo))) as pool:
+            yield from pool.run(todo)
         parsing.unlink(missing_ok=True)
-
-
-def _batches(repository: Repository, settings: Settings, plan: _Plan) -> Iterator[Batch]:
-    group: list[tuple[bytes, FileStat, bytes]] = []
-    n_bytes = 0
-    for each in [*plan.to_read, None]:
-        if group and (each is None or len(group) >= _BATCH_FILES or n_bytes >= _BATCH_BYTES):
-            yield Batch(
-                repository.root_bytes,
-                tuple(group),
-                settings.index.max_file_bytes,
-                plan.quarantined,
-            )
-            group, n_bytes = [], 0
-        if each is not None:
-            group.append(each)
-            n_bytes += each[1].size
 
 
 def _commit_in_parts(
     writer: IndexWriter,
-    plan: _Plan,
+    plan: Plan,
     results: Iterable[BatchResult],
     report: IndexReport,
     tell: ProgressCallback,
@@ -350,7 +306,7 @@ def _commit_in_parts(
 
 
 def _commit(
-    writer: IndexWriter, plan: _Plan, results: list[BatchResult], report: IndexReport
+    writer: IndexWriter, plan: Plan, results: list[BatchResult], report: IndexReport
 ) -> None:
     """One transaction: the old rows of these files go, the new ones come."""
     replaced: list[StoredFile] = []

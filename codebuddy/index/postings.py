@@ -95,6 +95,19 @@ class PostingsColumns:
     document: Numbers
     frequency: Numbers
 
+    def reordered(self, order: npt.NDArray[np.int64]) -> PostingsColumns:
+        """The same postings when document `order[n]` becomes document n."""
+        number = np.empty(len(order), np.uint32)
+        number[order] = np.arange(len(order), dtype=np.uint32)
+        document = number[self.document]
+        by_document = np.argsort(document, kind="stable")
+        return PostingsColumns(
+            self.terms,
+            self.term[by_document],
+            document[by_document],
+            self.frequency[by_document],
+        )
+
     def rows(self) -> list[tuple[str, bytes]]:
         """(term, postings blob), sorted by term; terms without entries are left out."""
         order = sorted(range(len(self.terms)), key=self.terms.__getitem__)

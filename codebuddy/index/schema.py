@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.errors import IndexingError
+from codebuddy.index import seal
 
 DATABASE_NAME = "index.db"
 SCHEMA_VERSION = 1
@@ -125,11 +126,42 @@ def create(file: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_sealed(connection: sqlite3.Connection, file: Path) -> bool:
+    """Whether the last writer finished and sealed the file; `connect` has compared its bytes."""
+    with translated(file):
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+        found = seal.is_current(file)
+        connection.execute("COMMIT")
+    return found
+
+
+def write_seal(connection: sqlite3.Connection, file: Path) -> None:
+    """Seal what the writer leaves."""
+    with translated(file):
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+        seal.write(file)
+        connection.execute("COMMIT")
+
+
+def check_structure(connection: sqlite3.Connection) -> None:
+    """Let SQLite compare its trees and indexes with each other.
+
+    Raises:
+        DamagedIndexError: They disagree.
+    """
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise DamagedIndexError(f"the index is damaged: {found}")
+
+
 def move_aside(file: Path) -> Path:
     """Rename a database that cannot be used, in the place of the last such one."""
     aside = file.with_name(file.name + ".damaged")
     try:
         file.replace(aside)
+        seal.remove(file)
         # A journal left behind would be played back into the next database.
         with suppress(FileNotFoundError):
             file.with_name(file.name + "-journal").unlink()
@@ -148,9 +180,8 @@ def translated(file: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise _operational(file, error) from error
-    except sqlite3.DatabaseError as error:
-        raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
-    except zlib.error as error:
+    except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
+        # SQLite quotes damaged text in its messages, which Python then cannot decode.
         raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
     except OSError as error:
         raise IndexingError(
@@ -240,4 +271,6 @@ def _verify(connection: sqlite3.Connection, file: Path) -> None:
     page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
     if file.stat().st_size != pages * page_bytes:
         raise DamagedIndexError(f"the index {file} is damaged: it is cut off")
+    if seal.check(file) is False:
+        raise DamagedIndexError(f"the index {file} is damaged: its bytes have changed")
     connection.execute("COMMIT")

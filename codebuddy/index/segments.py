@@ -51,6 +51,7 @@ class Segment:
 
     def stored(self) -> StoredSegment:
         """The row that keeps it."""
+        assert bool(np.all(np.diff(self.document_ids) > 0)), "document ids must ascend"
         return StoredSegment(
             self.id,
             len(self.lengths),

@@ -216,12 +216,14 @@ def _read_once(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFil
             return Skipped("unreadable", before)
         if len(source) != before.size or FileStat.of(os.fstat(stream.fileno())) != before:
             return Skipped("changing", before)
+    is_racy = max(before.mtime_ns, before.ctime_ns) + RACY_NS > now_ns
+    # A stat that matches nothing makes the next update look at a racy file again.
+    settled = FileStat(before.size, 0, 0, before.inode) if is_racy else before
     if source.startswith(_UTF16_MARKS) or b"\0" in source[:_BINARY_HEAD_BYTES]:
-        return Skipped("binary", before)
+        return Skipped("binary", settled)
     if has_private_key(source):
-        return Skipped("secret", before)
-    newest = max(before.mtime_ns, before.ctime_ns)
-    return ReadFile(source, before, hashlib.sha256(source).digest(), newest + RACY_NS > now_ns)
+        return Skipped("secret", settled)
+    return ReadFile(source, before, hashlib.sha256(source).digest(), is_racy)
 
 
 def _read_fully(stream: Any, size: int) -> bytes:

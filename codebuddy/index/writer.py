@@ -63,6 +63,31 @@ class IndexWriter(Store):
         row = self._row(f"SELECT max({column}) FROM {table}", ())  # noqa: S608
         return int(row[0] or 0)
 
+    def check_everything(self) -> None:
+        """Read every row and compare SQLite's trees, as after a writer that was killed.
+
+        Raises:
+            DamagedIndexError: Something is not as it was written.
+        """
+        with schema.translated(self.file):
+            schema.check_structure(self.connection)
+            for stored in self.files():
+                self.chunks_of(stored)
+                self.definitions_of(stored)
+                self.details(stored.id)
+            for segment in self.segments():
+                for _ in self.all_postings(segment.id):
+                    pass
+            for _ in self.skipped():
+                pass
+
+    def seal_and_close(self) -> None:
+        """Close the database; what a later reader finds changed is then known to be damage."""
+        try:
+            schema.write_seal(self.connection, self.file)
+        finally:
+            self.close()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
@@ -155,11 +180,13 @@ class IndexWriter(Store):
             self._drop_segment(segment.id)
         document_ids = np.concatenate(ids)
         if len(document_ids):
+            # Merged segments hold older chunks than their neighbours, so ids may interleave.
+            order = np.argsort(document_ids)
+            columns = builder.columns().reordered(order)
             segment_id, self._next_segment = self._next_segment, self._next_segment + 1
-            merged = Segment(
-                segment_id, document_ids, builder.lengths(), np.zeros(len(document_ids), bool)
-            )
-            self._insert_segment(merged, builder.columns().rows())
+            no_dead = np.zeros(len(document_ids), bool)
+            merged = Segment(segment_id, document_ids[order], builder.lengths()[order], no_dead)
+            self._insert_segment(merged, columns.rows())
         return True
 
     def _documents_of(self, removed: Sequence[StoredFile]) -> tuple[list[int], Counter[str]]:

@@ -1,0 +1,92 @@
+"""The seal: one checksum over the whole database file, beside it, renewed after each update.
+
+A row's own checksum cannot tell that a damaged search tree no longer leads to the row. The
+seal can: whoever opens an index whose seal is of its present state compares every byte. A
+writer that was killed leaves an old seal; readers then rely on the rows' checksums, and the
+next update checks everything before it seals again.
+
+It knows nothing of tables. SQLite's file locks are lost when a process closes any
+descriptor of the file, so those that are opened here stay open, one a database.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from pathlib import Path
+
+_BLOCK_BYTES = 1 << 20
+# Where SQLite's file format keeps the number that every commit changes.
+_CHANGE_COUNTER = slice(24, 28)
+
+_descriptors: dict[tuple[int, int], int] = {}
+_lock = threading.Lock()
+
+
+def write(file: Path) -> None:
+    """Seal `file`, inside a transaction that keeps writers away; a current seal stays."""
+    if is_current(file):
+        return
+    counter, size, crc = _state(file, with_crc=True)
+    new = _place(file).with_name(_place(file).name + ".new")
+    new.write_text(f"{counter} {size} {crc}\n", encoding="ascii")
+    new.replace(_place(file))
+
+
+def remove(file: Path) -> None:
+    """Take the seal away, before the file is exchanged for another."""
+    _place(file).unlink(missing_ok=True)
+
+
+def check(file: Path) -> bool | None:
+    """Whether the bytes are those that were sealed; `None` without a seal of this state.
+
+    To be called inside a transaction, which keeps writers away.
+    """
+    if not is_current(file):
+        return None
+    return _sealed(file) == list(_state(file, with_crc=True))
+
+
+def is_current(file: Path) -> bool:
+    """Whether the seal is of the file's present state, going by SQLite's own change counter."""
+    counter, size, _ = _state(file, with_crc=False)
+    return _sealed(file)[:2] == [counter, size]
+
+
+def _sealed(file: Path) -> list[int]:
+    try:
+        return [int(number) for number in _place(file).read_text(encoding="ascii").split()]
+    except (OSError, ValueError):
+        return []
+
+
+def _place(file: Path) -> Path:
+    return file.with_suffix(".seal")
+
+
+def _state(file: Path, *, with_crc: bool) -> tuple[int, int, int]:
+    """Change counter, size in bytes, and CRC-32 if asked for."""
+    with _lock:
+        descriptor = _descriptor(file)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        size = crc = 0
+        counter = -1
+        while block := os.read(descriptor, _BLOCK_BYTES):
+            if counter < 0:
+                counter = int.from_bytes(block[_CHANGE_COUNTER], "big")
+                if not with_crc:
+                    return counter, os.fstat(descriptor).st_size, 0
+            crc = zlib.crc32(block, crc)
+            size += len(block)
+        return counter, size, crc
+
+
+def _descriptor(file: Path) -> int:
+    status = file.stat()
+    key = (status.st_dev, status.st_ino)
+    if key not in _descriptors:
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        _descriptors[key] = os.open(file, flags)
+    return _descriptors[key]
