@@ -56,7 +56,7 @@ def _wait_for_workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def _many_files(tmp_path: Path) -> Path:
-    big = {f"m{i}.py": "".join(module(f"name_{i}_{j}") for j in range(150)) for i in range(70)}
+    big = {f"m{i}.py": "".join(module(f"name_{i}_{j}") for j in range(90)) for i in range(70)}
     return make_repository(tmp_path / "r", dict(big))
 
 

@@ -50,6 +50,7 @@ _KEPT_VARIABLES = frozenset(
         "GIT_EXEC_PATH",
     }
 )
+_EXECUTABLE_VARIABLE = "GIT_PYTHON_GIT_EXECUTABLE"
 _environment_lock = threading.Lock()
 
 
@@ -153,26 +154,15 @@ def _run(folder: Path, command: str, *arguments: str) -> bytes:
         UsageError: `folder` is in no repository.
         RepositoryError: git failed, timed out or is missing; the message is git's own.
     """
-    # Costs 0.13 s, so only commands that need git pay for it.
-    try:
-        from git.cmd import Git
-        from git.exc import GitCommandNotFound
-    except ImportError as error:
-        raise _git_missing() from error
-
-    executable = shutil.which("git")
-    if executable is None:
-        raise _git_missing()
-    # A relative entry of PATH would find a program inside the repository.
-    Git.GIT_PYTHON_GIT_EXECUTABLE = os.path.realpath(executable)
-    git = Git()
+    git_class, missing_error = _gitpython(_executable())
+    git = git_class()
     # GitPython expands $VARIABLES in a working folder's name; `-C` takes it literally.
     git.set_persistent_git_options(C=str(folder), c=list(_SAFE_CONFIG), no_optional_locks=True)
     git.update_environment(**_SAFE_ENVIRONMENT)
     try:
         with _without_leaked_variables():
             process: Any = getattr(git, command)(*arguments, as_process=True)
-    except GitCommandNotFound as error:
+    except missing_error as error:
         raise _git_missing() from error
     except OSError as error:
         raise RepositoryError(f"git cannot be started: {error.strerror}") from error
@@ -187,6 +177,36 @@ def _run(folder: Path, command: str, *arguments: str) -> bytes:
     if process.proc.returncode != 0:
         raise _translated(folder, complaint.decode("utf-8", "surrogateescape"))
     return bytes(out)
+
+
+def _executable() -> str:
+    """git's absolute path; a relative entry of PATH could name a program of the repository."""
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    absolute = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
+    found = shutil.which("git", path=absolute or os.devnull)
+    if found is None:
+        raise _git_missing()
+    return found
+
+
+def _gitpython(executable: str) -> tuple[Any, Any]:
+    """GitPython's `Git` and its error for a missing program, told to run `executable`."""
+    # Costs 0.13 s, so only commands that need git pay for it. The import itself runs
+    # `git version`, with the program that this variable names.
+    before = os.environ.get(_EXECUTABLE_VARIABLE)
+    os.environ[_EXECUTABLE_VARIABLE] = executable
+    try:
+        from git.cmd import Git
+        from git.exc import GitCommandNotFound
+    except ImportError as error:
+        raise _git_missing() from error
+    finally:
+        if before is None:
+            del os.environ[_EXECUTABLE_VARIABLE]
+        else:
+            os.environ[_EXECUTABLE_VARIABLE] = before
+    Git.GIT_PYTHON_GIT_EXECUTABLE = executable
+    return Git, GitCommandNotFound
 
 
 def _git_missing() -> RepositoryError:
