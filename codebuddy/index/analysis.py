@@ -29,7 +29,7 @@ PARSE_BUDGET_MS = 1000
 TOTAL_BUDGET_MS = 1500
 
 # Kinds that are no places of their own in a file: many share one line or one statement.
-_SMALL_KINDS = frozenset(["variable", "field", "constant", "property", "prototype", "key"])
+_SMALL_KINDS = frozenset(["variable", "field", "constant", "property", "prototype"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def analyze(path: str, source: bytes) -> FileAnalysis:
     language = language_for(path, source[:4096])
     grammar = grammar_for(language)
     reason = "no grammar" if grammar is None else ""
-    reason = reason_not_to_parse(source) or reason
+    reason = reason_not_to_parse(source, language) or reason
     if reason or grammar is None:
         return _by_lines(language, source, reason)
     deadline = time.monotonic() + TOTAL_BUDGET_MS / 1000
@@ -114,8 +114,7 @@ def _spans(source: bytes, cuts: list[Cut], places: list[FoundDefinition]) -> lis
             index += 1
             while enclosing and enclosing[-1].extent[1] <= place.extent[0]:
                 enclosing.pop()
-            if not enclosing or enclosing[-1] is outer:
-                inside.append(place)
+            inside.append(place)
             enclosing.append(place)
         kind, owner = _owner(cut, inside, outer)
         newlines = source.count(b"\n", start, end)
@@ -138,12 +137,18 @@ def _spans(source: bytes, cuts: list[Cut], places: list[FoundDefinition]) -> lis
 def _owner(
     cut: Cut, inside: list[FoundDefinition], outer: FoundDefinition | None
 ) -> tuple[str, FoundDefinition | None]:
-    """The chunk's kind, and the definition that it is or lies in."""
-    if inside:
-        largest = max(inside, key=lambda each: each.extent[1] - each.extent[0])
-        covered = min(largest.extent[1], cut.end_byte) - largest.extent[0]
-        if 2 * covered > cut.end_byte - cut.start_byte:
-            return largest.kind, largest
+    """The chunk's kind, and the definition that it is or lies in.
+
+    That is the largest whole definition that makes up most of it, else one that begins in
+    it and goes on after it (a class whose header this is).
+    """
+    whole = [each for each in inside if each.extent[1] <= cut.end_byte]
+    for candidates in (whole, inside):
+        if candidates:
+            largest = max(candidates, key=lambda each: each.extent[1] - each.extent[0])
+            covered = min(largest.extent[1], cut.end_byte) - largest.extent[0]
+            if 2 * covered > cut.end_byte - cut.start_byte:
+                return largest.kind, largest
     if outer is not None:
         return "block", outer
     return cut.kind or "code", None

@@ -129,7 +129,12 @@ def _pieces(
             stack += [(child, inner) for child in reversed(node.children)]
             continue
         line_start = _line_start(source, start)
-        if line_start < 0 or (pieces and line_start <= pieces[-1].start):
+        # At the end of the file stand tokens of no length: missing ones, ends of blocks.
+        if (
+            line_start < 0
+            or line_start == len(source)
+            or (pieces and line_start <= pieces[-1].start)
+        ):
             if pieces:
                 pieces[-1].node_end = max(pieces[-1].node_end, end)
             continue

@@ -268,7 +268,7 @@ def _doc(walk: _Walk, node: Node, compiled: CompiledRule) -> str:
     if walk.grammar.spec.docstring:
         body = compiled.body[0].first(node)
         first = body.named_child(0) if body is not None and body.named_child_count else None
-        if first is not None and first.kind_id not in walk.grammar.strings:
+        if first is not None and first.type == "expression_statement":
             first = first.named_child(0) if first.named_child_count == 1 else None
         if first is None or first.kind_id not in walk.grammar.strings:
             return ""

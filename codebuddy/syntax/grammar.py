@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tree_sitter import Tree as Tree
 
 DEFAULT_BUDGET_MS = 2000
+READ_BYTES = 65_536
+_BLANK = memoryview(b" ")
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # Named leaves that are literal words; the grammar hides how they are written, so both ways.
@@ -204,8 +206,10 @@ def grammar_for(language: str) -> Grammar | None:
 def parse(source: bytes, language: str, budget_ms: int = DEFAULT_BUDGET_MS) -> Tree | None:
     """The syntax tree of `source`, or `None` if there is no grammar or no time left.
 
-    The tree covers broken code too. The deadline holds between tokens: a single token of
-    50 MB takes about 0.6 s whatever the budget.
+    The tree covers broken code too. Two callbacks keep the deadline: between steps of the
+    parser, and wherever its lexer asks for text, which it does for every character that it
+    skips (64,000 bytes that are no UTF-8 take Lua's grammar over 10 s otherwise). What
+    neither reaches must not come here: see `limits`.
     """
     grammar = grammar_for(language)
     if grammar is None:
@@ -214,18 +218,29 @@ def parse(source: bytes, language: str, budget_ms: int = DEFAULT_BUDGET_MS) -> T
 
     view = memoryview(source)
     deadline = time.monotonic() + budget_ms / 1000
+    is_expired = False
 
     def read(offset: int, _point: object) -> memoryview:
-        return view[offset:]
+        nonlocal is_expired
+        if not is_expired and time.monotonic() <= deadline:
+            return view[offset : offset + READ_BYTES]
+        # To the parser the text ends here; its tree is thrown away. A lexer that asks again
+        # for a character that it could not decode reads through a null pointer if it gets
+        # nothing, so the first answer for a byte outside ASCII is a blank.
+        is_first, is_expired = not is_expired, True
+        if is_first and offset < len(source) and source[offset] >= 0x80:
+            return _BLANK
+        return view[:0]
 
     def is_late(_offset: int, _has_error: object) -> bool:
-        return time.monotonic() > deadline
+        return is_expired or time.monotonic() > deadline
 
     try:
-        return Parser(grammar.language).parse(read, progress_callback=is_late)
+        tree = Parser(grammar.language).parse(read, progress_callback=is_late)
     except ValueError:
         # What tree-sitter raises when the callback stops it; the parser is dropped with its state.
         return None
+    return None if is_expired else tree
 
 
 @cache
@@ -245,8 +260,8 @@ def keywords(language: str) -> frozenset[str]:
                 found |= {word, word.capitalize()}
                 if word == "boolean":
                     found |= {"true", "false"}
-            elif kind.startswith("keyword_"):
-                # SQL's grammar names its words, which are written either way.
+            elif language == "sql" and kind.startswith("keyword_"):
+                # This grammar names its words, which are written either way.
                 word = kind.removeprefix("keyword_")
                 found |= {word, word.upper()}
         elif _WORD.fullmatch(kind):

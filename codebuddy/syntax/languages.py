@@ -102,6 +102,11 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(_EXTENSIONS))
 
 
+def extensions(language: str) -> tuple[str, ...]:
+    """The file name extensions of `language`, the most usual first; none if it is unknown."""
+    return tuple(_EXTENSIONS.get(language, "").split())
+
+
 def language_for(path: str, head: bytes = b"") -> str:
     """The language of the file `path`: a name of `languages()`, or `text`.
 

@@ -20,7 +20,6 @@ HASKELL = LanguageSpec(
         refer("apply", "call", "function"),
         refer("name", "type"),
         imports("import", "module", "names/name"),
-        binds("import", "alias"),
         binds("function", "patterns"),
         binds("bind", "pattern"),
         binds("lambda", "patterns"),

@@ -107,6 +107,7 @@ JAVASCRIPT = LanguageSpec(
         variable("field_definition", "property", "field", kinds=("value", _FUNCTION_VALUES)),
         refer("class_heritage", "type", "*"),
     ),
+    identifiers=types("shorthand_property_identifier_pattern"),
     comments=types("comment html_comment"),
     strings=types("string template_string regex"),
     blocks=types("program statement_block class_body switch_body switch_case switch_default"),
@@ -136,6 +137,7 @@ TYPESCRIPT = LanguageSpec(
         binds("optional_parameter", "pattern"),
         binds("type_parameter"),
     ),
+    identifiers=types("shorthand_property_identifier_pattern"),
     comments=types("comment html_comment"),
     strings=types("string template_string regex"),
     blocks=types(

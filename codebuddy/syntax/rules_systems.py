@@ -76,7 +76,6 @@ GO = LanguageSpec(
         refer("call_expression", "call", "function"),
         refer("type_identifier", "type"),
         imports("import_spec", "path"),
-        binds("import_spec", "name"),
         binds("const_spec"),
         binds("var_spec"),
         binds("parameter_declaration"),
@@ -94,6 +93,7 @@ GO = LanguageSpec(
         " import_spec_list const_declaration var_declaration var_spec_list expression_case"
         " type_case default_case communication_case"
     ),
+    name_fields=(*LanguageSpec().name_fields, "type"),
 )
 
 _CPP_RULES = (

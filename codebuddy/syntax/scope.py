@@ -31,7 +31,7 @@ _APOSTROPHE_LANGUAGES = frozenset(
 )
 _PLACEHOLDER = b"codebuddy_cursor"
 
-_IDENTIFIER = re.compile(r"[^\W\d][\w$]*")
+_IDENTIFIER = re.compile(r"\b[^\W\d][\w$]*")
 _CLOSERS = b" \t\r\n)]};,"
 _MATCHING = bytes.maketrans(b"([{", b")]}")
 
@@ -84,7 +84,7 @@ def names_in(source: bytes, language: str) -> NamesInFile:
             if rule.rule.role == "import":
                 if node.kind_id in grammar.pure_imports:
                     imported.update(_words(names_below(node, grammar), source))
-                for path in (*rule.module, *rule.name):
+                for path in rule.module:
                     imported.update(_words(path.nodes(node), source))
             else:
                 for path in rule.name:
@@ -134,8 +134,8 @@ class _Judged:
         self.is_broken = any(node.is_error for node in self.ancestors)
 
     def depth(self, grammar: Grammar) -> int:
-        """How many definitions are around the cursor."""
-        return sum(node.kind_id in grammar.definitions for node in self.ancestors)
+        """How many definitions with a body are around the cursor."""
+        return len(_headers(self.ancestors, self.source, grammar))
 
 
 def _place(judged: _Judged, grammar: Grammar, byte: int) -> Place:
@@ -195,21 +195,21 @@ def block_end(source: bytes, language: str, byte: int) -> int | None:
     if start >= len(source):
         return None
     ancestors = _ancestors(tree.root_node, start)
-    inner_block = -1
-    for index, node in enumerate(ancestors):
-        if index and node.start_byte >= byte:
-            # The outermost node that begins here: a whole block, or one statement of it.
-            return node.end_byte if inner_block >= 0 else None
-        if node.kind_id in grammar.blocks or index == 0:
+    inner_block = 0
+    for index, node in enumerate(ancestors[1:], 1):
+        is_block = node.kind_id in grammar.blocks
+        if node.start_byte >= byte and (is_block or inner_block == index - 1):
+            return int(node.end_byte)
+        if is_block:
             inner_block = index
-    if 0 <= inner_block < len(ancestors) - 1:
-        return ancestors[inner_block + 1].end_byte
+    if inner_block + 1 < len(ancestors):
+        return int(ancestors[inner_block + 1].end_byte)
     return None
 
 
 def _open(source: bytes, language: str) -> tuple[Tree, Grammar] | None:
     grammar = grammar_for(language)
-    if grammar is None or reason_not_to_parse(source):
+    if grammar is None or reason_not_to_parse(source, language):
         return None
     tree = parse(source, language, _BUDGET_MS)
     return None if tree is None else (tree, grammar)

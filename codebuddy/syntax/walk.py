@@ -82,10 +82,12 @@ def names_below(node: Node, grammar: Grammar) -> Iterator[Node]:
     stack, count = [node], 0
     while stack and count < _MAX_NAMES:
         each = stack.pop()
+        if each is not node and each.kind_id in grammar.skipped_in_patterns:
+            continue
         if each.kind_id in grammar.identifiers:
             count += 1
             yield each
-        elif each is node or each.kind_id not in grammar.skipped_in_patterns:
+        else:
             stack += reversed(each.named_children)
 
 
