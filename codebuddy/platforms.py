@@ -144,6 +144,12 @@ def _open_checked(root: bytes, parts: list[bytes]) -> int:
     return os.open(path, _SAFE_READ)
 
 
+def is_writable_folder(folder: Path) -> bool:
+    """Whether this process may make files there, its file system being writable too."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
+
+
 def create_marker(file: Path) -> None:
     """Make an empty file for its owner alone, through no link; nothing happens if it exists."""
     with contextlib.suppress(FileExistsError):

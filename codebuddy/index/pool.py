@@ -29,10 +29,17 @@ _RESULTS_PER_WORKER = 2
 
 
 class WorkerPool:
-    """Runs batches in `n_workers` processes; use it as a context manager."""
+    """Runs batches in worker processes; use it as a context manager.
 
-    def __init__(self, n_workers: int) -> None:
+    Args:
+        n_workers: How many processes.
+        command: What starts one; this package's worker by default.
+    """
+
+    def __init__(self, n_workers: int, command: Sequence[str] = ()) -> None:
         self._n_workers = n_workers
+        # `-P` keeps the current folder, which may be a hostile repository, off the module path.
+        self._command = list(command) or [sys.executable, "-P", "-m", worker.__name__]
         self._todo: deque[Batch] = deque()
         self._results: queue.Queue[BatchResult | BaseException] = queue.Queue(
             maxsize=_RESULTS_PER_WORKER * n_workers
@@ -102,7 +109,7 @@ class WorkerPool:
     ) -> tuple[subprocess.Popen[bytes] | None, BatchResult | None]:
         """The worker, or `None` in its place if it died, and then no result."""
         if process is None:
-            process = _start()
+            process = _start(self._command)
             with self._lock:
                 self._processes.add(process)
             if self._stop.is_set():
@@ -138,15 +145,14 @@ class WorkerPool:
             self._processes.discard(process)
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     package_parent = str(Path(worker.__file__).resolve().parents[2])
     inherited = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, package_parent]))
     # numpy's thread pools would only fight with the other workers.
     environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
-    arguments = [sys.executable, "-P", "-m", worker.__name__]
-    return platforms.spawn_detached_from_terminal(arguments, environment)
+    return platforms.spawn_detached_from_terminal(command, environment)
 
 
 def _singles(batch: Batch) -> list[Batch]:

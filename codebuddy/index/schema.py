@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from codebuddy import platforms
 from codebuddy.errors import IndexingError
 from codebuddy.index import seal
 
@@ -219,7 +220,7 @@ def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
     if file.is_symlink():
         raise DamagedIndexError(f"the index {file} is a link, which codebuddy never makes")
     # Readers, too, must be able to play back a killed writer's journal.
-    can_write = os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+    can_write = os.access(file, os.W_OK) and platforms.is_writable_folder(file.parent)
     mode = "rw" if is_writer or can_write else "ro"
     connection = sqlite3.connect(
         f"{file.absolute().as_uri()}?mode={mode}",

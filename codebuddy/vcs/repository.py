@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codebuddy import paths
+from codebuddy import paths, platforms
 from codebuddy.errors import RepositoryError, UsageError
 
 GIT_TIMEOUT_S = 60.0
@@ -136,7 +136,7 @@ def open_repository(start: Path) -> Repository:
 def _index_folder(own_place: Path) -> Path:
     """`own_place` if it can be written, else a place of this repository in the cache folder."""
     nearest = own_place if own_place.exists() else own_place.parent
-    if own_place.is_symlink() or not os.access(nearest, os.W_OK | os.X_OK):
+    if own_place.is_symlink() or not platforms.is_writable_folder(nearest):
         name = hashlib.sha256(os.fsencode(own_place)).hexdigest()[:32]
         return paths.fallback_indexes_folder() / name
     return own_place
