@@ -14,7 +14,7 @@ _EXTENSIONS: dict[str, str] = {
     "bash": "sh bash zsh ksh bats ebuild",
     "c": "c h",
     "c_sharp": "cs csx",
-    "cpp": "cc cpp cxx c++ cu cuh hh hpp hxx h++ ipp inl tpp ixx cppm ino",
+    "cpp": "cc cpp cxx c++ cu cuh hh hpp hxx h++ ipp inl tpp ixx cppm ino metal",
     "css": "css",
     "dart": "dart",
     "elixir": "ex exs",
