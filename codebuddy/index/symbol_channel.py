@@ -24,7 +24,8 @@ _MAX_JOINED = 4
 _MIN_PREFIX_LENGTH = 3
 _PER_NAME = 50
 _PARTS_POOL = 30
-_QUALIFIED = re.compile(r"\w+(?:(?:\.|::|->|#|/)\w+)+")
+# Possessive, and begun at a word's start only: a word of a megabyte is gone through once.
+_QUALIFIED = re.compile(r"\b\w++(?:(?:\.|::|->|#|/)\w++)+")
 
 
 class SymbolRanker:
