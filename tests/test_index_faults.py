@@ -13,6 +13,7 @@ import pytest
 
 from codebuddy import paths
 from codebuddy.config import IndexSettings, Settings
+from codebuddy.errors import IndexingError
 from codebuddy.index import walk
 from codebuddy.index.batch import Batch, analyze_batch
 from codebuddy.index.build import PARSING_NAME
@@ -171,6 +172,32 @@ def test_a_file_that_kills_its_parser_is_quarantined_and_costs_no_other(tmp_path
     assert (path, skip.reason) == (b"m4.py", "crash")
     again = analyze_batch(_batch(tmp_path, ["m4.py"], frozenset({digest})))
     assert [(each[0], each[1].reason) for each in again.skipped] == [(b"m4.py", "crash")]
+
+
+def test_workers_that_cannot_start_are_an_error_and_no_quarantine(tmp_path):
+    """A broken installation is told as such instead of skipping every file."""
+    write(tmp_path, {"a.py": module("alpha")})
+    command = [sys.executable, "-c", "raise ImportError('no numpy')"]
+    with (
+        WorkerPool(2, command) as pool,
+        pytest.raises(IndexingError, match="a process that parses files cannot start"),
+    ):
+        list(pool.run([_batch(tmp_path, ["a.py"])]))
+
+
+def test_links_planted_in_the_index_folder_are_not_written_through(tmp_path):
+    """A repository unpacked from a hostile archive cannot aim the index's files elsewhere."""
+    root = make_repository(tmp_path / "r", {"a.py": module("alpha")})
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    folder = open_repository(root).index_folder
+    folder.mkdir()
+    for name in ("index.seal", "index.seal.new", "index.new.db", "index.suspect", "index.parsing"):
+        (folder / name).symlink_to(victim)
+    for force in (False, True):
+        index(root, force=force)
+        assert victim.read_text() == "precious\n"
+    assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
 def test_results_of_a_repeated_batch_fit_together(tmp_path):

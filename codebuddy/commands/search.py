@@ -65,7 +65,9 @@ def command(
     if as_json:
         timings_ms = {name: round(value, 3) for name, value in timings.items()}
         items = [_item(result) for result in results]
-        answer_json({"query": query, "results": items, "timings_ms": timings_ms})
+        answer_json(
+            {"query": query, "channel": channel, "results": items, "timings_ms": timings_ms}
+        )
         return
     if not results:
         note("nothing found")

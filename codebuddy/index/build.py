@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from codebuddy import paths, platforms
+from codebuddy import __version__, paths, platforms
 from codebuddy.config import Settings
 from codebuddy.errors import IndexingError
 from codebuddy.index import schema, seal, suspicion, walk
@@ -209,7 +209,8 @@ def _analysis_version() -> bytes:
     """Changes whenever the same bytes would give other rows."""
     from codebuddy.index import analysis
 
-    return f"{getattr(analysis, 'ANALYSIS_VERSION', 1)}.{TERMS_VERSION}".encode()
+    analysis_version = getattr(analysis, "ANALYSIS_VERSION", 1)
+    return f"{__version__} {analysis_version} {TERMS_VERSION}".encode()
 
 
 def _bring_up_to_date(

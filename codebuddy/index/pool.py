@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from codebuddy import platforms
+from codebuddy.errors import IndexingError
 from codebuddy.index import walk, worker
 from codebuddy.index.batch import Batch, BatchResult, lengths_of
 from codebuddy.index.walk import ReadFile, Skipped
@@ -62,7 +63,7 @@ class WorkerPool:
         """The batches' results as they come, in no order.
 
         Raises:
-            OSError: A worker cannot be started.
+            IndexingError: A worker cannot be started.
         """
         self._todo.extend(batches)
         left = len(batches)
@@ -109,11 +110,7 @@ class WorkerPool:
     ) -> tuple[subprocess.Popen[bytes] | None, BatchResult | None]:
         """The worker, or `None` in its place if it died, and then no result."""
         if process is None:
-            process = _start(self._command)
-            with self._lock:
-                self._processes.add(process)
-            if self._stop.is_set():
-                process.kill()
+            process = self._start()
         watchdog = threading.Timer(BATCH_TIMEOUT_S, process.kill)
         watchdog.daemon = True
         watchdog.start()
@@ -128,6 +125,24 @@ class WorkerPool:
         finally:
             watchdog.cancel()
         return process, result
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = platforms.spawn_detached_from_terminal(self._command, _environment())
+        with self._lock:
+            self._processes.add(process)
+        if self._stop.is_set():
+            process.kill()
+        assert process.stdout is not None
+        try:
+            # Without this word a broken installation would quarantine every file.
+            worker.receive(process.stdout)
+        except (EOFError, OSError) as error:
+            self._end(process)
+            raise IndexingError(
+                "a process that parses files cannot start",
+                hint=f"see what '{' '.join(self._command)}' says, or install codebuddy again",
+            ) from error
+        return process
 
     def _end(self, process: subprocess.Popen[bytes] | None) -> None:
         if process is None:
@@ -145,14 +160,14 @@ class WorkerPool:
             self._processes.discard(process)
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
+def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     package_parent = str(Path(worker.__file__).resolve().parents[2])
     inherited = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, package_parent]))
     # numpy's thread pools would only fight with the other workers.
     environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
-    return platforms.spawn_detached_from_terminal(command, environment)
+    return environment
 
 
 def _singles(batch: Batch) -> list[Batch]:

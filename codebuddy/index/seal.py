@@ -30,7 +30,11 @@ def write(file: Path) -> None:
         return
     counter, size, crc = _state(file, with_crc=True)
     new = _place(file).with_name(_place(file).name + ".new")
-    new.write_text(f"{counter} {size} {crc}\n", encoding="ascii")
+    # Made anew, so that a link planted in its place is not written through.
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(f"{counter} {size} {crc}\n")
     new.replace(_place(file))
 
 

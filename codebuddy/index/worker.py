@@ -15,6 +15,9 @@ from typing import IO, Any
 
 from codebuddy.index.batch import analyze_batch
 
+# A worker's first message: everything it needs could be imported.
+READY = "ready"
+
 
 def send(stream: IO[bytes], message: object) -> None:
     """Write one message."""
@@ -47,6 +50,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     questions = sys.stdin.buffer
+    send(answers, READY)
     while True:
         try:
             batch = receive(questions)
