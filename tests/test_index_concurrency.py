@@ -124,7 +124,12 @@ def test_a_reader_follows_the_index_when_it_changes_or_is_replaced(tmp_path):
         write(root, {"c.py": module("gamma")})
         index(root, force=True)
         assert [each.path for each in opened.definitions(["gamma"])["gamma"]] == ["c.py"]
-        assert opened.lexical(["gamma"], 5)[0].chunk.path == "c.py"
+        (found,) = opened.lexical(["gamma"], 1)
+        assert found.chunk.path == "c.py"
+        (root / "c.py").unlink()
+        index(root)
+        assert opened.chunks([found.chunk.id]) == [], "an old id is no damage"
+        assert index(root).is_rebuilt is False
 
 
 def test_a_locked_database_is_reported_as_busy(tmp_path, monkeypatch):

@@ -190,13 +190,9 @@ class RepositoryIndex:
             return () if stored is None else self._store.details(stored.id).imports
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
-        """The chunks of these ids, in this order.
-
-        Raises:
-            IndexingError: One does not exist.
-        """
+        """The chunks of these ids, in this order; those that an update took away are left out."""
         with self._snapshot():
-            return self._store.chunks(ids)
+            return self._store.chunks(ids, may_miss=True)
 
     def chunks_of(self, path: str) -> list[Chunk]:
         """The chunks of the file `path` in their order; empty if it is not indexed."""

@@ -193,19 +193,20 @@ class Store:
             schema.check(crc, f"term {term!r} of segment {segment}", segment, term, data)
             yield term, data
 
-    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+    def chunks(self, ids: Sequence[int], *, may_miss: bool = False) -> list[Chunk]:
         """The chunks of these ids, in this order.
 
         Raises:
-            DamagedIndexError: One is missing or damaged.
+            DamagedIndexError: One is damaged, or missing though it may not be.
         """
         found: list[Chunk] = []
         statement = f"{_SELECT_CHUNK} WHERE id = ?"
         for chunk_id in ids:
             row = self._row(statement, (chunk_id,))
-            if row is None:
+            if row is not None:
+                found.append(self._chunk(row))
+            elif not may_miss:
                 raise DamagedIndexError(f"the index is damaged: chunk {chunk_id} is missing")
-            found.append(self._chunk(row))
         return found
 
     def chunks_of(self, stored: StoredFile) -> list[Chunk]:
