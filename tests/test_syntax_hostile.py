@@ -29,6 +29,7 @@ HOSTILE: dict[str, tuple[str, bytes, str | None]] = {
     "signs without end": ("elixir", b"a +\n" * 20_000, "too deep"),
     "nested YAML sequences": ("yaml", b"- " * 5000, "too deep"),
     "bytes that no lexer takes": ("lua", b"\xff" * 64_000, None),
+    "backticks before code": ("scala", b"`" * 36_000 + b"=>" * 2000 + b"`" * 12_000, None),
     "NUL late in a scanner": ("bash", b"x=1\n" * 5000 + b"\0", "binary"),
     "shallow brackets": ("python", b"f(" * 4000 + b")" * 4000, ""),
     "negations": ("python", b"-" * DEEP + b"1", None),

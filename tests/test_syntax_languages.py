@@ -34,7 +34,9 @@ from codebuddy.syntax.rules import LOADERS
         ("a.h", b"#include <vector>\nclass A;\n", "cpp"),
         ("a.h", b"@interface A\n@end\n", "objc"),
         ("a.m", b"function y = f(x)\n", "text"),
-        ("a.m", b"#import <A.h>\n", "objc"),
+        ("a.m", b"f[x_] := x -> 1\n", "text"),
+        ("a.m", b"// A\n#import <A.h>\n", "objc"),
+        ("a.m", b"", "objc"),
         ("", b"", "text"),
     ],
 )

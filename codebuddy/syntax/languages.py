@@ -90,6 +90,7 @@ _VERSION = re.compile(r"[-\d.]+$")
 
 # What a C header can only hold in one of its larger relatives.
 _OBJC_HEADER = re.compile(rb"^\s*(?:@interface|@protocol|@class|#import)\b", re.MULTILINE)
+_OBJC_SOURCE = re.compile(rb"^\s*(?:#\s*\w+|@\w+|//|/\*)", re.MULTILINE)
 _CPP_HEADER = re.compile(
     rb"^\s*(?:template\s*<|namespace\b|using\s+\w|class\s+\w|public:|private:|protected:)"
     rb"|^\s*#\s*include\s*<(?:\w+)>|\bstd::",
@@ -146,6 +147,5 @@ def _header_language(head: bytes) -> str:
 
 
 def _is_not_objc(head: bytes) -> bool:
-    """`.m` is MATLAB's too, where comments begin with `%` and files with `function`."""
-    first = head.lstrip()[:9]
-    return first.startswith((b"%", b"function ", b"classdef "))
+    """`.m` is MATLAB's and Mathematica's too; Objective-C says what it is near the top."""
+    return bool(head.strip()) and not _OBJC_SOURCE.search(head)
