@@ -115,6 +115,11 @@ def test_excluded_chunks_give_way_to_the_next_ones(opened):
     ]
 
 
+def test_a_filter_that_wants_nothing_ends(opened):
+    """No results, however many candidates there are."""
+    assert opened.lexical(terms("return self"), 3, exclude=lambda _: True) == []
+
+
 def test_repeated_terms_count_repeatedly(opened):
     """A term given twice weighs twice, as in the library."""
     (once,) = opened.lexical(["weight_grams"], 1)

@@ -112,6 +112,26 @@ def test_hostile_configuration_runs_nothing(tmp_path):
     assert marker.exists(), "the trap itself must work"
 
 
+def test_modules_planted_in_the_repository_are_not_imported(tmp_path):
+    """Neither this process nor its workers run Python of the repository they stand in."""
+    marker = tmp_path / "ran"
+    trap = f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n"
+    planted = "numpy codebuddy sqlite3 json pickle zlib tree_sitter git pathspec rank_bm25".split()
+    root = make_repository(tmp_path / "r", {f"{name}.py": trap for name in planted})
+    write(root, {f"{name}/__init__.py": trap for name in ("codebuddy", "numpy", "encodings")})
+    write(root, {f"m{i}.py": module(f"name_{i}") for i in range(70)})
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "codebuddy", "index", "--jobs", "2"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("83 files, ")
+    assert not marker.exists()
+
+
 def test_leaked_variables_do_not_lead_elsewhere(tmp_path, monkeypatch):
     """In a hook's environment of another repository, this one is still the one that is read."""
     other = make_repository(tmp_path / "other", {"secret_plan.py": ""})

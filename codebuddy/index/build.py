@@ -38,8 +38,9 @@ LOCK_TIMEOUT_S = 600.0
 _POOL_FROM_FILES = 60
 _POOL_FROM_BYTES = 600_000
 # A commit costs an fsync and a segment; what lies between two of them costs memory and is
-# lost to a kill.
+# lost to a kill. A file's other rows cost about as much as so many bytes of source.
 _COMMIT_BYTES = 8_000_000
+_COMMIT_BYTES_PER_FILE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def update_index(
     *,
     force: bool = False,
     progress: ProgressCallback | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> IndexReport:
     """Bring the repository's index up to date, making it if there is none.
 
@@ -99,6 +101,7 @@ def update_index(
         settings: `index.max_file_bytes` and `index.jobs` count.
         force: Build it anew; the old one stays in use until the new one is whole.
         progress: Told of each step, from this thread.
+        lock_timeout_s: How long to wait for another process that updates it.
 
     Raises:
         IndexingError: The index cannot be written, or another process kept it too long.
@@ -109,11 +112,11 @@ def update_index(
     folder = paths.ensure_folder(repository.index_folder)
     waiting = Progress("waiting", message="another process is updating the index; waiting for it")
     try:
-        with platforms.exclusive_lock(folder / LOCK_NAME, LOCK_TIMEOUT_S, lambda: tell(waiting)):
+        with platforms.exclusive_lock(folder / LOCK_NAME, lock_timeout_s, lambda: tell(waiting)):
             report = _update_locked(repository, settings, folder, force, tell)
     except TimeoutError as error:
         raise IndexingError(
-            f"another process has been updating the index {folder} for {LOCK_TIMEOUT_S:.0f} s",
+            f"another process has been updating the index {folder} for {lock_timeout_s:.0f} s",
             hint="wait for it, or end it",
         ) from error
     except platforms.LocksUnsupportedError as error:
@@ -297,6 +300,7 @@ def _commit_in_parts(
     for result in results:
         pending.append(result)
         pending_bytes += result.source_bytes
+        pending_bytes += _COMMIT_BYTES_PER_FILE * len(result.analysed)
         done += len(result.analysed) + len(result.unchanged)
         done += len(result.skipped) + len(result.gone)
         if pending_bytes >= _COMMIT_BYTES:

@@ -91,6 +91,9 @@ def _descriptor(file: Path) -> int:
     status = file.stat()
     key = (status.st_dev, status.st_ino)
     if key not in _descriptors:
+        # Of databases that are gone nobody else holds a lock that counts.
+        for old in [each for each, held in _descriptors.items() if not os.fstat(held).st_nlink]:
+            os.close(_descriptors.pop(old))
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         _descriptors[key] = os.open(file, flags)
     return _descriptors[key]

@@ -34,6 +34,8 @@ _RRF_K = 60
 _SYMBOL_WEIGHT = 2.0
 # Over-fetched, so that a chunk that only one channel ranks high still meets the other.
 _POOL = 50
+# Candidates looked at, for each result asked for, before a filter has had its say.
+_LOOKED_AT_PER_RESULT = 50
 # Definitions looked at before the best few of a name are chosen.
 _DEFINITIONS_SEEN = 64
 
@@ -281,7 +283,8 @@ class RepositoryIndex:
     ) -> list[SearchResult]:
         results: list[SearchResult] = []
         per_file: Counter[str] = Counter()
-        for chunk_id, score, channels in ranked:
+        # A filter that wants nothing must not make one query read the whole index.
+        for chunk_id, score, channels in islice(ranked, _LOOKED_AT_PER_RESULT * top_k):
             if len(results) >= top_k:
                 break
             (chunk,) = self._store.chunks([chunk_id])
