@@ -36,6 +36,18 @@ def test_the_word_being_typed_is_no_name():
     assert "unfin" not in context_at("value = compute(other) + unfin‸\n").near
 
 
+def test_words_in_comments_and_strings_are_no_names():
+    """Only code uses names: prose around the cursor calls for no lookup."""
+    context = context_at(
+        "def area(radius):\n"
+        '    """Words of documentation."""\n'
+        "    # a remark about price\n"
+        "    text = 'some words'\n"
+        "    return ‸\n"
+    )
+    assert set(context.near) == {"area", "radius", "text"}
+
+
 def test_scope_holds_enclosing_headers():
     """Enclosing definitions are listed outermost first."""
     context = context_at("class Cart:\n    def total(self, tax):\n        return ‸\n")

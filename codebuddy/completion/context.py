@@ -33,9 +33,10 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     prefix = document.text[:offset].replace("\r\n", "\n")
     suffix = document.text[offset:].replace("\r\n", "\n")
     source = (prefix + suffix).encode("utf-8", "replace")
-    place = syntax.place_at(source, language, len(prefix.encode("utf-8", "replace")))
+    cursor = _size(prefix)
+    place = syntax.place_at(source, language, cursor)
     names = syntax.names_in(source, language)
-    near = _near_names(prefix, suffix, syntax.keywords(language))
+    near = _near_names(source, prefix, suffix, language, cursor)
     extent, body_indent = find_extent(prefix, suffix, language, place)
     return Context(
         document=document,
@@ -88,21 +89,29 @@ def _looks_like_opener(line: str) -> bool:
     return line.rstrip().endswith(("{", "=>", "->", ":"))
 
 
-def _near_names(prefix: str, suffix: str, keywords: frozenset[str]) -> tuple[str, ...]:
-    """Identifiers around the cursor, the nearest first, each once.
+def _near_names(
+    source: bytes, prefix: str, suffix: str, language: str, cursor: int
+) -> tuple[str, ...]:
+    """Identifiers around the cursor, the nearest lines first, each once.
 
-    The word that the cursor is inside of is left out: it is unfinished.
+    The word that the cursor touches is left out: it is unfinished.
     """
     before = "\n".join(prefix.split("\n")[-_NEAR_LINES_BEFORE:])
     after = "\n".join(suffix.split("\n")[: _NEAR_LINES_AFTER + 1])
-    ahead = syntax.identifiers(after)
-    behind = syntax.identifiers(before)
-    if behind and before.endswith(behind[-1]):
-        behind.pop()
-    if ahead and after.startswith(ahead[0]):
-        ahead.pop(0)
+    start, end = cursor - _size(before), cursor + _size(after)
+    ahead, behind = [], []
+    for name, byte in syntax.names_between(source, language, start, end):
+        if byte + _size(name) < cursor:
+            behind.append(name)
+        elif byte > cursor:
+            ahead.append(name)
+    reserved = syntax.keywords(language)
     ordered = dict.fromkeys([*reversed(behind), *ahead])
-    return tuple(name for name in ordered if name not in keywords and len(name) > 1)[:_MAX_NEAR]
+    return tuple(name for name in ordered if name not in reserved and len(name) > 1)[:_MAX_NEAR]
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _width(line: str) -> int:

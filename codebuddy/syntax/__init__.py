@@ -5,6 +5,7 @@ Nothing heavy is imported until a language's grammar is needed.
 
 from codebuddy.syntax.grammar import keywords, line_comment, parse
 from codebuddy.syntax.languages import UNKNOWN, language_for, languages
+from codebuddy.syntax.near import names_between
 from codebuddy.syntax.scope import (
     NamesInFile,
     Place,
@@ -26,6 +27,7 @@ __all__ = [
     "language_for",
     "languages",
     "line_comment",
+    "names_between",
     "names_in",
     "parse",
     "place_at",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from codebuddy.syntax.grammar import grammar_for, parse
@@ -69,7 +70,7 @@ def names_in(source: bytes, language: str) -> NamesInFile:
 
     Rather too many than too few: a name bound anywhere in the file counts.
     """
-    opened = _open(source, language)
+    opened = open_tree(source, language)
     if opened is None:
         return NamesInFile()
     tree, grammar = opened
@@ -102,7 +103,7 @@ def place_at(source: bytes, language: str, byte: int) -> Place:
     """
     byte = max(0, min(byte, len(source)))
     before, after = source[:byte] + _PLACEHOLDER, source[byte:]
-    opened = _open(before + after, language)
+    opened = open_tree(before + after, language)
     if opened is None:
         return Place()
     tree, grammar = opened
@@ -113,7 +114,7 @@ def place_at(source: bytes, language: str, byte: int) -> Place:
     if best.is_broken or grammar.name == "cpp":
         closers = _open_brackets(tree, byte)[::-1].translate(_MATCHING) + b"\n"
         for repaired in (before + b";" + after, before + closers, before + b";" + closers):
-            reopened = _open(repaired, language)
+            reopened = open_tree(repaired, language)
             judged = _Judged(reopened[0], repaired, byte) if reopened else best
             is_deeper = judged.depth(grammar) > best.depth(grammar)
             if is_deeper or (best.is_broken and not judged.is_broken):
@@ -164,7 +165,7 @@ def _place(judged: _Judged, grammar: Grammar, byte: int) -> Place:
 
 def count_errors(source: bytes, language: str) -> int:
     """How many errors and missing tokens the tree of `source` has; -1 if it cannot be known."""
-    opened = _open(source, language)
+    opened = open_tree(source, language)
     if opened is None:
         return -1
     count = 0
@@ -185,7 +186,7 @@ def block_end(source: bytes, language: str, byte: int) -> int | None:
     That is the largest statement or block that begins at the first character after `byte`;
     inside a statement, that statement. `None` if it cannot be known.
     """
-    opened = _open(source, language)
+    opened = open_tree(source, language)
     if opened is None:
         return None
     tree, grammar = opened
@@ -207,7 +208,12 @@ def block_end(source: bytes, language: str, byte: int) -> int | None:
     return None
 
 
-def _open(source: bytes, language: str) -> tuple[Tree, Grammar] | None:
+@lru_cache(maxsize=2)
+def open_tree(source: bytes, language: str) -> tuple[Tree, Grammar] | None:
+    """The tree of `source` with its grammar; `None` if there is none.
+
+    The last ones are remembered, since a completion asks several questions of one text.
+    """
     grammar = grammar_for(language)
     if grammar is None or reason_not_to_parse(source, language):
         return None
