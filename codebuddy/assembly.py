@@ -6,15 +6,21 @@ Front doors call it and then the pipeline; no other module builds what it works 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from codebuddy.config import Settings, load_settings
-from codebuddy.datatypes import CodeIndex, Generator
+from codebuddy.datatypes import Generator
+from codebuddy.errors import IndexingError
 from codebuddy.terminal import is_terminal, note, safe_line
 from codebuddy.vcs.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,40 @@ def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
     return Surroundings(repository, loaded.settings)
 
 
-def open_index(surroundings: Surroundings, *, should_update: bool) -> CodeIndex:
-    """The repository's index, brought up to date with the files first if wanted."""
+def open_index(surroundings: Surroundings, *, should_update: bool = True) -> RepositoryIndex:
+    """The repository's index, brought up to date with the files first if wanted.
+
+    Raises:
+        IndexingError: There is none that can be used. An update that fails is a warning, as
+            long as the index from before can be used; an update builds a damaged one anew.
+    """
     from codebuddy.index.search import RepositoryIndex
 
     if should_update:
         from codebuddy.index.build import update_index
+        from codebuddy.index.progress import ProgressDisplay
 
-        update_index(surroundings.repository, surroundings.settings)
+        try:
+            with ProgressDisplay() as display:
+                update_index(surroundings.repository, surroundings.settings, progress=display.show)
+        except IndexingError as error:
+            note(f"warning: {safe_line(error.message)}; using the index as it is")
     return RepositoryIndex.open(surroundings.repository, surroundings.settings)
+
+
+def with_index(
+    surroundings: Surroundings, ask: Callable[[RepositoryIndex], T], *, should_update: bool
+) -> T:
+    """What `ask` answers from the index; found damaged, the index is rebuilt and asked again."""
+    from codebuddy.index.schema import DamagedIndexError
+
+    try:
+        with open_index(surroundings, should_update=should_update) as index:
+            return ask(index)
+    except DamagedIndexError as error:
+        note(f"{error.message}; building it anew")
+    with open_index(surroundings) as index:
+        return ask(index)
 
 
 def open_generator(settings: Settings) -> Generator:

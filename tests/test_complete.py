@@ -184,6 +184,46 @@ def test_closed_and_broken_outputs_do_no_harm(repository):
         assert done.returncode in (0, 141), done.stderr
 
 
+def test_a_damaged_index_heals_during_a_completion(repository):
+    """Damage found while completing rebuilds the index; the answer is the right one."""
+    good = completed(repository, "cart.py:6", "--model", "echo")
+    file = repository / ".git" / "codebuddy" / "index.db"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+    healed = completed(repository, "cart.py:6", "--model", "echo")
+    assert healed["chunks"] == good["chunks"]
+    assert healed["text"] == good["text"]
+
+
+def test_without_an_index_completion_goes_on(repository):
+    """An index that cannot be had is a warning, and the completion comes without lookups."""
+    done = codebuddy(repository, "complete", "cart.py:6", "--model", "echo", "--no-update")
+    assert done.returncode == 0
+    assert b"not indexed yet; completing without lookups" in done.stderr
+    assert b"not looked up" in done.stderr
+
+
+def test_nothing_connects_to_the_network(repository):
+    """Without any network device, and watched by an audit hook, a completion succeeds."""
+    program = (
+        "import ctypes, os, sys\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "flags = 0x40000000 | (0 if os.geteuid() == 0 else 0x10000000)\n"
+        "assert libc.unshare(flags) == 0, os.strerror(ctypes.get_errno())\n"
+        "calls = []\n"
+        "watched = ('socket.connect', 'socket.getaddrinfo', 'socket.sendto')\n"
+        "sys.addaudithook(lambda event, args: calls.append(event) if event in watched else None)\n"
+        "from codebuddy.cli import run\n"
+        "code = run(['complete', 'cart.py:6', '--model', 'smollm2-135m', '--max-tokens', '4'])\n"
+        "sys.exit(code or len(calls))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_it_works_without_home_and_locale(repository):
     """An empty environment with an odd locale still completes."""
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "HOME": "/nonexistent"}

@@ -35,3 +35,11 @@ def test_the_modes_are_obeyed():
     always, never = decide(context, "always", {}), decide(context, "never", {"price": 1})
     assert (always.retrieve, always.mode) == (True, "always")
     assert (never.retrieve, never.mode, never.probability) == (False, "never", 0.5)
+
+
+def test_without_an_index_the_reason_says_so():
+    """Where nothing can be asked, nothing is looked up, and the receipt does not pretend."""
+    decision = decide(context_at(PLACE), "auto", None)
+    assert decision.retrieve is False
+    assert decision.reason == "there is no index to ask"
+    assert decide(context_at(PLACE), "never", None).reason == "retrieval is off"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,8 +20,18 @@ from codebuddy.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from codebuddy.assembly import Surroundings
     from codebuddy.completion.pipeline import Request, Workshop
-    from codebuddy.datatypes import RetrieveMode
+    from codebuddy.datatypes import (
+        CodeIndex,
+        Document,
+        Generator,
+        Position,
+        RetrieveMode,
+        Suggestion,
+    )
 
 _MAX_STDIN_BYTES = 32 << 20
 
@@ -69,9 +80,10 @@ def command(
     of the line. The suggestion goes to stdout, the receipt (what was looked up, why, and
     what it cost) to stderr.
     """
+    from codebuddy.assembly import open_generator
     from codebuddy.completion.document import apply_suggestion
     from codebuddy.completion.pipeline import complete
-    from codebuddy.completion.receipt import as_dictionary, receipt_lines
+    from codebuddy.completion.receipt import as_dictionary
     from codebuddy.errors import UsageError
 
     if should_apply and from_stdin:
@@ -82,15 +94,21 @@ def command(
         "completion.retrieve": retrieve,
         "model.name": model,
     }
-    unsaved = _read_stdin() if from_stdin else None
+    place = _find_place(target, flags, _read_stdin() if from_stdin else None)
     started = time.perf_counter()
-    request, workshop = _prepare(target, flags, unsaved, count - 1, should_update=not no_update)
-    startup_ms = (time.perf_counter() - started) * 1000
+    generator = open_generator(place.surroundings.settings)
     printer = _StreamPrinter() if stream and not as_json else None
-    suggestion = complete(request, workshop, printer)
+    startup_ms = 0.0
+
+    def suggest(index: CodeIndex | None) -> Suggestion:
+        nonlocal startup_ms
+        startup_ms = (time.perf_counter() - started) * 1000
+        return complete(place.request(count - 1), place.workshop(generator, index), printer)
+
+    suggestion = _with_or_without_index(place, suggest, should_update=not no_update)
     is_applied = bool(should_apply and suggestion.text)
     if is_applied:
-        apply_suggestion(request.document, request.position, suggestion.text)
+        apply_suggestion(place.document, place.position, suggestion.text)
     if as_json:
         more = {"startup_ms": startup_ms, "applied": is_applied}
         answer_json(as_dictionary(suggestion) | more)
@@ -100,45 +118,74 @@ def command(
     else:
         printer.finish()
     for alternative in suggestion.alternatives:
-        answer("---")
-        answer(alternative)
-    for label, text in receipt_lines(suggestion, startup_ms):
-        note_styled([styled(f"{label:>9} ", fg="cyan"), safe_line(text)])
+        answer(f"---\n{alternative}")
+    _print_receipt(suggestion, startup_ms, is_applied=is_applied)
+
+
+def _print_receipt(suggestion: Suggestion, startup_ms: float, *, is_applied: bool) -> None:
+    from codebuddy.completion.receipt import receipt_lines
+
+    lines = receipt_lines(suggestion, startup_ms)
     if is_applied:
-        note(f"  applied to {safe_line(request.document.path)}")
+        lines.append(("applied", f"to {suggestion.document.path}"))
+    for label, text in lines:
+        note_styled([styled(f"{label:>9} ", fg="cyan"), safe_line(text)])
 
 
-def _prepare(
-    target: str,
-    flags: dict[str, Any],
-    unsaved: bytes | None,
-    alternatives: int,
-    *,
-    should_update: bool,
-) -> tuple[Request, Workshop]:
-    """Everything up to the first step of the path: place, index (brought up to date), model."""
-    from codebuddy.assembly import open_generator, open_index, open_surroundings
+def _with_or_without_index(
+    place: _Place, suggest: Callable[[CodeIndex | None], Suggestion], *, should_update: bool
+) -> Suggestion:
+    """A suggestion with lookups; without, where there must be none or the index fails."""
+    from codebuddy.assembly import with_index
+    from codebuddy.errors import IndexingError
+
+    if place.mode == "never":
+        return suggest(None)
+    try:
+        return with_index(place.surroundings, suggest, should_update=should_update)
+    except IndexingError as error:
+        note(f"warning: {safe_line(error.message)}; completing without lookups")
+        return suggest(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What the command line says, resolved: the repository, the document and the cursor."""
+
+    surroundings: Surroundings
+    document: Document
+    position: Position
+
+    @property
+    def mode(self) -> RetrieveMode:
+        return self.surroundings.settings.completion.retrieve  # type: ignore[return-value]
+
+    def request(self, alternatives: int) -> Request:
+        from codebuddy.completion.pipeline import Request
+        from codebuddy.syntax import language_for
+
+        head = self.document.text[:512].encode("utf-8", "replace")
+        language = language_for(self.document.path, head)
+        return Request(self.document, self.position, language, self.mode, alternatives)
+
+    def workshop(self, generator: Generator, index: CodeIndex | None) -> Workshop:
+        from codebuddy.completion.pipeline import Workshop
+
+        settings, root = self.surroundings.settings, self.surroundings.repository.root
+        return Workshop(generator, index, settings.completion, root.name)
+
+
+def _find_place(target: str, flags: dict[str, Any], unsaved: bytes | None) -> _Place:
+    """Check all that can be wrong before anything slow is opened."""
+    from codebuddy.assembly import open_surroundings
     from codebuddy.completion.document import load_document
-    from codebuddy.completion.pipeline import Request, Workshop
     from codebuddy.positions import parse_target, resolve
-    from codebuddy.syntax import language_for
 
     file, line, column = parse_target(target)
     surroundings = open_surroundings(flags)
-    settings, root = surroundings.settings, surroundings.repository.root
-    document = load_document(file, root, unsaved)
+    document = load_document(file, surroundings.repository.root, unsaved)
     position, _ = resolve(document.text, line, column, document.path)
-    mode: RetrieveMode = settings.completion.retrieve  # type: ignore[assignment]
-    request = Request(
-        document=document,
-        position=position,
-        language=language_for(document.path, document.text[:512].encode("utf-8", "replace")),
-        retrieve=mode,
-        alternatives=alternatives,
-    )
-    index = None if mode == "never" else open_index(surroundings, should_update=should_update)
-    generator = open_generator(settings)
-    return request, Workshop(generator, index, settings.completion, root.name)
+    return _Place(surroundings, document, position)
 
 
 class _StreamPrinter:

@@ -18,15 +18,26 @@ _NAMED_IN_REASON = 3
 _NEAREST_NAMES = 6
 
 
-def decide(context: Context, mode: RetrieveMode, defined_elsewhere: Mapping[str, int]) -> Decision:
+def decide(
+    context: Context, mode: RetrieveMode, defined_elsewhere: Mapping[str, int] | None
+) -> Decision:
     """Whether to retrieve.
 
     Args:
         context: What is around the cursor.
         mode: `always` and `never` are obeyed; `auto` applies the rule.
         defined_elsewhere: For names of `context.unresolved`, the number of other files of
-            the repository that define them; names that none defines are missing.
+            the repository that define them; names that none defines are missing. `None`
+            where there is no index to ask.
     """
+    if defined_elsewhere is None:
+        return Decision(
+            retrieve=False,
+            probability=0.0,
+            threshold=THRESHOLD,
+            reason="retrieval is off" if mode == "never" else "there is no index to ask",
+            mode=mode,
+        )
     nearest = context.unresolved[:_NEAREST_NAMES]
     names = [name for name in nearest if defined_elsewhere.get(name)]
     probability = 1.0 - 0.5 ** len(names)

@@ -84,7 +84,7 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         context = build_context(request.document, request.position, request.language)
     with _timed(timings, "decision"):
         elsewhere = (
-            {}
+            None
             if index is None
             else index.definition_counts(context.unresolved, request.document.path)
         )
