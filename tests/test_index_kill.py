@@ -44,15 +44,20 @@ def _start(root: Path) -> subprocess.Popen[bytes]:
 def _wait_for_workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        found = [
-            child
-            for child in psutil.Process(process.pid).children()
-            if "codebuddy.index.worker" in child.cmdline()
-        ]
+        found = [child for child in psutil.Process(process.pid).children() if _is_worker(child)]
         if len(found) == 2:
             return found
         time.sleep(0.01)
-    raise AssertionError("no workers came")
+    process.kill()
+    raise AssertionError(f"no workers came: {process.communicate()}")
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    try:
+        return "codebuddy.index.worker" in child.cmdline()
+    except psutil.Error:
+        # It ended between the two questions.
+        return False
 
 
 def _many_files(tmp_path: Path) -> Path:

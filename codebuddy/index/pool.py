@@ -25,6 +25,8 @@ from codebuddy.index.walk import ReadFile, Skipped
 
 # A file takes 2 s at the most by the chunker's promise; a batch that takes this long hangs.
 BATCH_TIMEOUT_S = 120.0
+# A worker may be shot while it starts (memory); one that never starts is a broken installation.
+_START_ATTEMPTS = 3
 # Results wait for the database in this number a worker; more would only take memory.
 _RESULTS_PER_WORKER = 2
 
@@ -127,6 +129,19 @@ class WorkerPool:
         return process, result
 
     def _start(self) -> subprocess.Popen[bytes]:
+        for _ in range(_START_ATTEMPTS):
+            process = self._started()
+            if process is not None or self._stop.is_set():
+                break
+        if process is None:
+            raise IndexingError(
+                "a process that parses files cannot start",
+                hint=f"see what '{' '.join(self._command)}' says, or install codebuddy again",
+            )
+        return process
+
+    def _started(self) -> subprocess.Popen[bytes] | None:
+        """A new worker once it is ready, or `None` if it died before."""
         process = platforms.spawn_detached_from_terminal(self._command, _environment())
         with self._lock:
             self._processes.add(process)
@@ -136,12 +151,9 @@ class WorkerPool:
         try:
             # Without this word a broken installation would quarantine every file.
             worker.receive(process.stdout)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError):
             self._end(process)
-            raise IndexingError(
-                "a process that parses files cannot start",
-                hint=f"see what '{' '.join(self._command)}' says, or install codebuddy again",
-            ) from error
+            return None
         return process
 
     def _end(self, process: subprocess.Popen[bytes] | None) -> None:
