@@ -49,7 +49,7 @@ class SymbolRanker:
     def _matches(self, query: str) -> Iterator[tuple[Definition, float]]:
         names = list(dict.fromkeys(words(query)))[:_MAX_NAMES]
         # One word of several says less than all of them together.
-        share = 0.5 + 0.5 / max(1, len(names))
+        share = max(1, len(names)) ** -0.5
         for qualified in list(dict.fromkeys(_QUALIFIED.findall(query)))[:_MAX_NAMES]:
             yield from self._qualified(qualified)
         for name in names:
