@@ -19,6 +19,7 @@ from codebuddy.index.postings import (
     pack_flags,
     unpack_flags,
 )
+from codebuddy.index.segments import Segment, segments_to_merge
 from codebuddy.index.terms import MAX_WORD_LENGTH, count_terms, squashed, terms
 
 
@@ -139,3 +140,31 @@ def test_reordering_documents_keeps_their_postings(documents, rng):
     rng.shuffle(order)
     moved = _columns(documents).reordered(np.array(order, np.int64))
     assert moved.rows() == _columns([documents[old] for old in order]).rows()
+
+
+def _segment(number: int, n_documents: int, n_dead: int = 0) -> Segment:
+    is_dead = np.zeros(n_documents, bool)
+    is_dead[:n_dead] = True
+    ids = np.arange(n_documents, dtype=np.int64) + 1000 * number
+    return Segment(number, ids, np.ones(n_documents, np.uint32), is_dead)
+
+
+def _chosen(segments: list[Segment], max_documents: int = 10**9) -> list[int]:
+    return [each.id for each in segments_to_merge(segments, max_documents)]
+
+
+def test_segments_merge_by_size_and_by_their_dead():
+    """Four of a size merge, larger neighbours stay, and one that is largely dead is rewritten."""
+    small = [_segment(number, 20) for number in range(4)]
+    assert _chosen([*small, _segment(9, 5000)]) == [0, 1, 2, 3]
+    assert _chosen([*small[:3], _segment(9, 5000)]) == []
+    assert _chosen([_segment(1, 100, n_dead=40), _segment(2, 100)]) == [1]
+    assert _chosen([_segment(1, 100, n_dead=20), _segment(2, 100)]) == []
+
+
+def test_a_small_update_does_not_pay_for_a_large_merge():
+    """Beyond the budget merging waits, until there are very many segments."""
+    large = [_segment(number, 600) for number in range(4)]
+    assert _chosen(large, max_documents=2000) == []
+    assert _chosen(large, max_documents=2400) == [0, 1, 2, 3]
+    assert len(_chosen([_segment(number, 600) for number in range(30)], 2000)) == 30

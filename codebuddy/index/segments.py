@@ -27,6 +27,8 @@ from codebuddy.index.store import StoredSegment
 _MERGE_WIDTH = 4
 # A segment with this share of dead documents is written anew.
 _DEAD_SHARE = 0.3
+# A query that has to look into so many segments is slower than the merge that it waits for.
+_VERY_MANY = 24
 
 
 @dataclass(slots=True)
@@ -89,20 +91,27 @@ def unpack_histogram(data: bytes | None) -> dict[int, int]:
     return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def segments_to_merge(segments: Sequence[Segment]) -> list[Segment]:
+def segments_to_merge(segments: Sequence[Segment], max_documents: int) -> list[Segment]:
     """Segments worth merging now: several of about one size, or one that is largely dead.
 
     Sizes are compared by powers of four, so that a document is rewritten a logarithmic
     number of times and a query meets a logarithmic number of segments.
+
+    Args:
+        segments: All there are.
+        max_documents: How many documents may be rewritten, so that a small update does not
+            pay for a large merge; it no longer counts when there are very many segments.
     """
-    for segment in segments:
-        if len(segment.lengths) - segment.n_live > _DEAD_SHARE * len(segment.lengths):
-            return [segment]
-    by_size = sorted(segments, key=lambda each: each.n_live)
+    candidates = [
+        [segment]
+        for segment in segments
+        if len(segment.lengths) - segment.n_live > _DEAD_SHARE * len(segment.lengths)
+    ]
     tiers: dict[int, list[Segment]] = {}
-    for segment in by_size:
+    for segment in segments:
         tiers.setdefault(max(segment.n_live, 16).bit_length() // 2, []).append(segment)
-    for tier in sorted(tiers):
-        if len(tiers[tier]) >= _MERGE_WIDTH:
-            return sorted(tiers[tier], key=lambda each: each.id)
+    candidates += [tiers[size] for size in sorted(tiers) if len(tiers[size]) >= _MERGE_WIDTH]
+    for candidate in candidates:
+        if len(segments) > _VERY_MANY or sum(each.n_live for each in candidate) <= max_documents:
+            return candidate
     return []
