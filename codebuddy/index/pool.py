@@ -92,6 +92,9 @@ class WorkerPool:
                     result = BatchResult()
                     for single in _singles(batch):
                         process, one = self._ask(process, single)
+                        if one is None:
+                            # Twice, since memory running out looks the same once.
+                            process, one = self._ask(process, single)
                         _append(result, one or _quarantine(single))
                 self._put(result)
         except BaseException as error:  # noqa: BLE001
