@@ -72,3 +72,16 @@ def test_help_is_helpful_for_every_command():
         assert done.returncode == 0
         assert done.stdout.startswith("Usage: codebuddy")
         assert "Example:" in done.stdout
+
+
+def test_every_test_named_in_the_reliability_page_exists():
+    """docs/reliability.md names no test that is not there."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    defined = set()
+    for file in (ROOT / "tests").glob("test_*.py"):
+        defined.update(
+            re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 60
+    assert named - defined == set()
