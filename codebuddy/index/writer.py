@@ -168,8 +168,13 @@ class IndexWriter(Store):
 
     def merge_once(self) -> bool:
         """Merge segments where it is worth it, inside a transaction; whether any was."""
+        segments = list(self._segments.values())
         budget = max(_MERGED_AT_LEAST, _MERGED_PER_WRITTEN * self._n_written)
-        chosen = segments_to_merge(list(self._segments.values()), budget)
+        if len(segments) > 1 and 2 * self._n_written >= sum(each.n_live for each in segments):
+            # After a build one segment makes every later query quicker.
+            chosen = segments
+        else:
+            chosen = segments_to_merge(segments, budget)
         if not chosen:
             return False
         builder = SegmentBuilder()
