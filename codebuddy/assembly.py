@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A person waits for an answer: after this long behind another indexer, the old index does.
+_LOCK_TIMEOUT_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -60,7 +63,12 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
 
         try:
             with ProgressDisplay() as display:
-                update_index(surroundings.repository, surroundings.settings, progress=display.show)
+                update_index(
+                    surroundings.repository,
+                    surroundings.settings,
+                    progress=display.show,
+                    lock_timeout_s=_LOCK_TIMEOUT_S,
+                )
         except IndexingError as error:
             note(f"warning: {safe_line(error.message)}; using the index as it is")
     return RepositoryIndex.open(surroundings.repository, surroundings.settings)
@@ -69,14 +77,22 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
 def with_index(
     surroundings: Surroundings, ask: Callable[[RepositoryIndex], T], *, should_update: bool
 ) -> T:
-    """What `ask` answers from the index; found damaged, the index is rebuilt and asked again."""
+    """What `ask` answers from the index.
+
+    One that turns out damaged is rebuilt and asked again, if it may be updated at all.
+
+    Raises:
+        IndexingError: There is no index that can be used.
+    """
     from codebuddy.index.schema import DamagedIndexError
 
     try:
         with open_index(surroundings, should_update=should_update) as index:
             return ask(index)
     except DamagedIndexError as error:
-        note(f"{error.message}; building it anew")
+        if not should_update:
+            raise
+        note(f"{safe_line(error.message)}; building it anew")
     with open_index(surroundings) as index:
         return ask(index)
 

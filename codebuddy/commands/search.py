@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.index.progress import ProgressDisplay
 from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
-    from codebuddy.assembly import Surroundings
     from codebuddy.datatypes import SearchResult
-    from codebuddy.index.search import SearchChannel
+    from codebuddy.index.search import RepositoryIndex, SearchChannel
 
 _EXCERPT_LINES = 6
 _EXCERPT_COLUMNS = 160
@@ -51,19 +49,25 @@ def command(
     no_update: bool,
 ) -> None:
     """Entry point of the verb."""
-    from codebuddy.assembly import open_surroundings
+    from codebuddy.assembly import open_surroundings, with_index
     from codebuddy.errors import UsageError
 
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
     surroundings = open_surroundings()
-    timings: dict[str, float] = {}
-    query = query[:_MAX_QUERY_CHARACTERS]
-    results = _search(
-        surroundings, query, top_k, channel, should_update=not no_update, timings=timings
-    )
+    timings_ms: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def ask(index: RepositoryIndex) -> list[SearchResult]:
+        opened = time.perf_counter()
+        timings_ms["update"] = (opened - started) * 1000
+        found = index.search(query[:_MAX_QUERY_CHARACTERS], top_k, channel)
+        timings_ms["search"] = (time.perf_counter() - opened) * 1000
+        return found
+
+    results = with_index(surroundings, ask, should_update=not no_update)
+    timings_ms["total"] = (time.perf_counter() - started) * 1000
     if as_json:
-        timings_ms = {name: round(value, 3) for name, value in timings.items()}
         items = [_item(result) for result in results]
         answer_json(
             {"query": query, "channel": channel, "results": items, "timings_ms": timings_ms}
@@ -72,45 +76,6 @@ def command(
     if not results:
         note("nothing found")
     answer("\n\n".join(_shown(result) for result in results), newline=bool(results))
-
-
-def _search(
-    surroundings: Surroundings,
-    query: str,
-    top_k: int,
-    channel: SearchChannel,
-    *,
-    should_update: bool,
-    timings: dict[str, float],
-) -> list[SearchResult]:
-    from codebuddy.index.build import update_index
-    from codebuddy.index.schema import DamagedIndexError
-    from codebuddy.index.search import RepositoryIndex
-
-    def update() -> None:
-        started = time.perf_counter()
-        with ProgressDisplay() as display:
-            update_index(surroundings.repository, surroundings.settings, progress=display.show)
-        timings["update"] = timings.get("update", 0.0) + 1000 * (time.perf_counter() - started)
-
-    def search() -> list[SearchResult]:
-        started = time.perf_counter()
-        with RepositoryIndex.open(surroundings.repository, surroundings.settings) as index:
-            results = index.search(query, top_k, channel)
-        timings["search"] = 1000 * (time.perf_counter() - started)
-        return results
-
-    if should_update:
-        update()
-    try:
-        return search()
-    except DamagedIndexError as error:
-        if not should_update:
-            raise
-        note(f"{error.message}")
-        # Meeting the damage has asked the update to build the index anew.
-        update()
-        return search()
 
 
 def _item(result: SearchResult) -> dict[str, object]:

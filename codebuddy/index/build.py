@@ -210,10 +210,9 @@ def _remove_with_journal(file: Path) -> None:
 
 def _analysis_version() -> bytes:
     """Changes whenever the same bytes would give other rows."""
-    from codebuddy.index import analysis
+    from codebuddy.index.analysis import ANALYSIS_VERSION
 
-    analysis_version = getattr(analysis, "ANALYSIS_VERSION", 1)
-    return f"{__version__} {analysis_version} {TERMS_VERSION}".encode()
+    return f"{__version__} {ANALYSIS_VERSION} {TERMS_VERSION}".encode()
 
 
 def _bring_up_to_date(
