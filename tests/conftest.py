@@ -8,14 +8,17 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from codebuddy import paths
 from codebuddy.config import ModelSettings
 from codebuddy.inference.llama import LlamaGenerator
 
-# Read before any test moves the home folder: the weights that `make models` pulled.
+# Read before any test moves the home folder: the weights that `make models` pulled, and
+# pip's cache with the wheel of llama.cpp that `make setup` compiled.
 REAL_MODELS = Path(os.environ.get("CODEBUDDY_MODEL_FOLDER") or paths.models_folder())
+PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_path("pip"))
 DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
