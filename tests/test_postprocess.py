@@ -126,4 +126,42 @@ def test_every_filter_takes_any_text():
             context = context_at(place, path)
             for text in texts:
                 for name, each in postprocess.FILTERS:
-                    assert len(each(text, context)) <= len(text), (name, place, text)
+                    changed = each(text, context)
+                    assert name == "indentation" or len(changed) <= len(text)
+
+
+def test_a_brace_that_the_text_opened_is_kept():
+    """A closing line is no repetition where it closes what the text itself opened."""
+    marked = "function f(users) {\n  return users.slice().sort((a, b) => ‸);\n}\n"
+    text = "{\n    const x = a.id;\n    return x - b.id;\n  }"
+    assert cleaned(marked, text, "users.js") == text
+
+
+def test_brackets_are_not_closed_twice_inside_a_call():
+    """Closers for which the rest of the line has the brackets already are dropped."""
+    marked = "catalog.register(Article(‸, replace=True)\n"
+    assert cleaned(marked, '"1", "Tea", Money(450)))') == '"1", "Tea", Money(450))'
+
+
+def test_a_markdown_fence_ends_the_text():
+    """The fence with which chat models end code is cut, but stays in Markdown."""
+    assert cleaned("x = 1\n‸\n", "y = 2\n```\nDone.") == "y = 2"
+    assert cleaned("Text\n\n‸\n", "```\ny = 2\n```", "notes.md").startswith("```")
+
+
+def test_a_header_does_not_stay_without_its_body():
+    """Where a filter cuts a body away, its header goes too, unless the document has the body."""
+    marked = "x = [1, 2, 3]\nfor i in x:\n    print(i, i * 2)\n‸\n"
+    assert cleaned(marked, "for i in range(4):\n    print(i, i * 2)") == ""
+    assert cleaned("‸\n    print(i, i * 2)\n", "y = 1\nfor i in y:\n    print(i, i * 2)") == (
+        "y = 1\nfor i in y:"
+    )
+
+
+def test_a_body_that_begins_at_the_margin_is_indented():
+    """A model that forgets the indentation of an empty body gets it back, in all lines."""
+    marked = "class A:\n    def pop(self):\n‸\n    def other(self):\n        pass\n"
+    text = "if not self.items:\n    return None\nreturn 1"
+    expected = "        if not self.items:\n            return None\n        return 1"
+    assert cleaned(marked, text) == expected
+    assert cleaned(marked, "        return 1") == "        return 1"

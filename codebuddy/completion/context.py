@@ -18,6 +18,10 @@ _MAX_NEAR = 60
 _CLOSING = frozenset(")]}>'\"`,;: \t")
 
 
+# Languages whose blocks begin after a word or a bare header.
+_WORD_BLOCKS = frozenset({"bash", "elixir", "haskell", "julia", "lua", "ocaml", "ruby", "sql"})
+
+
 def build_context(document: Document, position: Position, language: str) -> Context:
     """Collect what completion needs to know of the place.
 
@@ -71,21 +75,22 @@ def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) ->
     is_known = language != syntax.UNKNOWN
     is_empty_block = place.opens_block and place.ends_block
     if before.strip():
-        is_block = is_empty_block if is_known else _looks_like_opener(before)
-        if is_block and not after.strip():
+        is_opener = language in _WORD_BLOCKS or _looks_like_opener(before)
+        if is_opener and (is_empty_block or not is_known) and not after.strip():
             return "block", _width(before) + 1
         return "line", _width(before)
     opener = next((line for line in reversed(prefix.split("\n")[:-1]) if line.strip()), "")
-    if _width(before) > _width(opener):
+    if opener and (not before or _width(before) > _width(opener)):
         following = next((line for line in suffix.split("\n")[1:] if line.strip()), "")
-        is_block = is_empty_block if is_known else _looks_like_opener(opener)
+        # The margin is in no indented block, whatever is meant.
+        is_block = is_empty_block if is_known and before else _looks_like_opener(opener)
         if is_block and _width(following) <= _width(opener):
             return "block", _width(opener) + 1
     return "statement", _width(before)
 
 
 def _looks_like_opener(line: str) -> bool:
-    """For languages without a grammar: whether a block seems to begin after `line`."""
+    """Whether a block seems to begin after `line`, judged by its last characters."""
     return line.rstrip().endswith(("{", "=>", "->", ":"))
 
 

@@ -64,7 +64,8 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     """
     is_block = context.extent == "block"
     base = _indent(lines[first]) + (len(context.indent) if first == 0 else 0)
-    least = context.body_indent if is_block else base
+    # A model that begins at the margin is judged from there; the clean-up moves it.
+    least = min(base, context.body_indent) if is_block else base
     if context.extent == "line":
         least += 1
     depth = bracket_depth(context.line_before) if context.extent == "line" else 0

@@ -41,8 +41,23 @@ def clean(text: str, context: Context) -> tuple[str, tuple[str, ...]]:
         changed = each(text, context)
         if changed != text:
             applied.append(name)
-            text = changed
+            text = _without_lone_header(changed, context)
     return text, tuple(applied)
+
+
+def _without_lone_header(text: str, context: Context) -> str:
+    """A cut text without a last line that opens a block, unless the document has the block."""
+    if context.extent == "line" and not text.startswith("\n"):
+        return text
+    head, _, last = text.rstrip().rpartition("\n")
+    if not last.endswith((":", "{")):
+        return text
+    following = next((line for line in context.suffix.split("\n") if line.strip()), "")
+    return text if _width(following) > _width(last) else head
+
+
+def _width(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
 
 
 def cut_special_tokens(text: str, context: Context) -> str:
@@ -51,6 +66,16 @@ def cut_special_tokens(text: str, context: Context) -> str:
     if match is None or match[0] in context.prefix or match[0] in context.suffix:
         return text
     return text[: match.start()]
+
+
+def cut_code_fence(text: str, context: Context) -> str:
+    """Cut at a Markdown fence, with which chat models end code; not where fences are usual."""
+    fence = "`" * 3
+    if context.language == "markdown" or fence in context.prefix or context.inside == "string":
+        return text
+    lines = text.split("\n")
+    end = next((i for i, line in enumerate(lines) if line.strip().startswith(fence)), None)
+    return text if end is None else "\n".join(lines[:end])
 
 
 def cut_control_characters(text: str, _context: Context) -> str:
@@ -63,12 +88,14 @@ def cut_control_characters(text: str, _context: Context) -> str:
     return text
 
 
-def fix_first_indent(text: str, context: Context) -> str:
-    """Drop indentation that the line has already, where the model wrote it once more."""
+def fix_indent(text: str, context: Context) -> str:
+    """Drop indentation that the line has already; add what a block's body lacks altogether."""
     before = context.line_before
     if not before.strip():
+        if context.extent == "block" and (missing := _missing_indent(text, context)):
+            return "\n".join(missing + s if s.strip() else s for s in text.split("\n"))
         first, newline, rest = text.partition("\n")
-        width = len(first) - len(first.lstrip(" \t"))
+        width = _width(first)
         if before and first.strip() and width and _repeats_indent(before, width, rest, context):
             return first[width:] + newline + rest
         return text
@@ -77,12 +104,24 @@ def fix_first_indent(text: str, context: Context) -> str:
     return text
 
 
+def _missing_indent(text: str, context: Context) -> str:
+    """What each line of a body needs before it, where the model began at the margin."""
+    first = text.split("\n")[0]
+    if context.line_before or not first.strip() or _width(first) >= context.body_indent:
+        return ""
+    lines = [line for line in context.prefix.split("\n") if line.strip()]
+    opener = lines[-1][: _width(lines[-1])]
+    if "\t" in opener or any(line.startswith("\t") for line in lines):
+        return opener + "\t"
+    widths = {_width(line) for line in lines} - {0}
+    return opener + " " * (2 if min(widths, default=4) == 2 else 4)
+
+
 def _repeats_indent(before: str, width: int, rest: str, context: Context) -> bool:
     """Whether the first line, as indented by the model, would stand deeper than it can."""
     following = [line for line in rest.split("\n") if line.strip()]
     if following:
-        level = len(following[0]) - len(following[0].lstrip(" \t"))
-        return level < len(before) + width
+        return _width(following[0]) < len(before) + width
     return len(before) >= context.body_indent
 
 
@@ -101,8 +140,11 @@ def cut_repeated_suffix(text: str, context: Context) -> str:
         while same < min(len(rest), len(following)) and rest[same] == following[same]:
             same += 1
         reaches_end = same == len(rest)
-        if same and (reaches_end or any(len(s) >= _TELLING_LENGTH for s in rest[:same])):
-            return "\n".join(lines[:index])
+        is_telling = any(len(s) >= _TELLING_LENGTH for s in rest[:same])
+        cut = "\n".join(lines[:index])
+        # A closing line may close what the text itself opened.
+        if same and (is_telling or (reaches_end and _is_no_worse(cut, text, context))):
+            return cut
     return text
 
 
@@ -155,14 +197,18 @@ def cut_loops(text: str, _context: Context) -> str:
 
 
 def cut_doubled_closers(text: str, context: Context) -> str:
-    """Drop brackets and quotes at the end that only close what the next lines close already."""
-    following = next((line for line in context.suffix.split("\n") if line.strip()), "").strip()
+    """Drop brackets and quotes at the end that the text after the cursor closes already.
+
+    As many as leave the syntax with the fewest errors, and none if that helps nothing.
+    """
     bare = text.rstrip()
-    if not bare or not following or bare[-1] not in _CLOSERS or following[0] not in _CLOSERS:
-        return text
-    cut = bare.rstrip(_CLOSERS + ";, \t\n")
-    allowed = _errors(text, context)
-    return cut if cut and 0 <= _errors(cut, context) < allowed else text
+    best, fewest = text, _errors(text, context)
+    while bare and bare[-1] in _CLOSERS + ";,":
+        bare = bare[:-1].rstrip()
+        errors = _errors(bare, context)
+        if bare and 0 <= errors < fewest:
+            best, fewest = bare, errors
+    return best
 
 
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
@@ -219,8 +265,9 @@ def trim_end(text: str, context: Context) -> str:
 
 FILTERS: tuple[tuple[str, Filter], ...] = (
     ("special tokens", cut_special_tokens),
+    ("code fence", cut_code_fence),
     ("control characters", cut_control_characters),
-    ("indentation", fix_first_indent),
+    ("indentation", fix_indent),
     ("repeats what follows", cut_repeated_suffix),
     ("repeats what stands above", cut_repeated_lines_above),
     ("loop", cut_loops),
