@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from codebuddy.config import Settings, load_settings
 from codebuddy.datatypes import Generator
 from codebuddy.errors import IndexingError
-from codebuddy.terminal import is_terminal, note, safe_line
+from codebuddy.terminal import StatusLine, is_terminal, note, safe_line
 from codebuddy.vcs.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def with_index(
         return ask(index)
 
 
-def open_generator(settings: Settings) -> Generator:
+def open_generator(settings: Settings, status: StatusLine) -> Generator:
     """Load the model that the settings name; a person is offered the download of a missing one.
 
     Raises:
@@ -112,4 +112,6 @@ def open_generator(settings: Settings) -> Generator:
         return EchoGenerator()
     from codebuddy.inference.llama import LlamaGenerator
 
-    return LlamaGenerator(model.path, model.name, settings.model)
+    status.show(f"loading {model.name}")
+    with status:
+        return LlamaGenerator(model.path, model.name, settings.model)

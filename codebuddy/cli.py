@@ -6,6 +6,7 @@ path), 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from codebuddy import __version__
-from codebuddy.errors import CodebuddyError
+from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.terminal import note_styled, safe_line, styled
 
 # name -> (module, one-line help); the help stands here so that `--help` imports nothing.
@@ -28,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 EXIT_BUG = 3
+# What a stream answers whose file cannot take more.
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
 EXIT_INTERRUPTED = 130
 
 
@@ -70,7 +73,9 @@ def cli(directory: str | None) -> None:
             os.chdir(directory)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise click.UsageError(f"cannot change to {safe_line(directory)}: {reason}") from error
+            raise UsageError(
+                f"cannot change to {directory}: {reason}", hint="give an existing folder after -C"
+            ) from error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,6 +93,9 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         outcome: Any = cli.main(args=arguments, prog_name="codebuddy", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         _tell_click_error(error)
         return error.exit_code
@@ -100,6 +108,14 @@ def run(arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit):
         # click exits by itself only where the reader of stdout has left (`| head`).
         return _reader_left()
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_ERRORS:
+            return _tell_bug(error)
+        _reader_left()
+        _tell(
+            f"the answer cannot be written: {error.strerror}", "free some space, or write elsewhere"
+        )
+        return CodebuddyError.exit_code
     except Exception as error:
         return _tell_bug(error)
     return outcome if isinstance(outcome, int) else 0

@@ -186,7 +186,9 @@ def _merge_file(
             # A broken pyproject.toml is some other tool's business; say it and go on.
             warnings.append(f"{file} is not valid TOML ({error}); its settings are ignored")
             return
-        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+        raise ConfigError(
+            f"{file} is not valid TOML: {error}", hint="correct it, or move it away"
+        ) from error
     for name in table:
         content = content.get(name, {}) if isinstance(content, dict) else {}
     if not isinstance(content, dict):
@@ -299,11 +301,15 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
     if type(value) is not kind:
         raise ConfigError(
             f"{where}: {dotted} must be {_TYPE_NAMES[kind]}, "
-            f"not {type(value).__name__} {value!r:.60}"
+            f"not {type(value).__name__} {value!r:.60}",
+            hint=f"it means: {metadata['doc']}",
         )
     low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
     if (low is not None and value < low) or (high is not None and value > high):
-        raise ConfigError(f"{where}: {dotted} must be between {low} and {high}, not {value}")
+        raise ConfigError(
+            f"{where}: {dotted} must be between {low} and {high}, not {value}",
+            hint=f"it means: {metadata['doc']}",
+        )
     if choices and value not in choices:
         raise ConfigError(f"{where}: {dotted} must be one of {', '.join(choices)}, not {value!r}")
     if isinstance(value, str) and "\0" in value:

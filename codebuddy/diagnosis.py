@@ -40,7 +40,7 @@ def diagnose() -> dict[str, Any]:
     report["repository"] = _guarded(lambda: _repository(repository, settings, problems), problems)
     report["network"] = {
         "offline": settings.offline,
-        "used by": "codebuddy models pull, for the model named there; nothing else",
+        "used by": "codebuddy models pull, or your yes to its offer; nothing else",
     }
     report["problems"] = problems
     return report

@@ -63,7 +63,7 @@ def resolve(text: str, line: int, column: int | None, name: str) -> tuple[Positi
         column = length + 1
     if column > length + 1:
         raise UsageError(
-            f"line {line} of {name} has {length} columns, so there is no column {column}",
+            f"line {line} of {name} has {length} characters, so there is no column {column}",
             hint=f"give a column from 1 to {length + 1}, or none for the end of the line",
         )
     return Position(line, column), start + column - 1

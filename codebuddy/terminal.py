@@ -7,6 +7,7 @@ the cursor or retitle the window); characters that reorder or hide text are name
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import IO, Any
@@ -84,10 +85,34 @@ def note_styled(parts: Iterable[str]) -> None:
     click.echo("".join(parts), err=True, color=wants_color(sys.stderr))
 
 
+class StatusLine:
+    """One line on a terminal's stderr that says what is being waited for; gone when it ends.
+
+    Elsewhere it shows nothing.
+    """
+
+    def __init__(self) -> None:
+        self._is_shown = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+
+    def __enter__(self) -> StatusLine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self._is_shown:
+            click.echo(f"\r\x1b[K{safe_line(text)}…", nl=False, err=True, color=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            click.echo("\r\x1b[K", nl=False, err=True, color=True)
+
+
 def wants_color(stream: IO[str]) -> bool:
     """Whether `stream` is a terminal that takes colour (NO_COLOR and TERM=dumb say no)."""
-    import os
-
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return is_terminal(stream)

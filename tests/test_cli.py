@@ -70,6 +70,31 @@ def test_wrong_calls_exit_with_2(arguments, said, tmp_path):
     assert done.stdout == ""
 
 
+def test_no_command_shows_the_help(tmp_path):
+    """Bare `codebuddy` and `codebuddy models` show their help, on stderr, and exit with 2."""
+    for arguments in ([], ["models"]):
+        done = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.startswith("Usage: codebuddy")
+        assert "^J" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_outputs_that_cannot_take_more_are_known_errors(repository):
+    """A full disk under stdout and a closed stdin are told in a sentence."""
+    command = " ".join([*COMMAND, "complete", "cart.py:6", "--model", "echo"])
+    full = subprocess.run(
+        ["bash", "-c", f"{command} > /dev/full"], cwd=repository, capture_output=True, text=True
+    )
+    assert full.returncode == 1
+    assert "the answer cannot be written: No space left on device" in full.stderr
+    closed = subprocess.run(
+        ["bash", "-c", f"{command} --stdin <&-"], cwd=repository, capture_output=True, text=True
+    )
+    assert closed.returncode == 2
+    assert "stdin is closed" in closed.stderr
+
+
 def test_version_and_help_are_answers():
     """`--version` and `--help` go to stdout and exit with 0."""
     done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codebuddy.terminal import (
+    StatusLine,
     answer,
     answer_json,
+    is_terminal,
     note,
     note_styled,
     safe_line,
@@ -49,8 +51,10 @@ _MAX_STDIN_BYTES = 32 << 20
     help="Look things up in the repository: when it seems worth it, always, or never.",
 )
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
-@click.option("--apply", "should_apply", is_flag=True, help="Insert the suggestion into the file.")
-@click.option("--stream", is_flag=True, help="Print lines as they are settled.")
+@click.option(
+    "--apply", "should_apply", is_flag=True, help="Insert the (first) suggestion into the file."
+)
+@click.option("--stream", is_flag=True, help="Print lines as they are settled; not with --json.")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the buffer's text from stdin.")
 @click.option(
     "-n",
@@ -96,14 +100,17 @@ def command(
     }
     place = _find_place(target, flags, _read_stdin() if from_stdin else None)
     started = time.perf_counter()
-    generator = open_generator(place.surroundings.settings)
-    printer = _StreamPrinter() if stream and not as_json else None
+    status = StatusLine()
+    generator = open_generator(place.surroundings.settings, status)
+    printer = _StreamPrinter(status) if stream and not as_json else None
     startup_ms = 0.0
 
     def suggest(index: CodeIndex | None) -> Suggestion:
         nonlocal startup_ms
         startup_ms = (time.perf_counter() - started) * 1000
-        return complete(place.request(count - 1), place.workshop(generator, index), printer)
+        status.show(f"{generator.name} reads and writes")
+        with status:
+            return complete(place.request(count - 1), place.workshop(generator, index), printer)
 
     suggestion = _with_or_without_index(place, suggest, should_update=not no_update)
     is_applied = bool(should_apply and suggestion.text)
@@ -113,18 +120,21 @@ def command(
         more = {"startup_ms": startup_ms, "applied": is_applied}
         answer_json(as_dictionary(suggestion) | more)
         return
-    if printer is None:
-        answer(suggestion.text)
-    else:
+    if printer is not None:
         printer.finish()
-    for alternative in suggestion.alternatives:
-        answer(f"---\n{alternative}")
-    _print_receipt(suggestion, startup_ms, is_applied=is_applied)
+    _print(suggestion, startup_ms, is_streamed=printer is not None, is_applied=is_applied)
 
 
-def _print_receipt(suggestion: Suggestion, startup_ms: float, *, is_applied: bool) -> None:
+def _print(
+    suggestion: Suggestion, startup_ms: float, *, is_streamed: bool, is_applied: bool
+) -> None:
+    """The suggestions on stdout, the receipt on stderr."""
     from codebuddy.completion.receipt import receipt_lines
 
+    if suggestion.text and not is_streamed:
+        answer(suggestion.text)
+    for alternative in suggestion.alternatives:
+        answer(f"---\n{alternative}")
     lines = receipt_lines(suggestion, startup_ms)
     if is_applied:
         lines.append(("applied", f"to {suggestion.document.path}"))
@@ -191,24 +201,31 @@ def _find_place(target: str, flags: dict[str, Any], unsaved: bytes | None) -> _P
 class _StreamPrinter:
     """Prints what was added to a growing text; what was printed is never taken back."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: StatusLine) -> None:
         self._printed = ""
+        self._status = status
 
     def __call__(self, text: str) -> None:
         text = safe_text(text)
         if text.startswith(self._printed):
+            self._status.clear()
             click.echo(text[len(self._printed) :], nl=False)
             sys.stdout.flush()
             self._printed = text
 
     def finish(self) -> None:
-        """End the last line."""
-        click.echo()
+        """End the last line, if there is any."""
+        if self._printed:
+            click.echo()
 
 
 def _read_stdin() -> bytes:
     from codebuddy.errors import UsageError
 
+    if sys.stdin is None:
+        raise UsageError("stdin is closed, so there is no buffer to read", hint="pipe its text in")
+    if is_terminal(sys.stdin):
+        note("reading the buffer's text from the terminal; end it with Ctrl-D")
     content = sys.stdin.buffer.read(_MAX_STDIN_BYTES + 1)
     if len(content) > _MAX_STDIN_BYTES:
         raise UsageError("the text on stdin is larger than 32 MiB")

@@ -48,7 +48,7 @@ def load_document(file: str, root: Path, unsaved: bytes | None = None) -> Docume
             hint="run codebuddy in the file's own repository, or use -C",
         ) from None
     if relative.parts[:1] == (".git",):
-        raise UsageError(f"{file} belongs to git itself")
+        raise UsageError(f"{file} belongs to git itself", hint="give a file of the work tree")
     content = _read(absolute, file) if unsaved is None else unsaved
     if len(content) > MAX_DOCUMENT_BYTES:
         raise DocumentError(
@@ -73,7 +73,7 @@ def decode(content: bytes, name: str) -> tuple[str, str]:
             f"{name} is not UTF-8 text (byte {error.start})", hint="convert it to UTF-8 first"
         ) from error
     if "\0" in text:
-        raise DocumentError(f"{name} is a binary file")
+        raise DocumentError(f"{name} is a binary file", hint="give a text file")
     return text, encoding
 
 
@@ -132,7 +132,7 @@ def _read(absolute: Path, name: str) -> bytes:
         if stat.S_ISDIR(status.st_mode):
             raise UsageError(f"{name} is a folder", hint="give a file")
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{name} is not a regular file")
+            raise UsageError(f"{name} is not a regular file", hint="give a text file")
         if status.st_size > MAX_DOCUMENT_BYTES:
             raise DocumentError(
                 f"{name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB",
@@ -140,7 +140,9 @@ def _read(absolute: Path, name: str) -> bytes:
             )
         return absolute.read_bytes()
     except FileNotFoundError:
-        raise UsageError(f"{name} does not exist") from None
+        raise UsageError(
+            f"{name} does not exist", hint="check its path, or give the text with --stdin"
+        ) from None
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise DocumentError(f"{name} cannot be read: {reason}") from error

@@ -95,7 +95,7 @@ def pull(
         if settings.offline:
             raise DownloadError(
                 f"{entry.name} is not installed, and offline is set: nothing is downloaded",
-                hint="run it without --offline and CODEBUDDY_OFFLINE, or bring the file here: "
+                hint="unset --offline, CODEBUDDY_OFFLINE or offline in your config.toml, or bring the file: "
                 f"{path}",
             )
         if not entry.sources:
