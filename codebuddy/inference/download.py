@@ -95,8 +95,8 @@ def pull(
         if settings.offline:
             raise DownloadError(
                 f"{entry.name} is not installed, and offline is set: nothing is downloaded",
-                hint="unset --offline, CODEBUDDY_OFFLINE or offline in your config.toml, or bring the file: "
-                f"{path}",
+                hint="unset --offline, CODEBUDDY_OFFLINE or offline in your config.toml, "
+                f"or bring the file: {path}",
             )
         if not entry.sources:
             raise ModelError(f"{entry.name} has no source", hint="codebuddy models add FILE.gguf")
