@@ -62,9 +62,33 @@ def test_an_empty_file_has_no_chunks():
 
 
 def test_a_small_file_is_one_chunk():
-    """A file that fits a chunk stays whole."""
+    """A file up to the ideal size stays whole."""
     source = "import os\n\nX = 1\n\n\ndef f():\n    return X\n"
     assert texts("python", source) == [source]
+
+
+def test_a_file_of_several_functions_is_not_one_chunk():
+    """Above the ideal size a file is cut at its functions, even where it would fit a chunk."""
+    body = statements(16)
+    head = f'"""{"What this module does. " * 10}"""\n\n'
+    source = f"{head}def f():\n{body}\n\ndef g():\n{body}\n\ndef h():\n{body}"
+    assert IDEAL_BYTES < len(source) <= MAX_BYTES
+    assert texts("python", source) == [
+        head,
+        f"def f():\n{body}\n\n",
+        f"def g():\n{body}\n\n",
+        f"def h():\n{body}",
+    ]
+
+
+def test_a_file_that_is_one_definition_stays_whole_up_to_the_maximum():
+    """One class or one function is not cut because the file holds nothing else."""
+    for source in (
+        f"def f():\n{statements(50)}",
+        f"class A:\n    def f(self):\n{statements(40, ' ' * 8)}\n    x = 1\n",
+    ):
+        assert IDEAL_BYTES < len(source) <= MAX_BYTES
+        assert texts("python", source) == [source]
 
 
 def test_functions_are_chunks_of_their_own():

@@ -114,7 +114,11 @@ def _pieces(
     extents: Sequence[tuple[int, int]],
     deadline: float,
 ) -> list[_Piece]:
-    """The tree's nodes that fit a chunk, in order; only those that begin a line."""
+    """The tree's nodes that fit a chunk, in order; only those that begin a line.
+
+    A definition stays whole up to `MAX_BYTES`. A file is no definition: above `IDEAL_BYTES`
+    it is opened, so that its functions are found one by one.
+    """
     pieces: list[_Piece] = []
     stack: list[tuple[Node, int]] = [(root, 0)]
     count = 0
@@ -124,7 +128,8 @@ def _pieces(
         if not count & 0x3FF and time.monotonic() > deadline:
             raise OutOfTimeError
         start, end = node.start_byte, node.end_byte
-        if end - start > MAX_BYTES and node.child_count:
+        whole_bytes = MAX_BYTES if depth else IDEAL_BYTES
+        if end - start > whole_bytes and node.child_count:
             inner = depth + 1
             stack += [(child, inner) for child in reversed(node.children)]
             continue
