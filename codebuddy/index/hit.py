@@ -1,0 +1,131 @@
+"""Where in a found chunk the query is met: the line, and the definition that holds it.
+
+Chunks are ranked as wholes; this looks at the one chunk again, by the same terms. It reads
+nothing but what it is given, and knows neither scores nor how results are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from codebuddy.datatypes import Definition, SearchResult
+from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.terms import squashed, terms, words
+
+_MIN_PREFIX_LENGTH = 3
+# The name's beginning says less than a word that a line holds.
+_PREFIX_SHARE = 0.75
+# Longer queries are pieces of code, whose words name many things.
+_MAX_WORDS = 32
+_MAX_TERMS = 1000
+# How a line between a definition's documentation or decorators and its name begins.
+_ABOVE_MARKS = ("#", "//", "/*", "*", "@", "--", ";;", "%", "[")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The best line (1-based, of the file), and what is defined there.
+
+    `kind` and `symbol` name the innermost definition around the line; `symbol` is empty
+    where there is none.
+    """
+
+    line: int
+    kind: str
+    symbol: str
+
+
+def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) -> Hit:
+    """The line of the chunk that holds most of the query's terms, and its definition.
+
+    Args:
+        query: What was searched for.
+        result: One of its results.
+        definitions: Those of the chunk's file.
+    """
+    wanted = _Wanted(query)
+    chunk = result.chunk
+    # As lines are counted: other line breaks of Unicode are characters of a line.
+    lines = chunk.text.split("\n")[: chunk.end_line - chunk.start_line + 1]
+    held = [wanted.held_by(text) for text in lines]
+    inside = [each for each in definitions if each.chunk_id == chunk.id]
+    headers = {each.line - chunk.start_line for each in inside if each.kind not in SMALL_KINDS}
+    best = max(range(len(held)), key=lambda place: (held[place], place in headers))
+    line, named = chunk.start_line + best, None
+    if not held[best]:
+        # Nothing but the definitions' names can have been met; else the first line with text.
+        line = chunk.start_line + next((i for i, text in enumerate(lines) if text.strip()), 0)
+    if inside and "symbol" in result.channels:
+        likeliest = max(inside, key=wanted.preference)
+        if wanted.named_by(likeliest) >= max(held[best], _PREFIX_SHARE):
+            line, named = likeliest.line, likeliest
+    line = min(max(line, chunk.start_line), chunk.end_line)
+    around = named or _around(line, lines[line - chunk.start_line :], definitions, wanted)
+    if around is None:
+        return Hit(line, chunk.kind, "")
+    has_begun_before = around.line < chunk.start_line
+    return Hit(line, chunk.kind if has_begun_before else around.kind, around.qualified)
+
+
+class _Wanted:
+    """A query's terms, and how many of them a line or a name has."""
+
+    def __init__(self, query: str) -> None:
+        query_words = words(query)
+        self._terms = frozenset(terms(query)[:_MAX_TERMS])
+        self._words = query_words[:_MAX_WORDS] if len(query_words) <= _MAX_WORDS else []
+        self._names = {squashed(word): len(set(terms(word))) for word in self._words}
+        for first, second in pairwise(self._words):
+            size = len(set(terms(first)) | set(terms(second)))
+            self._names.setdefault(squashed(first + second), size)
+        joined = squashed("".join(self._words))
+        self._names.setdefault(joined, len(self._terms))
+
+    def held_by(self, text: str) -> int:
+        """How many of the terms `text` holds."""
+        return len(self._terms.intersection(terms(text)))
+
+    def named_by(self, definition: Definition) -> float:
+        """How many of the terms the definition's name stands for, in any spelling."""
+        name = squashed(definition.name)
+        exact = self._names.get(name, 0)
+        prefix = max(
+            (
+                _PREFIX_SHARE * size
+                for beginning, size in self._names.items()
+                if len(beginning) >= _MIN_PREFIX_LENGTH and name.startswith(beginning)
+            ),
+            default=0.0,
+        )
+        own = self.held_by(definition.name)
+        # The outer names count only along with the own one: `Store.open` is not all of Store.
+        whole = self.held_by(definition.qualified) if own or exact else 0
+        return max(exact, prefix, whole)
+
+    def preference(self, definition: Definition) -> tuple[float, float, bool, int]:
+        """Sorts definitions: most terms, the shortest name, code before values, the first."""
+        return (
+            self.named_by(definition),
+            -len(definition.name),
+            definition.kind not in SMALL_KINDS,
+            -definition.line,
+        )
+
+
+def _around(
+    line: int, lines: Sequence[str], definitions: Sequence[Definition], wanted: _Wanted
+) -> Definition | None:
+    """The innermost definition around `line`, or the one that its comment stands above.
+
+    `lines` are the chunk's from `line` on.
+    """
+    for below, text in enumerate(lines):
+        begun = [each for each in definitions if each.line == line + below]
+        if begun:
+            return max(begun, key=wanted.preference)
+        if not text.lstrip().startswith(_ABOVE_MARKS):
+            break
+    around = [each for each in definitions if each.line <= line <= each.end_line]
+    return max(around, key=lambda each: (each.line, -each.end_line), default=None)
