@@ -55,6 +55,7 @@ def test_index_reports_what_it_did(root):
         "updated": 0,
         "removed": 0,
         "skipped": {},
+        "skipped_files": [],
         "lines": 26,
     }
     again = json.loads(codebuddy(root / "pkg", "index", "--json").stdout)
@@ -67,6 +68,52 @@ def test_index_tells_a_person_in_two_lines(root):
     assert done.stdout.splitlines()[0].startswith("2 files, ")
     assert "(2 added, 0 updated, 0 removed)" in done.stdout
     assert done.stdout.splitlines()[1] == "languages: python 2"
+
+
+def test_index_names_what_it_skipped(tmp_path):
+    """A few paths in plain words, up to 100 in JSON, those of the rarest reason first."""
+    pictures: dict[str, str | bytes] = {f"{i:03}.png": b"\x89PNG\0" for i in range(120)}
+    root = make_repository(tmp_path / "r", {**pictures, "a.py": "x = 1\n", "x\ny/.env": "KEY=1\n"})
+    report = json.loads(codebuddy(root, "index", "--json").stdout)
+    assert report["skipped"] == {"binary": 120, "secret": 1}
+    assert len(report["skipped_files"]) == 100
+    assert report["skipped_files"][:2] == [
+        {"path": "x\ny/.env", "reason": "secret"},
+        {"path": "000.png", "reason": "binary"},
+    ]
+    assert codebuddy(root, "index").stdout.splitlines()[2:] == [
+        "skipped: binary 120, secret 1",
+        "  x^Jy/.env (secret)",
+        "  000.png (binary)",
+        "  001.png (binary)",
+        "  002.png (binary)",
+        "  003.png (binary)",
+        "  and 116 more",
+    ]
+
+
+def test_without_a_place_for_the_index_a_completion_goes_on(root, tmp_path):
+    """It is an error of the index, whose remedy is named; completing does without lookups."""
+    (root / ".git" / "codebuddy").symlink_to(tmp_path)
+    occupied = tmp_path / "occupied"
+    occupied.write_text("no folder")
+    environment = {**os.environ, "PYTHONPATH": PACKAGE_PARENT, "XDG_CACHE_HOME": str(occupied)}
+    done = {
+        arguments[0]: subprocess.run(
+            [sys.executable, "-P", "-m", "codebuddy", *arguments],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        for arguments in (["index"], ["complete", "alpha.py:6", "--model", "echo"])
+    }
+    assert done["index"].returncode == 1
+    complaint, hint = done["index"].stderr.splitlines()
+    assert complaint.startswith(f"error: cannot create the folder {occupied}/codebuddy/")
+    assert hint == "hint: set XDG_CACHE_HOME to a folder that you can write"
+    assert done["complete"].returncode == 0
+    assert "completing without lookups" in done["complete"].stderr
 
 
 def test_search_brings_the_index_up_to_date_first(root):
@@ -115,85 +162,6 @@ def test_search_tells_a_person_place_symbol_and_score(root):
     assert done.stderr == ""
 
 
-VAT = """\
-RATES = {"food": 7, "books": 7}
-
-
-def rate_of(kind):
-    return RATES.get(kind, 19)
-
-
-def vat_for_class(kind, cents):
-    # Rounded up, as the office wants it.
-    base = cents * rate_of(kind)
-    return -(-base // 100)
-
-
-class Receipt:
-    def total(self):
-        return 0
-"""
-
-
-def test_search_shows_the_line_that_matched_and_names_its_definition(tmp_path):
-    """In a chunk of several definitions it is the one that was met, not the chunk's first."""
-    root = make_repository(tmp_path / "r", {"shop/vat.py": VAT})
-    done = codebuddy(root, "search", "vat_for_class", "--channel", "symbol")
-    assert done.stdout.splitlines() == [
-        "shop/vat.py:8 (1-16)  function vat_for_class  [symbol 1.0000]",
-        "    ...",
-        "",
-        "",
-        "    def vat_for_class(kind, cents):",
-        "        # Rounded up, as the office wants it.",
-        "        base = cents * rate_of(kind)",
-        "        return -(-base // 100)",
-        "    ...",
-    ]
-    for query, place, label in (
-        ("vat class", 8, "function vat_for_class"),
-        ("rounded office", 9, "function vat_for_class"),
-        ("food books", 1, "variable RATES"),
-        ("Receipt.total", 15, "method Receipt.total"),
-        ("VatForClass", 8, "function vat_for_class"),
-        ("receip", 14, "class Receipt"),
-    ):
-        title = codebuddy(root, "search", *query.split()).stdout.splitlines()[0]
-        assert title.startswith(f"shop/vat.py:{place} (1-16)  {label}  ["), query
-    (result,) = json.loads(codebuddy(root, "search", "office", "--json").stdout)["results"]
-    assert (result["line"], result["kind"], result["symbol"]) == (9, "function", "vat_for_class")
-
-
-def test_a_hit_outside_every_definition_has_no_symbol(tmp_path):
-    """A line between definitions is not given to a neighbour; a comment above one is."""
-    code = (
-        "import zebra\n\n\ndef f():\n    return 1\n\n\n# About giraffes.\ndef g():\n    return 2\n"
-    )
-    root = make_repository(tmp_path / "r", {"a.py": code})
-    loose = codebuddy(root, "search", "zebra", "--channel", "lexical").stdout.splitlines()[0]
-    above = codebuddy(root, "search", "giraffes", "--channel", "lexical").stdout.splitlines()[0]
-    assert loose.startswith("a.py:1 (1-10)  [lexical ")
-    assert above.startswith("a.py:8 (1-10)  function g  [lexical ")
-
-
-def test_the_excerpt_of_a_long_chunk_is_around_the_hit(tmp_path):
-    """The last lines of a long function are shown where the hit is there, to the line."""
-    root = make_repository(tmp_path / "r", {"a.py": f"\n\n{LONG_FUNCTION}    return elephant\n"})
-    title, *excerpt = codebuddy(root, "search", "elephant").stdout.splitlines()
-    assert title.startswith("a.py:29 (")
-    assert "  function price_of  [" in title
-    assert excerpt[0] == "    ..."
-    assert excerpt[-1] == "        return elephant"
-    assert len(excerpt) == 7
-
-
-def test_a_newline_in_a_file_name_does_not_break_the_title(tmp_path):
-    """The name is one line, with the newline shown."""
-    root = make_repository(tmp_path / "r", {"a\nfake.py:1 (1-1)  x.py": VAT})
-    done = codebuddy(root, "search", "vat_for_class")
-    assert done.stdout.splitlines()[0].startswith("a^Jfake.py:1 (1-1)  x.py:8 (1-16)  function")
-
-
 def test_several_words_are_one_query(root):
     """Words need no quotes."""
     apart = json.loads(codebuddy(root, "search", "keep", "alpha", "--json").stdout)
@@ -229,6 +197,8 @@ def test_no_update_searches_the_index_as_it_stands(root):
         ("search", "x", "--channel", "dense"),
         ("search", "--frobnicate"),
         ("index", "--jobs", "many"),
+        ("index", "--jobs", "-1"),
+        ("index", "--jobs", "9999"),
         ("index", "extra"),
     ],
 )
@@ -246,13 +216,6 @@ def test_outside_a_repository_both_are_usage_errors(tmp_path):
         done = codebuddy(tmp_path, *arguments)
         assert done.returncode == 2
         assert done.stderr.startswith(f"error: {tmp_path} is not inside a git repository")
-
-
-def test_a_number_of_jobs_out_of_bounds_is_a_known_error(root):
-    """The setting's bounds hold for the flag."""
-    done = codebuddy(root, "index", "--jobs", "9999")
-    assert done.returncode == 1
-    assert "index.jobs must be between 0 and 256" in done.stderr
 
 
 def test_a_damaged_index_heals_during_a_search(root):
@@ -339,7 +302,7 @@ def test_watch_follows_changes_until_ctrl_c(root):
     assert json.loads(process.stdout.readline())["removed"] == 1
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
-    assert (process.returncode, complaint.strip()) == (130, "error: interrupted")
+    assert (process.returncode, complaint.strip()) == (130, "stopped watching")
 
 
 @pytest.mark.parametrize("verb", ["index", "search"])

@@ -7,10 +7,11 @@ import time
 import click
 
 from codebuddy.index.progress import ProgressDisplay
-from codebuddy.terminal import answer, answer_json
+from codebuddy.terminal import answer, answer_json, note, safe_line
 
 # Looking costs about 0.1 s in a large repository, so this takes a few percent of one core.
 _WATCH_INTERVAL_S = 2.0
+_SKIPPED_SHOWN = 5
 
 
 @click.command(
@@ -20,12 +21,18 @@ _WATCH_INTERVAL_S = 2.0
 )
 @click.option("--force", is_flag=True, help="Build it anew; the old one serves until then.")
 @click.option("--watch", is_flag=True, help="Keep it up to date until Ctrl-C.")
-@click.option("--jobs", type=int, metavar="N", help="Processes that parse; 0 for all cores.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(0, 256),
+    metavar="N",
+    help="Processes that parse; 0 for all cores.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> None:
+def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> int:
     """Entry point of the verb."""
     # Loaded here, so that `--help` does not wait for numpy.
     from codebuddy.assembly import open_surroundings
+    from codebuddy.cli import EXIT_INTERRUPTED
     from codebuddy.index.build import IndexReport, update_index
 
     surroundings = open_surroundings({"index.jobs": jobs})
@@ -43,11 +50,17 @@ def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> Non
             answer(_sentence(report))
 
     tell(update(force=force))
-    while watch:
-        time.sleep(_WATCH_INTERVAL_S)
-        report = update(force=False)
-        if report.added or report.updated or report.removed:
-            tell(report)
+    try:
+        while watch:
+            time.sleep(_WATCH_INTERVAL_S)
+            report = update(force=False)
+            if report.added or report.updated or report.removed:
+                tell(report)
+    except KeyboardInterrupt:
+        # How watching is meant to end; what was committed is whole.
+        note("stopped watching")
+        return EXIT_INTERRUPTED
+    return 0
 
 
 def _sentence(report: object) -> str:
@@ -65,4 +78,9 @@ def _sentence(report: object) -> str:
         lines.append(f"languages: {languages}")
     if skipped:
         lines.append(f"skipped: {skipped}")
+        shown = report.skipped_files[:_SKIPPED_SHOWN]
+        lines += [f"  {safe_line(path)} ({reason})" for path, reason in shown]
+        n_more = sum(report.skipped.values()) - len(shown)
+        if n_more:
+            lines.append(f"  and {n_more} more")
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from codebuddy import __version__, paths, platforms
 from codebuddy.config import Settings
-from codebuddy.errors import IndexingError
+from codebuddy.errors import CodebuddyError, IndexingError
 from codebuddy.index import schema, seal, suspicion, walk
 from codebuddy.index.batch import BatchResult, analyze_batch
 from codebuddy.index.plan import Plan, batches, make_plan
@@ -41,6 +41,7 @@ _POOL_FROM_BYTES = 600_000
 # lost to a kill. A file's other rows cost about as much as so many bytes of source.
 _COMMIT_BYTES = 8_000_000
 _COMMIT_BYTES_PER_FILE = 2_000
+_MAX_SKIPPED_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,11 @@ ProgressCallback = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class IndexReport:
-    """What an update did and what the index holds now; `languages` counts files."""
+    """What an update did and what the index holds now; `languages` counts files.
+
+    `skipped` counts files by reason, `skipped_files` names up to 100 of them with theirs, those
+    of the rarest reasons first: one secret is not lost among a thousand pictures.
+    """
 
     files: int = 0
     chunks: int = 0
@@ -67,6 +72,7 @@ class IndexReport:
     updated: int = 0
     removed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    skipped_files: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     lines: int = 0
     is_rebuilt: bool = False
@@ -81,6 +87,9 @@ class IndexReport:
             "updated": self.updated,
             "removed": self.removed,
             "skipped": self.skipped,
+            "skipped_files": [
+                {"path": path, "reason": reason} for path, reason in self.skipped_files
+            ],
             "seconds": round(self.seconds, 3),
             "lines": self.lines,
         }
@@ -109,7 +118,7 @@ def update_index(
     """
     started = time.monotonic()
     tell = progress or (lambda _: None)
-    folder = paths.ensure_folder(repository.index_folder)
+    folder = _ensure_index_folder(repository)
     waiting = Progress("waiting", message="another process is updating the index; waiting for it")
     try:
         with platforms.exclusive_lock(folder / LOCK_NAME, lock_timeout_s, lambda: tell(waiting)):
@@ -131,6 +140,16 @@ def update_index(
         ) from error
     report.seconds = time.monotonic() - started
     return report
+
+
+def _ensure_index_folder(repository: Repository) -> Path:
+    try:
+        return paths.ensure_folder(repository.index_folder)
+    except CodebuddyError as error:
+        # A completion goes on without an index, but not after just any error.
+        raise IndexingError(
+            error.message, hint="set XDG_CACHE_HOME to a folder that you can write"
+        ) from error
 
 
 def _update_locked(
@@ -348,5 +367,8 @@ def _summarize(writer: IndexWriter, report: IndexReport) -> None:
         report.chunks += stored.n_chunks
         report.files += 1
     report.languages = dict(languages.most_common())
-    reasons = Counter(skip.reason for _, skip, _ in writer.skipped())
+    skipped = [(os.fsdecode(path), skip.reason) for path, skip, _ in writer.skipped()]
+    reasons = Counter(reason for _, reason in skipped)
     report.skipped = dict(reasons.most_common())
+    skipped.sort(key=lambda each: (reasons[each[1]], each[1], each[0]))
+    report.skipped_files = skipped[:_MAX_SKIPPED_FILES]

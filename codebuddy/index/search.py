@@ -71,7 +71,8 @@ class RepositoryIndex:
             IndexingError: There is none yet, or it cannot be used.
         """
         file = repository.index_folder / DATABASE_NAME
-        if not file.exists():
+        # Unlike Path.exists, no error where a folder on the way may not be entered.
+        if not os.path.exists(file):  # noqa: PTH110
             raise IndexingError(
                 f"{repository.root} is not indexed yet", hint="run 'codebuddy index'"
             )
