@@ -14,6 +14,7 @@ from codebuddy.errors import IndexingError
 from codebuddy.index import schema, seal
 from codebuddy.index.schema import SCHEMA_VERSION, DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.writer import IndexWriter
 from codebuddy.vcs.repository import open_repository
 from tests.index_support import (
     clean_dump,
@@ -230,3 +231,18 @@ def test_a_checksum_covers_every_column():
     others += [(1, "name", b"data", 3), ("name", 1, b"data", 2), (1, "name", "data", 2)]
     sums = {schema.checksum(*values) for values in [row, *others]}
     assert len(sums) == 7
+
+
+def test_no_seal_stands_while_the_index_is_written(root):
+    """A writer takes the seal away before its first write, so that its death looks like none."""
+    file = database(root)
+    place = file.with_suffix(".seal")
+    sealed = place.read_bytes()
+    writer = IndexWriter(file, schema.connect(file, is_writer=True))
+    with writer.transaction():
+        assert not place.exists()
+    writer.seal_and_close()
+    assert place.exists()
+    write(root, {"more.py": module("more")})
+    index(root)
+    assert place.read_bytes() != sealed

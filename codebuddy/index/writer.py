@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from codebuddy.index import schema
+from codebuddy.index import schema, seal
 from codebuddy.index.batch import AnalysedFile, BatchResult, lengths_of
 from codebuddy.index.postings import SegmentBuilder, columns_of_rows, decode_postings
 from codebuddy.index.schema import DamagedIndexError, checksum
@@ -59,6 +59,7 @@ class IndexWriter(Store):
             self._next_file = 1 + self._largest("files", "id")
             self._next_segment = 1 + self._largest("segments", "id")
             self._next_definition = 1 + self._largest("definitions", "id")
+        self._is_sealed = True
         # Documents that came or went through this writer.
         self._n_written = 0
         # In how many live documents each term stands; complete once it is not None.
@@ -95,9 +96,16 @@ class IndexWriter(Store):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing."""
+        """All or nothing.
+
+        The first one takes the seal away. SQLite journals no free page that it reuses, so a
+        writer that is killed can leave the sealed change counter and size with other bytes.
+        """
         with schema.translated(self.file):
             self.connection.execute("BEGIN IMMEDIATE")
+            if self._is_sealed:
+                seal.remove(self.file)
+                self._is_sealed = False
             try:
                 yield
                 self.connection.execute("COMMIT")
