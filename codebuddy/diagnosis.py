@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from codebuddy import __version__, paths
+from codebuddy import __version__, paths, platforms
 from codebuddy.config import Settings, load_settings
 from codebuddy.errors import CodebuddyError, UsageError
 
@@ -110,7 +110,7 @@ def _runtime(problems: Problems) -> dict[str, Any]:
     from codebuddy.inference import llama
 
     devices = llama.gpu_devices()
-    if not devices and _has_nvidia_driver():
+    if not devices and platforms.has_nvidia_driver():
         problems.append(
             {
                 "problem": "there is an NVIDIA GPU, but llama.cpp was built without CUDA",
@@ -122,10 +122,6 @@ def _runtime(problems: Problems) -> dict[str, Any]:
         "llama.cpp": llama.system_info().strip().strip("|").strip(),
         "gpu": [f"{d.name} ({d.free_bytes / 1e9:.1f} GB free)" for d in devices],
     }
-
-
-def _has_nvidia_driver() -> bool:
-    return Path("/proc/driver/nvidia/version").exists()
 
 
 def _model(settings: Settings) -> dict[str, Any]:

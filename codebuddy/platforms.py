@@ -15,8 +15,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 IS_WINDOWS = os.name == "nt"
 
@@ -170,21 +171,57 @@ def replace_durably(new: Path, target: Path) -> None:
 
 
 def spawn_detached_from_terminal(
-    arguments: list[str], environment: dict[str, str]
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    folder: Path | None = None,
+    output: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a child that talks over its stdin and stdout and that Ctrl-C does not reach.
+    """Start a child in a process group of its own, that Ctrl-C does not reach.
 
     The child must end when its stdin ends, since only that tells it of its parent's death.
+
+    Args:
+        arguments: The program and its arguments.
+        environment: The whole environment.
+        folder: The working directory; this process's own by default.
+        output: Takes stdout and stderr; by default stdout is a pipe and stderr is dropped.
     """
     return subprocess.Popen(
-        arguments,
+        list(arguments),
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
+        stdout=output or subprocess.PIPE,
+        stderr=output or subprocess.DEVNULL,
+        env=dict(environment),
+        cwd=folder,
         start_new_session=not IS_WINDOWS,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
+
+
+def kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    """End such a child at once, with what it started where the system has process groups."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+
+def memory_left_by_control_group() -> int | None:
+    """Bytes that a Linux control group (a container) still allows; `None` without a limit."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text())
+        return max(0, limit - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def has_nvidia_driver() -> bool:
+    """Whether an NVIDIA driver is loaded; only Linux tells without a library of the vendor's."""
+    return Path("/proc/driver/nvidia/version").exists()
 
 
 def usable_cores() -> int:

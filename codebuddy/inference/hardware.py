@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from codebuddy import platforms
 from codebuddy.errors import ModelError
 
 # llama.cpp keeps a graph and scratch buffers beside weights and KV cache: about one
@@ -93,13 +93,8 @@ def available_bytes() -> int:
     import psutil
 
     available = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-    except (OSError, ValueError):
-        return available
-    return min(available, max(0, limit - used))
+    allowed = platforms.memory_left_by_control_group()
+    return available if allowed is None else min(available, allowed)
 
 
 def check_memory(name: str, needed: int, available: int) -> None:

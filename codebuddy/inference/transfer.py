@@ -1,8 +1,7 @@
 """Runs one download process and gives up on it when no bytes arrive.
 
-The one place that starts, watches and ends such processes, so that the differences between
-systems (process groups, signals) are here. It counts bytes in a folder and knows nothing of
-what is downloaded.
+The one place that starts, watches and ends such processes. It counts bytes in a folder and
+knows nothing of what is downloaded.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codebuddy import platforms
 from codebuddy.inference.fetch_child import EXIT_NO_SPACE
 
 _POLL_S = 0.1
@@ -83,15 +82,8 @@ def run_watched(
         NoSpaceError: The disk is full.
     """
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            child_command(arguments),
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=errors,
-            stderr=errors,
-            # Ctrl-C is for the parent, which then ends the child.
-            start_new_session=True,
+        process = platforms.spawn_detached_from_terminal(
+            child_command(arguments), environment, folder=folder, output=errors
         )
         try:
             _watch(process, folder, limits, update)
@@ -130,12 +122,7 @@ def _watch(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and what it started, at once."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+    platforms.kill_with_children(process)
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
