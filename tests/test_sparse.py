@@ -39,7 +39,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_repository(root)
 
 
-def _compare(root: Path, n_queries: int) -> None:
+def _check_scores(root: Path, n_queries: int) -> None:
     """Every chunk's score for real queries against the library's, to 1e-9."""
     store = Store.open(database(root))
     with store.snapshot():
@@ -73,7 +73,7 @@ def _compare(root: Path, n_queries: int) -> None:
 def test_scores_equal_the_library_on_a_fresh_index(corpus):
     """A fresh index of real packages scores every chunk as the library does."""
     index(corpus, jobs=2)
-    _compare(corpus, 25)
+    _check_scores(corpus, 25)
 
 
 def test_scores_equal_the_library_after_adds_edits_and_removals(corpus):
@@ -89,7 +89,7 @@ def test_scores_equal_the_library_after_adds_edits_and_removals(corpus):
                 file.write_text(file.read_text() + f"\n\ndef added_{round_}():\n    return self\n")
         (corpus / f"extra_{round_}.py").write_text(f"value_{round_} = 'self return'\n")
         index(corpus)
-        _compare(corpus, 5)
+        _check_scores(corpus, 5)
 
 
 @pytest.mark.parametrize("n_documents", [1, 2, 3, 10])

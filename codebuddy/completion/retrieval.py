@@ -6,14 +6,13 @@ definitions of names in use there. It knows the index only as `CodeIndex`.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 
 from codebuddy.datatypes import Chunk, CodeIndex, Context, SearchResult
+from codebuddy.index.fusion import reciprocal_rank_fusion
 from codebuddy.index.terms import terms
 
-# Cormack, Clarke and Buettcher, SIGIR 2009.
-_RRF_K = 60
 _QUERY_LINES_BEFORE = 20
 _QUERY_LINES_AFTER = 4
 _CANDIDATES = 40
@@ -51,16 +50,12 @@ def query_terms(context: Context) -> list[str]:
 
 def fuse(channels: dict[str, list[SearchResult]]) -> list[SearchResult]:
     """Reciprocal rank fusion of ranked lists; each hit keeps what every channel scored it."""
-    fused: defaultdict[int, float] = defaultdict(float)
-    scores: dict[int, dict[str, float]] = {}
-    chunks: dict[int, Chunk] = {}
-    for channel, results in channels.items():
-        for rank, result in enumerate(results, 1):
-            fused[result.chunk.id] += 1 / (_RRF_K + rank)
-            scores.setdefault(result.chunk.id, {})[channel] = result.score
-            chunks[result.chunk.id] = result.chunk
-    order = sorted(fused, key=lambda key: (-fused[key], chunks[key].path, key))
-    return [SearchResult(chunks[key], fused[key], scores[key]) for key in order]
+    chunks = {r.chunk.id: r.chunk for results in channels.values() for r in results}
+    rankings = {name: [(r.chunk.id, r.score) for r in found] for name, found in channels.items()}
+    return [
+        SearchResult(chunks[each], score, scores)
+        for each, score, scores in reciprocal_rank_fusion(rankings)
+    ]
 
 
 def _definitions(context: Context, index: CodeIndex) -> list[SearchResult]:

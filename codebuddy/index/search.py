@@ -19,6 +19,7 @@ from typing import Literal
 from codebuddy.config import Settings
 from codebuddy.datatypes import Chunk, Definition, Reference, SearchResult
 from codebuddy.errors import IndexingError, UsageError
+from codebuddy.index.fusion import reciprocal_rank_fusion
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.store import Store
@@ -29,8 +30,6 @@ from codebuddy.vcs.repository import Repository
 
 SearchChannel = Literal["lexical", "symbol", "hybrid"]
 
-# Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", 2009.
-_RRF_K = 60
 _SYMBOL_WEIGHT = 2.0
 # Over-fetched, so that a chunk that only one channel ranks high still meets the other.
 _POOL = 50
@@ -261,19 +260,11 @@ class RepositoryIndex:
     def _fused(
         self, query: str, lexical: Sequence[tuple[int, float]]
     ) -> list[tuple[int, float, dict[str, float]]]:
-        fused: dict[int, tuple[float, dict[str, float]]] = {}
-        for rank, (chunk_id, score) in enumerate(lexical, 1):
-            fused[chunk_id] = (1 / (_RRF_K + rank), {"lexical": score})
-        rank, last = 0, 0.0
-        for place, (chunk_id, score) in enumerate(self._by_symbol(query, lexical), 1):
-            # Equal matches share a rank, so that the lexical channel decides between them.
-            rank, last = (rank, last) if score == last else (place, score)
-            total, channels = fused.get(chunk_id, (0.0, {}))
-            # A sure match weighs twice as much as a lexical one, a faint one next to nothing.
-            weighed = total + _SYMBOL_WEIGHT * score / (_RRF_K + rank)
-            fused[chunk_id] = (weighed, {**channels, "symbol": score})
-        best = sorted(fused.items(), key=lambda item: (-item[1][0], item[0]))
-        return [(chunk_id, score, channels) for chunk_id, (score, channels) in best]
+        rankings = {"lexical": lexical, "symbol": self._by_symbol(query, lexical)}
+        # A sure match weighs twice as much as a lexical one, a faint one next to nothing.
+        return reciprocal_rank_fusion(
+            rankings, lambda channel, score: _SYMBOL_WEIGHT * score if channel == "symbol" else 1.0
+        )
 
     def _results(
         self,
