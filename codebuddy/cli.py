@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from codebuddy import __version__
-from codebuddy.errors import CodebuddyError, UsageError
+from codebuddy.errors import EXIT_BUG, EXIT_INTERRUPTED, CodebuddyError, UsageError
 from codebuddy.terminal import note_styled, safe_line, styled
 
 # name -> (module, one-line help); the help stands here so that `--help` imports nothing.
@@ -28,10 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Show what is installed and used, and what to do about it."),
 }
 
-EXIT_BUG = 3
 # What a stream answers whose file cannot take more.
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
-EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):

@@ -99,7 +99,7 @@ class Context:
 
     `scope` holds the enclosing definitions' headers, outermost first; `near` the identifiers
     close to the cursor, the nearest first, keywords left out; `unresolved` those of them that
-    the file itself does not define, `imports` those that it imports. `prefix` and `suffix`
+    the file itself does not define. `prefix` and `suffix`
     have `\n` line endings whatever the document has. `extent` is how much is wanted: the rest
     of a line, a statement, or the body of a block whose lines are indented by at least
     `body_indent` columns.
@@ -107,15 +107,12 @@ class Context:
 
     document: Document
     position: Position
-    offset: int
     language: str
     prefix: str
     suffix: str
-    indent: str
     scope: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
-    imports: tuple[str, ...] = ()
     inside: Literal["code", "comment", "string"] = "code"
     extent: Extent = "line"
     body_indent: int = 0
@@ -129,6 +126,11 @@ class Context:
     def line_after(self) -> str:
         """The cursor's line from the cursor on, without its line ending."""
         return self.suffix.partition("\n")[0]
+
+    @property
+    def following_line(self) -> str:
+        """The first line from the cursor on that holds any text, or an empty one."""
+        return next((line for line in self.suffix.split("\n") if line.strip()), "")
 
 
 @dataclass(frozen=True, slots=True)

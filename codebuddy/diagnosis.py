@@ -138,10 +138,8 @@ def _model(settings: Settings) -> dict[str, Any]:
     if found.path is None:
         return facts | {"installed": True}
     header = read_header(found.path)
-    n_ctx = min(settings.model.n_ctx, header.n_ctx_train or settings.model.n_ctx)
-    shape = hardware.ModelShape(
-        found.path.stat().st_size, header.n_layers, header.n_vocab, header.kv_bytes_per_token
-    )
+    n_ctx = hardware.choose_context(settings.model.n_ctx, header)
+    shape = hardware.shape_of(header)
     layers = hardware.choose_gpu_layers(
         settings.model.gpu_layers, shape, n_ctx, llama.gpu_devices()
     )

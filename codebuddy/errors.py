@@ -18,6 +18,9 @@ Anything else that escapes is a bug: exit code 3, with a log path.
 
 from __future__ import annotations
 
+EXIT_BUG = 3
+EXIT_INTERRUPTED = 130
+
 
 class CodebuddyError(Exception):
     """A known failure.

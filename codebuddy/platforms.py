@@ -231,16 +231,6 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far; 0 where the system does not tell."""
-    if IS_WINDOWS:
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 class HeldInterrupts:
     """Whether Ctrl-C came while a native call ran."""
 

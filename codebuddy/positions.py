@@ -69,5 +69,10 @@ def resolve(text: str, line: int, column: int | None, name: str) -> tuple[Positi
     return Position(line, column), start + column - 1
 
 
+def indent_width(line: str) -> int:
+    """How many blanks and tabs `line` begins with."""
+    return len(line) - len(line.lstrip(" \t"))
+
+
 def _shortened(target: str) -> str:
     return repr(target) if len(target) <= 80 else repr(target[:77] + "...")

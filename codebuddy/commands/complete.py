@@ -121,7 +121,7 @@ def command(
         answer_json(as_dictionary(suggestion) | more)
         return
     if printer is not None:
-        printer.finish()
+        printer.finish(suggestion.text)
     _print(suggestion, startup_ms, is_streamed=printer is not None, is_applied=is_applied)
 
 
@@ -213,10 +213,12 @@ class _StreamPrinter:
             sys.stdout.flush()
             self._printed = text
 
-    def finish(self) -> None:
-        """End the last line, if there is any."""
+    def finish(self, final: str) -> None:
+        """End the last line, if there is any; say so where the final text is another one."""
         if self._printed:
             click.echo()
+        if self._printed != safe_text(final):
+            note(f"warning: what was streamed was cut afterwards; the suggestion is:\n{final}")
 
 
 def _read_stdin() -> bytes:

@@ -32,7 +32,7 @@ def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> int
     """Entry point of the verb."""
     # Loaded here, so that `--help` does not wait for numpy.
     from codebuddy.assembly import open_surroundings
-    from codebuddy.cli import EXIT_INTERRUPTED
+    from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.index.build import IndexReport, update_index
 
     surroundings = open_surroundings({"index.jobs": jobs})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from codebuddy import syntax
 from codebuddy.datatypes import Context, Document, Extent, Position
-from codebuddy.positions import resolve
+from codebuddy.positions import indent_width, resolve
 
 # Names are looked for in this many lines around the cursor: the statement being typed,
 # its neighbours and the enclosing header; further away they rarely say what comes next.
@@ -16,8 +16,6 @@ _NEAR_LINES_AFTER = 3
 _MAX_NEAR = 60
 # Closers and separators that an editor or a person has already typed after the cursor.
 _CLOSING = frozenset(")]}>'\"`,;: \t")
-
-
 # Languages whose blocks begin after a word or a bare header.
 _WORD_BLOCKS = frozenset({"bash", "elixir", "haskell", "julia", "lua", "ocaml", "ruby", "sql"})
 
@@ -45,15 +43,12 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     return Context(
         document=document,
         position=position,
-        offset=offset,
         language=language,
         prefix=prefix,
         suffix=suffix,
-        indent=_indent_of(prefix.rpartition("\n")[2]),
         scope=place.scope,
         near=near,
         unresolved=tuple(name for name in near if name not in names.defined),
-        imports=tuple(name for name in near if name in names.imported),
         inside=place.inside,
         extent=extent,
         body_indent=body_indent,
@@ -77,16 +72,16 @@ def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) ->
     if before.strip():
         is_opener = language in _WORD_BLOCKS or _looks_like_opener(before)
         if is_opener and (is_empty_block or not is_known) and not after.strip():
-            return "block", _width(before) + 1
-        return "line", _width(before)
+            return "block", indent_width(before) + 1
+        return "line", indent_width(before)
     opener = next((line for line in reversed(prefix.split("\n")[:-1]) if line.strip()), "")
-    if opener and (not before or _width(before) > _width(opener)):
+    if opener and (not before or indent_width(before) > indent_width(opener)):
         following = next((line for line in suffix.split("\n")[1:] if line.strip()), "")
         # The margin is in no indented block, whatever is meant.
         is_block = is_empty_block if is_known and before else _looks_like_opener(opener)
-        if is_block and _width(following) <= _width(opener):
-            return "block", _width(opener) + 1
-    return "statement", _width(before)
+        if is_block and indent_width(following) <= indent_width(opener):
+            return "block", indent_width(opener) + 1
+    return "statement", indent_width(before)
 
 
 def _looks_like_opener(line: str) -> bool:
@@ -117,11 +112,3 @@ def _near_names(
 
 def _size(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
-
-
-def _width(line: str) -> int:
-    return len(_indent_of(line))
-
-
-def _indent_of(line: str) -> str:
-    return line[: len(line) - len(line.lstrip(" \t"))]

@@ -6,6 +6,7 @@ Knows the context and the text so far, neither model nor index.
 from __future__ import annotations
 
 from codebuddy.datatypes import Context
+from codebuddy.positions import indent_width
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OPENERS = frozenset(_PAIRS.values())
@@ -63,7 +64,7 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     line that only closes the block belongs to it, unless the suffix has that line already.
     """
     is_block = context.extent == "block"
-    base = _indent(lines[first]) + (len(context.indent) if first == 0 else 0)
+    base = indent_width(lines[first]) + (indent_width(context.line_before) if first == 0 else 0)
     # A model that begins at the margin is judged from there; the clean-up moves it.
     least = min(base, context.body_indent) if is_block else base
     if context.extent == "line":
@@ -77,7 +78,7 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
             if not is_block and is_whole and depth == 0:
                 return index
             continue
-        if depth == 0 and _indent(line) < least:
+        if depth == 0 and indent_width(line) < least:
             if not _only_closes(line):
                 return index
             if is_whole:
@@ -94,12 +95,8 @@ def _only_closes(line: str) -> bool:
 
 def _suffix_closes(line: str, context: Context) -> bool:
     """Whether the next line of the document is this closing line already."""
-    following = next((s for s in context.suffix.split("\n") if s.strip()), "")
-    return following.split() == line.split() and _indent(following) == _indent(line)
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" \t"))
+    following = context.following_line
+    return following.split() == line.split() and indent_width(following) == indent_width(line)
 
 
 def bracket_depth(text: str) -> int:

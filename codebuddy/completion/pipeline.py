@@ -70,8 +70,8 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     Args:
         request: The place and the wishes.
         workshop: Model, index and budgets.
-        on_text: Called with pieces of the suggestion while it grows; what it got is always
-            a beginning of the final text.
+        on_text: Called with the text so far while it grows, then with the final one, of
+            which the others are beginnings unless a later filter cut further back.
 
     Raises:
         UsageError: The position is outside the document.

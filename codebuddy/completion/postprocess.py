@@ -13,6 +13,7 @@ from collections.abc import Callable
 from codebuddy import syntax
 from codebuddy.completion.extent import bracket_depth
 from codebuddy.datatypes import Context
+from codebuddy.positions import indent_width
 
 Filter = Callable[[str, Context], str]
 
@@ -52,12 +53,7 @@ def _without_lone_header(text: str, context: Context) -> str:
     head, _, last = text.rstrip().rpartition("\n")
     if not last.endswith((":", "{")):
         return text
-    following = next((line for line in context.suffix.split("\n") if line.strip()), "")
-    return text if _width(following) > _width(last) else head
-
-
-def _width(line: str) -> int:
-    return len(line) - len(line.lstrip(" \t"))
+    return text if indent_width(context.following_line) > indent_width(last) else head
 
 
 def cut_special_tokens(text: str, context: Context) -> str:
@@ -95,7 +91,7 @@ def fix_indent(text: str, context: Context) -> str:
         if context.extent == "block" and (missing := _missing_indent(text, context)):
             return "\n".join(missing + s if s.strip() else s for s in text.split("\n"))
         first, newline, rest = text.partition("\n")
-        width = _width(first)
+        width = indent_width(first)
         if before and first.strip() and width and _repeats_indent(before, width, rest, context):
             return first[width:] + newline + rest
         return text
@@ -107,13 +103,13 @@ def fix_indent(text: str, context: Context) -> str:
 def _missing_indent(text: str, context: Context) -> str:
     """What each line of a body needs before it, where the model began at the margin."""
     first = text.split("\n")[0]
-    if context.line_before or not first.strip() or _width(first) >= context.body_indent:
+    if context.line_before or not first.strip() or indent_width(first) >= context.body_indent:
         return ""
     lines = [line for line in context.prefix.split("\n") if line.strip()]
-    opener = lines[-1][: _width(lines[-1])]
+    opener = lines[-1][: indent_width(lines[-1])]
     if "\t" in opener or any(line.startswith("\t") for line in lines):
         return opener + "\t"
-    widths = {_width(line) for line in lines} - {0}
+    widths = {indent_width(line) for line in lines} - {0}
     return opener + " " * (2 if min(widths, default=4) == 2 else 4)
 
 
@@ -121,7 +117,7 @@ def _repeats_indent(before: str, width: int, rest: str, context: Context) -> boo
     """Whether the first line, as indented by the model, would stand deeper than it can."""
     following = [line for line in rest.split("\n") if line.strip()]
     if following:
-        return _width(following[0]) < len(before) + width
+        return indent_width(following[0]) < len(before) + width
     return len(before) >= context.body_indent
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codebuddy import paths
+from codebuddy import paths, platforms
 from codebuddy.errors import ModelError
 from codebuddy.inference import stamps
 from codebuddy.inference.catalog import (
@@ -75,8 +76,6 @@ def add_model(source: Path, folder: Path, catalog: Catalog, name: str | None = N
     Raises:
         ModelError: It is no usable GGUF file, or the name is taken by other bytes.
     """
-    from filelock import FileLock
-
     header = read_header(source)
     if header.split_count > 1:
         raise ModelError(
@@ -91,7 +90,7 @@ def add_model(source: Path, folder: Path, catalog: Catalog, name: str | None = N
             hint=f"codebuddy models add {source} --name ANOTHER",
         )
     paths.ensure_folder(folder)
-    with FileLock(folder / ".added.lock"):
+    with platforms.exclusive_lock(folder / ".added.lock", math.inf):
         return _take(source, folder, name, header)
 
 
@@ -101,9 +100,7 @@ def forget(folder: Path, name: str) -> None:
     Raises:
         ModelError: The list is damaged.
     """
-    from filelock import FileLock
-
-    with FileLock(folder / ".added.lock"):
+    with platforms.exclusive_lock(folder / ".added.lock", math.inf):
         _write_list(folder, [entry for entry in load_added(folder) if entry.name != name])
 
 

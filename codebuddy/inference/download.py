@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy import paths
+from codebuddy import paths, platforms
 from codebuddy.config import Settings
 from codebuddy.errors import DownloadError, ModelError
 from codebuddy.inference import stamps
@@ -29,7 +30,6 @@ from codebuddy.inference.installed import (
 from codebuddy.inference.progress import NoProgress, Progress
 from codebuddy.inference.sources import Fetch, fetch, staged_file
 from codebuddy.inference.transfer import Limits, NoSpaceError, SourceError
-from codebuddy.platforms import replace_durably
 from codebuddy.terminal import note
 
 # For the file system's own needs and for what else writes meanwhile.
@@ -117,20 +117,14 @@ def pull(
 @contextlib.contextmanager
 def _locked(job: _Pull) -> Iterator[None]:
     """Hold the model's lock; a second pull says that it waits."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(job.folder.with_name(job.entry.file + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        job.say(f"another process is pulling {job.entry.name}; waiting for it")
-        lock.acquire()
-    except OSError as error:
-        raise DownloadError(f"cannot lock {lock.lock_file}: {error.strerror}") from error
-    try:
+    file = job.folder.with_name(job.entry.file + ".lock")
+    waiting = f"another process is pulling {job.entry.name}; waiting for it"
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(platforms.exclusive_lock(file, math.inf, lambda: job.say(waiting)))
+        except OSError as error:
+            raise DownloadError(f"cannot lock {file}: {error.strerror}") from error
         yield
-    finally:
-        lock.release()
 
 
 def _is_usable(job: _Pull) -> bool:
@@ -199,7 +193,7 @@ def _put_in_place(job: _Pull, staged: Path) -> stamps.Stamp:
         shutil.rmtree(staged.parent, ignore_errors=True)
         raise
     stamps.remove_stamp(job.path)
-    replace_durably(staged, job.path)
+    platforms.replace_durably(staged, job.path)
     stamps.write_stamp(job.path, stamp)
     return stamp
 

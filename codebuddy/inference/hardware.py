@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from codebuddy import platforms
 from codebuddy.errors import ModelError
+from codebuddy.inference.gguf import GgufHeader
 
 # llama.cpp keeps a graph and scratch buffers beside weights and KV cache: about one
 # float32 logits row per token of a physical batch, and a few hundred bytes per activation.
@@ -36,6 +37,16 @@ class ModelShape:
     n_layers: int
     n_vocab: int
     kv_bytes_per_token: int
+
+
+def shape_of(header: GgufHeader) -> ModelShape:
+    """The shape that a model file's header tells."""
+    return ModelShape(header.file_bytes, header.n_layers, header.n_vocab, header.kv_bytes_per_token)
+
+
+def choose_context(requested: int, header: GgufHeader) -> int:
+    """Tokens of context: what was asked for, as far as the model was trained for it."""
+    return min(requested, header.n_ctx_train or requested)
 
 
 def choose_threads(requested: int) -> int:

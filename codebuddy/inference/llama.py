@@ -44,10 +44,8 @@ class LlamaGenerator:
         """
         self.name = name
         header = read_header(path)
-        self.n_ctx = min(settings.n_ctx, header.n_ctx_train or settings.n_ctx)
-        shape = hardware.ModelShape(
-            path.stat().st_size, header.n_layers, header.n_vocab, header.kv_bytes_per_token
-        )
+        self.n_ctx = hardware.choose_context(settings.n_ctx, header)
+        shape = hardware.shape_of(header)
         self._llama = _library()
         self._threads = hardware.choose_threads(settings.threads)
         self._devices = gpu_devices()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from codebuddy import platforms
 from codebuddy.config import Settings
 from codebuddy.errors import ModelError
 from codebuddy.inference import added, stamps
@@ -23,22 +24,20 @@ def remove(entry: CatalogEntry, settings: Settings) -> list[Path]:
     Raises:
         ModelError: There was nothing to delete, a pull is at work, or the system refuses.
     """
-    from filelock import FileLock, Timeout
-
     folder = models_folder(settings)
     path = entry_path(entry, settings)
     partial = folder / ".partial" / entry.file
     removed: list[Path] = []
     try:
         if partial.is_dir() and not partial.is_symlink():
-            with FileLock(partial.with_name(entry.file + ".lock"), timeout=0):
+            with platforms.exclusive_lock(partial.with_name(entry.file + ".lock"), timeout_s=0):
                 shutil.rmtree(partial)
             removed.append(partial)
         for file in (path, path.with_name(path.name + ".corrupt"), stamps.stamp_file(path)):
             if file.is_symlink() or file.is_file():
                 file.unlink()
                 removed.append(file)
-    except Timeout as error:
+    except TimeoutError as error:
         raise ModelError(
             f"{entry.name} is being pulled", hint="wait for it, or end that process first"
         ) from error
