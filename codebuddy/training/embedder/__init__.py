@@ -1,0 +1,1 @@
+"""The code embedder: its data, its vocabulary, its training and its figures."""
