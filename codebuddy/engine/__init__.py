@@ -1,0 +1,1 @@
+"""The warm engine: one background process per user that holds model, KV cache and indexes."""

@@ -1,0 +1,321 @@
+"""The thin end of the engine: connects or starts it, asks, and reads the answer. Standard library.
+
+Each call opens a connection of its own, so that one client may be used from many threads:
+a language server completes in one and cancels from another. Nothing heavy is imported, for
+a command's start is most of what a person waits for when the engine is warm.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from codebuddy import paths
+from codebuddy.config import ENVIRONMENT_PREFIX, load_settings
+from codebuddy.engine import address, process
+from codebuddy.engine.protocol import (
+    ALIVE_EVERY_S,
+    IDENTITY_HEADER,
+    CompletionCall,
+    call_to_message,
+    decode_line,
+    encode_message,
+    error_from_wire,
+    identity,
+)
+from codebuddy.errors import EngineError, UsageError
+from codebuddy.settings import EngineSettings
+
+START_TIMEOUT_S = 10.0
+# The engine says that it lives every second; after so many missed ones it is dead or hung.
+SILENCE_TIMEOUT_S = 10 * ALIVE_EVERY_S
+_CONNECT_TIMEOUT_S = 2.0
+_DRAIN_TIMEOUT_S = 30.0
+# An engine that does not even answer this is killed.
+_STOP_ANSWER_S = 3.0
+
+OnText = Callable[[str], None]
+
+
+class EngineClient:
+    """One front door's way to the engine. Safe to use from several threads.
+
+    Make one with `connect`.
+    """
+
+    def __init__(
+        self, engine_settings: EngineSettings, *, may_start: bool, timeout_s: float
+    ) -> None:
+        self._may_start = may_start
+        self._timeout_s = timeout_s
+        self._identity = identity(dataclasses.asdict(engine_settings))
+        # What the engine resolves a repository's settings with, in the place of its own
+        # environment: flags and variables are this process's.
+        self._settings = {
+            "environment": {
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(ENVIRONMENT_PREFIX)
+            },
+            "user_file": str(paths.user_config_file()),
+        }
+
+    @classmethod
+    def connect(cls, *, may_start: bool = True, timeout_s: float = START_TIMEOUT_S) -> EngineClient:
+        """A client of the engine that runs, or of one started now.
+
+        Args:
+            may_start: Whether to start one where none runs, now or at a later call.
+            timeout_s: How long a start may take.
+
+        Raises:
+            EngineError: None runs and none may or can be started.
+            ConfigError: A setting is wrong.
+        """
+        client = cls(load_settings().settings.engine, may_start=may_start, timeout_s=timeout_s)
+        client._connected().close()
+        return client
+
+    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+        """The suggestion, with the keys of `codebuddy complete --json`, and `engine`: its own.
+
+        `engine` holds `queue_ms`, `total_ms` (from the request's arrival to its answer),
+        `is_cached` and `request_id`.
+
+        Args:
+            call: Where and how.
+            on_text: Called with the text so far while it grows, then with the final one.
+
+        Raises:
+            SupersededError: Cancelled, or a newer request of the same client came.
+            EngineBusyError: The queue is full.
+            EngineError: The engine died, hangs or cannot be started.
+            CodebuddyError: As `completion.pipeline.complete` and what it stands on.
+        """
+        head, body = call_to_message(call)
+        message = {"call": head, "settings": self._settings, "wants_text": on_text is not None}
+        return self._answer("/v1/complete", message, body, on_text)
+
+    def search(
+        self,
+        folder: str,
+        query: str,
+        *,
+        top_k: int = 10,
+        channel: str = "hybrid",
+        should_update: bool = True,
+    ) -> dict[str, Any]:
+        """The best chunks of the repository around `folder`, with the keys of `search --json`.
+
+        Raises:
+            EngineError: As for `complete`.
+            CodebuddyError: As `index.search` and what it stands on.
+        """
+        wish = {
+            "folder": folder,
+            "top_k": top_k,
+            "channel": channel,
+            "should_update": should_update,
+        }
+        body = query.encode("utf-8", "replace")
+        return self._answer("/v1/search", {"wish": wish, "settings": self._settings}, body, None)
+
+    def cancel(self, client: str) -> None:
+        """End all requests of `client`, running or waiting; they answer SupersededError."""
+        self._tell("/v1/cancel", {"client": client})
+
+    def prewarm(
+        self,
+        file: str,
+        text: str | None,
+        line: int,
+        column: int | None = None,
+        *,
+        client: str = "",
+        model: str | None = None,
+    ) -> None:
+        """Evaluate the prompt of this place when the engine has nothing else to do.
+
+        Returns at once; what goes wrong goes unsaid.
+        """
+        call = CompletionCall(
+            file, line, column, text, model=model, client=client, priority="background"
+        )
+        head, body = call_to_message(call)
+        self._tell("/v1/prewarm", {"call": head, "settings": self._settings}, body)
+
+    def accepted(self, client: str, text: str) -> None:
+        """Say that the user took `text`, a suggestion or a part of one, for the statistics."""
+        self._tell("/v1/accepted", {"client": client, "characters": len(text)})
+
+    def load(self, model: str | None = None) -> dict[str, Any]:
+        """Load the model that the settings name, unless it is loaded; what it uses.
+
+        Raises:
+            ModelError: It is missing, damaged or does not fit.
+        """
+        return self._answer("/v1/load", {"model": model, "settings": self._settings}, b"", None)
+
+    def status(self) -> dict[str, Any]:
+        """What the engine is and did: see docs/engine.md for the keys."""
+        return engine_status()
+
+    def stop(self, *, timeout_s: float = _DRAIN_TIMEOUT_S) -> bool:
+        """End the engine: see `stop_engine`."""
+        return stop_engine(timeout_s=timeout_s)
+
+    def _tell(self, path: str, head: Mapping[str, Any], body: bytes = b"") -> None:
+        list(self._exchange("POST", path, head, body))
+
+    def _answer(
+        self, path: str, head: Mapping[str, Any], body: bytes, on_text: OnText | None
+    ) -> dict[str, Any]:
+        """The `result` of an exchange whose answer is lines."""
+        for event in self._exchange("POST", path, head, body):
+            kind = event.get("type")
+            if kind == "text" and on_text is not None:
+                on_text(str(event.get("text", "")))
+            elif kind == "error":
+                raise error_from_wire(event)
+            elif kind == "result":
+                result = event.get("result")
+                if isinstance(result, dict):
+                    return result
+        raise EngineError("the engine ended its answer before the result")
+
+    def _exchange(
+        self, method: str, path: str, head: Mapping[str, Any], body: bytes
+    ) -> Iterator[dict[str, Any]]:
+        """Lines of the answer.
+
+        An engine of another version or other settings is replaced, and one that left before it
+        answered (its idle time was over, or it was stopped) is started again; once.
+        """
+        connection = self._connected()
+        try:
+            yield from _exchange(connection, method, path, head, body, self._identity)
+        except _OtherIdentityError:
+            if not self._may_start:
+                raise EngineError(
+                    "the engine that runs is of another version or has other settings",
+                    hint="codebuddy engine stop",
+                ) from None
+            stop_engine()
+        except _LeftError:
+            if not self._may_start:
+                raise
+        else:
+            return
+        yield from _exchange(self._connected(), method, path, head, body, self._identity)
+
+    def _connected(self) -> socket.socket:
+        connection = address.connect(_CONNECT_TIMEOUT_S)
+        if connection is None:
+            if not self._may_start:
+                raise EngineError("no engine runs", hint="codebuddy engine start")
+            connection = process.start(self._timeout_s)
+        return connection
+
+
+def stop_engine(*, timeout_s: float = _DRAIN_TIMEOUT_S) -> bool:
+    """End the engine, of whatever version, after its running requests; kill one that is silent.
+
+    Returns:
+        Whether one ran.
+
+    Raises:
+        EngineError: It still lives after `timeout_s`.
+    """
+
+    def ask(connection: socket.socket) -> None:
+        list(_exchange(connection, "POST", "/v1/stop", {}, b"", "", _STOP_ANSWER_S))
+
+    return process.stop(ask, timeout_s)
+
+
+def engine_status() -> dict[str, Any]:
+    """What the engine is and did, whatever its version; `running` is False where none runs.
+
+    Raises:
+        EngineError: One runs and does not answer.
+    """
+    connection = address.connect(_CONNECT_TIMEOUT_S)
+    if connection is None:
+        return {"running": False}
+    (answer,) = _exchange(connection, "GET", "/v1/status", {}, b"", "")
+    return answer
+
+
+class _OtherIdentityError(Exception):
+    """The engine is of another version, or has other settings of its own."""
+
+
+class _LeftError(EngineError):
+    """The engine closed the connection without a word."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a socket that is connected already."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__("engine")
+        self.sock = connection
+
+    def connect(self) -> None:
+        """Nothing: it is connected. A second request would need another one."""
+        if self.sock is None:
+            raise EngineError("the engine closed the connection")
+
+
+def _exchange(
+    connection: socket.socket,
+    method: str,
+    path: str,
+    head: Mapping[str, Any],
+    body: bytes,
+    own_identity: str,
+    silence_s: float = SILENCE_TIMEOUT_S,
+) -> Iterator[dict[str, Any]]:
+    """Send one request and yield the lines of its answer.
+
+    Raises:
+        EngineError: The engine is silent, or gone before the answer's end.
+        CodebuddyError: What a refusal (400, 429) says.
+    """
+    connection.settimeout(silence_s)
+    channel = _UnixConnection(connection)
+    try:
+        headers = {"Connection": "close", "Content-Type": "application/x-ndjson"}
+        if own_identity:
+            headers[IDENTITY_HEADER] = own_identity
+        content = encode_message(head, body) if method == "POST" else b""
+        try:
+            channel.request(method, path, body=content or None, headers=headers)
+            response = channel.getresponse()
+        except ConnectionError as error:
+            raise _LeftError("the engine closed the connection without an answer") from error
+        if response.status == http.client.CONFLICT:
+            raise _OtherIdentityError
+        while line := response.readline():
+            event = decode_line(line)
+            if response.status >= http.client.BAD_REQUEST:
+                raise error_from_wire(event)
+            yield event
+    except TimeoutError as error:
+        raise EngineError(
+            f"the engine gave no sign of life for {silence_s:.0f} s",
+            hint="codebuddy engine stop",
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise EngineError("the engine ended before its answer did", hint="try again") from error
+    except UsageError as error:
+        # Ours for a line that is no JSON; the engine's own refusals come through unharmed.
+        if error.message.startswith("a message is"):
+            raise EngineError("the engine's answer cannot be read") from error
+        raise
+    finally:
+        channel.close()

@@ -1,0 +1,309 @@
+"""What the engine decides about a request before and after the model: the cache, the index, ahead.
+
+A keystroke that agrees with a suggestion is answered here without the worker. The index is
+brought up to date beside the requests. It knows no sockets and loads no native code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from codebuddy.completion.cache import Hit, Place, SuggestionCache
+from codebuddy.engine.dispatcher import Dispatcher
+from codebuddy.engine.job import Job, place_of, position_after
+from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
+from codebuddy.engine.supervisor import WorkerProcess
+from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
+from codebuddy.settings import EngineSettings
+
+_INDEX_MODULE = "codebuddy.engine.indexer"
+# A request that asks waits so long for an update of an index that there is.
+_ASK_WAITS_S = 1.0
+# While somebody types, updates of a folder's index begin no more often than this.
+_TYPING_UPDATES_EVERY_S = 2.0
+_REFRESH_LIMIT_S = 40.0
+_MAX_FOLDERS = 64
+# A few hundred suggestions; the receipts beside them, which are not counted, take ten times that.
+_CACHE_BYTES = 128 << 10
+
+
+class Desk:
+    """Takes calls, answers from the cache, or hands them to the dispatcher."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.counts: Counter[str] = Counter()
+        self.dispatcher = Dispatcher(
+            settings.queue_length, settings.hang_seconds, self._keep, self._serve_follower
+        )
+        self.index_worker = WorkerProcess(
+            "index", _INDEX_MODULE, settings.hang_seconds, self._index_said, self._index_ended
+        )
+        self.cache: SuggestionCache[dict[str, Any]] = SuggestionCache(_CACHE_BYTES)
+        self._max_waiting = settings.queue_length
+        self._works_ahead = settings.work_ahead
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._ask_ids = itertools.count(1)
+        self._refreshed_at: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is worked on."""
+        return self.dispatcher.is_idle and not self._asked
+
+    def check_room(self) -> None:
+        """Say busy before anything is done for a request that would only be refused later.
+
+        Raises:
+            EngineBusyError: The queue is full.
+        """
+        if self.dispatcher.n_waiting >= self._max_waiting:
+            self.counts["busy"] += 1
+            raise EngineBusyError(
+                f"the engine is busy: {self._max_waiting} requests wait already",
+                hint="try again in a moment, or see 'codebuddy engine status'",
+            )
+
+    def complete(
+        self, call: CompletionCall, head: Mapping[str, Any], arrived: float | None = None
+    ) -> Job:
+        """A job for `call`, answered already if the cache knows.
+
+        Args:
+            call: What is wanted.
+            head: The request's `settings` and whether it `wants_text`.
+            arrived: When it arrived, on the monotonic clock; now by default.
+
+        Raises:
+            EngineBusyError: The queue is full.
+        """
+        self.counts["requests"] += 1
+        job = self._job("complete", call, head)
+        job.arrived = arrived or job.arrived
+        if job.place is not None:
+            hit = self.cache.get(job.place)
+            if hit is not None:
+                self.counts["cache_hits"] += 1
+                self._answer_from(job, hit)
+                return job
+        try:
+            self.dispatcher.submit(job)
+        except EngineBusyError:
+            self.counts["busy"] += 1
+            raise
+        return job
+
+    def prewarm(self, call: CompletionCall, head: Mapping[str, Any]) -> None:
+        """Have the prompt of a place evaluated when there is nothing else to do."""
+        call = dataclasses.replace(call, priority="background")
+        self._refresh_beside(call, head)
+        with_place = self._job("prewarm", call, head)
+        try:
+            self.dispatcher.submit(with_place)
+            self.counts["prewarmed"] += 1
+        except EngineBusyError:
+            self.counts["busy"] += 1
+
+    async def refresh(self, call: CompletionCall, head: Mapping[str, Any]) -> list[str]:
+        """Bring the index up to date as the call's priority allows.
+
+        Returns:
+            What went wrong, one sentence each.
+        """
+        if call.retrieve == "never" or not call.should_update:
+            return []
+        if call.priority != "ask":
+            self._refresh_beside(call, head)
+            return []
+        wish = {"folder": _folder_of(call), "wait_s": _ASK_WAITS_S}
+        try:
+            answer = await self.ask_index("refresh", wish, head, b"", _REFRESH_LIMIT_S)
+        except IndexingError as error:
+            return [f"{error.message}; using the index as it is"]
+        except (CodebuddyError, TimeoutError):
+            # What is wrong with the repository, the model's worker says.
+            return []
+        warnings: list[str] = answer["warnings"]
+        return warnings
+
+    def _refresh_beside(self, call: CompletionCall, head: Mapping[str, Any]) -> None:
+        folder = _folder_of(call)
+        now = time.monotonic()
+        if now - self._refreshed_at.get(folder, float("-inf")) < _TYPING_UPDATES_EVERY_S:
+            return
+        if len(self._refreshed_at) >= _MAX_FOLDERS:
+            self._refreshed_at.clear()
+        self._refreshed_at[folder] = now
+        wish = {"folder": folder, "wait_s": 0.0, "may_be_old": True}
+        self._beside(self.ask_index("refresh", wish, head, b"", _REFRESH_LIMIT_S))
+
+    async def ask_index(
+        self,
+        op: str,
+        wish: Mapping[str, Any],
+        head: Mapping[str, Any],
+        body: bytes,
+        timeout_s: float,
+    ) -> dict[str, Any]:
+        """What the index worker answers.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+            IndexingError: The worker ended.
+            CodebuddyError: What it says is wrong.
+        """
+        ask_id = next(self._ask_ids)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[ask_id] = future
+        try:
+            message = {"op": op, "id": ask_id, "wish": wish, "settings": head.get("settings")}
+            await self.index_worker.send(message, body)
+            return await asyncio.wait_for(future, timeout_s)
+        finally:
+            self._asked.pop(ask_id, None)
+
+    async def close(self) -> None:
+        """End the workers."""
+        await asyncio.gather(self.dispatcher.worker.close(), self.index_worker.close())
+
+    def _job(self, op: str, call: CompletionCall, head: Mapping[str, Any]) -> Job:
+        call_head, body = call_to_message(call)
+        message = {
+            "call": call_head,
+            "settings": head.get("settings"),
+            "wants_text": head.get("wants_text", False),
+            "wants_pieces": call.priority != "ask",
+        }
+        place = None
+        if op == "complete" and call.priority != "ask" and not call.alternatives:
+            # One who asks wants today's index; one who types wants what agrees with the screen.
+            place = place_of(call, _fingerprint(call, head))
+        return Job(op, message, body, call.client, call.priority, call, place)
+
+    def _serve_follower(self, job: Job) -> None:
+        """The job that `job` waited for is over: what it left, or the queue."""
+        hit = self.cache.get(job.place) if job.place is not None else None
+        if hit is not None:
+            self.counts["joined"] += 1
+            self._answer_from(job, hit)
+            return
+        try:
+            self.dispatcher.submit(job)
+        except CodebuddyError as error:
+            job.fail(error)
+
+    def _keep(self, job: Job, result: dict[str, Any]) -> None:
+        """A job succeeded: count, keep, tell, and think ahead."""
+        tokens = result.get("tokens")
+        if isinstance(tokens, dict):
+            for name in ("evaluated", "reused", "generated"):
+                self.counts[f"tokens_{name}"] += int(tokens.get(name, 0))
+        if job.op == "complete" and job.place is not None and _is_whole(result):
+            self.cache.put(job.place, str(result["text"]), result)
+        if job.op == "complete":
+            result = result | {"engine": self._about(job, is_cached=False)}
+        job.succeed(result)
+        if job.op == "complete" and job.priority == "typing" and self._works_ahead:
+            asyncio.get_running_loop().call_soon(self._work_ahead, job, str(result["text"]))
+
+    def _answer_from(self, job: Job, hit: Hit[dict[str, Any]]) -> None:
+        assert job.call is not None
+        assert job.place is not None
+        line, column = position_after(job.place.prefix)
+        total_ms = (time.monotonic() - job.arrived) * 1000
+        result = hit.value | {
+            "text": hit.text,
+            "line": line,
+            "column": column,
+            "tokens": hit.value["tokens"] | {"evaluated": 0, "generated": 0},
+            "timings_ms": dict.fromkeys(hit.value["timings_ms"], 0.0) | {"total": total_ms},
+            "engine": self._about(job, is_cached=True),
+        }
+        job.succeed(result)
+        if job.priority == "typing" and self._works_ahead:
+            asyncio.get_running_loop().call_soon(self._work_ahead, job, hit.text)
+
+    def _about(self, job: Job, *, is_cached: bool) -> dict[str, Any]:
+        now = time.monotonic()
+        began = job.started if job.started is not None else now
+        return {
+            "request_id": job.id,
+            "is_cached": is_cached,
+            "queue_ms": (began - job.arrived) * 1000,
+            "total_ms": (now - job.arrived) * 1000,
+        }
+
+    def _work_ahead(self, job: Job, text: str) -> None:
+        """Suggest for the place behind `text`, as if it had been accepted, when idle."""
+        if not text or job.place is None or job.call is None or self.dispatcher.n_waiting:
+            return
+        prefix = job.place.prefix + text
+        place = Place(prefix, job.place.suffix, job.place.fingerprint)
+        if self.cache.get(place) is not None:
+            return
+        line, column = position_after(prefix)
+        call = dataclasses.replace(
+            job.call,
+            text=prefix + place.suffix,
+            line=line,
+            column=column,
+            priority="background",
+            budget_ms=None,
+        )
+        ahead = self._job("complete", call, {"settings": job.head.get("settings")})
+        ahead.place = place
+        self.counts["ahead"] += 1
+        self.dispatcher.submit(ahead)
+
+    def _index_said(self, message: dict[str, Any]) -> None:
+        future = self._asked.get(int(message.get("id", 0)))
+        if future is None or future.done():
+            return
+        if message.get("type") == "result":
+            self.index_worker.succeeded()
+            future.set_result(message["result"])
+        elif message.get("type") == "error":
+            future.set_exception(error_from_wire(message))
+
+    def _index_ended(self, reason: str) -> None:
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(
+                    IndexingError(
+                        f"the index's process ended while it worked on this: {reason}",
+                        hint="try again; 'codebuddy engine logs' tells more",
+                    )
+                )
+
+    def _beside(self, work: Any) -> None:
+        async def quietly() -> None:
+            try:
+                await work
+            except (CodebuddyError, TimeoutError):
+                self.counts["refreshes_failed"] += 1
+
+        task: asyncio.Task[object] = asyncio.ensure_future(quietly())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _folder_of(call: CompletionCall) -> str:
+    return call.folder or call.file.rpartition("/")[0] or "/"
+
+
+def _is_whole(result: Mapping[str, Any]) -> bool:
+    """Whether a suggestion is all that there was to say, and not cut by a time budget."""
+    return result.get("finish_reason") != "budget"
+
+
+def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
+    """What a suggestion depends on beside the text."""
+    parts = (call.file, call.folder, call.client, call.flags(), head.get("settings"))
+    return json.dumps(parts, sort_keys=True, ensure_ascii=True)

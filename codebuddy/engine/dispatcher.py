@@ -1,0 +1,240 @@
+"""From queue to model worker, one job at a time; what runs may be cancelled, kept or joined.
+
+A keystroke that agrees with the running generation does not end it: the newer request waits
+for its answer instead. It knows the worker's messages, not how requests arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from codebuddy.completion.cache import is_still_wanted
+from codebuddy.engine.job import Job
+from codebuddy.engine.queue import RequestQueue
+from codebuddy.engine.supervisor import WorkerProcess
+from codebuddy.errors import CodebuddyError, GenerationError, SupersededError
+
+_MODEL_MODULE = "codebuddy.engine.worker"
+# The longest completion at a tenth of a usual speed; whoever waits longer waits for nothing.
+_JOB_LIMIT_S = 1800.0
+_LOOK_EVERY_S = 0.5
+
+_NEWER = "a newer request took the place of this one"
+
+_log = logging.getLogger("codebuddy.engine")
+
+
+class Dispatcher:
+    """Runs jobs on the model worker.
+
+    Args:
+        queue_length: How many may wait.
+        hang_s: Seconds without a sign of life, or without obeying, that cost a worker its life.
+        on_result: Told of each job that succeeded, before its followers are served.
+        follow_up: Serves a follower once the job it waited for has ended.
+    """
+
+    def __init__(
+        self,
+        queue_length: int,
+        hang_s: float,
+        on_result: Callable[[Job, dict[str, Any]], None],
+        follow_up: Callable[[Job], None],
+    ) -> None:
+        self.worker = WorkerProcess("model", _MODEL_MODULE, hang_s, self._heard, self._ended)
+        self.loaded: dict[str, Any] = {}
+        self.running: Job | None = None
+        self._queue: RequestQueue[Job] = RequestQueue(queue_length)
+        self._hang_s = hang_s
+        self._on_result = on_result
+        self._follow_up = follow_up
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._over = asyncio.Event()
+
+    @property
+    def n_waiting(self) -> int:
+        """Jobs in the queue."""
+        return len(self._queue)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs or waits."""
+        return self.running is None and not len(self._queue)
+
+    def submit(self, job: Job) -> None:
+        """Let `job` run when its turn comes, or join what runs if that answers it too.
+
+        Raises:
+            EngineBusyError: The queue is full.
+        """
+        running = self.running
+        if running is not None and self._is_joined(running, job):
+            for old in [each for each in running.followers if each.client == job.client]:
+                self._supersede(old)
+            running.followers.append(job)
+            return
+        for old in self._queue.put(job):
+            self._supersede(old)
+        if running is not None and self._must_yield(running, job):
+            self.cancel(running, SupersededError(_NEWER))
+        self._wake.set()
+
+    def cancel(self, job: Job, error: CodebuddyError | None = None) -> None:
+        """End `job`, waiting or running; its client hears `error` at once."""
+        has_followers = any(not each.is_finished for each in job.followers)
+        job.fail(error or SupersededError("the request was cancelled"))
+        if job is self.running:
+            if job.cancelled is None and not has_followers:
+                job.cancelled = time.monotonic()
+                task = asyncio.ensure_future(self._tell_to_stop(job))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        elif not self._queue.remove(job) and self.running is not None:
+            self.running.followers = [each for each in self.running.followers if each is not job]
+            if self.running.is_finished and not self.running.followers:
+                self.cancel(self.running)
+
+    def cancel_client(self, client: str) -> int:
+        """End all jobs of a client; how many there were."""
+        jobs = self._queue.of_client(client)
+        if self.running is not None:
+            jobs += [each for each in self.running.followers if each.client == client]
+            if self.running.client == client:
+                jobs.append(self.running)
+        for job in jobs:
+            self.cancel(job)
+        return len(jobs)
+
+    def cancel_all(self, error: CodebuddyError) -> None:
+        """End everything."""
+        while (job := self._queue.take()) is not None:
+            job.fail(error)
+        if self.running is not None:
+            for job in self.running.followers:
+                job.fail(error)
+            self.running.followers = []
+            self.cancel(self.running, error)
+
+    async def run(self) -> None:
+        """Serve for as long as the engine lives."""
+        while True:
+            job = self._queue.take()
+            if job is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            try:
+                await self._serve(job)
+            except Exception as error:  # noqa: BLE001
+                # One request's bug must not end the service of all others.
+                _log.error("request %d met a bug: %s", job.id, type(error).__name__)
+                job.fail(GenerationError(f"the engine met a bug: {type(error).__name__}"))
+            finally:
+                self.running = None
+            for follower in job.followers:
+                if not follower.is_finished:
+                    self._follow_up(follower)
+
+    async def _serve(self, job: Job) -> None:
+        self._over.clear()
+        self.running = job
+        job.started = time.monotonic()
+        try:
+            await self.worker.send(job.message(time.monotonic()), job.body)
+        except CodebuddyError as error:
+            job.fail(GenerationError(error.message, error.hint))
+            return
+        while not await self._is_over():
+            now = time.monotonic()
+            if job.cancelled is not None and now - job.cancelled > self._hang_s:
+                self.worker.kill(f"it did not stop within {self._hang_s:.0f} s of being told to")
+            elif job.cancelled is None and now - job.started > _JOB_LIMIT_S:
+                self.cancel(job, GenerationError(f"it took more than {_JOB_LIMIT_S:.0f} s"))
+        ended = time.monotonic()
+        _log.info(
+            "request %d %s for %s: waited %.0f ms, ran %.0f ms%s",
+            job.id,
+            job.op,
+            job.priority,
+            (job.started - job.arrived) * 1000,
+            (ended - job.started) * 1000,
+            ", cancelled" if job.cancelled is not None else "",
+        )
+
+    async def _is_over(self) -> bool:
+        try:
+            await asyncio.wait_for(self._over.wait(), _LOOK_EVERY_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _tell_to_stop(self, job: Job) -> None:
+        if job is self.running and self.worker.pid is not None:
+            await self.worker.send({"op": "cancel", "id": job.id})
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        """A message of the worker."""
+        kind = message.get("type")
+        if kind == "loaded":
+            self.loaded = {name: message[name] for name in ("model", "runtime", "load_ms")}
+            _log.info("loaded %s in %.0f ms", message["model"], message["load_ms"])
+            return
+        if kind == "log":
+            _log.error("model worker: %s", message.get("text"))
+            return
+        job = self.running
+        if job is None or message.get("id") != job.id:
+            return
+        if kind == "piece":
+            job.raw += str(message["text"])
+        elif kind == "text":
+            job.tell({"type": "text", "text": message["text"]})
+        elif kind == "result":
+            self.worker.succeeded()
+            self._on_result(job, message["result"])
+            self._over.set()
+        elif kind == "error":
+            # A worker that can say what is wrong is well.
+            self.worker.succeeded()
+            job.tell({**message, "type": "error"})
+            job.is_finished = True
+            self._over.set()
+
+    def _ended(self, reason: str) -> None:
+        self.loaded = {}
+        if self.running is not None:
+            self.running.fail(
+                GenerationError(
+                    f"the model's process ended while it worked on this: {reason}",
+                    hint="it is started again; 'codebuddy engine logs' tells more",
+                )
+            )
+            self._over.set()
+
+    def _supersede(self, job: Job) -> None:
+        job.fail(SupersededError(_NEWER))
+
+    def _is_joined(self, running: Job, job: Job) -> bool:
+        """Whether what runs will answer `job` too: only agreeing text was typed since."""
+        if running.cancelled is not None or running.place is None or job.place is None:
+            return False
+        if running.op != "complete" or job.op != "complete" or running.client != job.client:
+            return False
+        is_same = running.place == job.place
+        return is_same or (
+            bool(running.raw) and is_still_wanted(running.place, running.raw, job.place)
+        )
+
+    def _must_yield(self, running: Job, job: Job) -> bool:
+        """Whether `running` is to end for `job`."""
+        if job.priority == "background":
+            return False
+        if running.priority == "background":
+            return True
+        is_newer = running.priority == job.priority == "typing"
+        return is_newer and bool(job.client) and running.client == job.client

@@ -1,0 +1,91 @@
+"""A request inside the engine, from its arrival to its last word. It knows no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from codebuddy.completion.cache import Place
+from codebuddy.engine.protocol import CompletionCall, error_to_wire
+from codebuddy.errors import CodebuddyError, UsageError
+from codebuddy.positions import resolve
+
+_ids = itertools.count(1)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request for the model worker.
+
+    Args:
+        op: `complete`, `prewarm` or `load`.
+        head: The worker's message.
+        body: Its raw bytes.
+        client: Whose it is.
+        priority: One of `protocol.PRIORITIES`.
+        call: What is wanted, for those that want a suggestion.
+        place: Where in which text, if the suggestion may be kept and found again.
+    """
+
+    op: str
+    head: Mapping[str, Any]
+    body: bytes = b""
+    client: str = ""
+    priority: str = "ask"
+    call: CompletionCall | None = None
+    place: Place | None = None
+    id: int = field(default_factory=lambda: next(_ids))
+    arrived: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    cancelled: float | None = None
+    raw: str = ""
+    followers: list[Job] = field(default_factory=list)
+    events: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    is_finished: bool = False
+
+    def message(self, now: float) -> dict[str, Any]:
+        """What the worker is sent: of a budget, what the waiting has left."""
+        message = {**self.head, "op": self.op, "id": self.id}
+        if self.call is not None and self.call.budget_ms is not None:
+            left_ms = max(1, self.call.budget_ms - int((now - self.arrived) * 1000))
+            message["call"] = {**message["call"], "budget_ms": left_ms}
+        return message
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """An event on the way; nothing after the last one."""
+        if not self.is_finished:
+            self.events.put_nowait(event)
+
+    def succeed(self, result: dict[str, Any]) -> None:
+        """The last word: the answer."""
+        self.tell({"type": "result", "result": result})
+        self.is_finished = True
+
+    def fail(self, error: CodebuddyError) -> None:
+        """The last word: an error."""
+        self.tell({"type": "error", **error_to_wire(error)})
+        self.is_finished = True
+
+
+def place_of(call: CompletionCall, fingerprint: str) -> Place | None:
+    """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
+    unsaved = call.unsaved()
+    if unsaved is None:
+        return None
+    try:
+        text = unsaved.decode("utf-8")
+        _, offset = resolve(text, call.line, call.column, call.file)
+    except (UnicodeDecodeError, UsageError):
+        # The worker says what is wrong.
+        return None
+    return Place(text[:offset], text[offset:], fingerprint)
+
+
+def position_after(prefix: str) -> tuple[int, int]:
+    """Line and column, 1-based, of the end of `prefix`."""
+    last = prefix.rpartition("\n")[2]
+    return prefix.count("\n") + 1, len(last) + 1

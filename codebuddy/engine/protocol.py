@@ -1,0 +1,212 @@
+"""What client and engine say to each other: messages as values and as bytes. Standard library only.
+
+HTTP over a Unix socket. A request's body is one line of JSON (the head) followed by raw
+bytes (a buffer's text, or a query), so that a text of 32 MiB costs no escaping. Answers to
+`/v1/complete` and `/v1/search` are lines of JSON, each with a `type`:
+
+    alive    about every second: the engine works on it or it waits in the queue
+    text     the suggestion so far
+    result   the last line: the answer
+    error    the last line: kind, message and hint of an error of `codebuddy.errors`
+
+The engine talks to its workers with the same head and raw bytes. Nothing here opens a socket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy import __version__, errors
+from codebuddy.errors import CodebuddyError, EngineError, UsageError
+
+# A document may have 32 MiB (`completion.document`); the rest is the head.
+MAX_TEXT_BYTES = 32 << 20
+MAX_HEAD_BYTES = 1 << 20
+ALIVE_EVERY_S = 1.0
+IDENTITY_HEADER = "Codebuddy-Identity"
+PRIORITIES = ("typing", "ask", "background")
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionCall:
+    """A wish for a suggestion.
+
+    Args:
+        file: Absolute path.
+        line: 1-based.
+        column: 1-based, in code points; None for the end of the line.
+        text: The buffer's unsaved text, or its bytes as a file would hold them; None reads
+            the disk.
+        retrieve: `auto`, `always` or `never`; None leaves it to the settings, as with all
+            that follow.
+        max_lines: Lines at most.
+        max_tokens: Tokens generated at most.
+        model: A name of the catalog, or a path.
+        alternatives: Other suggestions to sample.
+        budget_ms: Milliseconds after which the best so far is answered.
+        client: Whose request; a newer `typing` request supersedes the client's older ones.
+        priority: `typing` answers with the index as it is; `ask` waits for its update;
+            `background` yields to both.
+        folder: Whose repository; empty for the file's own folder.
+        name: What errors call the file; empty for `file`.
+        should_update: Whether the index is brought up to date.
+    """
+
+    file: str
+    line: int
+    column: int | None = None
+    text: str | bytes | None = None
+    retrieve: str | None = None
+    max_lines: int | None = None
+    max_tokens: int | None = None
+    model: str | None = None
+    alternatives: int = 0
+    budget_ms: int | None = None
+    client: str = ""
+    priority: str = "ask"
+    folder: str = ""
+    name: str = ""
+    should_update: bool = True
+
+    def flags(self) -> dict[str, Any]:
+        """The settings that the call sets, by their dotted names."""
+        named = {
+            "completion.retrieve": self.retrieve,
+            "completion.max_lines": self.max_lines,
+            "completion.max_tokens": self.max_tokens,
+            "model.name": self.model,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    def unsaved(self) -> bytes | None:
+        """The buffer's text as bytes."""
+        if isinstance(self.text, str):
+            # A lone surrogate, which an editor can send, is no text; it reads as `?`.
+            return self.text.encode("utf-8", "replace")
+        return self.text
+
+
+def call_to_message(call: CompletionCall) -> tuple[dict[str, Any], bytes]:
+    """The call as head and raw bytes."""
+    head = asdict(call)
+    unsaved = call.unsaved()
+    head["text"] = unsaved is not None
+    return head, unsaved or b""
+
+
+# What each field of a call may be, and its bounds where it is a number.
+_CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
+    "file": (str, False, 0, 0),
+    "line": (int, False, 1, 10**9),
+    "column": (int, True, 1, 10**9),
+    "text": (bool, False, 0, 0),
+    "retrieve": (str, True, 0, 0),
+    "max_lines": (int, True, 0, 1000),
+    "max_tokens": (int, True, 1, 8192),
+    "model": (str, True, 0, 0),
+    "alternatives": (int, False, 0, 7),
+    "budget_ms": (int, True, 1, 3_600_000),
+    "client": (str, False, 0, 0),
+    "priority": (str, False, 0, 0),
+    "folder": (str, False, 0, 0),
+    "name": (str, False, 0, 0),
+    "should_update": (bool, False, 0, 0),
+}
+
+
+def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionCall:
+    """The call that head and raw bytes tell, with every field's type and bounds checked.
+
+    Raises:
+        UsageError: Something is missing, unknown or wrong; names the field.
+    """
+    for name in head:
+        if name not in _CALL_FIELDS:
+            raise UsageError(f"a completion call has no field {name!r:.60}")
+    given: dict[str, Any] = {}
+    for name, value in head.items():
+        kind, is_optional, low, high = _CALL_FIELDS[name]
+        if value is None and is_optional:
+            continue
+        if type(value) is not kind:
+            raise UsageError(f"{name} must be of type {kind.__name__}, not {value!r:.60}")
+        if isinstance(value, int) and kind is int and not low <= value <= high:
+            raise UsageError(f"{name} must be between {low} and {high}, not {value}")
+        given[name] = value
+    if "file" not in given or "line" not in given:
+        raise UsageError("a completion call needs file and line")
+    if not Path(given["file"]).is_absolute() or "\0" in given["file"]:
+        raise UsageError(f"{given['file']!r:.200} is not an absolute path")
+    if given.get("priority", "ask") not in PRIORITIES:
+        raise UsageError(f"priority must be one of {', '.join(PRIORITIES)}")
+    has_text = given.pop("text", False)
+    return CompletionCall(**given, text=body if has_text else None)
+
+
+def encode_message(head: Mapping[str, Any], body: bytes = b"") -> bytes:
+    """One line of JSON, then the raw bytes."""
+    return encode_line(head) + body
+
+
+def encode_line(value: Mapping[str, Any]) -> bytes:
+    """One line of JSON; non-ASCII is escaped, so that surrogates survive too."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+
+
+def decode_message(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Head and raw bytes.
+
+    Raises:
+        UsageError: The first line is too long or is no JSON object.
+    """
+    line, newline, body = content.partition(b"\n")
+    if not newline or len(line) > MAX_HEAD_BYTES:
+        raise UsageError("a request begins with one line of JSON")
+    return decode_line(line), body
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UsageError("a message is one line of JSON that holds an object")
+    return value
+
+
+def error_to_wire(error: CodebuddyError) -> dict[str, Any]:
+    """An error as kind, message and hint."""
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def error_from_wire(value: object) -> CodebuddyError:
+    """The error of our tree that kind, message and hint tell."""
+    if not isinstance(value, dict):
+        return EngineError("the engine answered with an error that cannot be read")
+    found = getattr(errors, str(value.get("kind")), None)
+    kind: type[CodebuddyError] = EngineError
+    if isinstance(found, type) and issubclass(found, CodebuddyError):
+        kind = found
+    return kind(str(value.get("message", "")), hint=str(value.get("hint", "")))
+
+
+def identity(engine_settings: Mapping[str, Any]) -> str:
+    """What client and engine must share: version, installation, and the engine's own settings.
+
+    Other settings travel with each request, so that another model or another repository's
+    settings need no new process.
+    """
+    parts = (str(Path(__file__).resolve().parent), json.dumps(engine_settings, sort_keys=True))
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{__version__} {digest[:16]}"

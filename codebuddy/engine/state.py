@@ -1,0 +1,115 @@
+"""What the engine knows of itself: since when, for how long idle, why it ends; its status."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codebuddy import __version__, paths
+from codebuddy.engine import address
+from codebuddy.engine.protocol import identity
+from codebuddy.engine.supervisor import resident_bytes
+from codebuddy.errors import EngineError
+from codebuddy.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from codebuddy.engine.desk import Desk
+
+
+class EngineState:
+    """One engine's life.
+
+    Args:
+        folder: Where its socket lies.
+        settings: Its own settings.
+        idle_s: Seconds without a request after which it should leave.
+    """
+
+    def __init__(self, folder: Path, settings: EngineSettings, idle_s: float) -> None:
+        self.identity = identity(dataclasses.asdict(settings))
+        self.end_reason = ""
+        self.on_end: Callable[[], None] | None = None
+        self._folder = folder
+        self._socket = address.identity_of(folder)
+        self._settings = settings
+        self._idle_s = idle_s
+        self._started = self._touched = time.monotonic()
+
+    def touch(self) -> None:
+        """Somebody asked for something."""
+        self._touched = time.monotonic()
+
+    def end(self, reason: str) -> None:
+        """Take no more requests; the socket goes first, so that a client starts another engine."""
+        if self.end_reason:
+            return
+        self.end_reason = reason
+        address.withdraw(self._folder, self._socket)
+        if self.on_end is not None:
+            self.on_end()
+
+    def check_not_ending(self) -> None:
+        """Raises EngineError once the engine ends."""
+        if self.end_reason:
+            raise EngineError(f"the engine ends: {self.end_reason}")
+
+    def reason_to_leave(self, *, is_idle: bool) -> str:
+        """Why the engine should end by itself now; empty if it should stay."""
+        if address.identity_of(self._folder) != self._socket:
+            return "its socket was taken away"
+        if not is_idle:
+            self.touch()
+        if time.monotonic() - self._touched > self._idle_s:
+            return f"nobody asked for anything for {self._idle_s / 60:.3g} minutes"
+        return ""
+
+    def describe(self, desk: Desk) -> dict[str, Any]:
+        """The answer of `codebuddy engine status --json`."""
+        dispatcher, now = desk.dispatcher, time.monotonic()
+        workers = (dispatcher.worker, desk.index_worker)
+        pids = {worker.role: worker.pid for worker in workers if worker.pid is not None}
+        memory = resident_bytes(list(pids.values()))
+        runtime = dispatcher.loaded.get("runtime", {})
+        restarts = [each for worker in workers for each in worker.restarts]
+        running = dispatcher.running
+        return {
+            "running": True,
+            "version": __version__,
+            "identity": self.identity,
+            "pid": os.getpid(),
+            "workers": pids,
+            "socket": str(self._folder / address.SOCKET_NAME),
+            "log": str(paths.engine_log_file()),
+            "uptime_seconds": round(now - self._started, 1),
+            "idle_seconds": round(now - self._touched, 1),
+            "model": dispatcher.loaded.get("model"),
+            "load_ms": dispatcher.loaded.get("load_ms"),
+            "threads": runtime.get("threads"),
+            "gpu_layers": runtime.get("gpu_layers"),
+            "runtime": runtime,
+            "memory_bytes": {
+                "engine": memory.get(os.getpid(), 0),
+                **{role: memory.get(pid, 0) for role, pid in pids.items()},
+            },
+            "requests": {
+                name: desk.counts[name]
+                for name in (
+                    "requests", "cache_hits", "joined", "cancelled", "busy", "prewarmed",
+                    "ahead", "searches", "accepted", "accepted_characters",
+                )
+            },
+            "tokens": {
+                name: desk.counts[f"tokens_{name}"] for name in ("evaluated", "reused", "generated")
+            },
+            "queue": {
+                "waiting": dispatcher.n_waiting,
+                "running": None if running is None else running.op,
+                "length": self._settings.queue_length,
+            },
+            "restarts": sum(worker.n_restarts for worker in workers),
+            "last_restarts": sorted(restarts, key=lambda each: int(each["at"])),
+        }  # fmt: skip

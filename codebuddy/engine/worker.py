@@ -1,0 +1,201 @@
+"""The model's worker process: takes completions one at a time and runs the path of each.
+
+All of llama.cpp happens here, so that a crash or a hang of it takes this process and not the
+engine. It stops at once when told to, inside prefill too. It does not queue: the engine does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from codebuddy.assembly import Place, Surroundings, find_place
+from codebuddy.code_index import CodeIndex
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.receipt import as_dictionary
+from codebuddy.datatypes import Generator, Suggestion
+from codebuddy.engine.channel import Channel, open_channel
+from codebuddy.engine.protocol import CompletionCall, call_from_message
+from codebuddy.engine.workplace import Workplace, settings_of
+from codebuddy.errors import CodebuddyError, IndexingError, SupersededError
+
+# How often a running generation is told again to stop: one that only begins forgets the first.
+_CANCEL_EVERY_S = 0.005
+
+
+class ModelWorker:
+    """Runs requests in the main thread, and hears of cancellations in another."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._workplace = Workplace()
+        self._waiting: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue()
+        self._lock = threading.Lock()
+        self._current: int | None = None
+        self._cancelled: set[int] = set()
+        self._generator: Generator | None = None
+        self._started = 0.0
+
+    def run(self) -> None:
+        """Serve until the engine is gone."""
+        self._channel.serve(self._receive)
+        while True:
+            message, body = self._waiting.get()
+            if message["op"] == "quit":
+                self._workplace.close_generator()
+                return
+            request_id = int(message["id"])
+            with self._lock:
+                self._current = request_id
+            self._started = time.perf_counter()
+            try:
+                result = self._answer(message, body)
+                self._channel.send({"type": "result", "id": request_id, "result": result})
+            except Exception as error:  # noqa: BLE001
+                told = SupersededError("cancelled") if self._is_cancelled(request_id) else error
+                self._channel.send_error(request_id, told)
+            finally:
+                with self._lock:
+                    self._current = None
+                    self._cancelled.discard(request_id)
+
+    def _receive(self, message: dict[str, Any], body: bytes) -> None:
+        if message.get("op") != "cancel":
+            self._waiting.put((message, body))
+            return
+        request_id = int(message["id"])
+        with self._lock:
+            self._cancelled.add(request_id)
+        threading.Thread(target=self._stop, args=(request_id,), daemon=True).start()
+
+    def _stop(self, request_id: int) -> None:
+        while True:
+            with self._lock:
+                if self._current != request_id:
+                    return
+                cancel = getattr(self._generator, "cancel", None)
+                if cancel is not None:
+                    cancel()
+            time.sleep(_CANCEL_EVERY_S)
+
+    def _is_cancelled(self, request_id: int) -> bool:
+        with self._lock:
+            return request_id in self._cancelled
+
+    def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
+        if message["op"] == "load":
+            flags = {"model.name": message.get("model")}
+            settings = settings_of(message["settings"], None, flags).settings
+            return self._describe(self._open_generator(settings))
+        call = call_from_message(message["call"], body)
+        surroundings, warnings = self._workplace.surroundings(
+            call.folder or call.file.rpartition("/")[0] or "/", message["settings"], call.flags()
+        )
+        place = find_place(
+            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
+        )
+        generator = self._open_generator(surroundings.settings)
+        suggestion, more = self._suggest(message, call, place, generator)
+        return as_dictionary(suggestion) | {"warnings": [*warnings, *more]}
+
+    def _suggest(
+        self, message: dict[str, Any], call: CompletionCall, place: Place, generator: Generator
+    ) -> tuple[Suggestion, list[str]]:
+        """The suggestion, and what went wrong with the lookups."""
+        if message["op"] == "prewarm":
+            # The prompt is evaluated, and not a token generated.
+            completion = dataclasses.replace(place.surroundings.settings.completion, max_tokens=0)
+            settings = dataclasses.replace(place.surroundings.settings, completion=completion)
+            place = dataclasses.replace(
+                place, surroundings=Surroundings(place.surroundings.repository, settings)
+            )
+        request_id = int(message["id"])
+        wants_text = bool(message.get("wants_text"))
+
+        def on_text(text: str) -> None:
+            if self._is_cancelled(request_id):
+                raise SupersededError("cancelled")
+            if wants_text:
+                self._channel.send({"type": "text", "id": request_id, "text": text})
+
+        def ask(index: CodeIndex | None) -> Suggestion:
+            if self._is_cancelled(request_id):
+                raise SupersededError("cancelled")
+            heard: Any = generator
+            if message.get("wants_pieces"):
+                heard = _Heard(generator, self._channel, request_id)
+            # One who asks gets what a process of its own would say; one who types, soon.
+            is_typing = call.priority != "ask"
+            memory = self._workplace.memory(place.surroundings) if is_typing else None
+            request = place.request(
+                call.alternatives, budget_ms=self._time_left(call), is_typing=is_typing
+            )
+            return complete(request, place.workshop(heard, index, memory), on_text)
+
+        if place.mode == "never":
+            return ask(None), []
+        try:
+            return ask(self._workplace.index(place.surroundings)), []
+        except IndexingError as error:
+            self._workplace.forget_index(place.surroundings)
+            return ask(None), [f"{error.message}; completing without lookups"]
+
+    def _time_left(self, call: CompletionCall) -> float:
+        """Milliseconds of the call's budget that are left, at least one; 0 without a budget."""
+        if call.budget_ms is None:
+            return 0.0
+        return max(1.0, call.budget_ms - (time.perf_counter() - self._started) * 1000)
+
+    def _open_generator(self, settings: Any) -> Generator:
+        with self._lock:
+            self._generator = None
+        started = time.perf_counter()
+        generator, is_new = self._workplace.generator(settings)
+        with self._lock:
+            self._generator = generator
+        if is_new:
+            load_ms = (time.perf_counter() - started) * 1000
+            self._channel.send({"type": "loaded", "load_ms": load_ms, **self._describe(generator)})
+        return generator
+
+    def _describe(self, generator: Generator) -> dict[str, Any]:
+        return {"model": generator.name, "runtime": generator.runtime}
+
+
+class _Heard:
+    """A generator whose pieces the engine hears, to see whether typed text agrees with them."""
+
+    def __init__(self, generator: Generator, channel: Channel, request_id: int) -> None:
+        self._generator = generator
+        self._channel = channel
+        self._request_id = request_id
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def generate(self, *arguments: Any, **more: Any) -> Iterator[str]:
+        """As the generator's own."""
+        pieces = self._generator.generate(*arguments, **more)
+        try:
+            for piece in pieces:
+                self._channel.send({"type": "piece", "id": self._request_id, "text": piece})
+                yield piece
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+
+
+def main() -> None:
+    """Serve the engine that started this process."""
+    with contextlib.suppress(KeyboardInterrupt, CodebuddyError):
+        ModelWorker(open_channel()).run()
+
+
+if __name__ == "__main__":
+    main()

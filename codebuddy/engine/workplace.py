@@ -1,0 +1,217 @@
+"""What a worker keeps open between requests: repositories, their indexes, the model.
+
+A request brings where its settings come from (`protocol`), so that two terminals with other
+variables, or another model, share one engine. Nothing kept is believed without a look at
+the files behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codebuddy import paths
+from codebuddy.assembly import Surroundings
+from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.config import LoadedSettings, load_settings
+from codebuddy.datatypes import Generator
+from codebuddy.errors import CodebuddyError, IndexingError, UsageError
+from codebuddy.settings import ModelSettings, Settings
+from codebuddy.vcs.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.inference.llama import LlamaGenerator
+
+# Open repositories and indexes; a person works in a few, and each holds a database open.
+_MAX_OPEN = 16
+
+_Identity = tuple[int, ...]
+
+
+class Workplace:
+    """Open things of one worker; not safe for concurrent use."""
+
+    def __init__(self) -> None:
+        self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
+        self._indexes: OrderedDict[Path, RepositoryIndex] = OrderedDict()
+        self._memories: OrderedDict[Path, PromptMemory] = OrderedDict()
+        self._generator: Generator | None = None
+        self._state_file: Path | None = None
+        self._loaded: tuple[ModelSettings, Path | None, _Identity] | None = None
+
+    def surroundings(
+        self, folder: str, settings: Mapping[str, Any], flags: Mapping[str, Any]
+    ) -> tuple[Surroundings, tuple[str, ...]]:
+        """The repository around `folder`, its settings, and what was ignored of them.
+
+        Args:
+            folder: Absolute; one that does not exist stands for its nearest parent.
+            settings: Where the client's settings come from: `environment` and `user_file`.
+            flags: Dotted names to values.
+
+        Raises:
+            UsageError: It is in no repository.
+            ConfigError: A setting is wrong.
+        """
+        repository = self._repository(_existing(Path(folder)))
+        loaded = settings_of(settings, repository.root, flags)
+        return Surroundings(repository, loaded.settings), loaded.warnings
+
+    def index(self, surroundings: Surroundings) -> RepositoryIndex:
+        """The repository's index, opened once.
+
+        Raises:
+            IndexingError: There is none that can be used.
+        """
+        from codebuddy.index.search import RepositoryIndex
+
+        repository = surroundings.repository
+        kept = self._indexes.pop(repository.index_folder, None)
+        if kept is None:
+            kept = RepositoryIndex.open(repository, surroundings.settings)
+            if len(self._indexes) >= _MAX_OPEN:
+                _, oldest = self._indexes.popitem(last=False)
+                oldest.close()
+        self._indexes[repository.index_folder] = kept
+        return kept
+
+    def forget_index(self, surroundings: Surroundings) -> None:
+        """Close an index that failed, so that the next request opens it anew."""
+        kept = self._indexes.pop(surroundings.repository.index_folder, None)
+        if kept is not None:
+            with contextlib.suppress(IndexingError):
+                kept.close()
+
+    def memory(self, surroundings: Surroundings) -> PromptMemory:
+        """What the last prompts of the repository's files held."""
+        root = surroundings.repository.root
+        kept = self._memories.pop(root, None) or PromptMemory()
+        if len(self._memories) >= _MAX_OPEN:
+            self._memories.popitem(last=False)
+        self._memories[root] = kept
+        return kept
+
+    def generator(self, settings: Settings) -> tuple[Generator, bool]:
+        """The model that the settings name, and whether it was loaded just now.
+
+        Another model, other threads or a file that was replaced mean loading anew.
+
+        Raises:
+            ModelError: It is missing, damaged or does not fit.
+        """
+        if self._generator is not None and self._loaded is not None:
+            of, path, identity = self._loaded
+            if of == settings.model and identity == _identity(path):
+                return self._generator, False
+        return self._load(settings), True
+
+    def _load(self, settings: Settings) -> Generator:
+        from codebuddy.inference.installed import find_model
+
+        model = find_model(settings.model.name, settings, say=lambda _: None)
+        self.close_generator()
+        identity = _identity(model.path)
+        generator: Generator
+        if model.path is None:
+            from codebuddy.inference.echo import EchoGenerator
+
+            generator = EchoGenerator()
+        else:
+            from codebuddy.inference.llama import LlamaGenerator
+
+            generator = LlamaGenerator(model.path, model.name, settings.model)
+            if settings.engine.keep_state:
+                name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
+                self._state_file = paths.engine_state_folder() / f"{name}.kv"
+                _resume(generator, self._state_file)
+        self._generator, self._loaded = generator, (settings.model, model.path, identity)
+        return generator
+
+    def close_generator(self) -> None:
+        """Free the model, and keep on disk what it has read."""
+        generator, self._generator = self._generator, None
+        file, self._state_file = self._state_file, None
+        self._loaded = None
+        if file is not None:
+            # A full disk costs the next engine a prompt's evaluation, and nothing else.
+            with contextlib.suppress(OSError, CodebuddyError):
+                paths.ensure_folder(file.parent)
+                generator.save_state(file)  # type: ignore[union-attr]
+        close = getattr(generator, "close", None)
+        if close is not None:
+            close()
+
+    def _repository(self, folder: Path) -> Repository:
+        kept = self._repositories.pop(folder, None)
+        if kept is not None and kept[0] == _marks(folder, kept[1].root):
+            self._repositories[folder] = kept
+            return kept[1]
+        repository = open_repository(folder)
+        if len(self._repositories) >= _MAX_OPEN:
+            self._repositories.popitem(last=False)
+        self._repositories[folder] = (_marks(folder, repository.root), repository)
+        return repository
+
+
+def settings_of(
+    sources: Mapping[str, Any], root: Path | None, flags: Mapping[str, Any]
+) -> LoadedSettings:
+    """The settings that a client's variables and files say for the repository at `root`.
+
+    Raises:
+        ConfigError: One is wrong.
+        UsageError: The sources cannot be read.
+    """
+    environment, user_file = sources.get("environment"), sources.get("user_file")
+    if not isinstance(environment, dict) or not isinstance(user_file, str):
+        raise UsageError("a request says where its settings come from")
+    variables = {str(name): str(value) for name, value in environment.items()}
+    return load_settings(root, environment=variables, flags=flags, user_file=Path(user_file))
+
+
+def _resume(generator: LlamaGenerator, file: Path) -> None:
+    """Take up what the last worker left, once: bytes that crash a runtime crash it but once."""
+    aside = file.with_suffix(".taken")
+    try:
+        file.replace(aside)
+    except OSError:
+        return
+    generator.load_state(aside)
+    with contextlib.suppress(OSError):
+        aside.unlink()
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder that exists; an unsaved file may lie in one that does not."""
+    for each in (folder, *folder.parents):
+        with contextlib.suppress(OSError, ValueError):
+            if each.is_dir():
+                return each
+    raise UsageError(f"{folder} is not a folder")
+
+
+def _marks(folder: Path, root: Path) -> _Identity:
+    """Changes when a repository appears, goes or is replaced between `folder` and its root."""
+    marks: list[int] = []
+    for each in (folder, *folder.parents):
+        marks += _identity(each / ".git")[:2] or (0, 0)
+        if each == root:
+            break
+    return tuple(marks)
+
+
+def _identity(file: Path | None) -> _Identity:
+    """Device, inode, size and change time of a file; empty if it is not there."""
+    if file is None:
+        return ()
+    try:
+        status = os.stat(file)  # noqa: PTH116
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,304 @@
+"""Completing and searching through the engine: the same answers, over real processes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from codebuddy import paths
+from codebuddy.engine.client import EngineClient, stop_engine
+from codebuddy.engine.protocol import CompletionCall
+from codebuddy.errors import DocumentError, ModelError, SupersededError, UsageError
+from tests.conftest import SMALL_MODEL
+from tests.engine_support import call, codebuddy, json_of, typing, wait_until
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+# Echo answers with the last line before the cursor: `amount =`.
+CART = "import json\n\n\ndef total(items):\n    items = list(items)\n    amount = "
+
+
+def without_times(found):
+    """An answer without what differs from run to run."""
+    left_out = {"timings_ms", "startup_ms", "engine", "runtime"}
+    return {key: value for key, value in found.items() if key not in left_out}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (["cart.py:6"], None),
+        (["cart.py:6:27", "--retrieve", "always"], None),
+        (["./cart.py:6", "--max-lines", "1", "-n", "2"], None),
+        (["new.py:2", "--stdin"], b"def brand_new():\n    return 1\n"),
+        (["cart.py:1", "--stdin"], "\ufeffimport os\r\n".encode("utf-16-le")),
+    ],
+)
+def test_with_and_without_the_engine_the_answer_is_the_same(repository, arguments, stdin):
+    """Both ways run the same path on the same model, and tell the same."""
+    arguments = ["complete", *arguments, "--model", "echo", "--json"]
+    through = json_of(codebuddy(repository, *arguments, stdin=stdin))
+    alone = json_of(codebuddy(repository, *arguments, "--no-engine", stdin=stdin))
+    assert through["engine"] is not None
+    assert alone["engine"] is None
+    assert without_times(through) == without_times(alone)
+
+
+def test_a_real_model_says_the_same_with_and_without_the_engine(repository):
+    """Token for token, greedy decoding in the worker is greedy decoding here."""
+    arguments = ["complete", "cart.py:6", "--model", str(SMALL_MODEL), "--max-tokens", "8"]
+    arguments += ["--retrieve", "never", "--json"]
+    through = json_of(codebuddy(repository, *arguments))
+    alone = json_of(codebuddy(repository, *arguments, "--no-engine"))
+    assert through["tokens"]["generated"] > 0
+    assert without_times(through) == without_times(alone)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["complete", "nothing.py:1"],
+        ["complete", "cart.py:900"],
+        ["complete", "cart.py:2:99"],
+        ["complete", "../elsewhere.py:1"],
+        ["complete", "blob.bin:1"],
+        ["complete", "cart.py:1", "--model", "no-such-model"],
+        ["complete", "cart.py:1", "--model", "/nowhere/x.gguf"],
+        ["search", " "],
+    ],
+)
+def test_with_and_without_the_engine_errors_are_the_same(repository, arguments):
+    """Exit code and sentence do not tell who found the fault."""
+    (repository / "blob.bin").write_bytes(b"\0\1\2")
+    model = [] if "--model" in arguments or arguments[0] == "search" else ["--model", "echo"]
+    through = codebuddy(repository, *arguments, *model)
+    alone = codebuddy(repository, *arguments, *model, "--no-engine")
+    assert through.returncode in (1, 2)
+    assert (through.returncode, through.stdout) == (alone.returncode, "")
+    assert through.stderr == alone.stderr
+
+
+def test_outside_a_repository_both_say_so(tmp_path):
+    """The engine looks where the client stands."""
+    (tmp_path / "a.py").write_text("x\n")
+    for more in ([], ["--no-engine"]):
+        done = codebuddy(tmp_path, "complete", "a.py:1", "--model", "echo", *more)
+        assert done.returncode == 2
+        assert "is not inside a git repository" in done.stderr
+
+
+def test_search_answers_the_same_with_and_without_the_engine(repository):
+    """Places, scores and texts agree, and a file written just before is found."""
+    assert json_of(codebuddy(repository, "search", "discount", "--json"))["results"]
+    (repository / "late.py").write_text("def discount_for_latecomers():\n    return 7\n")
+    arguments = ["search", "latecomers", "discount", "--json", "-k", "3"]
+    through = json_of(codebuddy(repository, *arguments))
+    alone = json_of(codebuddy(repository, *arguments, "--no-engine"))
+    assert through["results"][0]["path"] == "late.py"
+    assert through["results"] == alone["results"]
+
+
+def test_apply_through_the_engine_writes_what_it_suggests(repository):
+    """The suggestion goes into the file, once, where it was asked for."""
+    before = (repository / "cart.py").read_text().split("\n")
+    done = codebuddy(repository, "complete", "cart.py:9", "--model", "echo", "--apply", "--json")
+    found = json_of(done)
+    after = (repository / "cart.py").read_text().split("\n")
+    assert found["applied"]
+    assert found["text"]
+    before[8] += found["text"]
+    assert after == "\n".join(before).split("\n")
+
+
+def test_stream_through_the_engine_prints_the_suggestion(repository):
+    """What is streamed is what would have been printed."""
+    plain = codebuddy(repository, "complete", "cart.py:6", "--model", "echo")
+    streamed = codebuddy(repository, "complete", "cart.py:6", "--model", "echo", "--stream")
+    assert plain.stdout == streamed.stdout != ""
+
+
+def test_errors_of_the_work_arrive_as_themselves(repository):
+    """A client can tell a wrong position from a missing model and from a binary file."""
+    client = EngineClient.connect()
+    with pytest.raises(UsageError, match="has 11 lines, so there is no line 99"):
+        client.complete(call(repository, line=99))
+    with pytest.raises(ModelError, match="no-such"):
+        client.complete(call(repository, model="no-such"))
+    with pytest.raises(DocumentError, match="is a binary file"):
+        client.complete(call(repository, text=b"\0"))
+
+
+def test_settings_are_those_of_the_client_that_asks(repository, monkeypatch):
+    """Another variable or another flag needs no other engine."""
+    client = EngineClient.connect()
+    pid = client.status()["pid"]
+    call_ = CompletionCall(str(repository / "cart.py"), 6, model="echo")
+    assert client.complete(call_)["decision"]["mode"] == "auto"
+    monkeypatch.setenv("CODEBUDDY_COMPLETION_RETRIEVE", "never")
+    other = EngineClient.connect()
+    assert other.complete(call_)["decision"]["mode"] == "never"
+    assert other.status()["pid"] == pid
+    assert client.complete(call_)["decision"]["mode"] == "auto"
+
+
+def test_another_model_is_loaded_in_the_same_process(repository):
+    """A switch of models needs no restart, and status says which one is loaded."""
+    client = EngineClient.connect()
+    client.complete(call(repository))
+    first = client.status()
+    assert (first["model"], first["threads"]) == ("echo", 0)
+    found = client.complete(call(repository, model=str(SMALL_MODEL), max_tokens=4))
+    second = client.status()
+    assert found["model"] == second["model"] == SMALL_MODEL.stem
+    assert second["threads"] > 0
+    assert second["workers"]["model"] == first["workers"]["model"]
+    assert second["tokens"]["evaluated"] > first["tokens"]["evaluated"]
+
+
+def test_a_keystroke_that_agrees_is_served_without_the_model(repository, monkeypatch):
+    """Typing what was suggested evaluates no token and reaches no worker."""
+    monkeypatch.setenv("CODEBUDDY_ENGINE_WORK_AHEAD", "false")
+    client = EngineClient.connect()
+    shown = client.complete(typing(repository, CART, 6))
+    assert shown["text"] == "amount ="
+    assert not shown["engine"]["is_cached"]
+    assert wait_until(lambda: client.status()["queue"]["running"] is None)
+    evaluated = client.status()["tokens"]["evaluated"]
+    after = client.complete(typing(repository, CART + "amo", 6))
+    assert after["text"] == "unt ="
+    assert after["engine"]["is_cached"]
+    assert (after["line"], after["column"]) == (6, 17)
+    assert after["tokens"]["evaluated"] == after["tokens"]["generated"] == 0
+    assert client.status()["requests"]["cache_hits"] == 1
+    assert client.status()["tokens"]["evaluated"] == evaluated
+
+
+def test_a_keystroke_that_disagrees_asks_the_model(repository):
+    """The cache never answers with another text's suggestion."""
+    client = EngineClient.connect()
+    client.complete(typing(repository, CART, 6))
+    other = client.complete(typing(repository, CART + "x", 6))
+    assert not other["engine"]["is_cached"]
+    changed = client.complete(typing(repository, CART.replace("json", "os"), 6))
+    assert not changed["engine"]["is_cached"]
+
+
+def test_the_place_behind_a_suggestion_is_completed_ahead(repository):
+    """After an accept the next suggestion is there already."""
+    client = EngineClient.connect()
+    shown = client.complete(typing(repository, CART, 6))
+    assert wait_until(lambda: client.status()["requests"]["ahead"] == 1)
+    assert wait_until(lambda: client.status()["queue"]["running"] is None)
+    accepted = CART + shown["text"]
+    client.accepted("editor", shown["text"])
+    following = client.complete(typing(repository, accepted, 6))
+    assert following["engine"]["is_cached"]
+    counts = client.status()["requests"]
+    assert (counts["accepted"], counts["accepted_characters"]) == (1, len(shown["text"]))
+
+
+def test_prewarming_leaves_the_prompt_evaluated(repository):
+    """The first suggestion of a file that was opened a while ago reuses its prompt."""
+    client = EngineClient.connect()
+    text = "".join(f"value_{number} = {number}\n" for number in range(25))
+    client.prewarm(str(repository / "cart.py"), text, 25, 4, model=str(SMALL_MODEL))
+    assert wait_until(lambda: client.status()["tokens"]["evaluated"] > 80, 60)
+    wanted = typing(repository, text, 25, 4, model=str(SMALL_MODEL), max_tokens=4)
+    found = client.complete(wanted)
+    assert found["tokens"]["reused"] > 0.8 * found["tokens"]["prompt"]
+    assert client.status()["requests"]["prewarmed"] == 1
+
+
+def test_a_newer_request_of_a_client_supersedes_what_runs(repository):
+    """The older one ends at once with a word of why, the newer one is answered."""
+    client = EngineClient.connect()
+    text = "def numbers():\n    return [1, 2, 3,\n    "
+    long: dict[str, Any] = {
+        "model": str(SMALL_MODEL),
+        "max_lines": 1000,
+        "max_tokens": 1500,
+        "client": "one",
+    }
+    client.load(str(SMALL_MODEL))
+    outcome: list[BaseException | dict[str, object]] = []
+
+    def ask():
+        try:
+            outcome.append(client.complete(typing(repository, text, 3, **long)))
+        except SupersededError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert wait_until(lambda: client.status()["queue"]["running"] == "complete")
+    newer = client.complete(typing(repository, "import sys\n", 1, **(long | {"max_tokens": 3})))
+    thread.join(30)
+    assert newer["tokens"]["generated"] > 0
+    assert isinstance(outcome[0], SupersededError)
+    assert outcome[0].message == "a newer request took the place of this one"
+
+
+def test_cancel_ends_what_a_client_has(repository):
+    """Running and waiting requests of that client end; the worker stays, and is free."""
+    client = EngineClient.connect()
+    client.load(str(SMALL_MODEL))
+    pid = client.status()["workers"]["model"]
+    body = "x = [\n" + "    1,\n" * 200
+    wish = call(
+        repository, text=body, line=201, model=str(SMALL_MODEL), max_tokens=1500, max_lines=1000,
+        client="one",
+    )  # fmt: skip
+    errors: list[SupersededError] = []
+
+    def ask():
+        with pytest.raises(SupersededError) as caught:
+            client.complete(wish)
+        errors.append(caught.value)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert wait_until(lambda: client.status()["queue"]["waiting"] == 2)
+    client.cancel("one")
+    for thread in threads:
+        thread.join(30)
+    assert [error.message for error in errors] == ["the request was cancelled"] * 3
+    assert wait_until(lambda: client.status()["queue"]["running"] is None)
+    assert client.status()["workers"]["model"] == pid
+    assert client.complete(call(repository))["text"]
+
+
+def test_a_spent_budget_answers_with_what_there_is(repository):
+    """`--budget-ms` reaches the model in the worker, and what waiting took is taken off it."""
+    client = EngineClient.connect()
+    client.load(str(SMALL_MODEL))
+    text = "x = [\n" + "    1,\n" * 60
+    wish: dict[str, Any] = {
+        "model": str(SMALL_MODEL),
+        "max_lines": 1000,
+        "max_tokens": 1500,
+        "line": 62,
+    }
+    found = client.complete(call(repository, text=text, budget_ms=1500, **wish))
+    assert found["finish_reason"] == "budget"
+    assert found["tokens"]["generated"] < 1500
+    arguments = ["complete", "cart.py:6", "--model", "echo", "--budget-ms", "60000", "--json"]
+    through = json_of(codebuddy(repository, *arguments))
+    assert through["finish_reason"] == "stop"
+    assert through["engine"] is not None
+
+
+def test_a_restarted_engine_resumes_a_warm_file(repository):
+    """What the model had read before `engine stop` need not be read again."""
+    text = "".join(f"value_{number} = {number}\n" for number in range(25))
+    wish = call(repository, text=text, line=25, model=str(SMALL_MODEL), max_tokens=2)
+    first = EngineClient.connect().complete(wish)
+    assert first["tokens"]["reused"] == 0
+    stop_engine()
+    second = EngineClient.connect().complete(wish)
+    assert second["tokens"]["reused"] == second["tokens"]["prompt"] - 1
+    assert second["text"] == first["text"]
+    files = [file for file in paths.engine_state_folder().iterdir() if file.suffix != ".taken"]
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * len(files)
