@@ -1,0 +1,110 @@
+"""`codebuddy serve`: the HTTP interface for llama.vim, llama.vscode and OpenAI clients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from codebuddy.terminal import answer, answer_json, note, safe_line
+
+if TYPE_CHECKING:
+    import socket
+
+    from codebuddy.assembly import Surroundings
+    from codebuddy.serve.guard import Rules
+
+
+@click.command(
+    "serve",
+    epilog="Example: codebuddy -C ~/project serve --port 8012",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 for a free one.  [8012]")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.", show_default=True)
+@click.option("--allow-remote", is_flag=True, help="Let --host be one that others can reach.")
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME", help="A further name of this server."
+)
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the token is; made if it is not there.",
+)
+@click.option(
+    "--no-token", is_flag=True, help="Ask for no token: any program of this machine may ask."
+)
+@click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one JSON object.")
+def command(
+    *,
+    port: int | None,
+    host: str,
+    allow_remote: bool,
+    names: tuple[str, ...],
+    token_file: Path | None,
+    no_token: bool,
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Complete over HTTP, with lookups in this repository.
+
+    Speaks llama-server's /infill, OpenAI's /v1/completions and /v1/models, to this machine
+    alone. Clients send the token as 'Authorization: Bearer TOKEN' or 'X-API-Key: TOKEN'.
+    Ends with Ctrl-C. docs/editors.md says how editors are set up.
+    """
+    from codebuddy import paths
+    from codebuddy.assembly import open_surroundings
+    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.inference.installed import find_model
+    from codebuddy.serve.guard import Rules
+    from codebuddy.serve.listener import check_address, hosts_of, listen
+    from codebuddy.serve.token_file import read_or_make_token
+
+    address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
+    surroundings = open_surroundings({"serve.port": port, "model.name": model})
+    # A missing model is told now, and not to the first keystroke.
+    find_model(surroundings.settings.model.name, surroundings.settings, say=note)
+    file = None if no_token else (token_file or paths.serve_token_file()).absolute()
+    token = "" if file is None else read_or_make_token(file)
+    with listen(address, surroundings.settings.serve.port) as listener:
+        listened = listener.getsockname()[1]
+        hosts = hosts_of(address, listened, names)
+        rules = Rules(hosts, frozenset(f"http://{each}" for each in hosts), token)
+        shown = f"[{address}]" if ":" in address else address
+        _tell(surroundings, f"http://{shown}:{listened}", file, as_json=as_json)
+        try:
+            _serve(surroundings, rules, listener)
+        except KeyboardInterrupt:
+            note("stopped serving")
+            return EXIT_INTERRUPTED
+    return 0
+
+
+def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) -> None:
+    from codebuddy.serve.completer import AsyncCompleter, open_completer
+    from codebuddy.serve.http_api import run
+    from codebuddy.serve.raw_completion import RawCompleter
+
+    settings = surroundings.settings
+    completer = AsyncCompleter(open_completer(settings, settings.model.name))
+    raw = RawCompleter(surroundings.repository, settings, completer)
+    try:
+        raw.prewarm()
+        run(raw, rules, listener)
+    finally:
+        completer.close()
+
+
+def _tell(surroundings: Surroundings, url: str, file: Path | None, *, as_json: bool) -> None:
+    """Where it listens, and what a client needs to know."""
+    root, model = surroundings.repository.root, surroundings.settings.model.name
+    if as_json:
+        where = {"url": url, "token_file": None if file is None else str(file)}
+        answer_json(where | {"repository": str(root), "model": model})
+        return
+    answer(f"serving {safe_line(str(root))} with {safe_line(model)} at {url}")
+    if file is None:
+        note("no token is asked for: any program of this machine may ask")
+    else:
+        answer(f"the token is in {safe_line(str(file))}")

@@ -1,0 +1,1 @@
+"""Editor protocols: the language server and the HTTP interface. They translate, never decide."""

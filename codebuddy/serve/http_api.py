@@ -1,0 +1,232 @@
+"""The HTTP interface of `codebuddy serve`: llama-server's `/infill` and OpenAI's completions.
+
+Routes, bodies and streams; who may ask is `guard.py`'s business, what a request says that of
+`infill.py` and `openai.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from codebuddy.errors import (
+    CodebuddyError,
+    ConfigError,
+    DocumentError,
+    EngineBusyError,
+    SupersededError,
+    UsageError,
+)
+from codebuddy.serve.answers import error_body, error_response, event, json_response
+from codebuddy.serve.fields import MAX_BODY_BYTES, parse_body
+from codebuddy.serve.guard import Guard, Rules
+from codebuddy.serve.infill import (
+    RawRequest,
+    cut_to_fields,
+    infill_answer,
+    infill_piece,
+    parse_infill,
+)
+from codebuddy.serve.openai import CompletionAnswers, models_answer, parse_completion
+from codebuddy.serve.raw_completion import Completion, RawCompleter
+
+# A body that has not arrived by then will not.
+_BODY_TIMEOUT_S = 20.0
+_CLIENT_ERRORS = (UsageError, DocumentError, ConfigError)
+
+# A local model answers one at a time; more connections than this are no editors.
+_MAX_CONNECTIONS = 64
+_KEEP_ALIVE_S = 30
+_SHUTDOWN_S = 2
+
+
+def run(completer: RawCompleter, rules: Rules, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        KeyboardInterrupt: It was SIGINT.
+    """
+    import uvicorn
+
+    from codebuddy.serve.deadline import DeadlineProtocol
+
+    config = uvicorn.Config(
+        build_app(completer, rules),
+        loop="asyncio",
+        http=DeadlineProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def build_app(completer: RawCompleter, rules: Rules) -> Guard:
+    """The guarded application."""
+    api = _Api(completer)
+    routes = [
+        Route("/health", api.health, methods=["GET"]),
+        Route("/v1/health", api.health, methods=["GET"]),
+        Route("/v1/models", api.models, methods=["GET"]),
+        Route("/models", api.models, methods=["GET"]),
+        Route("/infill", api.infill, methods=["POST"]),
+        Route("/v1/completions", api.completions, methods=["POST"]),
+    ]
+    # Typed by Starlette for handlers of any exception, and called with these.
+    handlers: Mapping[Any, Any] = {
+        HTTPException: _http_error,
+        CodebuddyError: _known_error,
+        Exception: _unknown_error,
+    }
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), rules)
+
+
+class _Api:
+    """The endpoints."""
+
+    def __init__(self, completer: RawCompleter) -> None:
+        self._completer = completer
+
+    async def health(self, _request: Request) -> Response:
+        """Somebody is there."""
+        return json_response({"status": "ok"})
+
+    async def models(self, _request: Request) -> Response:
+        """The model that answers."""
+        return json_response(models_answer(self._completer.model))
+
+    async def infill(self, request: Request) -> Response:
+        """Complete between a prefix and a suffix, as llama-server does."""
+        raw, wanted = parse_infill(await _read_body(request))
+        model = self._completer.model
+
+        def last(delta: str, receipt: Mapping[str, Any]) -> list[bytes]:
+            return [event(infill_answer(delta, receipt, model) | {"generation_settings": {}})]
+
+        if raw.is_stream and not raw.is_empty:
+            return self._stream(request, raw, lambda delta: event(infill_piece(delta)), last)
+        done = await self._complete(request, raw)
+        return json_response(cut_to_fields(infill_answer(done.text, done.receipt, model), wanted))
+
+    async def completions(self, request: Request) -> Response:
+        """Complete a prompt, with or without a suffix, as OpenAI does."""
+        raw = parse_completion(await _read_body(request))
+        answers = CompletionAnswers(self._completer.model)
+
+        def last(delta: str, receipt: Mapping[str, Any]) -> list[bytes]:
+            return [event(answers.last_piece(delta, receipt)), event("[DONE]")]
+
+        if raw.is_stream and not raw.is_empty:
+            return self._stream(request, raw, lambda delta: event(answers.piece(delta)), last)
+        done = await self._complete(request, raw)
+        return json_response(answers.whole([done.text, *done.alternatives], done.receipt))
+
+    async def _complete(self, request: Request, raw: RawRequest) -> Completion:
+        """A completion that ends when the client leaves."""
+        work = asyncio.ensure_future(self._completer.complete(raw))
+        leaving = asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise SupersededError("the client left")
+            return work.result()
+        finally:
+            for task in (work, leaving):
+                task.cancel()
+            await asyncio.gather(work, leaving, return_exceptions=True)
+
+    def _stream(
+        self,
+        request: Request,
+        raw: RawRequest,
+        piece: Callable[[str], bytes],
+        last: Callable[[str, Mapping[str, Any]], list[bytes]],
+    ) -> Response:
+        """Server-sent events: what was added each time, then the end with the costs."""
+
+        async def events() -> AsyncIterator[bytes]:
+            sent = ""
+            try:
+                async for text, done in self._completer.stream(raw):
+                    # What was sent cannot be taken back: a text cut further back adds nothing.
+                    delta = text[len(sent) :] if text.startswith(sent) else ""
+                    sent += delta
+                    if done is not None:
+                        for each in last(delta, done.receipt):
+                            yield each
+                    elif delta:
+                        yield piece(delta)
+            except CodebuddyError as error:
+                yield event(error_body(_status_of(error), _sentence(error)))
+
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
+
+async def _read_body(request: Request) -> dict[str, Any]:
+    """The JSON object of the body; too large, too slow or no JSON is an error."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES >> 20} MiB")
+    content = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async for part in request.stream():
+                content += part
+                if len(content) > MAX_BODY_BYTES:
+                    raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES >> 20} MiB")
+    except TimeoutError:
+        raise HTTPException(408, "the body did not arrive in time") from None
+    return parse_body(bytes(content))
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                return
+
+
+def _status_of(error: CodebuddyError) -> int:
+    if isinstance(error, EngineBusyError):
+        return 429
+    if isinstance(error, SupersededError):
+        return 499
+    return 400 if isinstance(error, _CLIENT_ERRORS) else 503
+
+
+def _sentence(error: CodebuddyError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+async def _http_error(_request: Request, error: HTTPException) -> Response:
+    response = error_response(error.status_code, error.detail)
+    # The rest of the body, if any, was not read.
+    response.headers["Connection"] = "close"
+    return response
+
+
+async def _known_error(_request: Request, error: CodebuddyError) -> Response:
+    return error_response(_status_of(error), _sentence(error))
+
+
+async def _unknown_error(_request: Request, error: Exception) -> Response:
+    return error_response(500, f"this is a bug in codebuddy: {type(error).__name__}")

@@ -1,0 +1,200 @@
+"""The path of a suggestion in this process, one request at a time: used without the engine.
+
+The model and the indexes stay loaded. A newer request of a client supersedes its older one,
+and `cancel` stops the model, inside prefill too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from codebuddy import paths
+from codebuddy.assembly import Place, Surroundings, find_place, open_index
+from codebuddy.code_index import CodeIndex
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.receipt import as_dictionary
+from codebuddy.config import ENVIRONMENT_PREFIX
+from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator, Suggestion
+from codebuddy.engine.protocol import CompletionCall
+from codebuddy.engine.workplace import Workplace
+from codebuddy.errors import CodebuddyError, GenerationError, IndexingError, SupersededError
+from codebuddy.serve.completer import OnText
+
+# An index is brought up to date in the background, no sooner than this after the last time.
+_UPDATE_EVERY_S = 30.0
+
+
+class LocalCompleter:
+    """Answers calls in the calling thread; others wait for their turn."""
+
+    def __init__(self, model: str | None) -> None:
+        self._flags = {"model.name": model}
+        self._sources = {
+            "environment": {
+                k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT_PREFIX)
+            },
+            "user_file": str(paths.user_config_file()),
+        }
+        # Held while the workplace is used.
+        self._turn = threading.Lock()
+        self._workplace = Workplace()
+        self._updated_at: dict[Path, float] = {}
+        # Held while what follows is used.
+        self._state = threading.Lock()
+        self._generator: Generator | None = None
+        self._tickets = itertools.count()
+        # The newest request of each client: an older one is superseded.
+        self._newest: dict[str, int] = {}
+        self._running = ""
+
+    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+        """The suggestion, with the keys of `codebuddy complete --json`.
+
+        Raises:
+            SupersededError: Cancelled, or a newer request of the same client came.
+            CodebuddyError: As `completion.pipeline.complete` and what it stands on.
+        """
+        ticket = self._next_ticket(call.client)
+        with self._turn:
+            with self._state:
+                self._running = call.client
+            try:
+                return self._complete(call, lambda: self._check(call.client, ticket), on_text)
+            except GenerationError:
+                # What llama.cpp says when it was stopped.
+                self._check(call.client, ticket)
+                raise
+            finally:
+                with self._state:
+                    self._running = ""
+                    if self._newest.get(call.client) == ticket:
+                        del self._newest[call.client]
+
+    def cancel(self, client: str) -> None:
+        """End the client's requests; they raise SupersededError."""
+        with self._state:
+            is_known = client in self._newest
+        if is_known:
+            self._next_ticket(client)
+
+    def prewarm(
+        self,
+        file: str,
+        text: str | None,
+        line: int,
+        column: int | None = None,
+        *,
+        client: str = "",
+        model: str | None = None,
+    ) -> None:
+        """Load the model and look at the index. The prompt waits for the first real request."""
+        with self._turn:
+            surroundings = self._surroundings(file, {"model.name": model} if model else {})
+            self._open_generator(surroundings)
+            self._keep_up_to_date(surroundings)
+
+    def accepted(self, client: str, text: str) -> None:
+        """Nothing: only the engine keeps statistics."""
+
+    def _complete(
+        self, call: CompletionCall, check: Callable[[], None], on_text: OnText | None
+    ) -> dict[str, Any]:
+        surroundings = self._surroundings(call.folder or call.file, call.flags())
+        place = find_place(
+            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
+        )
+        check()
+        generator = _Stoppable(self._open_generator(surroundings), check)
+
+        def ask(index: CodeIndex | None) -> Suggestion:
+            check()
+            return complete(
+                place.request(call.alternatives, budget_ms=call.budget_ms or 0),
+                place.workshop(generator, index),
+                on_text,
+            )
+
+        return as_dictionary(self._with_or_without_index(place, ask))
+
+    def _with_or_without_index(
+        self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]
+    ) -> Suggestion:
+        if place.mode == "never":
+            return ask(None)
+        self._keep_up_to_date(place.surroundings)
+        try:
+            return ask(self._workplace.index(place.surroundings))
+        except IndexingError:
+            self._workplace.forget_index(place.surroundings)
+            return ask(None)
+
+    def _surroundings(self, place: str, flags: dict[str, Any]) -> Surroundings:
+        surroundings, _ = self._workplace.surroundings(place, self._sources, self._flags | flags)
+        return surroundings
+
+    def _open_generator(self, surroundings: Surroundings) -> Generator:
+        with self._state:
+            self._generator = None
+        generator, _ = self._workplace.generator(surroundings.settings)
+        with self._state:
+            self._generator = generator
+        return generator
+
+    def _keep_up_to_date(self, surroundings: Surroundings) -> None:
+        root = surroundings.repository.root
+        if time.monotonic() - self._updated_at.get(root, -_UPDATE_EVERY_S) >= _UPDATE_EVERY_S:
+            self._updated_at[root] = time.monotonic()
+            threading.Thread(target=_update, args=(surroundings,), daemon=True).start()
+
+    def _next_ticket(self, client: str) -> int:
+        """A new number for the client, which ends what it has running."""
+        with self._state:
+            ticket = self._newest[client] = next(self._tickets)
+            if self._running == client:
+                getattr(self._generator, "cancel", lambda: None)()
+        return ticket
+
+    def _check(self, client: str, ticket: int) -> None:
+        with self._state:
+            if self._newest.get(client) != ticket:
+                raise SupersededError("cancelled, or a newer request took its place")
+
+
+class _Stoppable:
+    """A generator that asks before each piece whether it is still wanted."""
+
+    def __init__(self, generator: Generator, check: Callable[[], None]) -> None:
+        self._generator = generator
+        self._check = check
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def generate(
+        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+    ) -> Iterator[str]:
+        """As the generator's own.
+
+        Raises:
+            SupersededError: It is no longer wanted.
+        """
+        pieces = self._generator.generate(tokens, settings, stats)
+        try:
+            for piece in pieces:
+                self._check()
+                yield piece
+        finally:
+            getattr(pieces, "close", lambda: None)()
+
+
+def _update(surroundings: Surroundings) -> None:
+    # What is wrong with an index is told by `codebuddy index`; completion goes on without it.
+    with contextlib.suppress(CodebuddyError):
+        open_index(surroundings).close()

@@ -1,0 +1,192 @@
+"""Raw prefix and suffix, as HTTP clients send them, to a place in a document and back.
+
+The document is made in memory: the file that the text is a window of, where one is found or
+named, and else a buffer without a name. It knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codebuddy.engine.protocol import CompletionCall
+from codebuddy.errors import IndexingError, SupersededError, UsageError
+from codebuddy.positions import position_at
+from codebuddy.serve.completer import AsyncCompleter
+from codebuddy.serve.infill import RawRequest
+from codebuddy.serve.matching import FileMatcher, Window
+from codebuddy.settings import Settings
+from codebuddy.vcs.repository import Repository
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+
+# What a text is called that no file is known to hold.
+_NAMELESS = "untitled"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What was suggested; `receipt` has the keys of `codebuddy complete --json`."""
+
+    text: str
+    receipt: Mapping[str, Any]
+    alternatives: tuple[str, ...] = ()
+
+
+class RawCompleter:
+    """Completes raw texts as places of one repository."""
+
+    def __init__(
+        self, repository: Repository, settings: Settings, completer: AsyncCompleter
+    ) -> None:
+        self.model = settings.model.name
+        self._repository = repository
+        self._settings = settings
+        self._completer = completer
+        self._matcher = FileMatcher(repository.root)
+        self._index: RepositoryIndex | None = None
+        self._numbers = itertools.count(1)
+
+    def prewarm(self) -> None:
+        """Load the model and look at the index, in the background."""
+        file = str(self._repository.root / _NAMELESS)
+        self._completer.prewarm(file, "", self._new_client(), self.model)
+
+    async def complete(self, raw: RawRequest) -> Completion:
+        """The completion.
+
+        Raises:
+            UsageError: The named file lies outside the repository.
+            CodebuddyError: As `Completer.complete`.
+        """
+        async for _, done in self.stream(raw):
+            if done is not None:
+                return done
+        raise AssertionError("a stream ends with its completion")
+
+    async def stream(self, raw: RawRequest) -> AsyncIterator[tuple[str, Completion | None]]:
+        """The text so far while it grows, then the final text with its completion.
+
+        Raises:
+            As `complete`.
+        """
+        if raw.is_empty:
+            yield "", Completion("", {})
+            return
+        call = self._call(raw, await asyncio.to_thread(self._place, raw))
+        texts: asyncio.Queue[str | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        limit = _Limit(raw)
+
+        def on_text(text: str) -> None:
+            loop.call_soon_threadsafe(texts.put_nowait, limit.see(text))
+
+        work = asyncio.ensure_future(self._completer.complete(call, on_text))
+        work.add_done_callback(lambda _: texts.put_nowait(None))
+        try:
+            while (text := await texts.get()) is not None:
+                yield text, None
+                if limit.is_reached:
+                    break
+            if limit.is_reached and not work.done():
+                yield limit.text, Completion(limit.text, {"finish_reason": "length"})
+                return
+            answer = await work
+            text = cut_at_stops(answer["text"].replace("\r\n", "\n"), raw.stops)
+            others = tuple(cut_at_stops(each, raw.stops) for each in answer["alternatives"])
+            yield text, Completion(text, answer, others)
+        finally:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SupersededError):
+                await work
+
+    def _place(self, raw: RawRequest) -> Window:
+        """Prefix and suffix with `\\n` line endings, and the file that they are of."""
+        prefix, suffix = (t.replace("\r\n", "\n") for t in (raw.prefix, raw.suffix))
+        if raw.filename:
+            return Window(self._inside(raw.filename), prefix, suffix)
+        try:
+            return self._matcher.match(prefix, suffix, raw.nearby_files, self._opened_index())
+        except IndexingError:
+            self._index = None
+            return self._matcher.match(prefix, suffix, raw.nearby_files, None)
+
+    def _inside(self, filename: str) -> str:
+        """A named file's path relative to the root.
+
+        Raises:
+            UsageError: It leads out of the repository.
+        """
+        root = self._repository.root
+        path = Path(os.path.normpath(root / filename))
+        if "\0" in filename or not path.is_relative_to(root) or path == root:
+            raise UsageError(f"filename {filename!r:.200} is outside the repository {root}")
+        return path.relative_to(root).as_posix()
+
+    def _call(self, raw: RawRequest, window: Window) -> CompletionCall:
+        text = window.prefix + window.suffix
+        position = position_at(text, len(window.prefix))
+        return CompletionCall(
+            file=str(self._repository.root / (window.path or _NAMELESS)),
+            line=position.line,
+            column=position.column,
+            text=text,
+            max_tokens=raw.max_tokens,
+            model=self.model,
+            alternatives=raw.alternatives,
+            client=self._new_client(),
+            priority="typing",
+            folder=str(self._repository.root),
+        )
+
+    def _new_client(self) -> str:
+        """Connections are not people: none supersedes another, its end alone cancels it."""
+        return f"http-{os.getpid()}-{next(self._numbers)}"
+
+    def _opened_index(self) -> RepositoryIndex | None:
+        if self._index is None:
+            from codebuddy.index.search import RepositoryIndex
+
+            with contextlib.suppress(IndexingError):
+                self._index = RepositoryIndex.open(self._repository, self._settings)
+        return self._index
+
+
+class _Limit:
+    """When a growing text is enough: at a stop text, or after the time that the client gave.
+
+    As in llama-server the time runs from the first text and ends nothing before a line is
+    whole; here the first text is a whole line already.
+    """
+
+    def __init__(self, raw: RawRequest) -> None:
+        self._stops = raw.stops
+        self._budget_ms = raw.budget_ms
+        self._first_at: float | None = None
+        self.is_reached = False
+        self.text = ""
+
+    def see(self, text: str) -> str:
+        """The text so far, cut at a stop text; notes whether that is enough."""
+        if not self.is_reached and text:
+            self.text = cut_at_stops(text, self._stops)
+            now = time.perf_counter()
+            self._first_at = now if self._first_at is None else self._first_at
+            spent_ms = (now - self._first_at) * 1000
+            is_late = self._budget_ms is not None and spent_ms > self._budget_ms
+            self.is_reached = is_late or self.text != text
+        return self.text
+
+
+def cut_at_stops(text: str, stops: tuple[str, ...]) -> str:
+    """`text` up to the first of the stop texts."""
+    places: list[int] = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else text

@@ -1,0 +1,140 @@
+"""Suggestions for a person who types: when to ask, what is known already, what was shown.
+
+One per editor. It knows documents and completion calls, and nothing of the editor's protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Any
+
+from codebuddy.completion.cache import Place, SuggestionCache
+from codebuddy.completion.debounce import debounce_ms
+from codebuddy.engine.protocol import CompletionCall
+from codebuddy.errors import SupersededError
+from codebuddy.positions import position_at
+from codebuddy.serve.completer import AsyncCompleter
+from codebuddy.serve.open_document import OpenDocument
+
+_KEPT_RECEIPTS = 64
+_KEPT_INTERVALS = 16
+_KEPT_LATENCIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A suggestion as an editor gets it: `text` goes in at the cursor."""
+
+    number: int
+    text: str
+
+
+class Suggester:
+    """Asks for one suggestion at a time: a newer request takes the place of an older one."""
+
+    def __init__(self, completer: AsyncCompleter, model: str | None) -> None:
+        self._completer = completer
+        self._model = model
+        self._client = f"editor-{os.getpid()}"
+        self._cache: SuggestionCache[dict[str, Any]] = SuggestionCache()
+        self._receipts: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._numbers = itertools.count(1)
+        self._newest = 0
+        self._intervals_ms: deque[float] = deque(maxlen=_KEPT_INTERVALS)
+        self._latencies_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
+        self._typed_at = 0.0
+
+    def typed(self) -> None:
+        """A document changed: learn the rhythm."""
+        now = time.monotonic()
+        self._intervals_ms.append((now - self._typed_at) * 1000)
+        self._typed_at = now
+
+    def opened(self, file: str, document: OpenDocument) -> None:
+        """A document was opened: load the model, and read the document's beginning."""
+        self._completer.prewarm(file, document.text, f"{self._client}-open", self._model)
+
+    async def suggest(
+        self, document: OpenDocument, offset: int, file: str, *, is_automatic: bool
+    ) -> Shown | None:
+        """What goes in at `offset`, or `None` where nothing does or a newer request came.
+
+        A suggestion that was asked for before and agrees with what was typed since costs
+        nothing. Cancelling the task stops the model.
+
+        Raises:
+            CodebuddyError: As `Completer.complete`.
+        """
+        prefix, suffix = document.text[:offset], document.text[offset:]
+        place = Place(prefix, suffix, f"{document.uri}\0{document.language_id}")
+        if (known := self._known(place)) is not None:
+            return known
+        self._newest = newest = next(self._numbers)
+        if is_automatic:
+            await asyncio.sleep(self._wait_s())
+            if self._newest != newest:
+                return None
+            if (known := self._known(place)) is not None:
+                return known
+        position = position_at(document.text, offset)
+        call = CompletionCall(
+            file=file,
+            line=position.line,
+            column=position.column,
+            text=document.text,
+            model=self._model,
+            client=self._client,
+            priority="typing",
+        )
+        started = time.monotonic()
+        try:
+            # The engine lets go of the older request of this client when the newer one comes.
+            answer = await self._completer.complete(call)
+        except SupersededError:
+            return None
+        self._latencies_ms.append((time.monotonic() - started) * 1000)
+        self._cache.put(place, answer["text"], answer)
+        return self._show(answer["text"], answer) if answer["text"] else None
+
+    def receipt(self, number: int | None) -> dict[str, Any] | None:
+        """Why a suggestion is what it is: of that number, or of the newest one."""
+        if number is None:
+            number = next(reversed(self._receipts), None)
+        return None if number is None else self._receipts.get(number)
+
+    def accepted(self, number: int, characters: int | None) -> None:
+        """The person took a suggestion, or its first `characters`."""
+        receipt = self._receipts.get(number)
+        if receipt is None:
+            return
+        text = str(receipt["shown"])[:characters]
+        receipt["accepted_characters"] = len(text)
+        self._completer.accepted(self._client, text)
+
+    def _known(self, place: Place) -> Shown | None:
+        hit = self._cache.get(place)
+        return self._show(hit.text, hit.value) if hit is not None and hit.text else None
+
+    def _show(self, text: str, answer: dict[str, Any]) -> Shown:
+        shown = Shown(next(self._numbers), text)
+        self._receipts[shown.number] = {
+            **answer,
+            "id": shown.number,
+            "shown": text,
+            "accepted_characters": 0,
+        }
+        if len(self._receipts) > _KEPT_RECEIPTS:
+            self._receipts.popitem(last=False)
+        return shown
+
+    def _wait_s(self) -> float:
+        """How long to wait still, counted from the last keystroke."""
+        latencies = sorted(self._latencies_ms)
+        latency_ms = latencies[len(latencies) // 2] if latencies else 0.0
+        wait_s = debounce_ms(list(self._intervals_ms), latency_ms) / 1000
+        return max(0.0, wait_s - (time.monotonic() - self._typed_at))
