@@ -1,0 +1,214 @@
+"""`codebuddy hook`: install, uninstall and ask after the git hooks; review by hand and in CI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codebuddy.terminal import answer, answer_json, note, safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.hook.finding import Finding
+    from codebuddy.hook.install import HookStatus
+    from codebuddy.hook.review import Outcome
+
+_EXIT_FOUND = 1
+_HOOK = click.Choice(["pre-commit", "prepare-commit-msg"])
+
+
+@click.group(
+    "hook",
+    help="Suggestions about what is being committed: a few lines, never in the way.",
+    epilog="Example: codebuddy hook install",
+)
+def command() -> None:
+    """The group of verbs."""
+
+
+@command.command("install", epilog="Example: codebuddy hook install")
+@click.option("--message", is_flag=True, help="Also offer a commit message as comment lines.")
+def install(*, message: bool) -> None:
+    """Let git run codebuddy before each commit; a hook that is there goes on working."""
+    from codebuddy.assembly import open_surroundings
+    from codebuddy.hook import install as installation
+
+    surroundings = open_surroundings()
+    names = ["pre-commit"] + ["prepare-commit-msg"] * message
+    for name in names:
+        done = installation.install(surroundings.repository, name, surroundings.settings.hook)
+        chained = "; the hook that was there runs first" if done.has_legacy else ""
+        answer(f"installed {safe_line(str(done.file))}{chained}")
+    index = surroundings.repository.index_folder / "index.db"
+    if not index.exists():
+        note("there is no index yet; most rules need one: run 'codebuddy index'")
+
+
+@command.command("uninstall", epilog="Example: codebuddy hook uninstall")
+def uninstall() -> None:
+    """Take codebuddy's hooks away and put back what was there before."""
+    from codebuddy.assembly import open_surroundings
+    from codebuddy.hook import install as installation
+    from codebuddy.hook.stub import HOOKS
+
+    repository = open_surroundings().repository
+    gone = [name for name in HOOKS if installation.uninstall(repository, name)]
+    answer(f"uninstalled {', '.join(gone)}" if gone else "no hook of codebuddy's is installed")
+
+
+@command.command("status", epilog="Example: codebuddy hook status")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(*, as_json: bool) -> None:
+    """Show which hooks are installed and which rules are on."""
+    from codebuddy.assembly import open_surroundings
+    from codebuddy.hook import install as installation
+    from codebuddy.hook.catalog import RULES
+    from codebuddy.hook.review import rules_in_use
+
+    surroundings = open_surroundings()
+    found = installation.status(surroundings.repository)
+    in_use = {rule.id for rule in rules_in_use(surroundings.settings.hook)}
+    if as_json:
+        answer_json(
+            {
+                "hooks": [_status_item(each) for each in found],
+                "rules": {rule.id: rule.id in in_use for rule in RULES},
+            }
+        )
+        return
+    lines = [f"{each.name}: {_condition(each)}" for each in found]
+    lines += [
+        f"  {rule.id} {'on ' if rule.id in in_use else 'off'} {rule.name}: {rule.summary}"
+        for rule in RULES
+    ]
+    answer("\n".join(lines))
+
+
+@command.command("run", epilog="Example: codebuddy hook run --range main..HEAD --strict")
+@click.option("--staged", "scope", flag_value="staged", default=True, help="What is staged.")
+@click.option("--all", "scope", flag_value="all", help="Every staged file, as if it were new.")
+@click.option("--range", "commits", metavar="A..B", help="What the commits A..B change.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    help="How to write the findings (text).",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything is found.")
+@click.option(
+    "--max", "most", type=click.IntRange(0), metavar="N", help="Findings at most; 0 for all."
+)
+@click.option("--no-update", is_flag=True, help="Use the index as it stands.")
+@click.option("--from-git", "hook", type=_HOOK, hidden=True)
+@click.option("--message-file", hidden=True)
+def run(
+    *,
+    scope: str,
+    commits: str | None,
+    style: str,
+    strict: bool,
+    most: int | None,
+    no_update: bool,
+    hook: str | None,
+    message_file: str | None,
+) -> int:
+    """Review what is staged, what commits changed, or everything."""
+    if hook is not None:
+        from codebuddy.hook.commit import run as run_from_git
+
+        run_from_git(hook, message_file)
+    outcome, shown = _reviewed(scope, commits, most, no_update=no_update)
+    _write(style, outcome, shown)
+    return _EXIT_FOUND if strict and outcome.findings else 0
+
+
+def _reviewed(
+    scope: str, commits: str | None, most: int | None, *, no_update: bool
+) -> tuple[Outcome, list[Finding]]:
+    from codebuddy.assembly import open_surroundings, with_index
+    from codebuddy.hook import session
+    from codebuddy.hook.finding import without_edits
+    from codebuddy.hook.lookup import IndexLookup
+    from codebuddy.hook.record import keep
+    from codebuddy.hook.review import review, rules_in_use
+    from codebuddy.vcs.plumbing import staged_index_file
+
+    surroundings = open_surroundings()
+    repository, settings = surroundings.repository, surroundings.settings
+    rules = session.without_model(rules_in_use(settings.hook))
+    index_file = staged_index_file(repository, is_from_git=False)
+    if commits is not None:
+        chosen = session.commit_range(repository, commits)
+    elif scope == "all":
+        chosen = session.everything(repository, index_file)
+    else:
+        chosen = session.staged(repository, index_file)
+
+    def ask(index: Any) -> Outcome:
+        with session.opened(repository, settings, chosen, IndexLookup(index)) as opened:
+            return review(opened, rules)
+
+    outcome = with_index(surroundings, ask, should_update=not no_update)
+    limit = settings.hook.max_findings if most is None else most or len(outcome.findings)
+    shown = list(outcome.findings[:limit])
+    if not keep(repository, shown):
+        shown = [without_edits(each) for each in shown]
+    return outcome, shown
+
+
+def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
+    from codebuddy.hook import report
+
+    if style == "json":
+        extra = {
+            "suppressed": outcome.n_suppressed,
+            "failed": dict(outcome.failed),
+            "timings_ms": outcome.timings_ms,
+        }
+        answer_json(report.as_json(shown, len(outcome.findings), extra))
+    elif shown or style == "sarif":
+        answer(report.WRITERS[style](shown))
+    for module, reason in outcome.failed:
+        note(f"warning: the rules of {module} could not run: {safe_line(reason)}")
+    n_more = len(outcome.findings) - len(shown)
+    if n_more > 0:
+        note(f"and {n_more} more; --max 0 shows all")
+    elif not shown:
+        note("nothing found")
+
+
+@command.command("apply", epilog="Example: codebuddy hook apply 3f2a91c0")
+@click.argument("finding", metavar="ID")
+def apply(finding: str) -> None:
+    """Write the patch of a finding to the work tree, and only there."""
+    from codebuddy.assembly import open_surroundings
+    from codebuddy.hook.apply import apply_edits
+    from codebuddy.hook.record import find
+
+    repository = open_surroundings().repository
+    rule, edits = find(repository, finding)
+    for each in apply_edits(repository, edits):
+        answer(f"{rule}: changed {safe_line(each.document.path)} (not staged)")
+
+
+def _status_item(status_: HookStatus) -> dict[str, object]:
+    return {
+        "hook": status_.name,
+        "file": str(status_.file),
+        "condition": status_.condition,
+        "chained": status_.has_legacy,
+        "python": None if status_.python is None else str(status_.python),
+    }
+
+
+def _condition(status_: HookStatus) -> str:
+    told = {
+        "none": "not installed",
+        "ours": "installed",
+        "outdated": "installed by another codebuddy; 'codebuddy hook install' renews it",
+        "foreign": "somebody else's",
+        "broken": f"installed, but {status_.python} is gone; 'codebuddy hook install' renews it",
+    }[status_.condition]
+    chained = ", with the hook that was there before" if status_.has_legacy else ""
+    return safe_line(f"{told}{chained} ({status_.file})")

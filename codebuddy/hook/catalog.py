@@ -1,0 +1,140 @@
+"""The rules by id: what each says, how much it is worth, whether it is on, and where it lives.
+
+Data only, so that `--help`, the documents and SARIF know the rules without loading one. A rule
+is on by itself only where `make bench-hook` found at least 80 % of its findings right, or
+where it needs no judgement (docs/hook.md, docs/benchmarks.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `worth` orders findings: what breaks a run before what costs time later."""
+
+    id: str
+    name: str
+    summary: str
+    level: Level
+    worth: int
+    is_on: bool
+    module: str
+
+
+RULES = (
+    Rule(
+        "CB101",
+        "stale-caller",
+        "A signature or return shape changed, and callers still use the old one.",
+        "error",
+        90,
+        is_on=True,
+        module="callers",
+    ),
+    Rule(
+        "CB102",
+        "removed-but-used",
+        "A definition or file was removed or renamed, and is still used.",
+        "error",
+        95,
+        is_on=True,
+        module="removed",
+    ),
+    Rule(
+        "CB103",
+        "unknown-import",
+        "An import names something that its module in this repository does not have.",
+        "error",
+        92,
+        is_on=True,
+        module="imports",
+    ),
+    Rule(
+        "CB104",
+        "near-duplicate",
+        "A new function does what one of the repository does already.",
+        "warning",
+        60,
+        is_on=True,
+        module="duplicate",
+    ),
+    Rule(
+        "CB105",
+        "left-out",
+        "A file that history says changes together with these was left out.",
+        "note",
+        30,
+        is_on=False,
+        module="cochange",
+    ),
+    Rule(
+        "CB106",
+        "unfinished",
+        "New code holds a stub; the model's completion of it is at hand as a patch.",
+        "note",
+        50,
+        is_on=True,
+        module="unfinished",
+    ),
+    Rule(
+        "CB107",
+        "untested",
+        "A new public function has no test, where its neighbours have one.",
+        "note",
+        20,
+        is_on=False,
+        module="untested",
+    ),
+    Rule(
+        "CB108",
+        "debug-leftover",
+        "New code stops in a debugger or runs one test alone.",
+        "warning",
+        80,
+        is_on=True,
+        module="leftovers",
+    ),
+    Rule(
+        "CB109",
+        "conflict-marker",
+        "A merge conflict was left in the file.",
+        "error",
+        98,
+        is_on=True,
+        module="leftovers",
+    ),
+    Rule(
+        "CB110",
+        "secret",
+        "New lines hold what looks like a real key or password.",
+        "error",
+        100,
+        is_on=True,
+        module="secrets",
+    ),
+    Rule(
+        "CB111",
+        "large-binary",
+        "A large binary file would stay in the history for good.",
+        "warning",
+        70,
+        is_on=True,
+        module="binaries",
+    ),
+    Rule(
+        "CB112",
+        "deprecated",
+        "New code uses what the repository has marked as deprecated.",
+        "warning",
+        40,
+        is_on=True,
+        module="deprecated",
+    ),
+)
+
+BY_ID = {rule.id: rule for rule in RULES}

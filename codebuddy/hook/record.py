@@ -1,0 +1,100 @@
+"""The patches of the last review, kept beside the index so that `hook apply` can find them.
+
+Derived data like the index: lost without harm, replaced as a whole, for its owner alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from codebuddy import paths
+from codebuddy.errors import CodebuddyError, DocumentError, UsageError
+from codebuddy.hook.finding import Edit, Finding
+from codebuddy.vcs.repository import Repository
+
+_NAME = "hook.json"
+_MAX_BYTES = 8 << 20
+
+
+def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
+    """Keep the findings that have a patch; whether they could be kept."""
+    rows = [
+        {"id": each.id, "rule": each.rule, "edits": [asdict(edit) for edit in each.edits]}
+        for each in findings
+        if each.edits
+    ]
+    file = repository.index_folder / _NAME
+    if not rows and not file.exists():
+        return True
+    try:
+        folder = paths.ensure_folder(repository.index_folder)
+        handle, name = tempfile.mkstemp(prefix=".hook.", suffix=".tmp", dir=folder)
+    except (OSError, CodebuddyError):
+        return False
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            json.dump(rows, stream)
+        Path(name).replace(file)
+    except OSError:
+        with suppress(OSError):
+            Path(name).unlink()
+        return False
+    return True
+
+
+def find(repository: Repository, wanted: str) -> tuple[str, tuple[Edit, ...]]:
+    """The rule and edits of the finding `wanted`: its id, or its rule's if that is the only one.
+
+    Raises:
+        UsageError: There is none, or several.
+        DocumentError: What was kept cannot be read.
+    """
+    found = [row for row in _rows(repository) if wanted in (row["id"], row["rule"])]
+    if not found:
+        raise UsageError(
+            f"no patch called {wanted}", hint="run 'codebuddy hook run --staged' to see the ids"
+        )
+    if len(found) > 1:
+        ids = ", ".join(str(row["id"]) for row in found)
+        raise UsageError(f"{wanted} has several patches", hint=f"give one of: {ids}")
+    return str(found[0]["rule"]), tuple(_edit(each) for each in found[0]["edits"])
+
+
+def _rows(repository: Repository) -> list[dict[str, Any]]:
+    file = repository.index_folder / _NAME
+    try:
+        if file.is_symlink() or file.stat().st_size > _MAX_BYTES:
+            raise DocumentError(f"{file} is not what codebuddy left there", hint="delete it")
+        rows: Any = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, RecursionError) as error:
+        raise DocumentError(f"{file} cannot be read: {error}", hint="delete it") from error
+    kept = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    is_ours = all({"id", "rule", "edits"} <= row.keys() for row in kept)
+    if not is_ours or len(kept) != len(rows):
+        raise DocumentError(f"{file} is not what codebuddy left there", hint="delete it")
+    return kept
+
+
+def _edit(row: Any) -> Edit:
+    try:
+        edit = Edit(**row)
+    except TypeError as error:
+        raise DocumentError(
+            "a patch cannot be read", hint="run 'codebuddy hook run --staged' again"
+        ) from error
+    is_whole = isinstance(edit.path, str) and isinstance(edit.old, str)
+    is_whole = is_whole and isinstance(edit.first_line, int) and isinstance(edit.last_line, int)
+    if not is_whole or not isinstance(edit.new, str | None):
+        raise DocumentError(
+            "a patch cannot be read", hint="run 'codebuddy hook run --staged' again"
+        )
+    return edit

@@ -1,0 +1,184 @@
+"""A review: every rule that is on looks at the change, as long as there is time.
+
+`review` is the one entry; the hook's own process and the engine call it alike. A rule that
+fails or meets the deadline costs its own findings and no others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.hook.catalog import BY_ID, RULES, Rule
+from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
+from codebuddy.hook.lookup import CodeLookup
+from codebuddy.hook.resolution import Resolver
+from codebuddy.hook.state import State
+from codebuddy.hook.suppression import is_suppressed
+from codebuddy.settings import HookSettings
+
+if TYPE_CHECKING:
+    from codebuddy.hook.model import Model
+
+# What each commit of the history changed, the newest first.
+History = Callable[[], list[tuple[str, list[bytes]]]]
+
+
+class OutOfTime(Exception):  # noqa: N818 (not an error: what was found stands)
+    """The deadline came; what was found by then is shown."""
+
+
+@dataclass(slots=True)
+class Review:
+    """What a rule works with. Without an index, rules that need one find nothing."""
+
+    state: State
+    settings: HookSettings
+    lookup: CodeLookup | None = None
+    history: History | None = None
+    model: Model | None = None
+    deadline: float = float("inf")
+    resolver: Resolver = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.resolver = Resolver(self.state)
+
+    def check_time(self) -> None:
+        """Called by rules between files.
+
+        Raises:
+            OutOfTime: The deadline is over.
+        """
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
+
+    def places(self, name: str, *, but_for: str = "") -> Iterable[str]:
+        """Paths of files of the new state that may hold `name`: changed ones, then indexed ones."""
+        seen = {but_for}
+        for change in self.state.changes:
+            if change.path and change.path not in seen:
+                seen.add(change.path)
+                yield change.path
+        for path in self.lookup.files_with(name) if self.lookup else ():
+            if path not in seen:
+                seen.add(path)
+                self.check_time()
+                yield path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a review found, the most useful first, and what kept it from looking further.
+
+    `n_suppressed` counts findings that a comment on the line switched off; `failed` names
+    rules that could not be run, with the reason.
+    """
+
+    findings: tuple[Finding, ...]
+    n_suppressed: int = 0
+    is_late: bool = False
+    failed: tuple[tuple[str, str], ...] = ()
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+Check = Callable[[Review], Iterable[Finding]]
+
+
+def rules_in_use(settings: HookSettings) -> list[Rule]:
+    """The rules that are on, those that cost least first.
+
+    Raises:
+        ConfigError: A setting names a rule that does not exist.
+    """
+    from codebuddy.errors import ConfigError
+
+    for name in (*settings.enable, *settings.disable):
+        if name not in BY_ID:
+            raise ConfigError(
+                f"{name} is not a rule of the hook", hint=f"rules: {', '.join(BY_ID)}"
+            )
+    return [
+        rule
+        for rule in RULES
+        if (rule.is_on or rule.id in settings.enable) and rule.id not in settings.disable
+    ]
+
+
+def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None = None) -> Outcome:
+    """Run the rules and put their findings in order.
+
+    Args:
+        review_: The change and what may be asked about it.
+        rules: Those to run.
+        found: Takes each finding as it is made, for a caller who may not wait for the end.
+    """
+    wanted = {rule.id for rule in rules}
+    found = [] if found is None else found
+    n_suppressed = 0
+    failed: list[tuple[str, str]] = []
+    timings_ms: dict[str, float] = {}
+    is_late = False
+    for module in dict.fromkeys(rule.module for rule in _cheapest_first(wanted)):
+        started = time.monotonic()
+        try:
+            check: Check = import_module(f"codebuddy.hook.rules.{module}").check
+            for finding in check(review_):
+                if finding.rule not in wanted:
+                    continue
+                if is_suppressed(finding, review_.state):
+                    n_suppressed += 1
+                else:
+                    found.append(finding)
+        except OutOfTime:
+            is_late = True
+        except CodebuddyError as error:
+            failed.append((module, error.message))
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+            # A rule's own fault: a commit is never held up, the others go on.
+            failed.append((module, f"{type(error).__name__}: {error}"))
+        timings_ms[module] = (time.monotonic() - started) * 1000
+    return Outcome(
+        findings=tuple(ordered(found)),
+        n_suppressed=n_suppressed,
+        is_late=is_late,
+        failed=tuple(failed),
+        timings_ms=timings_ms,
+    )
+
+
+# What needs one look at the new lines comes before what asks the index, the model last.
+_ORDER = (
+    "leftovers secrets binaries removed imports callers deprecated duplicate untested cochange "
+    "unfinished"
+).split()
+
+
+def _cheapest_first(wanted: set[str]) -> list[Rule]:
+    return sorted(
+        (rule for rule in RULES if rule.id in wanted), key=lambda rule: _ORDER.index(rule.module)
+    )
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """By worth, then confidence, then place; the same finding once."""
+    unique = {(each.rule, each.path, each.line, each.message): each for each in findings}
+    return sorted(
+        unique.values(),
+        key=lambda each: (
+            -BY_ID[each.rule].worth,
+            -each.confidence,
+            each.path,
+            each.line,
+            each.column,
+        ),
+    )
+
+
+def shown_evidence(places: Iterable[Evidence]) -> tuple[tuple[Evidence, ...], int]:
+    """The first few places and how many more there are."""
+    unique = list(dict.fromkeys(places))
+    return tuple(unique[:MAX_EVIDENCE]), max(0, len(unique) - MAX_EVIDENCE)

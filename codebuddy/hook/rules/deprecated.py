@@ -1,0 +1,170 @@
+"""CB112: new code that uses what the repository itself has marked as deprecated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from codebuddy.hook.finding import Evidence, Finding
+from codebuddy.hook.review import Review
+from codebuddy.hook.state import SourceFile
+from codebuddy.index.file_role import role_of
+from codebuddy.index.symbols import FoundDefinition
+from codebuddy.syntax.imported import PYTHON
+
+_WORD = "deprecated"
+_KINDS = frozenset({"function", "method", "class", "interface", "struct"})
+# In the lines above the name (decorators, comments), in any language.
+_MARK_ABOVE = re.compile(
+    r"(?m)^\s*(?:@(?:\w+\.)*deprecated?\b|@Deprecated\b|#\[deprecated|\[\[deprecated|\[Obsolete"
+    r"|(?://+|/?\*+|#)\s*(?:@deprecated\b|Deprecated:))"
+)
+_MARK_INSIDE = re.compile(r"\.\.\s+deprecated::|^\s*(?:\"{3}|'{3})?\s*Deprecated[:.]", re.MULTILINE)
+_REPLACEMENT = re.compile(
+    r"(?i)(?:use|call|in favou?r of|replaced by|replacement is|prefer|instead use)\s+"
+    r"(?:the\s+)?(?::\w+:)?(?:\{@link\s+|[`'\"~.])*(?P<name>[A-Za-z_][\w.]*\w)"
+)
+_BYTES_NEAR = 1500
+_MAX_PLACES = 200
+_WORDS = re.compile(r"[A-Za-z_]\w{3,}")
+_LINES_ABOVE = 12
+_LINES_INSIDE = 12
+_MAX_USED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    path: str
+    definition: FoundDefinition
+    replacement: str
+
+
+def check(review: Review) -> Iterator[Finding]:
+    """New uses of marked definitions that cannot mean anything else."""
+    if review.lookup is None:
+        return
+    written = [
+        (change, file)
+        for change, file in review.state.written()
+        if role_of(change.path, file.source) == "code" and file.tree is not None
+    ]
+    if not written:
+        return
+    # Words are enough to begin with; few of them are defined where something is deprecated.
+    used = {
+        word
+        for change, file in written
+        for number in review.state.added(change)
+        for word in _WORDS.findall(file.lines[number - 1])
+    }
+    marked = dict(_marked(review, used))
+    for change, file in written:
+        review.check_time()
+        added = review.state.added(change)
+        for name, line in _new_calls(review, file, added, marked):
+            each = marked[name]
+            if each.path == change.path:
+                continue
+            text = file.lines[line - 1]
+            instead = f"; use {each.replacement} instead" if each.replacement else ""
+            where = f"{each.path}:{each.definition.line}"
+            yield Finding(
+                "CB112",
+                change.path,
+                line,
+                max(1, text.find(name) + 1),
+                f"{name} is marked as deprecated in {where}{instead}",
+                (Evidence(each.path, each.definition.line, each.definition.signature),),
+            )
+
+
+def _marked(review: Review, used: set[str]) -> Iterator[tuple[str, _Marked]]:
+    """Definitions with a mark, of the names `used`, that mean one thing in the repository."""
+    assert review.lookup is not None
+    with_word = set(review.lookup.files_with(_WORD))
+    if not with_word:
+        return
+    for name in sorted(used)[:_MAX_USED]:
+        review.check_time()
+        places = review.lookup.definitions(name)
+        if len(places) != 1 or places[0].path not in with_word or name.startswith("_"):
+            continue
+        path = places[0].path
+        file = review.state.file(path) if role_of(path) == "code" else None
+        if file is None or not _is_near_the_word(file, name):
+            continue
+        for each in file.symbols.definitions:
+            text = _marks_of(file, each) if each.name == name else ""
+            if text:
+                found = _REPLACEMENT.search(text)
+                replacement = found["name"] if found and found["name"] != name else ""
+                yield name, _Marked(path, each, replacement)
+                break
+
+
+def _is_near_the_word(file: SourceFile, name: str) -> bool:
+    """Whether the mark may stand at a definition of `name`: told without a parser."""
+    places = re.finditer(rf"\b{re.escape(name)}\b".encode(), file.source)
+    for match in islice(places, _MAX_PLACES):
+        first = max(0, match.start() - _BYTES_NEAR)
+        if _WORD.encode() in file.source[first : match.end() + _BYTES_NEAR].lower():
+            return True
+    return False
+
+
+def _marks_of(file: SourceFile, definition: FoundDefinition) -> str:
+    """The text that marks a definition, empty if nothing does."""
+    if definition.kind not in _KINDS:
+        return ""
+    above: list[str] = []
+    for number in range(definition.line - 1, max(0, definition.line - 1 - _LINES_ABOVE), -1):
+        text = file.lines[number - 1]
+        if not re.match(r"\s*(?:[@#/*\[\"')\]]|\w+=|$)", text) or not text.strip():
+            break
+        above.insert(0, text)
+    head = "\n".join(above)
+    if _MARK_ABOVE.search(head):
+        return head
+    if file.language not in PYTHON:
+        return ""
+    last = min(definition.end_line, definition.line + _LINES_INSIDE)
+    inside = "\n".join(file.lines[definition.line : last])
+    quoted = re.match(r"(?s)[^\"']*?(\"{3}|'{3})(.*?)\1", inside)
+    return quoted[2] if quoted and _MARK_INSIDE.search(quoted[2]) else ""
+
+
+def _new_calls(
+    review: Review, file: SourceFile, added: frozenset[int], marked: dict[str, _Marked]
+) -> Iterator[tuple[str, int]]:
+    """(name, line) of uses on new lines that mean the marked definition."""
+    used = {
+        each.name: each.line
+        for each in reversed(file.symbols.references)
+        if each.kind in ("call", "import") and each.line in added and each.name in marked
+    }
+    if file.language not in PYTHON:
+        # Elsewhere the name alone has to tell; it is defined once in the repository.
+        same = {name for name in used if _is_same_language(review, file, marked[name])}
+        yield from ((name, line) for name, line in used.items() if name in same)
+        return
+    origins = {
+        each.alias: review.resolver.target(file.path, each.module, each.name)
+        for each in file.imported
+        if each.alias and (each.name in used or not each.name or each.alias in used)
+    }
+    for each in file.occurrences(used):
+        mark = marked[each.name]
+        if each.line not in added or mark.definition.kind == "method":
+            continue
+        if each.receiver is None and each.role == "import":
+            if origins.get(each.name) == (mark.path, each.name):
+                yield each.name, each.line
+        elif each.role == "call" and origins.get(each.receiver or "") == (mark.path, ""):
+            yield each.name, each.line
+
+
+def _is_same_language(review: Review, file: SourceFile, mark: _Marked) -> bool:
+    other = review.state.file(mark.path)
+    return other is not None and other.language == file.language

@@ -1,0 +1,143 @@
+"""CB104: a new function that does what one of the repository does already, under another name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from codebuddy.hook.finding import Evidence, Finding
+from codebuddy.hook.review import Review
+from codebuddy.hook.rules.similarity import body_text, normalised
+from codebuddy.hook.state import SourceFile
+from codebuddy.index.file_role import role_of
+from codebuddy.index.symbols import FoundDefinition
+from codebuddy.index.terms import count_terms
+
+MIN_TOKENS = 50
+_MIN_LINES = 4
+# Below this share of new lines a function was changed, not written.
+_NEW_SHARE = 0.8
+_MAX_FUNCTIONS = 30
+_CANDIDATES = 12
+_MAX_TERMS = 120
+_KINDS = frozenset({"function", "method"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    path: str
+    definition: FoundDefinition
+    tokens: list[str]
+    text: str
+
+
+def check(review: Review) -> Iterator[Finding]:
+    """New functions with a near twin elsewhere."""
+    new = list(_new_functions(review))
+    # By hand there is time for all of them.
+    for function in new[:_MAX_FUNCTIONS] if math.isfinite(review.deadline) else new:
+        review.check_time()
+        twins = _candidates(review, function, new)
+        twin = next((each for each in twins if each.tokens == function.tokens), None)
+        if twin is not None:
+            yield _finding(review, function, twin)
+
+
+def _finding(review: Review, function: _Function, twin: _Function) -> Finding:
+    mine, theirs = function.definition, twin.definition
+    file = review.state.file(function.path)
+    text = file.lines[mine.line - 1] if file else ""
+    return Finding(
+        "CB104",
+        function.path,
+        mine.line,
+        max(1, text.find(mine.name) + 1),
+        f"{mine.name}() does what {theirs.qualified}() in {twin.path}:{theirs.line} does; "
+        f"call {_call(theirs)} instead",
+        (Evidence(twin.path, theirs.line, theirs.signature),),
+    )
+
+
+def _call(definition: FoundDefinition) -> str:
+    """The call as one would write it, from the signature."""
+    parameters = definition.signature.partition("(")[2].rpartition(")")[0]
+    names = []
+    for part in re.split(r",(?![^\[(]*[\])])", parameters):
+        name = re.split(r"[:=]", part.strip())[0].strip()
+        if name and name not in ("self", "cls", "*", "/") and not name.startswith("**"):
+            names.append(name.split()[-1])
+    return f"{definition.qualified}({', '.join(names)})"
+
+
+def _new_functions(review: Review) -> Iterator[_Function]:
+    for change, file in review.state.written():
+        review.check_time()
+        if role_of(change.path, file.source) != "code" or file.tree is None:
+            continue
+        old = review.state.old_file(change.old_path) if change.old_path else None
+        added = review.state.added(change)
+        for each in _functions(file):
+            lines = range(each.line, each.end_line + 1)
+            share = sum(number in added for number in lines) / max(1, len(lines))
+            if share < _NEW_SHARE or (old is not None and old.defines(each.name)):
+                continue
+            yield _prepared(file, each)
+
+
+def _functions(file: SourceFile) -> Iterator[FoundDefinition]:
+    """Functions long enough to be worth a call, outermost ones."""
+    end = -1
+    for each in file.symbols.definitions:
+        if each.kind not in _KINDS or each.end_line - each.line + 1 < _MIN_LINES:
+            continue
+        if each.extent[0] < end or each.name.startswith(("__", "test")):
+            continue
+        end = each.extent[1]
+        yield each
+
+
+def _prepared(file: SourceFile, definition: FoundDefinition) -> _Function:
+    text = body_text(file, definition)
+    tokens = normalised(text, definition.name)
+    return _Function(file.path, definition, tokens, text)
+
+
+def _candidates(review: Review, function: _Function, new: list[_Function]) -> Iterator[_Function]:
+    """Functions of the new state that the index or this change suggests."""
+    if len(function.tokens) < MIN_TOKENS or review.lookup is None:
+        return
+    for other in new:
+        is_earlier = (other.path, other.definition.line) < (function.path, function.definition.line)
+        if is_earlier and _is_comparable(function, other):
+            yield other
+    terms = list(count_terms(function.text))[:_MAX_TERMS]
+    fresh = {(each.path, each.definition.qualified) for each in new}
+    for chunk in review.lookup.similar(terms, _CANDIDATES):
+        file = review.state.file(chunk.path)
+        own = review.state.file(function.path)
+        if file is None or own is None or file.language != own.language:
+            continue
+        if role_of(chunk.path, file.source) != "code":
+            continue
+        for each in _functions(file):
+            # The index may be older than the file: its lines are only near the place.
+            is_near = each.name == chunk.symbol.rpartition(".")[2] or (
+                each.line <= chunk.end_line and chunk.start_line <= each.end_line
+            )
+            if is_near and (chunk.path, each.qualified) not in fresh:
+                other = _prepared(file, each)
+                if _is_comparable(function, other):
+                    yield other
+
+
+def _is_comparable(one: _Function, other: _Function) -> bool:
+    """Whether the other one is long enough, and they are not two forms of one method."""
+    mine, theirs = one.definition, other.definition
+    if (one.path, mine.qualified) == (other.path, theirs.qualified):
+        return False
+    if mine.kind == theirs.kind == "method" and mine.name == theirs.name:
+        # The same method of two classes: that is what polymorphism looks like.
+        return False
+    return len(other.tokens) >= MIN_TOKENS

@@ -1,0 +1,238 @@
+"""CB102: a definition or file that is gone or has another name, and is still used.
+
+Python, JavaScript and TypeScript. A use counts only if it is certain: an import that resolves
+to the very file, a name read from such a module, a name that nothing else in its file binds,
+or `self.name` in the class that lost the method.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterator
+
+from codebuddy.hook.finding import Edit, Evidence, Finding
+from codebuddy.hook.resolution import module_word
+from codebuddy.hook.review import Review, shown_evidence
+from codebuddy.hook.rules.renames import renamed_to
+from codebuddy.hook.state import Change, SourceFile
+from codebuddy.index.file_role import role_of
+from codebuddy.syntax.imported import JAVASCRIPT, PYTHON
+from codebuddy.syntax.occurrences import Occurrence
+
+_KINDS = frozenset({"function", "class", "constant", "variable", "type", "interface", "enum"})
+_MAX_NAMES = 60
+_DEFINED = re.compile(
+    rb"\b(?:def|class|function\*?|const|let|var|interface|type|enum)\s+([\w$]+)"
+    rb"|^([\w$]+)\s*(?:=|:[^=\n]*=|,)|^\s+([\w$]+)\s*\(",
+    re.MULTILINE,
+)
+_BUILTINS = frozenset(dir(builtins))
+
+
+def check(review: Review) -> Iterator[Finding]:
+    """The definitions and files that this change takes away, and who still uses them."""
+    for change in review.state.changes:
+        review.check_time()
+        old = review.state.old_file(change.old_path) if change.old_path else None
+        if old is None or old.language not in PYTHON | JAVASCRIPT:
+            continue
+        if role_of(change.old_path, old.source) in ("vendored", "generated"):
+            continue
+        new = review.state.file(change.path) if change.path else None
+        if change.path != change.old_path:
+            yield from _gone_file(review, change, old)
+        if new is None or change.path != change.old_path or not _loses_a_name(old, new):
+            continue
+        if not _is_broken(new):
+            yield from _gone_names(review, change.path, old, new)
+            yield from _gone_methods(review, old, new)
+
+
+def _loses_a_name(old: SourceFile, new: SourceFile) -> bool:
+    """Whether a name that stood where definitions stand is no longer there.
+
+    Asked before anything is parsed: most changes take no name away.
+    """
+    before = {name for match in _DEFINED.findall(old.source) for name in match}
+    return not before <= {name for match in _DEFINED.findall(new.source) for name in match}
+
+
+def _is_broken(file: SourceFile) -> bool:
+    return file.tree is None or file.tree.root_node.has_error
+
+
+def _gone_file(review: Review, change: Change, old: SourceFile) -> Iterator[Finding]:
+    """Imports of a module whose file was deleted or renamed."""
+    stem = module_word(change.old_path)
+    if not stem:
+        return
+    places: list[Evidence] = []
+    for path in review.places(stem):
+        file = review.state.file(path)
+        if file is None or file.language != old.language or not file.holds_word(stem):
+            continue
+        for each in file.imported:
+            verdict = review.resolver.verdict(path, each)
+            if verdict and verdict.missing == "module" and verdict.path == change.old_path:
+                places.append(Evidence(path, each.line, file.line(each.line)))
+    if places:
+        moved = f"renamed to {change.path}" if change.path else "deleted"
+        evidence, n_more = shown_evidence(places)
+        yield Finding(
+            "CB102",
+            places[0].path,
+            places[0].line,
+            1,
+            f"{change.old_path} is {moved}, and is still imported here",
+            evidence,
+            n_more,
+        )
+
+
+def _gone_names(review: Review, path: str, old: SourceFile, new: SourceFile) -> Iterator[Finding]:
+    """Top-level names that the new content no longer has."""
+    kept = new.top_level()
+    gone = {
+        name: definition
+        for name, definition in old.top_level().items()
+        if name not in kept and definition.kind in _KINDS and len(name) > 2
+    }
+    gone = {
+        name: each for name, each in gone.items() if review.resolver.provides(path, name) is False
+    }
+    for name, definition in list(gone.items())[:_MAX_NAMES]:
+        replacement = renamed_to(old, new, definition)
+        uses = list(_uses(review, path, name, new))
+        if not uses:
+            continue
+        first_path, _, first = uses[0]
+        places = (Evidence(p, o.line, f.line(o.line)) for p, f, o in uses)
+        evidence, n_more = shown_evidence(places)
+        became = f"renamed to {replacement} in {path}" if replacement else f"removed from {path}"
+        yield Finding(
+            "CB102",
+            first_path,
+            first.line,
+            first.column,
+            f"{name} is {became}, and is still used here",
+            evidence,
+            n_more,
+            edits=_edits(uses, name, replacement) if replacement else (),
+        )
+
+
+def _uses(
+    review: Review, path: str, name: str, new: SourceFile
+) -> Iterator[tuple[str, SourceFile, Occurrence]]:
+    if new.language in PYTHON and name not in _BUILTINS and not _has_star(new):
+        # Nothing binds the name there any more (`provides` said so), not even in a function:
+        # a plain use must fail.
+        found = [each for each in new.occurrences([name]) if each.receiver is None]
+        if not any(each.role in ("bind", "import") for each in found):
+            for each in found:
+                if each.role in ("call", "read", "decorator"):
+                    yield path, new, each
+    for other in review.places(name, but_for=path):
+        file = review.state.file(other)
+        if file is None or file.language not in PYTHON | JAVASCRIPT or not file.holds_word(name):
+            continue
+        yield from ((other, file, each) for each in _uses_in(review, other, file, path, name))
+
+
+def _has_star(file: SourceFile) -> bool:
+    return any(each.name == "*" for each in file.imported)
+
+
+def _uses_in(
+    review: Review, other: str, file: SourceFile, path: str, name: str
+) -> Iterator[Occurrence]:
+    """Uses of `name` of the module `path` in another file: imports, then what they bring in."""
+    modules: set[str] = set()
+    is_imported_plainly = False
+    for each in file.imported:
+        if each.is_guarded:
+            continue
+        if each.name == name:
+            verdict = review.resolver.verdict(other, each)
+            if verdict and verdict.missing == "name" and verdict.path == path:
+                is_imported_plainly = is_imported_plainly or each.alias == name
+                yield Occurrence(name, each.line, each.column, 0, "import")
+        elif each.alias and review.resolver.target(other, each.module, each.name) == (path, ""):
+            modules.add(each.alias)
+    if not modules and not is_imported_plainly:
+        return
+    found = file.occurrences([name, *(alias.partition(".")[0] for alias in modules)])
+    rebound = {use.name for use in found if use.role == "bind" and use.receiver is None}
+    for use in found:
+        if use.name != name or use.role not in ("call", "read", "decorator"):
+            continue
+        if use.receiver is None:
+            is_use = is_imported_plainly and name not in rebound
+        else:
+            is_use = use.receiver in modules and use.receiver.partition(".")[0] not in rebound
+        if is_use:
+            yield use
+
+
+def _gone_methods(review: Review, old: SourceFile, new: SourceFile) -> Iterator[Finding]:
+    """`self.name` in a class without bases that no longer has the method."""
+    if new.language not in PYTHON or b"__getattr__" in new.source or b"setattr(" in new.source:
+        return
+    classes = {each.name: each for each in new.top_level().values() if each.kind == "class"}
+    defined = {each.name for each in new.symbols.definitions}
+    methods = [each for each in old.symbols.definitions if each.kind == "method"]
+    gone = {
+        (owner, each.name): each
+        for each in methods
+        for owner in [each.qualified.rpartition(".")[0]]
+        if owner in classes and each.name not in defined and "(" not in classes[owner].signature
+    }
+    # Defined elsewhere too: a class that derives from this one may have it.
+    names = {name for _, name in gone if not _is_defined_elsewhere(review, new.path, name)}
+    if not names:
+        return
+    found = new.occurrences(names)
+    bound = {each.name for each in found if each.role == "bind"}
+    for each in found:
+        if (each.class_name, each.name) in gone and each.name not in bound:
+            replacement = renamed_to(old, new, gone[each.class_name, each.name])
+            became = f"renamed to {replacement}" if replacement else "removed"
+            yield Finding(
+                "CB102",
+                new.path,
+                each.line,
+                each.column,
+                f"{each.class_name}.{each.name} is {became}, and is still called here",
+                (Evidence(new.path, each.line, new.line(each.line)),),
+                edits=_edits([(new.path, new, each)], each.name, replacement)
+                if replacement
+                else (),
+            )
+
+
+def _is_defined_elsewhere(review: Review, path: str, name: str) -> bool:
+    if review.lookup is None:
+        return True
+    return any(each.path != path for each in review.lookup.definitions(name))
+
+
+def _edits(
+    uses: list[tuple[str, SourceFile, Occurrence]], name: str, replacement: str
+) -> tuple[Edit, ...]:
+    """The lines of the uses with the new name in the place of the old one."""
+    by_line: dict[tuple[str, int], list[Occurrence]] = {}
+    files = {path: file for path, file, _ in uses}
+    for path, _, each in uses:
+        by_line.setdefault((path, each.line), []).append(each)
+    edits = []
+    for (path, line), places in by_line.items():
+        text = files[path].lines[line - 1]
+        new = text
+        for each in sorted(places, key=lambda place: -place.column):
+            start = each.column - 1
+            if new[start : start + len(name)] == name:
+                new = new[:start] + replacement + new[start + len(name) :]
+        if new != text:
+            edits.append(Edit(path, line, line, text, new))
+    return tuple(edits)

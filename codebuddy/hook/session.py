@@ -1,0 +1,118 @@
+"""From a repository and a scope (staged, a range, everything) to the outcome of a review."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from codebuddy.errors import UsageError
+from codebuddy.hook.catalog import Rule
+from codebuddy.hook.lookup import CodeLookup
+from codebuddy.hook.model import Model
+from codebuddy.hook.review import Review
+from codebuddy.hook.state import MAX_READ_CHANGES, State
+from codebuddy.settings import Settings
+from codebuddy.vcs import plumbing
+from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
+from codebuddy.vcs.repository import Repository
+
+HISTORY_COMMITS = 3000
+_UNLIMITED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is reviewed: the difference between the tree or commit `old` and the state `new`."""
+
+    old: str
+    new: Revision
+    max_read: int = MAX_READ_CHANGES
+
+
+def staged(repository: Repository, index_file: Path | None) -> Scope:
+    """What the next commit would change."""
+    old = plumbing.head_commit(repository) or plumbing.empty_tree(repository)
+    return Scope(old, Revision(index_file=index_file))
+
+
+def everything(repository: Repository, index_file: Path | None) -> Scope:
+    """Every staged file, as if all of it were new."""
+    return Scope(plumbing.empty_tree(repository), Revision(index_file=index_file), _UNLIMITED)
+
+
+def commit_range(repository: Repository, text: str) -> Scope:
+    """What `A..B` changes from A to B, `A...B` since their common ancestor; B may be left out.
+
+    Raises:
+        UsageError: It is no range.
+        RepositoryError: A side is no commit.
+    """
+    separator = "..." if "..." in text else ".."
+    old, found, new = text.partition(separator)
+    if not found or not old:
+        raise UsageError(f"{text} is not a range of commits", hint="write it as main..HEAD")
+    first = plumbing.commit_named(repository, old)
+    last = plumbing.commit_named(repository, new or "HEAD")
+    if separator == "...":
+        first = plumbing.merge_base(repository, first, last)
+    return Scope(first, Revision(last), _UNLIMITED)
+
+
+@contextmanager
+def opened(
+    repository: Repository,
+    settings: Settings,
+    scope: Scope,
+    lookup: CodeLookup | None,
+    *,
+    deadline: float = float("inf"),
+    model: Model | None = None,
+) -> Iterator[Review]:
+    """The review of `scope`, ready for the rules; git is ended afterwards.
+
+    Args:
+        repository: Whose change.
+        settings: `hook` and `index.max_file_bytes` count.
+        scope: What to review.
+        lookup: The index, if there is one.
+        deadline: On the clock of `time.monotonic`.
+        model: For rules that may ask it.
+
+    Raises:
+        RepositoryError: git failed.
+    """
+    changes: Iterable[RawChange] = plumbing.changes_between(repository, scope.old, scope.new)
+    with ObjectReader(repository, scope.new.index_file) as reader:
+        state = State(
+            reader,
+            scope.new,
+            changes,
+            lambda: plumbing.paths_of(repository, scope.new),
+            settings.index.max_file_bytes,
+            max_read=scope.max_read,
+        )
+        yield Review(
+            state,
+            settings.hook,
+            lookup=lookup,
+            history=_history(repository),
+            model=model,
+            deadline=deadline,
+        )
+
+
+def _history(repository: Repository) -> Callable[[], list[tuple[str, list[bytes]]]]:
+    return lambda: repository.recent_changes(HISTORY_COMMITS)
+
+
+def without_model(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that need no model."""
+    return [rule for rule in rules if rule.module != "unfinished"]
+
+
+def seconds_left(deadline: float) -> float:
+    """Until `deadline`, never less than none."""
+    return max(0.0, deadline - time.monotonic())

@@ -1,0 +1,275 @@
+"""The repository as it would be after the commit, and the changed files as they were before.
+
+Contents come from git's objects alone, never from the work tree: what is judged is what is
+committed. Everything is read when a rule asks for it and kept for the next.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from codebuddy.hook.lines import added_lines
+from codebuddy.index.file_role import role_of
+from codebuddy.syntax.limits import is_binary, reason_not_to_parse
+from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
+
+if TYPE_CHECKING:
+    from codebuddy.index.symbols import FoundDefinition, Symbols
+    from codebuddy.syntax.grammar import Tree
+    from codebuddy.syntax.imported import ImportedName
+    from codebuddy.syntax.occurrences import Occurrence
+
+PARSE_BUDGET_MS = 300
+# Further changed files are still checked by name and size, no longer by content.
+MAX_READ_CHANGES = 500
+_MAX_CHANGES = 10_000
+_REGULAR_MODES = frozenset({"100644", "100755"})
+
+
+class SourceFile:
+    """One content of one path; what is known of it is worked out when it is asked for."""
+
+    def __init__(self, path: str, source: bytes) -> None:
+        self.path = path
+        self.source = source
+
+    @cached_property
+    def language(self) -> str:
+        """The language's name, `text` if unknown."""
+        from codebuddy.syntax.languages import language_for
+
+        return language_for(self.path, self.source[:4096])
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines without their endings; bytes that are not UTF-8 are replaced."""
+        return self.source.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+
+    @cached_property
+    def tree(self) -> Tree | None:
+        """The syntax tree, or `None` where there can be none."""
+        from codebuddy.syntax.grammar import grammar_for, parse
+
+        if grammar_for(self.language) is None or reason_not_to_parse(self.source, self.language):
+            return None
+        return parse(self.source, self.language, PARSE_BUDGET_MS)
+
+    @cached_property
+    def symbols(self) -> Symbols:
+        """Definitions, references and imports; none where there is no tree."""
+        import time
+
+        from codebuddy.index.symbols import Symbols, find_symbols
+        from codebuddy.syntax.grammar import grammar_for
+        from codebuddy.syntax.limits import OutOfTimeError
+
+        grammar = grammar_for(self.language)
+        if self.tree is None or grammar is None:
+            return Symbols((), (), ())
+        try:
+            deadline = time.monotonic() + PARSE_BUDGET_MS / 1000
+            return find_symbols(self.tree, self.source, grammar, deadline)
+        except OutOfTimeError:
+            return Symbols((), (), ())
+
+    @cached_property
+    def imported(self) -> tuple[ImportedName, ...]:
+        """What a Python or JavaScript file imports."""
+        from codebuddy.syntax.imported import find_imported
+
+        if self.tree is None:
+            return ()
+        return find_imported(self.tree, self.source, self.language)
+
+    def occurrences(self, names: Iterable[str]) -> list[Occurrence]:
+        """Where `names` stand in the code of a Python or JavaScript file."""
+        from codebuddy.syntax.occurrences import find_occurrences
+
+        return (
+            []
+            if self.tree is None
+            else find_occurrences(self.tree, self.source, self.language, names)
+        )
+
+    def holds_word(self, name: str) -> bool:
+        """Whether the text holds `name`, code or not."""
+        return name.encode("utf-8", "surrogateescape") in self.source
+
+    def defines(self, name: str) -> bool:
+        """Whether the text seems to define a function `name`: told without a parser."""
+        word = re.escape(name.encode("utf-8", "surrogateescape"))
+        pattern = (
+            rb"\b(?:def|fn|func|function|fun|sub)\s+" + word + rb"\b|(?m:^\s*)" + word + rb"\s*\("
+        )
+        return re.search(pattern, self.source) is not None
+
+    def line(self, number: int) -> str:
+        """One line, without the white space around it."""
+        return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+
+    def top_level(self) -> dict[str, FoundDefinition]:
+        """Definitions outside classes and functions, by name; of several the first."""
+        found: dict[str, FoundDefinition] = {}
+        for each in self.symbols.definitions:
+            if each.qualified == each.name:
+                found.setdefault(each.name, each)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed file. `old_path` is empty for a new one, `path` for a deleted one."""
+
+    status: str
+    old_path: str
+    path: str
+    old_object: str
+    new_object: str
+
+    @property
+    def is_addition(self) -> bool:
+        """Whether the file is new."""
+        return not self.old_path
+
+
+class State:
+    """The state `revision` and how it differs from an older one.
+
+    Args:
+        reader: Of the repository's objects.
+        revision: The state.
+        raw_changes: What is different.
+        paths: Lists the paths of the state; called when one is asked for that did not change.
+        max_file_bytes: Larger files are not read.
+        max_read: Changed files that are read at most.
+    """
+
+    def __init__(
+        self,
+        reader: ObjectReader,
+        revision: Revision,
+        raw_changes: Iterable[RawChange],
+        paths: Callable[[], frozenset[bytes]],
+        max_file_bytes: int,
+        *,
+        max_read: int = MAX_READ_CHANGES,
+    ) -> None:
+        self._max_read = max_read
+        self._reader = reader
+        self._revision = revision
+        self._max_bytes = max_file_bytes
+        self._new: dict[str, SourceFile | None] = {}
+        self._old: dict[str, SourceFile | None] = {}
+        self._list_paths = paths
+        self._paths: frozenset[bytes] | None = None
+        self._added: dict[str, frozenset[int]] = {}
+        self.changes: list[Change] = []
+        self.n_left_out = 0
+        for count, raw in enumerate(raw_changes):
+            if count >= max(_MAX_CHANGES, max_read):
+                self.n_left_out += 1
+            elif {raw.old_mode, raw.new_mode} & _REGULAR_MODES:
+                self.changes.append(_change(raw))
+        self._by_path = {each.path: each for each in self.changes if each.path}
+        self._by_old_path = {each.old_path: each for each in self.changes if each.old_path}
+
+    def change_of(self, path: str) -> Change | None:
+        """The change that made `path` what it is, if one did."""
+        return self._by_path.get(path)
+
+    def removed_paths(self) -> list[str]:
+        """Paths that are gone, by deletion or renaming."""
+        return [path for path in self._by_old_path if path not in self._by_path]
+
+    def was_there(self, path: str) -> bool:
+        """Whether a path that is gone now was a file before."""
+        return path in self._by_old_path
+
+    def exists(self, path: str) -> bool:
+        """Whether the new state has the file."""
+        if path in self._by_path:
+            return True
+        if path in self._by_old_path:
+            return False
+        if self._paths is None:
+            # All at once: a question to git for each takes longer from the tenth on.
+            self._paths = self._list_paths()
+        return os.fsencode(path) in self._paths
+
+    def file(self, path: str) -> SourceFile | None:
+        """The file in the new state, or `None` if it is none, binary or too large."""
+        if path not in self._new:
+            change = self._by_path.get(path)
+            if change is not None:
+                name = change.new_object.encode()
+            elif path in self._by_old_path:
+                name = b""
+            else:
+                name = self._revision.name_of(os.fsencode(path))
+            self._new[path] = self._read(path, name)
+        return self._new[path]
+
+    def old_file(self, path: str) -> SourceFile | None:
+        """The file that lay at `path` before, if the change touched it."""
+        if path not in self._old:
+            change = self._by_old_path.get(path)
+            self._old[path] = self._read(path, change.old_object.encode() if change else b"")
+        return self._old[path]
+
+    def size_of(self, change: Change) -> int:
+        """Bytes of the new content."""
+        return self._reader.size_of(change.new_object.encode()) or 0
+
+    def content(self, change: Change, max_bytes: int) -> bytes | None:
+        """The new content whatever it is, unless it is larger than `max_bytes`."""
+        return self._reader.read(change.new_object.encode(), max_bytes)
+
+    def written(self) -> Iterator[tuple[Change, SourceFile]]:
+        """Changed files that people write: no vendored, generated, binary or huge ones."""
+        count = 0
+        for change in self.changes:
+            if not change.path or count >= self._max_read:
+                continue
+            if role_of(change.path) in ("vendored", "generated"):
+                continue
+            count += 1
+            file = self.file(change.path)
+            if file is not None and role_of(change.path, file.source) in ("code", "test"):
+                yield change, file
+
+    def added(self, change: Change) -> frozenset[int]:
+        """The 1-based numbers of the lines that are new in the new content."""
+        known = self._added.get(change.path)
+        if known is None:
+            file = self.file(change.path)
+            old = self.old_file(change.old_path) if change.old_path else None
+            known = (
+                frozenset() if file is None else added_lines(old.lines if old else [], file.lines)
+            )
+            self._added[change.path] = known
+        return known
+
+    def _read(self, path: str, name: bytes) -> SourceFile | None:
+        if not name:
+            return None
+        source = self._reader.read(name, self._max_bytes)
+        return None if source is None or is_binary(source) else SourceFile(path, source)
+
+
+def _change(raw: RawChange) -> Change:
+    has_old, has_new = raw.old_mode in _REGULAR_MODES, raw.new_mode in _REGULAR_MODES
+    if raw.status == "C":
+        # The original stays where it is.
+        has_old = False
+    return Change(
+        status=raw.status,
+        old_path=os.fsdecode(raw.old_path) if has_old else "",
+        path=os.fsdecode(raw.path) if has_new else "",
+        old_object=raw.old_object if has_old else "",
+        new_object=raw.new_object if has_new else "",
+    )

@@ -1,0 +1,104 @@
+"""The shell script that git runs: small, POSIX, and never in the way.
+
+It runs the hook that was there before, whose exit status counts, then codebuddy, whose does
+not. Everything that could keep a commit waiting is ended by it: it reads no input, waits only
+so long, and knows nothing of Python beyond one path.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+# Told apart from other people's hooks by this line; the number is the script's version.
+MARK = "codebuddy-hook-3e0c1a7d"
+VERSION = 1
+LEGACY_SUFFIX = ".codebuddy-legacy"
+GUARD_VARIABLE = "_CODEBUDDY_HOOK"
+HOOKS = ("pre-commit", "prepare-commit-msg")
+
+_VERSION = re.compile(rf"^# {MARK} (\d+)$", re.MULTILINE)
+_PYTHON = re.compile(r"^python=(.*)$", re.MULTILINE)
+
+_SCRIPT = """\
+#!/bin/sh
+# {mark} {version}
+# Written by 'codebuddy hook install'; 'codebuddy hook uninstall' takes it away again.
+# Suggests, and never stops a commit. 'git commit --no-verify' goes without it.
+
+python={python}
+here=$(dirname -- "$0")
+legacy=$here/{name}{legacy_suffix}
+
+# The hook that was here before decides as it always did.
+if [ -x "$legacy" ]; then
+    "$legacy" "$@" || exit $?
+fi
+
+# A commit made while this hook runs is none of its business.
+[ -z "${{{guard}:-}}" ] || exit 0
+{guard}=1
+export {guard}
+[ -x "$python" ] || exit 0
+
+git_folder=$(git rev-parse --git-dir 2>/dev/null) || exit 0
+for state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply; do
+    [ ! -e "$git_folder/$state" ] || exit 0
+done
+{condition}
+"$python" -P -m codebuddy hook run --from-git {name}{arguments} </dev/null 2>/dev/null &
+child=$!
+(
+    sleep {limit_s} &
+    pause=$!
+    trap 'kill "$pause" 2>/dev/null; exit 0' TERM
+    wait "$pause" && kill -KILL "$child"
+) </dev/null >/dev/null 2>&1 &
+watchdog=$!
+trap 'kill -KILL "$child" 2>/dev/null; kill "$watchdog" 2>/dev/null; exit 0' INT TERM HUP
+wait "$child" 2>/dev/null
+kill "$watchdog" 2>/dev/null
+exit 0
+"""
+
+# A message that is given, merged, squashed or taken from a commit is not to be suggested.
+_MESSAGE_CONDITION = 'case "${2:-}" in "" | template) ;; *) exit 0 ;; esac\n'
+
+
+def script(name: str, python: Path, limit_s: int) -> str:
+    """The text of the hook `name`.
+
+    Args:
+        name: One of `HOOKS`.
+        python: The interpreter that has codebuddy.
+        limit_s: Seconds after which it is ended.
+    """
+    is_message = name == "prepare-commit-msg"
+    return _SCRIPT.format(
+        mark=MARK,
+        version=VERSION,
+        python=shlex.quote(str(python)),
+        name=name,
+        legacy_suffix=LEGACY_SUFFIX,
+        guard=GUARD_VARIABLE,
+        condition=_MESSAGE_CONDITION if is_message else "",
+        arguments=' --message-file "$1"' if is_message else "",
+        limit_s=limit_s,
+    )
+
+
+def version_of(text: str) -> int | None:
+    """The version of one of our scripts; `None` for anybody else's."""
+    found = _VERSION.search(text)
+    return int(found[1]) if found else None
+
+
+def python_of(text: str) -> Path | None:
+    """The interpreter that one of our scripts calls."""
+    found = _PYTHON.search(text)
+    try:
+        words = shlex.split(found[1]) if found else []
+    except ValueError:
+        return None
+    return Path(words[0]) if len(words) == 1 else None
