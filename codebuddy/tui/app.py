@@ -1,0 +1,254 @@
+"""The program in the terminal: begins, restores, ends, and lets nothing be lost on the way.
+
+It puts the screens together and gives them what they need; what they do is theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.filter import Monochrome, NoColor
+from textual.screen import Screen
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.tui.output_filter import NoControlCharacters
+from codebuddy.tui.palette import THEMES, themes
+from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
+from codebuddy.tui.screens.workspace import Workspace
+from codebuddy.tui.session import load_session, save_session
+from codebuddy.tui.text.buffer import Location
+
+if TYPE_CHECKING:
+    from codebuddy.tui.backend import Backend
+    from codebuddy.vcs.repository import Repository
+
+_SAVE_SESSION_EVERY_S = 20.0
+
+
+class CodebuddyApp(App[None]):
+    """The application.
+
+    Args:
+        find_repository: Called in a thread after the first paint; raises what the person
+            is to be told instead.
+        backend: Whom to ask for suggestions, searches and models.
+        start: A file to open, with a place in it.
+        theme_name: One of `palette.THEMES`.
+        should_restore: Whether files of the last session are opened again.
+        is_automatic: Whether suggestions come by themselves.
+    """
+
+    TITLE = "codebuddy"
+    CSS_PATH = "app.tcss"
+    COMMAND_PALETTE_BINDING = "ctrl+k"
+    ENABLE_COMMAND_PALETTE = True
+    # The workspace binds what this class of Textual's binds by itself.
+    BINDINGS: ClassVar = [Binding("ctrl+c", "nothing", show=False, system=True)]
+
+    def __init__(
+        self,
+        find_repository: Callable[[], Repository],
+        backend: Backend,
+        *,
+        start: tuple[Path, Location | None] | None = None,
+        theme_name: str = "dark",
+        should_restore: bool = True,
+        is_automatic: bool = True,
+    ) -> None:
+        super().__init__()
+        for theme in themes():
+            self.register_theme(theme)
+        self.theme = THEMES["terminal" if self.no_color else theme_name]
+        if self.no_color:
+            # Textual would turn colours into greys.
+            self._filters = [each for each in self._filters if not isinstance(each, Monochrome)]
+            self._filters.append(NoColor())
+        self._filters.append(NoControlCharacters())
+        self.backend = backend
+        self.failure: Exception | None = None
+        self._find_repository = find_repository
+        self._start = start
+        self._should_restore = should_restore
+        self._is_automatic = is_automatic
+        self._repository: Repository | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The main screen."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, Workspace)
+        return screen
+
+    def get_default_screen(self) -> Screen[None]:
+        """The workspace is the screen that everything else opens over."""
+        from codebuddy.tui.session import SessionState
+
+        return Workspace(self.backend, SessionState())
+
+    def on_mount(self) -> None:
+        """Paint first; everything else follows."""
+        self.workspace.suggester.is_automatic = self._is_automatic
+        self.call_after_refresh(self._begin)
+
+    @work
+    async def _begin(self) -> None:
+        try:
+            self._repository = await asyncio.to_thread(self._find_repository)
+        except CodebuddyError as error:
+            self.end_with(error)
+            return
+        workspace = self.workspace
+        workspace.begin(self._repository)
+        if self._should_restore:
+            state = await asyncio.to_thread(load_session, self._session_folder)
+            workspace.state.shows_tree = state.shows_tree
+            workspace.state.shows_receipt = state.shows_receipt
+            await workspace.restore(state)
+        if self._start is not None:
+            path, place = self._start
+            await workspace.open_path(path, place)
+        self.set_interval(_SAVE_SESSION_EVERY_S, self._save_session)
+        self._offer_setup()
+
+    @work
+    async def _offer_setup(self) -> None:
+        """Where there is no model yet, say what works without, and offer one."""
+        try:
+            models = await self.backend.models()
+        except CodebuddyError as error:
+            self.workspace.tell(error)
+            return
+        in_use = next((each for each in models if each.is_in_use), None)
+        if in_use is not None and not in_use.is_installed:
+            from codebuddy.tui.screens.first_run import FirstRunScreen
+
+            self.push_screen(FirstRunScreen(self.backend, in_use))
+
+    @property
+    def _session_folder(self) -> Path:
+        assert self._repository is not None
+        return self._repository.index_folder / "tui"
+
+    @work(exclusive=True, group="session")
+    async def _save_session(self) -> None:
+        state = self.workspace.session_state()
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(save_session, self._session_folder, state)
+
+    # The end
+
+    @work
+    async def action_leave(self) -> None:
+        """Leave; unsaved texts are asked about, and can wait for the next time."""
+        workspace = self.workspace
+        unsaved = [each for each in workspace.documents if each.is_modified]
+        if unsaved:
+            names = "\n".join(each.name for each in unsaved[:8])
+            answer = await self.push_screen_wait(
+                ChoiceScreen(
+                    "not everything is saved",
+                    [
+                        Answer("save", "Save all and leave"),
+                        Answer("keep", "Leave; keep the unsaved text for the next time"),
+                        Answer("drop", "Leave without saving"),
+                        Answer("", "Stay"),
+                    ],
+                    detail=names,
+                )
+            )
+            if not answer:
+                return
+            if answer == "save":
+                for document in unsaved:
+                    if not await workspace.save(document):
+                        return
+            elif answer == "drop":
+                for document in unsaved:
+                    document.editor.buffer.mark_saved()
+                    if workspace.keeper is not None:
+                        await workspace.keeper.forget(document)
+        self.leave_now()
+
+    async def action_quit(self) -> None:
+        """Textual's own word for leaving."""
+        self.action_leave()
+
+    def action_nothing(self) -> None:
+        """Ctrl+C copies in the editor; elsewhere it says how to leave."""
+        self.workspace.say("Ctrl+Q leaves")
+
+    def leave_now(self) -> None:
+        """End, with unsaved text in the journal and the session saved."""
+        self.rescue()
+        self.workspace.suggester.close()
+        self.backend.close()
+        self.exit()
+
+    def rescue(self) -> None:
+        """Write what must not be lost, at once."""
+        if self._repository is None:
+            return
+        workspace = self.workspace
+        with contextlib.suppress(OSError):
+            if workspace.keeper is not None:
+                workspace.keeper.keep_unsaved_now()
+        with contextlib.suppress(OSError):
+            save_session(self._session_folder, workspace.session_state())
+
+    def end_with(self, error: Exception) -> None:
+        """End because of an error, which the command tells once the terminal is itself again."""
+        self.failure = error
+        self.backend.close()
+        self.exit(return_code=1)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug: save everything, give the terminal back, and let the command report it.
+
+        Textual would print the traceback with the values of local variables, which hold code.
+        """
+        if self.failure is None:
+            self.failure = self._exception = error
+            self._exception_event.set()
+        with contextlib.suppress(Exception):
+            self.rescue()
+        with contextlib.suppress(Exception):
+            self.backend.close()
+        self._return_code = 1
+        self._close_messages_no_wait()
+
+    # Commands
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything that has a key, for the command palette."""
+        workspace = self.workspace
+        if len(self.screen_stack) > 2:
+            # The palette itself is one of the two.
+            return
+        for binding in workspace.KEYS:
+            key = binding.key.split(",")[0]
+            yield SystemCommand(
+                binding.description, key, _runner(workspace, binding.action), discover=True
+            )
+        for name, theme in THEMES.items():
+            yield SystemCommand(f"Theme: {name}", "", _theme_setter(self, theme), discover=True)
+
+
+def _runner(workspace: Workspace, action: str) -> Callable[[], object]:
+    async def run() -> None:
+        await workspace.run_action(action)
+
+    return run
+
+
+def _theme_setter(app: CodebuddyApp, theme: str) -> Callable[[], None]:
+    def set_theme() -> None:
+        app.theme = theme
+
+    return set_theme

@@ -1,0 +1,158 @@
+"""A `Backend` in this process, for where no engine may run: the same path, one job at a time.
+
+It holds the model and the index itself, so it takes their memory; the engine is the usual way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from codebuddy.errors import IndexingError, SupersededError
+from codebuddy.tui.backend import (
+    IndexStep,
+    ModelLine,
+    OnText,
+    PullProgress,
+    Wish,
+    list_models,
+    pull_model,
+    run_index_update,
+)
+
+if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
+    from codebuddy.datatypes import RetrieveMode
+    from codebuddy.engine.workplace import Workplace
+
+T = TypeVar("T")
+
+
+class OwnBackend:
+    """Works with the model that is loaded into this process."""
+
+    def __init__(self, root: Path, model: str) -> None:
+        self.model = model
+        self._root = root
+        # One thread, since neither model nor index takes two callers here.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="completion")
+        self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
+        self._workplace: Workplace | None = None
+
+    async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
+        """See `Backend.complete`."""
+        loop = asyncio.get_running_loop()
+        is_unwanted = threading.Event()
+
+        def told(text: str) -> None:
+            if is_unwanted.is_set():
+                raise SupersededError("the suggestion is not wanted any more")
+            if on_text is not None:
+                loop.call_soon_threadsafe(on_text, text)
+
+        try:
+            return await self._in(self._thread, lambda: self._complete(wish, told))
+        except asyncio.CancelledError:
+            is_unwanted.set()
+            raise
+
+    async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
+        """See `Backend.search`."""
+        return await self._in(self._thread, lambda: self._search(query, top_k, channel))
+
+    async def prewarm(self, wish: Wish) -> None:
+        """Nothing: the one thread is for what is asked."""
+
+    async def accepted(self, text: str) -> None:
+        """Nothing: only the engine keeps statistics."""
+
+    async def models(self) -> list[ModelLine]:
+        """See `Backend.models`."""
+        return await self._in(self._aside, lambda: list_models(self._root, self.model))
+
+    async def pull(self, name: str, progress: PullProgress) -> None:
+        """See `Backend.pull`."""
+        await self._in(self._aside, lambda: pull_model(self._root, name, progress))
+
+    async def use(self, name: str) -> None:
+        """See `Backend.use`."""
+        before, self.model = self.model, name
+        try:
+            await self._in(
+                self._thread, lambda: self._place()[0].generator(self._place()[1].settings)
+            )
+        except BaseException:
+            self.model = before
+            raise
+
+    async def update_index(self, on_step: Callable[[IndexStep], None]) -> dict[str, Any]:
+        """See `Backend.update_index`."""
+        return await run_index_update(self._root, on_step)
+
+    async def status(self) -> dict[str, Any]:
+        """See `Backend.status`."""
+        return {"engine": "none: this process works alone", "model": self.model}
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def _place(self) -> tuple[Workplace, Surroundings]:
+        import os
+
+        from codebuddy import paths
+        from codebuddy.config import ENVIRONMENT_PREFIX
+        from codebuddy.engine.workplace import Workplace
+
+        if self._workplace is None:
+            self._workplace = Workplace()
+        environment = {
+            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)
+        }
+        sources = {"environment": environment, "user_file": str(paths.user_config_file())}
+        surroundings, _ = self._workplace.surroundings(
+            str(self._root), sources, {"model.name": self.model}
+        )
+        return self._workplace, surroundings
+
+    def _complete(self, wish: Wish, told: Callable[[str], None]) -> dict[str, Any]:
+        from codebuddy.completion.document import load_document
+        from codebuddy.completion.pipeline import Request, Workshop, complete
+        from codebuddy.completion.receipt import as_dictionary
+        from codebuddy.datatypes import Position
+        from codebuddy.syntax import language_for
+
+        workplace, surroundings = self._place()
+        repository, settings = surroundings.repository, surroundings.settings
+        unsaved = wish.text.encode("utf-8", "replace")
+        document = load_document(str(wish.file), repository.root, unsaved)
+        generator, _ = workplace.generator(settings)
+        index = None
+        with contextlib.suppress(IndexingError):
+            index = workplace.index(surroundings)
+        request = Request(
+            document,
+            Position(wish.line, wish.column),
+            language_for(document.path, unsaved[:4096]),
+            cast("RetrieveMode", wish.retrieve or settings.completion.retrieve),
+            alternatives=wish.alternatives,
+        )
+        workshop = Workshop(generator, index, settings.completion, repository.root.name)
+        return as_dictionary(complete(request, workshop, told))
+
+    def _search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
+        from codebuddy.index.answer import found_items
+        from codebuddy.index.build import update_index
+
+        workplace, surroundings = self._place()
+        update_index(surroundings.repository, surroundings.settings)
+        return found_items(workplace.index(surroundings), query, top_k, cast("Any", channel))

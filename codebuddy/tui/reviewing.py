@@ -1,0 +1,99 @@
+"""The hook's findings about what is staged, for the review screen: made in a child, applied here.
+
+The child is `codebuddy hook run`, so that what is shown is what the hook would say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy.errors import CodebuddyError
+
+# The report of a review that found more than this is not a report.
+_MAX_REPORT_BYTES = 8 << 20
+
+
+class ReviewError(CodebuddyError):
+    """The review could not be made or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One finding: `line` is 1-based, `evidence` places that show what it says."""
+
+    id: str
+    title: str
+    message: str
+    path: str
+    line: int
+    evidence: tuple[str, ...]
+    has_patch: bool
+
+
+async def review_staged(root: Path) -> list[Remark]:
+    """What the hook finds in the staged change.
+
+    Raises:
+        ReviewError: It failed; the message is the child's last line.
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "codebuddy", "hook", "run", "--staged", "--format", "json"),
+        cwd=root,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, complaint = await child.communicate()
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
+    try:
+        report = json.loads(out[:_MAX_REPORT_BYTES])
+        return [_remark(each) for each in report["findings"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        last = complaint.decode("utf-8", "replace").strip().split("\n")[0]
+        raise ReviewError(last.removeprefix("error: ") or "the review gave no report") from error
+
+
+def apply_remark(root: Path, remark: Remark) -> list[str]:
+    """Write a finding's patch to the work tree; the index and HEAD stay.
+
+    Returns:
+        The paths that changed.
+
+    Raises:
+        CodebuddyError: The patch does not fit any more, or cannot be written.
+    """
+    from codebuddy.hook.apply import apply_edits
+    from codebuddy.hook.record import find
+    from codebuddy.vcs.repository import open_repository
+
+    repository = open_repository(root)
+    _, edits = find(repository, remark.id)
+    return [each.document.path for each in apply_edits(repository, edits)]
+
+
+def _remark(item: Mapping[str, Any]) -> Remark:
+    evidence = tuple(
+        f"{each['path']}:{each['line']}  {each.get('text', '').strip()}"
+        for each in item.get("evidence", ())
+    )
+    return Remark(
+        id=str(item["id"]),
+        title=f"{item['rule']} {item.get('name', '')}".strip(),
+        message=str(item["message"]),
+        path=str(item["path"]),
+        line=int(item["line"]),
+        evidence=evidence,
+        has_patch=bool(item.get("has_patch")),
+    )

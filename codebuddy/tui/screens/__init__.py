@@ -1,0 +1,1 @@
+"""What fills the terminal: the workspace, and what opens over it."""

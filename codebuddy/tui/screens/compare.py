@@ -1,0 +1,113 @@
+"""The same place with never, always and auto side by side: what a lookup changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.tui import literal
+from codebuddy.tui.backend import Backend, Wish
+from codebuddy.tui.widgets.editor_view import EditorView
+
+_LEAD_CHARACTERS = 12
+ARMS = ("never", "always", "auto")
+
+
+class CompareScreen(ModalScreen[str]):
+    """Three suggestions; a digit takes one of them, Escape none (an empty text)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss('')", "Close"),
+        *(Binding(str(number), f"take({number - 1})", "Take it") for number in (1, 2, 3)),
+    ]
+
+    def __init__(self, backend: Backend, wish: Wish, line_before: str, language: str) -> None:
+        super().__init__()
+        self._backend = backend
+        self._wish = wish
+        self._line_before = line_before
+        self._language = language
+        self.answers: dict[str, Mapping[str, Any]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        """A column for each arm."""
+        with Vertical(classes="page"):
+            yield Static(
+                literal.line(
+                    "what a lookup changes (1, 2, 3 take one; Esc closes)", "bold $primary"
+                ),
+                classes="page-title",
+            )
+            with Horizontal(id="arms"):
+                for arm in ARMS:
+                    with Vertical(classes="arm", id=f"arm-{arm}"):
+                        yield Static(literal.line(arm, "bold"), classes="arm-title")
+
+    def on_mount(self) -> None:
+        """Ask one after the other, since there is one model."""
+        self._asking = asyncio.create_task(self._ask_all())
+
+    def on_unmount(self) -> None:
+        """What is not seen is not asked."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def action_take(self, index: int) -> None:
+        """Insert one of the suggestions."""
+        answer = self.answers.get(ARMS[index])
+        if answer is not None and answer.get("text"):
+            self.dismiss(str(answer["text"]).replace("\r\n", "\n"))
+
+    async def _ask_all(self) -> None:
+        for number, arm in enumerate(ARMS, 1):
+            title = self.query_one(f"#arm-{arm} .arm-title", Static)
+            title.update(literal.line(f"{number} {arm} …", "bold $accent"))
+            wish = replace(self._wish, retrieve=arm, client=f"compare-{arm}", is_asked_for=True)
+            try:
+                answer = await self._backend.complete(wish)
+            except CodebuddyError as error:
+                title.update(literal.line(f"{number} {arm}: {error.message}", "$error"))
+                continue
+            self.answers[arm] = answer
+            title.update(self._title(number, arm, answer))
+            text = str(answer.get("text", "")).replace("\r\n", "\n")
+            shown = self._lead() + text if text else "(nothing to add)"
+            view = EditorView(shown, language=self._language)
+            view.can_focus = False
+            await self.query_one(f"#arm-{arm}").mount(view)
+
+    def _lead(self) -> str:
+        """The end of the line that the suggestions go on with; columns are narrow."""
+        line = self._line_before.lstrip()
+        return line if len(line) <= _LEAD_CHARACTERS else "…" + line[-_LEAD_CHARACTERS:]
+
+    def _title(self, number: int, arm: str, answer: Mapping[str, Any]) -> Content:
+        decision, times = answer.get("decision"), answer.get("timings_ms")
+        decision = decision if isinstance(decision, Mapping) else {}
+        times = times if isinstance(times, Mapping) else {}
+        others = [
+            self.answers[each].get("text") for each in ARMS if each in self.answers and each != arm
+        ]
+        same = "  same as before" if answer.get("text") in others else ""
+        verdict = "looked up" if decision.get("retrieve") else "not looked up"
+        chunks = answer.get("chunks")
+        count = len(chunks) if isinstance(chunks, list | tuple) else 0
+        facts = f"{verdict}, {count} chunks, {float(times.get('total') or 0):.0f} ms{same}"
+        return Content("\n").join(
+            [
+                literal.line(f"{number} {arm}", "bold $primary"),
+                literal.line(facts, literal.MUTED),
+                literal.line(str(decision.get("reason", "")), literal.MUTED),
+            ]
+        )

@@ -1,0 +1,127 @@
+"""The palettes: files by name, the repository by meaning and words, definitions of a name."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from codebuddy.syntax import language_for
+from codebuddy.tui.backend import Backend
+from codebuddy.tui.screens.picker import Found, PickerScreen
+
+_MAX_SHOWN = 60
+_TOP_K = 30
+
+
+class FilesPalette(PickerScreen):
+    """Files of the repository by parts of their names."""
+
+    title_text: ClassVar[str] = "go to file"
+
+    def __init__(self, paths: Sequence[str], recent: Sequence[str]) -> None:
+        super().__init__()
+        self._paths = paths
+        self._recent = recent
+
+    async def look(self, query: str) -> Sequence[Found]:
+        """The files that match best; without a query, the recent ones first."""
+        if not query.strip():
+            rest = [path for path in self._paths[:_MAX_SHOWN] if path not in self._recent]
+            return [Found(path) for path in [*self._recent, *rest]]
+        paths = await asyncio.to_thread(matching_paths, self._paths, query, _MAX_SHOWN)
+        return [Found(path) for path in paths]
+
+
+class SearchPalette(PickerScreen):
+    """The repository by what is asked for: names, words, or a description."""
+
+    title_text: ClassVar[str] = "search the repository"
+    pause_s: ClassVar[float] = 0.15
+
+    def __init__(self, backend: Backend, query: str = "") -> None:
+        super().__init__(query)
+        self._backend = backend
+
+    async def look(self, query: str) -> Sequence[Found]:
+        """The best chunks."""
+        if not query.strip():
+            return ()
+        return [found_of(each) for each in await self._backend.search(query, _TOP_K, "hybrid")]
+
+
+class DefinitionsPalette(PickerScreen):
+    """Where a name is defined, if in more than one place."""
+
+    title_text: ClassVar[str] = "definitions"
+
+    def __init__(self, found: Sequence[Found]) -> None:
+        super().__init__()
+        self._all = found
+
+    async def look(self, query: str) -> Sequence[Found]:
+        """Those whose place holds the query."""
+        return [each for each in self._all if query.lower() in f"{each.path} {each.title}".lower()]
+
+
+async def definitions_of(backend: Backend, name: str, own_path: str) -> list[Found]:
+    """Where `name` is defined, by the symbol table; the file asked from comes last.
+
+    Raises:
+        CodebuddyError: The index cannot be asked.
+    """
+    results = await backend.search(name, _TOP_K, "symbol")
+    exact = [each for each in results if _last_name(str(each.get("symbol", ""))) == name]
+    return sorted((found_of(each) for each in exact), key=lambda found: found.path == own_path)
+
+
+def found_of(result: Mapping[str, Any]) -> Found:
+    """A search's result as a place to go to."""
+    path, text = str(result.get("path", "")), str(result.get("text", ""))
+    symbol = str(result.get("symbol") or "")
+    kind = str(result.get("kind") or "") if symbol else ""
+    score = result.get("score")
+    number = f" {score:.3f}" if isinstance(score, float) else ""
+    return Found(
+        path=path,
+        line=int(result.get("line", result.get("start_line", 1))),
+        title=f"{kind} {symbol}".strip(),
+        facts=f"{result.get('channel', '')}{number}",
+        text=text,
+        first_line=int(result.get("start_line", 1)),
+        language=language_for(path, text[:4096].encode("utf-8", "replace")),
+        symbol=symbol,
+    )
+
+
+def matching_paths(paths: Sequence[str], query: str, top_k: int) -> list[str]:
+    """Paths that hold the query's letters in order, the closest matches first.
+
+    A match within the file's name counts before one across folders, a run of letters before
+    scattered ones, a short path before a long one.
+    """
+    letters = [re.escape(letter) for letter in query.lower() if not letter.isspace()]
+    pattern = re.compile("[^\n]{0,80}?".join(letters))
+    whole = "".join(query.lower().split())
+    scored = []
+    for path in paths:
+        lowered = path.lower()
+        match = pattern.search(lowered)
+        if match is None:
+            continue
+        name = lowered.rpartition("/")[2]
+        score = (
+            whole not in name,
+            whole not in lowered,
+            pattern.search(name) is None,
+            match.end() - match.start(),
+            len(path),
+        )
+        scored.append((score, path))
+    scored.sort()
+    return [path for _, path in scored[:top_k]]
+
+
+def _last_name(symbol: str) -> str:
+    return re.split(r"[.:#/]+", symbol)[-1]

@@ -1,0 +1,191 @@
+"""A palette: a line to type in, the places that match, and a preview of the chosen one."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.tui import literal
+from codebuddy.tui.widgets.editor_view import EditorView
+from codebuddy.tui.widgets.entry import Entry
+
+_MIN_WIDTH_FOR_PREVIEW = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place to go to: `line` is 1-based; `text` is previewed, from `first_line` on."""
+
+    path: str
+    line: int = 1
+    title: str = ""
+    facts: str = ""
+    text: str = ""
+    first_line: int = 1
+    language: str = "text"
+    symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What was chosen, and whether a reference to it is to be inserted instead of going there."""
+
+    found: Found
+    should_insert: bool = False
+
+
+class PickerScreen(ModalScreen[Picked | None]):
+    """The palette's keys and layout; what is found, a subclass says."""
+
+    title_text: ClassVar[str] = ""
+    pause_s: ClassVar[float] = 0.0
+    """How long typing must rest before it is looked for."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close"),
+        Binding("down,ctrl+n", "step(1)", "Next", priority=True),
+        Binding("up,ctrl+p", "step(-1)", "Previous", priority=True),
+        Binding("pagedown", "step(10)", "Ten on", priority=True),
+        Binding("pageup", "step(-10)", "Ten back", priority=True),
+        Binding("alt+i,ctrl+o", "insert", "Insert a reference", priority=True),
+    ]
+
+    def __init__(self, query: str = "") -> None:
+        super().__init__()
+        self._query = query
+        self._found: Sequence[Found] = ()
+        self._looking: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def look(self, query: str) -> Sequence[Found]:
+        """What matches.
+
+        Raises:
+            CodebuddyError: It cannot be told; the message is shown.
+        """
+
+    def compose(self) -> ComposeResult:
+        """Line, list, preview, note."""
+        with Vertical(classes="palette"):
+            yield Static(literal.line(self.title_text, "bold $primary"), id="palette-title")
+            yield Entry(value=self._query, placeholder="type to search")
+            with Horizontal(id="palette-body"):
+                yield OptionList(id="palette-list", markup=False)
+                yield Vertical(id="palette-preview")
+            yield Static(id="palette-note", markup=False)
+
+    def on_mount(self) -> None:
+        """The list is moved from the line, so it takes no focus."""
+        self.query_one("#palette-list", OptionList).can_focus = False
+        self.query_one(Input).focus()
+        self._start()
+
+    def on_unmount(self) -> None:
+        """Nothing is looked for any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Look for what is typed now."""
+        self._query = event.value
+        self._start()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        """Go to the chosen one."""
+        self._pick(should_insert=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Go to the clicked one."""
+        event.stop()
+        self._pick(should_insert=False)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Preview it."""
+        event.stop()
+        if event.option_index < len(self._found):
+            self._preview(self._found[event.option_index])
+
+    def action_step(self, step: int) -> None:
+        """Choose another one."""
+        options = self.query_one("#palette-list", OptionList)
+        if self._found:
+            at = options.highlighted or 0
+            options.highlighted = min(max(at + step, 0), len(self._found) - 1)
+
+    def action_insert(self) -> None:
+        """Insert a reference to the chosen one."""
+        self._pick(should_insert=True)
+
+    def _pick(self, *, should_insert: bool) -> None:
+        index = self.query_one("#palette-list", OptionList).highlighted
+        if index is not None and index < len(self._found):
+            self.dismiss(Picked(self._found[index], should_insert))
+
+    def _start(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        await asyncio.sleep(self.pause_s)
+        note = self.query_one("#palette-note", Static)
+        try:
+            found = await self.look(self._query)
+        except CodebuddyError as error:
+            note.update(literal.line(f"{error.message} {error.hint}", "$error"))
+            return
+        self._found = found
+        options = self.query_one("#palette-list", OptionList)
+        options.clear_options()
+        options.add_options(
+            [Option(_prompt(each, max(20, options.size.width - 3))) for each in found]
+        )
+        if found:
+            options.highlighted = 0
+        else:
+            self.query_one("#palette-preview").remove_children()
+        note.update(self._note_on(found))
+
+    def _note_on(self, found: Sequence[Found]) -> Content:
+        if not found and self._query.strip():
+            return Content.styled("nothing found", literal.MUTED)
+        return Content.styled(
+            "Enter goes there, Alt+I inserts a reference, Esc closes", literal.MUTED
+        )
+
+    def _preview(self, found: Found) -> None:
+        pane = self.query_one("#palette-preview", Vertical)
+        pane.display = bool(found.text) and self.size.width >= _MIN_WIDTH_FOR_PREVIEW
+        pane.remove_children()
+        if not pane.display:
+            return
+        view = EditorView(found.text, language=found.language, first_number=found.first_line)
+        view.can_focus = False
+        pane.mount(view)
+
+
+def _prompt(found: Found, width: int) -> Content:
+    place = f"{found.path}:{found.line}" if found.line > 1 or found.text else found.path
+    head = literal.line(literal.shortened(place, width), "$foreground")
+    if not found.title and not found.facts:
+        return head
+    return Content("").join(
+        [
+            head,
+            Content("\n  "),
+            literal.line(found.title, "bold $secondary"),
+            literal.line(f"  {found.facts}" if found.facts else "", literal.MUTED),
+        ]
+    )

@@ -1,0 +1,124 @@
+"""The review screen: what the hook says of the staged change, applied or dismissed one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.tui import literal
+from codebuddy.tui.reviewing import Remark, apply_remark, review_staged
+
+
+class ReviewScreen(ModalScreen[tuple[str, int] | None]):
+    """Answers with a place to go to, or with nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close"),
+        Binding("a", "apply", "Apply"),
+        Binding("d", "drop", "Dismiss"),
+    ]
+
+    def __init__(self, root: Path, unsaved: frozenset[str]) -> None:
+        super().__init__()
+        self._root = root
+        self._unsaved = unsaved
+        self._remarks: list[Remark] = []
+        self._working: asyncio.Task[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        """List and note."""
+        with Vertical(classes="page"):
+            yield Static(literal.line("review of what is staged", "bold $primary"))
+            yield OptionList(markup=False)
+            yield Static("reading what is staged …", id="page-note", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self._working = asyncio.create_task(self._review())
+
+    def on_unmount(self) -> None:
+        """The child ends with the task."""
+        if self._working is not None:
+            self._working.cancel()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Go to the finding's place."""
+        event.stop()
+        remark = self._remarks[event.option_index]
+        self.dismiss((remark.path, remark.line))
+
+    def action_drop(self) -> None:
+        """Take a finding off the list."""
+        index = self.query_one(OptionList).highlighted
+        if index is not None and index < len(self._remarks):
+            del self._remarks[index]
+            self._show(index)
+
+    def action_apply(self) -> None:
+        """Write the finding's patch to the file."""
+        index = self.query_one(OptionList).highlighted
+        if index is None or index >= len(self._remarks):
+            return
+        remark = self._remarks[index]
+        if not remark.has_patch:
+            self._say("this one has no patch; Enter goes to its place", is_error=True)
+        elif remark.path in self._unsaved:
+            self._say(f"save {remark.path} first", is_error=True)
+        elif self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._apply(index, remark))
+
+    async def _apply(self, index: int, remark: Remark) -> None:
+        try:
+            paths = await asyncio.to_thread(apply_remark, self._root, remark)
+        except CodebuddyError as error:
+            self._say(f"{error.message}. {error.hint}", is_error=True)
+            return
+        self._remarks.remove(remark)
+        self._show(index)
+        self._say(f"applied to {', '.join(paths)}; it is not staged yet")
+
+    async def _review(self) -> None:
+        try:
+            self._remarks = await review_staged(self._root)
+        except CodebuddyError as error:
+            self._say(f"{error.message}. {error.hint}", is_error=True)
+            return
+        self._show(0)
+
+    def _show(self, index: int) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(_line(each)) for each in self._remarks])
+        options.focus()
+        if self._remarks:
+            options.highlighted = min(index, len(self._remarks) - 1)
+            self._say("Enter goes there, A applies the patch, D dismisses, Esc closes")
+        else:
+            self._say("nothing to say about what is staged; Esc closes")
+
+    def _say(self, text: str, *, is_error: bool = False) -> None:
+        style = "$error" if is_error else literal.MUTED
+        self.query_one("#page-note", Static).update(literal.line(text, style))
+
+
+def _line(remark: Remark) -> Content:
+    patch = "  has a patch" if remark.has_patch else ""
+    parts = [
+        literal.line(f"{remark.path}:{remark.line}", "bold $secondary"),
+        literal.line(f"  {remark.title}{patch}", literal.MUTED),
+        Content("\n"),
+        literal.line(f"  {remark.message}"),
+    ]
+    for each in remark.evidence:
+        parts += [Content("\n"), literal.line(f"    {each}", literal.MUTED)]
+    return Content("").join(parts)

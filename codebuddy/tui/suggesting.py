@@ -1,0 +1,234 @@
+"""When a suggestion is asked for, kept, dropped: one request at a time, never in the way.
+
+It waits for a pause in typing, cancels what is no longer wanted, and lets a running answer
+go on as long as what is typed agrees with it. It knows the `Backend` and the ghost, and
+no widgets; it lives in the event loop of its caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from codebuddy.completion.debounce import debounce_ms
+from codebuddy.errors import CodebuddyError, EngineBusyError, SupersededError
+from codebuddy.tui.backend import Backend, Wish
+from codebuddy.tui.session_statistics import SessionStatistics
+from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.text.ghost import Ghost, is_worth_asking
+
+# After a failure that another try might not meet, so that a dead engine is not asked at
+# every key.
+_PAUSE_AFTER_FAILURE_S = 2.0
+# How many alternatives a key asks for.
+_ALTERNATIVES = 3
+# A cursor that rests this long has its place evaluated ahead.
+_PREWARM_AFTER_S = 0.8
+
+
+class Place(Protocol):
+    """What the suggester sees of an editor."""
+
+    def wish(self, *, is_asked_for: bool, alternatives: int) -> Wish:
+        """A wish for the cursor's place."""
+        ...
+
+    def around_cursor(self) -> tuple[Location, str, str]:
+        """The cursor, and its line before and behind it."""
+        ...
+
+    def show_ghost(self, ghost: Ghost | None) -> None:
+        """Show a suggestion at the cursor, or none."""
+        ...
+
+    def shown_ghost(self) -> Ghost | None:
+        """What is shown."""
+        ...
+
+
+class Listener(Protocol):
+    """Who is told how it goes."""
+
+    def suggestion_started(self) -> None:
+        """The model works."""
+        ...
+
+    def suggestion_ended(self, receipt: Mapping[str, Any] | None) -> None:
+        """It stopped; `receipt` is the answer, or `None` if there was none."""
+        ...
+
+    def suggestion_failed(self, error: CodebuddyError) -> None:
+        """It failed for a reason that a person should know."""
+        ...
+
+
+@dataclass
+class _Running:
+    """A request under way: what was typed since, and the answer so far."""
+
+    place: Place
+    at: Location
+    started_s: float
+    typed: str = ""
+    text: str = ""
+    first_text_s: float | None = None
+
+
+class Suggester:
+    """Asks for suggestions for one editor at a time."""
+
+    def __init__(self, backend: Backend, listener: Listener, statistics: SessionStatistics) -> None:
+        self.is_automatic = True
+        self._backend = backend
+        self._listener = listener
+        self._statistics = statistics
+        self._task: asyncio.Task[None] | None = None
+        self._prewarming: asyncio.Task[None] | None = None
+        self._running: _Running | None = None
+        self._not_before_s = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an answer is waited for."""
+        return self._running is not None
+
+    def changed(self, place: Place, *, is_typing: bool) -> None:
+        """The text changed. A ghost that is still shown goes on; else a new one may come."""
+        if is_typing:
+            self._statistics.note_key(time.monotonic())
+        if place.shown_ghost() is not None:
+            return
+        self.cancel()
+        if not self.is_automatic or not is_typing:
+            return
+        _, before, after = place.around_cursor()
+        if not is_worth_asking(before, after):
+            return
+        wait_ms = debounce_ms(list(self._statistics.intervals_ms), self._statistics.latency_ms)
+        pause_s = max(wait_ms / 1000, self._not_before_s - time.monotonic())
+        self._start(place, pause_s)
+
+    def typed_over(self, text: str) -> None:
+        """`text` of the ghost was typed or accepted; a running answer goes on behind it."""
+        if self._running is not None:
+            self._running.typed += text
+
+    def after_accepting(self, place: Place) -> None:
+        """All of a suggestion was taken: what comes next is asked for without a pause."""
+        if self.is_automatic:
+            self.cancel()
+            self._start(place, 0.0)
+
+    def ask(self, place: Place, *, should_vary: bool) -> None:
+        """A key asked: now, and with alternatives if it is to vary."""
+        self.cancel()
+        self._not_before_s = 0.0
+        self._start(place, 0.0, is_asked_for=True, alternatives=_ALTERNATIVES * should_vary)
+
+    def moved(self, place: Place) -> None:
+        """The cursor went elsewhere: nothing is suggested there until something is typed."""
+        if place.shown_ghost() is None:
+            self.cancel()
+        if self._prewarming is not None:
+            self._prewarming.cancel()
+        if self.is_automatic:
+            self._prewarming = asyncio.create_task(self._prewarm(place))
+
+    def cancel(self) -> None:
+        """Drop what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+        self._task = None
+        if self._running is not None:
+            self._running = None
+            self._listener.suggestion_ended(None)
+
+    def close(self) -> None:
+        """The program ends."""
+        self.cancel()
+        if self._prewarming is not None:
+            self._prewarming.cancel()
+
+    def _start(
+        self, place: Place, pause_s: float, *, is_asked_for: bool = False, alternatives: int = 0
+    ) -> None:
+        self._task = asyncio.create_task(
+            self._run(place, pause_s, is_asked_for=is_asked_for, alternatives=alternatives)
+        )
+
+    async def _run(
+        self, place: Place, pause_s: float, *, is_asked_for: bool, alternatives: int
+    ) -> None:
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+        at, _, _ = place.around_cursor()
+        running = _Running(place, at, time.monotonic())
+        self._running = running
+        self._listener.suggestion_started()
+        receipt: Mapping[str, Any] | None = None
+        try:
+            wish = place.wish(is_asked_for=is_asked_for, alternatives=alternatives)
+            receipt = await self._backend.complete(wish, lambda text: self._grow(running, text))
+            latency_s = (running.first_text_s or time.monotonic()) - running.started_s
+            self._statistics.note_answer(receipt, latency_s * 1000)
+            self._finish(running, receipt)
+        except (SupersededError, EngineBusyError):
+            pass
+        except CodebuddyError as error:
+            self._not_before_s = time.monotonic() + _PAUSE_AFTER_FAILURE_S
+            if self._running is running:
+                place.show_ghost(None)
+                self._listener.suggestion_failed(error)
+        finally:
+            if self._running is running:
+                self._running = None
+                self._listener.suggestion_ended(receipt)
+
+    def _grow(self, running: _Running, text: str) -> None:
+        """The answer so far; told in the loop, perhaps after it was dropped."""
+        if self._running is not running or not text:
+            return
+        running.text = text
+        if running.first_text_s is None:
+            running.first_text_s = time.monotonic()
+        self._show(running, (text,), {}, is_growing=True)
+
+    def _finish(self, running: _Running, receipt: Mapping[str, Any]) -> None:
+        if self._running is not running:
+            return
+        texts = [str(receipt.get("text", "")), *map(str, receipt.get("alternatives", ()))]
+        distinct = tuple(dict.fromkeys(text.replace("\r\n", "\n") for text in texts if text))
+        if self._show(running, distinct, receipt, is_growing=False):
+            self._statistics.shown += 1
+
+    def _show(
+        self,
+        running: _Running,
+        texts: tuple[str, ...],
+        receipt: Mapping[str, Any],
+        *,
+        is_growing: bool,
+    ) -> bool:
+        """Show what remains of the texts behind what was typed since; whether any does."""
+        typed = running.typed
+        rest = tuple(text[len(typed) :] for text in texts if text.startswith(typed))
+        rest = tuple(text for text in rest if text)
+        place = running.place
+        if not rest:
+            if not is_growing:
+                place.show_ghost(None)
+            return False
+        cursor, _, _ = place.around_cursor()
+        shown = place.shown_ghost()
+        chosen = rest.index(shown.text) if shown and shown.text in rest else 0
+        ghost = Ghost(cursor, rest, chosen, is_growing, len(typed), receipt)
+        place.show_ghost(ghost)
+        return True
+
+    async def _prewarm(self, place: Place) -> None:
+        await asyncio.sleep(_PREWARM_AFTER_S)
+        if self._running is None:
+            await self._backend.prewarm(place.wish(is_asked_for=False, alternatives=0))

@@ -1,0 +1,172 @@
+"""Files in and out of the editor: opened with limits, saved atomically, never over a stranger.
+
+A file that is not text the editor can write back byte for byte is opened read-only. Every
+function here may block; callers are worker threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from codebuddy.completion.document import decode, encode, write_atomically
+from codebuddy.errors import DocumentError
+
+MAX_FILE_BYTES = 32 << 20
+# A file without text in its beginning is not shown at all.
+_READ_ONLY_ENCODING = "latin-1"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskState:
+    """What is known of the bytes on disk; `None` in the editor stands for no file."""
+
+    digest: str
+    size_bytes: int
+    modified_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file as the editor has it: `text` with `\\n`, and what is needed to write it back.
+
+    `is_crlf` only if every line ends with `\\r\\n`; otherwise a `\\r` is a character of its
+    line. `reason_read_only` is empty if it may be edited.
+    """
+
+    path: Path
+    text: str
+    encoding: str
+    is_crlf: bool
+    on_disk: DiskState | None
+    reason_read_only: str = ""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it must not be edited."""
+        return bool(self.reason_read_only)
+
+
+def open_file(path: Path) -> OpenedFile:
+    """Read `path`; one that does not exist is an empty new file.
+
+    Raises:
+        DocumentError: It is a folder, no regular file, too large or cannot be read.
+    """
+    try:
+        content, status = _read(path)
+    except FileNotFoundError:
+        return OpenedFile(path, "", "utf-8", is_crlf=False, on_disk=None)
+    except OSError as error:
+        raise DocumentError(f"{path.name} cannot be read: {error.strerror}") from error
+    reason = ""
+    try:
+        text, encoding = decode(content, path.name)
+    except DocumentError as error:
+        text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
+        reason = error.message
+    if not reason and not os.access(path, os.W_OK):
+        reason = f"{path.name} may not be written"
+    is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    if is_crlf:
+        text = text.replace("\r\n", "\n")
+    return OpenedFile(path, text, encoding, is_crlf, _state(content, status), reason)
+
+
+def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) -> OpenedFile:
+    """Write `text` in the place of the file's bytes: all of them or none.
+
+    A link stays a link; what it leads to is written.
+
+    Returns:
+        The file as it is now.
+
+    Raises:
+        ChangedOnDiskError: Somebody else wrote it since it was opened, and it is not to be
+            overwritten.
+        DocumentError: It is read-only or cannot be written; the file is unchanged.
+    """
+    if opened.is_read_only:
+        raise DocumentError(opened.reason_read_only, hint="save it under another name")
+    if not should_overwrite and has_changed(opened):
+        raise ChangedOnDiskError(
+            f"{opened.path.name} was changed by another program since it was opened",
+            hint="reload it, or overwrite it",
+        )
+    content = encode(text.replace("\n", "\r\n") if opened.is_crlf else text, opened.encoding)
+    target = Path(os.path.realpath(opened.path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, content)
+        status = target.stat()
+    except (OSError, UnicodeEncodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DocumentError(
+            f"cannot write {opened.path.name}: {reason}; it is unchanged"
+        ) from error
+    return OpenedFile(opened.path, text, opened.encoding, opened.is_crlf, _state(content, status))
+
+
+class ChangedOnDiskError(DocumentError):
+    """The file is not what was opened any more."""
+
+
+def has_changed(opened: OpenedFile) -> bool:
+    """Whether the bytes on disk are others than those that were read or written last."""
+    known = opened.on_disk
+    try:
+        status = opened.path.stat()
+        if known is None:
+            return True
+        if (status.st_size, status.st_mtime_ns, status.st_ino) == (
+            known.size_bytes,
+            known.modified_ns,
+            known.inode,
+        ):
+            return False
+        if status.st_size != known.size_bytes:
+            return True
+        content, _ = _read(opened.path)
+    except FileNotFoundError:
+        return known is not None
+    except (OSError, DocumentError):
+        return True
+    return _digest(content) != known.digest
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    # The file may become another between two looks: limits hold for what was opened.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise DocumentError(f"{path.name} is a folder", hint="open a file in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError(f"{path.name} is not a regular file", hint="open a text file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise DocumentError(
+                f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB",
+                hint="open a smaller file",
+            )
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > MAX_FILE_BYTES:
+        raise DocumentError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return content, status
+
+
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _state(content: bytes, status: os.stat_result) -> DiskState:
+    return DiskState(_digest(content), len(content), status.st_mtime_ns, status.st_ino)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,99 @@
+"""Unsaved text kept safe: written aside while it is typed, offered again after a crash.
+
+A record lies in the repository's codebuddy folder, one file per document, readable by its
+owner alone. It is gone once the text is saved or thrown away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_MAX_RECORD_BYTES = 96 << 20
+_KEPT_DAYS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Unsaved text of `path` (relative to the root); `base` is the digest it was based on."""
+
+    path: str
+    text: str
+    line: int
+    column: int
+    base: str
+    saved_at_s: float
+
+
+class Journal:
+    """The records of a repository; `folder` is made when the first is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, record: Record) -> None:
+        """Write a record in the place of the document's last one.
+
+        Raises:
+            OSError: It cannot be written; the last one is still there.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(prefix=".unsaved.", suffix=".tmp", dir=self._folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as stream:
+                json.dump(asdict(record), stream, ensure_ascii=True)
+            Path(name).replace(self._file(record.path))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def drop(self, path: str) -> None:
+        """Forget a document's record."""
+        with contextlib.suppress(OSError):
+            self._file(path).unlink(missing_ok=True)
+
+    def record_of(self, path: str) -> Record | None:
+        """The document's record, or `None`; a damaged one is none."""
+        return _read(self._file(path))
+
+    def records(self) -> list[Record]:
+        """All of them, the newest first; those of long ago are dropped."""
+        found = []
+        with contextlib.suppress(OSError):
+            for file in self._folder.glob("*.json"):
+                record = _read(file)
+                if record is None:
+                    continue
+                if time.time() - record.saved_at_s > _KEPT_DAYS * 86400:
+                    file.unlink(missing_ok=True)
+                else:
+                    found.append(record)
+        return sorted(found, key=lambda record: -record.saved_at_s)
+
+    def _file(self, path: str) -> Path:
+        name = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return self._folder / f"{name}.json"
+
+
+def _read(file: Path) -> Record | None:
+    try:
+        if file.stat().st_size > _MAX_RECORD_BYTES:
+            return None
+        values = json.loads(file.read_text(encoding="utf-8"))
+        record = Record(**values)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    is_sound = (
+        isinstance(record.path, str)
+        and isinstance(record.text, str)
+        and isinstance(record.line, int)
+        and isinstance(record.column, int)
+        and isinstance(record.saved_at_s, int | float)
+    )
+    return record if is_sound else None

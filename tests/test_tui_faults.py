@@ -1,0 +1,282 @@
+"""What can go wrong around the editor: hostile names and texts, vanishing files, dying engines."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import psutil
+import pytest
+
+from codebuddy.engine.client import EngineClient
+from codebuddy.errors import EngineError
+from codebuddy.tui.backend import EngineBackend
+from codebuddy.tui.keeper import Keeper
+from codebuddy.tui.palette import palette_of
+from codebuddy.tui.session_statistics import SessionStatistics, sparkline
+from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.text.ghost import Ghost
+from codebuddy.tui.widgets.painting import paint
+from codebuddy.tui.widgets.receipt_panel import ReceiptPanel, costs_of, verdict_of
+from tests.tui_pilot import journey
+
+HOSTILE = [
+    "\x1b]52;c;QUFB\x07",
+    "\x1b]0;title\x1b\\",
+    "\x1bP+q544e\x1b\\",
+    "\x9b31m",
+    "\x9d52;c;AA\x9c",
+    "\x1b",
+    "[@click=app.leave]x[/]",
+    "[/",
+    "[bold",
+    "\u202eevil\u2066",
+    "\r\x08\x7f",
+    "a\x00b",
+]
+
+
+def has_control(text):
+    """Whether a text holds a control character other than newline."""
+    return any((ord(c) < 0x20 and c != "\n") or 0x7F <= ord(c) < 0xA0 for c in text)
+
+
+def test_ten_thousand_hostile_lines_are_painted_without_a_control_byte():
+    """Whatever lines hold, their cells are printable and fill the row exactly."""
+    chance = random.Random(1)
+    base = palette_of("codebuddy-dark")["variable"]
+    for _ in range(10_000):
+        line = "".join(
+            chance.choice([*HOSTILE, "word ", "\t", "中", "e\u0301", chr(chance.randrange(0x250))])
+            for _ in range(chance.randrange(6))
+        ).replace("\n", "")
+        segments = paint(line, [], base, 4, chance.choice([0, 0, 7]), 60)
+        assert not has_control("".join(segment.text for segment in segments))
+        assert sum(segment.cell_length for segment in segments) == 60
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_a_receipt_of_hostile_texts_is_text(payload):
+    """Names, reasons and models are shown letter by letter."""
+    receipt = {
+        "decision": {"reason": payload, "mode": payload, "retrieve": True},
+        "model": payload,
+        "filters": [payload],
+        "tokens": {"prompt": "x"},
+        "timings_ms": {"prefill": 1.0, "total": None},
+    }
+    shown = verdict_of(receipt).plain + costs_of(receipt).plain
+    assert not has_control(shown)
+    if payload.startswith("["):
+        assert payload in shown
+
+
+@pytest.mark.parametrize("receipt", [{}, {"decision": 3}, {"chunks": "x", "timings_ms": []}])
+def test_a_receipt_of_another_shape_breaks_nothing(receipt):
+    """What is missing is shown as nothing."""
+    assert "not looked up" in verdict_of(receipt).plain
+    assert "total" in costs_of(receipt).plain
+
+
+def test_a_receipt_names_what_tipped_the_decision():
+    """The features that moved it most come first, with their points, and what it was worth."""
+    features = [["names defined elsewhere", 1.25], ["inside a string", -0.5], ["small", 0.01]]
+    decision = {"features": features, "expected_gain": 4.2, "expected_ms": 120.4}
+    shown = verdict_of({"decision": decision}).plain
+    assert "expected to win 4.2 points for 120 ms" in shown
+    assert shown.index("+1.25 names defined elsewhere") < shown.index("-0.50 inside a string")
+
+
+def test_a_sparkline_shows_the_last_values():
+    """The highest is full, there are no more than fit, nothing gives nothing."""
+    assert sparkline([1, 2, 8], 2) == "▂█"
+    assert sparkline([], 5) == ""
+    assert sparkline([0, 0], 5) == "▁▁"
+
+
+def test_time_saved_is_counted_at_the_persons_own_pace():
+    """A hundred accepted characters at 100 ms each are 10 s."""
+    statistics = SessionStatistics(accepted_characters=100)
+    for number in range(20):
+        statistics.note_key(1 + number * 0.1)
+    assert statistics.saved_s == pytest.approx(10, rel=0.01)
+
+
+@pytest.mark.asyncio
+async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
+    """Tree, tabs, palettes, status, toasts and ghost show them as text; none acts."""
+    names = ["[@click=app.leave]x[.py", "\x1b]52;c;QUFB\x07.py", "a\nb.py", "\u202egnp.py"]
+    for name in names:
+        (repository / name).write_text("def f():\n    return '\x1b[31m[/]'\n")
+    async with journey(repository, file=names[0], is_automatic=False) as one:
+        await one.until(lambda: len(one.workspace.paths) == 6)
+        for name in names[1:]:
+            await one.workspace.open_path(repository / name)
+        one.editor.set_ghost(Ghost(Location(0, 0), ("\x1b]0;x\x07[/b]",)))
+        one.workspace.query_one(ReceiptPanel).show(
+            {"chunks": [{"path": "[/\x1b", "symbol": "\x9b", "start_line": 1}]}
+        )
+        for payload in HOSTILE:
+            one.workspace.say(payload)
+            one.workspace.remark(payload)
+        for keys in (["ctrl+p"], ["escape"], ["alt+s"], ["escape"], ["ctrl+f"], ["escape"]):
+            await one.press(*keys)
+            await one.pilot.pause(0.2)
+            shown = one.screen_text()
+            assert not has_control(shown)
+            assert "\u202e" not in shown
+        assert one.app.is_running
+        assert "[@click=app.leave]x[.py" in one.screen_text()
+        assert "^[]52;c;QUFB^G.py" in one.screen_text()
+
+
+@pytest.mark.asyncio
+async def test_a_pasted_control_byte_does_not_reach_the_screen(repository):
+    """Lines of Textual's own show a pasted escape without its control character."""
+    async with journey(repository) as one:
+        await one.press("ctrl+p")
+        from textual.widgets import Input
+
+        one.app.screen.query_one(Input).value = "x\x1b]52;c;AA\x07\x9b31m"
+        await one.pilot.pause(0.2)
+        assert not has_control(one.screen_text())
+
+
+@pytest.mark.asyncio
+async def test_a_file_changed_outside_is_read_again_and_never_overwritten(repository):
+    """An unmodified text follows the disk; a modified one stays, and saving asks."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        path.write_text("# theirs\n")
+        await one.until(lambda: one.text == "# theirs\n")
+        await one.type("mine ")
+        path.write_text("# theirs again\n")
+        await one.until(lambda: "changed on disk" in one.screen_text())
+        assert one.text == "mine # theirs\n"
+        await one.press("ctrl+s")
+        await one.until(lambda: "Overwrite it with mine" in one.screen_text())
+        await one.press("escape")
+        assert path.read_text() == "# theirs again\n"
+        await one.press("ctrl+s")
+        await one.until(lambda: "Overwrite it with mine" in one.screen_text())
+        await one.press("down", "enter")
+        await one.until(lambda: path.read_text() == "mine # theirs\n")
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_vanishes_or_becomes_a_folder_keeps_its_text(repository):
+    """The text stays, is marked unsaved, and is saved again when asked."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        text = one.text
+        path.unlink()
+        await one.until(lambda: one.document.has_changed_on_disk)
+        assert one.text == text
+        assert one.document.is_modified
+        path.mkdir()
+        await one.press("ctrl+s")
+        await one.until(lambda: "Overwrite it with mine" in one.screen_text())
+        await one.press("down", "enter")
+        await one.until(lambda: "it is unchanged" in one.screen_text())
+        path.rmdir()
+        await one.press("ctrl+s")
+        await one.until(lambda: "Overwrite" in one.screen_text() or path.exists())
+        await one.press("down", "enter")
+        await one.until(lambda: path.is_file() and path.read_text() == text)
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_grows_to_a_gigabyte_is_left_alone(repository):
+    """It is not read, the text that was open stays."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        text = one.text
+        os.truncate(path, 1 << 30)
+        await one.until(lambda: one.document.has_changed_on_disk)
+        assert one.text == text
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_is_no_text_is_read_only(repository):
+    """Its bytes are shown and typing is refused, with the reason."""
+    (repository / "latin.py").write_bytes(b"# caf\xe9\n")
+    async with journey(repository, "latin.py") as one:
+        await one.type("x")
+        await one.press("backspace", "tab", "ctrl+x")
+        assert one.text == "# café\n"
+        await one.until(lambda: "not UTF-8" in one.screen_text())
+        assert "read-only" in one.screen_text()
+
+
+@pytest.mark.asyncio
+async def test_a_resize_storm_and_the_smallest_terminal_break_nothing(repository):
+    """Fifty sizes from 1x1 to 200x60 while a ghost is shown; 20x5 still shows the text."""
+    chance = random.Random(3)
+    async with journey(repository, is_automatic=False) as one:
+        one.editor.set_ghost(Ghost(Location(0, 0), ("a\nb\nc",)))
+        for _ in range(50):
+            size = chance.choice([(20, 5), (1, 1), (200, 60), (80, 24), (3, 40), (120, 2)])
+            await one.pilot.resize_terminal(*size)
+        await one.press("f1", "escape", "ctrl+p", "escape")
+        await one.pilot.resize_terminal(20, 5)
+        await one.pilot.pause(0.2)
+        assert "pricing" in one.screen_text()
+        await one.type("q")
+        assert one.text.startswith("q")
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_dies_is_started_again_and_typing_goes_on(repository, engine):
+    """It is killed while a suggestion is asked for: keys are typed as ever, the next one comes."""
+    backend = EngineBackend(repository, "echo")
+    async with journey(repository, at=(8, 23), backend=backend, size=(150, 36)) as one:
+        await one.press("enter")
+        await one.type("abc")
+        assert await one.ghost() == "abc"
+        process = psutil.Process(EngineClient.connect(may_start=False).status()["pid"])
+        process.suspend()
+        await one.press("escape", "space")
+        await one.until(lambda: one.workspace.suggester.is_running)
+        for child in process.children(recursive=True):
+            child.kill()
+        process.kill()
+        await one.type("xyz")
+        assert one.editor.buffer.lines[9] == "    abc xyz"
+        # After a failure the next key asks again, once the pause is over.
+        await one.until(lambda: not one.workspace.suggester.is_running)
+        await one.pilot.pause(2.2)
+        one.workspace.suggester.cancel()
+        one.editor.set_ghost(None)
+        await one.type("w")
+        assert await one.ghost() == "abc xyzw"
+
+
+@pytest.mark.asyncio
+async def test_a_lost_engine_is_said_in_the_status_row_alone(repository):
+    """No window and no toast: a person types."""
+    async with journey(repository, size=(150, 36)) as one:
+        one.workspace.suggestion_failed(EngineError("the engine ended before its answer did"))
+        await one.until(lambda: "the engine ended; it starts again" in one.screen_text())
+        assert len(one.app._notifications) == 0
+        await one.type("x")
+        await one.until(lambda: "the engine ended" not in one.screen_text())
+
+
+@pytest.mark.asyncio
+async def test_a_bug_ends_the_program_with_everything_saved(repository):
+    """An exception in a handler leaves the unsaved text in the journal and is handed on."""
+    keepers: list[Keeper] = []
+
+    async def run_into_a_bug():
+        async with journey(repository, is_automatic=False) as one:
+            await one.type("precious")
+            assert one.workspace.keeper is not None
+            keepers.append(one.workspace.keeper)
+            one.app.call_later(lambda: 1 / 0)
+            await one.until(lambda: not one.app.is_running)
+
+    with pytest.raises(ZeroDivisionError):
+        await run_into_a_bug()
+    record = keepers[0].journal.record_of("cart.py")
+    assert record is not None
+    assert record.text.startswith("precious")

@@ -1,0 +1,181 @@
+"""How each screen looks: compared with pictures that were looked at when they were made."""
+
+from __future__ import annotations
+
+import pytest
+
+from codebuddy.tui.app import CodebuddyApp
+from codebuddy.tui.own_backend import OwnBackend
+from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.text.ghost import Ghost
+from codebuddy.vcs.repository import open_repository
+
+RECEIPT = {
+    "text": "amount_cents, percent)",
+    "model": "qwen2.5-coder-1.5b",
+    "decision": {
+        "retrieve": True,
+        "probability": 0.75,
+        "threshold": 0.5,
+        "reason": "defined elsewhere in the repository: apply_discount, shipping_cost",
+        "mode": "auto",
+    },
+    "chunks": [
+        {
+            "path": "pricing.py",
+            "start_line": 1,
+            "end_line": 3,
+            "symbol": "apply_discount",
+            "score": 0.136,
+            "channel": "hybrid",
+            "tokens": 48,
+        }
+    ],
+    "tokens": {"prompt": 160, "evaluated": 24, "reused": 136, "generated": 9},
+    "timings_ms": {
+        "context": 0.6,
+        "decision": 0.2,
+        "retrieval": 1.4,
+        "prompt": 0.5,
+        "prefill": 210.0,
+        "generate": 320.0,
+        "postprocess": 0.3,
+        "total": 533.0,
+    },
+    "filters": [],
+    "runtime": {"backend": "llama.cpp", "threads": 2, "gpu_layers": 0},
+}
+GHOST = Ghost(
+    Location(5, 26),
+    ("\n        amount_cents,\n        percent,\n    )",),
+    receipt=RECEIPT,
+)
+
+
+class FixedBackend(OwnBackend):
+    """The real path with the echo generator, but its times are always the same."""
+
+    async def complete(self, wish, on_text=None):
+        """A suggestion whose receipt holds no measured time."""
+        found = await super().complete(wish, on_text)
+        return found | {"timings_ms": dict.fromkeys(found["timings_ms"], 1.0)}
+
+
+@pytest.fixture
+def compare(repository, snap_compare):
+    """Compares the app in a state with its picture."""
+
+    def look(*keys, size=(120, 32), theme="dark", place=(5, 26), wait=None, with_ghost=False):
+        app = CodebuddyApp(
+            lambda: open_repository(repository),
+            FixedBackend(repository, "echo"),
+            start=(repository / "cart.py", Location(*place)),
+            should_restore=False,
+            is_automatic=False,
+            theme_name=theme,
+        )
+
+        async def before(pilot):
+            async def until(condition):
+                for _ in range(1500):
+                    if condition():
+                        return
+                    await pilot.pause(0.02)
+                raise AssertionError("it did not come true")
+
+            await until(lambda: app.workspace.active is not None and len(app.workspace.paths) == 2)
+            editor = app.workspace.editor
+            assert editor is not None
+            await until(lambda: editor.has_focus and editor.colouring.is_current)
+            if with_ghost:
+                editor.set_ghost(GHOST)
+                app.workspace.suggestion_ended(RECEIPT)
+            await pilot.press(*keys)
+            if wait is not None:
+                await until(lambda: wait(app))
+            await pilot.pause(0.3)
+            await until(lambda: editor.colouring.is_current)
+            await pilot.pause(0.1)
+
+        return snap_compare(app, run_before=before, terminal_size=size)
+
+    return look
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "contrast", "terminal"])
+def test_the_workspace_in_each_theme(compare, theme):
+    """Files, text with a ghost of several rows, receipt and status."""
+    assert compare(theme=theme, with_ghost=True, size=(150, 32))
+
+
+@pytest.mark.parametrize(
+    "size", [(80, 24), (200, 60), (20, 5)], ids=lambda size: f"{size[0]}x{size[1]}"
+)
+def test_the_workspace_in_each_size(compare, size):
+    """The text has the room, panels come where there is enough."""
+    assert compare(size=size, with_ghost=True)
+
+
+def test_help(compare):
+    """Every key, by group."""
+    assert compare("f1", size=(140, 50))
+
+
+def test_the_files_palette(compare):
+    """Files that match, the chosen one marked."""
+    assert compare("ctrl+p", *"pri", wait=lambda app: len(getattr(app.screen, "_found", ())) == 1)
+
+
+def test_the_search_palette(compare):
+    """Results with a preview."""
+    assert compare(
+        "ctrl+t",
+        *"discount",
+        wait=lambda app: len(app.screen.query("#palette-preview EditorView")) == 1,
+    )
+
+
+def test_find_and_replace(compare):
+    """Every match marked, the current one most."""
+    assert compare("ctrl+r", *"amount", wait=lambda app: len(app.workspace.editor.matches) == 1)
+
+
+def test_compare(compare):
+    """Three arms side by side."""
+    assert compare(
+        "f5", size=(150, 24), wait=lambda app: len(getattr(app.screen, "answers", ())) == 3
+    )
+
+
+def test_review(compare, repository, git):
+    """A finding about what is staged."""
+    (repository / "cart.py").write_text("import pdb; pdb.set_trace()\n")
+    git(repository, "add", "cart.py")
+    assert compare("f8", place=(0, 0), wait=lambda app: getattr(app.screen, "_remarks", None))
+
+
+def test_a_question(compare):
+    """A question with its answers."""
+    assert compare("x", "ctrl+w")
+
+
+def test_the_first_run(compare, repository):
+    """What works without a model, and how to get one."""
+    from codebuddy.tui.backend import ModelLine
+    from codebuddy.tui.screens.first_run import FirstRunScreen
+
+    line = ModelLine(
+        "qwen2.5-coder-1.5b",
+        "1.1 GB",
+        "line and block completion",
+        is_installed=False,
+        is_in_use=True,
+        licence="Apache-2.0",
+    )
+
+    def shown(app):
+        if len(app.screen_stack) == 1:
+            app.push_screen(FirstRunScreen(app.backend, line))
+        return len(app.screen_stack) == 2
+
+    assert compare(wait=shown)

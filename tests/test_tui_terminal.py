@@ -1,0 +1,205 @@
+"""The editor in a real pseudo-terminal: signals, crashes, control bytes, plain terminals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from codebuddy.tui.text.journal import Journal
+from tests.tui_support import TerminalProgram, plain
+
+ECHO = ("--model", "echo", "--no-engine")
+
+
+@pytest.fixture
+def opened():
+    """Starts the editor in a terminal; whatever is left of it goes at the end."""
+    programs = []
+
+    def open_terminal(root, *arguments, **options):
+        program = TerminalProgram(root, "tui", *arguments, *ECHO, **options)
+        programs.append(program)
+        return program
+
+    yield open_terminal
+    for program in programs:
+        program.close()
+
+
+@pytest.fixture
+def start(opened):
+    """Starts the editor on a file, drawn and ready for keys."""
+
+    def open_file(root, *arguments, **options):
+        program = opened(root, *arguments, **options)
+        program.wait_for("pricing" if arguments[0].startswith("cart") else "apply_discount")
+        program.rest()
+        return program
+
+    return open_file
+
+
+def journal_of(root):
+    """The repository's records of unsaved text."""
+    return Journal(root / ".git" / "codebuddy" / "tui" / "unsaved")
+
+
+def type_and_wait(program, root, text):
+    """Type, and wait until the text is kept safe."""
+    program.send(text)
+    deadline = time.monotonic() + 20
+    while not any(text in record.text for record in journal_of(root).records()):
+        assert time.monotonic() < deadline
+        program.read(0.1)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_gives_the_terminal_back_and_keeps_unsaved_text(repository, name, start):
+    """Ending it from outside restores the modes and the main screen; nothing typed is lost."""
+    program = start(repository, "cart.py")
+    program.send("precious")
+    program.rest()
+    os.kill(program.process.pid if name != "SIGINT" else program.editor_pid, getattr(signal, name))
+    assert program.end() == 0
+    assert program.is_terminal_restored()
+    (record,) = journal_of(repository).records()
+    assert record.text.startswith("precious")
+    assert not (repository / "cart.py").read_text().startswith("precious")
+
+
+def test_a_violent_death_gives_the_terminal_back_and_says_so(repository, start):
+    """A crash of native code ends with the old modes, one sentence and exit code 3."""
+    program = start(repository, "cart.py")
+    type_and_wait(program, repository, "precious")
+    os.kill(program.editor_pid, signal.SIGSEGV)
+    assert program.end() == 3
+    assert program.is_terminal_restored()
+    assert b"ended by SIGSEGV" in plain(program.output)
+
+
+def test_the_text_is_offered_again_after_a_crash(repository, opened, start):
+    """The next start shows what was typed, and restores it with Enter."""
+    program = start(repository, "cart.py")
+    type_and_wait(program, repository, "precious")
+    os.kill(program.editor_pid, signal.SIGKILL)
+    program.end()
+    program = opened(repository, "cart.py")
+    program.wait_for("unsaved text from the last time")
+    program.rest()
+    program.send("\r")
+    program.rest()
+    program.send("\x13")
+    deadline = time.monotonic() + 20
+    while not (repository / "cart.py").read_text().startswith("precious"):
+        assert time.monotonic() < deadline
+        program.read(0.1)
+    program.send("\x11")
+    assert program.end() == 0
+
+
+def test_leaving_and_saving_by_keys(repository, start):
+    """Ctrl+S saves what was typed, Ctrl+Q leaves with exit code 0 and a clean terminal."""
+    program = start(repository, "cart.py:5:1")
+    program.send("# note\r")
+    program.rest()
+    program.send("\x13")
+    program.wait_for("saved cart.py")
+    program.send("\x11")
+    assert program.end() == 0
+    assert program.is_terminal_restored()
+    assert (repository / "cart.py").read_text().split("\n")[4] == "# note"
+
+
+def test_foreign_control_bytes_do_not_reach_the_terminal(repository, start):
+    """Names and texts with escape sequences are drawn without one of their control bytes."""
+    payloads = [
+        b"\x1b]52;c;QUFB\x07",
+        b"\x1bPq\x1b\\",
+        b"\x1b]8;;http://x\x07",
+        "\x9d52;c;A\x9c".encode(),
+    ]
+    (repository / "evil\x1b]0;HACK\x07.py").write_text("x = 1\n")
+    (repository / "evil.py").write_bytes(
+        b"apply_discount\n" + b"\n".join(b"s = '" + payload + b"' # MARK" for payload in payloads)
+    )
+    program = start(repository, "evil.py", columns=140)
+    program.wait_for("MARK", timeout_s=1) if b"MARK" not in program.output else None
+    program.send("\x10")
+    program.rest()
+    program.send("evil")
+    program.rest()
+    program.send("\x1b")
+    program.rest()
+    assert b"]52;c;QUFB^G" in plain(program.output)
+    for payload in (b"\x1b]52", b"\x1bPq", b"\x1b]8;;http", b"\x1b]0;HACK", b"\x9d52", b"\x9d"):
+        assert payload not in program.output
+    rest = plain(program.output).decode("utf-8", "replace")
+    assert not re.search("[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f-\x9f]", rest)
+
+
+def test_no_color_means_no_colour(repository, start):
+    """With NO_COLOR nothing is coloured; the cursor is still told by reverse video."""
+    program = start(repository, "cart.py", environment={"NO_COLOR": "1"})
+    program.rest()
+    styles = re.findall(rb"\x1b\[([0-9;]*)m", program.output)
+    codes = {int(code) for style in styles for code in style.split(b";") if code}
+    assert not codes & {*range(30, 39), *range(40, 49), *range(90, 98), *range(100, 108)}
+    assert 7 in codes
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(20, 5), (80, 24), (200, 60)])
+def test_it_works_in_small_and_large_terminals(repository, columns, rows, start):
+    """The file is shown and typed into at any size, and no row is longer than the screen."""
+    program = start(repository, "cart.py", columns=columns, rows=rows)
+    program.send("ZQ")
+    program.wait_for("Q")
+    program.resize(20, 5)
+    program.rest()
+    program.resize(columns, rows)
+    program.rest()
+    program.send("XJ")
+    program.wait_for("J")
+
+
+def test_the_terminals_own_size_counts(start, repository):
+    """What a shell exported as its size long ago is not the size: a wide screen has its panels."""
+    program = start(
+        repository, "cart.py", columns=160, environment={"COLUMNS": "70", "LINES": "10"}
+    )
+    assert b"What was decided" in plain(program.output)
+
+
+def test_a_terminal_that_cannot_draw_is_told_so(repository, opened):
+    """TERM=dumb and a pipe give one sentence, a hint and exit code 2."""
+    program = opened(repository, environment={"TERM": "dumb"})
+    assert program.end() == 2
+    assert b"cannot show the editor" in program.output
+    assert b"codebuddy complete" in program.output
+    done = subprocess.run(
+        [sys.executable, "-m", "codebuddy", "tui"], cwd=repository, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "it is no terminal" in done.stderr
+
+
+def test_outside_a_repository_it_says_so_and_leaves(tmp_path, opened):
+    """The terminal is restored first, then the error is told as by any other command."""
+    program = opened(tmp_path)
+    assert program.end() == 2
+    assert program.is_terminal_restored()
+    assert b"is not inside a git repository" in plain(program.output)
+
+
+@pytest.mark.parametrize("target", ["cart.py:6", "cart.py:6:5", "gone/new.py", "cart.py:0"])
+def test_any_target_opens(repository, target, opened):
+    """A place, a file that does not exist and a name with a colon are all opened."""
+    program = opened(repository, target)
+    program.wait_for({"cart.py:6": "6:1", "cart.py:6:5": "6:5"}.get(target, "new"))
+    program.send("\x11")
+    assert program.end() == 0
