@@ -1,0 +1,288 @@
+"""`codebuddy eval`: how well completion and retrieval work on the user's own repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codebuddy.terminal import answer, answer_json, note, safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
+    from codebuddy.evaluation.session import Outcome, Wishes
+    from codebuddy.evaluation.store import Run
+    from codebuddy.index.search import RepositoryIndex
+
+_DEFAULT_TASKS = 20
+_DEFAULT_RETRIEVAL_TASKS = 150
+# Why a run has fewer tasks than it was to have.
+_ENDINGS = {
+    "interrupted": "interrupted; the same command goes on with the rest",
+    "time": "the time is up; the same command goes on with the rest",
+    "changed": "files were edited meanwhile",
+}
+
+
+@click.command(
+    name="eval",
+    epilog="Example: codebuddy eval --kind call --tasks 50 --minutes 30",
+)
+@click.option(
+    "--tasks",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help=f"Holes of each kind ({_DEFAULT_TASKS}; {_DEFAULT_RETRIEVAL_TASKS} without a model).",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(["line", "call", "block"]),
+    multiple=True,
+    help="Only this kind; may be given twice.",
+)
+@click.option("--arms", metavar="A,B", default="never,always,auto", help="never, always, auto.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    metavar="M",
+    help="Begin no task after this long.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
+@click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option(
+    "--retrieval-only",
+    "--no-model",
+    "retrieval_only",
+    is_flag=True,
+    help="Measure the search alone, without a model: about a minute.",
+)
+@click.option("--compare", nargs=2, metavar="RUN RUN", help="Set two runs side by side.")
+@click.option("--list", "should_list", is_flag=True, help="List the runs of this repository.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw quality against latency into a PNG or SVG file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    tasks: int | None,
+    kinds: tuple[str, ...],
+    arms: str,
+    minutes: float | None,
+    seed: int,
+    model: str | None,
+    compare: tuple[str, str] | None,
+    plot: Path | None,
+    *,
+    retrieval_only: bool,
+    should_list: bool,
+    as_json: bool,
+) -> int:
+    """Measure completion on your own code: never, always and sometimes looking things up.
+
+    Holes are cut into files that recent commits changed, in memory alone, and completed.
+    Runs are kept beside the index; a run that was stopped goes on when the same command is
+    given again.
+    """
+    from codebuddy.assembly import open_surroundings
+
+    surroundings = open_surroundings({"model.name": model})
+    if should_list:
+        _list(surroundings, as_json=as_json)
+        return 0
+    if compare:
+        _compare(surroundings, compare, as_json=as_json)
+        return 0
+    if plot is not None:
+        from codebuddy.evaluation.plot import check_plot
+
+        check_plot(plot)
+    wishes = _wishes(tasks, kinds, arms, minutes, seed, retrieval_only=retrieval_only)
+    if retrieval_only:
+        return _evaluate_retrieval(surroundings, wishes, as_json=as_json)
+    return _evaluate(surroundings, wishes, plot, as_json=as_json)
+
+
+def _wishes(
+    tasks: int | None,
+    kinds: tuple[str, ...],
+    arms: str,
+    minutes: float | None,
+    seed: int,
+    *,
+    retrieval_only: bool,
+) -> Wishes:
+    """What the options ask for, checked."""
+    from codebuddy.errors import UsageError
+    from codebuddy.evaluation.holes import KINDS
+    from codebuddy.evaluation.results import ARMS
+    from codebuddy.evaluation.session import Wishes
+
+    named = [each.strip() for each in arms.split(",") if each.strip()]
+    unknown = [each for each in named if each not in ARMS]
+    if unknown or not named:
+        raise UsageError(
+            f"--arms takes never, always and auto, not {arms!r}", hint="--arms never,always"
+        )
+    default = _DEFAULT_RETRIEVAL_TASKS if retrieval_only else _DEFAULT_TASKS
+    return Wishes(
+        kinds=["call"] if retrieval_only else [k for k in KINDS if not kinds or k in kinds],
+        arms=[arm for arm in ARMS if arm in named],
+        tasks=tasks or default,
+        seed=seed,
+        minutes=minutes or 0.0,
+    )
+
+
+def _evaluate(
+    surroundings: Surroundings, wishes: Wishes, plot: Path | None, *, as_json: bool
+) -> int:
+    from codebuddy.assembly import open_generator, with_index
+    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.evaluation.session import evaluate, find_holes
+    from codebuddy.evaluation.summary import summarize
+    from codebuddy.terminal import StatusLine
+
+    def run(index: RepositoryIndex) -> tuple[Outcome, dict[str, Any]]:
+        repository = surroundings.repository
+        holes = find_holes(repository, index, wishes)
+        generator = open_generator(surroundings.settings, StatusLine())
+        # Before the long part, while the index is as it was when the holes were cut.
+        retrieval = definition_report(holes, repository, index, wishes.seed)
+        outcome = evaluate(repository, index, generator, surroundings.settings, wishes, holes)
+        return outcome, retrieval
+
+    outcome, retrieval = with_index(surroundings, run, should_update=True)
+    report = _described(outcome.run) | summarize(outcome.results, wishes.seed)
+    report |= {"ended": outcome.ended, "resumed": outcome.resumed, "retrieval": retrieval}
+    _tell(report, as_json=as_json)
+    if plot is not None and outcome.results:
+        from codebuddy.evaluation.plot import plot_arms
+
+        plot_arms(report, plot)
+        note(f"drew {safe_line(str(plot))}")
+    return EXIT_INTERRUPTED if outcome.ended == "interrupted" else 0
+
+
+def _tell(report: dict[str, Any], *, as_json: bool) -> None:
+    """The report on stdout, what was left out on stderr."""
+    from codebuddy.evaluation.tables import completion_tables, retrieval_tables
+
+    if as_json:
+        answer_json(report)
+    else:
+        lines = [
+            f"{report['repository']} at {report['commit'][:12] or 'no commit'},"
+            f" {report['model']}, run {report['run']}",
+            "",
+        ]
+        lines += completion_tables(report) if report["tasks"] else []
+        found = retrieval_tables(report["retrieval"])
+        answer("\n".join([*lines, *([""] if found else []), *found]).rstrip())
+    if report["tasks"] < report["planned"]:
+        why = _ENDINGS.get(report["ended"], report["ended"])
+        note(f"{report['tasks']} of {report['planned']} tasks are done: {why}")
+
+
+def _described(run: Run) -> dict[str, Any]:
+    """The keys of a report that say what was run."""
+    header = run.header
+    return {
+        "repository": header.get("repository", ""),
+        "commit": header.get("commit", ""),
+        "model": header.get("model", ""),
+        "run": run.name,
+        "seed": header.get("seed", 0),
+        "planned": run.n_planned,
+        "damaged_lines": run.n_damaged,
+        "settings": header.get("settings", {}),
+    }
+
+
+def _evaluate_retrieval(surroundings: Surroundings, wishes: Wishes, *, as_json: bool) -> int:
+    """The figures that need no model."""
+    from codebuddy.assembly import with_index
+    from codebuddy.evaluation.docstrings import docstring_report
+    from codebuddy.evaluation.holes import cut_holes
+    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.evaluation.tables import retrieval_tables
+
+    repository = surroundings.repository
+
+    def run(index: RepositoryIndex) -> dict[str, Any]:
+        holes = cut_holes(repository, index, wishes.kinds, wishes.tasks, wishes.seed)
+        report = definition_report(holes, repository, index, wishes.seed)
+        report["docstrings"] = docstring_report(
+            repository, index, surroundings.settings, wishes.tasks, wishes.seed
+        )
+        return report
+
+    retrieval = with_index(surroundings, run, should_update=True)
+    report = {
+        "repository": repository.root.name,
+        "commit": repository.head_commit(),
+        "seed": wishes.seed,
+        "retrieval": retrieval,
+    }
+    if as_json:
+        answer_json(report)
+        return 0
+    lines = retrieval_tables(retrieval)
+    if lines:
+        commit = str(report["commit"])[:12] or "no commit"
+        answer("\n".join([f"{repository.root.name} at {commit}", "", *lines]).rstrip())
+    else:
+        note("there are neither calls across files nor documented functions to search for")
+    return 0
+
+
+def _list(surroundings: Surroundings, *, as_json: bool) -> None:
+    from codebuddy.evaluation.store import list_runs
+
+    runs = list_runs(surroundings.repository)
+    if as_json:
+        answer_json(
+            [
+                {"run": run.name, "done": len(run.tasks), "planned": run.n_planned} | run.header
+                for run in runs
+            ]
+        )
+        return
+    if not runs:
+        note("there are no runs yet; make one with 'codebuddy eval'")
+    for run in runs:
+        header = run.header
+        kinds = ",".join(map(str, header.get("kinds", [])))
+        place = str(header.get("commit", ""))[:12] or "no commit"
+        answer(
+            safe_line(
+                f"{run.name}  {len(run.tasks)} of {run.n_planned} tasks  {kinds}"
+                f"  {place}  {header.get('model', '')}  {header.get('started', '')}"
+            )
+        )
+
+
+def _compare(surroundings: Surroundings, names: tuple[str, str], *, as_json: bool) -> None:
+    from codebuddy.errors import UsageError
+    from codebuddy.evaluation.compare import compare
+    from codebuddy.evaluation.results import results_of
+    from codebuddy.evaluation.store import load_run
+    from codebuddy.evaluation.tables import comparison_table
+
+    first, second = (load_run(surroundings.repository, name) for name in names)
+    comparison = compare(results_of(first), results_of(second))
+    if not comparison["tasks"]:
+        raise UsageError(
+            f"{first.name} and {second.name} have no task in common",
+            hint="compare runs of the same commit, seed and kinds",
+        )
+    comparison |= {"first": first.name, "second": second.name}
+    if as_json:
+        answer_json(comparison)
+        return
+    answer("\n".join(comparison_table(comparison)))
+    note(f"on the {comparison['tasks']} tasks that both have done")

@@ -1,0 +1,1 @@
+"""Measuring on a repository's own code: completion with and without lookups, and retrieval."""

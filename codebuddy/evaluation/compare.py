@@ -1,0 +1,50 @@
+"""Two runs side by side, on the tasks that both have done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from codebuddy.evaluation.results import SCORES, TaskResult, arms_of
+from codebuddy.evaluation.statistics import mean_interval
+
+
+def compare(
+    first: Sequence[TaskResult], second: Sequence[TaskResult], seed: int = 0
+) -> dict[str, Any]:
+    """Means of both and of the second minus the first, task by task, with its interval.
+
+    Args:
+        first: Results of the earlier run.
+        second: Results of the later one.
+        seed: Of the bootstrap.
+
+    Returns:
+        `tasks` (how many both have) and `arms`, by arm and score; `latency_ms` is a mean.
+    """
+    others = {each.id: each for each in second}
+    pairs = [(each, others[each.id]) for each in first if each.id in others]
+    arms = [arm for arm in arms_of([a for a, _ in pairs]) if arm in arms_of([b for _, b in pairs])]
+    report: dict[str, Any] = {"tasks": len(pairs), "arms": {}}
+    for arm in arms if pairs else []:
+        scores: dict[str, Any] = {}
+        for name in SCORES:
+            both = [(a.score(arm, name), b.score(arm, name)) for a, b in pairs]
+            scores[name] = _pair([(x, y) for x, y in both if x is not None and y is not None], seed)
+        scores["latency_ms"] = _pair(
+            [(a.arms[arm].latency_ms, b.arms[arm].latency_ms) for a, b in pairs], seed
+        )
+        report["arms"][arm] = scores
+    return report
+
+
+def _pair(values: Sequence[tuple[float, float]], seed: int) -> dict[str, Any]:
+    if not values:
+        return {"first": None, "second": None, "difference": None, "interval": None}
+    differences = [b - a for a, b in values]
+    return {
+        "first": sum(a for a, _ in values) / len(values),
+        "second": sum(b for _, b in values) / len(values),
+        "difference": sum(differences) / len(differences),
+        "interval": mean_interval(differences, seed),
+    }

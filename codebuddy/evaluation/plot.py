@@ -1,0 +1,85 @@
+"""Quality against latency, one point for each arm, as a PNG or SVG file.
+
+The only module that imports matplotlib, which the `plot` extra brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codebuddy.errors import CodebuddyError, UsageError
+
+_SUFFIXES = (".png", ".svg")
+_COLORS = {"never": "#4477aa", "always": "#cc6677", "auto": "#228833", "oracle": "#777777"}
+_MARKERS = {"never": "o", "always": "s", "auto": "D", "oracle": "*"}
+
+
+def check_plot(file: Path) -> None:
+    """Find out before the long work whether a plot can be drawn into `file`.
+
+    Raises:
+        UsageError: Its name ends in neither .png nor .svg, or its folder does not exist.
+        CodebuddyError: matplotlib is missing.
+    """
+    if file.suffix.lower() not in _SUFFIXES:
+        raise UsageError(
+            f"cannot draw into {file}: its name must end in .png or .svg",
+            hint="codebuddy eval --plot eval.svg",
+        )
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"the folder {file.absolute().parent} does not exist")
+    _figure_class()
+
+
+def plot_arms(report: Mapping[str, Any], file: Path) -> None:
+    """Draw each arm's edit similarity, with its interval, over its median latency.
+
+    Args:
+        report: As `summary.summarize` makes it.
+        file: Where to; an existing file is replaced.
+
+    Raises:
+        CodebuddyError: matplotlib is missing, or the file cannot be written.
+    """
+    figure = _figure_class()(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for name, arm in {**report["arms"], "oracle": report["oracle"]}.items():
+        if arm.get("edit_similarity") is None:
+            continue
+        height = arm["edit_similarity"]
+        bounds = arm["intervals"]["edit_similarity"] or (height, height)
+        axes.errorbar(
+            [arm["latency_ms"]["p50"] / 1000],
+            [height],
+            yerr=[[max(0.0, height - bounds[0])], [max(0.0, bounds[1] - height)]],
+            fmt=_MARKERS[name],
+            color=_COLORS[name],
+            capsize=4,
+            markersize=8,
+            label=name,
+        )
+    axes.set_xlabel("median latency of a cold prompt, s")
+    axes.set_ylabel("edit similarity, 0 to 100")
+    # Names of repositories and models are text, not formulas.
+    title = f"{report['repository']}, {report['model']}, {report['tasks']} tasks"
+    axes.set_title(title.replace("$", r"\$"), fontsize=10)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(file, format=file.suffix[1:].lower(), dpi=150)
+    except OSError as error:
+        raise CodebuddyError(f"cannot write the plot {file}: {error.strerror}") from error
+
+
+def _figure_class() -> Any:
+    """matplotlib's figure, without a window system (about 0.5 s to import)."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise CodebuddyError(
+            "plots need matplotlib, which is not installed",
+            hint="install it with: pip install 'codebuddy[plot]'",
+        ) from error
+    return Figure

@@ -1,0 +1,107 @@
+"""What one task gave in each arm, as values, and as the JSON that a run keeps of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from codebuddy.evaluation.store import Run
+
+Arm = Literal["never", "always", "auto"]
+ARMS: tuple[Arm, ...] = ("never", "always", "auto")
+# Scores of a task; a score is `None` where there is nothing to be measured.
+SCORES = ("exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu")
+TOKENS = ("prompt", "evaluated", "reused", "generated")
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """A completion of one hole in one arm.
+
+    `scores` are named in `SCORES`, `tokens` in `TOKENS`; `latency_ms` is the whole path with
+    an empty KV cache. `has_answer_in_chunks` says that what was looked up holds the
+    hole's text word for word (a copy elsewhere in the repository).
+    """
+
+    text: str
+    scores: dict[str, float | None]
+    retrieve: bool
+    probability: float
+    threshold: float
+    reason: str
+    latency_ms: float
+    timings_ms: dict[str, float]
+    tokens: dict[str, int]
+    chunks: list[dict[str, Any]]
+    has_answer_in_chunks: bool
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A hole and what each arm made of it."""
+
+    id: str
+    kind: str
+    path: str
+    line: int
+    column: int
+    language: str
+    reference: str
+    callee: str
+    is_callee_typed: bool
+    arms: dict[str, ArmResult]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+    def score(self, arm: str, name: str) -> float | None:
+        """One score of one arm."""
+        return self.arms[arm].scores.get(name)
+
+
+def task_from_json(value: Mapping[str, Any]) -> TaskResult:
+    """The opposite of `as_json`.
+
+    Raises:
+        ValueError: A key is missing, unknown or of another type.
+    """
+    try:
+        fields = dict(value)
+        fields["arms"] = {
+            str(name): _checked(ArmResult(**arm)) for name, arm in value["arms"].items()
+        }
+        return TaskResult(**fields)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no task of a run: {error}") from error
+
+
+def results_of(run: Run) -> list[TaskResult]:
+    """The tasks of a run; damaged ones are left out and counted with its damaged lines."""
+    found = []
+    for name, value in list(run.tasks.items()):
+        try:
+            found.append(task_from_json(value))
+        except ValueError:
+            del run.tasks[name]
+            run.n_damaged += 1
+    return found
+
+
+def arms_of(results: Iterable[TaskResult]) -> list[str]:
+    """The arms that every task has, in their usual order."""
+    shared: set[str] = set(ARMS)
+    for each in results:
+        shared &= set(each.arms)
+    return [arm for arm in ARMS if arm in shared]
+
+
+def _checked(arm: ArmResult) -> ArmResult:
+    numbers = [arm.probability, arm.latency_ms, *arm.tokens.values(), *arm.timings_ms.values()]
+    numbers += [score for score in arm.scores.values() if score is not None]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise TypeError("a number is missing")
+    return arm

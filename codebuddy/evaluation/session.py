@@ -1,0 +1,140 @@
+"""One evaluation from beginning to end: holes, the run on disk, the tasks that are left.
+
+It stops where its time is up or Ctrl-C says so, and what is done stays done. It prints
+nothing but progress.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codebuddy.datatypes import Generator
+from codebuddy.errors import UsageError
+from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
+from codebuddy.evaluation.progress import TaskProgress
+from codebuddy.evaluation.results import ARMS, Arm, TaskResult, results_of
+from codebuddy.evaluation.runner import make_bench, run_task
+from codebuddy.evaluation.store import Run, begin_run, program_digest
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.settings import Settings
+from codebuddy.terminal import safe_line
+from codebuddy.vcs.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is to be evaluated: tasks of each kind, arms, and how long it may take.
+
+    `minutes` is the time after which no task is begun any more; 0 for no limit.
+    """
+
+    kinds: Sequence[HoleKind]
+    arms: Sequence[Arm] = ARMS
+    tasks: int = 20
+    seed: int = 0
+    minutes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The run, its finished tasks, and why it ended.
+
+    `ended` is `done`, `time`, `interrupted`, or `changed` where files were edited meanwhile.
+    """
+
+    run: Run
+    results: list[TaskResult]
+    ended: str
+    resumed: int
+
+
+def find_holes(repository: Repository, index: RepositoryIndex, wishes: Wishes) -> list[Hole]:
+    """The holes of an evaluation.
+
+    Raises:
+        UsageError: The repository has no code that one could be cut into.
+    """
+    holes = cut_holes(repository, index, wishes.kinds, wishes.tasks, wishes.seed)
+    if not holes:
+        kinds = ", ".join(wishes.kinds)
+        raise UsageError(
+            f"{repository.root} has no code to cut holes of the kind {kinds} into",
+            hint="evaluate a repository with a few files of code",
+        )
+    return holes
+
+
+def evaluate(
+    repository: Repository,
+    index: RepositoryIndex,
+    generator: Generator,
+    settings: Settings,
+    wishes: Wishes,
+    holes: Sequence[Hole],
+) -> Outcome:
+    """Run the tasks that are not done yet.
+
+    Raises:
+        CodebuddyError: The model or the index failed; the tasks before it are kept.
+    """
+    writer = begin_run(repository, header_of(repository, generator.name, settings, wishes, holes))
+    results = {each.id: each for each in results_of(writer.run)}
+    resumed = len(results)
+    bench = make_bench(repository, index, generator, settings.completion, wishes.arms, wishes.seed)
+    deadline = time.monotonic() + wishes.minutes * 60 if wishes.minutes else float("inf")
+    ended, changed = "done", 0
+    try:
+        with TaskProgress("completing", len(holes), resumed) as progress:
+            for hole in holes:
+                if hole.id in results:
+                    continue
+                if time.monotonic() > deadline:
+                    ended = "time"
+                    break
+                if not is_current(hole, index):
+                    # The file was edited since; its hole would be cut in the wrong place.
+                    changed += 1
+                    continue
+                result = run_task(hole, bench)
+                writer.add(result.as_json())
+                results[hole.id] = result
+                progress.advance(safe_line(f"{hole.kind} {hole.path}"))
+    except KeyboardInterrupt:
+        ended = "interrupted"
+        results = {each.id: each for each in results_of(writer.read_again())}
+    if changed and ended == "done":
+        ended = "changed"
+    return Outcome(writer.run, list(results.values()), ended, resumed)
+
+
+def header_of(
+    repository: Repository,
+    model: str,
+    settings: Settings,
+    wishes: Wishes,
+    holes: Sequence[Hole],
+    mode: str = "completion",
+) -> dict[str, Any]:
+    """What a run's first line says; two runs with the same one are the same work."""
+    names = hashlib.sha256("".join(hole.id for hole in holes).encode()).hexdigest()[:16]
+    return {
+        "mode": mode,
+        "repository": repository.root.name,
+        "commit": repository.head_commit(),
+        "model": model,
+        "settings": {
+            "completion": dataclasses.asdict(settings.completion),
+            "model": {"n_ctx": settings.model.n_ctx, "gpu_layers": settings.model.gpu_layers},
+        },
+        "seed": wishes.seed,
+        "kinds": list(wishes.kinds),
+        "arms": list(wishes.arms),
+        "planned": len(holes),
+        "holes": names,
+        "program": program_digest(),
+    }

@@ -1,0 +1,175 @@
+"""The figures of an evaluation as tables of plain text, for a person and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# score -> (heading, factor to percent)
+_SHOWN_SCORES = {
+    "exact_match": ("exact %", 100.0),
+    "edit_similarity": ("edit sim", 1.0),
+    "identifier_f1": ("ident F1", 100.0),
+    "call_recall": ("calls %", 100.0),
+    "codebleu": ("CodeBLEU", 100.0),
+}
+_NOTHING = "-"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, columns aligned: the first to the left, the others right."""
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+
+    def line(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        others = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join([first, *others]) + " |"
+
+    rule = "|" + "|".join(["-" * (widths[0] + 2)] + ["-" * (w + 1) + ":" for w in widths[1:]]) + "|"
+    return [line(headings), rule, *(line(row) for row in rows)]
+
+
+def completion_tables(summary: Mapping[str, Any]) -> list[str]:
+    """The whole report of a run: all tasks, each kind, the decision, the index."""
+    lines: list[str] = []
+    kinds = summary["kinds"]
+    parts = [("all", summary)] if len(kinds) != 1 else []
+    for name, part in [*parts, *kinds.items()]:
+        lines += [f"{name}: {part['tasks']} tasks", *arm_table(part), ""]
+    lines += _head_lines(summary["head"])
+    if summary["cqi"]["index"] is not None:
+        low_high = _interval(summary["cqi"]["interval"], 1.0)
+        lines.append(f"customization quality index: {summary['cqi']['index']:.1f}{low_high} of 10")
+    return lines
+
+
+def arm_table(part: Mapping[str, Any]) -> list[str]:
+    """One row for each arm and the oracle, with intervals."""
+    scores = [
+        name
+        for name in _SHOWN_SCORES
+        if any(arm.get(name) is not None for arm in part["arms"].values())
+    ]
+    headings = [
+        "arm",
+        *(_SHOWN_SCORES[name][0] for name in scores),
+        "p50 ms",
+        "p95 ms",
+        "evaluated",
+        "lookups %",
+    ]
+    rows = []
+    for name, arm in part["arms"].items():
+        rows.append(
+            [
+                name,
+                *(_score(arm, score) for score in scores),
+                f"{arm['latency_ms']['p50']:.0f}",
+                f"{arm['latency_ms']['p95']:.0f}",
+                number(arm["tokens"]["evaluated"], 1.0, 0),
+                number(arm["retrieval_rate"], 100.0, 0),
+            ]
+        )
+    oracle = part["oracle"]
+    if oracle.get("edit_similarity") is not None:
+        rows.append(
+            [
+                "oracle",
+                *(_score(oracle, score) for score in scores),
+                f"{oracle['latency_ms']['p50']:.0f}",
+                f"{oracle['latency_ms']['p95']:.0f}",
+                _NOTHING,
+                number(oracle["retrieval_rate"], 100.0, 0),
+            ]
+        )
+    lines = table(headings, rows)
+    for pair, difference in part["differences"].items():
+        first, second = pair.split("-")
+        gain = difference["edit_similarity"]
+        if gain is not None:
+            low_high = _interval(difference["intervals"]["edit_similarity"], 1.0)
+            lines.append(
+                f"{first} over {second}: {gain:+.1f}{low_high} edit similarity, better on"
+                f" {100 * difference['better']:.0f}%, worse on {100 * difference['worse']:.0f}%"
+            )
+    return lines
+
+
+def retrieval_tables(retrieval: Mapping[str, Any]) -> list[str]:
+    """Where the defining chunk was ranked, for each channel, then the search by words."""
+    lines: list[str] = []
+    for part, title in (
+        ("calls", "calls to another file's definition"),
+        ("calls_name_typed", "of these, with the callee's name before the cursor"),
+        ("calls_name_hidden", "of these, with the callee's name cut out too"),
+        ("docstrings", "functions by the first line of their documentation"),
+    ):
+        found = retrieval.get(part)
+        if not found or not found["queries"]:
+            continue
+        rows = [
+            [
+                name,
+                _ranked(each, "recall_at_1"),
+                _ranked(each, "recall_at_5"),
+                _ranked(each, "recall_at_10"),
+                _ranked(each, "mrr"),
+                _ranked(each, "ndcg_at_10"),
+                f"{each['latency_ms']['p50']:.1f}",
+                f"{each['latency_ms']['p95']:.1f}",
+            ]
+            for name, each in found["channels"].items()
+        ]
+        headings = ["channel", "R@1", "R@5", "R@10", "MRR", "NDCG@10", "p50 ms", "p95 ms"]
+        lines += [f"{title}: {found['queries']} queries", *table(headings, rows), ""]
+    return lines
+
+
+def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
+    """Two runs side by side, on the tasks that both have."""
+    rows = []
+    for arm, scores in comparison["arms"].items():
+        for name, values in scores.items():
+            if values["first"] is None:
+                continue
+            heading, factor = _SHOWN_SCORES.get(name, ("p50 ms", 1.0))
+            difference = number(values["difference"], factor, 1, "+")
+            rows.append(
+                [
+                    f"{arm} {heading}",
+                    number(values["first"], factor),
+                    number(values["second"], factor),
+                    difference + _interval(values["interval"], factor),
+                ]
+            )
+    return table(["", comparison["first"], comparison["second"], "difference"], rows)
+
+
+def number(value: float | None, factor: float = 1.0, digits: int = 1, sign: str = "") -> str:
+    """A figure, or a dash where there is none."""
+    return _NOTHING if value is None else f"{value * factor:{sign}.{digits}f}"
+
+
+def _score(arm: Mapping[str, Any], name: str) -> str:
+    factor = _SHOWN_SCORES[name][1]
+    return number(arm.get(name), factor) + _interval(arm["intervals"].get(name), factor)
+
+
+def _ranked(channel: Mapping[str, Any], name: str) -> str:
+    return number(channel[name], 1.0, 3) + _interval(channel["intervals"].get(name), 1.0, 2)
+
+
+def _interval(bounds: Sequence[float] | None, factor: float, digits: int = 1) -> str:
+    if bounds is None:
+        return ""
+    return f" [{bounds[0] * factor:.{digits}f}, {bounds[1] * factor:.{digits}f}]"
+
+
+def _head_lines(head: Mapping[str, Any]) -> list[str]:
+    if head["accuracy"] is None:
+        return []
+    shown = ", ".join(
+        f"{name} {number(head[name], 1.0, 2)}{_interval(head['intervals'][name], 1.0, 2)}"
+        for name in ("auroc", "accuracy", "precision", "recall", "brier")
+    )
+    return [f"decision against 'a lookup helps' ({100 * head['positives']:.0f}% of tasks): {shown}"]
