@@ -1,0 +1,61 @@
+"""What the model's own probabilities say of a text that it wrote without a lookup.
+
+Statistics of the tokens' log-probabilities, after CARD (arXiv 2406.10263): a text whose
+tokens were sure things is seldom made better by a lookup.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from codebuddy.datatypes import GenerationStats
+
+# The first tokens decide where a line goes; the tail is mostly its consequence.
+_FIRST = 4
+# Given where a runtime tells nothing: as unsure as a coin.
+_UNKNOWN_LOGPROB = -0.7
+_UNKNOWN_ENTROPY = 1.0
+_DOUBTFUL = math.log(0.5)
+
+WORDS: dict[str, str] = {
+    "first_logprob": "how sure the model is of its first token",
+    "first_entropy": "how many beginnings the model considers",
+    "first_mean_logprob": "how sure it is of its first tokens",
+    "mean_logprob": "how sure it is on average",
+    "min_logprob": "its least sure token",
+    "low_quartile_logprob": "its less sure tokens",
+    "median_logprob": "its middling token",
+    "spread_logprob": "how much its sureness varies",
+    "sum_logprob": "how likely the whole text is",
+    "doubtful_share": "how many tokens it doubts",
+    "written": "how much it wrote",
+    "is_cut": "it did not come to an end",
+}
+NAMES = tuple(WORDS)
+
+
+def confidence_features(stats: GenerationStats) -> dict[str, float]:
+    """The statistics of a generation, by name; every name of `NAMES` has a finite number."""
+    logprobs = stats.token_logprobs or [_UNKNOWN_LOGPROB]
+    entropy = stats.first_token_entropy
+    mean = _mean(logprobs)
+    ordered = sorted(logprobs)
+    return {
+        "first_logprob": logprobs[0],
+        "first_entropy": _UNKNOWN_ENTROPY if entropy is None else entropy,
+        "first_mean_logprob": _mean(logprobs[:_FIRST]),
+        "mean_logprob": mean,
+        "min_logprob": ordered[0],
+        "low_quartile_logprob": ordered[len(ordered) // 4],
+        "median_logprob": ordered[len(ordered) // 2],
+        "spread_logprob": math.sqrt(_mean([(each - mean) ** 2 for each in logprobs])),
+        "sum_logprob": sum(logprobs),
+        "doubtful_share": _mean([float(each < _DOUBTFUL) for each in logprobs]),
+        "written": math.log1p(stats.generated_tokens),
+        "is_cut": float(stats.finish_reason != "stop"),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

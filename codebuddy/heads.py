@@ -1,0 +1,116 @@
+"""Decision heads on disk: where they are kept, and which one may be used.
+
+The shipped head serves every repository; one that was adapted to a repository lies in its
+codebuddy folder beside the index, never in the work tree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy import paths
+from codebuddy.completion.confidence import NAMES as CONFIDENCE_NAMES
+from codebuddy.completion.features import NAMES
+from codebuddy.completion.head import RETRIEVAL_VERSION, Head, load_head
+from codebuddy.errors import HeadError
+from codebuddy.settings import CompletionSettings
+from codebuddy.vcs.repository import Repository
+
+HEAD_NAME = "head.json"
+LABELS_NAME = "head-labels.jsonl"
+# What a head must have been trained for to be used with a model and settings.
+_MUST_AGREE = ("model", "prefix_tokens", "suffix_tokens", "context_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenHead:
+    """The head to use, `None` if there is none, and what was refused on the way."""
+
+    head: Head | None
+    warnings: tuple[str, ...] = ()
+
+
+def trained_for(model: str, settings: CompletionSettings) -> dict[str, Any]:
+    """The model and the retrieval that labels, and a head made of them, hold for."""
+    return {
+        "model": model,
+        "retrieval_version": RETRIEVAL_VERSION,
+        "prefix_tokens": settings.prefix_tokens,
+        "suffix_tokens": settings.suffix_tokens,
+        "context_tokens": settings.context_tokens,
+    }
+
+
+def default_head_file() -> Path:
+    """The head that is shipped."""
+    return paths.shipped_models_folder() / "head" / HEAD_NAME
+
+
+def default_labels_file() -> Path:
+    """The labels that the shipped head was trained on."""
+    return paths.shipped_models_folder() / "head" / "labels.jsonl"
+
+
+def personal_head_file(repository: Repository) -> Path:
+    """The head of this repository."""
+    return repository.index_folder / HEAD_NAME
+
+
+def personal_labels_file(repository: Repository) -> Path:
+    """The labelled holes of this repository."""
+    return repository.index_folder / LABELS_NAME
+
+
+def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead:
+    """The repository's own head if it fits, else the shipped one.
+
+    The shipped head serves any model: its gains are those of the model that it was trained
+    with, and its receipts say so. A personal one was made for one model and its budgets.
+
+    Args:
+        repository: Whose head.
+        wanted: Model and budgets, as `trained_for` tells them.
+    """
+    warnings: list[str] = []
+    own = personal_head_file(repository)
+    if own.exists():
+        try:
+            head = _load(own)
+            differing = [k for k in _MUST_AGREE if head.trained_for.get(k) != wanted.get(k)]
+            if not differing:
+                return ChosenHead(head)
+            key = differing[0]
+            warnings.append(
+                f"this repository's head was trained for {key} {head.trained_for.get(key)}, not"
+                f" {wanted.get(key)}; the shipped one is used ('codebuddy train head' adapts it)"
+            )
+        except HeadError as error:
+            warnings.append(f"{error.message}; the shipped one is used")
+    try:
+        return ChosenHead(_load(default_head_file()), tuple(warnings))
+    except HeadError as error:
+        return ChosenHead(None, (*warnings, f"{error.message}; a plain rule decides"))
+
+
+def load_shipped_head() -> Head:
+    """The head that codebuddy comes with.
+
+    Raises:
+        HeadError: It is missing or damaged.
+    """
+    return _load(default_head_file())
+
+
+def save_head(file: Path, content: Mapping[str, Any]) -> None:
+    """Write a head, whole or not at all."""
+    fresh = file.with_name(file.name + ".new")
+    fresh.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+    fresh.replace(file)
+
+
+def _load(file: Path) -> Head:
+    return load_head(file, (*NAMES, *CONFIDENCE_NAMES))

@@ -1,0 +1,1 @@
+"""Training of the retrieval-decision head: labels without people, fitting, evaluation."""

@@ -1,0 +1,134 @@
+"""Labelled holes: what a head is trained on, as rows of a JSON-lines file.
+
+A row holds numbers and places, never code: features of the place, the scores of the
+completion without and with a lookup, and what both cost. A file has a header that says
+which repository, model and retrieval the rows belong to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy.errors import TrainingError
+
+FORMAT = "codebuddy-head-labels"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One completion of a hole: similarity from 0 to 100, tokens, milliseconds."""
+
+    edit_similarity: float
+    exact: bool
+    prompt_tokens: int
+    generated_tokens: int
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A hole completed twice.
+
+    `features` are known before the model runs; `confidence` comes from the completion
+    without a lookup; `found` from the lookup itself, for experiments.
+    """
+
+    repository: str
+    path: str
+    start: int
+    end: int
+    kind: str
+    language: str
+    features: Mapping[str, float]
+    confidence: Mapping[str, float]
+    found: Mapping[str, float]
+    never: Arm
+    always: Arm
+
+    @property
+    def gain(self) -> float:
+        """Points of edit similarity that the lookup won, negative where it lost."""
+        return self.always.edit_similarity - self.never.edit_similarity
+
+    @property
+    def helps(self) -> bool:
+        """Whether the lookup made the completion better."""
+        return self.gain > 0
+
+
+def write_header(file: Path, about: Mapping[str, Any]) -> None:
+    """Begin a file of labels; its folder is made if needed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"format": FORMAT, "version": VERSION, **about}) + "\n", "utf-8")
+
+
+def append_example(file: Path, example: Example) -> None:
+    """Add a row, on the disk before this returns."""
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(_row(example))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def rewrite_examples(file: Path, about: Mapping[str, Any], examples: Iterable[Example]) -> None:
+    """Replace the file by one with these rows, whole or not at all."""
+    fresh = file.with_name(file.name + ".new")
+    write_header(fresh, {k: v for k, v in about.items() if k not in ("format", "version")})
+    with fresh.open("a", encoding="utf-8") as stream:
+        stream.writelines(map(_row, examples))
+    fresh.replace(file)
+
+
+def read_examples(file: Path) -> tuple[dict[str, Any], list[Example]]:
+    """Header and rows; a last row that was cut off while being written is left out.
+
+    Raises:
+        TrainingError: It is no file of labels, or is damaged before its last row.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"the labels {file} cannot be read: {error}") from error
+    rows = list(_parsed(lines, file))
+    if not rows or rows[0].get("format") != FORMAT or rows[0].get("version") != VERSION:
+        raise TrainingError(f"{file} holds no labels that this codebuddy can read")
+    try:
+        return rows[0], [_example(row) for row in rows[1:]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"the labels {file} are damaged: {error}") from error
+
+
+def _row(example: Example) -> str:
+    return json.dumps(asdict(example), separators=(",", ":")) + "\n"
+
+
+def _parsed(lines: list[str], file: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            # What was being written when the power or the process went has no line ending.
+            if number == len(lines):
+                return
+            raise TrainingError(f"{file}, line {number} is damaged: {error}") from error
+        if not isinstance(row, dict):
+            raise TrainingError(f"{file}, line {number} is not an object")
+        yield row
+
+
+def _example(row: dict[str, Any]) -> Example:
+    never, always = Arm(**row.pop("never")), Arm(**row.pop("always"))
+    return Example(**row, never=never, always=always)
+
+
+def repositories(examples: Iterable[Example]) -> list[str]:
+    """The repositories of the examples, sorted, each once."""
+    return sorted({example.repository for example in examples})

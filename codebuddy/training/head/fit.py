@@ -1,0 +1,223 @@
+"""Fitting a head: boosted trees with scikit-learn, calibrated out of fold, exported as data.
+
+The trees predict the gain of a lookup in points of edit similarity. Scores of repositories
+that a fold has not seen give the two readings, probability and expected gain, by isotonic
+regression (Zadrozny and Elkan 2002), thinned to a few knots so that both rise smoothly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from codebuddy.completion.head import FORMAT, RETRIEVAL_VERSION, VERSION, Stage, read_stage
+from codebuddy.errors import TrainingError
+from codebuddy.training.head.examples import Example, repositories
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MIN_EXAMPLES = 60
+_N_KNOTS = 12
+_SHUFFLED_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to grow the trees; small, since there are a thousand examples, not a million."""
+
+    n_trees: int = 80
+    depth: int = 3
+    learning_rate: float = 0.05
+    min_leaf: int = 25
+    subsample: float = 0.7
+    target: str = "gain"
+    seed: int = 0
+
+
+def fit_stage(
+    examples: Sequence[Example], features: Sequence[str], recipe: Recipe | None = None
+) -> Stage:
+    """Train one stage on `features` and calibrate it on scores from unseen folds.
+
+    Raises:
+        TrainingError: There are too few examples, or all gain the same.
+    """
+    recipe = recipe or Recipe()
+    check_examples(examples)
+    raw = _grown(examples, features, recipe)
+    scores = out_of_fold_scores(examples, features, recipe)
+    return read_stage({**raw, **_readings(scores, examples)})
+
+
+def out_of_fold_scores(
+    examples: Sequence[Example], features: Sequence[str], recipe: Recipe
+) -> NDArray[np.float64]:
+    """A score for each example from trees that saw none of its repository.
+
+    With a single repository the folds are shuffled files instead.
+    """
+    import numpy as np
+
+    folds = fold_of(examples, recipe.seed)
+    scores = np.zeros(len(examples))
+    for fold in sorted(set(folds)):
+        kept = [e for e, f in zip(examples, folds, strict=True) if f != fold]
+        stage = read_stage({**_grown(kept, features, recipe), **_FLAT})
+        for row, (example, own) in enumerate(zip(examples, folds, strict=True)):
+            if own == fold:
+                scores[row] = stage.judge(values_of(example)).score
+    return scores
+
+
+def fold_of(examples: Sequence[Example], seed: int) -> list[int]:
+    """The fold of each example: its repository, or one of five groups of files."""
+    import random
+
+    groups = repositories(examples)
+    if len(groups) > 1:
+        return [groups.index(example.repository) for example in examples]
+    files = sorted({example.path for example in examples})
+    random.Random(seed).shuffle(files)
+    return [files.index(example.path) % _SHUFFLED_FOLDS for example in examples]
+
+
+def values_of(example: Example) -> dict[str, float]:
+    """All numbers of an example that a stage may ask for."""
+    return {**example.features, **example.confidence}
+
+
+def head_content(
+    name: str, trained_for: Mapping[str, Any], syntax: Stage, confidence: Stage | None
+) -> dict[str, Any]:
+    """The JSON form of a head, as `codebuddy.completion.head.load_head` reads it."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "retrieval_version": RETRIEVAL_VERSION,
+        "name": name,
+        "trained_for": dict(trained_for),
+        "stages": {
+            "syntax": _content(syntax),
+            "confidence": _content(confidence) if confidence else None,
+        },
+    }
+
+
+def check_examples(examples: Sequence[Example]) -> None:
+    """Raise TrainingError where there is too little to learn from, saying how much is missing."""
+    if len(examples) < MIN_EXAMPLES:
+        raise TrainingError(
+            f"{len(examples)} labelled holes are too few to train on: at least {MIN_EXAMPLES}"
+            f" are needed, {MIN_EXAMPLES - len(examples)} more",
+            hint="give training more minutes, or a repository with more code",
+        )
+    if len({example.helps for example in examples}) < 2:
+        raise TrainingError("in all labelled holes a lookup did the same: nothing can be learned")
+
+
+_FLAT = {"knots": [0.0, 1.0], "probabilities": [0.0, 1.0], "gains": [0.0, 1.0]}
+
+
+def _grown(examples: Sequence[Example], features: Sequence[str], recipe: Recipe) -> dict[str, Any]:
+    import numpy as np
+    from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+
+    inputs = np.array([[values_of(e)[name] for name in features] for e in examples], np.float32)
+    common = {
+        "n_estimators": recipe.n_trees,
+        "max_depth": recipe.depth,
+        "learning_rate": recipe.learning_rate,
+        "min_samples_leaf": min(recipe.min_leaf, max(2, len(examples) // 8)),
+        "subsample": recipe.subsample,
+        "random_state": recipe.seed,
+    }
+    if recipe.target == "helps":
+        helped = np.array([example.helps for example in examples])
+        model: Any = GradientBoostingClassifier(**common).fit(inputs, helped)
+        base = float(np.log(helped.mean() / (1 - helped.mean())))
+    else:
+        gained = np.array([example.gain for example in examples])
+        model = GradientBoostingRegressor(**common).fit(inputs, gained)
+        base = float(gained.mean())
+    trees = [_tree(each.tree_, recipe.learning_rate) for each in model.estimators_[:, 0]]
+    return {"features": list(features), "base": base, "trees": trees}
+
+
+def _tree(tree: Any, rate: float) -> dict[str, list[float]]:
+    """A tree's arrays; an inner node's value is the mean of its leaves, by their examples."""
+    values = [float(value) * rate for value in tree.value[:, 0, 0]]
+    left, right = tree.children_left.tolist(), tree.children_right.tolist()
+    weights = tree.weighted_n_node_samples.tolist()
+    for node in range(len(left) - 1, -1, -1):
+        if left[node] >= 0:
+            both = weights[left[node]] + weights[right[node]]
+            values[node] = (
+                values[left[node]] * weights[left[node]]
+                + values[right[node]] * weights[right[node]]
+            ) / both
+    return {
+        "feature": [max(-1, each) for each in tree.feature.tolist()],
+        "threshold": tree.threshold.tolist(),
+        "left": left,
+        "right": right,
+        "value": values,
+    }
+
+
+def _readings(scores: NDArray[np.float64], examples: Sequence[Example]) -> dict[str, list[float]]:
+    """Probability and expected gain at knots of the score, both rising."""
+    import numpy as np
+    from sklearn.isotonic import IsotonicRegression
+
+    helped = np.array([float(example.helps) for example in examples])
+    gained = np.array([example.gain for example in examples])
+    # Means over neighbours first: isotonic steps at single examples would be noise.
+    order = np.argsort(scores, kind="stable")
+    groups = np.array_split(order, min(_N_KNOTS, max(2, len(order) // 15)))
+    at = np.array([scores[group].mean() for group in groups])
+    sizes = np.array([len(group) for group in groups])
+    # Shrunk to the overall mean by some five examples' weight.
+    readings = []
+    for target in (helped, gained):
+        means = np.array([target[group].sum() for group in groups]) + 5 * target.mean()
+        readings.append(
+            IsotonicRegression(out_of_bounds="clip").fit_transform(
+                at, means / (sizes + 5), sample_weight=sizes
+            )
+        )
+    slope = np.arange(len(at)) * 1e-6
+    return {
+        "knots": _rising(at),
+        "probabilities": [float(p) for p in np.clip(readings[0], 0, 1 - 1e-4) + slope],
+        "gains": [float(g) for g in readings[1] + slope],
+    }
+
+
+def _rising(at: NDArray[np.float64]) -> list[float]:
+    found: list[float] = []
+    for value in at.tolist():
+        found.append(max(value, found[-1] + 1e-9) if found else value)
+    return found
+
+
+def _content(stage: Stage) -> dict[str, Any]:
+    return {
+        "features": list(stage.features),
+        "base": stage.base,
+        "trees": [
+            {
+                "feature": list(tree.feature),
+                "threshold": [float(f"{each:.9g}") for each in tree.threshold],
+                "left": list(tree.left),
+                "right": list(tree.right),
+                "value": [round(each, 6) for each in tree.value],
+            }
+            for tree in stage.trees
+        ],
+        "knots": list(stage.knots),
+        "probabilities": list(stage.probabilities),
+        "gains": list(stage.gains),
+    }

@@ -1,0 +1,236 @@
+"""The decision head as data: what it computes, and which files it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from codebuddy.completion.context import build_context
+from codebuddy.completion.features import NAMES, NamesKnown, extract_features
+from codebuddy.completion.head import load_head
+from codebuddy.datatypes import Document, Position
+from codebuddy.errors import HeadError, TrainingError
+from codebuddy.training.head.examples import (
+    Arm,
+    Example,
+    append_example,
+    read_examples,
+    write_header,
+)
+from codebuddy.training.head.fit import Recipe, fit_stage, head_content, out_of_fold_scores
+
+FEATURES = ("callee_elsewhere", "elsewhere_6", "typed")
+
+
+def example(number, rng):
+    """A hole where a lookup helps when the callee is defined elsewhere, mostly."""
+    callee = float(rng.random() < 0.5)
+    helps = rng.random() < (0.8 if callee else 0.1)
+    gain = rng.uniform(5, 40) if helps else rng.choice([0.0, 0.0, -10.0])
+    features = dict.fromkeys(NAMES, 0.0)
+    features |= {
+        "callee_elsewhere": callee,
+        "elsewhere_6": float(rng.randrange(4)),
+        "typed": rng.random(),
+    }
+    never = Arm(50.0, False, 500, 12, 900.0)
+    return Example(
+        repository=f"r{number % 4}",
+        path=f"f{number % 17}.py",
+        start=number,
+        end=number + 9,
+        kind="line",
+        language="python",
+        features=features,
+        confidence={"first_logprob": -rng.random()},
+        found={},
+        never=never,
+        always=Arm(50.0 + gain, False, 900, 12, 1500.0),
+    )
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """400 holes of four repositories."""
+    rng = random.Random(7)
+    return [example(number, rng) for number in range(400)]
+
+
+@pytest.fixture
+def head_file(tmp_path, examples):
+    """A head fitted on them, as a file."""
+    stage = fit_stage(examples, FEATURES, Recipe(n_trees=20))
+    file = tmp_path / "head.json"
+    file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
+    return file
+
+
+def test_a_head_learns_what_makes_lookups_help(head_file):
+    """Where the callee is defined elsewhere probability and gain are high, else low."""
+    head = load_head(head_file, NAMES)
+    values = dict.fromkeys(NAMES, 0.0) | {"typed": 0.5, "elsewhere_6": 1.0}
+    low = head.syntax.judge(values)
+    high = head.syntax.judge(values | {"callee_elsewhere": 1.0})
+    assert low.probability < 0.3 < 0.6 < high.probability
+    assert low.gain < 3 < 10 < high.gain
+    assert high.features[0][0] == "callee_elsewhere"
+
+
+def test_the_exported_head_equals_the_trees_of_scikit_learn(examples):
+    """Scores from the exported arrays are those of the library's own predictor."""
+    import numpy as np
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    recipe = Recipe(n_trees=20)
+    stage = fit_stage(examples, FEATURES, recipe)
+    inputs = np.array([[e.features[f] for f in FEATURES] for e in examples], np.float32)
+    gained = np.array([e.gain for e in examples])
+    model = GradientBoostingRegressor(
+        n_estimators=20,
+        max_depth=recipe.depth,
+        learning_rate=recipe.learning_rate,
+        min_samples_leaf=recipe.min_leaf,
+        subsample=recipe.subsample,
+        random_state=recipe.seed,
+    ).fit(inputs, gained)
+    expected = model.predict(inputs)
+    actual = [stage.judge(e.features).score for e in examples]
+    assert np.abs(expected - actual).max() < 1e-6
+
+
+def test_fitting_is_deterministic(examples):
+    """The same examples and seed give the same head, byte for byte."""
+    one, two = (
+        json.dumps(head_content("h", {}, fit_stage(examples, FEATURES, Recipe(n_trees=5)), None))
+        for _ in range(2)
+    )
+    assert one == two
+
+
+def test_scores_out_of_fold_come_from_trees_that_never_saw_the_repository(examples):
+    """An example's score does not depend on the labels of its own repository."""
+    recipe = Recipe(n_trees=5)
+    before = out_of_fold_scores(examples, FEATURES, recipe)
+    changed = [
+        e
+        if e.repository != "r0"
+        else Example(**{**{s: getattr(e, s) for s in e.__slots__}, "always": e.never})
+        for e in examples
+    ]
+    after = out_of_fold_scores(changed, FEATURES, recipe)
+    own = [row for row, e in enumerate(examples) if e.repository == "r0"]
+    assert [before[row] for row in own] == [after[row] for row in own]
+
+
+def test_the_probability_at_a_gain_is_where_the_gain_is_reached(head_file):
+    """The threshold in probability and the one in gain are the same place."""
+    stage = load_head(head_file, NAMES).syntax
+    wanted = (stage.gains[0] + stage.gains[-1]) / 2
+    threshold = stage.probability_at_gain(wanted)
+    for score in (stage.knots[0], sum(stage.knots) / len(stage.knots), stage.knots[-1]):
+        from codebuddy.completion.head import interpolate
+
+        gain = interpolate(score, stage.knots, stage.gains)
+        probability = interpolate(score, stage.knots, stage.probabilities)
+        assert (gain >= wanted) == (probability >= threshold)
+    assert stage.probability_at_gain(stage.gains[-1] + 1) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: "not json", "not JSON"),
+        (lambda c: json.dumps([c]), "not a head"),
+        (lambda c: json.dumps(c | {"format": "other"}), "not a head"),
+        (lambda c: json.dumps(c | {"version": 99}), "another version"),
+        (lambda c: json.dumps(c | {"retrieval_version": 99}), "another version"),
+        (lambda c: json.dumps(c | {"stages": {}}), "damaged"),
+        (lambda c: json.dumps(c).replace('"typed"', '"phase_of_the_moon"'), "other features"),
+        (lambda c: json.dumps(c).replace('"base": ', '"base": NaN, "was": '), "damaged"),
+        (lambda c: "[" * 100_000, "not JSON"),
+        (lambda c: json.dumps(c) + " " * 300_000, "larger"),
+    ],
+)
+def test_a_head_that_is_damaged_or_foreign_is_refused(head_file, change, words):
+    """One sentence says what is wrong with the file."""
+    head_file.write_text(change(json.loads(head_file.read_text())))
+    with pytest.raises(HeadError, match=words):
+        load_head(head_file, NAMES)
+
+
+def test_a_tree_that_never_ends_is_refused(head_file):
+    """A node that leads back to itself is no tree."""
+    content = json.loads(head_file.read_text())
+    tree = next(t for t in content["stages"]["syntax"]["trees"] if t["feature"][0] >= 0)
+    tree["left"][0] = 0
+    head_file.write_text(json.dumps(content))
+    with pytest.raises(HeadError, match="does not end"):
+        load_head(head_file, NAMES)
+
+
+def test_too_few_examples_are_refused_with_what_is_missing(examples):
+    """Ten holes are not enough, and the sentence says how many more are."""
+    with pytest.raises(TrainingError, match="50 more"):
+        fit_stage(examples[:10], FEATURES)
+
+
+def test_labels_survive_a_cut_last_row(tmp_path, examples):
+    """What was being written when the process died is left out; all before it is kept."""
+    file = tmp_path / "labels.jsonl"
+    write_header(file, {"repository": "r"})
+    for each in examples[:3]:
+        append_example(file, each)
+    file.write_text(file.read_text()[:-20])
+    header, found = read_examples(file)
+    assert header["repository"] == "r"
+    assert found == examples[:2]
+
+
+def test_labels_damaged_in_the_middle_are_refused(tmp_path, examples):
+    """A hole in the file is named by its line."""
+    file = tmp_path / "labels.jsonl"
+    write_header(file, {})
+    append_example(file, examples[0])
+    file.write_text(file.read_text().replace('"path"', '"pa', 1) + "{}\n")
+    with pytest.raises(TrainingError, match="line 2"):
+        read_examples(file)
+
+
+def place(text, language="python"):
+    """The context at the mark `|` of `text`."""
+    before, _, after = text.partition("|")
+    lines = before.split("\n")
+    document = Document("a.py", before + after, Path("/a.py"))
+    return build_context(document, Position(len(lines), len(lines[-1]) + 1), language)
+
+
+def test_features_of_a_call_to_something_elsewhere():
+    """The callee, the import and the argument list are seen."""
+    context = place("from store import open_store\n\n\ndef f(path):\n    return open_store(|\n")
+    known = NamesKnown({"open_store": 1}, {"open_store": 1, "store": 0})
+    found = extract_features(context, known)
+    assert set(found) == set(NAMES)
+    assert found["callee_elsewhere"] == 1
+    assert found["in_arguments"] == 1
+    assert found["after_return"] == 1
+    assert found["imported_internal_near"] == 1
+    assert found["elsewhere_nearest"] == 1
+
+
+def test_features_of_a_call_to_something_here():
+    """A name that the file defines asks for no lookup."""
+    context = place("def grow(a):\n    return a\n\n\nx = grow(1)\ny = grow(|\n")
+    found = extract_features(context, NamesKnown({}, {}))
+    assert found["callee_here"] == 1
+    assert found["callee_elsewhere"] == found["elsewhere_24"] == 0
+    assert found["after_assignment"] == 1
+
+
+def test_features_inside_a_comment():
+    """Nothing of code is claimed inside a comment."""
+    found = extract_features(place("x = 1\n# see f(|\n"), NamesKnown({}, {}))
+    assert found["in_comment"] == 1
+    assert found["in_arguments"] == found["after_assignment"] == 0
