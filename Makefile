@@ -2,10 +2,17 @@
 #   make demo    set up, index this repository, complete a real line of it
 #   make test    set up, then format, lint, types and all tests
 #   make bench   the figures of docs/benchmarks.md
+#   make bench-hook  how right the hook's rules are on a repository's own history
+#   make bench-quality   completion and search on public repositories; needs npm besides
+#   make bench-search DIRS="A B"   what each part of a search is worth, on repositories of yours
+#   make bench-latency   what the warm engine costs a person who waits
+#   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
+#   make train-embedder  the weights of models/embedder, from the packages they learn from
+#   make bench-embedder  the figures of docs/embedder.md
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup models demo test check bench wheel clean
+.PHONY: setup models demo test check bench bench-hook bench-search bench-latency bench-tui train-embedder bench-embedder wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -25,9 +32,40 @@ check: setup
 test: check models
 	$(BIN)/pytest
 
+bench-search: setup
+	$(BIN)/python -m tests.bench_search quality $(or $(DIRS),.) $(BENCH)
+
+bench-latency: setup
+	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
+	$(BIN)/python -m tests.bench_latency $(BENCH)
+
+bench-tui: setup
+	$(BIN)/python -m tests.bench_tui $(BENCH)
+
 bench: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
 	$(BIN)/python -m tests.bench $(BENCH)
+
+# Low priority: it takes the better part of an hour. Each stage goes on where it was stopped.
+train-embedder: setup
+	nice -n 15 $(BIN)/python -m codebuddy.training.embedder fetch
+	nice -n 15 $(BIN)/python -m codebuddy.training.embedder pairs
+	nice -n 15 $(BIN)/python -m codebuddy.training.embedder train
+
+bench-embedder: setup
+	$(BIN)/python -m codebuddy.training.embedder fetch --held-out
+	$(BIN)/python -m codebuddy.training.embedder bench
+
+# An hour of it: make bench-quality BENCH="--minutes 60"; the next call goes on.
+bench-quality: setup
+	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
+	$(BIN)/python -m tests.bench_quality $(BENCH)
+
+# BENCH="--repository DIR --commits N" replays another repository's history.
+bench-hook: setup
+	@rm -f dist/bench-hook.jsonl && mkdir -p dist
+	$(BIN)/python -m tests.bench_hook replay $(BENCH) --out dist/bench-hook.jsonl
+	$(BIN)/python -m tests.bench_hook report dist/bench-hook.jsonl
 
 wheel: setup
 	$(BIN)/python -m build --wheel

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from codebuddy.config import Settings, load_settings
-from codebuddy.datatypes import Generator
+from codebuddy.config import load_settings
+from codebuddy.datatypes import Document, Generator, Position
 from codebuddy.errors import IndexingError
+from codebuddy.settings import Settings
 from codebuddy.terminal import StatusLine, is_terminal, note, safe_line
 from codebuddy.vcs.repository import Repository, open_repository
 
 if TYPE_CHECKING:
+    from codebuddy.code_index import CodeIndex
+    from codebuddy.completion.pipeline import Request, Workshop
+    from codebuddy.completion.prompt_memory import PromptMemory
+    from codebuddy.datatypes import RetrieveMode
     from codebuddy.index.search import RepositoryIndex
 
 T = TypeVar("T")
@@ -32,6 +37,75 @@ class Surroundings:
 
     repository: Repository
     settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a suggestion is wanted, checked: the repository, the document and the cursor."""
+
+    surroundings: Surroundings
+    document: Document
+    position: Position
+
+    @property
+    def mode(self) -> RetrieveMode:
+        """Whether to look up."""
+        return self.surroundings.settings.completion.retrieve  # type: ignore[return-value]
+
+    def request(
+        self, alternatives: int = 0, *, budget_ms: float = 0.0, is_typing: bool = False
+    ) -> Request:
+        """What the pipeline is asked; the arguments are those of its `Request`."""
+        from codebuddy.completion.pipeline import Request
+        from codebuddy.syntax import language_for
+
+        head = self.document.text[:512].encode("utf-8", "replace")
+        language = language_for(self.document.path, head)
+        return Request(
+            self.document, self.position, language, self.mode, alternatives, budget_ms, is_typing
+        )
+
+    def workshop(
+        self,
+        generator: Generator,
+        index: CodeIndex | None,
+        memory: PromptMemory | None = None,
+    ) -> Workshop:
+        """What the pipeline works with."""
+        from codebuddy.completion.pipeline import Workshop
+
+        settings, root = self.surroundings.settings, self.surroundings.repository.root
+        return Workshop(generator, index, settings.completion, root.name, memory)
+
+
+def find_place(
+    surroundings: Surroundings,
+    file: str,
+    line: int,
+    column: int | None = None,
+    unsaved: bytes | None = None,
+    shown: str = "",
+) -> Place:
+    """Check all that can be wrong with a place before anything slow is opened.
+
+    Args:
+        surroundings: The repository that the file must lie in.
+        file: Its path, relative to the current folder or absolute.
+        line: 1-based.
+        column: 1-based, or `None` for the end of the line.
+        unsaved: The buffer's text in place of the file's.
+        shown: What errors call the file; `file` by default.
+
+    Raises:
+        UsageError: The file or the place in it is not there.
+        DocumentError: It cannot be read, or is not text.
+    """
+    from codebuddy.completion.document import load_document
+    from codebuddy.positions import resolve
+
+    document = load_document(file, surroundings.repository.root, unsaved, shown)
+    position, _ = resolve(document.text, line, column, document.path)
+    return Place(surroundings, document, position)
 
 
 def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
@@ -104,8 +178,12 @@ def open_generator(settings: Settings, status: StatusLine) -> Generator:
         ModelError: It is missing, damaged or does not fit.
     """
     from codebuddy.inference.echo import EchoGenerator
-    from codebuddy.inference.installed import ensure_model
+    from codebuddy.inference.installed import ECHO, ensure_model
 
+    if settings.model.url and settings.model.name != ECHO:
+        from codebuddy.inference.remote import connect
+
+        return connect(settings.model)
     is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     model = ensure_model(settings, settings.model.name, is_interactive=is_interactive)
     if model.path is None:

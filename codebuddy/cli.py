@@ -24,7 +24,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "complete": ("complete", "Complete the code at FILE:LINE[:COL]."),
     "search": ("search", "Search the repository's index."),
     "index": ("index", "Build or update the repository's index."),
+    "eval": ("eval", "Measure completion and search on your own code."),
+    "engine": ("engine", "Start, stop or look at the warm engine."),
     "models": ("models", "List, pull, verify, remove or add models."),
+    "lsp": ("lsp", "Complete in an editor, over the Language Server Protocol."),
+    "serve": ("serve", "Complete over HTTP, for llama.vim, llama.vscode and others."),
+    "hook": ("hook", "Suggestions about what is being committed."),
+    "tui": ("tui", "Write code in the terminal, with suggestions as you type."),
     "doctor": ("doctor", "Show what is installed and used, and what to do about it."),
 }
 

@@ -14,93 +14,16 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from codebuddy import paths
 from codebuddy.errors import ConfigError
+from codebuddy.settings import Settings
 
 ENVIRONMENT_PREFIX = "CODEBUDDY_"
 _MAX_CONFIG_BYTES = 1 << 20
-
-
-def _key(
-    default: Any,
-    doc: str,
-    *,
-    low: int | None = None,
-    high: int | None = None,
-    choices: tuple[str, ...] = (),
-    from_repository: bool = False,
-) -> Any:
-    """A setting with its documentation and bounds."""
-    return field(
-        default=default,
-        metadata={
-            "doc": doc,
-            "low": low,
-            "high": high,
-            "choices": choices,
-            "from_repository": from_repository,
-        },
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """`[model]`: which weights, and what of the machine they may use."""
-
-    name: str = _key("qwen2.5-coder-1.5b", "a name of the catalog, or the path of a GGUF file")
-    folder: str = _key("", "where weights are kept; empty for the cache folder")
-    n_ctx: int = _key(4096, "tokens that prompt and completion may take", low=256, high=131072)
-    threads: int = _key(0, "CPU threads; 0 for the number of physical cores", low=0, high=1024)
-    gpu_layers: int = _key(-1, "layers on the GPU; -1 for as many as fit", low=-1, high=10000)
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionSettings:
-    """`[completion]`: how much is read, looked up and written."""
-
-    max_tokens: int = _key(128, "tokens generated at most", low=1, high=8192, from_repository=True)
-    max_lines: int = _key(
-        0, "lines at most; 0 lets the syntax decide", low=0, high=1000, from_repository=True
-    )
-    prefix_tokens: int = _key(
-        768, "tokens of the file before the cursor", low=16, high=65536, from_repository=True
-    )
-    suffix_tokens: int = _key(
-        256, "tokens of the file after the cursor", low=0, high=65536, from_repository=True
-    )
-    context_tokens: int = _key(
-        512, "tokens of retrieved chunks", low=0, high=65536, from_repository=True
-    )
-    retrieve: str = _key(
-        "auto",
-        "whether to look up",
-        choices=("auto", "always", "never"),
-        from_repository=True,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSettings:
-    """`[index]`: what is read."""
-
-    max_file_bytes: int = _key(
-        1_000_000, "larger files are skipped", low=1, high=1 << 28, from_repository=True
-    )
-    jobs: int = _key(0, "processes that parse; 0 for the number of cores", low=0, high=256)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings, resolved."""
-
-    model: ModelSettings = ModelSettings()
-    completion: CompletionSettings = CompletionSettings()
-    index: IndexSettings = IndexSettings()
-    offline: bool = _key(False, "never use the network, not even for `models pull`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +201,8 @@ def _from_text(dotted: str, text: str, where: str) -> Any:
             return _checked(dotted, int(text), where)
         except ValueError:
             raise ConfigError(f"{where} must be a whole number, not {text!r}") from None
+    if kind is not str:
+        return _checked(dotted, [each.strip() for each in text.split(",") if each.strip()], where)
     return _checked(dotted, text, where)
 
 
@@ -298,6 +223,13 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
             hint=f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}",
         )
     kind, metadata = _type_of(dotted), known[dotted].metadata
+    if kind not in _TYPE_NAMES:
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise ConfigError(
+            f"{where}: {dotted} must be a list of texts, not {value!r:.60}",
+            hint=f"it means: {metadata['doc']}",
+        )
     if type(value) is not kind:
         raise ConfigError(
             f"{where}: {dotted} must be {_TYPE_NAMES[kind]}, "

@@ -7,13 +7,18 @@ repository's root and use `/`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 RetrieveMode = Literal["auto", "always", "never"]
 Extent = Literal["line", "statement", "block"]
+DefinitionRoute = Literal["import", "package", "folder", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,18 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedDefinition:
+    """A definition that a name at some place may mean, and what led to it from there.
+
+    `via` is `import` (a file that is imported), `package` (what an imported file re-exports or
+    has beside it), `folder` (the same folder) or `name` (nothing but the name).
+    """
+
+    definition: Definition
+    via: DefinitionRoute
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Where a name is used: `kind` is `call`, `import`, `type` or `name`."""
 
@@ -81,11 +98,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """A chunk with the score that ordered it and what each channel said of it."""
+    """A chunk with the score that ordered it and what each channel said of it.
+
+    Where channels were fused, `ranks` says at which place (from 1) each had it, and `factors`
+    by what the fused score was multiplied and why.
+    """
 
     chunk: Chunk
     score: float
     channels: dict[str, float]
+    ranks: dict[str, int] = field(default_factory=dict)
+    factors: dict[str, float] = field(default_factory=dict)
 
     @property
     def channel(self) -> str:
@@ -99,9 +122,9 @@ class Context:
 
     `scope` holds the enclosing definitions' headers, outermost first; `near` the identifiers
     close to the cursor, the nearest first, keywords left out; `unresolved` those of them that
-    the file itself does not define. `prefix` and `suffix`
-    have `\n` line endings whatever the document has. `extent` is how much is wanted: the rest
-    of a line, a statement, or the body of a block whose lines are indented by at least
+    the file itself does not define; `imported` what it imports. `prefix` and `suffix`
+    have `\n` line endings whatever the document has. `extent` is how much is wanted: the
+    rest of a line, a statement, or the body of a block whose lines are indented by at least
     `body_indent` columns.
     """
 
@@ -113,6 +136,7 @@ class Context:
     scope: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
+    imported: tuple[str, ...] = ()
     inside: Literal["code", "comment", "string"] = "code"
     extent: Extent = "line"
     body_indent: int = 0
@@ -135,13 +159,23 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether to look up, how sure that is, and why, in words."""
+    """Whether to look up, how sure that is, and why, in words.
+
+    `probability` is that a lookup helps, `expected_gain` what it is expected to win in points
+    of edit similarity (0 to 100), `expected_ms` what it is expected to cost on this machine
+    now. `threshold` is the probability at which the gain is worth that cost. `features` names
+    what tipped it, with the points that each moved; `head` what judged, empty for the rule.
+    """
 
     retrieve: bool
     probability: float
     threshold: float
     reason: str
     mode: RetrieveMode
+    expected_gain: float | None = None
+    expected_ms: float | None = None
+    features: tuple[tuple[str, float], ...] = ()
+    head: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +197,44 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """How to generate: greedy when `temperature` is 0."""
+    """How to generate: greedy when `temperature` is 0.
+
+    `budget_ms` ends the call, prefill included, with what there is; 0 means no limit.
+    `is_typing` says that a person waits for each keystroke: text that merely moved may be
+    reused although it was evaluated behind a slightly different prefix.
+    """
 
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    budget_ms: float = 0.0
+    is_typing: bool = False
+    has_drafts: bool = True
 
 
 @dataclass(slots=True)
 class GenerationStats:
-    """Filled in by a generator while it runs."""
+    """Filled in by a generator while it runs.
+
+    `reused_tokens` counts what the KV cache held already, `shifted_tokens` those of them that
+    were moved to another place. `drafted_tokens` were guessed by prompt lookup and
+    `accepted_tokens` of them held. `token_logprobs` are natural logarithms, one for each
+    generated token, and `first_token_entropy` is in nats; both empty where a runtime does
+    not tell. `finish_reason` is `stop`, `length` or `budget`.
+    """
 
     prompt_tokens: int = 0
     evaluated_tokens: int = 0
     reused_tokens: int = 0
+    shifted_tokens: int = 0
     generated_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     prefill_ms: float = 0.0
     generate_ms: float = 0.0
     finish_reason: str = "stop"
+    token_logprobs: list[float] = field(default_factory=list)
+    first_token_entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,28 +296,21 @@ class Generator(Tokenizer, Protocol):
         ...
 
 
-class CodeIndex(Protocol):
-    """What completion asks of a repository's index."""
+class Encoder(Protocol):
+    """A model that turns texts into vectors whose inner product is their similarity."""
 
-    def lexical(
-        self,
-        terms: Sequence[str],
-        top_k: int,
-        exclude: Callable[[Chunk], bool] | None = None,
-    ) -> list[SearchResult]:
-        """The best chunks by BM25."""
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
         ...
 
-    def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
-        """Where names are defined."""
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the weights: vectors of another one cannot be compared with these."""
         ...
 
-    def definition_counts(self, names: Sequence[str], outside_path: str) -> dict[str, int]:
-        """In how many files other than `outside_path` each name is defined."""
-        ...
-
-    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
-        """Chunks by id; ids that are gone are left out."""
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """`[len(texts), dim]`, each row of unit length, or zeros where a text says nothing."""
         ...
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import __version__, paths, platforms
-from codebuddy.config import Settings, load_settings
+from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, UsageError
+from codebuddy.settings import Settings
 
 _PACKAGES = (
     "click",
@@ -107,9 +108,9 @@ def _machine(settings: Settings) -> dict[str, Any]:
 
 
 def _runtime(problems: Problems) -> dict[str, Any]:
-    from codebuddy.inference import llama
+    from codebuddy.inference import llama_library
 
-    devices = llama.gpu_devices()
+    devices = llama_library.gpu_devices()
     if not devices and platforms.has_nvidia_driver():
         problems.append(
             {
@@ -119,13 +120,13 @@ def _runtime(problems: Problems) -> dict[str, Any]:
             }
         )
     return {
-        "llama.cpp": llama.system_info().strip().strip("|").strip(),
+        "llama.cpp": llama_library.system_info().strip().strip("|").strip(),
         "gpu": [f"{d.name} ({d.free_bytes / 1e9:.1f} GB free)" for d in devices],
     }
 
 
 def _model(settings: Settings) -> dict[str, Any]:
-    from codebuddy.inference import hardware, llama
+    from codebuddy.inference import hardware, llama_library
     from codebuddy.inference.gguf import read_header
     from codebuddy.inference.installed import find_model, models_folder
 
@@ -141,15 +142,16 @@ def _model(settings: Settings) -> dict[str, Any]:
     n_ctx = hardware.choose_context(settings.model.n_ctx, header)
     shape = hardware.shape_of(header)
     layers = hardware.choose_gpu_layers(
-        settings.model.gpu_layers, shape, n_ctx, llama.gpu_devices()
+        settings.model.gpu_layers, shape, n_ctx, llama_library.gpu_devices()
     )
+    needed = hardware.needed_bytes(shape, n_ctx, hardware.choose_batch_tokens(layers, n_ctx))
     return facts | {
         "installed": True,
         "file": str(found.path),
         "context": n_ctx,
         "layers": header.n_layers,
         "gpu layers": layers,
-        "memory needed": f"{hardware.needed_bytes(shape, n_ctx, llama.N_BATCH) / 1e9:.1f} GB",
+        "memory needed": f"{needed / 1e9:.1f} GB",
     }
 
 

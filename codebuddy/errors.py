@@ -11,7 +11,10 @@ print both without a traceback and exit with `exit_code`.
     |- IndexingError          1   the index cannot be read, written or locked
     |- ModelError             1   a model is missing, damaged or does not fit
     |  `- DownloadError       1   no source delivered the bytes that the catalog names
-    `- GenerationError        1   the runtime failed while generating
+    |- GenerationError        1   the runtime failed while generating
+    `- EngineError            1   the engine cannot be started or does not answer
+       |- EngineBusyError     1   its queue is full
+       `- SupersededError     1   the request was cancelled, or a newer one took its place
 
 Anything else that escapes is a bug: exit code 3, with a log path.
 """
@@ -70,3 +73,23 @@ class DownloadError(ModelError):
 
 class GenerationError(CodebuddyError):
     """The model runtime failed while it loaded or generated."""
+
+
+class HeadError(CodebuddyError):
+    """A retrieval-decision head is damaged, of another version or for other features."""
+
+
+class TrainingError(CodebuddyError):
+    """There is too little to train on, or training was not able to finish."""
+
+
+class EngineError(CodebuddyError):
+    """The warm engine cannot be started, died or does not answer."""
+
+
+class EngineBusyError(EngineError):
+    """The engine's queue is full."""
+
+
+class SupersededError(EngineError):
+    """The request was cancelled, or a newer one of the same client took its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -35,6 +36,39 @@ def user_config_file() -> Path:
 def log_folder() -> Path:
     """Reports of bugs; never holds code."""
     return Path(platformdirs.user_log_dir(APP, appauthor=False))
+
+
+def serve_token_file() -> Path:
+    """What programs must show to `codebuddy serve`, unless it is told of another file."""
+    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "serve-token"
+
+
+def runtime_folder() -> Path:
+    """Where the engine's socket and locks live: a folder that no other user can enter.
+
+    `XDG_RUNTIME_DIR` counts only if it is there and belongs to this user; otherwise it is the
+    cache folder. Never a shared folder such as /tmp.
+    """
+    named = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(named):  # noqa: PTH117
+        try:
+            status = os.stat(named)  # noqa: PTH116
+        except (OSError, ValueError):
+            return cache_folder() / "run"
+        is_private = not status.st_mode & 0o022 and stat.S_ISDIR(status.st_mode)
+        if is_private and status.st_uid == os.geteuid():
+            return Path(named) / APP
+    return cache_folder() / "run"
+
+
+def engine_log_file() -> Path:
+    """What the engine did, in ids and counts."""
+    return log_folder() / "engine.log"
+
+
+def engine_state_folder() -> Path:
+    """What models have read, for the next engine to resume; made of code, so never shared."""
+    return cache_folder() / "engine"
 
 
 def shipped_models_folder() -> Path:

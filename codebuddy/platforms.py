@@ -10,7 +10,9 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -22,6 +24,8 @@ from typing import IO
 IS_WINDOWS = os.name == "nt"
 
 _LOCK_POLL_S = 0.05
+# A Python process starts within 0.1 s; on a crowded machine it takes longer.
+_LEAVE_TIMEOUT_S = 10.0
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 # Reads never block on a FIFO, never take over a terminal and never follow a final link.
@@ -209,6 +213,69 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def spawn_service(arguments: Sequence[str], environment: Mapping[str, str], ready: int) -> None:
+    """Start a process that outlives this one: own session, no terminal, no inherited files.
+
+    The program calls `leave_starter` first: it goes on in a child of its own, so that the
+    process that starts it has none to wait for.
+
+    Args:
+        arguments: The program and its arguments.
+        environment: The whole environment.
+        ready: A descriptor that the child inherits to say how its start went.
+    """
+    process = subprocess.Popen(
+        list(arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=dict(environment),
+        cwd=os.path.abspath(os.sep),  # noqa: PTH100
+        pass_fds=(ready,),
+        start_new_session=True,
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LEAVE_TIMEOUT_S)
+
+
+def leave_starter() -> None:
+    """Go on in a child, and end the process that was started: init takes the child over."""
+    if os.fork():
+        os._exit(0)
+
+
+def socket_path(folder: Path, folder_descriptor: int, name: str) -> str:
+    """A path of the socket `name` that fits the 107 bytes which the system allows.
+
+    On Linux through the folder's open descriptor, which also cannot be swapped meanwhile.
+    """
+    if Path("/proc/self/fd").exists():
+        return f"/proc/self/fd/{folder_descriptor}/{name}"
+    return str(folder / name)
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int] | None:
+    """Process and user id at the other end of a Unix socket; `None` where nobody tells."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    pid, user, _group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, option, 12))
+    return pid, user
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent ends in any way; elsewhere nothing."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_death_signal = 1
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(set_death_signal, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def memory_left_by_control_group() -> int | None:
     """Bytes that a Linux control group (a container) still allows; `None` without a limit."""
     group = Path("/sys/fs/cgroup")
@@ -260,3 +327,54 @@ def interrupts_held(on_interrupt: Callable[[], None]) -> Iterator[HeldInterrupts
         yield held
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Main screen, cursor, mouse, focus and paste reports, keyboard protocol, synchronised output,
+# colours: what a full-screen program may have left on.
+_TERMINAL_AS_IT_WAS = (
+    b"\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?1015l\x1b[?1016l"
+    b"\x1b[?2004l\x1b[?2048l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m\r"
+)
+
+
+def guard_terminal() -> int | None:
+    """Go on in a child process, so that even its violent death leaves the terminal usable.
+
+    Call it before any thread is started.
+
+    Returns:
+        `None` in the child, which goes on with the work (and where a system has no `fork`);
+        in the parent, once the child is gone, its exit code, or minus the number of the
+        signal that ended it, with the terminal as it was before.
+    """
+    if not hasattr(os, "fork"):
+        return None
+    import termios
+
+    before = termios.tcgetattr(sys.stdin.fileno())
+    child = os.fork()
+    if child == 0:
+        return None
+    for name in ("SIGINT", "SIGQUIT"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), lambda number, _frame: _forward(child, number))
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            break
+        # The shell is to see that the job stopped; it continues both.
+        os.kill(os.getpid(), signal.SIGSTOP)
+        _forward(child, signal.SIGCONT)
+    if os.WIFEXITED(status):
+        return os.WEXITSTATUS(status)
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), _TERMINAL_AS_IT_WAS)
+    with contextlib.suppress(OSError, termios.error):
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSAFLUSH, before)
+    return -os.WTERMSIG(status)
+
+
+def _forward(child: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, number)

@@ -1,11 +1,15 @@
-"""Places in text: `FILE:LINE[:COL]`, code point columns, byte offsets. Converted only here."""
+"""Places in text: `FILE:LINE[:COL]`, code point columns, code units. Converted only here."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from codebuddy.datatypes import Position
 from codebuddy.errors import UsageError
+
+# How an editor counts characters; the names are those of the Language Server Protocol.
+Encoding = Literal["utf-8", "utf-16", "utf-32"]
 
 _TARGET = re.compile(r"(?P<file>.+?):(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?", re.DOTALL)
 _EXAMPLE = "give it as FILE:LINE or FILE:LINE:COLUMN, for example src/app.py:42:9"
@@ -67,6 +71,39 @@ def resolve(text: str, line: int, column: int | None, name: str) -> tuple[Positi
             hint=f"give a column from 1 to {length + 1}, or none for the end of the line",
         )
     return Position(line, column), start + column - 1
+
+
+def position_at(text: str, offset: int) -> Position:
+    """The position of an offset in code points; the opposite of `resolve`."""
+    return Position(text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
+def count_units(text: str, encoding: Encoding) -> int:
+    """How many code units `text` takes; a lone surrogate counts as what replaces it."""
+    if encoding == "utf-32" or text.isascii():
+        return len(text)
+    if encoding == "utf-16":
+        return len(text) + sum(character > "\uffff" for character in text)
+    return sum(_utf8_units(character) for character in text)
+
+
+def count_code_points(line: str, units: int, encoding: Encoding) -> int:
+    """How many characters of `line` fit into its first `units` code units.
+
+    Past the end it is the whole line, and inside a character the place before it.
+    """
+    if encoding == "utf-32" or line.isascii():
+        return min(units, len(line))
+    taken = 0
+    for index, character in enumerate(line):
+        taken += 1 + (character > "\uffff") if encoding == "utf-16" else _utf8_units(character)
+        if taken > units:
+            return index
+    return len(line)
+
+
+def _utf8_units(character: str) -> int:
+    return 1 + (character > "\x7f") + (character > "\u07ff") + (character > "\uffff")
 
 
 def indent_width(line: str) -> int:

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from codebuddy.config import ModelSettings, Settings
+from codebuddy.settings import ModelSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [str(Path(sys.executable).parent / "codebuddy")]
@@ -169,8 +169,7 @@ def _measure_overhead(*, has_same_layout: bool) -> float:
     ratios = []
     for _ in range(9):
         started = time.perf_counter()
-        ours._cached.clear()
-        ours._llama.llama_memory_clear(ours._memory, True)
+        ours.kv.clear()
         complete(request, workshop)
         our_s = time.perf_counter() - started
         started = time.perf_counter()

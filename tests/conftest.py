@@ -12,8 +12,8 @@ import platformdirs
 import pytest
 
 from codebuddy import paths
-from codebuddy.config import ModelSettings
 from codebuddy.inference.llama import LlamaGenerator
+from codebuddy.settings import ModelSettings
 
 # Read before any test moves the home folder: the weights that `make models` pulled, and
 # pip's cache with the wheel of llama.cpp that `make setup` compiled.
@@ -48,6 +48,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(REAL_MODELS))
+    # A test that wants an engine switches it on, and ends it.
+    monkeypatch.setenv("CODEBUDDY_ENGINE_ENABLED", "false")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     (home / "gitconfig").write_text(_GIT_CONFIG)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -112,6 +115,16 @@ def repository(tmp_path: Path, git: GitRunner) -> Path:
     git(root, "add", ".")
     git(root, "commit", "-qm", "Start the shop")
     return root
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Switches the engine on for a test, which need not start one, and leaves none behind."""
+    from codebuddy.engine.client import stop_engine
+
+    monkeypatch.setenv("CODEBUDDY_ENGINE_ENABLED", "true")
+    yield
+    stop_engine()
 
 
 @pytest.fixture(scope="session")

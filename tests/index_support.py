@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
-from codebuddy.config import IndexSettings, Settings
+from codebuddy.datatypes import Chunk
 from codebuddy.index.build import IndexReport, Progress, update_index
 from codebuddy.index.postings import decode_postings
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.segments import unpack_histogram, unpack_segment
-from codebuddy.index.store import Store
+from codebuddy.index.store import Store, StoredVectors
+from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import Repository, open_repository
 
 PYTHON = """\
@@ -99,6 +101,7 @@ def dump(file: Path) -> dict[str, Any]:
 def _dumped(store: Store) -> dict[str, Any]:
     files: dict[str, Any] = {}
     place: dict[int, tuple[str, int]] = {}
+    vectors = {row.file_id: row for row in store.vectors()}
     for stored in store.files():
         chunks = store.chunks_of(stored)
         for chunk in chunks:
@@ -115,6 +118,7 @@ def _dumped(store: Store) -> dict[str, Any]:
                 (d.name, d.qualified, d.kind, d.line, d.end_line, d.signature, place[d.chunk_id])
                 for d in store.definitions_of(stored)
             ],
+            "vectors": _vectors_of(vectors.get(stored.id), chunks),
             "references": details.references,
             "imports": details.imports,
         }
@@ -141,6 +145,14 @@ def _dumped(store: Store) -> dict[str, Any]:
         "histogram": unpack_histogram(store.meta("histogram")),
         "n_chunks": store.count_chunks(),
     }
+
+
+def _vectors_of(row: StoredVectors | None, chunks: list[Chunk]) -> tuple[int, int] | None:
+    """How many vectors a file has, and their checksum; its chunks must be those of the row."""
+    if row is None:
+        return None
+    assert [c.id for c in chunks] == list(range(row.first_chunk, row.first_chunk + row.n_chunks))
+    return row.n_chunks, zlib.crc32(row.data)
 
 
 def clean_dump(root: Path, scratch: Path) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 
-from codebuddy.config import ModelSettings, Settings
 from codebuddy.inference.catalog import CatalogEntry, HubSource, PackagesSource, load_catalog
 from codebuddy.inference.download import pull
 from codebuddy.inference.transfer import Limits
+from codebuddy.settings import ModelSettings, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REPO = "someone/tiny-GGUF"

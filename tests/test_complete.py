@@ -244,6 +244,7 @@ def test_nothing_connects_to_the_network(repository):
 def test_it_works_without_home_and_locale(repository):
     """An empty environment with an odd locale still completes."""
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "HOME": "/nonexistent"}
+    environment["CODEBUDDY_ENGINE_ENABLED"] = "false"
     done = subprocess.run(
         [*COMMAND, "complete", "cart.py:6", "--model", "echo", "--json"],
         cwd=repository,

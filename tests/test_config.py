@@ -54,6 +54,10 @@ def test_no_key_of_a_repository_holds_a_path_or_command():
         "completion.prefix_tokens",
         "completion.suffix_tokens",
         "completion.context_tokens",
+        "hook.enable",
+        "hook.disable",
+        "hook.max_findings",
+        "hook.max_binary_bytes",
         "completion.retrieve",
         "index.max_file_bytes",
     }
@@ -134,3 +138,18 @@ def test_a_linked_settings_file_of_a_repository_is_not_read(root, tmp_path):
     (root / ".codebuddy.toml").unlink()
     (root / ".codebuddy.toml").symlink_to(outside)
     assert load_settings(root, {}, user_file=root / "none").settings.completion.max_lines == 1
+
+
+def test_a_list_may_stand_in_a_file_and_in_a_variable(root):
+    """A list of texts is taken from TOML, and from a variable by its commas; nothing else is."""
+    (root / ".codebuddy.toml").write_text("[hook]\ndisable = ['CB104', 'CB107']\n")
+    assert load_settings(root, {}, user_file=root / "none").settings.hook.disable == (
+        "CB104",
+        "CB107",
+    )
+    environment = {"CODEBUDDY_HOOK_DISABLE": "CB101, CB102"}
+    loaded = load_settings(root, environment, user_file=root / "none")
+    assert loaded.settings.hook.disable == ("CB101", "CB102")
+    (root / ".codebuddy.toml").write_text("[hook]\ndisable = 'CB104'\n")
+    with pytest.raises(ConfigError, match=r"line 2: hook\.disable must be a list of texts"):
+        load_settings(root, {}, user_file=root / "none")

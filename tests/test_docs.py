@@ -35,7 +35,7 @@ def test_the_table_of_settings_is_the_settings():
     found = {name: (default.strip(), mark.strip()) for name, default, mark in rows}
     expected = {}
     for name, entry in known_keys().items():
-        default = str(entry.default) if entry.default != "" else "empty"
+        default = str(entry.default) if entry.default not in ("", ()) else "empty"
         default = default.lower() if isinstance(entry.default, bool) else default
         expected[name] = (default, "yes" if entry.metadata["from_repository"] else "")
     assert found == expected
@@ -79,9 +79,8 @@ def test_every_test_named_in_the_reliability_page_exists():
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     defined = set()
     for file in (ROOT / "tests").glob("test_*.py"):
-        defined.update(
-            re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-        )
+        source = file.read_text(encoding="utf-8")
+        defined.update(re.findall(r"^(?:async )?def (test_\w+)", source, re.MULTILINE))
     named = set(re.findall(r"`(test_\w+)`", text))
     assert len(named) > 60
     assert named - defined == set()

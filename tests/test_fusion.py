@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from codebuddy.completion.retrieval import retrieve
-from codebuddy.config import Settings
 from codebuddy.index.build import update_index
 from codebuddy.index.fusion import RRF_K, reciprocal_rank_fusion
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.completion_support import context_at
 
@@ -55,7 +55,7 @@ def test_the_definition_of_a_name_in_use_is_retrieved_and_copies_are_not(index, 
     text = (repository / "cart.py").read_text().replace("apply_discount(\n", "apply_discount(‸\n")
     results = retrieve(context_at(text, "cart.py"), index, 8)
     assert results[0].chunk.path == "pricing.py"
-    assert "symbol" in results[0].channels
+    assert "call" in results[0].channels
     assert not {"cart.py", "copy.py"} & {result.chunk.path for result in results}
 
 

@@ -53,7 +53,7 @@ def test_a_longer_context_leaves_less_room():
 def test_memory_counts_weights_cache_and_logits():
     """The estimate is the sum of its parts."""
     assert needed_bytes(SHAPE, 4096, 512) == (
-        1_117_320_768 + 28_672 * 4096 + 4 * 151_936 * 512 + (96 << 20)
+        1_117_320_768 + 43_008 * 4096 + 4 * 151_936 * 512 + (96 << 20)
     )
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from codebuddy import platforms
-from codebuddy.config import Settings
 from codebuddy.errors import IndexingError
 from codebuddy.index import schema
 from codebuddy.index.build import LOCK_NAME
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.index_support import (
     clean_dump,

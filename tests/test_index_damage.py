@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy.config import Settings
 from codebuddy.errors import IndexingError
 from codebuddy.index import schema, seal
 from codebuddy.index.schema import SCHEMA_VERSION, DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.writer import IndexWriter
+from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.index_support import (
     clean_dump,

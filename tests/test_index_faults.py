@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from codebuddy import paths
-from codebuddy.config import IndexSettings, Settings
 from codebuddy.errors import IndexingError
 from codebuddy.index import walk
 from codebuddy.index.batch import Batch, analyze_batch
@@ -20,6 +19,7 @@ from codebuddy.index.build import PARSING_NAME
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.walk import FileStat
+from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import Repository, open_repository
 from tests.index_support import clean_dump, database, dump, index, make_repository, module, write
 
@@ -92,7 +92,7 @@ def test_a_git_folder_that_cannot_be_written_sends_the_index_to_the_cache(tmp_pa
             import os
             from pathlib import Path
             from codebuddy import paths
-            from codebuddy.config import Settings
+            from codebuddy.settings import Settings
             from codebuddy.index.build import update_index
             from codebuddy.index.search import RepositoryIndex
             from codebuddy.vcs.repository import open_repository

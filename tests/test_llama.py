@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from codebuddy.config import ModelSettings
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference.llama import LlamaGenerator
+from codebuddy.settings import ModelSettings
 from tests.conftest import SMALL_MODEL
 
 pytestmark = pytest.mark.model
@@ -149,9 +149,9 @@ def test_ctrl_c_inside_prefill_interrupts():
     program = (
         "import os, signal, sys, threading\n"
         "from pathlib import Path\n"
-        "from codebuddy.config import ModelSettings\n"
         "from codebuddy.datatypes import GenerationSettings, GenerationStats\n"
         "from codebuddy.inference.llama import LlamaGenerator\n"
+        "from codebuddy.settings import ModelSettings\n"
         "g = LlamaGenerator(Path(sys.argv[1]), 'm', ModelSettings(n_ctx=2048))\n"
         "tokens = g.tokenize('value = compute(1, 2, 3)\\n' * 150)\n"
         "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"

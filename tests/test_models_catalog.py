@@ -224,7 +224,7 @@ def test_folder_setting(tmp_path: Path) -> None:
     assert models_folder(support.settings_for(tmp_path)) == tmp_path
     cache = Path(os.environ["XDG_CACHE_HOME"])
     assert models_folder(support.settings_for(Path())) == Path.cwd()
-    from codebuddy.config import Settings
+    from codebuddy.settings import Settings
 
     assert models_folder(Settings()) == cache / "codebuddy" / "models"
 

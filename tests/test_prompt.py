@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from codebuddy.completion.prompt import build_prompt, pack_chunks, prefix_window
-from codebuddy.config import CompletionSettings
 from codebuddy.datatypes import Chunk, SearchResult
 from codebuddy.inference.echo import EchoGenerator
+from codebuddy.settings import CompletionSettings
 from tests.completion_support import context_at
 
 PREFIX, SUFFIX, MIDDLE, REPOSITORY, SEPARATOR = range(256, 261)

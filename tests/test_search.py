@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy.config import Settings
 from codebuddy.errors import IndexingError, UsageError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.terms import terms
+from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.index_support import index, make_repository, module, write
 

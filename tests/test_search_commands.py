@@ -142,6 +142,7 @@ def test_search_prints_the_keys_that_scripts_rely_on(root):
         "score",
         "channel",
         "channels",
+        "explain",
         "text",
     }
     assert (result["path"], result["symbol"]) == ("prices.py", "price_of")
@@ -194,7 +195,7 @@ def test_no_update_searches_the_index_as_it_stands(root):
         ("search", " ", ""),
         ("search",),
         ("search", "x", "-k", "0"),
-        ("search", "x", "--channel", "dense"),
+        ("search", "x", "--channel", "sparse"),
         ("search", "--frobnicate"),
         ("index", "--jobs", "many"),
         ("index", "--jobs", "-1"),

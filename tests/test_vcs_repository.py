@@ -101,12 +101,14 @@ def test_hostile_configuration_runs_nothing(tmp_path):
         git(root, "config", key, str(script))
     git(root, "config", "core.hooksPath", str(hooks))
     git(root, "config", "filter.evil.required", "true")
+    git(root, "config", "log.showSignature", "true")
     # An edit of the same size makes git ask the clean filter wherever it compares content.
     write(root, {"b.txt": "sword\n"})
     index(root)
     index(root, force=True)
     open_repository(root).head_commit()
     open_repository(root).list_ignored_files()
+    assert open_repository(root).recent_changes(5)
     assert not marker.exists(), marker.read_text()
     subprocess.run(["git", "-C", root, "status"], capture_output=True)
     assert marker.exists(), "the trap itself must work"
@@ -343,3 +345,18 @@ def test_a_git_planted_in_the_repository_is_not_run(tmp_path):
     )
     assert done.stdout == "[b'a.py', b'git']\n", done.stderr
     assert not marker.exists()
+
+
+def test_recent_changes_are_the_commits_from_the_head_back(tmp_path):
+    """Each commit comes with the files it added or changed, names untouched; deletions do not."""
+    root = make_repository(tmp_path / "r", {"a.py": "1", "two\nlines.py": "2"})
+    assert open_repository(root).recent_changes(10) == []
+    _commit(root)
+    git(root, "commit", "-qm", "nothing", "--allow-empty")
+    write(root, {"a.py": "3"})
+    git(root, "rm", "-q", "two\nlines.py")
+    _commit(root)
+    found = open_repository(root).recent_changes(10)
+    assert [paths for _, paths in found] == [[b"a.py"], [b"a.py", b"two\nlines.py"]]
+    assert found[0][0] == open_repository(root).head_commit()
+    assert len(open_repository(root).recent_changes(1)) == 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import stat
 import sys
 import time
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from codebuddy.engine.protocol import MAX_TEXT_BYTES, CompletionCall
 from codebuddy.terminal import (
     StatusLine,
     answer,
@@ -24,18 +28,10 @@ from codebuddy.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codebuddy.assembly import Surroundings
-    from codebuddy.completion.pipeline import Request, Workshop
-    from codebuddy.datatypes import (
-        CodeIndex,
-        Document,
-        Generator,
-        Position,
-        RetrieveMode,
-        Suggestion,
-    )
-
-_MAX_STDIN_BYTES = 32 << 20
+    from codebuddy.assembly import Place
+    from codebuddy.code_index import CodeIndex
+    from codebuddy.datatypes import Suggestion
+    from codebuddy.engine.client import EngineClient
 
 
 @click.command(
@@ -64,6 +60,12 @@ _MAX_STDIN_BYTES = 32 << 20
     help="How many different suggestions to print.",
 )
 @click.option("--no-update", is_flag=True, help="Use the index as it is.")
+@click.option(
+    "--budget-ms",
+    type=click.IntRange(1, 3_600_000),
+    help="Answer after so many milliseconds with the best there is, whole lines first.",
+)
+@click.option("--no-engine", is_flag=True, help="Do it in this process, without the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     target: str,
@@ -76,6 +78,8 @@ def command(
     from_stdin: bool,  # noqa: FBT001
     count: int,
     no_update: bool,  # noqa: FBT001
+    budget_ms: int | None,
+    no_engine: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Complete the code at FILE:LINE[:COL].
@@ -84,25 +88,85 @@ def command(
     of the line. The suggestion goes to stdout, the receipt (what was looked up, why, and
     what it cost) to stderr.
     """
-    from codebuddy.assembly import open_generator
-    from codebuddy.completion.document import apply_suggestion
-    from codebuddy.completion.pipeline import complete
-    from codebuddy.completion.receipt import as_dictionary
     from codebuddy.errors import UsageError
+    from codebuddy.positions import parse_target
 
     if should_apply and from_stdin:
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
-    flags = {
-        "completion.max_lines": max_lines,
-        "completion.max_tokens": max_tokens,
-        "completion.retrieve": retrieve,
-        "model.name": model,
-    }
-    place = _find_place(target, flags, _read_stdin() if from_stdin else None)
-    started = time.perf_counter()
+    file, line, column = parse_target(target)
+    text = _read_stdin() if from_stdin else None
+    if should_apply:
+        text = _read_to_apply(file)
+    call = CompletionCall(
+        file,
+        line,
+        column,
+        text,
+        retrieve,
+        max_lines,
+        max_tokens,
+        model,
+        alternatives=count - 1,
+        budget_ms=budget_ms,
+        should_update=not no_update,
+    )
     status = StatusLine()
-    generator = open_generator(place.surroundings.settings, status)
     printer = _StreamPrinter(status) if stream and not as_json else None
+    found = None if no_engine else _from_engine(call, status, printer)
+    if found is None:
+        found = _from_here(call, status, printer)
+    for warning in found.pop("warnings", ()):
+        note(f"warning: {safe_line(warning)}")
+    is_applied = bool(should_apply and found["text"])
+    if is_applied:
+        _apply(file, text, found)
+    if as_json:
+        answer_json(found | {"applied": is_applied})
+        return
+    if printer is not None:
+        printer.finish(found["text"])
+    _print(found, is_streamed=printer is not None, is_applied=is_applied)
+
+
+def _from_engine(
+    call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
+) -> dict[str, Any] | None:
+    """The warm engine's answer; None where there is none to ask."""
+    from codebuddy.engine.fallback import ask_engine
+
+    started = time.perf_counter()
+    place = dataclasses.replace(
+        call,
+        file=os.path.abspath(call.file),  # noqa: PTH100
+        folder=str(Path.cwd()),
+        name=call.file,
+    )
+
+    def ask(engine: EngineClient) -> dict[str, Any]:
+        status.show("the engine reads and writes")
+        with status:
+            return engine.complete(place, printer)
+
+    found = ask_engine(ask)
+    if found is not None:
+        total_ms = (time.perf_counter() - started) * 1000
+        found["startup_ms"] = total_ms - found["timings_ms"]["total"]
+    return found
+
+
+def _from_here(
+    call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
+) -> dict[str, Any]:
+    """The answer found in this process: the same path, on a model loaded for it."""
+    from codebuddy.assembly import find_place, open_generator, open_surroundings
+    from codebuddy.completion.pipeline import complete
+    from codebuddy.completion.receipt import as_dictionary
+
+    place = find_place(
+        open_surroundings(call.flags()), call.file, call.line, call.column, call.unsaved()
+    )
+    started = time.perf_counter()
+    generator = open_generator(place.surroundings.settings, status)
     startup_ms = 0.0
 
     def suggest(index: CodeIndex | None) -> Suggestion:
@@ -110,40 +174,30 @@ def command(
         startup_ms = (time.perf_counter() - started) * 1000
         status.show(f"{generator.name} reads and writes")
         with status:
-            return complete(place.request(count - 1), place.workshop(generator, index), printer)
+            request = place.request(call.alternatives, budget_ms=call.budget_ms or 0)
+            return complete(request, place.workshop(generator, index), printer)
 
-    suggestion = _with_or_without_index(place, suggest, should_update=not no_update)
-    is_applied = bool(should_apply and suggestion.text)
-    if is_applied:
-        apply_suggestion(place.document, place.position, suggestion.text)
-    if as_json:
-        more = {"startup_ms": startup_ms, "applied": is_applied}
-        answer_json(as_dictionary(suggestion) | more)
-        return
-    if printer is not None:
-        printer.finish(suggestion.text)
-    _print(suggestion, startup_ms, is_streamed=printer is not None, is_applied=is_applied)
+    suggestion = _with_or_without_index(place, suggest, should_update=call.should_update)
+    return as_dictionary(suggestion) | {"startup_ms": startup_ms, "engine": None}
 
 
-def _print(
-    suggestion: Suggestion, startup_ms: float, *, is_streamed: bool, is_applied: bool
-) -> None:
+def _print(found: dict[str, Any], *, is_streamed: bool, is_applied: bool) -> None:
     """The suggestions on stdout, the receipt on stderr."""
     from codebuddy.completion.receipt import receipt_lines
 
-    if suggestion.text and not is_streamed:
-        answer(suggestion.text)
-    for alternative in suggestion.alternatives:
+    if found["text"] and not is_streamed:
+        answer(found["text"])
+    for alternative in found["alternatives"]:
         answer(f"---\n{alternative}")
-    lines = receipt_lines(suggestion, startup_ms)
+    lines = receipt_lines(found, found["startup_ms"])
     if is_applied:
-        lines.append(("applied", f"to {suggestion.document.path}"))
+        lines.append(("applied", f"to {found['file']}"))
     for label, text in lines:
         note_styled([styled(f"{label:>9} ", fg="cyan"), safe_line(text)])
 
 
 def _with_or_without_index(
-    place: _Place, suggest: Callable[[CodeIndex | None], Suggestion], *, should_update: bool
+    place: Place, suggest: Callable[[CodeIndex | None], Suggestion], *, should_update: bool
 ) -> Suggestion:
     """A suggestion with lookups; without, where there must be none or the index fails."""
     from codebuddy.assembly import with_index
@@ -158,44 +212,28 @@ def _with_or_without_index(
         return suggest(None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What the command line says, resolved: the repository, the document and the cursor."""
+def _read_to_apply(file: str) -> bytes | None:
+    """The bytes that the suggestion is made for, so that a later change of the file is noticed.
 
-    surroundings: Surroundings
-    document: Document
-    position: Position
-
-    @property
-    def mode(self) -> RetrieveMode:
-        return self.surroundings.settings.completion.retrieve  # type: ignore[return-value]
-
-    def request(self, alternatives: int) -> Request:
-        from codebuddy.completion.pipeline import Request
-        from codebuddy.syntax import language_for
-
-        head = self.document.text[:512].encode("utf-8", "replace")
-        language = language_for(self.document.path, head)
-        return Request(self.document, self.position, language, self.mode, alternatives)
-
-    def workshop(self, generator: Generator, index: CodeIndex | None) -> Workshop:
-        from codebuddy.completion.pipeline import Workshop
-
-        settings, root = self.surroundings.settings, self.surroundings.repository.root
-        return Workshop(generator, index, settings.completion, root.name)
+    None for what is no readable file; the path says what is wrong with it.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116
+            return None
+        with Path(file).open("rb") as stream:
+            return stream.read(MAX_TEXT_BYTES + 1)
+    except (OSError, ValueError):
+        return None
 
 
-def _find_place(target: str, flags: dict[str, Any], unsaved: bytes | None) -> _Place:
-    """Check all that can be wrong before anything slow is opened."""
-    from codebuddy.assembly import open_surroundings
-    from codebuddy.completion.document import load_document
-    from codebuddy.positions import parse_target, resolve
+def _apply(file: str, content: bytes | None, found: dict[str, Any]) -> None:
+    """Insert the suggestion, if the file still holds `content`."""
+    from codebuddy.completion.document import apply_suggestion, decode
+    from codebuddy.datatypes import Document, Position
 
-    file, line, column = parse_target(target)
-    surroundings = open_surroundings(flags)
-    document = load_document(file, surroundings.repository.root, unsaved)
-    position, _ = resolve(document.text, line, column, document.path)
-    return _Place(surroundings, document, position)
+    text, encoding = decode(content or b"", file)
+    document = Document(found["file"], text, Path(file).resolve(), encoding)
+    apply_suggestion(document, Position(found["line"], found["column"]), found["text"])
 
 
 class _StreamPrinter:
@@ -228,7 +266,7 @@ def _read_stdin() -> bytes:
         raise UsageError("stdin is closed, so there is no buffer to read", hint="pipe its text in")
     if is_terminal(sys.stdin):
         note("reading the buffer's text from the terminal; end it with Ctrl-D")
-    content = sys.stdin.buffer.read(_MAX_STDIN_BYTES + 1)
-    if len(content) > _MAX_STDIN_BYTES:
+    content = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
         raise UsageError("the text on stdin is larger than 32 MiB")
     return content

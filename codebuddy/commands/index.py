@@ -27,15 +27,22 @@ _SKIPPED_SHOWN = 5
     metavar="N",
     help="Processes that parse; 0 for all cores.",
 )
+@click.option(
+    "--embedder",
+    metavar="NAME|PATH",
+    help="The sentence-transformers model of the dense channel; 'none' for no such channel.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(*, force: bool, watch: bool, jobs: int | None, as_json: bool) -> int:
+def command(
+    *, force: bool, watch: bool, jobs: int | None, embedder: str | None, as_json: bool
+) -> int:
     """Entry point of the verb."""
     # Loaded here, so that `--help` does not wait for numpy.
     from codebuddy.assembly import open_surroundings
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.index.build import IndexReport, update_index
 
-    surroundings = open_surroundings({"index.jobs": jobs})
+    surroundings = open_surroundings({"index.jobs": jobs, "index.embedder": embedder})
 
     def update(*, force: bool) -> IndexReport:
         with ProgressDisplay() as display:

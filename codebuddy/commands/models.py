@@ -14,8 +14,8 @@ import click
 from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
-    from codebuddy.config import Settings
     from codebuddy.inference.catalog import CatalogEntry
+    from codebuddy.settings import Settings
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
 _NAME_WIDTH = 22

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.datatypes import Definition, SearchResult
-    from codebuddy.index.hit import Hit
     from codebuddy.index.search import RepositoryIndex, SearchChannel
 
 _EXCERPT_LINES = 6
 _EXCERPT_LINES_ABOVE = 2
 _EXCERPT_COLUMNS = 160
-_MAX_QUERY_CHARACTERS = 1_000_000
 
 
 @click.command(
@@ -36,93 +35,133 @@ _MAX_QUERY_CHARACTERS = 1_000_000
 )
 @click.option(
     "--channel",
-    type=click.Choice(["lexical", "symbol", "hybrid"]),
+    type=click.Choice(["lexical", "dense", "symbol", "hybrid"]),
     default="hybrid",
-    help="lexical: BM25 over terms; symbol: names of definitions; hybrid: both (default).",
+    help="lexical: BM25 over terms; dense: vectors; symbol: names of definitions;"
+    " hybrid: fused (default).",
 )
+@click.option(
+    "--near",
+    metavar="FILE",
+    help="The file that the query comes from; what it imports or changes with comes up.",
+)
+@click.option("--per-file", type=click.IntRange(0), default=0, metavar="N", help="Of a file.")
+@click.option("--embedder", metavar="NAME|PATH", help="A sentence-transformers model.")
+@click.option("--explain", is_flag=True, help="Show why each result ranks where it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--no-update", is_flag=True, help="Search the index as it stands.")
+@click.option("--no-engine", is_flag=True, help="Do it in this process, without the engine.")
 def command(
     query_words: tuple[str, ...],
     top_k: int,
     channel: SearchChannel,
     *,
+    near: str | None,
+    per_file: int,
+    embedder: str | None,
+    explain: bool,
     as_json: bool,
     no_update: bool,
+    no_engine: bool,
 ) -> None:
     """Entry point of the verb."""
-    from codebuddy.assembly import open_surroundings, with_index
     from codebuddy.errors import UsageError
 
     query = " ".join(query_words)
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
-    surroundings = open_surroundings()
+    found = None
+    if not (no_engine or near or per_file or embedder is not None):
+        found = _from_engine(query, top_k, channel, should_update=not no_update)
+    if found is None:
+        wish = _Wish(query, top_k, channel, near or "", per_file, embedder)
+        found = _from_here(wish, should_update=not no_update)
+    for warning in found.pop("warnings", ()):
+        note(f"warning: {safe_line(warning)}")
+    if as_json:
+        answer_json(found)
+        return
+    items = found["results"]
+    if not items:
+        note("nothing found")
+    shown = [_shown(item, has_reasons=explain) for item in items]
+    answer("\n\n".join(shown), newline=bool(items))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What was asked for on the command line."""
+
+    query: str
+    top_k: int
+    channel: SearchChannel
+    near: str
+    per_file: int
+    embedder: str | None
+
+
+def _from_engine(
+    query: str, top_k: int, channel: SearchChannel, *, should_update: bool
+) -> dict[str, Any] | None:
+    """The warm engine's answer; None where there is none to ask."""
+    from codebuddy.engine.fallback import ask_engine
+
+    return ask_engine(
+        lambda engine: engine.search(
+            str(Path.cwd()), query, top_k=top_k, channel=channel, should_update=should_update
+        )
+    )
+
+
+def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
+    """The answer found in this process."""
+    from codebuddy.assembly import open_surroundings, with_index
+    from codebuddy.index.answer import found_items
+
+    surroundings = open_surroundings({"index.embedder": wish.embedder})
+    near = _path_in(surroundings.repository.root, wish.near) if wish.near else ""
     timings_ms: dict[str, float] = {}
     started = time.perf_counter()
 
-    def ask(index: RepositoryIndex) -> list[tuple[SearchResult, Hit]]:
+    def ask(index: RepositoryIndex) -> list[dict[str, Any]]:
         opened = time.perf_counter()
         timings_ms["update"] = (opened - started) * 1000
-        found = _located(index, query[:_MAX_QUERY_CHARACTERS], top_k, channel)
-        timings_ms["search"] = (time.perf_counter() - opened) * 1000
-        return found
-
-    results = with_index(surroundings, ask, should_update=not no_update)
-    timings_ms["total"] = (time.perf_counter() - started) * 1000
-    if as_json:
-        items = [_item(result, hit) for result, hit in results]
-        answer_json(
-            {"query": query, "channel": channel, "results": items, "timings_ms": timings_ms}
+        items = found_items(
+            index, wish.query, wish.top_k, wish.channel, near=near, max_per_file=wish.per_file
         )
-        return
-    if not results:
-        note("nothing found")
-    answer("\n\n".join(_shown(result, hit) for result, hit in results), newline=bool(results))
+        timings_ms["search"] = (time.perf_counter() - opened) * 1000
+        return items
 
-
-def _located(
-    index: RepositoryIndex, query: str, top_k: int, channel: SearchChannel
-) -> list[tuple[SearchResult, Hit]]:
-    """The results, each with the line and the definition that matched."""
-    from codebuddy.index.hit import locate
-
-    definitions: dict[str, list[Definition]] = {}
-    found: list[tuple[SearchResult, Hit]] = []
-    for result in index.search(query, top_k, channel):
-        path = result.chunk.path
-        if path not in definitions:
-            definitions[path] = index.definitions_of(path)
-        found.append((result, locate(query, result, definitions[path])))
-    return found
-
-
-def _item(result: SearchResult, hit: Hit) -> dict[str, object]:
-    chunk = result.chunk
+    items = with_index(surroundings, ask, should_update=should_update)
+    timings_ms["total"] = (time.perf_counter() - started) * 1000
     return {
-        "path": chunk.path,
-        "line": hit.line,
-        "start_line": chunk.start_line,
-        "end_line": chunk.end_line,
-        "kind": hit.kind,
-        "symbol": hit.symbol,
-        "score": result.score,
-        "channel": result.channel,
-        "channels": result.channels,
-        "text": chunk.text,
+        "query": wish.query,
+        "channel": wish.channel,
+        "results": items,
+        "timings_ms": timings_ms,
     }
 
 
-def _shown(result: SearchResult, hit: Hit) -> str:
+def _path_in(root: Path, file: str) -> str:
+    """The path of `file` in the repository at `root`; it need not exist."""
+    from codebuddy.errors import UsageError
+
+    try:
+        return Path(file).resolve().relative_to(root.resolve()).as_posix()
+    except (OSError, RuntimeError, ValueError):
+        raise UsageError(f"{file} is outside the repository {root}") from None
+
+
+def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:
     """Place, symbol, channel and score, then the lines around the one that matched."""
-    chunk = result.chunk
-    title = f"{chunk.path}:{hit.line} ({chunk.start_line}-{chunk.end_line})"
-    if hit.symbol:
-        title += f"  {hit.kind} {hit.symbol}"
-    lines = chunk.text.split("\n")
+    title = f"{item['path']}:{item['line']} ({item['start_line']}-{item['end_line']})"
+    if item["symbol"]:
+        title += f"  {item['kind']} {item['symbol']}"
+    lines = item["text"].split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
-    first = min(hit.line - chunk.start_line - _EXCERPT_LINES_ABOVE, len(lines) - _EXCERPT_LINES)
+    above = item["line"] - item["start_line"] - _EXCERPT_LINES_ABOVE
+    first = min(above, len(lines) - _EXCERPT_LINES)
     first = max(0, first)
     last = first + _EXCERPT_LINES
     excerpt = [f"    {line[:_EXCERPT_COLUMNS]}".rstrip() for line in lines[first:last]]
@@ -131,5 +170,13 @@ def _shown(result: SearchResult, hit: Hit) -> str:
     if last < len(lines):
         excerpt.append("    ...")
     # A newline in a file's name must not look like another result.
-    title = safe_line(f"{title}  [{result.channel} {result.score:.4f}]")
-    return "\n".join([title, *excerpt])
+    title = safe_line(f"{title}  [{item['channel']} {item['score']:.4f}]")
+    return "\n".join([title, *([_reasons(item)] if has_reasons else []), *excerpt])
+
+
+def _reasons(item: dict[str, Any]) -> str:
+    """Each channel's place and score, then what the fused score was multiplied by."""
+    explain = item["explain"]
+    parts = [f"{name} #{explain['ranks'][name]} ({s:.3f})" for name, s in item["channels"].items()]
+    parts += [f"{name} x{factor:.2f}" for name, factor in explain["factors"].items()]
+    return f"    why: {', '.join(parts)}"

@@ -14,6 +14,7 @@ from codebuddy.positions import indent_width, resolve
 _NEAR_LINES_BEFORE = 12
 _NEAR_LINES_AFTER = 3
 _MAX_NEAR = 60
+_MAX_IMPORTED = 200
 # Closers and separators that an editor or a person has already typed after the cursor.
 _CLOSING = frozenset(")]}>'\"`,;: \t")
 # Languages whose blocks begin after a word or a bare header.
@@ -49,6 +50,7 @@ def build_context(document: Document, position: Position, language: str) -> Cont
         scope=place.scope,
         near=near,
         unresolved=tuple(name for name in near if name not in names.defined),
+        imported=tuple(sorted(names.imported))[:_MAX_IMPORTED],
         inside=place.inside,
         extent=extent,
         body_indent=body_indent,

@@ -24,37 +24,39 @@ _MARKS = (
 )
 
 
-def load_document(file: str, root: Path, unsaved: bytes | None = None) -> Document:
+def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: str = "") -> Document:
     """Read `file`, relative to the current folder, as a document of the repository at `root`.
 
     Args:
-        file: Path as the user typed it.
+        file: Its path.
         root: The repository's work tree.
         unsaved: The buffer's text in place of the file's; then the file need not exist.
+        shown: What errors call it, for example as the user typed it; `file` by default.
 
     Raises:
         UsageError: It does not exist, is no regular file, or lies outside the repository.
         DocumentError: It cannot be read, is too large, or is not text.
     """
+    shown = shown or file
     try:
         absolute = Path(file).resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"{file} cannot be resolved: {error}") from error
+        raise UsageError(f"{shown} cannot be resolved: {error}") from error
     try:
         relative = absolute.relative_to(root.resolve())
     except ValueError:
         raise UsageError(
-            f"{file} is outside the repository {root}",
+            f"{shown} is outside the repository {root}",
             hint="run codebuddy in the file's own repository, or use -C",
         ) from None
     if relative.parts[:1] == (".git",):
-        raise UsageError(f"{file} belongs to git itself", hint="give a file of the work tree")
-    content = _read(absolute, file) if unsaved is None else unsaved
+        raise UsageError(f"{shown} belongs to git itself", hint="give a file of the work tree")
+    content = _read(absolute, shown) if unsaved is None else unsaved
     if len(content) > MAX_DOCUMENT_BYTES:
         raise DocumentError(
-            f"{file} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", hint="complete a smaller file"
+            f"{shown} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", hint="complete a smaller file"
         )
-    text, encoding = decode(content, file)
+    text, encoding = decode(content, shown)
     return Document(relative.as_posix(), text, absolute, encoding)
 
 
@@ -99,31 +101,47 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
     _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:
-        _replace(file, encode(changed, document.encoding))
+        write_atomically(file, encode(changed, document.encoding))
     except OSError as error:
         raise DocumentError(
             f"cannot write {document.path}: {error.strerror}; it is unchanged"
         ) from error
 
 
-def line_ending(text: str) -> str:
-    """The line ending that most lines of `text` have."""
-    windows = text.count("\r\n")
-    return "\r\n" if windows and windows * 2 > text.count("\n") else "\n"
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write beside `file`, then rename over it: a reader sees the old bytes or the new ones.
 
+    The mode of a file that is there stays.
 
-def _replace(file: Path, content: bytes) -> None:
-    """Write beside `file`, then rename over it: a reader sees the old bytes or the new ones."""
+    Raises:
+        OSError: It cannot be written; `file` is unchanged.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{file.name[:40]}.", suffix=".tmp", dir=file.parent)
     new = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-        new.chmod(stat.S_IMODE(file.stat().st_mode))
+        new.chmod(_mode_of(file))
         platforms.replace_durably(new, file)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def _mode_of(file: Path) -> int:
+    """The mode of `file`, or that of a new one."""
+    try:
+        return stat.S_IMODE(file.stat().st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def line_ending(text: str) -> str:
+    """The line ending that most lines of `text` have."""
+    windows = text.count("\r\n")
+    return "\r\n" if windows and windows * 2 > text.count("\n") else "\n"
 
 
 def _read(absolute: Path, name: str) -> bytes:

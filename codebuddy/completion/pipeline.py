@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from codebuddy.code_index import CodeIndex
 from codebuddy.completion.context import build_context
-from codebuddy.completion.decision import decide
+from codebuddy.completion.decision import decide, names_known
 from codebuddy.completion.document import line_ending
 from codebuddy.completion.extent import take_extent
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.prompt import build_prompt
+from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.completion.retrieval import retrieve
-from codebuddy.config import CompletionSettings
 from codebuddy.datatypes import (
-    CodeIndex,
     Context,
     Document,
     Generation,
@@ -34,6 +34,7 @@ from codebuddy.datatypes import (
     SearchResult,
     Suggestion,
 )
+from codebuddy.settings import CompletionSettings
 
 _TOP_K = 8
 _ALTERNATIVE_TEMPERATURE = 0.6
@@ -45,23 +46,33 @@ OnText = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What the path works with; `index` is `None` where there is none to ask."""
+    """What the path works with; `index` is `None` where there is none to ask.
+
+    A `memory` that is kept from call to call lets a file's prompts begin alike.
+    """
 
     generator: Generator
     index: CodeIndex | None
     settings: CompletionSettings
     repository_name: str
+    memory: PromptMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for: where, whether to look up, and how many alternatives."""
+    """What is asked for: where, whether to look up, and how many alternatives.
+
+    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`
+    is as in `GenerationSettings`.
+    """
 
     document: Document
     position: Position
     language: str
     retrieve: RetrieveMode
     alternatives: int = 0
+    budget_ms: float = 0.0
+    is_typing: bool = False
 
 
 def complete(request: Request, workshop: Workshop, on_text: OnText | None = None) -> Suggestion:
@@ -83,28 +94,27 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     with _timed(timings, "context"):
         context = build_context(request.document, request.position, request.language)
     with _timed(timings, "decision"):
-        elsewhere = (
-            None
-            if index is None
-            else index.definition_counts(context.unresolved, request.document.path)
-        )
-        decision = decide(context, request.retrieve, elsewhere)
+        known = None if index is None else names_known(context, index)
+        decision = decide(context, request.retrieve, known)
     results: list[SearchResult] = []
     with _timed(timings, "retrieval"):
         if decision.retrieve and index is not None:
             results = retrieve(context, index, _TOP_K)
     with _timed(timings, "prompt"):
-        prompt = build_prompt(
-            context, results, workshop.generator, settings, workshop.repository_name
-        )
-    generation = _generate(prompt, context, workshop, on_text)
+        prompt = _prompt(context, results, workshop)
+    how = GenerationSettings(
+        settings.max_tokens,
+        budget_ms=_time_left(request, started),
+        is_typing=request.is_typing,
+    )
+    generation = _generate(prompt, context, workshop, how, on_text)
     timings["prefill"] = generation.stats.prefill_ms
     timings["generate"] = generation.stats.generate_ms
     with _timed(timings, "postprocess"):
-        text, filters = _finish(generation.text, context, settings)
+        text, filters = _finish(_whole_lines(generation), context, settings)
     if on_text is not None:
         on_text(text)
-    alternatives = _sample_alternatives(request, prompt, context, workshop, text)
+    alternatives = _sample_alternatives(request, prompt, context, workshop, text, started)
     timings["total"] = (time.perf_counter() - started) * 1000
     receipt = Receipt(
         model=workshop.generator.name,
@@ -126,17 +136,36 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     )
 
 
+def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -> Prompt:
+    """The prompt, with the chunks of the file's last one in their places where that is fair."""
+    memory, path = workshop.memory, context.document.path
+    if memory is not None:
+        results = memory.settle(path, results)
+    prompt = build_prompt(
+        context, results, workshop.generator, workshop.settings, workshop.repository_name
+    )
+    if memory is not None:
+        memory.remember(path, prompt.chunks)
+    return prompt
+
+
+def _time_left(request: Request, started: float) -> float:
+    """Milliseconds of the budget that are left, at least one; 0 without a budget."""
+    if request.budget_ms <= 0:
+        return 0.0
+    return max(1.0, request.budget_ms - (time.perf_counter() - started) * 1000)
+
+
 def _generate(
     prompt: Prompt,
     context: Context,
     workshop: Workshop,
+    how: GenerationSettings,
     on_text: OnText | None = None,
-    sampling: GenerationSettings | None = None,
 ) -> Generation:
     """Run the model until what was asked for is complete; not a token more."""
     settings = workshop.settings
     stats = GenerationStats()
-    how = sampling or GenerationSettings(settings.max_tokens)
     pieces = workshop.generator.generate(prompt.tokens, how, stats)
     raw = ""
     try:
@@ -163,6 +192,14 @@ def _finish(
     return clean(taken, context)
 
 
+def _whole_lines(generation: Generation) -> str:
+    """The text, without the line that the end of the budget cut, if there is a line before it."""
+    if generation.stats.finish_reason != "budget":
+        return generation.text
+    lines, line_break, _ = generation.text.rpartition("\n")
+    return lines + line_break if lines.strip() else generation.text
+
+
 def _settled_part(raw: str, context: Context, settings: CompletionSettings) -> str:
     """The part of a growing text that later filters will hardly take back: all but two lines."""
     text, _ = _finish(raw, context, settings)
@@ -170,17 +207,30 @@ def _settled_part(raw: str, context: Context, settings: CompletionSettings) -> s
 
 
 def _sample_alternatives(
-    request: Request, prompt: Prompt, context: Context, workshop: Workshop, first: str
+    request: Request,
+    prompt: Prompt,
+    context: Context,
+    workshop: Workshop,
+    first: str,
+    started: float,
 ) -> list[str]:
-    """Other texts for the same prompt, sampled with fixed seeds; fewer if samples agree."""
+    """Other texts for the same prompt, sampled with fixed seeds.
+
+    Fewer if samples agree, or once the budget is spent: its last one is not shown cut off.
+    """
     found: list[str] = []
     for seed in range(1, request.alternatives * _TRIES_PER_ALTERNATIVE + 1):
         if len(found) == request.alternatives:
             break
-        sampling = GenerationSettings(
-            workshop.settings.max_tokens, temperature=_ALTERNATIVE_TEMPERATURE, seed=seed
+        how = GenerationSettings(
+            workshop.settings.max_tokens,
+            temperature=_ALTERNATIVE_TEMPERATURE,
+            seed=seed,
+            budget_ms=_time_left(request, started),
         )
-        generation = _generate(prompt, context, workshop, sampling=sampling)
+        generation = _generate(prompt, context, workshop, how)
+        if generation.stats.finish_reason == "budget":
+            break
         text, _ = _finish(generation.text, context, workshop.settings)
         if text and text != first and text not in found:
             found.append(text)

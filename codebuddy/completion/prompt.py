@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codebuddy.config import CompletionSettings
 from codebuddy.datatypes import Context, Generator, PackedChunk, Prompt, SearchResult
+from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import line_comment
 
 # The prefix's window begins at a multiple of this many lines.

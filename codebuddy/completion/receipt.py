@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from codebuddy.datatypes import Suggestion
@@ -46,34 +47,37 @@ def as_dictionary(suggestion: Suggestion) -> dict[str, Any]:
     }
 
 
-def receipt_lines(suggestion: Suggestion, startup_ms: float) -> list[tuple[str, str]]:
-    """The receipt as (label, text): what was decided and why, what was used, what it cost."""
-    receipt = suggestion.receipt
-    decision, stats, runtime = receipt.decision, receipt.stats, receipt.runtime
-    verdict = "looked up" if decision.retrieve else "not looked up"
-    why = f"{decision.reason} (p {decision.probability:.2f}, {decision.mode})"
+def receipt_lines(answer: Mapping[str, Any], startup_ms: float) -> list[tuple[str, str]]:
+    """The receipt as (label, text): what was decided and why, what was used, what it cost.
+
+    Args:
+        answer: As `as_dictionary` makes it, here or in the engine.
+        startup_ms: What passed before the path began.
+    """
+    decision, tokens, runtime = answer["decision"], answer["tokens"], answer["runtime"]
+    verdict = "looked up" if decision["retrieve"] else "not looked up"
+    why = f"{decision['reason']} (p {decision['probability']:.2f}, {decision['mode']})"
     lines = [("decision", f"{verdict}: {why}")]
-    for packed in receipt.chunks:
-        chunk = packed.result.chunk
-        symbol = f" {chunk.symbol}" if chunk.symbol else ""
-        place = f"{chunk.path}:{chunk.start_line}-{chunk.end_line}"
-        how = f"{packed.result.channel}, {packed.tokens} tokens"
+    for chunk in answer["chunks"]:
+        symbol = f" {chunk['symbol']}" if chunk["symbol"] else ""
+        place = f"{chunk['path']}:{chunk['start_line']}-{chunk['end_line']}"
+        how = f"{chunk['channel']}, {chunk['tokens']} tokens"
         lines.append(("chunk", f"{place}{symbol} ({how})"))
     lines.append(
         (
             "tokens",
-            f"{stats.prompt_tokens} in the prompt, {stats.evaluated_tokens} evaluated, "
-            f"{stats.reused_tokens} reused, {stats.generated_tokens} generated",
+            f"{tokens['prompt']} in the prompt, {tokens['evaluated']} evaluated, "
+            f"{tokens['reused']} reused, {tokens['generated']} generated",
         )
     )
-    times = receipt.timings_ms
+    times = answer["timings_ms"]
     steps = ", ".join(f"{step} {ms:.0f}" for step, ms in times.items() if step != "total")
     lines.append(("time", f"{times['total']:.0f} ms ({steps}), after {startup_ms:.0f} to start"))
-    if receipt.filters:
-        lines.append(("cleaned", ", ".join(receipt.filters)))
+    if answer["filters"]:
+        lines.append(("cleaned", ", ".join(answer["filters"])))
     layers = runtime.get("gpu_layers", 0)
     where = f"{runtime.get('threads')} threads, {layers} layers on the GPU"
-    lines.append(("model", f"{receipt.model}, {runtime.get('backend')}, {where}"))
-    if not suggestion.text:
+    lines.append(("model", f"{answer['model']}, {runtime.get('backend')}, {where}"))
+    if not answer["text"]:
         lines.append(("empty", "the model had nothing to add that would hold"))
     return lines

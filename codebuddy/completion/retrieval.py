@@ -1,24 +1,31 @@
-"""Step 3: chunks of other places in the repository that may help at the cursor.
+"""Step 3: pieces of other places in the repository that may help at the cursor.
 
-Two lists, fused by reciprocal rank: BM25 over the words around the cursor, and the
-definitions of names in use there. It knows the index only as `CodeIndex`.
+Definitions that the code is likely to use, as signatures with a line of documentation; and
+chunks that look like the code around the cursor, whole. Lists are fused by reciprocal rank
+with weights that were measured (docs/benchmarks.md). It knows the index only as `CodeIndex`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from codebuddy.datatypes import Chunk, CodeIndex, Context, SearchResult
+from codebuddy.code_index import CodeIndex
+from codebuddy.completion.candidates import find_candidates
+from codebuddy.completion.expression import expression_at
+from codebuddy.datatypes import Chunk, Context, Definition, SearchResult
 from codebuddy.index.fusion import reciprocal_rank_fusion
 from codebuddy.index.terms import terms
 
 _QUERY_LINES_BEFORE = 20
 _QUERY_LINES_AFTER = 4
 _CANDIDATES = 40
-_MAX_PER_FILE = 2
-_NAMES_LOOKED_UP = 24
-_DEFINITIONS_PER_NAME = 2
+# Lookalikes of one file teach the same; its definitions are different ones.
+_MAX_LOOKALIKES_PER_FILE = 2
+_WEIGHTS = {"call": 4.0, "member": 4.0, "name": 1.0, "import": 1.0, "beside": 1.0, "lexical": 0.5}
+# Smaller than for search: the first of a short list of definitions counts for much.
+_RRF_K = 10
 # A chunk of which this share of lines stands at the cursor already teaches nothing new.
 _NEAR_COPY_SHARE = 0.6
 _TRIVIAL_LINE_LENGTH = 4
@@ -27,18 +34,28 @@ _WINDOW_LINES = 60
 
 
 def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResult]:
-    """The best chunks for the place, at most two of a file.
+    """The best pieces for the place, from the best down.
 
-    Never the text at the cursor itself, nor a near-copy of it.
+    A result found as a definition has its chunk's signatures for text; never the text at the
+    cursor itself, nor a near-copy of it.
     """
     window = _lines_at_cursor(context)
 
     def is_unwanted(chunk: Chunk) -> bool:
         return _is_at_cursor(chunk, context) or _is_near_copy(chunk.text, window)
 
-    lexical = index.lexical(query_terms(context), _CANDIDATES, is_unwanted)
-    defined = [r for r in _definitions(context, index) if not is_unwanted(r.chunk)]
-    return _limit_per_file(fuse({"lexical": lexical, "symbol": defined}), top_k)
+    found = find_candidates(context, expression_at(context.prefix), index)
+    channels = {
+        name: [
+            result
+            for result in _as_results(name, definitions, index)
+            if not _is_at_cursor(result.chunk, context)
+        ]
+        for name, definitions in found.items()
+    }
+    channels["lexical"] = index.lexical(query_terms(context), _CANDIDATES, is_unwanted)
+    chosen = _limit_lookalikes(fuse(channels, _WEIGHTS), top_k)
+    return [_as_signature(result, index) for result in chosen]
 
 
 def query_terms(context: Context) -> list[str]:
@@ -48,37 +65,48 @@ def query_terms(context: Context) -> list[str]:
     return list(dict.fromkeys(terms("\n".join([*before, *after, *context.scope]))))
 
 
-def fuse(channels: dict[str, list[SearchResult]]) -> list[SearchResult]:
+def fuse(
+    channels: Mapping[str, list[SearchResult]], weights: Mapping[str, float]
+) -> list[SearchResult]:
     """Reciprocal rank fusion of ranked lists; each hit keeps what every channel scored it."""
     chunks = {r.chunk.id: r.chunk for results in channels.values() for r in results}
     rankings = {name: [(r.chunk.id, r.score) for r in found] for name, found in channels.items()}
     return [
         SearchResult(chunks[each], score, scores)
-        for each, score, scores in reciprocal_rank_fusion(rankings)
+        for each, score, scores in reciprocal_rank_fusion(
+            rankings, lambda channel, _score: weights[channel], k=_RRF_K
+        )
     ]
 
 
-def _definitions(context: Context, index: CodeIndex) -> list[SearchResult]:
-    """Chunks that define names in use near the cursor, the nearest name's first."""
-    names = context.unresolved[:_NAMES_LOOKED_UP]
-    if not names:
-        return []
-    found = index.definitions(names, _DEFINITIONS_PER_NAME)
-    ids: dict[int, float] = {}
-    for rank, name in enumerate(names):
-        for definition in found.get(name, ()):
-            if definition.path != context.document.path:
-                ids.setdefault(definition.chunk_id, 1 / (1 + rank))
-    return [SearchResult(c, ids[c.id], {"symbol": ids[c.id]}) for c in index.chunks(list(ids))]
+def _as_results(
+    name: str, definitions: Iterable[Definition], index: CodeIndex
+) -> list[SearchResult]:
+    """The chunks of the definitions, the first one's first, scored by place."""
+    ids = list(dict.fromkeys(each.chunk_id for each in definitions))
+    scores = {each: 1 / place for place, each in enumerate(ids, 1)}
+    return [SearchResult(c, scores[c.id], {name: scores[c.id]}) for c in index.chunks(ids)]
 
 
-def _limit_per_file(results: Iterable[SearchResult], top_k: int) -> list[SearchResult]:
+def _as_signature(result: SearchResult, index: CodeIndex) -> SearchResult:
+    """Signatures in the place of the text, where the text was found for what it defines."""
+    if set(result.channels) == {"lexical"}:
+        return result
+    form = index.signature_form(result.chunk)
+    if not form:
+        return result
+    return dataclasses.replace(result, chunk=dataclasses.replace(result.chunk, text=form + "\n"))
+
+
+def _limit_lookalikes(results: Iterable[SearchResult], top_k: int) -> list[SearchResult]:
     taken: Counter[str] = Counter()
     kept = []
     for result in results:
-        if taken[result.chunk.path] < _MAX_PER_FILE:
+        if set(result.channels) == {"lexical"}:
+            if taken[result.chunk.path] >= _MAX_LOOKALIKES_PER_FILE:
+                continue
             taken[result.chunk.path] += 1
-            kept.append(result)
+        kept.append(result)
         if len(kept) == top_k:
             break
     return kept

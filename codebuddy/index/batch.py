@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codebuddy.index import walk
+from codebuddy.index.file_role import role_of
+from codebuddy.index.packing import pack_text
 from codebuddy.index.postings import PostingsColumns
-from codebuddy.index.store import pack_text
 from codebuddy.index.terms import count_terms, squashed
 from codebuddy.index.walk import FileStat, Skipped
 
@@ -49,6 +50,7 @@ class AnalysedFile:
     is_racy: bool
     language: str
     fallback: str
+    role: str
     n_lines: int
     chunks: list[tuple[Any, ...]]
     definitions: list[tuple[Any, ...]]
@@ -137,6 +139,7 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         is_racy=read.is_racy,
         language=analysis.language,
         fallback=analysis.fallback,
+        role=role_of(os.fsdecode(path), source),
         n_lines=source.count(b"\n") + (not source.endswith(b"\n") and bool(source)),
         chunks=chunks,
         definitions=definitions if chunks else [],

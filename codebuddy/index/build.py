@@ -16,16 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from codebuddy import __version__, paths, platforms
-from codebuddy.config import Settings
 from codebuddy.errors import CodebuddyError, IndexingError
 from codebuddy.index import schema, seal, suspicion, walk
 from codebuddy.index.batch import BatchResult, analyze_batch
+from codebuddy.index.cochange import refresh_history
+from codebuddy.index.embed import (
+    embed_missing,
+    encoder_if_there,
+    is_embedded,
+    note_embedded,
+)
+from codebuddy.index.file_role import ROLES_VERSION
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.store import StoredFile
 from codebuddy.index.terms import TERMS_VERSION
 from codebuddy.index.writer import IndexWriter
+from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 
 LOCK_NAME = "index.lock"
@@ -231,7 +239,7 @@ def _analysis_version() -> bytes:
     """Changes whenever the same bytes would give other rows."""
     from codebuddy.index.analysis import ANALYSIS_VERSION
 
-    return f"{__version__} {ANALYSIS_VERSION} {TERMS_VERSION}".encode()
+    return f"{__version__} {ANALYSIS_VERSION} {TERMS_VERSION} {ROLES_VERSION}".encode()
 
 
 def _bring_up_to_date(
@@ -255,6 +263,9 @@ def _bring_up_to_date(
             with closing(_analysed(repository, settings, plan, parsing)) as results:
                 _commit_in_parts(writer, plan, results, report, tell)
         _merge(writer, tell)
+        with schema.translated(writer.file):
+            _embed(writer, settings, tell)
+            refresh_history(writer, repository)
         with schema.translated(writer.file):
             _summarize(writer, report)
     except DamagedIndexError:
@@ -357,6 +368,15 @@ def _merge(writer: IndexWriter, tell: ProgressCallback) -> None:
             is_merging = writer.merge_once()
         if is_merging:
             tell(Progress("merging"))
+
+
+def _embed(writer: IndexWriter, settings: Settings, tell: ProgressCallback) -> None:
+    if is_embedded(writer, settings):
+        return
+    encoder = encoder_if_there(settings)
+    if encoder is not None:
+        embed_missing(writer, encoder, lambda done, total: tell(Progress("embedding", done, total)))
+        note_embedded(writer, settings)
 
 
 def _summarize(writer: IndexWriter, report: IndexReport) -> None:

@@ -5,7 +5,7 @@ It knows nothing of what a chunk is. Everything here reads inside the caller's s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,11 @@ class LexicalRanker:
                 yield int(ids[place]), float(scores[place])
             done = len(order)
             cut *= 8
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """In how many chunks each of `terms` stands."""
+        known = list(dict.fromkeys(terms))
+        return self._frequencies(known, [self._postings(each, known) for each in self._segments])
 
     def _scores(
         self, weights: Mapping[str, float]

@@ -10,6 +10,7 @@ from codebuddy.terminal import is_terminal, note, wants_color
 
 # Work that ends sooner needs no bar.
 _QUIET_S = 0.5
+_MEASURED_STAGES = frozenset({"indexing", "embedding"})
 
 
 class ProgressDisplay:
@@ -32,13 +33,18 @@ class ProgressDisplay:
             self._close()
             note(progress.message)
             return
-        if progress.stage != "indexing" or not is_terminal(sys.stderr):
+        if progress.stage not in _MEASURED_STAGES or not is_terminal(sys.stderr):
             return
         if self._bar is None:
             if time.monotonic() - self._started < _QUIET_S:
                 return
             self._open(progress.total_files)
-        self._bar.update(self._task, completed=progress.done_files, total=progress.total_files)
+        self._bar.update(
+            self._task,
+            description=progress.stage,
+            completed=progress.done_files,
+            total=progress.total_files,
+        )
 
     def _open(self, total: int) -> None:
         # Costs 0.1 s, which only a long update pays.
@@ -53,7 +59,7 @@ class ProgressDisplay:
 
         console = Console(file=sys.stderr, no_color=not wants_color(sys.stderr))
         self._bar = Progress(
-            TextColumn("indexing"),
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("files"),

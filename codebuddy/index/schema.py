@@ -19,7 +19,7 @@ from codebuddy.errors import IndexingError
 from codebuddy.index import seal
 
 DATABASE_NAME = "index.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # "cdbd", so that another program's database is told apart.
 APPLICATION_ID = 0x63646264
 BUSY_TIMEOUT_S = 10.0
@@ -33,7 +33,8 @@ _TABLES = {
     "files": "CREATE TABLE files (id INTEGER PRIMARY KEY, path BLOB NOT NULL,"
     " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,"
     " inode INTEGER NOT NULL, digest BLOB NOT NULL, is_racy INTEGER NOT NULL,"
-    " language TEXT NOT NULL, fallback TEXT NOT NULL, n_lines INTEGER NOT NULL,"
+    " language TEXT NOT NULL, fallback TEXT NOT NULL, role TEXT NOT NULL,"
+    " n_lines INTEGER NOT NULL,"
     " n_chunks INTEGER NOT NULL, crc INTEGER NOT NULL)",
     "details": "CREATE TABLE details (file_id INTEGER PRIMARY KEY, data BLOB NOT NULL,"
     " crc INTEGER NOT NULL)",
@@ -54,6 +55,8 @@ _TABLES = {
     " crc INTEGER NOT NULL)",
     "postings": "CREATE TABLE postings (segment INTEGER NOT NULL, term TEXT NOT NULL,"
     " data BLOB NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (segment, term)) WITHOUT ROWID",
+    "vectors": "CREATE TABLE vectors (file_id INTEGER PRIMARY KEY, first_chunk INTEGER NOT NULL,"
+    " n_chunks INTEGER NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL)",
     "files_by_path": "CREATE UNIQUE INDEX files_by_path ON files (path)",
     "chunks_by_file": "CREATE INDEX chunks_by_file ON chunks (file_id)",
     "definitions_by_file": "CREATE INDEX definitions_by_file ON definitions (file_id)",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from typing import Any
 
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index import schema
+from codebuddy.index.packing import unpack_bytes, unpack_text
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.walk import FileStat, Skipped
 
 _SELECT_FILE = (
     "SELECT id, path, size, mtime_ns, ctime_ns, inode, digest, is_racy, language, fallback,"
-    " n_lines, n_chunks, crc FROM files"
+    " role, n_lines, n_chunks, crc FROM files"
 )
 _SELECT_CHUNK = (
     "SELECT id, file_id, start_byte, end_byte, start_line, end_line, kind, symbol, signature,"
@@ -33,9 +33,6 @@ _SELECT_DEFINITION = (
     "SELECT id, file_id, squashed, name, qualified, kind, line, end_line, signature, chunk_id,"
     " crc FROM definitions"
 )
-
-
-_MAX_UNPACKED_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,7 @@ class StoredFile:
     is_racy: bool
     language: str
     fallback: str
+    role: str
     n_lines: int
     n_chunks: int
 
@@ -62,6 +60,24 @@ class StoredSegment:
     document_ids: bytes
     lengths: bytes
     dead: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVectors:
+    """A row of `vectors`: those of a file's chunks, whose ids follow each other."""
+
+    file_id: int
+    first_chunk: int
+    n_chunks: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpace:
+    """Which encoder the vectors are of (`key`), and how many numbers they have."""
+
+    key: str
+    dim: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,20 @@ class Store:
         row = self._row(f"{_SELECT_FILE} WHERE path = ?", (path,))
         return None if row is None else _file(row)
 
+    def paths(self) -> list[bytes]:
+        """Every file's path.
+
+        Answered from the path index alone, which carries no checksums: paths only lead to
+        rows, which are checked.
+        """
+        return [path for (path,) in self.connection.execute("SELECT path FROM files")]
+
+    def file_ids(self, paths: Sequence[bytes]) -> dict[bytes, int]:
+        """The ids of those of `paths` that are indexed; unchecked, as `paths`."""
+        statement = "SELECT id FROM files WHERE path = ?"
+        rows = [(path, self._row(statement, (path,))) for path in paths]
+        return {path: row[0] for path, row in rows if row is not None}
+
     def skipped(self) -> Iterator[tuple[bytes, Skipped, bytes]]:
         """Every skipped file: path, reason with stat, and digest if it was read."""
         for path, reason, *numbers, digest, crc in self.connection.execute(
@@ -193,6 +223,24 @@ class Store:
             schema.check(crc, f"term {term!r} of segment {segment}", segment, term, data)
             yield term, data
 
+    def vector_space(self) -> VectorSpace | None:
+        """Whose vectors the index holds, if any."""
+        value = self.meta("embedder")
+        if value is None:
+            return None
+        key, _, dim = value.decode("utf-8", "replace").rpartition(" ")
+        if not dim.isdecimal():
+            raise DamagedIndexError("the index is damaged: its encoder has no dimension")
+        return VectorSpace(key, int(dim))
+
+    def vectors(self) -> Iterator[StoredVectors]:
+        """Every row of vectors, by file."""
+        for *values, crc in self.connection.execute(
+            "SELECT file_id, first_chunk, n_chunks, data, crc FROM vectors ORDER BY file_id"
+        ):
+            schema.check(crc, f"vectors of file {values[0]}", *values)
+            yield StoredVectors(*values)
+
     def chunks(self, ids: Sequence[int], *, may_miss: bool = False) -> list[Chunk]:
         """The chunks of these ids, in this order.
 
@@ -208,6 +256,13 @@ class Store:
             elif not may_miss:
                 raise DamagedIndexError(f"the index is damaged: chunk {chunk_id} is missing")
         return found
+
+    def file_id_of(self, chunk_id: int) -> int:
+        """The file of a chunk; unchecked, since the chunk itself is checked before it is shown."""
+        row = self._row("SELECT file_id FROM chunks WHERE id = ?", (chunk_id,))
+        if row is None:
+            raise DamagedIndexError(f"the index is damaged: chunk {chunk_id} is missing")
+        return int(row[0])
 
     def chunks_of(self, stored: StoredFile) -> list[Chunk]:
         """A file's chunks in their order."""
@@ -240,6 +295,21 @@ class Store:
     def definitions_named(self, name: str, squashed: str, limit: int) -> list[Definition]:
         """Definitions of exactly this name."""
         return self._definitions("squashed = ? AND name = ?", (squashed, name), limit)
+
+    def definitions_qualified(self, parts: Sequence[str], key: str, limit: int) -> list[Definition]:
+        """Definitions whose qualified name ends in `parts`; `key` is the last one squashed."""
+        whole = ".".join(parts)
+        where = "squashed = ? AND name = ? AND (qualified = ? OR substr(qualified, ?) = ?)"
+        values = (key, parts[-1], whole, -len(whole) - 1, f".{whole}")
+        return self._definitions(where, values, limit)
+
+    def definitions_in(self, name: str, squashed: str, file_ids: Sequence[int]) -> list[Definition]:
+        """Definitions of exactly this name in some files."""
+        if not file_ids:
+            return []
+        marks = ", ".join("?" * len(file_ids))
+        where = f"squashed = ? AND name = ? AND file_id IN ({marks})"
+        return self._definitions(where, (squashed, name, *file_ids), -1)
 
     def definitions_of(self, stored: StoredFile) -> list[Definition]:
         """A file's definitions in their order."""
@@ -294,29 +364,6 @@ class Store:
 
     def _row(self, statement: str, values: tuple[Any, ...]) -> Any:
         return self.connection.execute(statement, values).fetchone()
-
-
-def pack_text(source: bytes) -> bytes:
-    """A chunk's bytes, small."""
-    return zlib.compress(source, 6)
-
-
-def unpack_bytes(data: bytes) -> bytes:
-    """Unpack what is far below the limit unless somebody planted it."""
-    unpacking = zlib.decompressobj()
-    found = unpacking.decompress(data, _MAX_UNPACKED_BYTES)
-    if not unpacking.eof:
-        raise DamagedIndexError("the index is damaged: a packed column has no end")
-    return found
-
-
-def unpack_text(data: bytes, n_bytes: int) -> str:
-    """A chunk's text; bytes that are not UTF-8 are shown as the replacement character."""
-    # Bounded, so that a planted index cannot unpack into gigabytes.
-    source = zlib.decompressobj().decompress(data, n_bytes + 1)
-    if len(source) != n_bytes:
-        raise DamagedIndexError("the index is damaged: a chunk's text has the wrong length")
-    return source.decode("utf-8", "replace")
 
 
 def _file(row: tuple[Any, ...]) -> StoredFile:

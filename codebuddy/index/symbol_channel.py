@@ -9,22 +9,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from codebuddy.datatypes import Definition
+from codebuddy.datatypes import Definition, DefinitionRoute
 from codebuddy.index.store import Store
 from codebuddy.index.terms import squashed, terms, words
+
+if TYPE_CHECKING:
+    from codebuddy.index.definition_finder import DefinitionFinder
 
 # Kinds that name a value or a place in data rather than a piece of code.
 SMALL_KINDS = frozenset("variable field constant property prototype key".split())
 
 _EXACT, _SAME_WORD, _JOINED, _PREFIX, _PARTS = 1.0, 0.9, 0.85, 0.6, 0.5
+# What led from the file of the query to a definition of a name in it.
+_ROUTE_SCORES: dict[DefinitionRoute, float] = {
+    "import": 0.95,
+    "package": 0.8,
+    "folder": 0.7,
+    "name": 0.0,
+}
+_PER_ROUTE = 3
+# Of several definitions that a name may mean, each next one is that much less likely.
+_NEXT_FACTOR = 0.9
+# Beside calls, what is not called is a parameter or a local more often than not.
+_NOT_CALLED = 0.6
 _SMALL_FACTOR = 0.9
 _MAX_NAMES = 32
 _MAX_JOINED = 4
+_MAX_SCANNED = 10_000
 _MIN_PREFIX_LENGTH = 3
 _PER_NAME = 50
 _PARTS_POOL = 30
 # Possessive, and begun at a word's start only: a word of a megabyte is gone through once.
+_CALLED = re.compile(r"(\w++)(?:::)?(?:<[^<>()]{0,60}>)?[!?]?\(|\bnew\s+(\w++)")
 _QUALIFIED = re.compile(r"\b\w++(?:(?:\.|::|->|#|/)\w++)+")
 
 
@@ -35,10 +53,23 @@ class SymbolRanker:
         self._store = store
 
     def ranked(
-        self, query: str, lexical: Sequence[tuple[int, float]], limit: int
+        self,
+        query: str,
+        lexical: Sequence[tuple[int, float]],
+        limit: int,
+        finder: DefinitionFinder | None = None,
     ) -> list[tuple[int, float]]:
-        """(chunk id, score) from the best down; `lexical` is what BM25 found for the query."""
+        """(chunk id, score) from the best down.
+
+        Args:
+            query: What is looked for.
+            lexical: What BM25 found for it.
+            limit: How many at most.
+            finder: Of the file that the query comes from, if it comes from one.
+        """
         best: dict[int, float] = {}
+        for definition, score in self._led_to(query, finder) if finder is not None else ():
+            best[definition.chunk_id] = max(score, best.get(definition.chunk_id, 0.0))
         for definition, score in self._matches(query):
             weight = score * (_SMALL_FACTOR if definition.kind in SMALL_KINDS else 1.0)
             best[definition.chunk_id] = max(weight, best.get(definition.chunk_id, 0.0))
@@ -50,14 +81,21 @@ class SymbolRanker:
         names = list(dict.fromkeys(words(query)))[:_MAX_NAMES]
         # One word of several says less than all of them together.
         share = max(1, len(names)) ** -0.5
+        weights = _call_weights(query, names)
         for qualified in list(dict.fromkeys(_QUALIFIED.findall(query)))[:_MAX_NAMES]:
-            yield from self._qualified(qualified)
+            parts = words(qualified)
+            for found in self._store.definitions_qualified(parts, squashed(parts[-1]), _PER_NAME):
+                yield found, _EXACT
         for name in names:
-            for found in self._store.definitions_named(name, squashed(name), _PER_NAME):
-                yield found, _EXACT * share
+            known = self._store.definitions_named(name, squashed(name), _PER_NAME)
+            weight = share * weights[name] * _rarity(known, names)
+            for found in known:
+                yield found, _EXACT * weight
             if len(squashed(name)) > 1:
-                for found in self._store.definitions(squashed(name), limit=_PER_NAME):
-                    yield found, share * (_EXACT if found.name == name else _SAME_WORD)
+                alike = self._store.definitions(squashed(name), limit=_PER_NAME)
+                weight = share * weights[name] * _rarity(alike, names)
+                for found in alike:
+                    yield found, weight * (_EXACT if found.name == name else _SAME_WORD)
         for size in range(2, _MAX_JOINED + 1):
             for start in range(len(names) - size + 1):
                 joined = squashed("".join(names[start : start + size]))
@@ -69,12 +107,18 @@ class SymbolRanker:
                 for found in self._store.definitions(beginning, is_prefix=True, limit=_PER_NAME):
                     yield found, _PREFIX * len(beginning) / max(1, len(squashed(found.name)))
 
-    def _qualified(self, written: str) -> Iterator[tuple[Definition, float]]:
-        """`Store.open` names the `open` whose qualified name ends so."""
-        parts = words(written)
-        for found in self._store.definitions_named(parts[-1], squashed(parts[-1]), _PER_NAME):
-            if words(found.qualified)[-len(parts) :] == parts:
-                yield found, _EXACT
+    def _led_to(self, query: str, finder: DefinitionFinder) -> Iterator[tuple[Definition, float]]:
+        """What the query's names mean in the file that it comes from, as far as that is known."""
+        names = list(dict.fromkeys(words(query)))[:_MAX_NAMES]
+        weights = _call_weights(query, names)
+        for name in names:
+            if finder.defines_itself(name):
+                continue
+            for place, found in enumerate(finder.find(name, _PER_ROUTE)):
+                score = _ROUTE_SCORES[found.via] * weights[name] * _NEXT_FACTOR**place
+                if score:
+                    small = found.definition.kind in SMALL_KINDS
+                    yield found.definition, score * (_SMALL_FACTOR if small else 1.0)
 
     def _by_parts(
         self, query: str, lexical: Sequence[tuple[int, float]]
@@ -87,3 +131,14 @@ class SymbolRanker:
             shared = len(parts & wanted)
             if shared:
                 yield chunk_id, _PARTS * shared / len(parts | wanted)
+
+
+def _call_weights(query: str, names: Sequence[str]) -> dict[str, float]:
+    """What each name counts: all alike, unless some are called and others are not."""
+    called = {name for pair in _CALLED.findall(query[:_MAX_SCANNED]) for name in pair if name}
+    return {name: _NOT_CALLED if called and name not in called else 1.0 for name in names}
+
+
+def _rarity(known: Sequence[Definition], names: Sequence[str]) -> float:
+    """Beside other names, one that is defined everywhere says little."""
+    return max(1, len(known)) ** -0.5 if len(names) > 1 else 1.0

@@ -27,7 +27,7 @@ from codebuddy.index.segments import (
     unpack_histogram,
     unpack_segment,
 )
-from codebuddy.index.store import Store, StoredFile
+from codebuddy.index.store import Store, StoredFile, VectorSpace
 from codebuddy.index.terms import count_terms
 from codebuddy.index.walk import FileStat, Skipped
 
@@ -86,6 +86,8 @@ class IndexWriter(Store):
                     pass
             for _ in self.skipped():
                 pass
+            for _ in self.vectors():
+                pass
 
     def seal_and_close(self) -> None:
         """Close the database; what a later reader finds changed is then known to be damage."""
@@ -120,6 +122,27 @@ class IndexWriter(Store):
             "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, value, checksum(key, value))
         )
 
+    def expect_vectors(self, key: str, dim: int) -> None:
+        """Vectors of any other encoder or dimension go away, in a transaction of its own."""
+        if self.vector_space() != VectorSpace(key, dim):
+            with self.transaction():
+                self.connection.execute("DELETE FROM vectors")
+                self.put_meta("embedder", f"{key} {dim}".encode())
+
+    def files_without_vectors(self) -> list[StoredFile]:
+        """Files with chunks that have no row of vectors, or not one for each chunk."""
+        rows = self.connection.execute(
+            "SELECT id FROM files LEFT JOIN vectors ON file_id = id"
+            " WHERE files.n_chunks <> coalesce(vectors.n_chunks, 0) ORDER BY id"
+        )
+        return [self.file_by_id(file_id) for (file_id,) in rows.fetchall()]
+
+    def put_vectors(self, rows: Iterable[tuple[int, int, int, bytes]]) -> None:
+        """Keep rows of (file, first chunk, number of chunks, packed vectors)."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", map(_with_crc, rows)
+        )
+
     def put_skipped(self, rows: Iterable[tuple[bytes, Skipped, bytes]]) -> None:
         """Remember files that are not indexed."""
         self.connection.executemany(
@@ -146,7 +169,7 @@ class IndexWriter(Store):
             int(is_racy),
             stored.language,
         )
-        self._put_file((*row, stored.fallback, stored.n_lines, stored.n_chunks))
+        self._put_file((*row, stored.fallback, stored.role, stored.n_lines, stored.n_chunks))
 
     def apply(self, removed: Sequence[StoredFile], results: Sequence[BatchResult]) -> None:
         """Take `removed` out and put the files of `results` in, inside a transaction.
@@ -221,7 +244,7 @@ class IndexWriter(Store):
 
     def _remove(self, removed: Sequence[StoredFile], dead: Sequence[int]) -> None:
         for stored in removed:
-            for table in ("chunks", "definitions", "details"):
+            for table in ("chunks", "definitions", "details", "vectors"):
                 self.connection.execute(
                     f"DELETE FROM {table} WHERE file_id = ?",  # noqa: S608
                     (stored.id,),
@@ -244,7 +267,7 @@ class IndexWriter(Store):
         file_id, self._next_file = self._next_file, self._next_file + 1
         first, self._next_chunk = self._next_chunk, self._next_chunk + len(analysed.chunks)
         head = (file_id, analysed.path, *_numbers(analysed.stat), analysed.digest)
-        kind = (int(analysed.is_racy), analysed.language, analysed.fallback)
+        kind = (int(analysed.is_racy), analysed.language, analysed.fallback, analysed.role)
         self._put_file((*head, *kind, analysed.n_lines, len(analysed.chunks)))
         self.connection.execute(
             "INSERT INTO details VALUES (?, ?, ?)",
@@ -273,7 +296,7 @@ class IndexWriter(Store):
 
     def _put_file(self, row: tuple[Any, ...]) -> None:
         self.connection.execute(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             _with_crc(row),
         )
         self._files.pop(row[0], None)

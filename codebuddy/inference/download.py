@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codebuddy import paths, platforms
-from codebuddy.config import Settings
 from codebuddy.errors import DownloadError, ModelError
 from codebuddy.inference import stamps
 from codebuddy.inference.catalog import CatalogEntry, PackagesSource, Source, format_bytes
@@ -30,6 +29,7 @@ from codebuddy.inference.installed import (
 from codebuddy.inference.progress import NoProgress, Progress
 from codebuddy.inference.sources import Fetch, fetch, staged_file
 from codebuddy.inference.transfer import Limits, NoSpaceError, SourceError
+from codebuddy.settings import Settings
 from codebuddy.terminal import note
 
 # For the file system's own needs and for what else writes meanwhile.

@@ -64,11 +64,31 @@ def choose_threads(requested: int) -> int:
     return max(1, min(physical, allowed))
 
 
+def choose_batch_tokens(gpu_layers: int, n_ctx: int) -> int:
+    """Tokens evaluated by one call.
+
+    On a CPU larger batches gain nothing, and what a cancelled call had begun is lost; a GPU
+    is only busy with more.
+    """
+    return min(512 if gpu_layers else 128, n_ctx)
+
+
+def threads_while_typing(threads: int) -> int:
+    """Threads while a person types: one fewer, so that the editor keeps a core of its own.
+
+    With two, one fewer would halve the speed, and the system shares well enough.
+    """
+    return threads - 1 if threads > 2 else threads
+
+
 def needed_bytes(shape: ModelShape, n_ctx: int, n_batch: int) -> int:
-    """Peak memory of the loaded model: weights, KV cache, logits of a batch, scratch."""
+    """Peak memory of the loaded model: weights, KV cache, logits of a batch, scratch.
+
+    On a CPU the cache's keys take 16 bits and its values 32. All slots share the `n_ctx` cells.
+    """
     return (
         shape.file_bytes
-        + shape.kv_bytes_per_token * n_ctx
+        + shape.kv_bytes_per_token * 3 // 2 * n_ctx
         + 4 * shape.n_vocab * n_batch
         + _SCRATCH_BYTES
     )

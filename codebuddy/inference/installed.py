@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codebuddy import paths
-from codebuddy.config import Settings
 from codebuddy.errors import ModelError
 from codebuddy.inference import added, stamps
 from codebuddy.inference.catalog import Catalog, CatalogEntry, format_bytes, load_catalog
 from codebuddy.inference.gguf import read_header
+from codebuddy.settings import Settings
 from codebuddy.terminal import note
 
 ECHO = "echo"

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from codebuddy import platforms
-from codebuddy.config import Settings
 from codebuddy.errors import ModelError
 from codebuddy.inference import added, stamps
 from codebuddy.inference.catalog import CatalogEntry
 from codebuddy.inference.installed import entry_path, models_folder
+from codebuddy.settings import Settings
 
 
 def remove(entry: CatalogEntry, settings: Settings) -> list[Path]:

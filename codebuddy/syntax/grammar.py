@@ -8,6 +8,7 @@ tables compiled here from `rules`.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,9 @@ DEFAULT_BUDGET_MS = 2000
 # Small, because the lexer looks at the clock only between reads: with 64 KB, 36,000 backticks
 # take Scala's grammar 16 s. Parsing is as fast with 1 KB as with everything at once.
 READ_BYTES = 4096
-_BLANK = memoryview(b" ")
+_BLANK = bytearray(b" ")
+_NOTHING = bytearray()
+_of_thread = threading.local()
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # Named leaves that are literal words; the grammar hides how they are written, so both ways.
@@ -205,9 +208,15 @@ def grammar_for(language: str) -> Grammar | None:
     )
 
 
-def parse(source: bytes, language: str, budget_ms: int = DEFAULT_BUDGET_MS) -> Tree | None:
+def parse(
+    source: bytes,
+    language: str,
+    budget_ms: int = DEFAULT_BUDGET_MS,
+    old_tree: Tree | None = None,
+) -> Tree | None:
     """The syntax tree of `source`, or `None` if there is no grammar or no time left.
 
+    `old_tree`, told of the edits since, spares parsing what did not change.
     The tree covers broken code too. Two callbacks keep the deadline: between steps of the
     parser, and wherever its lexer asks for text, which it does for every character that it
     skips (64,000 bytes that are no UTF-8 take Lua's grammar over 10 s otherwise). What
@@ -218,31 +227,50 @@ def parse(source: bytes, language: str, budget_ms: int = DEFAULT_BUDGET_MS) -> T
         return None
     from tree_sitter import Parser
 
-    view = memoryview(source)
     deadline = time.monotonic() + budget_ms / 1000
     is_expired = False
 
-    def read(offset: int, _point: object) -> memoryview:
+    chunk = _chunk()
+
+    def read(offset: int, _point: object) -> bytearray:
         nonlocal is_expired
         if not is_expired and time.monotonic() <= deadline:
-            return view[offset : offset + READ_BYTES]
+            chunk[:] = source[offset : offset + READ_BYTES]
+            return chunk
         # To the parser the text ends here; its tree is thrown away. A lexer that asks again
         # for a character that it could not decode reads through a null pointer if it gets
         # nothing, so the first answer for a byte outside ASCII is a blank.
         is_first, is_expired = not is_expired, True
         if is_first and offset < len(source) and source[offset] >= 0x80:
             return _BLANK
-        return view[:0]
+        return _NOTHING
 
     def is_late(_offset: int, _has_error: object) -> bool:
         return is_expired or time.monotonic() > deadline
 
+    parser = Parser(grammar.language)
     try:
-        tree = Parser(grammar.language).parse(read, progress_callback=is_late)
+        if old_tree is None:
+            tree = parser.parse(read, progress_callback=is_late)
+        else:
+            tree = parser.parse(read, old_tree, progress_callback=is_late)
     except ValueError:
         # What tree-sitter raises when the callback stops it; the parser is dropped with its state.
         return None
     return None if is_expired else tree
+
+
+def _chunk() -> bytearray:
+    """This thread's buffer for what the parser reads.
+
+    py-tree-sitter 0.26.1 never gives back what its read callback returns: new objects would
+    cost a process that parses on every keystroke the whole source each time. It asks for the
+    next chunk when it is done with the last one, so one buffer serves them all.
+    """
+    buffer: bytearray | None = getattr(_of_thread, "chunk", None)
+    if buffer is None:
+        buffer = _of_thread.chunk = bytearray(READ_BYTES)
+    return buffer
 
 
 @cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -24,15 +25,21 @@ from codebuddy import paths, platforms
 from codebuddy.errors import RepositoryError, UsageError
 
 GIT_TIMEOUT_S = 60.0
+# 5,000 commits of the largest repositories tried take 0.3 s.
+HISTORY_TIMEOUT_S = 20.0
+_MAX_HISTORY_BYTES = 64 << 20
 
 # Command-line configuration wins over the repository's own.
-_SAFE_CONFIG = (
+SAFE_CONFIG = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
     "safe.bareRepository=explicit",
 )
-_SAFE_ENVIRONMENT = {
+SAFE_ENVIRONMENT = {
     "GIT_NO_LAZY_FETCH": "1",
+    # Where git is too old for that: a fetch of a missing object could run a program that the
+    # repository's own configuration names.
+    "GIT_ALLOW_PROTOCOL": "none",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     # UTF-8, so that names are not quoted away; C, so that messages can be recognised.
@@ -52,6 +59,7 @@ _KEPT_VARIABLES = frozenset(
 )
 _EXECUTABLE_VARIABLE = "GIT_PYTHON_GIT_EXECUTABLE"
 _environment_lock = threading.Lock()
+_COMMIT = re.compile(rb"\x01([0-9a-f]{40,64})(?:\n(.+))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,43 @@ class Repository:
             return ""
         return out.decode("ascii", "replace").strip()
 
+    def recent_changes(self, max_commits: int) -> list[tuple[str, list[bytes]]]:
+        """Commits from `HEAD` back that added or changed files, each with the paths of those.
+
+        Empty where there is no history or it cannot be read; fewer where their paths take
+        more than 64 MB. Only trees are compared: no content is read, and renames are not
+        looked for.
+        """
+        try:
+            out = _run(
+                self.root,
+                "log",
+                "-z",
+                "--name-only",
+                f"--max-count={max_commits}",
+                "--no-renames",
+                "--diff-filter=d",
+                # A repository's configuration could make git run a program for each of these.
+                "--no-show-signature",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--format=format:%x01%H",
+                "HEAD",
+                "--",
+                timeout_s=HISTORY_TIMEOUT_S,
+                max_bytes=_MAX_HISTORY_BYTES,
+            )
+        except RepositoryError:
+            return []
+        commits: list[tuple[str, list[bytes]]] = []
+        for part in out.split(b"\0"):
+            # The first path stands on the line below its commit's.
+            if begun := _COMMIT.fullmatch(part):
+                commits.append((begun[1].decode(), [begun[2]] if begun[2] else []))
+            elif part and commits:
+                commits[-1][1].append(part)
+        return commits
+
 
 def open_repository(start: Path) -> Repository:
     """The repository whose work tree holds the folder `start`.
@@ -128,12 +173,12 @@ def open_repository(start: Path) -> Repository:
     return Repository(
         root=root,
         git_folder=git_folder,
-        index_folder=_index_folder(own_place),
+        index_folder=index_folder_of(own_place),
         is_shallow=flags[2:3] == [b"true"],
     )
 
 
-def _index_folder(own_place: Path) -> Path:
+def index_folder_of(own_place: Path) -> Path:
     """`own_place` if it can be written, else a place of this repository in the cache folder."""
     nearest = own_place if own_place.exists() else own_place.parent
     if own_place.is_symlink() or not platforms.is_writable_folder(nearest):
@@ -147,18 +192,24 @@ def _path(out: bytes) -> Path:
     return Path(os.fsdecode(out.removesuffix(b"\n")))
 
 
-def _run(folder: Path, command: str, *arguments: str) -> bytes:
-    """git's stdout.
+def _run(
+    folder: Path,
+    command: str,
+    *arguments: str,
+    timeout_s: float = GIT_TIMEOUT_S,
+    max_bytes: int = 0,
+) -> bytes:
+    """git's stdout; its first `max_bytes` if it has more, unless that is 0.
 
     Raises:
         UsageError: `folder` is in no repository.
         RepositoryError: git failed, timed out or is missing; the message is git's own.
     """
-    git_class, missing_error = _gitpython(_executable())
+    git_class, missing_error = _gitpython(git_executable())
     git = git_class()
     # GitPython expands $VARIABLES in a working folder's name; `-C` takes it literally.
-    git.set_persistent_git_options(C=str(folder), c=list(_SAFE_CONFIG), no_optional_locks=True)
-    git.update_environment(**_SAFE_ENVIRONMENT)
+    git.set_persistent_git_options(C=str(folder), c=list(SAFE_CONFIG), no_optional_locks=True)
+    git.update_environment(**SAFE_ENVIRONMENT)
     try:
         with _without_leaked_variables():
             process: Any = getattr(git, command)(*arguments, as_process=True)
@@ -167,19 +218,53 @@ def _run(folder: Path, command: str, *arguments: str) -> bytes:
     except OSError as error:
         raise RepositoryError(f"git cannot be started: {error.strerror}") from error
     try:
-        out, complaint = process.proc.communicate(timeout=GIT_TIMEOUT_S)
+        if max_bytes:
+            out, complaint, is_cut = _read_part(process.proc, timeout_s, max_bytes)
+        else:
+            out, complaint = process.proc.communicate(timeout=timeout_s)
+            is_cut = False
     except subprocess.TimeoutExpired as error:
         process.proc.kill()
         process.proc.communicate()
         raise RepositoryError(
-            f"git {command.replace('_', '-')} in {folder} took more than {GIT_TIMEOUT_S:.0f} s"
+            f"git {command.replace('_', '-')} in {folder} took more than {timeout_s:.0f} s"
         ) from error
-    if process.proc.returncode != 0:
-        raise _translated(folder, complaint.decode("utf-8", "surrogateescape"))
+    if process.proc.returncode != 0 and not is_cut:
+        raise translated(folder, complaint.decode("utf-8", "surrogateescape"))
     return bytes(out)
 
 
-def _executable() -> str:
+def _read_part(process: Any, timeout_s: float, max_bytes: int) -> tuple[bytes, bytes, bool]:
+    """What of a process's stdout fits `max_bytes`, its stderr, and whether there was more.
+
+    Output that is cut ends after a NUL, as records of `-z` do.
+
+    Raises:
+        subprocess.TimeoutExpired: It was not done in time.
+    """
+    has_timed_out = threading.Event()
+
+    def give_up() -> None:
+        has_timed_out.set()
+        process.kill()
+
+    timer = threading.Timer(timeout_s, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        out = process.stdout.read(max_bytes + 1)
+        is_cut = len(out) > max_bytes
+        if is_cut:
+            process.kill()
+        _, complaint = process.communicate()
+    finally:
+        timer.cancel()
+    if has_timed_out.is_set():
+        raise subprocess.TimeoutExpired("git", timeout_s)
+    return out[: out.rfind(b"\0", 0, max_bytes) + 1] if is_cut else out, complaint, is_cut
+
+
+def git_executable() -> str:
     """git's absolute path; a relative entry of PATH could name a program of the repository."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     absolute = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
@@ -213,7 +298,7 @@ def _git_missing() -> RepositoryError:
     return RepositoryError("git is not installed", hint="install git and make sure PATH finds it")
 
 
-def _translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
+def translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
     """git's complaint as an error of ours."""
     text = complaint.strip()
     lowered = text.lower()
@@ -233,14 +318,17 @@ def _translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
     )
 
 
+def is_users_own_variable(name: str) -> bool:
+    """Whether a variable of the environment is none of git's that may have leaked."""
+    return not name.upper().startswith("GIT_") or name.upper() in _KEPT_VARIABLES
+
+
 @contextmanager
 def _without_leaked_variables() -> Iterator[None]:
     """Hide GIT_* variables while a child starts: GitPython copies `os.environ` and can only add."""
     with _environment_lock:
         hidden = {
-            name: value
-            for name, value in os.environ.items()
-            if name.upper().startswith("GIT_") and name.upper() not in _KEPT_VARIABLES
+            name: value for name, value in os.environ.items() if not is_users_own_variable(name)
         }
         for name in hidden:
             del os.environ[name]

@@ -1,0 +1,86 @@
+"""The seam between completion and the index: what the path may ask of a repository's index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
+
+
+class CodeIndex(Protocol):
+    """What completion asks of a repository's index."""
+
+    def lexical(
+        self,
+        terms: Sequence[str],
+        top_k: int,
+        exclude: Callable[[Chunk], bool] | None = None,
+    ) -> list[SearchResult]:
+        """The best chunks by BM25."""
+        ...
+
+    def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
+        """Where names are defined."""
+        ...
+
+    def dense(
+        self,
+        text: str,
+        top_k: int,
+        exclude: Callable[[Chunk], bool] | None = None,
+    ) -> list[SearchResult]:
+        """The best chunks by the similarity of vectors; none where the index holds no vectors."""
+        ...
+
+    def definitions_for(
+        self,
+        names: Sequence[str],
+        path: str,
+        imports: Sequence[str] | None = None,
+        per_name: int = 3,
+    ) -> dict[str, list[ResolvedDefinition]]:
+        """What `names` may mean in the file `path`, the likeliest first, from other files."""
+        ...
+
+    def co_changed(self, path: str) -> dict[str, float]:
+        """The files that git's history shows changing with `path`, scored in (0, 1)."""
+        ...
+
+    def signature_form(self, chunk: Chunk) -> str:
+        """The chunk's definitions as headers and first lines of documentation, without bodies."""
+        ...
+
+    def definitions_of(self, path: str) -> list[Definition]:
+        """The definitions of a file in their order."""
+        ...
+
+    def imports(self, path: str) -> tuple[str, ...]:
+        """What a file imports, in the index's words; nothing if it is not indexed."""
+        ...
+
+    def imported_files(
+        self, path: str, names: Sequence[str] = (), imports: Sequence[str] | None = None
+    ) -> list[str]:
+        """The files that a file imports."""
+        ...
+
+    def passed_on(self, paths: Sequence[str]) -> list[str]:
+        """`paths`, and the files whose definitions those pass on."""
+        ...
+
+    def files_beside(self, path: str) -> list[str]:
+        """The other files of the folder, of the same family of languages."""
+        ...
+
+    def usage_counts(self, names: Sequence[str]) -> dict[str, int]:
+        """In how many chunks each name stands."""
+        ...
+
+    def definition_counts(self, names: Sequence[str], outside_path: str) -> dict[str, int]:
+        """In how many files other than `outside_path` each name is defined."""
+        ...
+
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        """Chunks by id; ids that are gone are left out."""
+        ...

@@ -1,0 +1,63 @@
+"""Which retrieved chunks a file's last prompt held, so that the next one begins alike.
+
+Chunks stand before the file in a prompt: another chunk, or another order, makes the model
+evaluate everything after it again, which takes ten seconds where typing asks for a tenth.
+A slightly better ranking is not worth that. Pure; it knows neither index nor model.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from codebuddy.datatypes import PackedChunk, SearchResult
+
+_MAX_FILES = 64
+
+
+class PromptMemory:
+    """The chunks of each file's last prompt, the files used longest ago forgotten."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, tuple[SearchResult, ...]] = OrderedDict()
+
+    def settle(self, path: str, found: Sequence[SearchResult]) -> list[SearchResult]:
+        """The results to offer to the prompt of `path`, in order."""
+        return settle(self._held.get(path, ()), found)
+
+    def remember(self, path: str, packed: Sequence[PackedChunk]) -> None:
+        """Take note of what the prompt of `path` holds; one without chunks says nothing."""
+        if not packed:
+            return
+        self._held[path] = tuple(chunk.result for chunk in packed)
+        self._held.move_to_end(path)
+        if len(self._held) > _MAX_FILES:
+            self._held.popitem(last=False)
+
+
+def settle(held: Sequence[SearchResult], found: Sequence[SearchResult]) -> list[SearchResult]:
+    """The results that a prompt should hold, given what the last one held.
+
+    Args:
+        held: The chunks of the last prompt, in their order there.
+        found: The new ranking, best first.
+
+    Returns:
+        The held chunks alone, in their old order, while all of them are still found, unchanged,
+        and the best new one is among them. Otherwise the new ranking, with those of its top
+        `len(held)` that were held moved to the front in their old order, so that at least the
+        beginning stays.
+    """
+    now = {_key(result): result for result in found}
+    old = [_key(result) for result in held]
+    if found and _key(found[0]) in old and all(key in now for key in old):
+        return [now[key] for key in old]
+    top = {_key(result) for result in found[: len(held)]}
+    stays = [key for key in old if key in top]
+    rest = [result for result in found if _key(result) not in stays]
+    return [*(now[key] for key in stays), *rest]
+
+
+def _key(result: SearchResult) -> tuple[str, str]:
+    # Not the id: an index that is brought up to date may number its chunks anew.
+    return result.chunk.path, result.chunk.text

@@ -1,0 +1,58 @@
+"""What a search answers: each result with the line and the definition that matched, as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codebuddy.datatypes import Definition, SearchResult
+from codebuddy.index.hit import Hit, locate
+from codebuddy.index.search import RepositoryIndex, SearchChannel
+
+MAX_QUERY_CHARACTERS = 1_000_000
+
+
+def found_items(
+    index: RepositoryIndex,
+    query: str,
+    top_k: int,
+    channel: SearchChannel,
+    *,
+    near: str = "",
+    max_per_file: int = 0,
+) -> list[dict[str, Any]]:
+    """The results with the stable keys of `search --json`, the best first.
+
+    `explain` says at which place each channel had a result (`ranks`) and by what its fused
+    score was multiplied (`factors`). The arguments are those of `RepositoryIndex.search`.
+
+    Raises:
+        UsageError: The query is empty.
+        IndexingError: The index is damaged or busy.
+    """
+    query = query[:MAX_QUERY_CHARACTERS]
+    definitions: dict[str, list[Definition]] = {}
+    items = []
+    found = index.search(query, top_k, channel, near=near, max_per_file=max_per_file)
+    for result in found:
+        path = result.chunk.path
+        if path not in definitions:
+            definitions[path] = index.definitions_of(path)
+        items.append(_item(result, locate(query, result, definitions[path])))
+    return items
+
+
+def _item(result: SearchResult, hit: Hit) -> dict[str, Any]:
+    chunk = result.chunk
+    return {
+        "path": chunk.path,
+        "line": hit.line,
+        "start_line": chunk.start_line,
+        "end_line": chunk.end_line,
+        "kind": hit.kind,
+        "symbol": hit.symbol,
+        "score": result.score,
+        "channel": result.channel,
+        "channels": result.channels,
+        "explain": {"ranks": result.ranks, "factors": result.factors},
+        "text": chunk.text,
+    }

@@ -1,0 +1,101 @@
+"""The channels over one state of the index, each made when it is first asked.
+
+Everything here reads inside the caller's snapshot. It decides nothing about how channels
+are put together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import islice
+
+from codebuddy.index.cochange import META_KEY, CoChange
+from codebuddy.index.definition_finder import DefinitionFinder
+from codebuddy.index.dense import DenseRanker
+from codebuddy.index.embed import embedder_key, encoder_if_there
+from codebuddy.index.lexical import LexicalRanker
+from codebuddy.index.modules import ModuleMap
+from codebuddy.index.neighbourhood import Neighbourhood
+from codebuddy.index.store import Store
+from codebuddy.index.symbol_channel import SymbolRanker
+from codebuddy.index.terms import count_terms, words
+from codebuddy.settings import Settings
+
+# Over-fetched, so that a chunk that only one channel ranks high still meets the others.
+POOL = 50
+# A static model's mean over more text only blurs, and a megabyte must not be tokenized.
+_MAX_ENCODED_CHARACTERS = 4_000
+
+Ranking = list[tuple[int, float]]
+
+
+class Channels:
+    """Rankings of chunk ids; make new ones when the index's state changes."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self.lexical = LexicalRanker(store)
+
+    @cached_property
+    def modules(self) -> ModuleMap:
+        """The files as modules."""
+        return ModuleMap(os.fsdecode(path) for path in self._store.paths())
+
+    @cached_property
+    def neighbourhood(self) -> Neighbourhood:
+        """The files around a file."""
+        return Neighbourhood(self._store, self.modules)
+
+    @cached_property
+    def history(self) -> CoChange:
+        """Which files change together."""
+        return CoChange(self._store.meta(META_KEY))
+
+    @cached_property
+    def _dense(self) -> DenseRanker | None:
+        space = self._store.vector_space()
+        encoder = encoder_if_there(self._settings) if space is not None else None
+        if space is None or encoder is None:
+            return None
+        # Vectors of another model cannot be compared with this one's.
+        is_same = space.key == embedder_key(encoder) and space.dim == encoder.dim
+        return DenseRanker(self._store, space) if is_same else None
+
+    @property
+    def has_dense(self) -> bool:
+        """Whether the index holds vectors of the encoder that is set."""
+        return self._dense is not None
+
+    def by_words(self, query: str, limit: int = POOL) -> Ranking:
+        """BM25 over the query's terms."""
+        return list(islice(self.lexical.ranked(count_terms(query)), limit))
+
+    def by_symbol(
+        self, query: str, by_words: Ranking, near: str = "", limit: int = POOL
+    ) -> Ranking:
+        """Names of definitions; `near` is the file that the query comes from."""
+        finder = self.finder(near, None, words(query)) if near else None
+        return SymbolRanker(self._store).ranked(query, by_words, limit, finder)
+
+    def by_meaning(self, query: str, limit: int = POOL) -> Ranking:
+        """Similarity of vectors; nothing where there are none of the encoder that is set.
+
+        Raises:
+            ModelError: The encoder that is set cannot be opened.
+        """
+        encoder = encoder_if_there(self._settings) if self._dense is not None else None
+        if encoder is None or self._dense is None:
+            return []
+        (vector,) = encoder.encode([query[:_MAX_ENCODED_CHARACTERS]])
+        return self._dense.ranked(vector, limit)
+
+    def finder(
+        self, path: str, imports: Sequence[str] | None, names: Sequence[str]
+    ) -> DefinitionFinder:
+        """What leads from the file `path` to definitions."""
+        return DefinitionFinder(
+            self._store, self.modules, self.neighbourhood, self.history, path, imports, names
+        )

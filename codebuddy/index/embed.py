@@ -1,0 +1,164 @@
+"""Giving every chunk its vector: the last stage of an update, which goes on where it was ended.
+
+A file without a row of vectors is what is left to do; a row is written whole or not at all.
+Vectors of another encoder are thrown away first. It knows neither files nor ranking.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codebuddy.errors import ModelError
+from codebuddy.index.vectors import Vectors, pack_vectors
+
+if TYPE_CHECKING:
+    from codebuddy.datatypes import Chunk, Encoder
+    from codebuddy.index.store import StoredFile
+    from codebuddy.index.writer import IndexWriter
+    from codebuddy.settings import Settings
+
+NO_EMBEDDER = "none"
+# To be raised when the same chunk gives another text: vectors of an older one are made anew.
+TEXT_VERSION = 1
+
+_STAMP_KEY = "embedder stamp"
+
+# What tells chunks apart stands early; a static model's mean over more only blurs.
+_MAX_CHARACTERS = 2_000
+_CHUNKS_AT_ONCE = 2_048
+# A commit costs an fsync; what lies between two of them is lost to a kill.
+_CHUNKS_PER_COMMIT = 16_384
+
+
+@lru_cache(maxsize=2)
+def encoder_named(name: str) -> Encoder:
+    """The encoder, opened once a process.
+
+    Raises:
+        ModelError: It cannot be found or read.
+    """
+    from codebuddy.index.encoder import open_encoder
+
+    return open_encoder(name)
+
+
+def encoder_for(settings: Settings) -> Encoder | None:
+    """The encoder of the dense channel, or `None` where it is switched off.
+
+    Raises:
+        ModelError: It cannot be found or read.
+    """
+    name = settings.index.embedder
+    return None if name == NO_EMBEDDER else encoder_named(name)
+
+
+def encoder_if_there(settings: Settings) -> Encoder | None:
+    """As `encoder_for`; the shipped encoder may be missing from a build, any other not."""
+    if not settings.index.embedder and not _is_shipped():
+        return None
+    return encoder_for(settings)
+
+
+def _is_shipped() -> bool:
+    from codebuddy import paths
+
+    return (paths.shipped_models_folder() / "embedder" / "modules.json").is_file()
+
+
+def is_embedded(writer: IndexWriter, settings: Settings) -> bool:
+    """Whether every chunk has its vector, told without opening the encoder (0.1 s and more)."""
+    stamp = _stamp_of(settings.index.embedder)
+    return bool(stamp) and writer.meta(_STAMP_KEY) == stamp and not writer.files_without_vectors()
+
+
+def note_embedded(writer: IndexWriter, settings: Settings) -> None:
+    """Remember which files the vectors were made with."""
+    stamp = _stamp_of(settings.index.embedder)
+    if writer.meta(_STAMP_KEY) != stamp:
+        with writer.transaction():
+            writer.put_meta(_STAMP_KEY, stamp)
+
+
+def _stamp_of(name: str) -> bytes:
+    """What tells that a model's files are those of before; empty for one that is no folder."""
+    from codebuddy import paths
+
+    folder = Path(name) if name else paths.shipped_models_folder() / "embedder"
+    try:
+        status = [(folder / file).stat() for file in ("model.safetensors", "tokenizer.json")]
+    except (OSError, ValueError):
+        return b""
+    parts = [(each.st_size, each.st_mtime_ns, each.st_ino) for each in status]
+    return ascii((os.path.realpath(folder), TEXT_VERSION, parts)).encode("ascii")
+
+
+def chunk_text(chunk: Chunk) -> str:
+    """What of a chunk is encoded: where it stands, what it is, and its beginning."""
+    return f"{chunk.path}\n{chunk.symbol}\n{chunk.text[:_MAX_CHARACTERS]}"
+
+
+def embedder_key(encoder: Encoder) -> str:
+    """What tells vectors that can be compared with this encoder's from all others."""
+    return f"{encoder.fingerprint} {TEXT_VERSION}"
+
+
+def embed_missing(writer: IndexWriter, encoder: Encoder, tell: Callable[[int, int], None]) -> int:
+    """Give vectors to all chunks that lack them; returns to how many.
+
+    Args:
+        writer: Of the index.
+        encoder: Makes the vectors; those of another one go away.
+        tell: Told how many files are done, and of how many.
+
+    Raises:
+        ModelError: The encoder does not give one vector of its dimension for each text.
+        DamagedIndexError: A chunk is damaged.
+    """
+    writer.expect_vectors(embedder_key(encoder), encoder.dim)
+    missing = writer.files_without_vectors()
+    n_done = n_files = 0
+    for files in _portions(missing, _CHUNKS_PER_COMMIT):
+        rows: list[tuple[int, int, int, bytes]] = []
+        for few in _portions(files, _CHUNKS_AT_ONCE):
+            chunks = [writer.chunks_of(each) for each in few]
+            vectors = _encoded(encoder, [chunk_text(c) for of_file in chunks for c in of_file])
+            for stored, of_file in zip(few, chunks, strict=True):
+                own, vectors = vectors[: len(of_file)], vectors[len(of_file) :]
+                rows.append((stored.id, of_file[0].id, len(of_file), pack_vectors(own)))
+            n_files += len(few)
+            tell(n_files, len(missing))
+        with writer.transaction():
+            writer.put_vectors(rows)
+        n_done += sum(each.n_chunks for each in files)
+    return n_done
+
+
+def _portions(files: Sequence[StoredFile], n_chunks: int) -> Iterator[list[StoredFile]]:
+    """Files in portions of about so many chunks."""
+    portion: list[StoredFile] = []
+    count = 0
+    for each in files:
+        portion.append(each)
+        count += each.n_chunks
+        if count >= n_chunks:
+            yield portion
+            portion, count = [], 0
+    if portion:
+        yield portion
+
+
+def _encoded(encoder: Encoder, texts: list[str]) -> Vectors:
+    vectors = np.asarray(encoder.encode(texts), np.float32)
+    if vectors.shape != (len(texts), encoder.dim):
+        raise ModelError(
+            f"the embedder gave vectors of shape {vectors.shape} for {len(texts)} texts,"
+            f" where {encoder.dim} numbers each were to be expected",
+            hint="choose another one with --embedder",
+        )
+    return vectors

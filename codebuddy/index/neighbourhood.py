@@ -1,0 +1,73 @@
+"""Files around a file: what it imports, what those re-export, and what lies beside it.
+
+Paths and imports only; which of their definitions matter is for others to say. It reads
+inside the caller's snapshot.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Sequence
+
+from codebuddy.index.modules import ModuleMap
+from codebuddy.index.store import Store
+
+# Files whose purpose is often to pass on what others define.
+REEXPORTING_STEMS = frozenset({"__init__", "index", "lib", "main", "mod"})
+# How far `export * from` is followed, and how wide.
+_MAX_HOPS = 3
+_MAX_FILES = 40
+# A file with fewer lines for each of its imports has little of its own.
+_LINES_PER_IMPORT = 5
+
+
+class Neighbourhood:
+    """Answers for one state of the index."""
+
+    def __init__(self, store: Store, modules: ModuleMap) -> None:
+        self._store = store
+        self._modules = modules
+
+    def imported_files(
+        self, path: str, names: Sequence[str], imports: Sequence[str] | None
+    ) -> list[str]:
+        """The files that the imports of the file `path` lead to, as far as they are indexed.
+
+        Args:
+            path: Of the importing file.
+            names: Imported there; a name can be that of a module.
+            imports: What it imports; what the index knows of that if `None`.
+        """
+        known = self._imports(path) if imports is None else imports
+        return self._modules.resolve(known, path, names)
+
+    def passed_on(self, paths: Sequence[str]) -> list[str]:
+        """`paths`, then the files that those of them import which are there to pass on others."""
+        found = dict.fromkeys(paths)
+        begun = list(paths)
+        for _ in range(_MAX_HOPS):
+            reached = []
+            for each in begun:
+                targets = self._modules.resolve(self._what_passes(each), each)
+                reached += [target for target in targets if target not in found]
+            found.update(dict.fromkeys(reached))
+            begun = reached
+        return list(found)[:_MAX_FILES]
+
+    def files_beside(self, path: str) -> list[str]:
+        """The other files of the folder, of the same family of languages."""
+        return self._modules.siblings(path)[:_MAX_FILES]
+
+    def _what_passes(self, path: str) -> tuple[str, ...]:
+        """The imports of a file that is there to pass them on, by its name or by having no more."""
+        stored = self._store.file_of(os.fsencode(path))
+        if stored is None:
+            return ()
+        imports = self._store.details(stored.id).imports
+        is_named_so = posixpath.basename(path).partition(".")[0] in REEXPORTING_STEMS
+        return imports if is_named_so or stored.n_lines <= _LINES_PER_IMPORT * len(imports) else ()
+
+    def _imports(self, path: str) -> tuple[str, ...]:
+        stored = self._store.file_of(os.fsencode(path))
+        return () if stored is None else self._store.details(stored.id).imports

@@ -1,0 +1,255 @@
+"""The KV cache of a llama.cpp context as slots: one for each prompt that is worth keeping.
+
+All slots share one pool of cells, so that files that begin alike (repository, chunks) hold
+their common part once, and switching between two files throws nothing away. It evaluates
+tokens and keeps track of what is held; what the tokens mean is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from codebuddy import platforms
+from codebuddy.datatypes import GenerationStats
+from codebuddy.errors import GenerationError
+from codebuddy.inference.reuse import Reuse, Run, common_length, plan_reuse
+
+# Prompts kept side by side; one sequence more serves to move text.
+MAX_SLOTS = 3
+N_SEQUENCES = MAX_SLOTS + 1
+_SCRATCH = MAX_SLOTS
+
+
+# Tokens that may be put in before a shifted suffix until it is evaluated anew (docs/log.md).
+_MAX_DRIFT = 128
+
+
+class StoppedError(GenerationError):
+    """Evaluation was stopped from outside: `cancel`, or the end of a time budget."""
+
+
+class KvCache:
+    """Slots over the memory of one context. Not safe for concurrent use."""
+
+    def __init__(
+        self,
+        llama: Any,
+        context: Any,
+        *,
+        n_cells: int,
+        batch_tokens: int,
+        has_slots: bool,
+        on_interrupt: Callable[[], None],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        """Begin with an empty cache.
+
+        Args:
+            llama: The low-level module.
+            context: A context made with `N_SEQUENCES` sequences in one pool, or with one.
+            n_cells: Tokens that the pool holds.
+            batch_tokens: Tokens evaluated by one call.
+            has_slots: Whether the model's memory can be cut, copied and shifted.
+            on_interrupt: Called when Ctrl-C comes during a native call.
+            is_stopping: Whether a failed call was asked to stop.
+        """
+        self._llama = llama
+        self._context = context
+        self._memory = llama.llama_get_memory(context)
+        self._n_cells = n_cells
+        self._batch_tokens = batch_tokens
+        self._on_interrupt = on_interrupt
+        self._is_stopping = is_stopping
+        self.has_slots = has_slots
+        self.slots: list[list[int]] = [[] for _ in range(MAX_SLOTS if has_slots else 1)]
+        self._last_used = [0] * len(self.slots)
+        # How many of a slot's first tokens were evaluated behind exactly what stands before
+        # them, and how many tokens were put in before those that were not.
+        self._exact = [0] * len(self.slots)
+        self._drift = [0] * len(self.slots)
+        self._clock = 0
+        self.current = 0
+        self._batch = llama.llama_batch_init(batch_tokens, 0, 1)
+
+    def close(self) -> None:
+        """Free the batch; the context belongs to the caller."""
+        self._llama.llama_batch_free(self._batch)
+
+    @property
+    def held(self) -> list[int]:
+        """The tokens of the current slot; not to be changed."""
+        return self.slots[self.current]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for slot in range(len(self.slots)):
+            self._cut_memory(slot, 0)
+
+    def evaluate_prompt(
+        self, tokens: list[int], reserve: int, movable_after: int | None, stats: GenerationStats
+    ) -> None:
+        """Make some slot hold exactly `tokens`, with the logits of the last one at hand.
+
+        Args:
+            tokens: The prompt, not empty.
+            reserve: Cells to keep free for what will be generated.
+            movable_after: As for `plan_reuse`.
+            stats: Takes the counts.
+
+        Raises:
+            StoppedError: Evaluation was stopped; what was evaluated stays.
+            GenerationError: llama.cpp failed.
+        """
+        plan = self._plan(tokens, movable_after)
+        self._clock += 1
+        self._last_used[plan.slot] = self._last_used[plan.source] = self._clock
+        stats.prompt_tokens = len(tokens)
+        drift = self._drift[plan.source]
+        run = self._take(plan, tokens, reserve)
+        stats.shifted_tokens = run.length if run else 0
+        stats.reused_tokens = len(self.held) + stats.shifted_tokens
+        if run:
+            self._drift[plan.slot] = drift + run.wanted_start - len(self.held)
+            try:
+                self._extend_counted(tokens[len(self.held) : run.wanted_start], stats)
+                self._attach(run, tokens)
+            finally:
+                self._llama.llama_memory_seq_rm(self._memory, _SCRATCH, -1, -1)
+        self._extend_counted(tokens[len(self.held) :], stats)
+
+    def extend(self, tokens: Sequence[int], *, has_all_logits: bool = False) -> None:
+        """Evaluate `tokens` at the end of the current slot, `batch_tokens` at most.
+
+        Logits are computed for the last token, or for all of them.
+
+        Raises:
+            StoppedError: Evaluation was stopped; the slot is as before.
+            GenerationError: llama.cpp failed; the slot is as before.
+            KeyboardInterrupt: Ctrl-C came meanwhile.
+        """
+        batch, start, last = self._batch, len(self.held), len(tokens) - 1
+        batch.n_tokens = len(tokens)
+        for index, token in enumerate(tokens):
+            batch.token[index] = token
+            batch.pos[index] = start + index
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = self.current
+            batch.logits[index] = has_all_logits or index == last
+        with platforms.interrupts_held(self._on_interrupt) as interrupts:
+            outcome = self._llama.llama_decode(self._context, batch)
+        if outcome == 0:
+            self._grow(tokens)
+        else:
+            # What a failed call left in the cache is unknown: keep only what came before.
+            self._cut_memory(self.current, start)
+        if interrupts.was_interrupted:
+            raise KeyboardInterrupt
+        if outcome == 0:
+            return
+        if self._is_stopping():
+            raise StoppedError("cancelled")
+        raise GenerationError(
+            f"llama.cpp failed to evaluate {len(tokens)} tokens (code {outcome})",
+            hint="codebuddy doctor",
+        )
+
+    def cut(self, length: int) -> None:
+        """Forget the current slot's tokens from `length` on."""
+        if length < len(self.held):
+            self._cut_memory(self.current, length)
+
+    def exact_length(self, slot: int) -> int:
+        """How many of the slot's first tokens were evaluated behind what stands before them."""
+        return self._exact[slot]
+
+    def adopt(self, slot: int, tokens: Sequence[int], exact: int) -> None:
+        """Take note that the memory of `slot` was filled from outside, `exact` tokens exactly."""
+        self.slots[slot][:] = tokens
+        self._exact[slot] = exact
+        self._drift[slot] = 0 if exact == len(tokens) else _MAX_DRIFT
+        self._clock += 1
+        self._last_used[slot] = self._clock
+
+    def by_last_use(self) -> list[int]:
+        """The slots that hold anything, the last used first."""
+        used = [slot for slot, held in enumerate(self.slots) if held]
+        return sorted(used, key=lambda slot: -self._last_used[slot])
+
+    def _plan(self, tokens: list[int], movable_after: int | None) -> Reuse:
+        """Reuse with shifting where that is allowed and fair, else of what is exact alone."""
+        if movable_after is not None and self.has_slots:
+            plan = plan_reuse(self.slots, self._last_used, tokens, movable_after)
+            gap = plan.run.wanted_start - plan.common if plan.run else 0
+            if self._drift[plan.source] + gap <= _MAX_DRIFT:
+                return plan
+        exact = [held[:count] for held, count in zip(self.slots, self._exact, strict=True)]
+        return plan_reuse(exact, self._last_used, tokens)
+
+    def _grow(self, tokens: Sequence[int]) -> None:
+        """Note tokens at the end of the current slot; exact if all before them is."""
+        if self._exact[self.current] == len(self.held):
+            self._exact[self.current] += len(tokens)
+        self.held.extend(tokens)
+
+    def _take(self, plan: Reuse, tokens: list[int], reserve: int) -> Run | None:
+        """Bring the plan's slot to the common part; the run, if any, waits in the scratch."""
+        llama, memory = self._llama, self._memory
+        self.current = plan.slot
+        run = plan.run
+        if plan.source != plan.slot:
+            self._cut_memory(plan.slot, 0)
+            if plan.common:
+                llama.llama_memory_seq_cp(memory, plan.source, plan.slot, 0, plan.common)
+                self.slots[plan.slot][:] = tokens[: plan.common]
+                self._exact[plan.slot] = min(self._exact[plan.source], plan.common)
+                self._drift[plan.slot] = self._drift[plan.source]
+        else:
+            if run:
+                self._detach(run, plan.common)
+            # Memories that cannot be cut (recurrent ones) begin anew.
+            self._cut_memory(plan.slot, plan.common)
+        self._make_room(len(tokens) + reserve)
+        return run
+
+    def _detach(self, run: Run, common: int) -> None:
+        """Move the run's cells to the scratch sequence, at the positions where it is wanted."""
+        llama, memory, end = self._llama, self._memory, run.held_start + run.length
+        for slot, held in enumerate(self.slots):
+            # Cells shared with another slot would move there too.
+            if slot != self.current and common_length(held, self.held) > common:
+                self._cut_memory(slot, common)
+        llama.llama_memory_seq_cp(memory, self.current, _SCRATCH, run.held_start, end)
+        llama.llama_memory_seq_rm(memory, self.current, common, -1)
+        moved = run.wanted_start - run.held_start
+        if moved:
+            llama.llama_memory_seq_add(memory, _SCRATCH, run.held_start, end, moved)
+
+    def _attach(self, run: Run, tokens: list[int]) -> None:
+        end = run.wanted_start + run.length
+        self._llama.llama_memory_seq_cp(self._memory, _SCRATCH, self.current, run.wanted_start, end)
+        self.held.extend(tokens[run.wanted_start : end])
+
+    def _make_room(self, needed: int) -> None:
+        """Empty the slots unused for longest until `needed` cells fit beside the others."""
+        for slot in reversed(self.by_last_use()):
+            others = sum(len(h) for s, h in enumerate(self.slots) if s != self.current)
+            if others + needed <= self._n_cells:
+                return
+            if slot != self.current:
+                self._cut_memory(slot, 0)
+
+    def _extend_counted(self, tokens: list[int], stats: GenerationStats) -> None:
+        for start in range(0, len(tokens), self._batch_tokens):
+            batch = tokens[start : start + self._batch_tokens]
+            self.extend(batch)
+            stats.evaluated_tokens += len(batch)
+
+    def _cut_memory(self, slot: int, length: int) -> None:
+        if not self._llama.llama_memory_seq_rm(self._memory, slot, length, -1):
+            self._llama.llama_memory_seq_rm(self._memory, slot, -1, -1)
+            length = 0
+        del self.slots[slot][length:]
+        self._exact[slot] = min(self._exact[slot], length)
+        if self._exact[slot] == length:
+            self._drift[slot] = 0

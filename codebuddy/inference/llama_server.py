@@ -1,0 +1,186 @@
+"""A model behind an existing llama-server: tokens in, text out, its prompt cache used.
+
+The server tokenizes, so that prompts are the same as in-process ones, and text that spells
+special tokens stays text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
+from codebuddy.errors import GenerationError, ModelError
+from codebuddy.inference.fim_families import every_spelling
+from codebuddy.inference.http_stream import ModelServer
+
+# Tokenized texts that are kept: most of a prompt is the same from keystroke to keystroke.
+_MAX_TOKENIZED = 2048
+_FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
+
+
+class LlamaServerGenerator:
+    """The model that a llama-server holds. One call at a time."""
+
+    def __init__(self, server: ModelServer, properties: dict[str, Any]) -> None:
+        """Take the server with the answer of its `/props`.
+
+        Raises:
+            ModelError: The server does not behave like a llama-server.
+        """
+        self._server = server
+        self._tokenized: OrderedDict[str, list[int]] = OrderedDict()
+        alias = properties.get("model_alias") or properties.get("model_path") or "model"
+        self.name = str(alias).replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
+        try:
+            self.n_ctx = int(properties["default_generation_settings"]["n_ctx"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{server.url} does not say how much context its model has",
+                hint="use a newer llama-server",
+            ) from error
+        self.fim = self._find_fim()
+        # Whether the vocabulary wants one shows in what the server itself would prepend.
+        started = self._ask_tokens("a", adds_special=True)
+        plain = self._ask_tokens("a", adds_special=False)
+        self.bos = started[0] if len(started) > len(plain) else None
+        self._build = str(properties.get("build_info", ""))
+
+    @property
+    def runtime(self) -> dict[str, object]:
+        """What was used: the server, whose threads and layers are its own matter."""
+        return {
+            "backend": "llama-server",
+            "url": self._server.url,
+            "build": self._build,
+            "n_ctx": self.n_ctx,
+        }
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._server.close()
+
+    def cancel(self) -> None:
+        """Stop the running `generate`, from any thread."""
+        self._server.cancel()
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids; special tokens written in `text` are taken as plain text."""
+        if not text:
+            return []
+        held = self._tokenized.get(text)
+        if held is None:
+            held = self._tokenized[text] = self._ask_tokens(text)
+            if len(self._tokenized) > _MAX_TOKENIZED:
+                self._tokenized.popitem(last=False)
+        else:
+            self._tokenized.move_to_end(text)
+        return list(held)
+
+    def generate(
+        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+    ) -> Iterator[str]:
+        """Yield text pieces as the server streams them.
+
+        Raises:
+            GenerationError: The prompt does not fit, the call was cancelled, or the server
+                failed.
+        """
+        room = self.n_ctx - len(tokens)
+        if not tokens or room < 1:
+            raise GenerationError(
+                f"a prompt of {len(tokens)} tokens does not fit into {self.n_ctx}",
+                hint="set completion.prefix_tokens lower or the server's context higher",
+            )
+        body = {
+            "prompt": list(tokens),
+            "n_predict": min(settings.max_tokens, room),
+            "temperature": settings.temperature,
+            "seed": settings.seed,
+            "cache_prompt": True,
+            "stream": True,
+        }
+        stats.prompt_tokens = len(tokens)
+        stats.finish_reason = "length"
+        started = time.perf_counter()
+        deadline = started + settings.budget_ms / 1000 if settings.budget_ms > 0 else None
+        for event in self._server.stream("/completion", body):
+            now = time.perf_counter()
+            if not stats.prefill_ms:
+                stats.prefill_ms = (now - started) * 1000
+            if not isinstance(event, dict) or "error" in event:
+                raise _failure(self._server.url, event)
+            is_last = bool(event.get("stop"))
+            if is_last:
+                _take_final(event, stats)
+            else:
+                stats.generated_tokens += 1
+            if piece := event.get("content"):
+                yield str(piece)
+            if is_last:
+                return
+            if deadline is not None and now > deadline:
+                stats.finish_reason = "budget"
+                return
+        raise self._server.broken_off()
+
+    def _find_fim(self) -> FimTokens:
+        """The markers of the family of which this vocabulary has the most as single tokens."""
+        best = FimTokens()
+        for spelling in every_spelling():
+            marks = (spelling.prefix, spelling.suffix, spelling.middle)
+            prefix, suffix, middle = (self._special(mark.strip()) for mark in marks)
+            found = FimTokens(
+                prefix,
+                suffix,
+                middle,
+                self._special(spelling.repository),
+                self._special(spelling.separator),
+            )
+            if found.is_supported and _count(found) > _count(best):
+                best = found
+        return best
+
+    def _special(self, mark: str) -> int | None:
+        tokens = self._ask_tokens(mark, is_special=True) if mark else []
+        return tokens[0] if len(tokens) == 1 else None
+
+    def _ask_tokens(
+        self, text: str, *, is_special: bool = False, adds_special: bool = False
+    ) -> list[int]:
+        body = {"content": text, "parse_special": is_special, "add_special": adds_special}
+        answer = self._server.ask("/tokenize", body)
+        tokens = answer.get("tokens") if isinstance(answer, dict) else None
+        if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+            raise ModelError(
+                f"{self._server.url} does not tokenize as llama-server does",
+                hint="check model.url",
+            )
+        return tokens
+
+
+def _count(fim: FimTokens) -> int:
+    every = (fim.prefix, fim.suffix, fim.middle, fim.repository, fim.separator)
+    return sum(token is not None for token in every)
+
+
+def _take_final(event: dict[str, Any], stats: GenerationStats) -> None:
+    """The server's own counts, where it tells them."""
+    stats.finish_reason = _FINISH_REASONS.get(str(event.get("stop_type")), "stop")
+    timings = event.get("timings")
+    if isinstance(timings, dict):
+        stats.evaluated_tokens = int(timings.get("prompt_n", 0))
+        stats.reused_tokens = max(0, stats.prompt_tokens - stats.evaluated_tokens)
+        stats.generated_tokens = int(timings.get("predicted_n", stats.generated_tokens))
+        stats.generate_ms = float(timings.get("predicted_ms", 0.0))
+
+
+def _failure(url: str, event: Any) -> GenerationError:
+    told = event.get("error") if isinstance(event, dict) else None
+    message = told.get("message") if isinstance(told, dict) else told
+    return GenerationError(
+        f"the model server {url} failed: {message or 'it sent no JSON object'!s:.200}",
+        hint="look at the server's own log",
+    )

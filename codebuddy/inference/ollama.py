@@ -1,0 +1,183 @@
+"""A model behind Ollama, which takes text: prompts are spelled out for the model's family.
+
+Ollama has no tokenizer to ask. Pieces of text of a few characters stand for tokens here, so
+that budgets hold roughly and prompts are built as for any other model; before they are sent,
+they become text again, with the family's own marks. A family that is not known gets prefix
+and suffix as two fields, and Ollama's template for the model joins them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
+from codebuddy.errors import GenerationError, ModelError
+from codebuddy.inference.fim_families import FimSpelling, spelling_of
+from codebuddy.inference.http_stream import ModelServer
+
+_PREFIX, _SUFFIX, _MIDDLE, _REPOSITORY, _SEPARATOR = range(5)
+_FIRST_PIECE = 16
+# About what a token of code holds: a short word, a run of blanks, or one other character.
+_PIECE = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,2}|[ \t]{1,8}|\s|.", re.DOTALL)
+_MAX_PIECES = 1 << 18
+
+
+class OllamaGenerator:
+    """A model that Ollama has. One call at a time."""
+
+    bos = None
+
+    def __init__(self, server: ModelServer, model: str, n_ctx: int) -> None:
+        """Take the server, the model's name there, and the context to ask for."""
+        self._server = server
+        self._model = model
+        self.name = model
+        self.n_ctx = n_ctx
+        self._spelling = spelling_of(model)
+        has_repository = self._spelling is not None and bool(self._spelling.repository)
+        has_separator = self._spelling is not None and bool(self._spelling.separator)
+        self.fim = FimTokens(
+            _PREFIX,
+            _SUFFIX,
+            _MIDDLE,
+            _REPOSITORY if has_repository else None,
+            _SEPARATOR if has_separator else None,
+        )
+        self._ids: dict[str, int] = {}
+        self._texts: list[str] = []
+
+    @property
+    def runtime(self) -> dict[str, object]:
+        """What was used: the server, whose threads and layers are its own matter."""
+        return {"backend": "ollama", "url": self._server.url, "n_ctx": self.n_ctx}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._server.close()
+
+    def cancel(self) -> None:
+        """Stop the running `generate`, from any thread."""
+        self._server.cancel()
+
+    def tokenize(self, text: str) -> list[int]:
+        """One id for each piece of text; marks of the model spelled in `text` are broken up."""
+        return [self._id(piece) for piece in _PIECE.findall(self._harmless(text))]
+
+    def generate(
+        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+    ) -> Iterator[str]:
+        """Yield text pieces as Ollama streams them.
+
+        Raises:
+            GenerationError: The call was cancelled, or the server failed.
+        """
+        options = {
+            "num_predict": settings.max_tokens,
+            "temperature": settings.temperature,
+            "seed": settings.seed,
+            "num_ctx": self.n_ctx,
+        }
+        body = {"model": self._model, "stream": True, "options": options, **self._spell(tokens)}
+        stats.prompt_tokens = len(tokens)
+        stats.finish_reason = "length"
+        started = time.perf_counter()
+        deadline = started + settings.budget_ms / 1000 if settings.budget_ms > 0 else None
+        for event in self._server.stream("/api/generate", body):
+            now = time.perf_counter()
+            if not stats.prefill_ms:
+                stats.prefill_ms = (now - started) * 1000
+            if not isinstance(event, dict) or "error" in event:
+                told = event.get("error") if isinstance(event, dict) else "it sent no JSON object"
+                raise GenerationError(f"Ollama failed: {told!s:.200}", hint="see Ollama's log")
+            is_last = bool(event.get("done"))
+            if is_last:
+                _take_final(event, stats)
+            else:
+                stats.generated_tokens += 1
+            if piece := event.get("response"):
+                yield str(piece)
+            if is_last:
+                return
+            if deadline is not None and now > deadline:
+                stats.finish_reason = "budget"
+                return
+        raise self._server.broken_off()
+
+    def _spell(self, tokens: Sequence[int]) -> dict[str, Any]:
+        """The prompt as Ollama's fields."""
+        if self._spelling is not None:
+            marks = _marks(self._spelling)
+            text = "".join(marks[t] if t < _FIRST_PIECE else self._text(t) for t in tokens)
+            return {"prompt": text, "raw": True}
+        parts: dict[int, list[str]] = {_PREFIX: [], _SUFFIX: []}
+        current = _PREFIX
+        for token in tokens:
+            if token < _FIRST_PIECE:
+                current = _SUFFIX if token == _SUFFIX else current
+            else:
+                parts[current].append(self._text(token))
+        fields = {"prompt": "".join(parts[_PREFIX]), "suffix": "".join(parts[_SUFFIX])}
+        # An empty suffix counts as none, and the model would be asked to chat.
+        return fields if fields["suffix"] else {"prompt": fields["prompt"], "raw": True}
+
+    def _harmless(self, text: str) -> str:
+        for mark in self._spelling.marks if self._spelling else ():
+            bare = mark.strip()
+            if bare in text:
+                text = text.replace(bare, f"{bare[0]} {bare[1:]}")
+        return text
+
+    def _id(self, piece: str) -> int:
+        found = self._ids.get(piece)
+        if found is None:
+            if len(self._texts) >= _MAX_PIECES:
+                raise GenerationError(
+                    "the document holds too many different characters", hint="use llama-server"
+                )
+            found = self._ids[piece] = _FIRST_PIECE + len(self._texts)
+            self._texts.append(piece)
+        return found
+
+    def _text(self, token: int) -> str:
+        return self._texts[token - _FIRST_PIECE]
+
+
+def find_ollama_model(server: ModelServer, wanted: str) -> str:
+    """The name by which Ollama has `wanted`: itself, with a tag, or spelled as Ollama does.
+
+    Raises:
+        ModelError: It has none of that name; the hint lists what it has.
+    """
+    answer = server.ask("/api/tags")
+    models = answer.get("models") if isinstance(answer, dict) else None
+    names = [str(m["name"]) for m in models or () if isinstance(m, dict) and "name" in m]
+    for name in names:
+        if wanted in (name, name.removesuffix(":latest"), name.replace(":", "-")):
+            return name
+    raise ModelError(
+        f"Ollama at {server.url} has no model {wanted}",
+        hint=f"set model.name to one of: {', '.join(names) or 'none installed'}",
+    )
+
+
+def _marks(spelling: FimSpelling) -> dict[int, str]:
+    return {
+        _PREFIX: spelling.prefix,
+        _SUFFIX: spelling.suffix,
+        _MIDDLE: spelling.middle,
+        _REPOSITORY: spelling.repository,
+        _SEPARATOR: spelling.separator,
+    }
+
+
+def _take_final(event: dict[str, Any], stats: GenerationStats) -> None:
+    """Ollama's own counts; it leaves out what its cache spared."""
+    stats.finish_reason = "length" if event.get("done_reason") == "length" else "stop"
+    stats.prompt_tokens = max(int(event.get("prompt_eval_count") or 0), stats.prompt_tokens)
+    stats.evaluated_tokens = int(event.get("prompt_eval_count") or 0)
+    stats.reused_tokens = max(0, stats.prompt_tokens - stats.evaluated_tokens)
+    stats.generated_tokens = int(event.get("eval_count") or stats.generated_tokens)
+    stats.generate_ms = float(event.get("eval_duration") or 0) / 1e6

@@ -1,0 +1,165 @@
+"""Every setting with its default, meaning and bounds; `config` reads and checks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _key(
+    default: Any,
+    doc: str,
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    choices: tuple[str, ...] = (),
+    from_repository: bool = False,
+) -> Any:
+    """A setting with its documentation and bounds."""
+    return field(
+        default=default,
+        metadata={
+            "doc": doc,
+            "low": low,
+            "high": high,
+            "choices": choices,
+            "from_repository": from_repository,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """`[model]`: which weights, and what of the machine they may use."""
+
+    name: str = _key("qwen2.5-coder-1.5b", "a name of the catalog, or the path of a GGUF file")
+    folder: str = _key("", "where weights are kept; empty for the cache folder")
+    n_ctx: int = _key(4096, "tokens that prompt and completion may take", low=256, high=131072)
+    threads: int = _key(0, "CPU threads; 0 for the number of physical cores", low=0, high=1024)
+    gpu_layers: int = _key(-1, "layers on the GPU; -1 for as many as fit", low=-1, high=10000)
+    url: str = _key(
+        "", "address of a llama-server or Ollama to use instead; empty for llama.cpp in-process"
+    )
+    allow_remote: bool = _key(False, "whether model.url may name another machine")
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionSettings:
+    """`[completion]`: how much is read, looked up and written."""
+
+    max_tokens: int = _key(128, "tokens generated at most", low=1, high=8192, from_repository=True)
+    max_lines: int = _key(
+        0, "lines at most; 0 lets the syntax decide", low=0, high=1000, from_repository=True
+    )
+    prefix_tokens: int = _key(
+        768, "tokens of the file before the cursor", low=16, high=65536, from_repository=True
+    )
+    suffix_tokens: int = _key(
+        256, "tokens of the file after the cursor", low=0, high=65536, from_repository=True
+    )
+    context_tokens: int = _key(
+        512, "tokens of retrieved chunks", low=0, high=65536, from_repository=True
+    )
+    retrieve: str = _key(
+        "auto",
+        "whether to look up",
+        choices=("auto", "always", "never"),
+        from_repository=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """`[index]`: what is read."""
+
+    max_file_bytes: int = _key(
+        1_000_000, "larger files are skipped", low=1, high=1 << 28, from_repository=True
+    )
+    jobs: int = _key(0, "processes that parse; 0 for the number of cores", low=0, high=256)
+    embedder: str = _key(
+        "",
+        "sentence-transformers model of the dense channel; empty for ours, `none` for no channel",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """`[engine]`: the warm background process."""
+
+    enabled: bool = _key(True, "whether commands use the warm engine")
+    idle_minutes: int = _key(
+        20, "minutes without a request after which it leaves", low=1, high=100_000
+    )
+    work_ahead: bool = _key(
+        True, "whether the place behind a suggestion is completed before it is accepted"
+    )
+    keep_state: bool = _key(
+        True, "whether what the model has read is kept on disk for the next engine"
+    )
+    queue_length: int = _key(32, "requests that may wait; more are told busy", low=1, high=1000)
+    hang_seconds: int = _key(
+        15, "seconds without a sign of life after which a worker is restarted", low=2, high=3600
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HookSettings:
+    """`[hook]`: what the git hooks look for and how long they may take."""
+
+    enable: tuple[str, ...] = _key(
+        (), "rules to switch on that are off by themselves", from_repository=True
+    )
+    disable: tuple[str, ...] = _key((), "rules to switch off", from_repository=True)
+    max_findings: int = _key(
+        5, "findings shown at most, the most useful first", low=0, high=1000, from_repository=True
+    )
+    max_binary_bytes: int = _key(
+        1_000_000, "larger binary files are remarked on", low=1, high=1 << 40, from_repository=True
+    )
+    limit_ms: int = _key(
+        1000, "milliseconds that a commit may wait for the rules", low=50, high=60_000
+    )
+    budget_s: int = _key(
+        2,
+        "seconds that a commit may wait in all where the model works; 0: no model",
+        low=0,
+        high=60,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """`[serve]`: the HTTP interface of `codebuddy serve`."""
+
+    # llama.vim asks there unless told otherwise.
+    port: int = _key(8012, "port that `codebuddy serve` listens on", low=0, high=65535)
+
+
+@dataclass(frozen=True, slots=True)
+class TuiSettings:
+    """`[tui]`: the editor in the terminal."""
+
+    theme: str = _key(
+        "dark",
+        "colours; `terminal` takes the terminal's own",
+        choices=("dark", "light", "contrast", "terminal"),
+    )
+    suggest: str = _key(
+        "auto", "suggest as one types, or only when asked with a key", choices=("auto", "asked")
+    )
+    restore: bool = _key(True, "open again what was open the last time")
+    mouse: bool = _key(True, "take the mouse; without, the terminal selects text itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, resolved."""
+
+    model: ModelSettings = ModelSettings()
+    completion: CompletionSettings = CompletionSettings()
+    index: IndexSettings = IndexSettings()
+    engine: EngineSettings = EngineSettings()
+    serve: ServeSettings = ServeSettings()
+    hook: HookSettings = HookSettings()
+    tui: TuiSettings = TuiSettings()
+    offline: bool = _key(False, "never use the network, not even for `models pull`")

@@ -1,0 +1,153 @@
+"""A stand-in for llama-server and Ollama: real sockets, their documented JSON, a byte tokenizer.
+
+It answers each prompt with a fixed text, a piece at a time, and records what it was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MARKS = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>"]
+PIECES = ["return", " price", " * 2", "\n"]
+
+
+class ModelServerStandIn(ThreadingHTTPServer):
+    """The server; `asked` holds every (path, body), `faults` what to do wrong."""
+
+    # Each connection is over before the test is.
+    daemon_threads = False
+
+    def __init__(self, kind: str, faults: set[str]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.kind = kind
+        self.faults = faults
+        self.asked: list[tuple[str, Any]] = []
+        self.sent = 0
+        self.is_client_gone = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def bodies(self, path: str) -> list[Any]:
+        """What was posted to `path`."""
+        return [body for asked, body in self.asked if asked == path]
+
+
+@contextmanager
+def serving(kind: str, *faults: str) -> Iterator[ModelServerStandIn]:
+    """A running stand-in of `llama-server` or `ollama`."""
+    server = ModelServerStandIn(kind, set(faults))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ModelServerStandIn
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, None))
+        if self.server.kind == "llama-server" and self.path == "/props":
+            self._reply(
+                {
+                    "default_generation_settings": {"n_ctx": 512},
+                    "model_alias": "",
+                    "model_path": "/models/small-coder.gguf",
+                    "build_info": "b1-test",
+                }
+            )
+        elif self.server.kind == "ollama" and self.path == "/api/tags":
+            self._reply({"models": [{"name": "qwen2.5-coder:1.5b"}, {"name": "other:latest"}]})
+        else:
+            self._reply({"error": "not found"}, 404)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, body))
+        if self.path == "/tokenize":
+            text = body["content"]
+            is_mark = body["parse_special"] and text in MARKS
+            tokens = [1000 + MARKS.index(text)] if is_mark else list(text.encode())
+            self._reply({"tokens": [1, *tokens] if body["add_special"] else tokens})
+        elif self.path in ("/completion", "/api/generate"):
+            self._stream(body)
+        else:
+            self._reply({"error": "not found"}, 404)
+
+    def _stream(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        is_llama = self.server.kind == "llama-server"
+        try:
+            if "garbage" in self.server.faults:
+                self.wfile.write(b"<html>\n")
+                return
+            if "error" in self.server.faults:
+                self._send({"error": {"message": "slot lost"} if is_llama else "model crashed"})
+                return
+            pieces = PIECES * 500 if "endless" in self.server.faults else PIECES
+            for piece in pieces:
+                self._send(
+                    {"content": piece, "stop": False}
+                    if is_llama
+                    else {"response": piece, "done": False}
+                )
+                self.server.sent += 1
+                if "endless" in self.server.faults:
+                    time.sleep(0.01)
+                if "breaks off" in self.server.faults:
+                    self.connection.close()
+                    return
+            self._send(_LAST_LLAMA if is_llama else _LAST_OLLAMA)
+        except OSError:
+            self.server.is_client_gone.set()
+        self.close_connection = True
+
+    def _send(self, event: dict[str, Any]) -> None:
+        mark = b"data: " if self.server.kind == "llama-server" else b""
+        self.wfile.write(mark + json.dumps(event).encode() + b"\n" + (b"\n" if mark else b""))
+        self.wfile.flush()
+
+    def _reply(self, content: Any, status: int = 200) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+_LAST_LLAMA = {
+    "content": "",
+    "stop": True,
+    "stop_type": "limit",
+    "tokens_evaluated": 20,
+    "timings": {"cache_n": 15, "prompt_n": 5, "predicted_n": 4, "predicted_ms": 8.5},
+}
+_LAST_OLLAMA = {
+    "response": "",
+    "done": True,
+    "done_reason": "stop",
+    "prompt_eval_count": 7,
+    "eval_count": 4,
+    "eval_duration": 2_000_000,
+}

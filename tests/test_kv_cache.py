@@ -1,0 +1,246 @@
+"""The KV cache with real weights: slots, shifting, drafts, saved states, budgets."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from codebuddy.datatypes import GenerationSettings, GenerationStats
+from codebuddy.errors import GenerationError
+from codebuddy.inference.llama import LlamaGenerator
+from codebuddy.settings import ModelSettings
+from tests.conftest import SMALL_MODEL
+
+pytestmark = pytest.mark.model
+
+HEAD = "# shop/pricing.py\nimport json\nimport logging\n\nlogger = logging.getLogger(__name__)\n\n"
+ONE = HEAD + "def discount(price, percent):\n    return price * (100 - percent) / 100\n\n\ndef tax("
+OTHER = (
+    HEAD + "def load(path):\n    with open(path) as stream:\n        return json.load(stream)\n\n"
+)
+SUFFIX = (
+    "\n\n\ndef total(items, percent):\n"
+    "    price = sum(item.price for item in items)\n"
+    "    return tax(discount(price, percent))\n\n\n"
+    "def label(item):\n    return item.name.title()\n"
+)
+
+
+def run(generator, tokens, **settings):
+    """The text and what it cost."""
+    stats = GenerationStats()
+    how = GenerationSettings(**{"max_tokens": 8, **settings})
+    return "".join(generator.generate(tokens, how, stats)), stats
+
+
+def fim(generator, prefix: str, suffix: str = SUFFIX) -> list[int]:
+    """A prompt in the default model's own tokens."""
+    marks = generator.fim
+    return [
+        marks.prefix,
+        *generator.tokenize(prefix),
+        marks.suffix,
+        *generator.tokenize(suffix),
+        marks.middle,
+    ]
+
+
+def test_two_files_keep_their_caches(small_model):
+    """Going from one prompt to another and back evaluates only what is new, with the same text."""
+    small_model.kv.clear()
+    one, other = small_model.tokenize(ONE), small_model.tokenize(OTHER * 3)
+    expected, _ = run(small_model, one)
+    _, second = run(small_model, other)
+    assert second.reused_tokens > 0, "the common head is shared"
+    text, third = run(small_model, one)
+    assert third.evaluated_tokens == 1
+    assert text == expected
+
+
+def test_old_prompts_give_way_when_the_cells_run_out():
+    """More prompts than fit: each is still answered as by a fresh model."""
+    generator = LlamaGenerator(SMALL_MODEL, "small", ModelSettings(n_ctx=256, threads=1))
+    prompts = [generator.tokenize(f"# file {n}\n" + ONE * 3)[:200] for n in range(4)]
+    expected = []
+    for prompt in prompts:
+        generator.kv.clear()
+        expected.append(run(generator, prompt)[0])
+    generator.kv.clear()
+    for _ in range(2):
+        for prompt, text in zip(prompts, expected, strict=True):
+            assert run(generator, prompt)[0] == text
+            assert sum(len(slot) for slot in generator.kv.slots) <= 256
+    generator.close()
+
+
+def test_typing_shifts_the_suffix(default_model):
+    """While typing, little is evaluated, and the answer is that of an exact evaluation."""
+    default_model.kv.clear()
+    run(default_model, fim(default_model, HEAD + "def discount(price, percent):\n    "))
+    wanted = fim(default_model, HEAD + "def discount(price, percent):\n    return price * (")
+    text, stats = run(default_model, wanted, is_typing=True)
+    assert stats.shifted_tokens == len(default_model.tokenize(SUFFIX))
+    assert stats.evaluated_tokens + stats.reused_tokens == stats.prompt_tokens == len(wanted)
+    exact, _ = run(default_model, wanted)
+    assert text == exact
+    assert default_model.kv.held[: len(wanted)] == wanted
+
+
+def test_what_was_shifted_is_not_taken_for_exact(default_model):
+    """A request that must be exact evaluates a suffix again that typing had only shifted."""
+    default_model.kv.clear()
+    run(default_model, fim(default_model, HEAD + "x = "))
+    wanted = fim(default_model, HEAD + "x = 1 + ")
+    run(default_model, wanted, is_typing=True)
+    _, exact = run(default_model, wanted)
+    assert exact.evaluated_tokens > len(default_model.tokenize(SUFFIX))
+    assert run(default_model, wanted)[1].evaluated_tokens == 1
+
+
+def test_without_leave_nothing_is_shifted(default_model):
+    """A prompt that no typing person waits for is evaluated exactly."""
+    default_model.kv.clear()
+    run(default_model, fim(default_model, HEAD + "x = "))
+    _, stats = run(default_model, fim(default_model, HEAD + "x = 1 + "))
+    assert stats.shifted_tokens == 0
+    assert stats.evaluated_tokens > len(default_model.tokenize(SUFFIX))
+
+
+@pytest.mark.parametrize("suffix", [SUFFIX, "\n"])
+def test_drafts_change_nothing_but_the_time(default_model, suffix):
+    """Text that repeats the prompt: drafts hold, and the text is that of plain decoding."""
+    prefix = HEAD + SUFFIX + "\n\n# The same once more:\n" + SUFFIX[:60]
+    tokens = fim(default_model, prefix, suffix)
+    # The prompt's last token is rounded alike only if it is evaluated alone both times.
+    run(default_model, tokens, max_tokens=0)
+    plain, without = run(default_model, tokens, max_tokens=40, has_drafts=False)
+    text, stats = run(default_model, tokens, max_tokens=40)
+    assert text == plain
+    assert stats.accepted_tokens > 0
+    assert stats.generated_tokens == without.generated_tokens
+    assert stats.token_logprobs == without.token_logprobs
+    assert without.drafted_tokens == 0
+
+
+def test_a_generation_says_how_sure_it_was(small_model):
+    """One log-probability for each token, and the first row's entropy."""
+    _, stats = run(small_model, small_model.tokenize(ONE))
+    assert len(stats.token_logprobs) == stats.generated_tokens
+    assert all(logprob <= 0 for logprob in stats.token_logprobs)
+    assert stats.first_token_entropy is not None
+    assert stats.first_token_entropy > 0
+
+
+def test_no_tokens_wanted_evaluates_the_prompt(small_model):
+    """With a limit of 0 the prompt is made ready, and the next call finds it."""
+    tokens = small_model.tokenize(ONE + "x, y")
+    text, stats = run(small_model, tokens, max_tokens=0)
+    assert (text, stats.generated_tokens) == ("", 0)
+    assert run(small_model, tokens)[1].evaluated_tokens == 1
+
+
+def test_a_spent_budget_ends_prefill_quietly_and_keeps_its_work(small_model):
+    """No error but a reason to finish; what was evaluated is there for the next call."""
+    small_model.kv.clear()
+    tokens = small_model.tokenize("value = compute(1, 2, 3)\n" * 40)
+    text, stats = run(small_model, tokens, budget_ms=1)
+    assert (text, stats.finish_reason) == ("", "budget")
+    again = run(small_model, tokens, max_tokens=1)[1]
+    assert again.finish_reason == "length"
+    assert again.reused_tokens >= stats.evaluated_tokens
+
+
+def test_a_budget_ends_generation_with_what_there_is(small_model):
+    """Time that the consumer takes counts too: long before the limit, the call ends quietly."""
+    tokens = small_model.tokenize("numbers = [1, 2, 3, 4, ")
+    stats = GenerationStats()
+    pieces = small_model.generate(tokens, GenerationSettings(400, budget_ms=300), stats)
+    for _ in pieces:
+        time.sleep(0.05)
+    assert stats.finish_reason == "budget"
+    assert stats.generated_tokens < 400
+
+
+def test_cancel_stops_generation_with_drafts(small_model):
+    """A cancelled generation ends at once where drafts are checked too, and the next one works."""
+    tokens = small_model.tokenize("numbers = [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, ")
+    stats = GenerationStats()
+    pieces = small_model.generate(tokens, GenerationSettings(1900), stats)
+    for _ in range(20):
+        next(pieces)
+    assert stats.drafted_tokens > 0
+    timer = threading.Timer(0.05, small_model.cancel)
+    timer.start()
+    with pytest.raises(GenerationError, match="cancelled"):
+        list(pieces)
+    timer.join()
+    held = len(small_model.kv.held)
+    assert held <= stats.prompt_tokens + stats.generated_tokens
+    assert run(small_model, tokens)[1].evaluated_tokens == 1
+
+
+@pytest.fixture
+def state(small_model, tmp_path):
+    """A saved state of one prompt, with the prompt and the text that follows it."""
+    small_model.kv.clear()
+    tokens = small_model.tokenize(ONE)
+    text, _ = run(small_model, tokens)
+    path = tmp_path / "state"
+    written = small_model.save_state(path)
+    assert written == path.stat().st_size
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path, tokens, text
+
+
+def test_a_restarted_process_resumes(state):
+    """Another instance of the same model takes the state up and evaluates one token."""
+    path, tokens, text = state
+    fresh = LlamaGenerator(SMALL_MODEL, "small", ModelSettings(n_ctx=2048, threads=1))
+    assert fresh.load_state(path)
+    again, stats = run(fresh, tokens)
+    fresh.close()
+    assert stats.evaluated_tokens == 1
+    assert again == text
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "longer", "header", "empty", "writable", "link"])
+def test_a_damaged_or_open_state_is_refused(state, small_model, damage):
+    """Whatever was done to the file: it is refused, and the cache is as it was."""
+    path, tokens, _ = state
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-1000] ^= 1
+    elif damage == "header":
+        content[40] ^= 1
+    elif damage == "cut":
+        del content[-5000:]
+    elif damage == "longer":
+        content += b"more"
+    elif damage == "empty":
+        content.clear()
+    path.write_bytes(bytes(content))
+    if damage == "writable":
+        path.chmod(0o666)
+    elif damage == "link":
+        path.rename(path.with_name("elsewhere"))
+        path.symlink_to("elsewhere")
+    assert not small_model.load_state(path)
+    assert run(small_model, tokens)[1].evaluated_tokens == 1
+
+
+def test_a_state_of_other_settings_is_refused(state, small_model, tmp_path):
+    """Another context length is another cache; a missing file is no error either."""
+    path, _, _ = state
+    other = LlamaGenerator(SMALL_MODEL, "small", ModelSettings(n_ctx=512, threads=1))
+    assert not other.load_state(path)
+    other.close()
+    assert not small_model.load_state(tmp_path / "nothing")
+
+
+def test_a_state_keeps_to_its_size(small_model, tmp_path):
+    """What does not fit is left out; nothing to keep writes nothing."""
+    run(small_model, small_model.tokenize(ONE))
+    assert small_model.save_state(tmp_path / "small", max_bytes=1000) == 0
+    assert not (tmp_path / "small").exists()

@@ -1,0 +1,107 @@
+"""What kind of query a text is, and what moves a fused ranking, by how much and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from codebuddy.index.query import kind_of
+from codebuddy.index.ranker import Place, RankingWeights, rank
+
+KINDS = {
+    "name": ["parse_config", "Store.open", "HTTPServer", "std::io::Read", "open", "loadModel()"],
+    "path": ["src/app.ts", "codebuddy/index/", "setup.py", "a\\b\\c.rs"],
+    "words": [
+        "read a config file",
+        "where is the lock taken?",
+        "retry, then give up (after 3 s)",
+        "价格 计算",
+        "!!!",
+        "don't retry; fail",
+    ],
+    "code": [
+        "total = price * count",
+        "def load(self, path):",
+        "for (const x of xs) { go(x); }",
+        "return items[0]",
+        "a\nb",
+        "fn main() -> Result<(), Error> {",
+    ],
+}
+PLACES = {
+    1: Place("src/cart.py", "code"),
+    2: Place("tests/test_cart.py", "test"),
+    3: Place("vendor/cart.py", "vendored"),
+    4: Place("src/other.py", "code"),
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(k, t) for k, texts in KINDS.items() for t in texts])
+def test_the_kind_of_a_query(kind, text):
+    """Names, paths, prose and code are told apart by the text alone."""
+    assert kind_of(text) == kind
+
+
+def _order(query: str, ids: list[int], **more) -> list[int]:
+    ranked = rank(
+        query,
+        "words",
+        {"lexical": [(each, 1.0 / place) for place, each in enumerate(ids, 1)]},
+        PLACES.__getitem__,
+        more.pop("closeness", {}),
+        more.pop("weights", RankingWeights()),
+        **more,
+    )
+    return [each.chunk_id for each in ranked]
+
+
+def test_tests_and_copies_of_others_stand_back():
+    """Behind code that ranked a little below them."""
+    assert _order("total amount", [3, 2, 1]) == [1, 2, 3]
+
+
+def test_who_asks_for_tests_or_from_a_test_gets_them():
+    """The penalty is lifted by the query's words or by the file that it comes from."""
+    assert _order("test of the amount", [2, 4]) == [2, 4]
+    assert _order("amount", [2, 4], own_role="test") == [2, 4]
+    assert _order("amount", [2, 4]) == [4, 2]
+
+
+def test_words_of_the_path_count():
+    """A file named like the query comes up."""
+    assert _order("cart total", [4, 1]) == [1, 4]
+
+
+def test_closeness_counts_where_it_is_weighed():
+    """Off by default, because it did not pay."""
+    close = {"src/other.py": 1.0}
+    assert _order("x", [1, 4], closeness=close) == [1, 4]
+    weights = RankingWeights(near=0.5)
+    assert _order("x", [1, 4], closeness=close, weights=weights) == [4, 1]
+
+
+def test_a_ranking_says_what_made_it():
+    """Rank and score of each channel, and each factor that is not 1."""
+    weights = RankingWeights(channels={"words": {"lexical": 1.0, "symbol": 2.0}})
+    first, second = rank(
+        "cart",
+        "words",
+        {"lexical": [(2, 9.0), (1, 8.0)], "symbol": [(2, 0.5)]},
+        PLACES.__getitem__,
+        {},
+        weights,
+    )
+    assert (first.chunk_id, second.chunk_id) == (2, 1)
+    assert first.channels == {"lexical": 9.0, "symbol": 0.5}
+    assert first.ranks == {"lexical": 1, "symbol": 1}
+    assert first.factors == {"path": 1.4, "test": 0.85}
+    assert first.score == pytest.approx((1 / 61 + 2 * 0.5 / 61) * 1.4 * 0.85)
+    assert second.ranks == {"lexical": 2}
+
+
+def test_a_channel_without_weight_is_left_out():
+    """It neither ranks nor is named."""
+    weights = RankingWeights(channels={"words": {"lexical": 1.0, "dense": 0.0}})
+    found = rank(
+        "x", "words", {"lexical": [(1, 1.0)], "dense": [(4, 1.0)]}, PLACES.__getitem__, {}, weights
+    )
+    assert [each.chunk_id for each in found] == [1]

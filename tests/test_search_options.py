@@ -1,0 +1,81 @@
+"""What `codebuddy search` can be told: why, near what, how many of a file, with which embedder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.embedder_support import make_embedder
+from tests.index_support import make_repository
+from tests.test_search_commands import codebuddy
+
+FILES: dict[str, str | bytes] = {
+    "one/pricing.py": "def discount(x):\n    return x\n",
+    "two/pricing.py": "def discount(x):\n    return x\n",
+    "app.py": "from two.pricing import discount\n\nprint(discount(1))\n",
+    "tests/test_rates.py": "def test_rates():\n    assert rates_of(3) == 4\n",
+    "rates.py": "def rates_of(weight):\n    return weight + 1\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two definitions of one name, a file that imports one of them, and a test."""
+    return make_repository(tmp_path / "r", FILES)
+
+
+def test_explain_says_why_a_result_ranks(root):
+    """Each channel's place and score, then every factor; `--json` carries the same."""
+    done = codebuddy(root, "search", "rates of", "--explain", "--no-engine")
+    reasons = [line for line in done.stdout.splitlines() if line.startswith("    why: ")]
+    results = json.loads(codebuddy(root, "search", "rates of", "--json").stdout)["results"]
+    assert len(reasons) == len(results) >= 2
+    assert "symbol #1 (" in reasons[0]
+    assert "path x1.2" in reasons[0]
+    (of_test,) = [
+        r for r, result in zip(reasons, results, strict=True) if "tests" in result["path"]
+    ]
+    assert "test x0.85" in of_test
+    for result in results:
+        assert set(result["explain"]) == {"ranks", "factors"}
+        assert set(result["explain"]["ranks"]) == set(result["channels"])
+    assert "why:" not in codebuddy(root, "search", "rates of").stdout
+
+
+def test_near_means_what_that_file_imports(root):
+    """Of two definitions of the name, the imported one comes first."""
+    for near, first in (("app.py", "two/pricing.py"), ("one/new.py", "one/pricing.py")):
+        done = codebuddy(root, "search", "discount(4)", "--near", near, "--json")
+        assert json.loads(done.stdout)["results"][0]["path"] == first
+    outside = codebuddy(root, "search", "x", "--near", "/etc/passwd")
+    assert outside.returncode == 2
+    assert outside.stderr.startswith("error: /etc/passwd is outside the repository")
+
+
+def test_results_of_one_file_can_be_limited(tmp_path):
+    """`--per-file 1` gives every file at most one place."""
+    body = "".join(f"def price_{i}(cents):\n" + "    cents += 1\n" * 30 + "\n\n" for i in range(4))
+    root = make_repository(tmp_path / "r", {"a.py": body, "b.py": "price = 3\n"})
+    everything = json.loads(codebuddy(root, "search", "price", "--json").stdout)["results"]
+    assert sum(each["path"] == "a.py" for each in everything) > 1
+    limited = codebuddy(root, "search", "price", "--per-file", "1", "--json").stdout
+    assert sorted(each["path"] for each in json.loads(limited)["results"]) == ["a.py", "b.py"]
+
+
+def test_the_embedder_is_chosen_on_the_command_line(root, tmp_path):
+    """A search with another embedder embeds anew and answers by meaning; a missing one is named."""
+    text = "def discount rates of weight return cost test assert print import from"
+    name = make_embedder(tmp_path / "model", text, [("weight", "cost")], dim=256)
+    ask = ("search", "cost", "--channel", "dense", "--json", "--embedder")
+    report = codebuddy(root, "index", "--embedder", "none", "--json")
+    assert json.loads(report.stdout)["files"] == len(FILES)
+    assert codebuddy(root, *ask, "none").returncode == 1
+    found = json.loads(codebuddy(root, *ask, name).stdout)
+    assert found["results"][0]["path"] == "rates.py"
+    assert found["results"][0]["channel"] == "dense"
+    missing = codebuddy(root, *ask, str(tmp_path / "absent"))
+    assert missing.returncode == 1
+    assert "absent" in missing.stderr
+    assert "Traceback" not in missing.stderr
