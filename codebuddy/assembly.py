@@ -178,11 +178,10 @@ def open_generator(settings: Settings, status: StatusLine) -> Generator:
         ModelError: It is missing, damaged or does not fit.
     """
     from codebuddy.inference.echo import EchoGenerator
-    from codebuddy.inference.installed import ECHO, ensure_model
+    from codebuddy.inference.installed import ensure_model
+    from codebuddy.inference.remote import connect, is_remote
 
-    if settings.model.url and settings.model.name != ECHO:
-        from codebuddy.inference.remote import connect
-
+    if is_remote(settings.model):
         return connect(settings.model)
     is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     model = ensure_model(settings, settings.model.name, is_interactive=is_interactive)

@@ -16,10 +16,12 @@ from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.settings import Settings
 
+# Not needed where `model.url` names a model server.
+_RUNTIME = "llama-cpp-python"
 _PACKAGES = (
     "click",
     "gitpython",
-    "llama-cpp-python",
+    _RUNTIME,
     "rank-bm25",
     "sentence-transformers",
     "textual",
@@ -34,9 +36,9 @@ def diagnose() -> dict[str, Any]:
     """All sections and, under `problems`, a list of `{"problem", "remedy"}`."""
     problems: Problems = []
     repository, settings = _surroundings(problems)
-    report: dict[str, Any] = {"codebuddy": _program(problems)}
+    report: dict[str, Any] = {"codebuddy": _program(settings, problems)}
     report["machine"] = _guarded(lambda: _machine(settings), problems)
-    report["runtime"] = _guarded(lambda: _runtime(problems), problems)
+    report["runtime"] = _guarded(lambda: _runtime(settings, problems), problems)
     report["model"] = _guarded(lambda: _model(settings), problems)
     report["repository"] = _guarded(lambda: _repository(repository, settings, problems), problems)
     report["network"] = {
@@ -79,7 +81,7 @@ def _surroundings(problems: Problems) -> tuple[Any, Settings]:
     return repository, loaded.settings
 
 
-def _program(problems: Problems) -> dict[str, Any]:
+def _program(settings: Settings, problems: Problems) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "version": __version__,
         "python": platform.python_version(),
@@ -91,6 +93,8 @@ def _program(problems: Problems) -> dict[str, Any]:
             facts[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             facts[package] = None
+            if package == _RUNTIME and settings.model.url:
+                continue
             problems.append(
                 {"problem": f"{package} is not installed", "remedy": f"pip install {package}"}
             )
@@ -107,9 +111,12 @@ def _machine(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _runtime(problems: Problems) -> dict[str, Any]:
+def _runtime(settings: Settings, problems: Problems) -> dict[str, Any]:
     from codebuddy.inference import llama_library
+    from codebuddy.inference.remote import is_remote
 
+    if is_remote(settings.model):
+        return {"model server": settings.model.url}
     devices = llama_library.gpu_devices()
     if not devices and platforms.has_nvidia_driver():
         problems.append(
@@ -129,7 +136,10 @@ def _model(settings: Settings) -> dict[str, Any]:
     from codebuddy.inference import hardware, llama_library
     from codebuddy.inference.gguf import read_header
     from codebuddy.inference.installed import find_model, models_folder
+    from codebuddy.inference.remote import is_remote
 
+    if is_remote(settings.model):
+        return _remote_model(settings)
     facts: dict[str, Any] = {
         "name": settings.model.name,
         "folder": str(models_folder(settings)),
@@ -153,6 +163,20 @@ def _model(settings: Settings) -> dict[str, Any]:
         "gpu layers": layers,
         "memory needed": f"{needed / 1e9:.1f} GB",
     }
+
+
+def _remote_model(settings: Settings) -> dict[str, Any]:
+    """What a model server of this machine says; another machine's is not asked."""
+    from codebuddy.inference.remote import connect
+
+    facts: dict[str, Any] = {"name": settings.model.name, "url": settings.model.url}
+    if settings.model.allow_remote:
+        return facts | {"asked": "no, since doctor does not touch the network"}
+    generator = connect(settings.model)
+    try:
+        return facts | {"name": generator.name, "context": generator.n_ctx} | generator.runtime
+    finally:
+        generator.close()
 
 
 def _repository(repository: Any, settings: Settings, problems: Problems) -> dict[str, Any]:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
 import pytest
 
 from codebuddy import paths
+from codebuddy.config import load_settings
+from codebuddy.engine import client as client_module
 from codebuddy.engine.client import EngineClient, stop_engine
 from codebuddy.engine.protocol import CompletionCall
-from codebuddy.errors import DocumentError, ModelError, SupersededError, UsageError
+from codebuddy.errors import (
+    DocumentError,
+    IndexingError,
+    ModelError,
+    SupersededError,
+    UsageError,
+)
 from tests.conftest import SMALL_MODEL
 from tests.engine_support import call, codebuddy, json_of, typing, wait_until
+from tests.index_support import make_repository
+from tests.test_search_options import FILES as SEARCHED
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -67,6 +78,8 @@ def test_a_real_model_says_the_same_with_and_without_the_engine(repository):
         ["complete", "cart.py:1", "--model", "no-such-model"],
         ["complete", "cart.py:1", "--model", "/nowhere/x.gguf"],
         ["search", " "],
+        ["search", "x", "--near", "/etc/passwd"],
+        ["search", "x", "--near", "../elsewhere.py"],
     ],
 )
 def test_with_and_without_the_engine_errors_are_the_same(repository, arguments):
@@ -98,6 +111,48 @@ def test_search_answers_the_same_with_and_without_the_engine(repository):
     alone = json_of(codebuddy(repository, *arguments, "--no-engine"))
     assert through["results"][0]["path"] == "late.py"
     assert through["results"] == alone["results"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--near", "app.py"],
+        ["--near", "../one/new.py"],
+        ["--per-file", "1"],
+        ["--near", "app.py", "--channel", "hybrid", "-k", "1", "--no-update"],
+    ],
+)
+def test_search_options_reach_the_engine(tmp_path, options):
+    """`--near` and `--per-file` find the same with and without the engine, and are asked of it."""
+    root = make_repository(tmp_path / "r", SEARCHED)
+    folder = root / "two" if "../one/new.py" in options else root
+    client = EngineClient.connect()
+    client.search(str(root), "discount")
+    arguments = ["search", "discount(4)", "--json", *options]
+    before = client.status()["requests"]["searches"]
+    through = json_of(codebuddy(folder, *arguments))
+    assert client.status()["requests"]["searches"] == before + 1
+    alone = json_of(codebuddy(folder, *arguments, "--no-engine"))
+    assert through["results"] == alone["results"] != []
+    if options[0] == "--near":
+        first = "one/pricing.py" if "../one/new.py" in options else "two/pricing.py"
+        assert through["results"][0]["path"] == first
+    shown = codebuddy(folder, *arguments[:2], "--explain", *options)
+    assert "    why: " in shown.stdout
+
+
+def test_the_embedder_of_the_client_is_that_of_its_search(tmp_path, monkeypatch):
+    """Two clients with other settings share an engine, and neither gets the other's vectors."""
+    root = make_repository(tmp_path / "r", SEARCHED)
+    client = EngineClient.connect()
+    pid = client.status()["pid"]
+    assert client.search(str(root), "discount", channel="dense")["results"]
+    monkeypatch.setenv("CODEBUDDY_INDEX_EMBEDDER", "none")
+    other = EngineClient.connect()
+    with pytest.raises(IndexingError, match="switched off"):
+        other.search(str(root), "discount", channel="dense")
+    assert other.status()["pid"] == pid
+    assert client.search(str(root), "discount", channel="dense")["results"]
 
 
 def test_apply_through_the_engine_writes_what_it_suggests(repository):
@@ -270,20 +325,73 @@ def test_cancel_ends_what_a_client_has(repository):
     assert client.complete(call(repository))["text"]
 
 
-def test_a_spent_budget_answers_with_what_there_is(repository):
-    """`--budget-ms` reaches the model in the worker, and what waiting took is taken off it."""
+def test_cancel_of_one_request_leaves_the_others_of_its_client(repository):
+    """A cancellation names its request, so that it never hits one that came later."""
     client = EngineClient.connect()
     client.load(str(SMALL_MODEL))
-    text = "x = [\n" + "    1,\n" * 60
-    wish: dict[str, Any] = {
-        "model": str(SMALL_MODEL),
-        "max_lines": 1000,
-        "max_tokens": 1500,
-        "line": 62,
-    }
-    found = client.complete(call(repository, text=text, budget_ms=1500, **wish))
-    assert found["finish_reason"] == "budget"
-    assert found["tokens"]["generated"] < 1500
+    body = "x = [\n" + "    1,\n" * 200
+    long = call(
+        repository, text=body, line=201, model=str(SMALL_MODEL), max_tokens=1500, max_lines=1000,
+        client="one", request="older",
+    )  # fmt: skip
+    newer = call(repository, text=body, line=201, client="one", request="newer")
+    outcome: dict[str, object] = {}
+
+    def ask(wish):
+        try:
+            outcome[wish.request] = client.complete(wish)["text"]
+        except SupersededError as error:
+            outcome[wish.request] = error.message
+
+    threads = [threading.Thread(target=ask, args=(wish,)) for wish in (long, newer)]
+    threads[0].start()
+    assert wait_until(lambda: client.status()["queue"]["running"] == "complete")
+    threads[1].start()
+    assert wait_until(lambda: client.status()["queue"]["waiting"] == 1)
+    client.cancel("one", "older")
+    for thread in threads:
+        thread.join(60)
+    assert outcome == {"older": "the request was cancelled", "newer": "1,"}
+
+
+def test_a_cancellation_may_come_before_its_request(repository):
+    """The request that it names ends on arrival; others of that client are answered."""
+    client = EngineClient.connect()
+    client.cancel("one", "late")
+    with pytest.raises(SupersededError):
+        client.complete(call(repository, client="one", request="late"))
+    assert client.complete(call(repository, client="one", request="other"))["text"]
+    assert client.complete(call(repository, client="two", request="late"))["text"]
+    # Each is for one request: a name that is used again is a new one.
+    assert client.complete(call(repository, client="one", request="late"))["text"]
+
+
+def test_a_cancellation_reaches_a_call_whose_engine_is_still_starting(repository):
+    """Nothing is started for a cancellation; the call that waits for a start hears of it."""
+    client = EngineClient(
+        load_settings().settings.engine, may_start=True, timeout_s=client_module.START_TIMEOUT_S
+    )
+    client.cancel("one", "early")
+    assert not client.status()["running"]
+    with pytest.raises(SupersededError):
+        client.complete(call(repository, client="one", request="early"))
+    assert client.complete(call(repository, client="one", request="next"))["text"]
+
+
+def test_a_spent_budget_answers_with_what_there_is(repository):
+    """`--budget-ms` reaches the model in the worker: no machine reads a prompt in 1 ms."""
+    client = EngineClient.connect()
+    client.load(str(SMALL_MODEL))
+    wish = call(
+        repository, text="x = [\n" + "    1,\n" * 60, line=62, model=str(SMALL_MODEL),
+        max_lines=1000, max_tokens=60,
+    )  # fmt: skip
+    cut = client.complete(dataclasses.replace(wish, budget_ms=1))
+    whole = client.complete(wish)
+    assert cut["finish_reason"] == "budget"
+    assert whole["finish_reason"] in ("stop", "length")
+    assert cut["tokens"]["generated"] < whole["tokens"]["generated"]
+    assert whole["text"].startswith(cut["text"])
     arguments = ["complete", "cart.py:6", "--model", "echo", "--budget-ms", "60000", "--json"]
     through = json_of(codebuddy(repository, *arguments))
     assert through["finish_reason"] == "stop"

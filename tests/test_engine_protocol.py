@@ -22,7 +22,22 @@ def head(**fields):
 def test_a_call_survives_the_wire(text):
     """Every field arrives as it was sent, whatever the text holds."""
     call = CompletionCall(
-        "/r/a.py", 3, 4, text, "always", 2, 9, "echo", 1, 500, "c", "typing", "/r", "a.py", False
+        "/r/a.py",
+        3,
+        4,
+        text,
+        "always",
+        2,
+        9,
+        "echo",
+        1,
+        500,
+        "c",
+        "typing",
+        "/r",
+        "a.py",
+        False,
+        "r7",
     )
     sent = protocol.encode_message(*protocol.call_to_message(call))
     arrived = protocol.call_from_message(*protocol.decode_message(sent))
@@ -54,6 +69,26 @@ def test_a_wrong_call_is_a_usage_error_that_names_the_field(fields, words):
     """Types and bounds of every field are checked before anything is done."""
     with pytest.raises(UsageError, match=words):
         protocol.call_from_message(head(**fields), b"")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"top_k": 0}, "top_k must be between 1 and 1000"),
+        ({"top_k": True}, "top_k must be of type int"),
+        ({"max_per_file": -1}, "max_per_file must be between"),
+        ({"channel": "sparse"}, "channel must be one of"),
+        ({"near": 3}, "near must be of type str"),
+        ({"near": "a\0b"}, "no NUL"),
+        ({"folder": "r"}, "by its absolute path"),
+        ({"wait_s": 9}, "no field 'wait_s'"),
+    ],
+)
+def test_a_wrong_search_is_a_usage_error_that_names_the_field(fields, words):
+    """A search's wish is checked before it reaches the index's process."""
+    assert protocol.search_from_message({"folder": "/r"})["top_k"] == 10
+    with pytest.raises(UsageError, match=words):
+        protocol.search_from_message({"folder": "/r"} | fields)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,18 @@ _EXCERPT_COLUMNS = 160
     metavar="FILE",
     help="The file that the query comes from; what it imports or changes with comes up.",
 )
-@click.option("--per-file", type=click.IntRange(0), default=0, metavar="N", help="Of a file.")
-@click.option("--embedder", metavar="NAME|PATH", help="A sentence-transformers model.")
+@click.option(
+    "--per-file",
+    type=click.IntRange(0, 1000),
+    default=0,
+    metavar="N",
+    help="Results of one file at most; 0 for any number (0).",
+)
+@click.option(
+    "--embedder",
+    metavar="NAME|PATH",
+    help="A sentence-transformers model, tried without the engine.",
+)
 @click.option("--explain", is_flag=True, help="Show why each result ranks where it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--no-update", is_flag=True, help="Search the index as it stands.")
@@ -70,11 +80,11 @@ def command(
     query = " ".join(query_words)
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
-    found = None
-    if not (no_engine or near or per_file or embedder is not None):
-        found = _from_engine(query, top_k, channel, should_update=not no_update)
+    wish = _Wish(query, top_k, channel, near or "", per_file, embedder)
+    # A trial with another embedder loads torch, which would stay with all who use the engine.
+    uses_engine = not no_engine and embedder is None
+    found = _from_engine(wish, should_update=not no_update) if uses_engine else None
     if found is None:
-        wish = _Wish(query, top_k, channel, near or "", per_file, embedder)
         found = _from_here(wish, should_update=not no_update)
     for warning in found.pop("warnings", ()):
         note(f"warning: {safe_line(warning)}")
@@ -100,15 +110,19 @@ class _Wish:
     embedder: str | None
 
 
-def _from_engine(
-    query: str, top_k: int, channel: SearchChannel, *, should_update: bool
-) -> dict[str, Any] | None:
+def _from_engine(wish: _Wish, *, should_update: bool) -> dict[str, Any] | None:
     """The warm engine's answer; None where there is none to ask."""
     from codebuddy.engine.fallback import ask_engine
 
     return ask_engine(
         lambda engine: engine.search(
-            str(Path.cwd()), query, top_k=top_k, channel=channel, should_update=should_update
+            str(Path.cwd()),
+            wish.query,
+            top_k=wish.top_k,
+            channel=wish.channel,
+            near=wish.near,
+            max_per_file=wish.per_file,
+            should_update=should_update,
         )
     )
 
@@ -116,10 +130,11 @@ def _from_engine(
 def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
     """The answer found in this process."""
     from codebuddy.assembly import open_surroundings, with_index
-    from codebuddy.index.answer import found_items
+    from codebuddy.index.answer import found_items, path_beneath
 
     surroundings = open_surroundings({"index.embedder": wish.embedder})
-    near = _path_in(surroundings.repository.root, wish.near) if wish.near else ""
+    root = surroundings.repository.root
+    near = path_beneath(root, wish.near, Path.cwd()) if wish.near else ""
     timings_ms: dict[str, float] = {}
     started = time.perf_counter()
 
@@ -140,16 +155,6 @@ def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
         "results": items,
         "timings_ms": timings_ms,
     }
-
-
-def _path_in(root: Path, file: str) -> str:
-    """The path of `file` in the repository at `root`; it need not exist."""
-    from codebuddy.errors import UsageError
-
-    try:
-        return Path(file).resolve().relative_to(root.resolve()).as_posix()
-    except (OSError, RuntimeError, ValueError):
-        raise UsageError(f"{file} is outside the repository {root}") from None
 
 
 def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:

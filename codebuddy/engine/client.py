@@ -27,7 +27,8 @@ from codebuddy.engine.protocol import (
     error_from_wire,
     identity,
 )
-from codebuddy.errors import EngineError, UsageError
+from codebuddy.engine.unwanted import UnwantedCalls
+from codebuddy.errors import EngineError, SupersededError, UsageError
 from codebuddy.settings import EngineSettings
 
 START_TIMEOUT_S = 10.0
@@ -39,6 +40,7 @@ _DRAIN_TIMEOUT_S = 30.0
 _STOP_ANSWER_S = 3.0
 
 OnText = Callable[[str], None]
+OnEvent = Callable[[Mapping[str, Any]], None]
 
 
 class EngineClient:
@@ -52,6 +54,7 @@ class EngineClient:
     ) -> None:
         self._may_start = may_start
         self._timeout_s = timeout_s
+        self._unwanted = UnwantedCalls()
         self._identity = identity(dataclasses.asdict(engine_settings))
         # What the engine resolves a repository's settings with, in the place of its own
         # environment: flags and variables are this process's.
@@ -98,7 +101,14 @@ class EngineClient:
         """
         head, body = call_to_message(call)
         message = {"call": head, "settings": self._settings, "wants_text": on_text is not None}
-        return self._answer("/v1/complete", message, body, on_text)
+
+        def on_event(event: Mapping[str, Any]) -> None:
+            if self._unwanted.take(call.client, call.request):
+                raise SupersededError("the request was cancelled")
+            if on_text is not None and event.get("type") == "text":
+                on_text(str(event.get("text", "")))
+
+        return self._answer("/v1/complete", message, body, on_event)
 
     def search(
         self,
@@ -107,9 +117,20 @@ class EngineClient:
         *,
         top_k: int = 10,
         channel: str = "hybrid",
+        near: str = "",
+        max_per_file: int = 0,
         should_update: bool = True,
     ) -> dict[str, Any]:
         """The best chunks of the repository around `folder`, with the keys of `search --json`.
+
+        Args:
+            folder: Absolute.
+            query: Words, names or code.
+            top_k: How many results at most.
+            channel: As for `RepositoryIndex.search`.
+            near: The file that the query comes from, relative to `folder` or absolute.
+            max_per_file: Results of one file at most; 0 for any number.
+            should_update: Whether the index is brought up to date first.
 
         Raises:
             EngineError: As for `complete`.
@@ -119,14 +140,28 @@ class EngineClient:
             "folder": folder,
             "top_k": top_k,
             "channel": channel,
+            "near": near,
+            "max_per_file": max_per_file,
             "should_update": should_update,
         }
         body = query.encode("utf-8", "replace")
-        return self._answer("/v1/search", {"wish": wish, "settings": self._settings}, body, None)
+        return self._answer("/v1/search", {"wish": wish, "settings": self._settings}, body)
 
-    def cancel(self, client: str) -> None:
-        """End all requests of `client`, running or waiting; they answer SupersededError."""
-        self._tell("/v1/cancel", {"client": client})
+    def cancel(self, client: str, request: str = "") -> None:
+        """End requests, running or waiting; they answer SupersededError.
+
+        Args:
+            client: Whose.
+            request: The call's own `request`: that one alone ends, also if it is still on its
+                way. Empty for all that the client has there now.
+        """
+        connection = address.connect(_CONNECT_TIMEOUT_S)
+        if connection is None:
+            # None is started for this; the call may be waiting for one that starts.
+            self._unwanted.add(client, request)
+            return
+        head = {"client": client, "request": request}
+        list(_exchange(connection, "POST", "/v1/cancel", head, b"", ""))
 
     def prewarm(
         self,
@@ -158,7 +193,7 @@ class EngineClient:
         Raises:
             ModelError: It is missing, damaged or does not fit.
         """
-        return self._answer("/v1/load", {"model": model, "settings": self._settings}, b"", None)
+        return self._answer("/v1/load", {"model": model, "settings": self._settings}, b"")
 
     def status(self) -> dict[str, Any]:
         """What the engine is and did: see docs/engine.md for the keys."""
@@ -172,16 +207,16 @@ class EngineClient:
         list(self._exchange("POST", path, head, body))
 
     def _answer(
-        self, path: str, head: Mapping[str, Any], body: bytes, on_text: OnText | None
+        self, path: str, head: Mapping[str, Any], body: bytes, on_event: OnEvent | None = None
     ) -> dict[str, Any]:
         """The `result` of an exchange whose answer is lines."""
         for event in self._exchange("POST", path, head, body):
+            if on_event is not None:
+                on_event(event)
             kind = event.get("type")
-            if kind == "text" and on_text is not None:
-                on_text(str(event.get("text", "")))
-            elif kind == "error":
+            if kind == "error":
                 raise error_from_wire(event)
-            elif kind == "result":
+            if kind == "result":
                 result = event.get("result")
                 if isinstance(result, dict):
                     return result

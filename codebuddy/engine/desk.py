@@ -20,7 +20,8 @@ from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
-from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
+from codebuddy.engine.unwanted import UnwantedCalls
+from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError, SupersededError
 from codebuddy.settings import EngineSettings
 
 _INDEX_MODULE = "codebuddy.engine.indexer"
@@ -51,6 +52,7 @@ class Desk:
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ask_ids = itertools.count(1)
         self._refreshed_at: dict[str, float] = {}
+        self._unwanted = UnwantedCalls()
         self._tasks: set[asyncio.Task[object]] = set()
 
     @property
@@ -87,6 +89,10 @@ class Desk:
         self.counts["requests"] += 1
         job = self._job("complete", call, head)
         job.arrived = arrived or job.arrived
+        if self._unwanted.take(job.client, job.request):
+            self.counts["cancelled"] += 1
+            job.fail(SupersededError("the request was cancelled"))
+            return job
         if job.place is not None:
             hit = self.cache.get(job.place)
             if hit is not None:
@@ -99,6 +105,17 @@ class Desk:
             self.counts["busy"] += 1
             raise
         return job
+
+    def cancel(self, client: str, request: str = "") -> int:
+        """End a client's requests, or the one that it calls `request`; how many there were.
+
+        A request that has not arrived yet, or still waits for its index, ends when it comes.
+        """
+        count = self.dispatcher.cancel_client(client, request)
+        if not count:
+            self._unwanted.add(client, request)
+        self.counts["cancelled"] += count
+        return count
 
     def prewarm(self, call: CompletionCall, head: Mapping[str, Any]) -> None:
         """Have the prompt of a place evaluated when there is nothing else to do."""
@@ -256,6 +273,7 @@ class Desk:
             column=column,
             priority="background",
             budget_ms=None,
+            request="",
         )
         ahead = self._job("complete", call, {"settings": job.head.get("settings")})
         ahead.place = place

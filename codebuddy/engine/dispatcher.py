@@ -99,13 +99,14 @@ class Dispatcher:
             if self.running.is_finished and not self.running.followers:
                 self.cancel(self.running)
 
-    def cancel_client(self, client: str) -> int:
-        """End all jobs of a client; how many there were."""
+    def cancel_client(self, client: str, request: str = "") -> int:
+        """End a client's jobs, or the one that it calls `request`; how many there were."""
         jobs = self._queue.of_client(client)
         if self.running is not None:
             jobs += [each for each in self.running.followers if each.client == client]
             if self.running.client == client:
                 jobs.append(self.running)
+        jobs = [each for each in jobs if not request or each.request == request]
         for job in jobs:
             self.cancel(job)
         return len(jobs)

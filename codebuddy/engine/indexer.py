@@ -17,7 +17,7 @@ from typing import Any
 
 from codebuddy.assembly import Surroundings
 from codebuddy.engine.channel import Channel, open_channel
-from codebuddy.engine.workplace import Workplace
+from codebuddy.engine.workplace import Workplace, index_key
 from codebuddy.errors import CodebuddyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 
@@ -38,8 +38,8 @@ class IndexWorker:
         self._lock = threading.Lock()
         self._searches = ThreadPoolExecutor(_THREADS, thread_name_prefix="search")
         self._updates = ThreadPoolExecutor(_THREADS, thread_name_prefix="update")
-        self._running: dict[Path, Future[str]] = {}
-        self._updated_at: dict[Path, float] = {}
+        self._running: dict[tuple[Path, str], Future[str]] = {}
+        self._updated_at: dict[tuple[Path, str], float] = {}
 
     def run(self) -> None:
         """Serve until the engine is gone."""
@@ -89,23 +89,35 @@ class IndexWorker:
     def _search(
         self, surroundings: Surroundings, query: str, wish: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        from codebuddy.index.answer import found_items
+        from codebuddy.index.answer import found_items, path_beneath
 
-        with self._lock:
-            index = self._workplace.index(surroundings)
+        near = ""
+        if wish["near"]:
+            near = path_beneath(surroundings.repository.root, wish["near"], Path(wish["folder"]))
+
+        def ask() -> list[dict[str, Any]]:
+            with self._lock:
+                index = self._workplace.index(surroundings)
+            return found_items(
+                index,
+                query,
+                wish["top_k"],
+                wish["channel"],
+                near=near,
+                max_per_file=wish["max_per_file"],
+            )
+
         try:
-            return found_items(index, query, int(wish["top_k"]), wish["channel"])
+            return ask()
         except DamagedIndexError:
             # It was noted as damaged, so the next update builds it anew.
             with self._lock:
                 self._workplace.forget_index(surroundings)
-                self._updated_at.pop(surroundings.repository.index_folder, None)
+                self._updated_at.pop(index_key(surroundings), None)
             if not wish.get("should_update", True):
                 raise
         self._refresh(surroundings, _LOCK_TIMEOUT_S)
-        with self._lock:
-            index = self._workplace.index(surroundings)
-        return found_items(index, query, int(wish["top_k"]), wish["channel"])
+        return ask()
 
     def _refresh(
         self, surroundings: Surroundings, wait_s: float, *, may_be_old: bool = False
@@ -120,12 +132,12 @@ class IndexWorker:
         Returns:
             One sentence if it failed.
         """
-        folder = surroundings.repository.index_folder
-        has_index = (folder / DATABASE_NAME).exists()
+        key = index_key(surroundings)
+        has_index = (surroundings.repository.index_folder / DATABASE_NAME).exists()
         deadline = time.monotonic() + (wait_s if has_index else max(wait_s, _LOCK_TIMEOUT_S))
         with self._lock:
-            running = self._running.get(folder)
-            age_s = time.monotonic() - self._updated_at.get(folder, float("-inf"))
+            running = self._running.get(key)
+            age_s = time.monotonic() - self._updated_at.get(key, float("-inf"))
         if may_be_old and running is None and age_s < _FRESH_FOR_S:
             return []
         try:
@@ -133,10 +145,10 @@ class IndexWorker:
                 # It may have passed a file before that was changed.
                 running.result(timeout=max(0.0, deadline - time.monotonic()))
             with self._lock:
-                running = self._running.get(folder)
+                running = self._running.get(key)
                 if running is None:
                     running = self._updates.submit(self._update, surroundings)
-                    self._running[folder] = running
+                    self._running[key] = running
             warning = running.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             return []
@@ -145,7 +157,7 @@ class IndexWorker:
     def _update(self, surroundings: Surroundings) -> str:
         from codebuddy.index.build import update_index
 
-        folder = surroundings.repository.index_folder
+        key = index_key(surroundings)
         try:
             update_index(
                 surroundings.repository, surroundings.settings, lock_timeout_s=_LOCK_TIMEOUT_S
@@ -156,8 +168,8 @@ class IndexWorker:
             return error.message
         finally:
             with self._lock:
-                self._updated_at[folder] = time.monotonic()
-                del self._running[folder]
+                self._updated_at[key] = time.monotonic()
+                del self._running[key]
         return ""
 
 

@@ -47,6 +47,11 @@ class Job:
     events: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     is_finished: bool = False
 
+    @property
+    def request(self) -> str:
+        """What its client calls it; empty where it has no name."""
+        return "" if self.call is None else self.call.request
+
     def message(self, now: float) -> dict[str, Any]:
         """What the worker is sent: of a budget, what the waiting has left."""
         message = {**self.head, "op": self.op, "id": self.id}

@@ -55,6 +55,7 @@ class CompletionCall:
         folder: Whose repository; empty for the file's own folder.
         name: What errors call the file; empty for `file`.
         should_update: Whether the index is brought up to date.
+        request: A name of the client's for this call, by which it can be cancelled.
     """
 
     file: str
@@ -72,6 +73,7 @@ class CompletionCall:
     folder: str = ""
     name: str = ""
     should_update: bool = True
+    request: str = ""
 
     def flags(self) -> dict[str, Any]:
         """The settings that the call sets, by their dotted names."""
@@ -116,7 +118,57 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "folder": (str, False, 0, 0),
     "name": (str, False, 0, 0),
     "should_update": (bool, False, 0, 0),
+    "request": (str, False, 0, 0),
 }
+
+
+# The same of a wish for a search; the query is the message's raw bytes.
+_SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
+    "folder": (str, False, 0, 0),
+    "top_k": (int, False, 1, 1000),
+    "channel": (str, False, 0, 0),
+    "near": (str, False, 0, 0),
+    "max_per_file": (int, False, 0, 1000),
+    "should_update": (bool, False, 0, 0),
+}
+SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
+
+
+def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:
+    """The wish for a search, with every field there and its type and bounds checked.
+
+    Raises:
+        UsageError: Something is unknown or wrong; names the field.
+    """
+    given = _checked(head, _SEARCH_FIELDS, "a search")
+    wish: dict[str, Any] = {"top_k": 10, "channel": "hybrid", "near": "", "max_per_file": 0}
+    wish |= {"should_update": True} | given
+    if not Path(wish.get("folder", "")).is_absolute():
+        raise UsageError("a search needs a folder by its absolute path")
+    if wish["channel"] not in SEARCH_CHANNELS:
+        raise UsageError(f"channel must be one of {', '.join(SEARCH_CHANNELS)}")
+    if "\0" in wish["near"] or "\0" in wish["folder"]:
+        raise UsageError("a path holds no NUL")
+    return wish
+
+
+def _checked(
+    head: Mapping[str, Any], fields: Mapping[str, tuple[type, bool, int, int]], what: str
+) -> dict[str, Any]:
+    """The fields that are given."""
+    given: dict[str, Any] = {}
+    for name, value in head.items():
+        if name not in fields:
+            raise UsageError(f"{what} has no field {name!r:.60}")
+        kind, is_optional, low, high = fields[name]
+        if value is None and is_optional:
+            continue
+        if type(value) is not kind:
+            raise UsageError(f"{name} must be of type {kind.__name__}, not {value!r:.60}")
+        if isinstance(value, int) and kind is int and not low <= value <= high:
+            raise UsageError(f"{name} must be between {low} and {high}, not {value}")
+        given[name] = value
+    return given
 
 
 def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionCall:
@@ -125,19 +177,7 @@ def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionCall:
     Raises:
         UsageError: Something is missing, unknown or wrong; names the field.
     """
-    for name in head:
-        if name not in _CALL_FIELDS:
-            raise UsageError(f"a completion call has no field {name!r:.60}")
-    given: dict[str, Any] = {}
-    for name, value in head.items():
-        kind, is_optional, low, high = _CALL_FIELDS[name]
-        if value is None and is_optional:
-            continue
-        if type(value) is not kind:
-            raise UsageError(f"{name} must be of type {kind.__name__}, not {value!r:.60}")
-        if isinstance(value, int) and kind is int and not low <= value <= high:
-            raise UsageError(f"{name} must be between {low} and {high}, not {value}")
-        given[name] = value
+    given = _checked(head, _CALL_FIELDS, "a completion call")
     if "file" not in given or "line" not in given:
         raise UsageError("a completion call needs file and line")
     if not Path(given["file"]).is_absolute() or "\0" in given["file"]:

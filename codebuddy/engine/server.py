@@ -35,6 +35,7 @@ from codebuddy.engine.protocol import (
     decode_message,
     encode_line,
     error_to_wire,
+    search_from_message,
 )
 from codebuddy.engine.state import EngineState
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, UsageError
@@ -45,6 +46,7 @@ _MAX_BODY_BYTES = MAX_TEXT_BYTES + MAX_HEAD_BYTES + 1
 REQUEST_DEADLINE_S = 5.0
 _SEARCH_LIMIT_S = 60.0
 _MAX_CONNECTIONS = 512
+_MAX_NAME = 200
 _LINES = "application/x-ndjson"
 
 _log = logging.getLogger("codebuddy.engine")
@@ -210,7 +212,7 @@ class _Interface:
     async def search(self, request: Request) -> Response:
         """The best chunks, as lines."""
         head, body = await _message(request)
-        wish = _part(head, "wish")
+        wish = search_from_message(_part(head, "wish"))
         self._state.touch()
         self._state.check_not_ending()
         self._desk.counts["searches"] += 1
@@ -240,11 +242,13 @@ class _Interface:
         return _answer({"prewarm": True})
 
     async def cancel(self, request: Request) -> Response:
-        """End a client's requests."""
+        """End a client's requests, or one of them."""
         head, _ = await _message(request)
+        client, name = head.get("client", ""), head.get("request", "")
+        if not isinstance(client, str) or not isinstance(name, str) or len(name) > _MAX_NAME:
+            raise UsageError("client and request must be texts, and request a short one")
         self._state.touch()
-        count = self._desk.dispatcher.cancel_client(str(head.get("client", "")))
-        self._desk.counts["cancelled"] += count
+        count = self._desk.cancel(client, name)
         return _answer({"cancelled": count})
 
     async def accepted(self, request: Request) -> Response:

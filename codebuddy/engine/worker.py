@@ -22,7 +22,13 @@ from codebuddy.datatypes import Generator, Suggestion
 from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.protocol import CompletionCall, call_from_message
 from codebuddy.engine.workplace import Workplace, settings_of
-from codebuddy.errors import CodebuddyError, IndexingError, SupersededError
+from codebuddy.errors import (
+    CodebuddyError,
+    GenerationError,
+    IndexingError,
+    ModelError,
+    SupersededError,
+)
 
 # How often a running generation is told again to stop: one that only begins forgets the first.
 _CANCEL_EVERY_S = 0.005
@@ -58,6 +64,8 @@ class ModelWorker:
                 self._channel.send({"type": "result", "id": request_id, "result": result})
             except Exception as error:  # noqa: BLE001
                 told = SupersededError("cancelled") if self._is_cancelled(request_id) else error
+                if isinstance(told, GenerationError | ModelError):
+                    self._workplace.forget_remote()
                 self._channel.send_error(request_id, told)
             finally:
                 with self._lock:

@@ -39,7 +39,8 @@ class Workplace:
 
     def __init__(self) -> None:
         self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
-        self._indexes: OrderedDict[Path, RepositoryIndex] = OrderedDict()
+        # Opened for an embedder: that of a query must be that of the vectors.
+        self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
         self._memories: OrderedDict[Path, PromptMemory] = OrderedDict()
         self._generator: Generator | None = None
         self._state_file: Path | None = None
@@ -71,19 +72,19 @@ class Workplace:
         """
         from codebuddy.index.search import RepositoryIndex
 
-        repository = surroundings.repository
-        kept = self._indexes.pop(repository.index_folder, None)
+        key = index_key(surroundings)
+        kept = self._indexes.pop(key, None)
         if kept is None:
-            kept = RepositoryIndex.open(repository, surroundings.settings)
+            kept = RepositoryIndex.open(surroundings.repository, surroundings.settings)
             if len(self._indexes) >= _MAX_OPEN:
                 _, oldest = self._indexes.popitem(last=False)
                 oldest.close()
-        self._indexes[repository.index_folder] = kept
+        self._indexes[key] = kept
         return kept
 
     def forget_index(self, surroundings: Surroundings) -> None:
         """Close an index that failed, so that the next request opens it anew."""
-        kept = self._indexes.pop(surroundings.repository.index_folder, None)
+        kept = self._indexes.pop(index_key(surroundings), None)
         if kept is not None:
             with contextlib.suppress(IndexingError):
                 kept.close()
@@ -111,9 +112,19 @@ class Workplace:
                 return self._generator, False
         return self._load(settings), True
 
+    def forget_remote(self) -> None:
+        """Let go of a model server that failed: the next request asks anew what it is."""
+        if self._loaded is not None and self._loaded[0].url:
+            self.close_generator()
+
     def _load(self, settings: Settings) -> Generator:
         from codebuddy.inference.installed import find_model
+        from codebuddy.inference.remote import connect, is_remote
 
+        if is_remote(settings.model):
+            self.close_generator()
+            self._generator, self._loaded = connect(settings.model), (settings.model, None, ())
+            return self._generator
         model = find_model(settings.model.name, settings, say=lambda _: None)
         self.close_generator()
         identity = _identity(model.path)
@@ -173,6 +184,11 @@ def settings_of(
         raise UsageError("a request says where its settings come from")
     variables = {str(name): str(value) for name, value in environment.items()}
     return load_settings(root, environment=variables, flags=flags, user_file=Path(user_file))
+
+
+def index_key(surroundings: Surroundings) -> tuple[Path, str]:
+    """What an open index is for: the repository, and the embedder of its queries."""
+    return surroundings.repository.index_folder, surroundings.settings.index.embedder
 
 
 def _resume(generator: LlamaGenerator, file: Path) -> None:

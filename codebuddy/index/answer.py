@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from codebuddy.datatypes import Definition, SearchResult
+from codebuddy.errors import UsageError
 from codebuddy.index.hit import Hit, locate
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 
@@ -39,6 +41,23 @@ def found_items(
             definitions[path] = index.definitions_of(path)
         items.append(_item(result, locate(query, result, definitions[path])))
     return items
+
+
+def path_beneath(root: Path, file: str, folder: Path) -> str:
+    """The path of `file`, which need not exist, in the repository at `root`.
+
+    Args:
+        root: The repository's.
+        file: Absolute, or relative to `folder`.
+        folder: Where the caller stands.
+
+    Raises:
+        UsageError: It lies outside.
+    """
+    try:
+        return (folder / file).resolve().relative_to(root.resolve()).as_posix()
+    except (OSError, RuntimeError, ValueError):
+        raise UsageError(f"{file} is outside the repository {root}") from None
 
 
 def _item(result: SearchResult, hit: Hit) -> dict[str, Any]:

@@ -6,15 +6,22 @@ machine is allowed unless `model.allow_remote` is set.
 
 from __future__ import annotations
 
-from codebuddy.datatypes import Generator
 from codebuddy.errors import ModelError
 from codebuddy.inference.http_stream import ModelServer
+from codebuddy.inference.installed import ECHO
 from codebuddy.inference.llama_server import LlamaServerGenerator
 from codebuddy.inference.ollama import OllamaGenerator, find_ollama_model
 from codebuddy.settings import ModelSettings
 
+RemoteGenerator = LlamaServerGenerator | OllamaGenerator
 
-def connect(settings: ModelSettings) -> Generator:
+
+def is_remote(settings: ModelSettings) -> bool:
+    """Whether another program generates; the built-in echo needs none."""
+    return bool(settings.url) and settings.name != ECHO
+
+
+def connect(settings: ModelSettings) -> RemoteGenerator:
     """The generator behind `model.url`.
 
     Raises:
@@ -29,7 +36,7 @@ def connect(settings: ModelSettings) -> Generator:
         raise
 
 
-def _recognize(server: ModelServer, settings: ModelSettings) -> Generator:
+def _recognize(server: ModelServer, settings: ModelSettings) -> RemoteGenerator:
     try:
         properties = server.ask("/props")
     except ModelError as not_llama:

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -27,8 +28,6 @@ OnText = Callable[[str], None]
 
 # A suggestion, a search, a status and a prewarm may be under way at once.
 _THREADS = 6
-# The engine answers a cancellation in milliseconds; one that hangs must not stop suggestions.
-_CANCEL_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,23 +156,19 @@ class EngineBackend:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
         self._engine: EngineClient | None = None
         self._connecting = threading.Lock()
-        self._cancelling: dict[str, Future[None]] = {}
 
     async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
         """See `Backend.complete`."""
         loop = asyncio.get_running_loop()
         client = f"{self._client_name}-{wish.client}"
         call = self._call(wish, client)
+        request = call.request
 
         def told(text: str) -> None:
             if on_text is not None:
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(on_text, text)
 
-        # A cancellation that is still on its way would hit this request too.
-        before = self._cancelling.get(client)
-        if before is not None:
-            await asyncio.wait([asyncio.wrap_future(before)], timeout=_CANCEL_PATIENCE_S)
         is_unwanted = threading.Event()
 
         def complete(engine: EngineClient) -> dict[str, Any]:
@@ -187,9 +182,7 @@ class EngineBackend:
         except asyncio.CancelledError:
             is_unwanted.set()
             with contextlib.suppress(RuntimeError):
-                self._cancelling[client] = self._threads.submit(
-                    self._quietly, lambda engine: engine.cancel(client)
-                )
+                self._threads.submit(self._quietly, lambda engine: engine.cancel(client, request))
             raise
 
     async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
@@ -259,6 +252,7 @@ class EngineBackend:
             priority="ask" if wish.is_asked_for else "typing",
             folder=str(self._root),
             name=wish.file.name,
+            request=secrets.token_hex(8),
         )
 
     async def _ask(self, ask: Callable[[EngineClient], T]) -> T:
