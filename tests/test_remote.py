@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import socket
 import threading
 from typing import Any
@@ -11,10 +13,14 @@ import pytest
 from codebuddy.completion.pipeline import Request, Workshop, complete
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.datatypes import GenerationSettings, GenerationStats
+from codebuddy.diagnosis import diagnose
+from codebuddy.engine.client import EngineClient
+from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import CodebuddyError, ConfigError, GenerationError, ModelError
 from codebuddy.inference.fim_families import spelling_of
 from codebuddy.inference.remote import connect
 from codebuddy.settings import CompletionSettings, ModelSettings
+from tests import serve_support
 from tests.completion_support import context_at, document_at
 from tests.model_server import PIECES, serving
 
@@ -88,6 +94,64 @@ def test_the_whole_path_runs_on_a_server():
         generator.close()
     assert suggestion.text == "return price * 2"
     assert suggestion.receipt.model == "small-coder"
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_engine_completes_through_a_server(repository, monkeypatch):
+    """`model.url` holds in the warm engine too, where a server that went is one sentence."""
+    with serving("llama-server") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+        client = EngineClient.connect()
+        call = CompletionCall(str(repository / "cart.py"), 6, retrieve="never")
+        found = client.complete(call)
+        assert found["text"] == "return price * 2"
+        assert found["model"] == client.status()["model"] == "small-coder"
+        assert found["runtime"]["backend"] == "llama-server"
+        server.faults.add("garbage")
+        with pytest.raises((GenerationError, ModelError)):
+            client.complete(call)
+        server.faults.clear()
+        # After a failure the server is asked anew what it is.
+        assert client.complete(call)["model"] == "small-coder"
+        assert [path for path, _ in server.asked].count("/props") == 2
+        # The built-in generator needs no server, and lets go of it.
+        assert client.complete(dataclasses.replace(call, model="echo"))["model"] == "echo"
+    for _ in range(2):
+        with pytest.raises((GenerationError, ModelError), match=re.escape(server.url)):
+            client.complete(call)
+    assert client.status()["restarts"] == 0
+
+
+def test_the_http_server_completes_through_a_server(repository, tmp_path):
+    """Where `model.url` names a server, `serve` needs no weights, and says if none is there."""
+    with serving("llama-server") as server:
+        url = {"CODEBUDDY_MODEL_URL": server.url, "CODEBUDDY_MODEL_FOLDER": str(tmp_path / "none")}
+        with serve_support.serving(repository, tmp_path / "o", model="any", **url) as front:
+            hole = {"input_prefix": "def double(price):\n", "prompt": "    ", "input_suffix": "\n"}
+            answer = front.request("POST", "/infill", hole).json()
+    assert answer["content"] == "return price * 2"
+    with (
+        pytest.raises(AssertionError, match=re.escape(server.url)),
+        serve_support.serving(repository, tmp_path / "o", model="any", **url),
+    ):
+        pass
+
+
+def test_doctor_looks_at_the_server(monkeypatch, tmp_path):
+    """The server is what is diagnosed: neither weights nor llama.cpp are missed."""
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "none"))
+    with serving("llama-server") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+        report = diagnose()
+        assert report["model"]["name"] == "small-coder"
+        assert report["model"]["backend"] == "llama-server"
+        assert report["runtime"] == {"model server": server.url}
+        monkeypatch.setenv("CODEBUDDY_MODEL_ALLOW_REMOTE", "true")
+        asked = len(server.asked)
+        assert "context" not in diagnose()["model"]
+        assert len(server.asked) == asked
+    monkeypatch.setenv("CODEBUDDY_MODEL_ALLOW_REMOTE", "false")
+    assert any(server.url in each["problem"] for each in diagnose()["problems"])
 
 
 def test_ollama_gets_the_prompt_spelled_out():

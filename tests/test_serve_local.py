@@ -68,6 +68,31 @@ def test_a_newer_call_of_a_client_supersedes_its_older_ones(repository):
     assert all(isinstance(outcomes[number], SupersededError) for number in range(1, 5))
 
 
+def test_cancel_names_one_call(repository):
+    """A cancellation that comes late leaves the client's newer call; one that is early waits."""
+    completer = LocalCompleter("echo")
+    is_running, may_go_on = threading.Event(), threading.Event()
+    outcome: list[object] = []
+
+    def hold(_text: str) -> None:
+        is_running.set()
+        may_go_on.wait(30)
+
+    def complete() -> None:
+        outcome.append(completer.complete(call(repository, "me", request="newer"), hold)["text"])
+
+    thread = threading.Thread(target=complete)
+    thread.start()
+    assert is_running.wait(30)
+    completer.cancel("me", "older")
+    may_go_on.set()
+    thread.join(60)
+    assert outcome == ["value("]
+    with pytest.raises(SupersededError):
+        completer.complete(call(repository, "me", request="older"))
+    assert completer.complete(call(repository, "me", request="next"))["text"] == "value("
+
+
 def completer_tickets(completer: LocalCompleter) -> list[int]:
     """The tickets that clients hold, which say that a call has arrived."""
     return list(completer._newest.values())

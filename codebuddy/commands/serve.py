@@ -57,6 +57,7 @@ def command(
     from codebuddy.assembly import open_surroundings
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.inference.installed import find_model
+    from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
     from codebuddy.serve.listener import check_address, hosts_of, listen
     from codebuddy.serve.token_file import read_or_make_token
@@ -64,7 +65,10 @@ def command(
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
     surroundings = open_surroundings({"serve.port": port, "model.name": model})
     # A missing model is told now, and not to the first keystroke.
-    find_model(surroundings.settings.model.name, surroundings.settings, say=note)
+    if is_remote(surroundings.settings.model):
+        connect(surroundings.settings.model).close()
+    else:
+        find_model(surroundings.settings.model.name, surroundings.settings, say=note)
     file = None if no_token else (token_file or paths.serve_token_file()).absolute()
     token = "" if file is None else read_or_make_token(file)
     with listen(address, surroundings.settings.serve.port) as listener:
@@ -87,7 +91,11 @@ def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) ->
     from codebuddy.serve.raw_completion import RawCompleter
 
     settings = surroundings.settings
-    completer = AsyncCompleter(open_completer(settings, settings.model.name))
+
+    def warn(sentence: str) -> None:
+        note(f"warning: {safe_line(sentence)}")
+
+    completer = AsyncCompleter(open_completer(settings, settings.model.name), warn)
     raw = RawCompleter(surroundings.repository, settings, completer)
     try:
         raw.prewarm()

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import secrets
+import socket
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from codebuddy.errors import CodebuddyError
@@ -30,8 +33,8 @@ class Completer(Protocol):
         """The suggestion, with the keys of `codebuddy complete --json`."""
         ...
 
-    def cancel(self, client: str) -> None:
-        """End the client's requests; they raise SupersededError."""
+    def cancel(self, client: str, request: str = "") -> None:
+        """End the client's calls, or the one named `request`; they raise SupersededError."""
         ...
 
     def prewarm(
@@ -53,46 +56,54 @@ class Completer(Protocol):
 
 
 def open_completer(settings: Settings, model: str | None) -> Completer:
-    """The engine's client, or the path in this process where `engine.enabled` is off.
+    """The engine, or the path in this process where there is none or `engine.enabled` is off.
 
     The engine is started in the background at the first call, not here.
     """
-    if settings.engine.enabled:
+    if settings.engine.enabled and hasattr(socket, "AF_UNIX"):
         from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+        from codebuddy.serve.fallback import FallbackCompleter
 
-        return EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S)
+        engine = EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S)
+        return FallbackCompleter(engine, model)
     from codebuddy.serve.local import LocalCompleter
 
     return LocalCompleter(model)
 
 
 class AsyncCompleter:
-    """A completer for an event loop."""
+    """A completer for an event loop.
 
-    def __init__(self, completer: Completer) -> None:
+    Args:
+        completer: Does the work, in threads.
+        on_warning: Takes each sentence that answers come with, the same one once only.
+    """
+
+    def __init__(
+        self, completer: Completer, on_warning: Callable[[str], None] | None = None
+    ) -> None:
         self._completer = completer
+        self._on_warning = on_warning
+        self._warned: set[str] = set()
         self._threads = ThreadPoolExecutor(_THREADS, "completion")
-        self._cancels: dict[str, Future[None]] = {}
 
     async def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
         """As `Completer.complete`; `on_text` is called in another thread.
 
-        Cancelling the task cancels the call's client.
+        Cancelling the task cancels this call, and no newer one of the same client.
         """
         loop = asyncio.get_running_loop()
-        if (earlier := self._cancels.pop(call.client, None)) is not None:
-            # One that is still on its way was not meant for this call.
-            await asyncio.wrap_future(earlier)
+        call = dataclasses.replace(call, request=call.request or secrets.token_hex(8))
         try:
-            return await loop.run_in_executor(
+            answer = await loop.run_in_executor(
                 self._threads, self._completer.complete, call, on_text
             )
         except asyncio.CancelledError:
-            cancel = self._in_background(self._completer.cancel, call.client)
-            if cancel is not None:
-                self._cancels[call.client] = cancel
-                cancel.add_done_callback(lambda _: self._cancels.pop(call.client, None))
+            self._in_background(self._completer.cancel, call.client, call.request)
             raise
+        for warning in answer.get("warnings", ()):
+            self._warn(warning)
+        return answer
 
     def prewarm(self, file: str, text: str, client: str, model: str | None) -> None:
         """As `Completer.prewarm` for the document's beginning, without waiting for it."""
@@ -110,14 +121,17 @@ class AsyncCompleter:
         """Take no more calls; those that run end with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _in_background(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
+    def _warn(self, warning: str) -> None:
+        if self._on_warning is not None and warning not in self._warned:
+            self._warned.add(warning)
+            self._on_warning(warning)
+
+    def _in_background(self, work: Callable[..., None], *arguments: object) -> None:
         def quietly() -> None:
             # A completion that follows tells what is wrong; these have nobody to tell.
             with contextlib.suppress(CodebuddyError):
                 work(*arguments)
 
-        try:
-            return self._threads.submit(quietly)
-        except RuntimeError:
-            # Closed already.
-            return None
+        # Refused once it is closed.
+        with contextlib.suppress(RuntimeError):
+            self._threads.submit(quietly)

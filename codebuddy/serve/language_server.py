@@ -49,7 +49,11 @@ def run(completer: Completer, model: str | None, process_id: int | None = None) 
     # Its messages quote what editors send, which is code.
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
     server = CompletionServer(__version__)
-    async_completer = AsyncCompleter(completer)
+
+    def warn(sentence: str) -> None:
+        server.tell_once(f"codebuddy: {sentence}", types.MessageType.Warning)
+
+    async_completer = AsyncCompleter(completer, warn)
     front = _Front(server, Suggester(async_completer, model))
     front.register()
     if process_id is not None:

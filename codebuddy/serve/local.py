@@ -23,6 +23,7 @@ from codebuddy.completion.receipt import as_dictionary
 from codebuddy.config import ENVIRONMENT_PREFIX
 from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator, Suggestion
 from codebuddy.engine.protocol import CompletionCall
+from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.engine.workplace import Workplace
 from codebuddy.errors import CodebuddyError, GenerationError, IndexingError, SupersededError
 from codebuddy.serve.completer import OnText
@@ -52,6 +53,9 @@ class LocalCompleter:
         self._tickets = itertools.count()
         # The newest request of each client: an older one is superseded.
         self._newest: dict[str, int] = {}
+        # What clients call the requests that are here, by their tickets.
+        self._names: dict[int, str] = {}
+        self._unwanted = UnwantedCalls()
         self._running = ""
 
     def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
@@ -61,28 +65,47 @@ class LocalCompleter:
             SupersededError: Cancelled, or a newer request of the same client came.
             CodebuddyError: As `completion.pipeline.complete` and what it stands on.
         """
-        ticket = self._next_ticket(call.client)
+        ticket = self._next_ticket(call.client, call.request)
+        try:
+            return self._in_turn(call, ticket, on_text)
+        finally:
+            with self._state:
+                del self._names[ticket]
+                # A cancellation's ticket, which nobody holds, goes with the call that it ended.
+                if self._newest.get(call.client) not in self._names:
+                    self._newest.pop(call.client, None)
+
+    def _in_turn(self, call: CompletionCall, ticket: int, on_text: OnText | None) -> dict[str, Any]:
         with self._turn:
+            self._check(call.client, ticket)
             with self._state:
                 self._running = call.client
             try:
                 return self._complete(call, lambda: self._check(call.client, ticket), on_text)
             except GenerationError:
+                self._workplace.forget_remote()
                 # What llama.cpp says when it was stopped.
                 self._check(call.client, ticket)
                 raise
             finally:
                 with self._state:
                     self._running = ""
-                    if self._newest.get(call.client) == ticket:
-                        del self._newest[call.client]
 
-    def cancel(self, client: str) -> None:
-        """End the client's requests; they raise SupersededError."""
+    def cancel(self, client: str, request: str = "") -> None:
+        """End the client's requests, or the one named `request`; they raise SupersededError."""
         with self._state:
-            is_known = client in self._newest
-        if is_known:
-            self._next_ticket(client)
+            newest = self._newest.get(client)
+            if newest is not None and (not request or self._names.get(newest) == request):
+                self._supersede(client)
+            else:
+                self._unwanted.add(client, request)
+
+    def close(self) -> None:
+        """Free the model, once what runs is done. A later call loads it again."""
+        with self._turn:
+            with self._state:
+                self._generator = None
+            self._workplace.close_generator()
 
     def prewarm(
         self,
@@ -96,7 +119,7 @@ class LocalCompleter:
     ) -> None:
         """Load the model and look at the index. The prompt waits for the first real request."""
         with self._turn:
-            surroundings = self._surroundings(file, {"model.name": model} if model else {})
+            surroundings, _ = self._surroundings(file, {"model.name": model} if model else {})
             self._open_generator(surroundings)
             self._keep_up_to_date(surroundings)
 
@@ -106,7 +129,7 @@ class LocalCompleter:
     def _complete(
         self, call: CompletionCall, check: Callable[[], None], on_text: OnText | None
     ) -> dict[str, Any]:
-        surroundings = self._surroundings(call.folder or call.file, call.flags())
+        surroundings, warnings = self._surroundings(call.folder or call.file, call.flags())
         place = find_place(
             surroundings, call.file, call.line, call.column, call.unsaved(), call.name
         )
@@ -121,7 +144,8 @@ class LocalCompleter:
                 on_text,
             )
 
-        return as_dictionary(self._with_or_without_index(place, ask))
+        suggestion = self._with_or_without_index(place, ask)
+        return as_dictionary(suggestion) | {"warnings": list(warnings)}
 
     def _with_or_without_index(
         self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]
@@ -135,9 +159,10 @@ class LocalCompleter:
             self._workplace.forget_index(place.surroundings)
             return ask(None)
 
-    def _surroundings(self, place: str, flags: dict[str, Any]) -> Surroundings:
-        surroundings, _ = self._workplace.surroundings(place, self._sources, self._flags | flags)
-        return surroundings
+    def _surroundings(
+        self, place: str, flags: dict[str, Any]
+    ) -> tuple[Surroundings, tuple[str, ...]]:
+        return self._workplace.surroundings(place, self._sources, self._flags | flags)
 
     def _open_generator(self, surroundings: Surroundings) -> Generator:
         with self._state:
@@ -153,12 +178,20 @@ class LocalCompleter:
             self._updated_at[root] = time.monotonic()
             threading.Thread(target=_update, args=(surroundings,), daemon=True).start()
 
-    def _next_ticket(self, client: str) -> int:
+    def _next_ticket(self, client: str, request: str) -> int:
         """A new number for the client, which ends what it has running."""
         with self._state:
-            ticket = self._newest[client] = next(self._tickets)
-            if self._running == client:
-                getattr(self._generator, "cancel", lambda: None)()
+            if self._unwanted.take(client, request):
+                raise SupersededError("the request was cancelled")
+            ticket = self._supersede(client)
+            self._names[ticket] = request
+        return ticket
+
+    def _supersede(self, client: str) -> int:
+        """End what the client has here. The caller holds the state."""
+        ticket = self._newest[client] = next(self._tickets)
+        if self._running == client:
+            getattr(self._generator, "cancel", lambda: None)()
         return ticket
 
     def _check(self, client: str, ticket: int) -> None:

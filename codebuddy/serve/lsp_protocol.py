@@ -34,11 +34,11 @@ class CompletionServer(LanguageServer):
         self.documents = EditorWorkspace()
         self._told: set[str] = set()
 
-    def tell_once(self, message: str) -> None:
-        """An error for the editor's log, the same one once only."""
+    def tell_once(self, message: str, kind: types.MessageType = types.MessageType.Error) -> None:
+        """An error, or a sentence of another kind, for the editor's log; the same one once."""
         if message not in self._told:
             self._told.add(message)
-            self.window_log_message(types.LogMessageParams(types.MessageType.Error, message))
+            self.window_log_message(types.LogMessageParams(kind, message))
 
     def report_server_error(self, error: Exception, source: object) -> None:
         """An error that no request can be answered with."""
