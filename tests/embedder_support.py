@@ -37,8 +37,11 @@ def make_embedder(
     """
     # Words that are met often become tokens as wholes.
     tokenizer = train_vocabulary([text] * 50, 2_000)
-    size = (tokenizer.get_vocab_size(), dim)
-    rows = np.random.default_rng(seed).normal(size=size).astype(np.float32)
+    rows = np.zeros((tokenizer.get_vocab_size(), dim), np.float32)
+    # By the token, not by its number: training numbers tokens that are equally frequent anyhow.
+    for token, number in tokenizer.get_vocab().items():
+        rng = np.random.default_rng([seed, *token.encode()])
+        rows[number] = rng.normal(size=dim)
     for first, second in synonyms:
         number, other = tokenizer.token_to_id(first), tokenizer.token_to_id(second)
         assert number is not None, f"{first} is no token"

@@ -118,6 +118,37 @@ async def test_a_bad_pattern_is_told_beside_it(repository):
         await one.until(lambda: "unterminated" in one.screen_text())
 
 
+async def test_an_expression_that_takes_for_ever_leaves_the_editor_alive(repository):
+    """The bar says so in one sentence; meanwhile and afterwards keys are answered."""
+    (repository / "long.py").write_text("x = '" + "a" * 20 + "ab" * 60 + "!'\n")
+    async with journey(repository, "long.py", is_automatic=False) as one:
+        await one.press("ctrl+f", "alt+r")
+        for key in ["left_parenthesis", "a", "vertical_line", "a", "a", "right_parenthesis"]:
+            await one.press(key)
+        await one.press("plus", "dollar_sign")
+        await one.until(lambda: "takes too long here" in one.screen_text())
+        await one.press(*["backspace"] * 8)
+        await one.type("x")
+        await one.until(lambda: len(one.editor.matches) == 1)
+        await one.press("escape")
+        await one.type("y")
+        assert one.text.startswith("y")
+
+
+async def test_enter_upon_enter_replaces_match_after_match(repository):
+    """Keys that come faster than the search goes are not lost; groups stand in the text."""
+    async with journey(repository, is_automatic=False) as one:
+        await one.press("ctrl+r", "alt+r")
+        await one.press("left_parenthesis", *"percent", "right_parenthesis")
+        await one.until(lambda: len(one.editor.matches) == 1)
+        await one.press(*["backspace"] * 9)
+        await one.press("left_parenthesis", *"item", "right_parenthesis")
+        await one.until(lambda: len(one.editor.matches) == 3)
+        await one.press("tab", *"<", "backslash", "1", ">")
+        await one.press("enter", "enter", "enter")
+        await one.until(lambda: one.text.count("<item>") == 3)
+
+
 async def test_go_to_line_takes_line_and_column(repository):
     """Numbers go there, words are refused."""
     async with journey(repository) as one:
