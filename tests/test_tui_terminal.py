@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 
+import psutil
 import pytest
 
 from codebuddy.tui.text.journal import Journal
@@ -71,6 +74,35 @@ def test_a_signal_gives_the_terminal_back_and_keeps_unsaved_text(repository, nam
     (record,) = journal_of(repository).records()
     assert record.text.startswith("precious")
     assert not (repository / "cart.py").read_text().startswith("precious")
+
+
+def give_the_terminal_up():
+    """As a program that was started in no session of its own."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    fcntl.ioctl(0, termios.TIOCNOTTY)
+    signal.signal(signal.SIGHUP, before)
+
+
+# Ways in which a program does not hear that its terminal hangs up.
+DEAF = {
+    "told": lambda: None,
+    "ignored": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    "blocked": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP}),
+    "not its own": give_the_terminal_up,
+}
+
+
+@pytest.mark.parametrize("way", DEAF)
+def test_a_terminal_that_vanishes_ends_it_and_keeps_unsaved_text(repository, way, start):
+    """The window is closed, with or without a signal: it ends, and nothing typed is lost."""
+    program = start(repository, "cart.py", prepare=DEAF[way])
+    editor = psutil.Process(program.editor_pid)
+    program.send("precious")
+    program.wait_for("precious")
+    assert program.vanish() == 0
+    assert not editor.is_running()
+    (record,) = journal_of(repository).records()
+    assert record.text.startswith("precious")
 
 
 def test_a_violent_death_gives_the_terminal_back_and_says_so(repository, start):

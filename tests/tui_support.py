@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,10 @@ _SEQUENCE = re.compile(
 
 
 class TerminalProgram:
-    """`codebuddy` with arguments, in `folder`, behind a terminal of `columns` x `rows`."""
+    """`codebuddy` with arguments, in `folder`, behind a terminal of `columns` x `rows`.
+
+    `prepare` is called in its process first, once the terminal is its own.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class TerminalProgram:
         columns: int = 120,
         rows: int = 40,
         environment: dict[str, str] | None = None,
+        prepare: Callable[[], object] = lambda: None,
     ) -> None:
         self.output = b""
         self.started_s = time.monotonic()
@@ -43,6 +48,11 @@ class TerminalProgram:
         self.resize(columns, rows)
         self.attributes_before = termios.tcgetattr(slave)
         self._slave = slave
+
+        def begin() -> None:
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            prepare()
+
         variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         variables.update(environment or {})
         self.process = subprocess.Popen(
@@ -53,7 +63,7 @@ class TerminalProgram:
             cwd=folder,
             env=variables,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+            preexec_fn=begin,
         )
 
     @property
@@ -122,6 +132,15 @@ class TerminalProgram:
             raise AssertionError(f"it did not end; last: {plain(self.output)[-400:]!r}")
         return self.process.returncode
 
+    def vanish(self, timeout_s: float = 10.0) -> int:
+        """Close the window; the exit code once it ended."""
+        os.close(self._master)
+        self._master = -1
+        try:
+            return self.process.wait(timeout_s)
+        finally:
+            self.kill()
+
     def kill(self) -> None:
         """End it at once."""
         with contextlib.suppress(ProcessLookupError):
@@ -132,7 +151,8 @@ class TerminalProgram:
         """Free the terminal."""
         if self.process.poll() is None:
             self.kill()
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
         os.close(self._slave)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Screen updates per second at most; Textual's own 60 would add 8 ms to a keystroke.
 _FRAMES_PER_SECOND = "120"
+# How long Esc and Alt with a letter wait for the rest of a key's sequence; Textual's 100 lag.
+_ESCAPE_DELAY_MS = "50"
 
 
 @click.command(
@@ -64,6 +66,7 @@ def command(
     if code is not None:
         return code if code >= 0 else _tell_death(-code)
     os.environ.setdefault("TEXTUAL_FPS", _FRAMES_PER_SECOND)
+    os.environ.setdefault("ESCDELAY", _ESCAPE_DELAY_MS)
     from codebuddy.tui.launch import launch
 
     launch(

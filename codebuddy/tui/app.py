@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.driver import Driver
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
+from codebuddy import platforms
 from codebuddy.errors import CodebuddyError
+from codebuddy.tui.messages import TerminalGone
 from codebuddy.tui.output_filter import NoControlCharacters
 from codebuddy.tui.palette import THEMES, themes
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
@@ -85,6 +88,14 @@ class CodebuddyApp(App[None]):
         screen = self.screen_stack[0]
         assert isinstance(screen, Workspace)
         return screen
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's for this system; where terminals hang up, ours, which notices."""
+        if platforms.IS_WINDOWS:
+            return super().get_driver_class()
+        from codebuddy.tui.terminal_driver import TerminalDriver
+
+        return TerminalDriver
 
     def get_default_screen(self) -> Screen[None]:
         """The workspace is the screen that everything else opens over."""
@@ -183,6 +194,11 @@ class CodebuddyApp(App[None]):
     def action_nothing(self) -> None:
         """Ctrl+C copies in the editor; elsewhere it says how to leave."""
         self.workspace.say("Ctrl+Q leaves")
+
+    @on(TerminalGone)
+    def leave_the_gone_terminal(self) -> None:
+        """The window was closed, or the connection broke."""
+        self.leave_now()
 
     def leave_now(self) -> None:
         """End, with unsaved text in the journal and the session saved."""

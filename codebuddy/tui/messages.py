@@ -52,3 +52,7 @@ class EditRefused(Message):
     """Somebody tried to change a read-only text."""
 
     editor: EditorView
+
+
+class TerminalGone(Message):
+    """There is nobody to draw for any more, and no key will come."""
