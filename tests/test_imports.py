@@ -22,6 +22,7 @@ HOMES = {
     "sqlite3": {"index/"},
     "matplotlib": {"evaluation/plot.py"},
     "pygls": {"serve/"},
+    "regex": {"tui/text/find.py"},
     "safetensors": {"index/encoder.py", "training/"},
     "sentence_transformers": {"index/encoder.py", "training/"},
     "sklearn": {"training/"},

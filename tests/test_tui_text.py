@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codebuddy.tui.screens.palettes import matching_paths
 from codebuddy.tui.text import find, motion
 from codebuddy.tui.text.buffer import Location, TextBuffer
 from codebuddy.tui.text.cells import lay_out, width_of
@@ -205,8 +206,51 @@ def test_find_takes_capitals_seriously_and_wraps_around():
 
 def test_a_bad_pattern_is_said_to_be_one():
     """A regular expression that does not compile raises with its reason."""
-    with pytest.raises(find.BadPatternError, match="unterminated"):
+    with pytest.raises(find.BadPatternError, match="missing"):
         find.find_all(["a"], find.Query("(", is_regex=True))
+
+
+@pytest.mark.parametrize("pattern", ["(a|aa)+$", "(?R)"])
+def test_an_expression_that_tries_every_combination_is_ended(pattern):
+    """It takes for ever with Python's own expressions; here it is refused, in one sentence."""
+    with pytest.raises(find.BadPatternError, match="takes too long here"):
+        find.find_all(["fine", "a" * 200 + "!"], find.Query(pattern, is_regex=True))
+
+
+def test_a_search_that_nobody_waits_for_ends():
+    """The answer to an older query is not looked for any further."""
+    answers = iter([True, True, False])
+    with pytest.raises(find.UnwantedError):
+        find.find_all(["x"] * 9, find.Query("x"), lambda: next(answers))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "[", "a{99999999999}", "(" * 600 + ")" * 600, "(?P<x", "\\"]
+)
+def test_what_is_no_expression_is_said(pattern):
+    """Whatever is typed is compiled, or raises with a reason."""
+    with pytest.raises(find.BadPatternError, match=r"\w"):
+        find.find_all(["a"], find.Query(pattern, is_regex=True))
+
+
+def test_a_word_of_a_million_letters_is_passed_at_once():
+    """Going a word left or right takes time in proportion to the line; nothing is searched for."""
+    line = "key = " + "a" * 1_000_000 + "  "
+    buffer = editing(line).buffer
+    end = Location(0, len(line))
+    assert motion.word_left(buffer, end) == Location(0, 6)
+    assert motion.word_left(buffer, Location(0, 6)) == Location(0, 4)
+    assert motion.word_left(buffer, Location(0, 3)) == Location(0, 0)
+    assert motion.word_right(buffer, Location(0, 5)) == Location(0, 1_000_006)
+
+
+def test_files_are_found_by_letters_in_order_and_closest_first():
+    """A name before folders, a run before scattered letters; any number of candidates is tried."""
+    paths = ["src/pricing.py", "pricing/other.py", "docs/p/r/c/n/g.md", "a" * 200]
+    assert matching_paths(paths, "prcng", 9) == paths[:3]
+    assert matching_paths(paths, "pricing", 9) == paths[:2]
+    assert matching_paths(paths, "zz", 9) == []
+    assert matching_paths(paths, "a" * 40 + "b", 9) == []
 
 
 def test_replacing_with_groups_is_one_step_of_undo():
@@ -214,7 +258,7 @@ def test_replacing_with_groups_is_one_step_of_undo():
     made = editing("a1 b2\nc3")
     query = find.Query(r"([a-z])(\d)", is_regex=True)
     matches = find.find_all(made.buffer.lines, query)
-    edits = [(*m, find.replacement(made.buffer, m, query, r"\2\1")) for m in matches]
+    edits = find.replacements(made.buffer.lines, matches, query, r"\2\1")
     assert made.replace_all(edits) == 3
     assert made.buffer.text == "1a 2b\n3c"
     made.undo()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from textual import on, work
 
@@ -21,6 +25,8 @@ from codebuddy.tui.text import find, motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.find_bar import FindBar
 
+T = TypeVar("T")
+
 _MAX_JUMPS = 100
 
 
@@ -32,6 +38,10 @@ class FindingDesk(Desk):
         self.backend = backend
         self.paths: list[str] = []
         self._jumps: list[tuple[str, Location]] = []
+        # One search at a time, beside the threads that save files.
+        self._finder = ThreadPoolExecutor(1, thread_name_prefix="find")
+        self._searches = 0
+        self._replacing = asyncio.Lock()
 
     # In the file
 
@@ -50,13 +60,25 @@ class FindingDesk(Desk):
 
     @work(exclusive=True, group="find")
     async def _mark_matches(self, query: find.Query, *, should_go: bool) -> None:
+        await self._mark(query, should_go=should_go)
+
+    async def _mark(self, query: find.Query, *, should_go: bool) -> None:
         editor = self.editor
         bar = self.query_one(FindBar)
         if editor is None:
             return
-        revision = editor.buffer.revision
+        self._searches += 1
+        number, revision = self._searches, editor.buffer.revision
+
+        def is_wanted() -> bool:
+            return number == self._searches and self.is_running
+
         try:
-            matches = await asyncio.to_thread(find.find_all, editor.buffer.lines, query)
+            matches = await self._in_finder(
+                partial(find.find_all, editor.buffer.lines, query, is_wanted)
+            )
+        except find.UnwantedError:
+            return
         except find.BadPatternError as error:
             bar.show_count(str(error), is_error=True)
             editor.set_matches([])
@@ -71,6 +93,9 @@ class FindingDesk(Desk):
         many = "+" if len(matches) >= find.MAX_MATCHES else ""
         at = f"{matches.index(current) + 1}/" if current and not many else ""
         bar.show_count(f"{at}{len(matches)}{many}" if query.text else "")
+
+    async def _in_finder(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._finder, work)
 
     @on(FindBar.Step)
     def step_match(self, event: FindBar.Step) -> None:
@@ -100,33 +125,39 @@ class FindingDesk(Desk):
     @on(FindBar.Replace)
     def replace(self, event: FindBar.Replace) -> None:
         """Replace the current match and go to the next, or all."""
-        editor, bar = self.editor, self.query_one(FindBar)
-        if editor is None or not editor.matches:
-            return
-        if editor.is_read_only:
-            self.say("this text is read-only", "warning")
-            return
-        query = bar.query_wanted
-        chosen = editor.matches
-        if not event.should_replace_all:
-            if editor.current_match is None:
+        self._replace(event.by, should_replace_all=event.should_replace_all)
+
+    @work
+    async def _replace(self, by: str, *, should_replace_all: bool) -> None:
+        # Enter may be pressed again before the next match is found.
+        async with self._replacing:
+            editor, bar = self.editor, self.query_one(FindBar)
+            if editor is None or not editor.matches:
                 return
-            chosen = [editor.current_match]
-        try:
-            edits = [
-                (*match, find.replacement(editor.buffer, match, query, event.by))
-                for match in chosen
-            ]
-        except find.BadPatternError as error:
-            bar.show_count(str(error), is_error=True)
-            return
-        count = editor.replace_places(edits)
-        if event.should_replace_all:
-            self.say(f"{count} replaced; Ctrl+Z brings them back")
-        else:
-            start, _, text = edits[0]
-            editor.go(Location(start.line, start.column + len(text)))
-        self._mark_matches(query, should_go=not event.should_replace_all)
+            if editor.is_read_only:
+                self.say("this text is read-only", "warning")
+                return
+            query, revision = bar.query_wanted, editor.buffer.revision
+            chosen = editor.matches if should_replace_all else [editor.current_match]
+            matches = [match for match in chosen if match is not None]
+            if not matches:
+                return
+            try:
+                edits = await self._in_finder(
+                    partial(find.replacements, editor.buffer.lines, matches, query, by)
+                )
+            except find.BadPatternError as error:
+                bar.show_count(str(error), is_error=True)
+                return
+            if editor.buffer.revision != revision:
+                return
+            count = editor.replace_places(edits)
+            if should_replace_all:
+                self.say(f"{count} replaced; Ctrl+Z brings them back")
+            else:
+                start, _, text = edits[0]
+                editor.go(Location(start.line, start.column + len(text)))
+            await self._mark(query, should_go=not should_replace_all)
 
     @on(FindBar.Closed)
     def close_find(self) -> None:

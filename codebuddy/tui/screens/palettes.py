@@ -101,26 +101,40 @@ def matching_paths(paths: Sequence[str], query: str, top_k: int) -> list[str]:
     A match within the file's name counts before one across folders, a run of letters before
     scattered ones, a short path before a long one.
     """
-    letters = [re.escape(letter) for letter in query.lower() if not letter.isspace()]
-    pattern = re.compile("[^\n]{0,80}?".join(letters))
-    whole = "".join(query.lower().split())
+    letters = "".join(query.lower().split())
     scored = []
     for path in paths:
         lowered = path.lower()
-        match = pattern.search(lowered)
-        if match is None:
+        width = _span(letters, lowered)
+        if width is None:
             continue
         name = lowered.rpartition("/")[2]
         score = (
-            whole not in name,
-            whole not in lowered,
-            pattern.search(name) is None,
-            match.end() - match.start(),
+            letters not in name,
+            letters not in lowered,
+            _span(letters, name) is None,
+            width,
             len(path),
         )
         scored.append((score, path))
     scored.sort()
     return [path for _, path in scored[:top_k]]
+
+
+def _span(letters: str, text: str) -> int | None:
+    """How many characters of `text` hold the letters in order, where they first end.
+
+    One pass there and one back: a regular expression could try every combination.
+    """
+    end = 0
+    for letter in letters:
+        end = text.find(letter, end) + 1
+        if end == 0:
+            return None
+    start = end
+    for letter in reversed(letters):
+        start = text.rindex(letter, 0, start)
+    return end - start
 
 
 def _last_name(symbol: str) -> str:

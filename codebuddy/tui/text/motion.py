@@ -8,7 +8,8 @@ from codebuddy.positions import indent_width
 from codebuddy.tui.text.buffer import Location, TextBuffer
 
 _RIGHT = re.compile(r"\s*(?:\w+|[^\w\s]+|$)")
-_LEFT = re.compile(r"(?:\w+|[^\w\s]+)?\s*$")
+# Of a line read backwards: a search for the end of the line takes quadratic time.
+_LEFT = re.compile(r"\s*(?:\w+|[^\w\s]+)?")
 _WORD = re.compile(r"\w+")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _CLOSERS = {closer: opener for opener, closer in _PAIRS.items()}
@@ -31,8 +32,8 @@ def word_left(buffer: TextBuffer, place: Location) -> Location:
     if place.column == 0:
         above = place.line - 1
         return place if above < 0 else Location(above, len(buffer.lines[above]))
-    match = _LEFT.search(buffer.lines[place.line][: place.column])
-    return Location(place.line, match.start() if match else 0)
+    match = _LEFT.match(buffer.lines[place.line][: place.column][::-1])
+    return Location(place.line, place.column - (match.end() if match else 0))
 
 
 def word_at(buffer: TextBuffer, place: Location) -> tuple[Location, Location] | None:
