@@ -53,7 +53,12 @@ class Place:
         return self.surroundings.settings.completion.retrieve  # type: ignore[return-value]
 
     def request(
-        self, alternatives: int = 0, *, budget_ms: float = 0.0, is_typing: bool = False
+        self,
+        alternatives: int = 0,
+        *,
+        budget_ms: float = 0.0,
+        is_typing: bool = False,
+        extras: tuple[tuple[str, str], ...] = (),
     ) -> Request:
         """What the pipeline is asked; the arguments are those of its `Request`."""
         from codebuddy.completion.pipeline import Request
@@ -62,7 +67,14 @@ class Place:
         head = self.document.text[:512].encode("utf-8", "replace")
         language = language_for(self.document.path, head)
         return Request(
-            self.document, self.position, language, self.mode, alternatives, budget_ms, is_typing
+            self.document,
+            self.position,
+            language,
+            self.mode,
+            alternatives,
+            budget_ms,
+            is_typing,
+            extras,
         )
 
     def workshop(

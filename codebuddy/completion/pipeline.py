@@ -19,7 +19,7 @@ from codebuddy.completion.extent import take_extent
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.prompt_memory import PromptMemory
-from codebuddy.completion.retrieval import retrieve
+from codebuddy.completion.retrieval import retrieve, with_editor_chunks
 from codebuddy.datatypes import (
     Context,
     Document,
@@ -63,7 +63,8 @@ class Request:
     """What is asked for: where, whether to look up, and how many alternatives.
 
     After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`
-    is as in `GenerationSettings`.
+    is as in `GenerationSettings`. `extras` are paths and texts that the editor had at hand,
+    the most useful first: where a lookup is worth it, they take what it leaves of its budget.
     """
 
     document: Document
@@ -73,6 +74,7 @@ class Request:
     alternatives: int = 0
     budget_ms: float = 0.0
     is_typing: bool = False
+    extras: tuple[tuple[str, str], ...] = ()
 
 
 def complete(request: Request, workshop: Workshop, on_text: OnText | None = None) -> Suggestion:
@@ -100,6 +102,7 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     with _timed(timings, "retrieval"):
         if decision.retrieve and index is not None:
             results = retrieve(context, index, _TOP_K)
+            results = with_editor_chunks(results, context, request.extras)
     with _timed(timings, "prompt"):
         prompt = _prompt(context, results, workshop)
     how = GenerationSettings(

@@ -31,6 +31,8 @@ _NEAR_COPY_SHARE = 0.6
 _TRIVIAL_LINE_LENGTH = 4
 # Lines of the document that every prompt holds anyway.
 _WINDOW_LINES = 60
+# The channel, and the kind of chunk, of what an editor sent along.
+EDITOR = "editor"
 
 
 def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResult]:
@@ -56,6 +58,34 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
     channels["lexical"] = index.lexical(query_terms(context), _CANDIDATES, is_unwanted)
     chosen = _limit_lookalikes(fuse(channels, _WEIGHTS), top_k)
     return [_as_signature(result, index) for result in chosen]
+
+
+def with_editor_chunks(
+    results: list[SearchResult], context: Context, extras: Iterable[tuple[str, str]]
+) -> list[SearchResult]:
+    """The results, then the pieces that the editor had at hand, of channel `editor`.
+
+    They come last, so that they take what the results leave of the budget; what stands at the
+    cursor, in a result or in another piece already is left out.
+
+    Args:
+        results: What was looked up.
+        context: What is around the cursor.
+        extras: Paths and texts, the most useful first. Where in its file a text lies is not
+            known: its lines are 0.
+    """
+    known = _lines_at_cursor(context)
+    for result in results:
+        known |= set(_telling_lines(result.chunk.text.split("\n")))
+    added = []
+    for number, (path, text) in enumerate(extras, 1):
+        text = text.replace("\r\n", "\n")
+        if _is_near_copy(text, known):
+            continue
+        known |= set(_telling_lines(text.split("\n")))
+        chunk = Chunk(-number, path, "", EDITOR, "", "", 0, 0, 0, 0, text)
+        added.append(SearchResult(chunk, 1 / number, {EDITOR: 1 / number}))
+    return [*results, *added]
 
 
 def query_terms(context: Context) -> list[str]:

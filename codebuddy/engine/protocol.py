@@ -56,6 +56,8 @@ class CompletionCall:
         name: What errors call the file; empty for `file`.
         should_update: Whether the index is brought up to date.
         request: A name of the client's for this call, by which it can be cancelled.
+        extras: Pieces of other files that the editor had at hand, as paths and texts, the most
+            useful first.
     """
 
     file: str
@@ -74,6 +76,7 @@ class CompletionCall:
     name: str = ""
     should_update: bool = True
     request: str = ""
+    extras: tuple[tuple[str, str], ...] = ()
 
     def flags(self) -> dict[str, Any]:
         """The settings that the call sets, by their dotted names."""
@@ -119,7 +122,11 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "name": (str, False, 0, 0),
     "should_update": (bool, False, 0, 0),
     "request": (str, False, 0, 0),
+    "extras": (list, False, 0, 0),
 }
+MAX_EXTRAS = 16
+# In a head of 1 MiB, where a character takes 6 bytes at most.
+MAX_EXTRA_CHARACTERS = 64 << 10
 
 
 # The same of a wish for a search; the query is the message's raw bytes.
@@ -184,8 +191,23 @@ def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionCall:
         raise UsageError(f"{given['file']!r:.200} is not an absolute path")
     if given.get("priority", "ask") not in PRIORITIES:
         raise UsageError(f"priority must be one of {', '.join(PRIORITIES)}")
+    if "extras" in given:
+        given["extras"] = _extras(given["extras"])
     has_text = given.pop("text", False)
     return CompletionCall(**given, text=body if has_text else None)
+
+
+def _extras(value: list[Any]) -> tuple[tuple[str, str], ...]:
+    is_right = len(value) <= MAX_EXTRAS and all(
+        isinstance(each, list) and len(each) == 2 and all(isinstance(part, str) for part in each)
+        for each in value
+    )
+    if not is_right or sum(len(part) for each in value for part in each) > MAX_EXTRA_CHARACTERS:
+        raise UsageError(
+            f"extras must be {MAX_EXTRAS} pairs of path and text at most, of "
+            f"{MAX_EXTRA_CHARACTERS} characters in all"
+        )
+    return tuple((path, text) for path, text in value)
 
 
 def encode_message(head: Mapping[str, Any], body: bytes = b"") -> bytes:

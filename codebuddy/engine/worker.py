@@ -141,7 +141,10 @@ class ModelWorker:
             is_typing = call.priority != "ask"
             memory = self._workplace.memory(place.surroundings) if is_typing else None
             request = place.request(
-                call.alternatives, budget_ms=self._time_left(call), is_typing=is_typing
+                call.alternatives,
+                budget_ms=self._time_left(call),
+                is_typing=is_typing,
+                extras=call.extras,
             )
             return complete(request, place.workshop(heard, index, memory), on_text)
 

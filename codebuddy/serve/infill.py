@@ -21,13 +21,14 @@ MAX_STOP_LENGTH = 256
 class RawRequest:
     """A wish for a completion of a raw text, whichever protocol it came by.
 
-    `nearby_files` names files that the editor had open, `budget_ms` limits the generation.
+    `extras` are pieces of files that the editor had open, as names and texts, the oldest first;
+    `budget_ms` limits the generation.
     """
 
     prefix: str
     suffix: str
     filename: str = ""
-    nearby_files: tuple[str, ...] = ()
+    extras: tuple[tuple[str, str], ...] = ()
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
     budget_ms: int | None = None
@@ -51,19 +52,29 @@ def parse_infill(body: Mapping[str, Any]) -> tuple[RawRequest, tuple[str, ...] |
     if not isinstance(prompt, str):
         raise UsageError("prompt must be a text")
     n_predict = fields.get("n_predict", -1)
-    extra = [each.get("filename") for each in fields.get("input_extra", [])]
     wanted = fields.get("response_fields")
     request = RawRequest(
         prefix=fields.get("input_prefix", "") + prompt,
         suffix=fields.get("input_suffix", ""),
         filename=fields.get("filename", ""),
-        nearby_files=tuple(name for name in extra if isinstance(name, str) and name),
+        extras=_extras(fields.get("input_extra", [])),
         max_tokens=None if n_predict < 0 else n_predict,
         stops=texts_of(fields.get("stop", []), "stop", MAX_STOPS, MAX_STOP_LENGTH),
         budget_ms=fields.get("t_max_predict_ms") or None,
         is_stream=fields.get("stream", False),
     )
     return request, None if wanted is None else tuple(wanted)
+
+
+def _extras(pieces: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Names and texts. llama-server wants both; editors may leave out the name."""
+    found = []
+    for piece in pieces:
+        name, text = piece.get("filename") or "", piece.get("text") or ""
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise UsageError("filename and text of input_extra must be texts")
+        found.append((name, text))
+    return tuple(found)
 
 
 def infill_answer(content: str, receipt: Mapping[str, Any], model: str) -> dict[str, Any]:

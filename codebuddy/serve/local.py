@@ -139,7 +139,7 @@ class LocalCompleter:
         def ask(index: CodeIndex | None) -> Suggestion:
             check()
             return complete(
-                place.request(call.alternatives, budget_ms=call.budget_ms or 0),
+                place.request(call.alternatives, budget_ms=call.budget_ms or 0, extras=call.extras),
                 place.workshop(generator, index),
                 on_text,
             )

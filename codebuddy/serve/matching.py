@@ -69,7 +69,7 @@ class FileMatcher:
         if len(wanted) < _LEAST_LINES:
             return Window("", prefix, suffix)
         tried: set[str] = set()
-        named = [path for path in map(self._relative, nearby) if path]
+        named = [path for path in map(self.relative, nearby) if path]
         found = self._best([*reversed(self._recent), *named], wanted, tried)
         if found is None and index is not None:
             query = list(dict.fromkeys(terms("\n".join([*before[-_QUERY_LINES:], *after[:4]]))))
@@ -110,7 +110,7 @@ class FileMatcher:
         except (OSError, ValueError, CodebuddyError):
             return ""
 
-    def _relative(self, name: str) -> str:
+    def relative(self, name: str) -> str:
         """`name` relative to the root; empty where it leads out of it."""
         try:
             path = os.path.normpath(os.path.join(self._root, name))  # noqa: PTH118

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy.engine.protocol import CompletionCall
+from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS, CompletionCall
 from codebuddy.errors import IndexingError, SupersededError, UsageError
+from codebuddy.index.walk import has_private_key, has_secret_name
 from codebuddy.positions import position_at
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
@@ -113,11 +114,12 @@ class RawCompleter:
         prefix, suffix = (t.replace("\r\n", "\n") for t in (raw.prefix, raw.suffix))
         if raw.filename:
             return Window(self._inside(raw.filename), prefix, suffix)
+        nearby = [name for name, _ in raw.extras if name]
         try:
-            return self._matcher.match(prefix, suffix, raw.nearby_files, self._opened_index())
+            return self._matcher.match(prefix, suffix, nearby, self._opened_index())
         except IndexingError:
             self._index = None
-            return self._matcher.match(prefix, suffix, raw.nearby_files, None)
+            return self._matcher.match(prefix, suffix, nearby, None)
 
     def _inside(self, filename: str) -> str:
         """A named file's path relative to the root.
@@ -145,7 +147,28 @@ class RawCompleter:
             client=self._new_client(),
             priority="typing",
             folder=str(self._repository.root),
+            extras=self._extras(raw),
         )
+
+    def _extras(self, raw: RawRequest) -> tuple[tuple[str, str], ...]:
+        """The editor's pieces, the newest first, without secrets and within the engine's limits.
+
+        A file of another place goes by its name alone, so that no path of this machine gets
+        into a prompt.
+        """
+        found: list[tuple[str, str]] = []
+        room = MAX_EXTRA_CHARACTERS
+        for name, text in reversed(raw.extras):
+            path = self._matcher.relative(name) or name.replace("\\", "/").rpartition("/")[2]
+            # A lone surrogate, which JSON can hold, is no text.
+            named, source = path.encode("utf-8", "replace"), text.encode("utf-8", "replace")
+            if has_secret_name(named) or has_private_key(source):
+                continue
+            room -= len(path) + len(text)
+            if room < 0 or len(found) == MAX_EXTRAS:
+                break
+            found.append((named.decode() or _NAMELESS, source.decode()))
+        return tuple(found)
 
     def _new_client(self) -> str:
         """Connections are not people: none supersedes another, its end alone cancels it."""
