@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from textual._xterm_parser import XTermParser
+from textual.binding import Binding
+from textual.events import Key
+
 from codebuddy.tui.screens.help import grouped
+from codebuddy.tui.screens.picker import PickerScreen
 from codebuddy.tui.screens.workspace import Workspace
+from codebuddy.tui.terminal_driver import teach_alt_keys
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
+from codebuddy.tui.widgets.find_bar import FindBar
 
 PAGE = Path(__file__).parent.parent / "docs" / "tui.md"
 
@@ -34,6 +41,39 @@ def test_no_key_means_two_things():
         key for binding in [*EDITOR_BINDINGS, *Workspace.KEYS] for key in binding.key.split(",")
     ]
     assert len(keys) == len(set(keys))
+
+
+def keys_of(sequence: str) -> list[tuple[str, str | None]]:
+    """What Textual's parser makes of what a terminal sends, at once."""
+    parser = XTermParser()
+    return [(each.key, each.character) for each in parser.feed(sequence) if isinstance(each, Key)]
+
+
+# How a plain terminal (xterm, VTE, tmux) sends the keys that are no letters.
+PLAIN = {
+    "enter": "\r",
+    "backspace": "\x7f",
+    "full_stop": ".",
+    "slash": "/",
+    "right_square_bracket": "]",
+    "left": "\x1b[1;3D",
+    "up": "\x1b[1;3A",
+    "down": "\x1b[1;3B",
+}
+
+
+def test_every_key_with_alt_arrives_from_a_plain_terminal():
+    """Esc and a key is that key with Alt, at once and not as a character to type."""
+    teach_alt_keys()
+    bindings = [*EDITOR_BINDINGS, *Workspace.KEYS, *FindBar.BINDINGS, *PickerScreen.BINDINGS]
+    keys = {each.key for each in Binding.make_bindings(bindings)}
+    held = sorted(key.removeprefix("alt+") for key in keys if key.startswith("alt+"))
+    assert len(held) > 15
+    for name in held:
+        sent = PLAIN.get(name, name)
+        sequence = sent if sent.startswith("\x1b") else f"\x1b{sent}"
+        other = {"f": "ctrl+right", "b": "ctrl+left"}.get(name, f"alt+{name}")
+        assert keys_of(sequence) == [(other, None)], name
 
 
 def test_the_pictures_of_the_page_exist():

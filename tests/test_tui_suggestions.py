@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from codebuddy.tui.own_backend import OwnBackend
@@ -199,13 +201,23 @@ async def test_a_failing_model_is_said_quietly_and_typing_goes_on(repository):
         assert one.editor.buffer.lines[9] == "    abcdef"
 
 
+async def test_a_long_wait_is_counted_in_the_status_row(repository):
+    """Whoever waits for the first words sees the seconds; they go with the answer."""
+    backend = SlowEcho(repository, "echo", beginning="")
+    async with journey(repository, at=(8, 23), backend=backend) as one:
+        await one.press("enter")
+        await one.until(lambda: "… 4 s" in one.screen_text())
+        backend.go_on()
+        assert await one.ghost() == "return whole"
+        await one.until(lambda: " s  " not in one.screen_text().split("\n")[-1])
+
+
 class SlowEcho(OwnBackend):
     """Tells a beginning at once, and the answer when it is let go on."""
 
-    def __init__(self, root, model):
+    def __init__(self, root, model, beginning="return "):
         super().__init__(root, model)
-        import asyncio
-
+        self._beginning = beginning
         self._may_end = asyncio.Event()
 
     def go_on(self):
@@ -215,7 +227,7 @@ class SlowEcho(OwnBackend):
     async def complete(self, wish, on_text=None):
         """A fixed answer in two parts, with the receipt of the real path."""
         if on_text is not None:
-            on_text("return ")
+            on_text(self._beginning)
         await self._may_end.wait()
         answer = await super().complete(wish, None)
         return answer | {"text": "return whole"}

@@ -148,6 +148,21 @@ def test_leaving_and_saving_by_keys(repository, start):
     assert (repository / "cart.py").read_text().split("\n")[4] == "# note"
 
 
+def test_keys_of_a_plain_terminal_do_what_they_say(repository, start):
+    """Esc and a key is Alt with it: words are deleted, nothing is typed, no file is closed."""
+    program = start(repository, "cart.py")
+    program.send("one two")
+    program.rest()
+    program.send("\x1b\x7f\x1b]\x1b0")
+    program.rest()
+    program.send("\x1bw\x1bm\x13")
+    program.wait_for("saved cart.py")
+    text = (repository / "cart.py").read_text()
+    assert text.startswith("one from pricing")
+    program.send("\x11")
+    assert program.end() == 0
+
+
 def test_foreign_control_bytes_do_not_reach_the_terminal(repository, start):
     """Names and texts with escape sequences are drawn without one of their control bytes."""
     payloads = [

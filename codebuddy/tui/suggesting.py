@@ -95,6 +95,12 @@ class Suggester:
         """Whether an answer is waited for."""
         return self._running is not None
 
+    @property
+    def waiting_s(self) -> float:
+        """How long an answer has been waited for; 0 if there is one or none is wanted."""
+        running = self._running
+        return time.monotonic() - running.started_s if running and not running.text else 0.0
+
     def changed(self, place: Place, *, is_typing: bool) -> None:
         """The text changed. A ghost that is still shown goes on; else a new one may come."""
         if is_typing:

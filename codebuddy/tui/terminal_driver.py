@@ -1,4 +1,8 @@
-"""The terminal as Textual drives it on POSIX systems, but ending well when it is gone.
+"""The terminal as Textual drives it on POSIX systems, with two mends.
+
+Alt with a key comes from most terminals as Esc and that key. Textual then waits for more, and
+passes some as the key alone (`.`), as another sign (`0` as `º`) or as another key (Backspace as
+Ctrl+W); and it takes Shift+F3 for a report of the cursor's place, which is never asked for.
 
 A window that is closed says so with SIGHUP, which not everybody gets, and in any case with the
 end of its input. Textual would then read that end again and again at full speed, and wait for
@@ -9,10 +13,14 @@ from __future__ import annotations
 
 import os
 import select
+import string
 import threading
 import time
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.drivers.linux_driver import LinuxDriver
 
 from codebuddy.tui.messages import TerminalGone
@@ -21,11 +29,31 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
 
     from textual.app import App
+    from textual.message import Message
 
 # What the shell would say of a program that SIGHUP ended.
 _EXIT_HUNG_UP = 129
 # Keeping unsaved text takes milliseconds. What is left after this long hangs.
 _LEAVE_WITHIN_S = 10.0
+
+# What stands behind Esc when Alt is held, and how Textual calls it. Alt+F and Alt+B stay what
+# they are there, Ctrl+Right and Ctrl+Left; `[` and capitals begin other sequences.
+_ALT_KEYS = {
+    **{sign: sign for sign in string.ascii_lowercase + string.digits if sign not in "fb"},
+    "\r": "enter",
+    "\x7f": "backspace",
+    ".": "full_stop",
+    "/": "slash",
+    "]": "right_square_bracket",
+}
+_F3_WITH = {2: "shift", 3: "alt", 5: "ctrl"}
+
+
+def teach_alt_keys() -> None:
+    """Tell Textual's parser what Esc with a key means."""
+    table = cast("dict[str, Any]", ANSI_SEQUENCES_KEYS)
+    for sign, name in _ALT_KEYS.items():
+        table[f"\x1b{sign}"] = (SimpleNamespace(value=f"alt+{name}"),)
 
 
 class TerminalDriver(LinuxDriver):
@@ -35,6 +63,15 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, **options)
         self._file = cast("TextIOWrapper[Any]", _Outlet(self._file))
         self._is_watched = False
+        teach_alt_keys()
+
+    def process_message(self, message: Message) -> None:
+        """As Textual's, with F3 and a modifier as a key."""
+        if isinstance(message, events.CursorPosition) and message.y == 0:
+            modifier = _F3_WITH.get(message.x + 1)
+            if modifier is not None:
+                message = events.Key(f"{modifier}+f3", None)
+        super().process_message(message)
 
     def start_application_mode(self) -> None:
         """As Textual's, and watch the terminal from now on."""

@@ -7,6 +7,7 @@ Opening, saving, closing, finding, recovering. Questions are asked here, the dis
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -279,7 +280,7 @@ class Desk(Screen[None]):
                     Answer("restore", "Restore it (undo brings the file's text back)"),
                     Answer("drop", "Throw it away"),
                 ],
-                detail=_first_lines(record.text),
+                detail=_difference(document.editor.buffer.lines, record.text),
                 can_cancel=False,
             )
         )
@@ -319,6 +320,16 @@ class Desk(Screen[None]):
         return self.active.editor if self.active else None
 
 
-def _first_lines(text: str) -> str:
-    shown = text.strip("\n").split("\n")[:6]
-    return "\n".join(line[:70] for line in shown)
+def _difference(lines: Sequence[str], text: str) -> str:
+    """The first lines of `text` that are not those of the file, with their number."""
+    kept = text.split("\n")
+    same = next(
+        (
+            number
+            for number, pair in enumerate(zip(lines, kept, strict=False))
+            if pair[0] != pair[1]
+        ),
+        min(len(lines), len(kept)),
+    )
+    shown = "\n".join(line[:70] for line in kept[same : same + 5])
+    return f"from line {same + 1}:\n{shown}" if shown.strip() else f"shorter from line {same + 1}"

@@ -19,6 +19,9 @@ from codebuddy.tui.suggesting import Suggester
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from codebuddy.tui.widgets.status_bar import StatusBar, StatusLine
 
+# Whoever waits longer is told how long.
+_LONG_S = 3.0
+
 
 class SuggestingDesk(FindingDesk):
     """A desk whose editors are suggested to. `receipt` is that of the last answer."""
@@ -132,13 +135,25 @@ class SuggestingDesk(FindingDesk):
 
     # Status
 
+    def on_mount(self) -> None:
+        """Let a person who waits see that time goes by."""
+        self.set_interval(1.0, self._count_seconds)
+
+    def _count_seconds(self) -> None:
+        if self.suggester.waiting_s >= _LONG_S:
+            self.refresh_status()
+
+    def _working_text(self) -> str:
+        waiting_s = self.suggester.waiting_s
+        return f"… {waiting_s:.0f} s" if waiting_s >= _LONG_S else "…"
+
     def refresh_status(self) -> None:
         """Show the last row as things are now."""
         if not self.is_mounted:
             return
         document = self.active
         is_working = self.suggester.is_running
-        state = "…" if is_working else self._notice or self.backend.model
+        state = self._working_text() if is_working else self._notice or self.backend.model
         status = StatusLine(state=state, is_working=is_working, has_failed=self._has_failed)
         if document is not None:
             editing = document.editor.editing
