@@ -20,6 +20,8 @@ from codebuddy.vcs.repository import Repository, open_repository
 
 if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
+    from codebuddy.completion.head import Head
+    from codebuddy.completion.pace import Pace
     from codebuddy.completion.pipeline import Request, Workshop
     from codebuddy.completion.prompt_memory import PromptMemory
     from codebuddy.datatypes import RetrieveMode
@@ -37,6 +39,15 @@ class Surroundings:
 
     repository: Repository
     settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What decides on lookups: a head, or None for the rule, and this machine's pace."""
+
+    head: Head | None
+    pace: Pace
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +93,14 @@ class Place:
         generator: Generator,
         index: CodeIndex | None,
         memory: PromptMemory | None = None,
+        judge: Judge | None = None,
     ) -> Workshop:
-        """What the pipeline works with."""
+        """What the pipeline works with; without a `judge` a plain rule decides on lookups."""
         from codebuddy.completion.pipeline import Workshop
 
         settings, root = self.surroundings.settings, self.surroundings.repository.root
-        return Workshop(generator, index, settings.completion, root.name, memory)
+        head, pace = (judge.head, judge.pace) if judge is not None else (None, None)
+        return Workshop(generator, index, settings.completion, root.name, memory, head, pace)
 
 
 def find_place(
@@ -181,6 +194,18 @@ def with_index(
         note(f"{safe_line(error.message)}; building it anew")
     with open_index(surroundings) as index:
         return ask(index)
+
+
+def open_judge(surroundings: Surroundings, generator: Generator) -> Judge:
+    """The decision head of the repository, and the pace of this machine with this model."""
+    from codebuddy import heads, paths
+    from codebuddy.completion.pace import Pace
+
+    wanted = heads.trained_for(generator.name, surroundings.settings.completion)
+    chosen = heads.choose_head(surroundings.repository, wanted)
+    runtime = generator.runtime
+    key = "|".join(str(each) for each in (generator.name, *sorted(runtime.items())))
+    return Judge(chosen.head, Pace(paths.pace_file(), key), chosen.warnings)
 
 
 def open_generator(settings: Settings, status: StatusLine) -> Generator:

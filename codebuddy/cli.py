@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search", "Search the repository's index."),
     "index": ("index", "Build or update the repository's index."),
     "eval": ("eval", "Measure completion and search on your own code."),
+    "train": ("train", "Fit the decision whether to look up to your own code."),
     "engine": ("engine", "Start, stop or look at the warm engine."),
     "models": ("models", "List, pull, verify, remove or add models."),
     "lsp": ("lsp", "Complete in an editor, over the Language Server Protocol."),

@@ -79,7 +79,7 @@ def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead
     own = personal_head_file(repository)
     if own.exists():
         try:
-            head = _load(own)
+            head = load_head_file(own)
             differing = [k for k in _MUST_AGREE if head.trained_for.get(k) != wanted.get(k)]
             if not differing:
                 return ChosenHead(head)
@@ -90,8 +90,10 @@ def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead
             )
         except HeadError as error:
             warnings.append(f"{error.message}; the shipped one is used")
+    if not default_head_file().exists():
+        return ChosenHead(None, tuple(warnings))
     try:
-        return ChosenHead(_load(default_head_file()), tuple(warnings))
+        return ChosenHead(load_head_file(default_head_file()), tuple(warnings))
     except HeadError as error:
         return ChosenHead(None, (*warnings, f"{error.message}; a plain rule decides"))
 
@@ -102,7 +104,7 @@ def load_shipped_head() -> Head:
     Raises:
         HeadError: It is missing or damaged.
     """
-    return _load(default_head_file())
+    return load_head_file(default_head_file())
 
 
 def save_head(file: Path, content: Mapping[str, Any]) -> None:
@@ -112,5 +114,10 @@ def save_head(file: Path, content: Mapping[str, Any]) -> None:
     fresh.replace(file)
 
 
-def _load(file: Path) -> Head:
+def load_head_file(file: Path) -> Head:
+    """The head in `file`, for the features that this codebuddy computes.
+
+    Raises:
+        HeadError: It is missing, damaged, or for other features.
+    """
     return load_head(file, (*NAMES, *CONFIDENCE_NAMES))

@@ -71,6 +71,11 @@ def engine_state_folder() -> Path:
     return cache_folder() / "engine"
 
 
+def pace_file() -> Path:
+    """How fast this machine is with each model, as measured while completing."""
+    return cache_folder() / "pace.json"
+
+
 def shipped_models_folder() -> Path:
     """The project's `models/` folder: package data in an installation, the checkout's otherwise."""
     package = Path(__file__).resolve().parent

@@ -66,6 +66,13 @@ class CompletionSettings:
         choices=("auto", "always", "never"),
         from_repository=True,
     )
+    prefer: str = _key(
+        "balanced",
+        "what a lookup must be worth: 4 (`speed`), 1 (`balanced`) or 0.25 (`quality`) points of"
+        " edit similarity for each second that it takes",
+        choices=("speed", "balanced", "quality"),
+        from_repository=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

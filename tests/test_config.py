@@ -59,6 +59,7 @@ def test_no_key_of_a_repository_holds_a_path_or_command():
         "hook.max_findings",
         "hook.max_binary_bytes",
         "completion.retrieve",
+        "completion.prefer",
         "index.max_file_bytes",
     }
 

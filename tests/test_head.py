@@ -52,11 +52,16 @@ def example(number, rng):
     )
 
 
+def synthetic_examples(count=400):
+    """Holes of four repositories."""
+    rng = random.Random(7)
+    return [example(number, rng) for number in range(count)]
+
+
 @pytest.fixture(scope="module")
 def examples():
     """400 holes of four repositories."""
-    rng = random.Random(7)
-    return [example(number, rng) for number in range(400)]
+    return synthetic_examples()
 
 
 @pytest.fixture

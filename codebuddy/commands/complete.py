@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "always", "never"]),
     help="Look things up in the repository: when it seems worth it, always, or never.",
 )
+@click.option(
+    "--prefer",
+    type=click.Choice(["speed", "balanced", "quality"]),
+    help="How much a lookup must be worth for the time that it takes.",
+)
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option(
     "--apply", "should_apply", is_flag=True, help="Insert the (first) suggestion into the file."
@@ -72,6 +77,7 @@ def command(
     max_lines: int | None,
     max_tokens: int | None,
     retrieve: str | None,
+    prefer: str | None,
     model: str | None,
     should_apply: bool,  # noqa: FBT001
     stream: bool,  # noqa: FBT001
@@ -94,9 +100,7 @@ def command(
     if should_apply and from_stdin:
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
     file, line, column = parse_target(target)
-    text = _read_stdin() if from_stdin else None
-    if should_apply:
-        text = _read_to_apply(file)
+    text = _read_to_apply(file) if should_apply else _read_stdin() if from_stdin else None
     call = CompletionCall(
         file,
         line,
@@ -109,6 +113,7 @@ def command(
         alternatives=count - 1,
         budget_ms=budget_ms,
         should_update=not no_update,
+        prefer=prefer,
     )
     status = StatusLine()
     printer = _StreamPrinter(status) if stream and not as_json else None
@@ -158,7 +163,7 @@ def _from_here(
     call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
 ) -> dict[str, Any]:
     """The answer found in this process: the same path, on a model loaded for it."""
-    from codebuddy.assembly import find_place, open_generator, open_surroundings
+    from codebuddy.assembly import find_place, open_generator, open_judge, open_surroundings
     from codebuddy.completion.pipeline import complete
     from codebuddy.completion.receipt import as_dictionary
 
@@ -175,9 +180,13 @@ def _from_here(
         status.show(f"{generator.name} reads and writes")
         with status:
             request = place.request(call.alternatives, budget_ms=call.budget_ms or 0)
-            return complete(request, place.workshop(generator, index), printer)
+            return complete(request, place.workshop(generator, index, judge=judge), printer)
 
+    judge = open_judge(place.surroundings, generator)
+    for warning in judge.warnings:
+        note(f"warning: {safe_line(warning)}")
     suggestion = _with_or_without_index(place, suggest, should_update=call.should_update)
+    judge.pace.save()
     return as_dictionary(suggestion) | {"startup_ms": startup_ms, "engine": None}
 
 

@@ -16,12 +16,16 @@ from codebuddy.completion.context import build_context
 from codebuddy.completion.decision import decide, names_known
 from codebuddy.completion.document import line_ending
 from codebuddy.completion.extent import take_extent
+from codebuddy.completion.head import Head
+from codebuddy.completion.pace import Pace
 from codebuddy.completion.postprocess import clean
+from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.completion.retrieval import retrieve, with_editor_chunks
 from codebuddy.datatypes import (
     Context,
+    Decision,
     Document,
     Generation,
     GenerationSettings,
@@ -48,7 +52,9 @@ OnText = Callable[[str], None]
 class Workshop:
     """What the path works with; `index` is `None` where there is none to ask.
 
-    A `memory` that is kept from call to call lets a file's prompts begin alike.
+    A `memory` that is kept from call to call lets a file's prompts begin alike. `head` judges
+    whether a lookup is worth its price, which `pace` tells and learns; without both of them a
+    plain rule decides.
     """
 
     generator: Generator
@@ -56,6 +62,8 @@ class Workshop:
     settings: CompletionSettings
     repository_name: str
     memory: PromptMemory | None = None
+    head: Head | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,7 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     with _timed(timings, "context"):
         context = build_context(request.document, request.position, request.language)
     with _timed(timings, "decision"):
-        known = None if index is None else names_known(context, index)
-        decision = decide(context, request.retrieve, known)
+        decision = _decide(request, context, workshop)
     results: list[SearchResult] = []
     with _timed(timings, "retrieval"):
         if decision.retrieve and index is not None:
@@ -111,8 +118,7 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         is_typing=request.is_typing,
     )
     generation = _generate(prompt, context, workshop, how, on_text)
-    timings["prefill"] = generation.stats.prefill_ms
-    timings["generate"] = generation.stats.generate_ms
+    _note_times(generation.stats, decision, timings, workshop)
     with _timed(timings, "postprocess"):
         text, filters = _finish(_whole_lines(generation), context, settings)
     if on_text is not None:
@@ -137,6 +143,24 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         receipt=receipt,
         alternatives=tuple(a.replace("\n", ending) for a in alternatives),
     )
+
+
+def _decide(request: Request, context: Context, workshop: Workshop) -> Decision:
+    """Whether to look up, by what the index knows of the names here and what a lookup costs."""
+    known = None if workshop.index is None else names_known(context, workshop.index)
+    price = None
+    if workshop.pace is not None:
+        price = lookup_price(context, workshop.settings, workshop.pace, workshop.memory)
+    return decide(context, request.retrieve, known, workshop.head, price)
+
+
+def _note_times(
+    stats: GenerationStats, decision: Decision, timings: dict[str, float], workshop: Workshop
+) -> None:
+    """The model's times go into the receipt, and into what is known of this machine's pace."""
+    timings["prefill"], timings["generate"] = stats.prefill_ms, stats.generate_ms
+    if workshop.pace is not None:
+        workshop.pace.note(stats, timings["retrieval"] if decision.retrieve else 0.0)
 
 
 def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -> Prompt:

@@ -58,6 +58,7 @@ class CompletionCall:
         request: A name of the client's for this call, by which it can be cancelled.
         extras: Pieces of other files that the editor had at hand, as paths and texts, the most
             useful first.
+        prefer: `speed`, `balanced` or `quality`.
     """
 
     file: str
@@ -77,11 +78,13 @@ class CompletionCall:
     should_update: bool = True
     request: str = ""
     extras: tuple[tuple[str, str], ...] = ()
+    prefer: str | None = None
 
     def flags(self) -> dict[str, Any]:
         """The settings that the call sets, by their dotted names."""
         named = {
             "completion.retrieve": self.retrieve,
+            "completion.prefer": self.prefer,
             "completion.max_lines": self.max_lines,
             "completion.max_tokens": self.max_tokens,
             "model.name": self.model,
@@ -123,6 +126,7 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "should_update": (bool, False, 0, 0),
     "request": (str, False, 0, 0),
     "extras": (list, False, 0, 0),
+    "prefer": (str, True, 0, 0),
 }
 MAX_EXTRAS = 16
 # In a head of 1 MiB, where a character takes 6 bytes at most.

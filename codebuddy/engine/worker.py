@@ -124,6 +124,7 @@ class ModelWorker:
             )
         request_id = int(message["id"])
         wants_text = bool(message.get("wants_text"))
+        warnings: list[str] = []
 
         def on_text(text: str) -> None:
             if self._is_cancelled(request_id):
@@ -146,15 +147,18 @@ class ModelWorker:
                 is_typing=is_typing,
                 extras=call.extras,
             )
-            return complete(request, place.workshop(heard, index, memory), on_text)
+            judge = self._workplace.judge(place.surroundings, generator)
+            warnings.extend(judge.warnings)
+            return complete(request, place.workshop(heard, index, memory, judge), on_text)
 
         if place.mode == "never":
-            return ask(None), []
+            return ask(None), warnings
         try:
-            return ask(self._workplace.index(place.surroundings)), []
+            return ask(self._workplace.index(place.surroundings)), warnings
         except IndexingError as error:
             self._workplace.forget_index(place.surroundings)
-            return ask(None), [f"{error.message}; completing without lookups"]
+            warnings.clear()
+            return ask(None), [f"{error.message}; completing without lookups", *warnings]
 
     def _time_left(self, call: CompletionCall) -> float:
         """Milliseconds of the call's budget that are left, at least one; 0 without a budget."""

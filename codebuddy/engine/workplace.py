@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy import paths
-from codebuddy.assembly import Surroundings
+from codebuddy import heads, paths
+from codebuddy.assembly import Judge, Surroundings, open_judge
 from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.config import LoadedSettings, load_settings
 from codebuddy.datatypes import Generator
@@ -42,6 +42,7 @@ class Workplace:
         # Opened for an embedder: that of a query must be that of the vectors.
         self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
         self._memories: OrderedDict[Path, PromptMemory] = OrderedDict()
+        self._judges: OrderedDict[Path, tuple[tuple[object, ...], Judge]] = OrderedDict()
         self._generator: Generator | None = None
         self._state_file: Path | None = None
         self._loaded: tuple[ModelSettings, Path | None, _Identity] | None = None
@@ -98,6 +99,23 @@ class Workplace:
         self._memories[root] = kept
         return kept
 
+    def judge(self, surroundings: Surroundings, generator: Generator) -> Judge:
+        """What decides on lookups there; read anew when a head's file or the model changes."""
+        folder = surroundings.repository.index_folder
+        marks = (
+            generator.name,
+            surroundings.settings.completion,
+            _identity(heads.personal_head_file(surroundings.repository)),
+            _identity(heads.default_head_file()),
+        )
+        kept = self._judges.pop(folder, None)
+        if kept is None or kept[0] != marks:
+            kept = (marks, open_judge(surroundings, generator))
+            if len(self._judges) >= _MAX_OPEN:
+                self._judges.popitem(last=False)
+        self._judges[folder] = kept
+        return kept[1]
+
     def generator(self, settings: Settings) -> tuple[Generator, bool]:
         """The model that the settings name, and whether it was loaded just now.
 
@@ -147,6 +165,9 @@ class Workplace:
     def close_generator(self) -> None:
         """Free the model, and keep on disk what it has read."""
         generator, self._generator = self._generator, None
+        for _, judge in self._judges.values():
+            judge.pace.save()
+        self._judges.clear()
         file, self._state_file = self._state_file, None
         self._loaded = None
         if file is not None:

@@ -81,6 +81,11 @@ def run_task(hole: Hole, bench: Bench) -> TaskResult:
     )
 
 
+def settings_for(hole: Hole, settings: CompletionSettings) -> CompletionSettings:
+    """The budgets for a hole: of a line's hole no more than a line is wanted."""
+    return dataclasses.replace(settings, max_lines=1) if hole.kind == "line" else settings
+
+
 def score(hole: Hole, text: str) -> dict[str, float | None]:
     """Every score of `text` as what stands in the hole; CodeBLEU of blocks alone."""
     bleu = None
@@ -98,9 +103,7 @@ def score(hole: Hole, text: str) -> dict[str, float | None]:
 
 
 def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult:
-    settings = bench.settings
-    if hole.kind == "line":
-        settings = dataclasses.replace(settings, max_lines=1)
+    settings = settings_for(hole, bench.settings)
     request = Request(
         document=hole.as_document(bench.repository),
         position=hole.position,

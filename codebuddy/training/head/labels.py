@@ -24,6 +24,7 @@ from codebuddy.errors import TrainingError
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.evaluation.metrics import edit_similarity, exact_match
+from codebuddy.evaluation.runner import settings_for
 from codebuddy.heads import trained_for
 from codebuddy.settings import CompletionSettings
 from codebuddy.training.head.examples import (
@@ -124,9 +125,8 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
     document = hole.as_document(labelling.repository)
     context = build_context(document, hole.position, hole.language)
     features = extract_features(context, names_known(context, index))
-    workshop = Workshop(
-        labelling.generator, index, labelling.settings, labelling.repository.root.name
-    )
+    settings = settings_for(hole, labelling.settings)
+    workshop = Workshop(labelling.generator, index, settings, labelling.repository.root.name)
 
     def suggest(mode: RetrieveMode) -> Suggestion:
         return complete(Request(document, hole.position, hole.language, mode), workshop)

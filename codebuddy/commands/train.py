@@ -1,0 +1,148 @@
+"""`codebuddy train head`: fit the decision whether to look up to the user's own repository."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codebuddy.terminal import answer, answer_json, note
+
+if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.training.head.labels import LabelProgress
+    from codebuddy.training.head.personal import Training
+
+_PER_KIND = 60
+
+
+@click.group(
+    "train",
+    help="Fit codebuddy to this repository.",
+    epilog="Example: codebuddy train head --minutes 30",
+)
+def command() -> None:
+    """A group, because what can be fitted may grow."""
+
+
+@command.command(
+    "head",
+    help="Learn from this repository's own code where a lookup helps. Holes are cut into it,"
+    " completed without and with a lookup, and compared with what stood there. Stops and goes"
+    " on at will; the result is used only if it is better on code that it did not learn from.",
+    epilog="Example: codebuddy train head --minutes 30",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    default=30.0,
+    metavar="M",
+    help="Begin no hole after this long (30); the next run goes on.",
+)
+@click.option(
+    "--per-kind",
+    type=click.IntRange(1, 10_000),
+    default=_PER_KIND,
+    metavar="N",
+    help=f"Holes of each kind: lines, calls, blocks ({_PER_KIND}).",
+)
+@click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
+@click.option("--reset", is_flag=True, help="Use the shipped head again, and forget the labels.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def head(
+    minutes: float,
+    per_kind: int,
+    model: str | None,
+    seed: int,
+    reset: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Entry point of the verb."""
+    from codebuddy.assembly import open_surroundings
+
+    surroundings = open_surroundings({"model.name": model} if model else None)
+    if reset:
+        _reset(surroundings, as_json=as_json)
+        return
+    training = _train(surroundings, minutes, per_kind, seed)
+    if as_json:
+        answer_json(training.as_dictionary())
+    else:
+        answer(_told(training))
+
+
+def _reset(surroundings: Surroundings, *, as_json: bool) -> None:
+    """Take this repository's head and labels away."""
+    from codebuddy import heads
+
+    removed = []
+    for file in (
+        heads.personal_head_file(surroundings.repository),
+        heads.personal_labels_file(surroundings.repository),
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+            removed.append(file.name)
+    if as_json:
+        answer_json({"reset": True, "removed": removed})
+    else:
+        answer("the shipped head decides again" if removed else "this repository had no own head")
+
+
+def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int) -> Training:
+    from codebuddy.assembly import open_generator, with_index
+    from codebuddy.terminal import StatusLine
+    from codebuddy.training.head.labels import Labelling
+    from codebuddy.training.head.personal import train_personal
+
+    status = StatusLine()
+    generator = open_generator(surroundings.settings, status)
+    settings, repository = surroundings.settings.completion, surroundings.repository
+
+    def show(progress: LabelProgress) -> None:
+        left_min = (progress.wanted - progress.done) * progress.seconds_per_hole / 60
+        status.show(
+            f"{progress.done} of {progress.wanted} holes, {progress.seconds_per_hole:.1f} s each,"
+            f" all in {left_min:.0f} min; Ctrl-C keeps what is done"
+        )
+
+    def train(index: RepositoryIndex) -> Training:
+        labelling = Labelling(repository, index, generator, settings, repository.root.name, seed)
+        with status:
+            return train_personal(labelling, per_kind, minutes, show)
+
+    return with_index(surroundings, train, should_update=True)
+
+
+def _told(training: Training) -> str:
+    """The outcome in words."""
+    if training.adaptation is None:
+        note("the same command goes on where it stopped")
+        return (
+            f"{training.n_holes} holes are labelled; {training.n_missing} more are needed"
+            " before anything can be learned"
+        )
+    found: dict[str, Any] = training.as_dictionary()
+    verdict = (
+        "kept: it decides for this repository from now on"
+        if found["kept"]
+        else "not kept: the shipped head is as good here, and goes on deciding"
+    )
+    return "\n".join(
+        [
+            f"learned from {training.n_holes} holes, compared on files left out",
+            f"  shipped head: {_score(found['default'])}",
+            f"  adapted head: {_score(found['adapted'])}",
+            verdict,
+        ]
+    )
+
+
+def _score(score: dict[str, float]) -> str:
+    return (
+        f"gain misjudged by {score['gain_error']:.1f} points,"
+        f" {score['net_gain']:+.2f} points won a hole, {score['lookup_rate']:.0%} looked up"
+    )

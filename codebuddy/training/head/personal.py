@@ -1,0 +1,76 @@
+"""A head of one's own: label the repository's holes, adapt the shipped head, keep the better.
+
+It begins where the last run ended; what is kept lies beside the index, never in the work tree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codebuddy import heads
+from codebuddy.completion.decision import POINTS_PER_SECOND
+from codebuddy.errors import HeadError, TrainingError
+from codebuddy.training.head.adapt import Adaptation, adapt, as_json
+from codebuddy.training.head.examples import Example, read_examples
+from codebuddy.training.head.fit import MIN_EXAMPLES, head_content
+from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What came of it; `adaptation` is None where there are too few holes yet."""
+
+    n_holes: int
+    n_missing: int
+    adaptation: Adaptation | None
+
+    def as_dictionary(self) -> dict[str, Any]:
+        """The outcome in numbers."""
+        compared: Mapping[str, Any] = as_json(self.adaptation) if self.adaptation else {}
+        is_kept = self.adaptation is not None and self.adaptation.is_better
+        return {"holes": self.n_holes, "missing": self.n_missing, "kept": is_kept, **compared}
+
+
+def train_personal(
+    labelling: Labelling, per_kind: int, minutes: float, on_progress: OnProgress | None = None
+) -> Training:
+    """Label up to `per_kind` holes of each kind within `minutes`, then adapt the shipped head.
+
+    Raises:
+        TrainingError: The repository has too little code, or there is no head to start from.
+        CodebuddyError: The model or the index failed; what was labelled stays.
+    """
+    try:
+        default = heads.load_shipped_head()
+    except HeadError as error:
+        raise TrainingError(
+            f"there is no head to start from: {error.message}", hint="reinstall codebuddy"
+        ) from error
+    repository = labelling.repository
+    own = label_holes(
+        labelling,
+        heads.personal_labels_file(repository),
+        per_kind,
+        deadline=time.monotonic() + 60 * minutes,
+        on_progress=on_progress,
+    )
+    if len(own) < MIN_EXAMPLES:
+        return Training(len(own), MIN_EXAMPLES - len(own), None)
+    _, shared = read_examples(heads.default_labels_file())
+    price = _mean_price(own)
+    adaptation = adapt(default, shared, own, price)
+    if adaptation.is_better:
+        trained_for = heads.trained_for(labelling.generator.name, labelling.settings)
+        name = f"{repository.root.name}, {len(own)} holes"
+        content = head_content(name, trained_for, adaptation.syntax, adaptation.confidence)
+        heads.save_head(heads.personal_head_file(repository), content)
+    return Training(len(own), 0, adaptation)
+
+
+def _mean_price(own: list[Example]) -> float:
+    """Points that a lookup must gain at `balanced`, for what lookups took here on average."""
+    spent_ms = sum(each.always.ms - each.never.ms for each in own) / len(own)
+    return max(0.0, spent_ms) / 1000 * POINTS_PER_SECOND["balanced"]
