@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from codebuddy import paths
+from codebuddy import __version__, paths
 from codebuddy.engine import address, process
+from codebuddy.engine import client as client_module
 from codebuddy.engine.client import EngineClient, stop_engine
 from codebuddy.errors import EngineError
 from tests.engine_support import (
@@ -105,6 +106,35 @@ def test_an_engine_with_other_settings_is_replaced(repository, monkeypatch):
     assert status["pid"] != before
     assert status["queue"]["length"] == 7
     assert is_gone(before)
+
+
+def test_a_client_that_lives_long_takes_up_changed_settings(repository):
+    """An editor's server does not end the engine of today's settings for its own old ones."""
+    old = EngineClient.connect()
+    old.complete(call(repository))
+    file = paths.user_config_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("[engine]\nqueue_length = 9\n")
+    EngineClient.connect().complete(call(repository))
+    today = engine_pid()
+    assert old.complete(call(repository))["text"]
+    assert engine_pid() == today
+    assert old.status()["queue"]["length"] == 9
+
+
+def test_a_client_older_than_the_installation_leaves_the_engine_alone(repository, monkeypatch):
+    """After an upgrade an editor's old server says what to do, and ends nobody's engine."""
+    EngineClient.connect().complete(call(repository))
+    today = engine_pid()
+    monkeypatch.setenv("CODEBUDDY_ENGINE_QUEUE_LENGTH", "7")
+    old = EngineClient.connect()
+    # What it read from its own file when it started.
+    monkeypatch.setattr(client_module, "__version__", "0.0.1")
+    for _ in range(2):
+        with pytest.raises(EngineError, match="was installed since this program") as caught:
+            old.complete(call(repository))
+    assert caught.value.message.startswith(f"codebuddy {__version__} ")
+    assert engine_pid() == today
 
 
 def test_a_running_request_is_finished_before_the_engine_leaves(repository):

@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -264,6 +266,49 @@ def test_a_client_that_dawdles_is_let_go(server):
         for connection in connections:
             with contextlib.suppress(ConnectionResetError):
                 assert connection.recv(1) == b""
+
+
+def test_a_body_that_dawdles_is_told_so(server):
+    """A body that comes a byte at a time is cut off with 408, however alive its client is."""
+    head = (
+        f"POST /infill HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        f"Authorization: Bearer {server.token}\r\nContent-Type: application/json\r\n"
+        "Content-Length: 1000\r\n\r\n{"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        is_over = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while not is_over.wait(0.2):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            assert connection.recv(64).startswith(b"HTTP/1.1 408")
+        finally:
+            is_over.set()
+            thread.join()
+    assert server.request("GET", "/health").status == 200
+
+
+def test_a_hundred_requests_at_once_are_answered_or_told_busy(server):
+    """More than the server takes are refused at once, and all others get their own answer."""
+
+    def ask(number: int) -> tuple[int, str]:
+        answer = server.request("POST", "/infill", HOLE | {"prompt": f"    x{number}("})
+        is_json = answer.headers.get("content-type") == "application/json"
+        return answer.status, answer.json().get("content", "") if is_json else ""
+
+    with ThreadPoolExecutor(100) as threads:
+        answers = list(threads.map(ask, range(100)))
+    assert {status for status, _ in answers} <= {200, 429, 503}
+    served = [(n, text) for n, (status, text) in enumerate(answers) if status == 200]
+    assert served
+    assert all(text == f"x{number}(" for number, text in served)
+    assert server.request("POST", "/infill", HOLE).json()["content"] == "x("
 
 
 def run(root: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

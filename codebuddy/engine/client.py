@@ -8,34 +8,33 @@ a command's start is most of what a person waits for when the engine is warm.
 from __future__ import annotations
 
 import dataclasses
-import http.client
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from codebuddy import paths
+import codebuddy
+from codebuddy import __version__, paths
 from codebuddy.config import ENVIRONMENT_PREFIX, load_settings
 from codebuddy.engine import address, process
+from codebuddy.engine.exchange import LeftError, OtherIdentityError, exchange
 from codebuddy.engine.protocol import (
-    ALIVE_EVERY_S,
-    IDENTITY_HEADER,
     CompletionCall,
     call_to_message,
-    decode_line,
-    encode_message,
     error_from_wire,
     identity,
 )
 from codebuddy.engine.unwanted import UnwantedCalls
-from codebuddy.errors import EngineError, SupersededError, UsageError
+from codebuddy.errors import EngineError, SupersededError
 from codebuddy.settings import EngineSettings
 
 START_TIMEOUT_S = 10.0
-# The engine says that it lives every second; after so many missed ones it is dead or hung.
-SILENCE_TIMEOUT_S = 10 * ALIVE_EVERY_S
 _CONNECT_TIMEOUT_S = 2.0
 _DRAIN_TIMEOUT_S = 30.0
+# As it is; with today's settings; with an engine of our own.
+_TRIES = 3
 # An engine that does not even answer this is killed.
 _STOP_ANSWER_S = 3.0
 
@@ -161,7 +160,7 @@ class EngineClient:
             self._unwanted.add(client, request)
             return
         head = {"client": client, "request": request}
-        list(_exchange(connection, "POST", "/v1/cancel", head, b"", ""))
+        list(exchange(connection, "POST", "/v1/cancel", head, b"", ""))
 
     def prewarm(
         self,
@@ -230,22 +229,46 @@ class EngineClient:
         An engine of another version or other settings is replaced, and one that left before it
         answered (its idle time was over, or it was stopped) is started again; once.
         """
-        connection = self._connected()
-        try:
-            yield from _exchange(connection, method, path, head, body, self._identity)
-        except _OtherIdentityError:
-            if not self._may_start:
-                raise EngineError(
-                    "the engine that runs is of another version or has other settings",
-                    hint="codebuddy engine stop",
-                ) from None
-            stop_engine()
-        except _LeftError:
-            if not self._may_start:
-                raise
-        else:
+        has_left = False
+        for _ in range(_TRIES):
+            connection = self._connected()
+            try:
+                yield from exchange(connection, method, path, head, body, self._identity)
+            except OtherIdentityError:
+                self._make_way()
+            except LeftError:
+                if has_left or not self._may_start:
+                    raise
+                has_left = True
+            else:
+                return
+        raise EngineError(
+            "the engine is replaced again and again, since two programs want other settings of it",
+            hint="give both the same CODEBUDDY_ENGINE_ variables",
+        )
+
+    def _make_way(self) -> None:
+        """After a refusal: take up today's settings, or end the engine that has others.
+
+        This program may have lived for days in an editor: after an upgrade it is the one that
+        is old, and must not end the engine of all others with each of its requests.
+        """
+        today = identity(dataclasses.asdict(load_settings().settings.engine))
+        if today != self._identity:
+            self._identity = today
             return
-        yield from _exchange(self._connected(), method, path, head, body, self._identity)
+        if not self._may_start:
+            raise EngineError(
+                "the engine that runs is of another version or has other settings",
+                hint="codebuddy engine stop",
+            )
+        installed = _installed_version()
+        if installed != __version__:
+            raise EngineError(
+                f"codebuddy {installed} was installed since this program, {__version__}, started",
+                hint="start it again",
+            )
+        stop_engine()
 
     def _connected(self) -> socket.socket:
         connection = address.connect(_CONNECT_TIMEOUT_S)
@@ -267,7 +290,7 @@ def stop_engine(*, timeout_s: float = _DRAIN_TIMEOUT_S) -> bool:
     """
 
     def ask(connection: socket.socket) -> None:
-        list(_exchange(connection, "POST", "/v1/stop", {}, b"", "", _STOP_ANSWER_S))
+        list(exchange(connection, "POST", "/v1/stop", {}, b"", "", _STOP_ANSWER_S))
 
     return process.stop(ask, timeout_s)
 
@@ -281,76 +304,15 @@ def engine_status() -> dict[str, Any]:
     connection = address.connect(_CONNECT_TIMEOUT_S)
     if connection is None:
         return {"running": False}
-    (answer,) = _exchange(connection, "GET", "/v1/status", {}, b"", "")
+    (answer,) = exchange(connection, "GET", "/v1/status", {}, b"", "")
     return answer
 
 
-class _OtherIdentityError(Exception):
-    """The engine is of another version, or has other settings of its own."""
-
-
-class _LeftError(EngineError):
-    """The engine closed the connection without a word."""
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a socket that is connected already."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        super().__init__("engine")
-        self.sock = connection
-
-    def connect(self) -> None:
-        """Nothing: it is connected. A second request would need another one."""
-        if self.sock is None:
-            raise EngineError("the engine closed the connection")
-
-
-def _exchange(
-    connection: socket.socket,
-    method: str,
-    path: str,
-    head: Mapping[str, Any],
-    body: bytes,
-    own_identity: str,
-    silence_s: float = SILENCE_TIMEOUT_S,
-) -> Iterator[dict[str, Any]]:
-    """Send one request and yield the lines of its answer.
-
-    Raises:
-        EngineError: The engine is silent, or gone before the answer's end.
-        CodebuddyError: What a refusal (400, 429) says.
-    """
-    connection.settimeout(silence_s)
-    channel = _UnixConnection(connection)
+def _installed_version() -> str:
+    """The version that a program started now would have, as its own file says."""
     try:
-        headers = {"Connection": "close", "Content-Type": "application/x-ndjson"}
-        if own_identity:
-            headers[IDENTITY_HEADER] = own_identity
-        content = encode_message(head, body) if method == "POST" else b""
-        try:
-            channel.request(method, path, body=content or None, headers=headers)
-            response = channel.getresponse()
-        except ConnectionError as error:
-            raise _LeftError("the engine closed the connection without an answer") from error
-        if response.status == http.client.CONFLICT:
-            raise _OtherIdentityError
-        while line := response.readline():
-            event = decode_line(line)
-            if response.status >= http.client.BAD_REQUEST:
-                raise error_from_wire(event)
-            yield event
-    except TimeoutError as error:
-        raise EngineError(
-            f"the engine gave no sign of life for {silence_s:.0f} s",
-            hint="codebuddy engine stop",
-        ) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise EngineError("the engine ended before its answer did", hint="try again") from error
-    except UsageError as error:
-        # Ours for a line that is no JSON; the engine's own refusals come through unharmed.
-        if error.message.startswith("a message is"):
-            raise EngineError("the engine's answer cannot be read") from error
-        raise
-    finally:
-        channel.close()
+        text = Path(codebuddy.__file__).read_text(encoding="utf-8")
+    except OSError:
+        return __version__
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    return found[1] if found else __version__

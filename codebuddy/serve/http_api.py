@@ -39,8 +39,8 @@ from codebuddy.serve.infill import (
 from codebuddy.serve.openai import CompletionAnswers, models_answer, parse_completion
 from codebuddy.serve.raw_completion import Completion, RawCompleter
 
-# A body that has not arrived by then will not.
-_BODY_TIMEOUT_S = 20.0
+# A body that has not arrived by then will not: 8 MiB take a tenth of a second here.
+_BODY_TIMEOUT_S = 5.0
 _CLIENT_ERRORS = (UsageError, DocumentError, ConfigError)
 
 # A local model answers one at a time; more connections than this are no editors.
