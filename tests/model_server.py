@@ -106,11 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             pieces = PIECES * 500 if "endless" in self.server.faults else PIECES
             for piece in pieces:
-                self._send(
-                    {"content": piece, "stop": False}
-                    if is_llama
-                    else {"response": piece, "done": False}
-                )
+                told: dict[str, Any] = {"content": piece, "stop": False}
+                if body.get("timings_per_token"):
+                    told["timings"] = _LAST_LLAMA["timings"]
+                self._send(told if is_llama else {"response": piece, "done": False})
                 self.server.sent += 1
                 if "endless" in self.server.faults:
                     time.sleep(0.01)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -94,6 +97,10 @@ def test_the_whole_path_runs_on_a_server():
         generator.close()
     assert suggestion.text == "return price * 2"
     assert suggestion.receipt.model == "small-coder"
+    # The server's counts, though the stream is left before its end.
+    stats = suggestion.receipt.stats
+    assert (stats.evaluated_tokens, stats.generate_ms) == (5, 8.5)
+    assert stats.reused_tokens == stats.prompt_tokens - 5
 
 
 @pytest.mark.usefixtures("engine")
@@ -135,6 +142,24 @@ def test_the_http_server_completes_through_a_server(repository, tmp_path):
         serve_support.serving(repository, tmp_path / "o", model="any", **url),
     ):
         pass
+
+
+def test_no_llama_cpp_is_needed_with_a_server(repository):
+    """Where llama-cpp-python could not be compiled, a server's model completes all the same."""
+    code = (
+        "import sys; sys.modules['llama_cpp'] = None\n"
+        "from codebuddy.cli import run\n"
+        "sys.exit(run(['complete', 'cart.py:6', '--no-engine', '--no-update']))"
+    )
+    with serving("llama-server") as server:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "CODEBUDDY_MODEL_URL": server.url},
+        )
+    assert (done.returncode, done.stdout) == (0, "return price * 2\n"), done.stderr
 
 
 def test_doctor_looks_at_the_server(monkeypatch, tmp_path):

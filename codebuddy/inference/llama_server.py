@@ -101,6 +101,8 @@ class LlamaServerGenerator:
             "seed": settings.seed,
             "cache_prompt": True,
             "stream": True,
+            # The end of the stream, which tells them too, is seldom waited for.
+            "timings_per_token": True,
         }
         stats.prompt_tokens = len(tokens)
         stats.finish_reason = "length"
@@ -114,9 +116,10 @@ class LlamaServerGenerator:
                 raise _failure(self._server.url, event)
             is_last = bool(event.get("stop"))
             if is_last:
-                _take_final(event, stats)
+                stats.finish_reason = _FINISH_REASONS.get(str(event.get("stop_type")), "stop")
             else:
                 stats.generated_tokens += 1
+            _take_counts(event.get("timings"), stats)
             if piece := event.get("content"):
                 yield str(piece)
             if is_last:
@@ -166,10 +169,8 @@ def _count(fim: FimTokens) -> int:
     return sum(token is not None for token in every)
 
 
-def _take_final(event: dict[str, Any], stats: GenerationStats) -> None:
+def _take_counts(timings: Any, stats: GenerationStats) -> None:
     """The server's own counts, where it tells them."""
-    stats.finish_reason = _FINISH_REASONS.get(str(event.get("stop_type")), "stop")
-    timings = event.get("timings")
     if isinstance(timings, dict):
         stats.evaluated_tokens = int(timings.get("prompt_n", 0))
         stats.reused_tokens = max(0, stats.prompt_tokens - stats.evaluated_tokens)
