@@ -29,6 +29,7 @@ from codebuddy.errors import (
     EngineError,
     GenerationError,
     IndexingError,
+    UsageError,
 )
 from codebuddy.settings import EngineSettings
 from tests.conftest import SMALL_MODEL
@@ -167,7 +168,7 @@ def test_the_largest_document_is_taken_and_a_larger_one_is_refused(repository):
     assert found["line"] == 2
     with pytest.raises(DocumentError, match="larger than 32 MiB"):
         client.complete(call(repository, text=b"x" * (MAX_TEXT_BYTES + 1), line=1))
-    with pytest.raises(EngineError):
+    with pytest.raises(UsageError, match="a request may have"):
         client.complete(call(repository, text=b"x" * (2 * MAX_TEXT_BYTES), line=1))
     assert is_well(repository)
 
