@@ -55,6 +55,13 @@ def test_a_use_in_the_same_file_is_found(tmp_path):
     assert [evidence(each) for each in found] == [["shop/sums.py:9"]]
 
 
+def test_a_module_that_looks_at_loaded_modules_is_judged(tmp_path):
+    """Reading `sys.modules` binds nothing."""
+    after = "import sys\n\n\ndef loaded(name):\n    return sys.modules[name] == 1\n"
+    user = "from shop.sums import add_up\n"
+    assert [evidence(each) for each in gone(tmp_path, user, after)] == [["main.py:1"]]
+
+
 def test_a_parameter_of_the_name_is_no_use_of_what_is_gone(tmp_path):
     """Fixtures of pytest's, for one, go on as parameters of the same name."""
     after = "import os\n\n\ndef caller(add_up):\n    return add_up([])\n"
@@ -71,6 +78,8 @@ def test_a_parameter_of_the_name_is_no_use_of_what_is_gone(tmp_path):
         "if True:\n    def add_up(items):\n        return 0\n",
         "try:\n    from fast import add_up\nexcept ImportError:\n    add_up = None\n",
         "globals()['add_up'] = 1\n",
+        "import sys\nthis = sys.modules[__name__]\nthis.add_up = sum\n",
+        "import sys\nsys.modules['shop.sums'] = object()\n",
         "class Keep:\n    pass\n\n\nfor add_up in [1]:\n    pass\n",
         "def add_up(items:\n",
     ],
