@@ -153,6 +153,19 @@ def test_husky_is_told_apart(project):
     assert list((project.root / ".husky" / "_").iterdir()) == []
 
 
+def test_a_hook_is_taken_away_after_hooks_were_sent_elsewhere(project):
+    """Husky may come later; what was left in the usual place is still ours to remove."""
+    project.codebuddy("hook", "install", "--message")
+    project.git("config", "core.hooksPath", ".husky/_")
+    done = project.codebuddy("hook", "uninstall")
+    assert (done.returncode, done.stdout) == (0, "uninstalled pre-commit, prepare-commit-msg\n")
+    again = project.codebuddy("hook", "uninstall")
+    assert again.returncode == 1
+    assert "husky keeps the hooks" in again.stderr
+    project.git("config", "--unset", "core.hooksPath")
+    assert "pre-commit: not installed" in project.codebuddy("hook", "status").stdout
+
+
 def test_a_hooks_folder_that_is_a_link_is_not_followed(project, tmp_path):
     """A link out of the git folder leads to somebody else's."""
     folder = tmp_path / "tracked-hooks"

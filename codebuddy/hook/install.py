@@ -93,7 +93,14 @@ def uninstall(repository: Repository, name: str) -> bool:
     Raises:
         RepositoryError: The folder cannot be written.
     """
-    found = _status(hooks_folder(repository), name)
+    try:
+        folder = hooks_folder(repository)
+    except RepositoryError:
+        # Hooks may have been sent elsewhere since, and ours still lie in the usual place.
+        folder = _common_folder(repository) / "hooks"
+        if folder.is_symlink():
+            return False
+    found = _status(folder, name)
     if found.condition in ("none", "foreign"):
         return False
     try:
@@ -113,8 +120,7 @@ def hooks_folder(repository: Repository) -> Path:
         RepositoryError: It is not the repository's own; the message says whose.
     """
     root = repository.root
-    common = Path(_line(plumbing.run(root, "rev-parse", "--git-common-dir")))
-    common = Path(os.path.realpath(root / common))
+    common = _common_folder(repository)
     configured = configured_hooks_path(repository)
     if not configured:
         folder = common / "hooks"
@@ -131,6 +137,12 @@ def hooks_folder(repository: Repository) -> Path:
             hint=f"add this line to {place}: {_MANUAL_LINE}",
         )
     raise _elsewhere(f"core.hooksPath sends git to {folder} for hooks")
+
+
+def _common_folder(repository: Repository) -> Path:
+    """The git folder that all worktrees of the repository share."""
+    out = plumbing.run(repository.root, "rev-parse", "--git-common-dir")
+    return Path(os.path.realpath(repository.root / _line(out)))
 
 
 def configured_hooks_path(repository: Repository) -> str:
