@@ -23,7 +23,7 @@ from codebuddy.vcs.repository import open_repository
 Files = Mapping[str, str | bytes | None]
 # The rules use no vectors.
 SETTINGS = Settings(index=IndexSettings(embedder="none"))
-ALL_RULES = [rule for rule in RULES if rule.module != "unfinished"]
+ALL_RULES = [rule for rule in RULES if not rule.needs_model]
 
 
 class Project:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -142,12 +143,15 @@ def test_input_that_never_ends_is_not_read(project):
         os.close(writing)
 
 
-def test_no_terminal_and_a_bare_environment(project):
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/usr/bin:/bin", "/nowhere", None])
+def test_no_terminal_and_a_bare_environment(project, path):
     """A session of its own without a terminal, as GUI clients have, is enough."""
-    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.environ["GIT_CONFIG_GLOBAL"]}
+    environment = {"GIT_CONFIG_GLOBAL": os.environ["GIT_CONFIG_GLOBAL"]}
+    if path is not None:
+        environment["PATH"] = path
     expected = project.git("write-tree")
     done = subprocess.run(
-        ["git", "-C", str(project.root), "commit", "-m", "Change"],
+        [str(shutil.which("git")), "-C", str(project.root), "commit", "-m", "Change"],
         env=environment,
         start_new_session=True,
         stdin=subprocess.DEVNULL,

@@ -71,6 +71,14 @@ def test_what_is_empty_on_purpose_is_no_stub(project):
     assert [line.split(":")[0] for line in told.split("\n") if "CB106" in line] == ["stub.py"]
 
 
+def test_by_hand_the_model_speaks_if_it_is_waited_for(project):
+    """`hook run --wait` has the time that a commit has not; without it the model is left out."""
+    project.stage({"b.py": STUB})
+    assert "CB106" not in project.codebuddy("hook", "run").stdout
+    told = project.codebuddy("hook", "run", "--wait", "60").stdout
+    assert "b.py:3:5 CB106 clean() is a stub; the model has a body for it" in told
+
+
 def test_an_old_stub_is_no_news(project):
     """Only new code is completed."""
     project.stage({"b.py": STUB})

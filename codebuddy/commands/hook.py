@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,6 +54,9 @@ def uninstall() -> None:
 
     repository = open_surroundings().repository
     gone = [name for name in HOOKS if installation.uninstall(repository, name)]
+    if not gone:
+        # Where hooks are kept elsewhere, this says where the line is that was added by hand.
+        installation.hooks_folder(repository)
     answer(f"uninstalled {', '.join(gone)}" if gone else "no hook of codebuddy's is installed")
 
 
@@ -100,6 +104,14 @@ def status(*, as_json: bool) -> None:
     "--max", "most", type=click.IntRange(0), metavar="N", help="Findings at most; 0 for all."
 )
 @click.option("--no-update", is_flag=True, help="Use the index as it stands.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(0, 600),
+    default=0,
+    metavar="SECONDS",
+    help="Let the running engine's model speak, too, and wait so long for it (0).",
+)
 @click.option("--from-git", "hook", type=_HOOK, hidden=True)
 @click.option("--message-file", hidden=True)
 def run(
@@ -110,6 +122,7 @@ def run(
     strict: bool,
     most: int | None,
     no_update: bool,
+    wait_s: int,
     hook: str | None,
     message_file: str | None,
 ) -> int:
@@ -118,25 +131,28 @@ def run(
         from codebuddy.hook.commit import run as run_from_git
 
         run_from_git(hook, message_file)
-    outcome, shown = _reviewed(scope, commits, most, no_update=no_update)
+    outcome, shown = _reviewed(scope, commits, most, wait_s, no_update=no_update)
     _write(style, outcome, shown)
     return _EXIT_FOUND if strict and outcome.findings else 0
 
 
 def _reviewed(
-    scope: str, commits: str | None, most: int | None, *, no_update: bool
+    scope: str, commits: str | None, most: int | None, wait_s: int, *, no_update: bool
 ) -> tuple[Outcome, list[Finding]]:
     from codebuddy.assembly import open_surroundings, with_index
     from codebuddy.hook import session
     from codebuddy.hook.finding import without_edits
     from codebuddy.hook.lookup import IndexLookup
+    from codebuddy.hook.model import Model
     from codebuddy.hook.record import keep
     from codebuddy.hook.review import review, rules_in_use
     from codebuddy.vcs.plumbing import staged_index_file
 
     surroundings = open_surroundings()
     repository, settings = surroundings.repository, surroundings.settings
-    rules = session.without_model(rules_in_use(settings.hook))
+    rules = rules_in_use(settings.hook)
+    if not wait_s:
+        rules = session.without_model(rules)
     index_file = staged_index_file(repository, is_from_git=False)
     if commits is not None:
         chosen = session.commit_range(repository, commits)
@@ -147,6 +163,8 @@ def _reviewed(
 
     def ask(index: Any) -> Outcome:
         with session.opened(repository, settings, chosen, IndexLookup(index)) as opened:
+            if wait_s:
+                opened.model = Model(repository.root, time.monotonic() + wait_s)
             return review(opened, rules)
 
     outcome = with_index(surroundings, ask, should_update=not no_update)

@@ -57,5 +57,10 @@ def confidence_features(stats: GenerationStats) -> dict[str, float]:
     }
 
 
+def mean_probability(stats: GenerationStats) -> float | None:
+    """How likely the model took its tokens to be, as their geometric mean; None if untold."""
+    return math.exp(_mean(stats.token_logprobs)) if stats.token_logprobs else None
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from codebuddy.completion.confidence import mean_probability
 from codebuddy.datatypes import Suggestion
 
 
@@ -20,6 +21,7 @@ def as_dictionary(suggestion: Suggestion) -> dict[str, Any]:
         "column": suggestion.position.column,
         "model": receipt.model,
         "finish_reason": receipt.finish_reason,
+        "confidence": mean_probability(stats),
         "decision": dataclasses.asdict(receipt.decision),
         "chunks": [
             {

@@ -15,7 +15,10 @@ Level = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `worth` orders findings: what breaks a run before what costs time later."""
+    """One rule. `worth` orders findings: what breaks a run before what costs time later.
+
+    One that `needs_model` asks the engine that runs, after all the others have spoken.
+    """
 
     id: str
     name: str
@@ -24,6 +27,7 @@ class Rule:
     worth: int
     is_on: bool
     module: str
+    needs_model: bool = False
 
 
 RULES = (
@@ -80,6 +84,7 @@ RULES = (
         50,
         is_on=True,
         module="unfinished",
+        needs_model=True,
     ),
     Rule(
         "CB107",
@@ -134,6 +139,16 @@ RULES = (
         40,
         is_on=True,
         module="deprecated",
+    ),
+    Rule(
+        "CB113",
+        "opinion",
+        "One remark of the model's on a hunk: its opinion, not a finding.",
+        "note",
+        10,
+        is_on=False,
+        module="opinion",
+        needs_model=True,
     ),
 )
 

@@ -60,10 +60,14 @@ class Work:
         """When the model must be done."""
         return _started + self.settings.hook.budget_s - _SHOWING_S
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether the settings let the model speak."""
+        return self.settings.engine.enabled and self.settings.hook.budget_s > 0
+
     def begin_model(self) -> bool:
         """Say that only the model is left; whether there is time for it at all."""
-        is_wanted = self.settings.engine.enabled and self.settings.hook.budget_s > 0
-        if not is_wanted or self.model_deadline <= time.monotonic():
+        if not self.may_ask or self.model_deadline <= time.monotonic():
             return False
         self.waits_for_model = True
         self.is_ready.set()
@@ -117,21 +121,24 @@ def _review(work: Work) -> None:
     from codebuddy.hook import session
     from codebuddy.hook.index_access import index_lookup
     from codebuddy.hook.model import Model
-    from codebuddy.hook.review import review, rules_in_use
+    from codebuddy.hook.review import review, rules_in_use, wants_model
 
     repository, settings = work.repository, work.settings
     rules = rules_in_use(settings.hook)
+    with_model = [rule for rule in rules if rule.needs_model]
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
     deadline = work.rules_deadline
     with (
         index_lookup(repository, settings) as lookup,
         session.opened(repository, settings, scope, lookup, deadline=deadline) as opened,
     ):
+        model = None
+        if work.may_ask and wants_model(opened, with_model):
+            model = Model(repository.root, work.model_deadline)
         review(opened, session.without_model(rules), work.findings)
-        with_model = [rule for rule in rules if rule.module == "unfinished"]
-        if with_model and work.begin_model():
+        if model is not None and work.begin_model():
             opened.deadline = work.model_deadline
-            opened.model = Model(repository.root, work.model_deadline)
+            opened.model = model
             review(opened, with_model, work.findings)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codebuddy.hook.commit import Work
+from codebuddy.hook.credentials import masked
 from codebuddy.hook.state import State
 from codebuddy.terminal import safe_line
 
@@ -40,13 +41,14 @@ def offer(work: Work, file: Path) -> None:
         return
     if not work.begin_model():
         return
+    model = Model(repository.root, work.model_deadline)
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
     with session.opened(repository, work.settings, scope, None) as review:
         prompt = _prompt(review.state, plumbing.recent_subjects(repository, _SUBJECTS))
-    model = Model(repository.root, work.model_deadline)
     lines = prompt.split("\n")
-    subject = model.complete(_VIRTUAL_NAME, prompt, len(lines), len(lines[-1]) + 1, 1)
-    subject = safe_line(subject.strip().split("\n")[0].strip("\"'` "))[:_MAX_SUBJECT]
+    place = (len(lines), len(lines[-1]) + 1)
+    answer = model.complete(_VIRTUAL_NAME, prompt, *place, 1, retrieve="never")
+    subject = safe_line(answer.text.strip().split("\n")[0].strip("\"'` "))[:_MAX_SUBJECT]
     if subject:
         with file.open("ab") as stream:
             stream.write(f"{mark}\n{mark} codebuddy suggests: {subject}\n".encode())
@@ -78,5 +80,5 @@ def _prompt(state: State, subjects: list[str]) -> str:
         if file is not None:
             added = [file.lines[n - 1] for n in sorted(state.added(change))]
             told = [line for line in added if line.strip()][:_MAX_LINES_PER_FILE]
-            parts += [f"+ {line[:_MAX_LINE]}" for line in told]
+            parts += [f"+ {masked(line)[:_MAX_LINE]}" for line in told]
     return "\n".join([*parts, "", "Commit message: "])

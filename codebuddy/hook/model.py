@@ -8,14 +8,34 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codebuddy.errors import CodebuddyError
 
+if TYPE_CHECKING:
+    from codebuddy.engine.client import EngineClient
+
 _MIN_BUDGET_S = 0.2
-# An engine that says nothing for this share of the time that is left is not waited for.
-_ALIVE_SHARE = 0.2
+# An engine that lives answers a greeting within a few milliseconds; it has the time that the
+# rules take, too, because it is greeted before they begin.
+_GREETING_S = 0.1
 _CLIENT = "hook"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The model's text and, in (0, 1], how likely it took its tokens to be on average.
+
+    `confidence` is 0 where the model's runtime does not tell.
+    """
+
+    text: str
+    confidence: float
+
+
+_NOTHING = Answer("", 0.0)
 
 
 class Model:
@@ -24,9 +44,31 @@ class Model:
     def __init__(self, root: Path, deadline: float) -> None:
         self._root = root
         self._deadline = deadline
+        self._client: EngineClient | None = None
+        self._is_greeted = threading.Event()
         self._is_gone = False
+        # In a thread, because an engine that hangs answers after seconds only.
+        threading.Thread(target=self._greet, daemon=True).start()
 
-    def complete(self, path: str, text: str, line: int, column: int, max_lines: int) -> str:
+    def _greet(self) -> None:
+        from codebuddy.engine.client import EngineClient
+
+        with suppress(CodebuddyError, OSError, ValueError, LookupError):
+            client = EngineClient.connect(may_start=False)
+            client.status()
+            self._client = client
+        self._is_greeted.set()
+
+    def complete(
+        self,
+        path: str,
+        text: str,
+        line: int,
+        column: int,
+        max_lines: int,
+        *,
+        retrieve: str | None = None,
+    ) -> Answer:
         """The model's text for a place, or an empty one.
 
         Args:
@@ -35,11 +77,16 @@ class Model:
             line: 1-based.
             column: 1-based, in code points.
             max_lines: Lines at most.
+            retrieve: `auto`, `always` or `never`; None leaves it to the settings.
         """
         left_s = self._deadline - time.monotonic()
         if self._is_gone or left_s < _MIN_BUDGET_S:
-            return ""
-        from codebuddy.engine.client import EngineClient
+            return _NOTHING
+        self._is_greeted.wait(_GREETING_S)
+        client = self._client
+        if client is None:
+            self._is_gone = True
+            return _NOTHING
         from codebuddy.engine.protocol import CompletionCall
 
         call = CompletionCall(
@@ -47,6 +94,7 @@ class Model:
             line,
             column,
             text,
+            retrieve=retrieve,
             max_lines=max_lines,
             budget_ms=int(left_s * 1000),
             client=_CLIENT,
@@ -55,24 +103,22 @@ class Model:
             should_update=False,
         )
         answers: list[dict[str, object]] = []
-        is_alive = threading.Event()
 
         def ask() -> None:
-            with suppress(CodebuddyError, OSError):
-                client = EngineClient.connect(may_start=False)
-                client.status()
-                is_alive.set()
+            with suppress(CodebuddyError, OSError, ValueError, LookupError):
                 answers.append(client.complete(call))
-            is_alive.set()
 
-        # In a thread, because an engine that hangs answers after seconds only.
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
-        if is_alive.wait(_ALIVE_SHARE * left_s):
-            thread.join(max(0.0, self._deadline - time.monotonic()))
+        thread.join(max(0.0, self._deadline - time.monotonic()))
         if not answers:
             self._is_gone = True
-            return ""
-        found = answers[0].get("text", "")
-        is_cut = answers[0].get("finish_reason") == "budget"
-        return found if isinstance(found, str) and not is_cut else ""
+            return _NOTHING
+        return _answer(answers[0])
+
+
+def _answer(found: dict[str, object]) -> Answer:
+    text, confidence = found.get("text"), found.get("confidence")
+    if not isinstance(text, str) or found.get("finish_reason") == "budget":
+        return _NOTHING
+    return Answer(text, float(confidence) if isinstance(confidence, int | float) else 0.0)

@@ -19,6 +19,7 @@ from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.resolution import Resolver
 from codebuddy.hook.state import State
 from codebuddy.hook.suppression import is_suppressed
+from codebuddy.index.file_role import role_of
 from codebuddy.settings import HookSettings
 
 if TYPE_CHECKING:
@@ -57,13 +58,17 @@ class Review:
             raise OutOfTime
 
     def places(self, name: str, *, but_for: str = "") -> Iterable[str]:
-        """Paths of files of the new state that may hold `name`: changed ones, then indexed ones."""
+        """Paths of files of the new state that may hold `name`.
+
+        Changed files come first, then those that the index knows, tests last.
+        """
         seen = {but_for}
         for change in self.state.changes:
             if change.path and change.path not in seen:
                 seen.add(change.path)
                 yield change.path
-        for path in self.lookup.files_with(name) if self.lookup else ():
+        indexed = self.lookup.files_with(name) if self.lookup else []
+        for path in sorted(indexed, key=lambda each: (role_of(each) == "test", each)):
             if path not in seen:
                 seen.add(path)
                 self.check_time()
@@ -150,10 +155,17 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
     )
 
 
+def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
+    """Whether one of the rules may have something to ask the model, told without parsing."""
+    return any(
+        import_module(f"codebuddy.hook.rules.{rule.module}").may_apply(review_) for rule in rules
+    )
+
+
 # What needs one look at the new lines comes before what asks the index, the model last.
 _ORDER = (
     "leftovers secrets binaries removed imports callers deprecated duplicate untested cochange "
-    "unfinished"
+    "unfinished opinion"
 ).split()
 
 

@@ -110,7 +110,7 @@ def _history(repository: Repository) -> Callable[[], list[tuple[str, list[bytes]
 
 def without_model(rules: Iterable[Rule]) -> list[Rule]:
     """The rules that need no model."""
-    return [rule for rule in rules if rule.module != "unfinished"]
+    return [rule for rule in rules if not rule.needs_model]
 
 
 def seconds_left(deadline: float) -> float:

@@ -20,6 +20,7 @@ _STUB = re.compile(
     r"(?:pass|\.\.\.|raise NotImplementedError(?:\(.*\))?|(?:#\s*(?:TODO|FIXME)\b.*\n\s*)?"
     r"(?:pass|\.\.\.))"
 )
+_MAYBE_STUB = re.compile(rb"(?m)^\s+(?:pass|\.\.\.|raise NotImplementedError)\b|^\s+\.\.\.")
 # Where an empty body is what is meant.
 _INTERFACE = re.compile(r"@(?:\w+\.)*(?:abstract\w*|overload|override|typing\.overload)\b")
 _INTERFACE_CLASS = re.compile(r"\((?:[^)]*\b)?(?:ABC|Protocol|ABCMeta|Interface)\b")
@@ -27,6 +28,14 @@ _EMPTY_ON_PURPOSE = re.compile(r"(?i)noop|no_op|dummy|null|stub|ignore|abstract|
 _MAX_STUBS = 3
 _MAX_LINES = 12
 _LINES_ABOVE = 4
+
+
+def may_apply(review: Review) -> bool:
+    """Whether a changed file may hold a stub."""
+    return any(
+        file.language == "python" and _MAYBE_STUB.search(file.source)
+        for _, file in review.state.written()
+    )
 
 
 def check(review: Review) -> Iterator[Finding]:
@@ -93,7 +102,8 @@ def _completed(
     old = "\n".join(file.lines[first - 1 : last])
     indent = old[: len(old) - len(old.lstrip())]
     lines = [*file.lines[: first - 1], indent, *file.lines[last:]]
-    text = review.model.complete(file.path, "\n".join(lines), first, len(indent) + 1, _MAX_LINES)
+    content, column = "\n".join(lines), len(indent) + 1
+    text = review.model.complete(file.path, content, first, column, _MAX_LINES).text
     new = (indent + text).rstrip()
     if not text.strip() or _STUB.fullmatch(text.strip()) or not _parses(file, lines, first, new):
         return None
