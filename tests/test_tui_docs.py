@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from textual._xterm_parser import XTermParser
 from textual.binding import Binding
 from textual.events import Key
 
-from codebuddy.tui.screens.help import grouped
+import codebuddy.tui
+from codebuddy.tui.screens.help import elsewhere, grouped, shown_keys
 from codebuddy.tui.screens.picker import PickerScreen
 from codebuddy.tui.screens.workspace import Workspace
 from codebuddy.tui.terminal_driver import teach_alt_keys
@@ -22,7 +25,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "tui.md"
 def key_tables() -> str:
     """The tables of all keys, as docs/tui.md has them."""
     parts = []
-    for name, rows in grouped([*EDITOR_BINDINGS, *Workspace.KEYS]).items():
+    groups = grouped([*EDITOR_BINDINGS, *Workspace.KEYS]) | elsewhere()
+    for name, rows in groups.items():
         parts.append(f"**{name}**\n\n| keys | what they do |\n|---|---|")
         parts.append("\n".join(f"| {keys} | {text} |" for keys, text in rows) + "\n")
     return "\n".join(parts)
@@ -31,8 +35,26 @@ def key_tables() -> str:
 def test_the_keys_in_the_documentation_are_the_bindings():
     """Every binding is in the page, in its group, and no other is."""
     text = PAGE.read_text(encoding="utf-8")
-    between = text.partition("<!-- keys -->\n\n")[2].partition("\nIn palettes:")[0]
+    between = text.partition("<!-- keys -->\n\n")[2].partition("\n<!-- end of keys -->")[0]
     assert between == key_tables()
+
+
+def test_every_binding_of_every_screen_is_in_the_page():
+    """No class of the editor binds a key that the page does not name."""
+    page = PAGE.read_text(encoding="utf-8")
+    bound = {}
+    for found in pkgutil.walk_packages(codebuddy.tui.__path__, "codebuddy.tui."):
+        for name, value in vars(importlib.import_module(found.name)).items():
+            if isinstance(value, type) and value.__module__ == found.name:
+                for each in vars(value).get("BINDINGS", ()):
+                    bound[f"{name}: {each.key}"] = shown_keys(each.key)
+    assert len(bound) > 80
+    # Ctrl+C copies in the editor and says elsewhere how to leave; Esc closes whatever is open.
+    missing = {name for name, keys in bound.items() if f"| {keys} |" not in page}
+    assert missing == {
+        "HelpScreen: escape,f1,q",
+        "IndexScreen: escape,enter",
+    }
 
 
 def test_no_key_means_two_things():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codebuddy.tui.app import CodebuddyApp
+from codebuddy.tui.backend import ModelLine
 from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
@@ -60,12 +61,35 @@ class FixedBackend(OwnBackend):
         found = await super().complete(wish, on_text)
         return found | {"timings_ms": dict.fromkeys(found["timings_ms"], 1.0)}
 
+    async def models(self):
+        """A catalog of three."""
+        return [
+            ModelLine(name, size, use, is_here, name == "echo", licence)
+            for name, size, use, is_here, licence in [
+                ("qwen2.5-coder-1.5b", "1.1 GB", "lines and blocks", False, "Apache-2.0"),
+                ("smollm2-135m", "98 MB", "weak machines", True, "Apache-2.0"),
+                ("echo", "0 B", "trying things out", True, "Apache-2.0"),
+            ]
+        ]
+
+    async def update_index(self, on_step):
+        """As long as ever."""
+        return await super().update_index(on_step) | {"seconds": 1.25}
+
+
+def is_shown(app, text):
+    """Whether the screen in front shows a text."""
+    rows = app.screen._compositor.render_strips(app.size)
+    return any(text in "".join(segment.text for segment in strip) for strip in rows)
+
 
 @pytest.fixture
 def compare(repository, snap_compare):
     """Compares the app in a state with its picture."""
 
-    def look(*keys, size=(120, 32), theme="dark", place=(5, 26), wait=None, with_ghost=False):
+    def look(
+        *keys, size=(120, 32), theme="dark", place=(5, 26), wait=None, with_ghost=False, files=2
+    ):
         app = CodebuddyApp(
             lambda: open_repository(repository),
             FixedBackend(repository, "echo"),
@@ -83,7 +107,9 @@ def compare(repository, snap_compare):
                     await pilot.pause(0.02)
                 raise AssertionError("it did not come true")
 
-            await until(lambda: app.workspace.active is not None and len(app.workspace.paths) == 2)
+            await until(
+                lambda: app.workspace.active is not None and len(app.workspace.paths) == files
+            )
             editor = app.workspace.editor
             assert editor is not None
             await until(lambda: editor.has_focus and editor.colouring.is_current)
@@ -154,6 +180,38 @@ def test_review(compare, repository, git):
     assert compare("f8", place=(0, 0), wait=lambda app: getattr(app.screen, "_remarks", None))
 
 
+def test_the_models(compare):
+    """What is here, what is in use, what can be pulled."""
+    assert compare("f6", wait=lambda app: len(getattr(app.screen, "_lines", ())) == 3)
+
+
+def test_the_index(compare):
+    """How much is indexed, and what was skipped."""
+    assert compare("f7", wait=lambda app: is_shown(app, "1.2"))
+
+
+def test_the_commands(compare):
+    """Every command by its words, with its key."""
+    assert compare("ctrl+k", *"save", wait=lambda app: is_shown(app, "Save as"))
+
+
+def test_the_definitions(compare, repository):
+    """A name that is defined more than once: which one is meant?"""
+    for name in ("a.py", "b.py"):
+        (repository / name).write_text("def total(x):\n    return x\n")
+    assert compare(
+        "f12",
+        place=(3, 5),
+        files=4,
+        wait=lambda app: len(getattr(app.screen, "_found", ())) == 2,
+    )
+
+
+def test_going_to_a_line(compare):
+    """A line to type in."""
+    assert compare("ctrl+g", *"12", wait=lambda app: len(app.screen_stack) == 2)
+
+
 def test_a_question(compare):
     """A question with its answers."""
     assert compare("x", "ctrl+w")
@@ -161,7 +219,6 @@ def test_a_question(compare):
 
 def test_the_first_run(compare, repository):
     """What works without a model, and how to get one."""
-    from codebuddy.tui.backend import ModelLine
     from codebuddy.tui.screens.first_run import FirstRunScreen
 
     line = ModelLine(

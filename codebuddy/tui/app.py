@@ -243,14 +243,16 @@ class CodebuddyApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that has a key, for the command palette."""
+        from codebuddy.tui.screens.help import shown_keys
+
         workspace = self.workspace
         if len(self.screen_stack) > 2:
             # The palette itself is one of the two.
             return
         for binding in workspace.KEYS:
-            key = binding.key.split(",")[0]
+            keys = shown_keys(binding.key)
             yield SystemCommand(
-                binding.description, key, _runner(workspace, binding.action), discover=True
+                binding.description, keys, _runner(workspace, binding.action), discover=True
             )
         for name, theme in THEMES.items():
             yield SystemCommand(f"Theme: {name}", "", _theme_setter(self, theme), discover=True)

@@ -28,7 +28,9 @@ class CompareScreen(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss('')", "Close"),
-        *(Binding(str(number), f"take({number - 1})", "Take it") for number in (1, 2, 3)),
+        Binding("1", "take(0)", "Take what came without a lookup"),
+        Binding("2", "take(1)", "Take what came with one"),
+        Binding("3", "take(2)", "Take what came by the decision"),
     ]
 
     def __init__(self, backend: Backend, wish: Wish, line_before: str, language: str) -> None:

@@ -34,7 +34,7 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         super().__init__()
-        self._groups = grouped(bindings)
+        self._groups = grouped(bindings) | elsewhere()
 
     def compose(self) -> ComposeResult:
         """A page of keys."""
@@ -75,6 +75,28 @@ def grouped(bindings: Iterable[Binding]) -> dict[str, list[tuple[str, str]]]:
     for binding in bindings:
         group = binding.group.description if binding.group else "Other"
         groups.setdefault(group, []).append((shown_keys(binding.key), binding.description))
+    return groups
+
+
+def elsewhere() -> dict[str, list[tuple[str, str]]]:
+    """Keys that only some screen or bar has."""
+    from codebuddy.tui.screens.compare import CompareScreen
+    from codebuddy.tui.screens.models import ModelsScreen
+    from codebuddy.tui.screens.picker import PickerScreen
+    from codebuddy.tui.screens.review import ReviewScreen
+    from codebuddy.tui.widgets.find_bar import FindBar
+
+    places: dict[str, list[BindingType]] = {
+        "In the find bar": FindBar.BINDINGS,
+        "In palettes": PickerScreen.BINDINGS,
+        "In the comparison": CompareScreen.BINDINGS,
+        "In the review": ReviewScreen.BINDINGS,
+        "In the models": ModelsScreen.BINDINGS,
+    }
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, bindings in places.items():
+        keys = [each for each in bindings if isinstance(each, Binding)]
+        groups[name] = [(shown_keys(each.key), each.description) for each in keys]
     return groups
 
 

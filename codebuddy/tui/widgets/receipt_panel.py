@@ -21,7 +21,7 @@ from codebuddy.tui import literal
 _STEPS = ("context", "decision", "retrieval", "prompt", "prefill", "generate", "postprocess")
 _BAR_CELLS = 14
 _FEATURES_SHOWN = 4
-_SECONDS_FROM_MS = 10_000
+_SECONDS_FROM_MS = 1_000
 
 
 class ReceiptPanel(VerticalScroll, can_focus=False):
@@ -130,7 +130,8 @@ def costs_of(receipt: Mapping[str, Any]) -> Content:
         parts.append(Content.styled(f"{bar:<{_BAR_CELLS}}", "$primary"))
         parts.append(Content(f"{_duration(took_ms)}\n"))
     generate_ms, generated = _number(times.get("generate")), _number(tokens.get("generated"))
-    rate = f", {generated * 1000 / generate_ms:.0f} tokens/s" if generate_ms > 1 else ""
+    per_s = generated * 1000 / generate_ms if generate_ms > 1 else 0.0
+    rate = f", {per_s:.{0 if per_s >= 10 else 1}f} tokens/s" if per_s else ""
     engine = receipt.get("engine")
     cached = isinstance(engine, Mapping) and bool(engine.get("is_cached"))
     parts.append(Content.styled("total       ", literal.MUTED))
