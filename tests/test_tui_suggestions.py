@@ -201,6 +201,18 @@ async def test_a_failing_model_is_said_quietly_and_typing_goes_on(repository):
         assert one.editor.buffer.lines[9] == "    abcdef"
 
 
+async def test_asking_again_for_alternatives_does_not_begin_anew(repository):
+    """The key pressed three times while they are made is one request."""
+    backend = SlowEcho(repository, "echo")
+    async with journey(repository, at=(8, 23), backend=backend, is_automatic=False) as one:
+        await one.press("enter", "alt+n")
+        await one.until(lambda: backend.asked == 1)
+        await one.press("alt+n", "alt+n")
+        backend.go_on()
+        assert await one.ghost() == "return whole"
+        assert backend.asked == 1
+
+
 async def test_a_long_wait_is_counted_in_the_status_row(repository):
     """Whoever waits for the first words sees the seconds; they go with the answer."""
     backend = SlowEcho(repository, "echo", beginning="")
@@ -217,6 +229,7 @@ class SlowEcho(OwnBackend):
 
     def __init__(self, root, model, beginning="return "):
         super().__init__(root, model)
+        self.asked = 0
         self._beginning = beginning
         self._may_end = asyncio.Event()
 
@@ -226,6 +239,7 @@ class SlowEcho(OwnBackend):
 
     async def complete(self, wish, on_text=None):
         """A fixed answer in two parts, with the receipt of the real path."""
+        self.asked += 1
         if on_text is not None:
             on_text(self._beginning)
         await self._may_end.wait()

@@ -93,6 +93,14 @@ async def test_a_definition_in_another_file_is_gone_to(repository):
         assert one.editor.editing.cursor == Location(0, 4)
 
 
+async def test_of_several_definitions_the_imported_one_is_gone_to(repository):
+    """A name that two files define leads to the one that this file imports it from."""
+    (repository / "earlier.py").write_text("def apply_discount():\n    return 0\n")
+    async with journey(repository, at=(5, 14)) as one:
+        await one.press("f12")
+        await one.until(lambda: one.name == "pricing.py")
+
+
 async def test_find_and_replace_go_through_the_file(repository):
     """Find marks every match and goes to the next; replace-all is one step of undo."""
     async with journey(repository, is_automatic=False) as one:

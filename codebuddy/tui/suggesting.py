@@ -67,11 +67,15 @@ class Listener(Protocol):
 
 @dataclass
 class _Running:
-    """A request under way: what was typed since, and the answer so far."""
+    """A request under way: what was typed since, and the answer so far.
+
+    One that has alternatives is not asked again when the key is pressed again.
+    """
 
     place: Place
     at: Location
     started_s: float
+    has_alternatives: bool = False
     typed: str = ""
     text: str = ""
     first_text_s: float | None = None
@@ -97,9 +101,8 @@ class Suggester:
 
     @property
     def waiting_s(self) -> float:
-        """How long an answer has been waited for; 0 if there is one or none is wanted."""
-        running = self._running
-        return time.monotonic() - running.started_s if running and not running.text else 0.0
+        """How long an answer, or the rest of one, has been waited for."""
+        return time.monotonic() - self._running.started_s if self._running else 0.0
 
     def changed(self, place: Place, *, is_typing: bool) -> None:
         """The text changed. A ghost that is still shown goes on; else a new one may come."""
@@ -130,6 +133,8 @@ class Suggester:
 
     def ask(self, place: Place, *, should_vary: bool) -> None:
         """A key asked: now, and with alternatives if it is to vary."""
+        if should_vary and self._running is not None and self._running.has_alternatives:
+            return
         self.cancel()
         self._not_before_s = 0.0
         self._start(place, 0.0, is_asked_for=True, alternatives=_ALTERNATIVES * should_vary)
@@ -171,7 +176,7 @@ class Suggester:
         if pause_s > 0:
             await asyncio.sleep(pause_s)
         at, _, _ = place.around_cursor()
-        running = _Running(place, at, time.monotonic())
+        running = _Running(place, at, time.monotonic(), has_alternatives=alternatives > 0)
         self._running = running
         self._listener.suggestion_started()
         receipt: Mapping[str, Any] | None = None

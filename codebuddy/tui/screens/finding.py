@@ -28,6 +28,7 @@ from codebuddy.tui.widgets.find_bar import FindBar
 T = TypeVar("T")
 
 _MAX_JUMPS = 100
+_IMPORTS_WITHIN_LINES = 2000
 
 
 class FindingDesk(Desk):
@@ -209,7 +210,8 @@ class FindingDesk(Desk):
             return
         name = editing.buffer.slice(*word)
         try:
-            found = await definitions_of(self.backend, name, document.name)
+            lines = editing.buffer.lines[:_IMPORTS_WITHIN_LINES]
+            found = await definitions_of(self.backend, name, document.name, lines)
         except CodebuddyError as error:
             self.tell(error)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from codebuddy.syntax import language_for
@@ -13,6 +14,9 @@ from codebuddy.tui.screens.picker import Found, PickerScreen
 
 _MAX_SHOWN = 60
 _TOP_K = 30
+_IMPORT = re.compile(r"\s*(?:from|import|export|use|require|const|#include)\b")
+# Files that are called by their folder's name.
+_PACKAGE_FILES = {"__init__", "index", "mod", "lib"}
 
 
 class FilesPalette(PickerScreen):
@@ -65,15 +69,29 @@ class DefinitionsPalette(PickerScreen):
         return [each for each in self._all if query.lower() in f"{each.path} {each.title}".lower()]
 
 
-async def definitions_of(backend: Backend, name: str, own_path: str) -> list[Found]:
+async def definitions_of(
+    backend: Backend, name: str, own_path: str, lines: Sequence[str]
+) -> list[Found]:
     """Where `name` is defined, by the symbol table; the file asked from comes last.
+
+    Those that a line of the file names together with their module (an import) are meant, if
+    there are any.
 
     Raises:
         CodebuddyError: The index cannot be asked.
     """
     results = await backend.search(name, _TOP_K, "symbol")
     exact = [each for each in results if _last_name(str(each.get("symbol", ""))) == name]
-    return sorted((found_of(each) for each in exact), key=lambda found: found.path == own_path)
+    found = sorted((found_of(each) for each in exact), key=lambda found: found.path == own_path)
+    named = [line for line in lines if name in line and _IMPORT.match(line)]
+    meant = [each for each in found if any(_names_module(line, each.path) for line in named)]
+    return meant or found
+
+
+def _names_module(line: str, path: str) -> bool:
+    parts = PurePosixPath(path).with_suffix("").parts
+    module = parts[-2] if len(parts) > 1 and parts[-1] in _PACKAGE_FILES else parts[-1]
+    return module in re.split(r"\W+", line)
 
 
 def found_of(result: Mapping[str, Any]) -> Found:
