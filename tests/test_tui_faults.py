@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 
@@ -12,6 +13,7 @@ from codebuddy.engine.client import EngineClient
 from codebuddy.errors import EngineError
 from codebuddy.tui.backend import EngineBackend
 from codebuddy.tui.keeper import Keeper
+from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.palette import palette_of
 from codebuddy.tui.session_statistics import SessionStatistics, sparkline
 from codebuddy.tui.text.buffer import Location
@@ -128,6 +130,41 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
         assert one.app.is_running
         assert "[@click=app.leave]x[.py" in one.screen_text()
         assert "^[]52;c;QUFB^G.py" in one.screen_text()
+
+
+class Streaming(OwnBackend):
+    """Tells an answer piece by piece, one by one as it is let."""
+
+    def __init__(self, root, pieces):
+        super().__init__(root, "echo")
+        self._pieces = pieces
+        self.may_go_on = asyncio.Semaphore(0)
+
+    async def complete(self, wish, on_text=None):
+        """The pieces, and the whole in the end."""
+        told = ""
+        for piece in self._pieces:
+            await self.may_go_on.acquire()
+            told += piece
+            if on_text is not None:
+                on_text(told)
+        await self.may_go_on.acquire()
+        return {"text": told}
+
+
+@pytest.mark.asyncio
+async def test_an_escape_sequence_that_the_model_streams_in_pieces_is_text(repository):
+    """Wherever it is cut, no control byte is painted: the sequence is shown as text."""
+    backend = Streaming(repository, ["x\x1b", "]52;c;QUFB", "\x07 \x9b", "31m", "\u202e"])
+    async with journey(repository, at=(8, 23), backend=backend, size=(150, 36)) as one:
+        await one.press("enter")
+        for shown in ("x^[", "x^[]52;c;QUFB", "x^[]52;c;QUFB^G", "31m", "31m"):
+            backend.may_go_on.release()
+            await one.until(lambda shown=shown: shown in one.screen_text())
+            assert not set(one.screen_text()) & set("\x1b\x07\x9b\u202e")
+        backend.may_go_on.release()
+        assert await one.ghost() == "x\x1b]52;c;QUFB\x07 \x9b31m\u202e"
+        assert not set(one.screen_text()) & set("\x1b\x07\x9b\u202e")
 
 
 @pytest.mark.asyncio
