@@ -32,7 +32,7 @@ class IndexScreen(ModalScreen[None]):
         """Bar and report."""
         with Vertical(classes="dialog"):
             yield Static(literal.line("the repository's index", "bold $primary"))
-            yield ProgressBar()
+            yield ProgressBar(show_eta=False)
             yield Static("looking for changes …", id="index-report", markup=False)
 
     def on_mount(self) -> None:

@@ -22,6 +22,8 @@ from codebuddy.tui.widgets.editor_view import EditorView
 from codebuddy.tui.widgets.entry import Entry
 
 _MIN_WIDTH_FOR_PREVIEW = 90
+# Whoever waits longer is told so.
+_LONG_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +143,38 @@ class PickerScreen(ModalScreen[Picked | None]):
     async def _look(self) -> None:
         await asyncio.sleep(self.pause_s)
         note = self.query_one("#palette-note", Static)
+        waiting = asyncio.get_running_loop().call_later(
+            _LONG_S, note.update, Content.styled("looking …", literal.MUTED)
+        )
         try:
             found = await self.look(self._query)
         except CodebuddyError as error:
             note.update(literal.line(f"{error.message} {error.hint}", "$error"))
             return
+        finally:
+            waiting.cancel()
         self._found = found
+        pane = self.query_one("#palette-preview", Vertical)
+        pane.display = self._has_preview(found[0] if found else None)
+        # The list's width is known once the preview's is.
+        self.call_after_refresh(self._list)
+
+    def _list(self) -> None:
+        """Show what was found."""
         options = self.query_one("#palette-list", OptionList)
         options.clear_options()
         options.add_options(
-            [Option(_prompt(each, max(20, options.size.width - 3))) for each in found]
+            [Option(_prompt(each, max(20, options.size.width - 3))) for each in self._found]
         )
-        if found:
+        if self._found:
             options.highlighted = 0
         else:
             self.query_one("#palette-preview").remove_children()
-        note.update(self._note_on(found))
+        self.query_one("#palette-note", Static).update(self._note_on(self._found))
+
+    def _has_preview(self, found: Found | None) -> bool:
+        is_wide = self.size.width >= _MIN_WIDTH_FOR_PREVIEW
+        return found is not None and bool(found.text) and is_wide
 
     def _note_on(self, found: Sequence[Found]) -> Content:
         if not found and self._query.strip():
@@ -167,7 +185,7 @@ class PickerScreen(ModalScreen[Picked | None]):
 
     def _preview(self, found: Found) -> None:
         pane = self.query_one("#palette-preview", Vertical)
-        pane.display = bool(found.text) and self.size.width >= _MIN_WIDTH_FOR_PREVIEW
+        pane.display = self._has_preview(found)
         pane.remove_children()
         if not pane.display:
             return
