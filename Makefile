@@ -61,9 +61,10 @@ bench-quality: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
 	$(BIN)/python -m tests.bench_quality $(BENCH)
 
-# BENCH="--repository DIR --commits N" replays another repository's history.
+# BENCH="--repository DIR... --commits N --minutes M" replays other repositories; a further call
+# goes on where it stopped, and begins anew once dist/bench-hook.jsonl is deleted.
 bench-hook: setup
-	@rm -f dist/bench-hook.jsonl && mkdir -p dist
+	@mkdir -p dist
 	$(BIN)/python -m tests.bench_hook replay $(BENCH) --out dist/bench-hook.jsonl
 	$(BIN)/python -m tests.bench_hook report dist/bench-hook.jsonl
 

@@ -89,7 +89,7 @@ def report(files: list[Path], *, is_verbose: bool) -> None:
             if is_verbose:
                 print(where, "whole", each)
         for part in row["partial"]:
-            _count_part(part, counts, where if is_verbose else "")
+            _count_part(part, row["whole"], counts, where if is_verbose else "")
     print(f"{repositories.total()} commits, {n_parts} partial changes: {dict(repositories)}")
     print("| rule | partial: right / said | whole: put right later / said | recall |")
     print("|---|--:|--:|--:|")
@@ -103,14 +103,19 @@ def report(files: list[Path], *, is_verbose: bool) -> None:
         print("failed:", each)
 
 
-def _count_part(part: dict[str, Any], counts: dict[str, Counter[str]], where: str) -> None:
-    """Add one partial change; `where` is printed with what was wrong or missed, if not empty."""
+def _count_part(
+    part: dict[str, Any], whole: list[dict[str, Any]], counts: dict[str, Counter[str]], where: str
+) -> None:
+    """Add one partial change of a commit.
+
+    `where` is printed with what was wrong or missed, if not empty.
+    """
     for each in part["judged"]:
         counts[each["rule"]]["part right" if each["right"] else "part wrong"] += 1
         if where and not each["right"]:
             print(where, "part", part["path"], each)
     # A file that is gone is told once, not for each of its names.
-    is_told = any(part["path"] in each["message"] for each in part["judged"])
+    is_told = any(part["path"] in each["message"] for each in (*part["judged"], *whole))
     for name in part["expected"]:
         is_found = is_told or name in part["found"]
         counts[name[:5]]["expected"] += 1

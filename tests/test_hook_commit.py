@@ -96,6 +96,13 @@ def amend(project):
     return ["commit", "--amend", "-m", "Changed"]
 
 
+def amend_message(project):
+    """git commit --amend of the message alone: what is in the commit was reviewed before."""
+    project.stage({"a.py": LEFTOVER})
+    project.git("commit", "-qm", "Main", "--no-verify")
+    return ["commit", "--amend", "-m", "Main again"]
+
+
 def merge(project):
     """git merge, which makes its commit itself."""
     project.stage({"a.py": LEFTOVER})
@@ -132,7 +139,7 @@ def revert(project):
 
 
 SAYS_SOMETHING = [plain, all_tracked, some_hunks, one_path, included_path, partly_staged, amend]
-SAYS_NOTHING = [merge, concluded_merge, rebase, cherry_pick, revert]
+SAYS_NOTHING = [amend_message, merge, concluded_merge, rebase, cherry_pick, revert]
 
 
 def committed(project, arrange, *, has_hook):

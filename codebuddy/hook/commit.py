@@ -24,6 +24,8 @@ from codebuddy.settings import Settings
 from codebuddy.vcs import plumbing
 from codebuddy.vcs.repository import Repository
 
+# What git, the script and the interpreter take before `_started`.
+_STARTING_S = 0.05
 # Kept back for showing what was found.
 _SHOWING_S = 0.1
 # Where the machine is busy it may take longer, before it is given up.
@@ -58,7 +60,7 @@ class Work:
     @property
     def model_deadline(self) -> float:
         """When the model must be done."""
-        return _started + self.settings.hook.budget_s - _SHOWING_S
+        return _started + self.settings.hook.budget_s - _STARTING_S - _SHOWING_S
 
     @property
     def may_ask(self) -> bool:

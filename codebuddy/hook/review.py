@@ -1,7 +1,7 @@
 """A review: every rule that is on looks at the change, as long as there is time.
 
-`review` is the one entry; the hook's own process and the engine call it alike. A rule that
-fails or meets the deadline costs its own findings and no others.
+`review` is the one entry; git's own call and the command use it alike. A rule that fails or
+meets the deadline costs its own findings and no others.
 """
 
 from __future__ import annotations
