@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from functools import partial
 
 import psutil
 import pytest
@@ -152,6 +153,11 @@ class Streaming(OwnBackend):
         return {"text": told}
 
 
+def is_on_screen(one, text):
+    """Whether the screen shows a text."""
+    return text in one.screen_text()
+
+
 @pytest.mark.asyncio
 async def test_an_escape_sequence_that_the_model_streams_in_pieces_is_text(repository):
     """Wherever it is cut, no control byte is painted: the sequence is shown as text."""
@@ -160,7 +166,7 @@ async def test_an_escape_sequence_that_the_model_streams_in_pieces_is_text(repos
         await one.press("enter")
         for shown in ("x^[", "x^[]52;c;QUFB", "x^[]52;c;QUFB^G", "31m", "31m"):
             backend.may_go_on.release()
-            await one.until(lambda shown=shown: shown in one.screen_text())
+            await one.until(partial(is_on_screen, one, shown))
             assert not set(one.screen_text()) & set("\x1b\x07\x9b\u202e")
         backend.may_go_on.release()
         assert await one.ghost() == "x\x1b]52;c;QUFB\x07 \x9b31m\u202e"

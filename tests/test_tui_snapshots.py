@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import ModelLine
@@ -192,7 +193,12 @@ def test_the_index(compare):
 
 def test_the_commands(compare):
     """Every command by its words, with its key."""
-    assert compare("ctrl+k", *"save", wait=lambda app: is_shown(app, "Save as"))
+
+    def shown(app):
+        app.screen.query_one(Input).cursor_blink = False
+        return is_shown(app, "Save as")
+
+    assert compare("ctrl+k", *"save", wait=shown)
 
 
 def test_the_definitions(compare, repository):

@@ -163,6 +163,31 @@ def test_keys_of_a_plain_terminal_do_what_they_say(repository, start):
     assert program.end() == 0
 
 
+def test_shift_f3_of_a_plain_terminal_goes_a_match_back(repository, start):
+    """It looks like a report of the cursor's place, and is taken for the key that it is."""
+    program = start(repository, "cart.py")
+    program.send("\x06item")
+    program.wait_for("4:15")
+    program.send("\x1bOR")
+    program.wait_for("5:28")
+    program.send("\x1b[1;2R")
+    program.wait_for("4:15")
+
+
+@pytest.mark.parametrize("key", ["\x06", "\x12", "\x10", "\x14", "\x07", "\x0e", "\x1bs"])
+def test_what_is_typed_at_once_behind_a_key_goes_where_the_key_leads(repository, key, start):
+    """Letters that come with Ctrl+F, Ctrl+P and their like never go into the text."""
+    program = start(repository, "cart.py")
+    program.send(key + "zqj")
+    program.wait_for("zqj")
+    program.rest()
+    program.send("\x1b")
+    program.rest()
+    program.send("\x11")
+    assert program.end() == 0
+    assert journal_of(repository).records() == []
+
+
 def test_foreign_control_bytes_do_not_reach_the_terminal(repository, start):
     """Names and texts with escape sequences are drawn without one of their control bytes."""
     payloads = [

@@ -197,14 +197,18 @@ class Desk(Screen[None]):
     def document_saved(self, document: OpenDocument) -> None:
         """A document was saved; for subclasses."""
 
-    @work
-    async def action_save_as(self) -> None:
+    def action_save_as(self) -> None:
         """Save the document under another name."""
-        document = self.active
-        if document is None or self.keeper is None:
-            return
-        name = await self.app.push_screen_wait(EntryScreen("save as", document.name))
-        if not name or name == document.name:
+        if self.active is not None:
+            self.app.push_screen(EntryScreen("save as", self.active.name), self._named)
+
+    def _named(self, name: str | None) -> None:
+        if name and self.active is not None and name != self.active.name:
+            self._save_as(self.active, name)
+
+    @work
+    async def _save_as(self, document: OpenDocument, name: str) -> None:
+        if self.keeper is None:
             return
         path = self.keeper.root / name
         should_overwrite = False
@@ -223,14 +227,17 @@ class Desk(Screen[None]):
         self.refresh_tabs()
         self.document_saved(document)
 
-    @work
-    async def action_new(self) -> None:
+    def action_new(self) -> None:
         """Open a file that need not exist yet."""
-        if self.keeper is None:
-            return
-        name = await self.app.push_screen_wait(EntryScreen("new file"))
-        if name:
-            await self.open_path(self.keeper.root / name)
+        self.app.push_screen(EntryScreen("new file"), self._named_new)
+
+    def _named_new(self, name: str | None) -> None:
+        if name and self.keeper is not None:
+            self._open_new(self.keeper.root / name)
+
+    @work
+    async def _open_new(self, path: Path) -> None:
+        await self.open_path(path)
 
     # What happens to files meanwhile
 

@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from codebuddy.tui import literal
-from codebuddy.tui.widgets.entry import Entry
+from codebuddy.tui.widgets.entry import Entry, EntryModal
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ChoiceScreen(ModalScreen[str]):
         self.dismiss(self._answers[event.option_index].value)
 
 
-class EntryScreen(ModalScreen[str]):
+class EntryScreen(EntryModal[str]):
     """A line of text; Escape answers with an empty one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')", "Cancel")]

@@ -167,36 +167,31 @@ class FindingDesk(Desk):
             self.editor.set_matches([])
             self.editor.focus()
 
-    @work
-    async def action_go_to_line(self) -> None:
+    def action_go_to_line(self) -> None:
         """Go to a line, or a line and column."""
-        editor = self.editor
-        if editor is None:
-            return
-        answer = await self.app.push_screen_wait(EntryScreen("go to line[:column]"))
-        line, _, column = answer.strip().partition(":")
-        if line.isdecimal() and len(line) < 10:
+        if self.editor is not None:
+            self.app.push_screen(EntryScreen("go to line[:column]"), self._go_to_line)
+
+    def _go_to_line(self, answer: str | None) -> None:
+        line, _, column = (answer or "").strip().partition(":")
+        if self.editor is not None and line.isdecimal() and len(line) < 10:
             number = int(column) if column.isdecimal() and len(column) < 10 else 1
-            editor.go(Location(max(0, int(line) - 1), max(0, number - 1)))
+            self.editor.go(Location(max(0, int(line) - 1), max(0, number - 1)))
         elif answer:
             self.say(f"{answer[:40]} is not a line", "warning")
 
     # In the repository
 
-    @work
-    async def action_files(self) -> None:
+    def action_files(self) -> None:
         """Go to a file by parts of its name."""
         recent = [each.name for each in reversed(self.documents) if each is not self.active]
-        await self._go_to_picked(await self.app.push_screen_wait(FilesPalette(self.paths, recent)))
+        self.app.push_screen(FilesPalette(self.paths, recent), self._picked)
 
-    @work
-    async def action_search(self) -> None:
+    def action_search(self) -> None:
         """Search the repository, first for what is selected."""
         selected = self.editor.editing.selected_text if self.editor else ""
         query = selected if selected and "\n" not in selected else ""
-        await self._go_to_picked(
-            await self.app.push_screen_wait(SearchPalette(self.backend, query))
-        )
+        self.app.push_screen(SearchPalette(self.backend, query), self._picked)
 
     @work(exclusive=True, group="definition")
     async def action_definition(self) -> None:
@@ -222,7 +217,7 @@ class FindingDesk(Desk):
         elif len(others) == 1:
             await self.jump(others[0].path, others[0].line, name)
         else:
-            await self._go_to_picked(await self.app.push_screen_wait(DefinitionsPalette(others)))
+            self.app.push_screen(DefinitionsPalette(others), self._picked)
 
     async def jump(self, path: str, line: int, name: str = "") -> None:
         """Go to a place of the repository, remembering this one."""
@@ -243,9 +238,12 @@ class FindingDesk(Desk):
             path, place = self._jumps.pop()
             await self.open_path(self.keeper.root / path, place)
 
-    async def _go_to_picked(self, picked: Picked | None) -> None:
-        if picked is None:
-            return
+    def _picked(self, picked: Picked | None) -> None:
+        if picked is not None:
+            self._go_to_picked(picked)
+
+    @work
+    async def _go_to_picked(self, picked: Picked) -> None:
         found = picked.found
         if not picked.should_insert:
             if found.text or found.line > 1:

@@ -12,14 +12,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.widgets.editor_view import EditorView
-from codebuddy.tui.widgets.entry import Entry
+from codebuddy.tui.widgets.entry import Entry, EntryModal
 
 _MIN_WIDTH_FOR_PREVIEW = 90
 # Whoever waits longer is told so.
@@ -48,7 +47,7 @@ class Picked:
     should_insert: bool = False
 
 
-class PickerScreen(ModalScreen[Picked | None]):
+class PickerScreen(EntryModal[Picked | None]):
     """The palette's keys and layout; what is found, a subclass says."""
 
     title_text: ClassVar[str] = ""

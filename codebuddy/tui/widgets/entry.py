@@ -1,8 +1,16 @@
-"""A line to type in: Textual's, on one row and with a cursor that stands still."""
+"""A line to type in: Textual's, on one row, with a cursor that stands still; and its screens."""
 
 from __future__ import annotations
 
+import contextlib
+from typing import TypeVar
+
+from textual import events
+from textual.css.query import NoMatches
+from textual.screen import ModalScreen
 from textual.widgets import Input
+
+ResultT = TypeVar("ResultT")
 
 
 class Entry(Input):
@@ -11,3 +19,15 @@ class Entry(Input):
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's own word
         super().__init__(value=value, placeholder=placeholder, id=id, compact=True)
         self.cursor_blink = False
+
+
+class EntryModal(ModalScreen[ResultT]):
+    """A screen around an `Entry`: keys that come before it is drawn are typed there."""
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that nobody took."""
+        if not event.is_printable or event.character is None:
+            return
+        with contextlib.suppress(NoMatches):
+            self.query_one(Entry).insert_text_at_cursor(event.character)
+            event.stop()

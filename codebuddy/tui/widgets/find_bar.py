@@ -76,7 +76,8 @@ class FindBar(Vertical):
         entry = self.query_one("#find-text", Input)
         if text:
             entry.value = text
-        entry.focus()
+        # At once: `focus` would let the next keys go where they went before.
+        self.screen.set_focus(entry)
         entry.select_all()
         self.post_message(self.Wanted(self.query_wanted))
 
