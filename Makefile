@@ -5,14 +5,14 @@
 #   make bench-hook  how right the hook's rules are on a repository's own history
 #   make bench-quality   completion and search on public repositories; needs npm besides
 #   make bench-search DIRS="A B"   what each part of a search is worth, on repositories of yours
-#   make bench-latency   what the warm engine costs a person who waits
+#   make bench-latency   what the warm engine costs a person who waits; make soak for 10,000 requests
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup models demo test check bench bench-hook bench-search bench-latency bench-tui train-embedder bench-embedder wheel clean
+.PHONY: setup models demo test check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -38,6 +38,11 @@ bench-search: setup
 bench-latency: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
 	$(BIN)/python -m tests.bench_latency $(BENCH)
+	$(BIN)/python -m tests.bench_warm
+
+# 10,000 requests: memory, orphans, wrong answers. Some minutes.
+soak: setup
+	CODEBUDDY_INDEX_EMBEDDER=none $(BIN)/python -m tests.soak_engine
 
 bench-tui: setup
 	$(BIN)/python -m tests.bench_tui $(BENCH)

@@ -39,6 +39,7 @@ COMMAND = str(Path(sys.executable).parent / "codebuddy")
 SECTIONS = ("keystroke", "elsewhere", "command", "cancel")
 RUNS = 30
 FILE_LINES = 300
+_TYPED_AT_A_PLACE = 6
 
 
 def main() -> None:
@@ -134,31 +135,38 @@ class Bench:
         row("tokens evaluated for it", str(evaluated), "0")
 
     def elsewhere(self, llama_server: str | None) -> None:
-        """A keystroke elsewhere in the file: warm against cold, and against llama-server."""
+        """Typing what was not suggested, warm against cold, and against llama-server.
+
+        A place is gone to, which makes its prompt warm, and then typed at. What going there
+        costs is shown too: only prewarming, while a person looks around, hides it.
+        """
         lines = source().split("\n")
-        shares, warm, theirs, cold = [], [], [], []
-        for number in range(self._runs):
+        shares, warm, theirs, cold, jumps = [], [], [], [], []
+        n_places = -(-self._runs // _TYPED_AT_A_PLACE)
+        for number in range(n_places):
             line = 40 + (number * 53) % (len(lines) - 80)
             text = "\n".join([*lines[:line], f"    shelf_total_{number} = ", *lines[line:]])
-            if number % 10 == 0:
-                cold.append(self._cold_first_token_ms(text, line + 1))
-                self._complete(text, line=line + 1, max_tokens=1)
-            text = text.replace(f"shelf_total_{number} = ", f"shelf_total_{number} = s")
-            found = self._complete(text, line=line + 1, max_tokens=1)
-            tokens = found["tokens"]
-            shares.append(tokens["evaluated"] / max(1, tokens["prompt"]))
-            warm.append(found["timings_ms"]["total"])
+            cold.append(self._cold_first_token_ms(text, line + 1))
+            jump = self._complete(text, line=line + 1, max_tokens=1)
+            jumps.append(jump["timings_ms"]["total"])
             if llama_server:
-                theirs.append(_infill_ms(llama_server, text, line))
-        row(
-            "prompt tokens evaluated at a keystroke elsewhere",
-            f"{100 * statistics.median(shares):.0f}%",
-            "<= 15%",
-        )
+                _infill_ms(llama_server, text, line)
+            for typed in range(1, _TYPED_AT_A_PLACE + 1):
+                there = f"shelf_total_{number} = "
+                grown = text.replace(there, there + "zq_x9k"[:typed])
+                found = self._complete(grown, line=line + 1, max_tokens=1)
+                tokens = found["tokens"]
+                shares.append(tokens["evaluated"] / max(1, tokens["prompt"]))
+                warm.append(found["timings_ms"]["total"])
+                if llama_server:
+                    theirs.append(_infill_ms(llama_server, grown, line))
+        share = f"{100 * statistics.median(shares):.1f}%"
+        row("prompt tokens evaluated at a keystroke that was not suggested", share, "<= 15%")
         row("first token there", _ms(warm))
         row("first token, cold", _ms(cold))
         ratio = statistics.median(cold) / max(0.001, statistics.median(warm))
         row("first token, cold / warm", f"{ratio:.1f} x", ">= 6 x")
+        row("first token at a place of the file never gone to before", _ms(jumps))
         if theirs:
             row("llama-server's /infill, cache_prompt", _ms(theirs))
             ratio = statistics.median(theirs) / max(0.001, statistics.median(warm))
