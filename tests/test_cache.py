@@ -151,3 +151,14 @@ def test_the_cache_loads_nothing_heavy():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not {"numpy", "llama_cpp", "sqlite3", "tree_sitter"} & set(done.stdout.split())
+
+
+def test_as_many_lines_are_kept_as_were_asked_for():
+    """The line that was used longest ago goes, and with it what was kept beside its text."""
+    held: SuggestionCache[str] = SuggestionCache(max_lines=2)
+    places = [place(f"line_{number} = ", "") for number in range(3)]
+    for each in places:
+        held.put(each, "value", "beside")
+    assert len(held) == 2
+    assert held.get(places[0]) is None
+    assert held.get(places[2]) is not None

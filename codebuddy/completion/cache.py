@@ -61,9 +61,14 @@ class _Entry(Generic[T]):
 class SuggestionCache(Generic[T]):
     """Suggestions by place, the least recently used forgotten first."""
 
-    def __init__(self, max_bytes: int = 4 << 20) -> None:
-        """Hold about `max_bytes` of texts; values beside them are not counted."""
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int = 4 << 20, max_lines: int = 512) -> None:
+        """Hold about `max_bytes` of texts; values beside them are not counted.
+
+        Args:
+            max_bytes: Of all texts together.
+            max_lines: Lines of code that suggestions are kept for, a few at each.
+        """
+        self._max_bytes, self._max_lines = max_bytes, max_lines
         self._size_bytes = 0
         self._lines: OrderedDict[bytes, list[_Entry[T]]] = OrderedDict()
         self.hits = 0
@@ -85,7 +90,7 @@ class SuggestionCache(Generic[T]):
         while len(kept) > _MAX_PER_LINE:
             self._size_bytes -= kept.pop(0).size_bytes
         self._lines[key] = kept
-        while self._size_bytes > self._max_bytes:
+        while self._size_bytes > self._max_bytes or len(self._lines) > self._max_lines:
             _, dropped = self._lines.popitem(last=False)
             self._size_bytes -= sum(each.size_bytes for each in dropped)
 
