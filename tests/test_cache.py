@@ -156,7 +156,7 @@ def test_the_cache_loads_nothing_heavy():
 def test_as_many_lines_are_kept_as_were_asked_for():
     """The line that was used longest ago goes, and with it what was kept beside its text."""
     held: SuggestionCache[str] = SuggestionCache(max_lines=2)
-    places = [place(f"line_{number} = ", "") for number in range(3)]
+    places = [place(f"# {number}\nx = ") for number in range(3)]
     for each in places:
         held.put(each, "value", "beside")
     assert len(held) == 2
