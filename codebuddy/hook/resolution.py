@@ -102,6 +102,8 @@ class Resolver:
         file = self._state.file(path)
         if file is None or self._provides(file, each.name) is not False:
             return None
+        if not each.module.startswith(".") and _is_own_empty_package(importer, path, file):
+            return None
         if _is_python(path):
             if self._has_submodule(path, each.name):
                 return None
@@ -184,6 +186,17 @@ class Resolver:
             if not folder:
                 return None
             folder = posixpath.dirname(folder)
+
+
+def _is_own_empty_package(importer: str, path: str, file: SourceFile) -> bool:
+    """Whether `path` makes a package of the importer's own folder, below the top, and is empty.
+
+    In `examples/pydantic/tasks.py` the name `pydantic` rather means the library.
+    """
+    folder = posixpath.dirname(path)
+    is_own = importer.startswith(f"{folder}/") and "/" in folder
+    is_source = posixpath.dirname(folder) in _SOURCE_FOLDERS
+    return is_own and not is_source and not file.source.strip()
 
 
 def module_word(path: str) -> str:

@@ -12,7 +12,7 @@ from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
 from codebuddy.index.symbols import FoundDefinition
-from codebuddy.syntax.imported import PYTHON
+from codebuddy.syntax.imported import JAVASCRIPT, PYTHON
 
 _WORD = "deprecated"
 _KINDS = frozenset({"function", "method", "class", "interface", "struct"})
@@ -144,7 +144,7 @@ def _new_calls(
         for each in reversed(file.symbols.references)
         if each.kind in ("call", "import") and each.line in added and each.name in marked
     }
-    if file.language not in PYTHON:
+    if file.language not in PYTHON | JAVASCRIPT:
         # Elsewhere the name alone has to tell; it is defined once in the repository.
         same = {name for name in used if _is_same_language(review, file, marked[name])}
         yield from ((name, line) for name, line in used.items() if name in same)

@@ -23,6 +23,13 @@ _MAX_FUNCTIONS = 30
 _CANDIDATES = 12
 _MAX_TERMS = 120
 _KINDS = frozenset({"function", "method"})
+# What stands alone on purpose, or is a copy that somebody keeps.
+_STANDS_ALONE = re.compile(
+    r"(?i)(?:^|/)(?:examples?|samples?|demos?|playgrounds?|docs?|scripts|extras?|contrib|_?legacy\w*)/"
+)
+# Files of these cannot import each other's functions.
+_WITHOUT_IMPORTS = frozenset({"bash"})
+_MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,8 @@ def _new_functions(review: Review) -> Iterator[_Function]:
         review.check_time()
         if role_of(change.path, file.source) != "code" or file.tree is None:
             continue
+        if _STANDS_ALONE.search(change.path) or file.language in _WITHOUT_IMPORTS:
+            continue
         old = review.state.old_file(change.old_path) if change.old_path else None
         added = review.state.added(change)
         for each in _functions(file):
@@ -119,7 +128,7 @@ def _candidates(review: Review, function: _Function, new: list[_Function]) -> It
         own = review.state.file(function.path)
         if file is None or own is None or file.language != own.language:
             continue
-        if role_of(chunk.path, file.source) != "code":
+        if role_of(chunk.path, file.source) != "code" or _STANDS_ALONE.search(chunk.path):
             continue
         for each in _functions(file):
             # The index may be older than the file: its lines are only near the place.
@@ -128,8 +137,25 @@ def _candidates(review: Review, function: _Function, new: list[_Function]) -> It
             )
             if is_near and (chunk.path, each.qualified) not in fresh:
                 other = _prepared(file, each)
-                if _is_comparable(function, other):
+                if _is_comparable(function, other) and not _is_local(file, each):
                     yield other
+
+
+def _is_local(file: SourceFile, definition: FoundDefinition) -> bool:
+    """Whether the function stands within another one, where nobody else can call it."""
+    assert file.tree is not None
+    start, end = definition.extent
+    node = file.tree.root_node.descendant_for_byte_range(start, max(start, end - 1))
+    for _ in range(_MAX_DEPTH):
+        node = node.parent if node is not None else None
+        if node is None:
+            return False
+        is_outside = node.start_byte < start or node.end_byte > end
+        if is_outside and (
+            "function" in node.type or node.type in ("lambda", "closure_expression")
+        ):
+            return True
+    return True
 
 
 def _is_comparable(one: _Function, other: _Function) -> bool:

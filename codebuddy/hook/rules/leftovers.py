@@ -33,6 +33,8 @@ _LEFTOVERS = {
 }
 # A debugger's own code and what tests it stop in a debugger on purpose.
 _ON_PURPOSE = re.compile(r"(?:^|[/_.-])(?:i?pdb|debug(?:ger|ging)?|breakpoints?)(?:[/_.-]|$)", re.I)
+# Somebody told a linter that this very statement is meant to be there.
+_MEANT = re.compile(r"\bno-(?:debugger|only-tests|focused-tests?)\b|\bnoqa:[^#]*\bT100\b")
 _OURS, _THEIRS = re.compile(r"^<{7}(?: \S.*)?$"), re.compile(r"^>{7}(?: \S.*)?$")
 _MIDDLE = re.compile(r"^={7}$")
 
@@ -74,6 +76,8 @@ def _debugging(change: Change, file: SourceFile, added: frozenset[int]) -> Itera
     for number in sorted(added):
         text = file.lines[number - 1]
         if len(text) > 1000 or not pattern.match(text) or _is_in_string(file, number):
+            continue
+        if _MEANT.search(text) or _MEANT.search(file.line(number - 1)):
             continue
         column = len(text) - len(text.lstrip()) + 1
         statement = text.strip()
