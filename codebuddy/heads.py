@@ -50,9 +50,9 @@ def default_head_file() -> Path:
     return paths.shipped_models_folder() / "head" / HEAD_NAME
 
 
-def default_labels_file() -> Path:
-    """The labels that the shipped head was trained on."""
-    return paths.shipped_models_folder() / "head" / "labels.jsonl"
+def default_labels_folder() -> Path:
+    """The labels of public repositories, a file for each: what the shipped head learns from."""
+    return paths.shipped_models_folder() / "head" / "labels"
 
 
 def personal_head_file(repository: Repository) -> Path:

@@ -18,6 +18,7 @@ from codebuddy.training.head.examples import (
     Example,
     append_example,
     read_examples,
+    read_folder,
     write_header,
 )
 from codebuddy.training.head.fit import Recipe, fit_stage, head_content, out_of_fold_scores
@@ -202,6 +203,20 @@ def test_labels_damaged_in_the_middle_are_refused(tmp_path, examples):
     file.write_text(file.read_text().replace('"path"', '"pa', 1) + "{}\n")
     with pytest.raises(TrainingError, match="line 2"):
         read_examples(file)
+
+
+def test_labels_of_several_repositories_are_read_together(tmp_path, examples):
+    """A folder's files are one set of labels, unless they are for different models."""
+    for name, rows in (("a", examples[:2]), ("b", examples[2:5])):
+        write_header(tmp_path / f"{name}.jsonl", {"model": "m"})
+        for row in rows:
+            append_example(tmp_path / f"{name}.jsonl", row)
+    assert read_folder(tmp_path) == examples[:5]
+    write_header(tmp_path / "c.jsonl", {"model": "n"})
+    with pytest.raises(TrainingError, match=r"c\.jsonl has labels for model n"):
+        read_folder(tmp_path)
+    with pytest.raises(TrainingError, match="no labels"):
+        read_folder(tmp_path / "none")
 
 
 def place(text, language="python"):

@@ -12,9 +12,9 @@ import argparse
 import time
 from pathlib import Path
 
-from codebuddy import paths
 from codebuddy.assembly import open_generator
 from codebuddy.config import load_settings
+from codebuddy.heads import default_labels_folder
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.terminal import StatusLine, note
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m codebuddy.training.head")
     parser.add_argument("action", choices=["label"])
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--labels", type=Path, default=paths.cache_folder() / "head-labels")
+    parser.add_argument("--labels", type=Path, default=default_labels_folder())
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--per-kind", type=int, default=60, help="holes of each kind and folder")
     arguments = parser.parse_args()

@@ -18,6 +18,7 @@ from codebuddy.errors import TrainingError
 
 FORMAT = "codebuddy-head-labels"
 VERSION = 1
+_BUDGETS = ("prefix_tokens", "suffix_tokens", "context_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,32 @@ def read_examples(file: Path) -> tuple[dict[str, Any], list[Example]]:
         return rows[0], [_example(row) for row in rows[1:]]
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"the labels {file} are damaged: {error}") from error
+
+
+def read_folder(folder: Path) -> list[Example]:
+    """The rows of all files in `folder`, in the order of their names.
+
+    Raises:
+        TrainingError: There are none, one is damaged, or two are for different models or
+            retrieval.
+    """
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise TrainingError(f"there are no labels in {folder}")
+    found: list[Example] = []
+    first: dict[str, Any] = {}
+    for file in files:
+        header, examples = read_examples(file)
+        first = first or header
+        for key in ("model", "retrieval_version", *_BUDGETS):
+            if header.get(key) != first.get(key):
+                raise TrainingError(
+                    f"{file} has labels for {key} {header.get(key)}, {files[0].name} for"
+                    f" {first.get(key)}",
+                    hint="labels of one head share model and budgets",
+                )
+        found += examples
+    return found
 
 
 def _row(example: Example) -> str:

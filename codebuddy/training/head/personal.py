@@ -14,7 +14,7 @@ from codebuddy import heads
 from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.errors import HeadError, TrainingError
 from codebuddy.training.head.adapt import Adaptation, adapt, as_json
-from codebuddy.training.head.examples import Example, read_examples
+from codebuddy.training.head.examples import Example, read_folder
 from codebuddy.training.head.fit import MIN_EXAMPLES, head_content
 from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
 
@@ -59,7 +59,7 @@ def train_personal(
     )
     if len(own) < MIN_EXAMPLES:
         return Training(len(own), MIN_EXAMPLES - len(own), None)
-    _, shared = read_examples(heads.default_labels_file())
+    shared = read_folder(heads.default_labels_folder())
     price = _mean_price(own)
     adaptation = adapt(default, shared, own, price)
     if adaptation.is_better:
