@@ -34,6 +34,15 @@ class LoadedSettings:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Dotted keys to values, by where they are set; the later of these win."""
+
+    repository: dict[str, Any]
+    user: dict[str, Any]
+    variables: dict[str, Any]
+
+
 def load_settings(
     repository_root: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -51,20 +60,41 @@ def load_settings(
     Raises:
         ConfigError: An unknown key, a wrong type or a value out of bounds; names file and line.
     """
-    values: dict[str, Any] = {}
+    sources, warnings = read_sources(repository_root, environment, user_file)
+    values = sources.repository | sources.user | sources.variables
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            values[dotted] = _checked(dotted, value, f"the flag for {dotted}")
+    return LoadedSettings(_build(values), warnings)
+
+
+def read_sources(
+    repository_root: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    user_file: Path | None = None,
+) -> tuple[Sources, tuple[str, ...]]:
+    """What each source sets, and what was ignored; arguments as for `load_settings`.
+
+    Raises:
+        ConfigError: An unknown key, a wrong type or a value out of bounds; names file and line.
+    """
+    sources = Sources({}, {}, {})
     warnings: list[str] = []
     if repository_root is not None:
         for file, table in (
             (repository_root / "pyproject.toml", ("tool", "codebuddy")),
             (repository_root / ".codebuddy.toml", ()),
         ):
-            _merge_file(file, table, values, warnings, is_repository=True)
-    _merge_file(user_file or paths.user_config_file(), (), values, warnings, is_repository=False)
-    _merge_environment(os.environ if environment is None else environment, values)
-    for dotted, value in (flags or {}).items():
-        if value is not None:
-            values[dotted] = _checked(dotted, value, f"the flag for {dotted}")
-    return LoadedSettings(_build(values), tuple(warnings))
+            _merge_file(file, table, sources.repository, warnings, is_repository=True)
+    user_file = user_file or paths.user_config_file()
+    _merge_file(user_file, (), sources.user, warnings, is_repository=False)
+    _merge_environment(os.environ if environment is None else environment, sources.variables)
+    return sources, tuple(warnings)
+
+
+def variable_of(dotted: str) -> str:
+    """The variable that sets a key."""
+    return ENVIRONMENT_PREFIX + dotted.replace(".", "_").upper()
 
 
 def known_keys() -> dict[str, dataclasses.Field[Any]]:
@@ -171,9 +201,7 @@ def _line_of(text: str, dotted: str) -> int | None:
 
 
 def _merge_environment(environment: Mapping[str, str], values: dict[str, Any]) -> None:
-    by_variable = {
-        ENVIRONMENT_PREFIX + dotted.replace(".", "_").upper(): dotted for dotted in known_keys()
-    }
+    by_variable = {variable_of(dotted): dotted for dotted in known_keys()}
     for variable in sorted(environment):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue

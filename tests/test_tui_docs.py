@@ -76,6 +76,7 @@ PLAIN = {
     "enter": "\r",
     "backspace": "\x7f",
     "full_stop": ".",
+    "comma": ",",
     "slash": "/",
     "right_square_bracket": "]",
     "left": "\x1b[1;3D",

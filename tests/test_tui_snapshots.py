@@ -186,6 +186,18 @@ def test_the_models(compare):
     assert compare("f6", wait=lambda app: len(getattr(app.screen, "_lines", ())) == 3)
 
 
+@pytest.mark.parametrize("size", [(120, 32), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_settings(compare, repository, own_home, monkeypatch, size):
+    """Each with its value, where that comes from, and what it means."""
+    (repository / ".codebuddy.toml").write_text('completion.retrieve = "never"\n')
+    monkeypatch.setenv("CODEBUDDY_COMPLETION_PREFER", "quality")
+    file = own_home / "config" / "codebuddy" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("[completion]\nmax_lines = 3\n")
+    keys = ("f10", "down", "down", "right")
+    assert compare(*keys, size=size, files=3, wait=lambda app: is_shown(app, "from the next start"))
+
+
 def test_the_index(compare):
     """How much is indexed, and what was skipped."""
     assert compare("f7", wait=lambda app: is_shown(app, "1.2"))

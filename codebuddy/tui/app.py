@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -254,8 +255,10 @@ class CodebuddyApp(App[None]):
             yield SystemCommand(
                 binding.description, keys, _runner(workspace, binding.action), discover=True
             )
-        for name, theme in THEMES.items():
-            yield SystemCommand(f"Theme: {name}", "", _theme_setter(self, theme), discover=True)
+        for name in THEMES:
+            yield SystemCommand(
+                f"Theme: {name}", "", partial(workspace.use_theme, name), discover=True
+            )
 
 
 def _runner(workspace: Workspace, action: str) -> Callable[[], object]:
@@ -263,10 +266,3 @@ def _runner(workspace: Workspace, action: str) -> Callable[[], object]:
         await workspace.run_action(action)
 
     return run
-
-
-def _theme_setter(app: CodebuddyApp, theme: str) -> Callable[[], None]:
-    def set_theme() -> None:
-        app.theme = theme
-
-    return set_theme

@@ -43,6 +43,7 @@ _ALT_KEYS = {
     "\r": "enter",
     "\x7f": "backspace",
     ".": "full_stop",
+    ",": "comma",
     "/": "slash",
     "]": "right_square_bracket",
 }

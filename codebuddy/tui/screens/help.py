@@ -17,6 +17,7 @@ from codebuddy.tui import literal
 _NAMES = {
     "ctrl+@": "Ctrl+Space",
     "full_stop": ".",
+    "comma": ",",
     "underscore": "_",
     "slash": "/",
     "right_square_bracket": "]",
@@ -84,6 +85,7 @@ def elsewhere() -> dict[str, list[tuple[str, str]]]:
     from codebuddy.tui.screens.models import ModelsScreen
     from codebuddy.tui.screens.picker import PickerScreen
     from codebuddy.tui.screens.review import ReviewScreen
+    from codebuddy.tui.screens.settings import SettingsScreen
     from codebuddy.tui.widgets.find_bar import FindBar
 
     places: dict[str, list[BindingType]] = {
@@ -92,6 +94,7 @@ def elsewhere() -> dict[str, list[tuple[str, str]]]:
         "In the comparison": CompareScreen.BINDINGS,
         "In the review": ReviewScreen.BINDINGS,
         "In the models": ModelsScreen.BINDINGS,
+        "In the settings": SettingsScreen.BINDINGS,
     }
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, bindings in places.items():

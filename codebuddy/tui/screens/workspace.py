@@ -20,8 +20,7 @@ from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.palette import THEMES
-from codebuddy.tui.screens.suggestions import SuggestingDesk
+from codebuddy.tui.screens.choosing import ChoosingDesk
 from codebuddy.tui.session import OpenFileState, SessionState
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
@@ -66,7 +65,7 @@ def _entry_key(keys: str, action: str, text: str, group: Binding.Group) -> Bindi
     return Binding(keys, action, text, show=False, group=group, priority=True)
 
 
-class Workspace(SuggestingDesk):
+class Workspace(ChoosingDesk):
     """Everything a person works with; other screens open over it."""
 
     KEYS: ClassVar[list[Binding]] = [
@@ -93,6 +92,7 @@ class Workspace(SuggestingDesk):
         _key("f6", "models", "Models", _VIEW),
         _key("f7", "index", "Index", _VIEW),
         _key("f9", "toggle_automatic", "Suggest by itself, or only when asked", _VIEW),
+        _key("f10,alt+comma", "settings", "Settings", _VIEW),
         _key("alt+t", "next_theme", "Next theme", _VIEW),
         _key("alt+0", "focus_tree", "Go to the list of files", _VIEW),
         _key("f1", "help", "All keys", _VIEW),
@@ -282,13 +282,6 @@ class Workspace(SuggestingDesk):
         place = await self.app.push_screen_wait(ReviewScreen(self.keeper.root, unsaved))
         if place is not None:
             await self.jump(*place)
-
-    def action_next_theme(self) -> None:
-        """The next of our themes."""
-        names = list(THEMES.values())
-        at = names.index(self.app.theme) if self.app.theme in names else -1
-        self.app.theme = names[(at + 1) % len(names)]
-        self.remark(f"theme: {next(k for k, v in THEMES.items() if v == self.app.theme)}")
 
     async def action_leave(self) -> None:
         """Leave the program."""
