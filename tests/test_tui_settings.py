@@ -129,6 +129,18 @@ def test_a_file_of_other_bytes_is_left_alone():
     assert file.read_bytes() == b"# caf\xe9\n"
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_left_alone(make):
+    """A pipe is not waited for, a folder not replaced."""
+    file = paths.user_config_file()
+    file.parent.mkdir(parents=True)
+    make(file)
+    before = file.stat().st_mode
+    with pytest.raises(ConfigError, match="not a regular file"):
+        keep_setting("tui.theme", "light")
+    assert file.stat().st_mode == before
+
+
 def test_a_linked_file_stays_a_link_and_keeps_its_mode(tmp_path):
     """Dotfiles that are kept elsewhere are written there."""
     real = tmp_path / "dotfiles.toml"

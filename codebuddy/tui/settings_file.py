@@ -33,6 +33,9 @@ def write_setting(file: Path, dotted: str, value: Value | None) -> None:
     """
     target = Path(os.path.realpath(file))
     try:
+        # A pipe would be waited for, a device replaced.
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{file} is not a regular file; it is left alone")
         content = target.read_bytes() if target.exists() else b""
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
