@@ -230,6 +230,15 @@ def test_a_keystroke_that_agrees_is_served_without_the_model(repository, monkeyp
     assert client.status()["tokens"]["evaluated"] == evaluated
 
 
+def test_a_changed_setting_asks_the_model_again(repository):
+    """What was suggested under other settings, in a file edited since, is not served."""
+    client = EngineClient.connect()
+    assert not client.complete(typing(repository, CART, 6))["engine"]["is_cached"]
+    assert client.complete(typing(repository, CART, 6))["engine"]["is_cached"]
+    (repository / ".codebuddy.toml").write_text("[completion]\nmax_lines = 3\n")
+    assert not client.complete(typing(repository, CART, 6))["engine"]["is_cached"]
+
+
 def test_a_keystroke_that_disagrees_asks_the_model(repository):
     """The cache never answers with another text's suggestion."""
     client = EngineClient.connect()

@@ -7,12 +7,15 @@ brought up to date beside the requests. It knows no sockets and loads no native 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.cache import Hit, Place, SuggestionCache
@@ -25,6 +28,8 @@ from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError, Sup
 from codebuddy.settings import EngineSettings
 
 _INDEX_MODULE = "codebuddy.engine.indexer"
+# The files of a repository that may hold settings (`config.load_settings`).
+_SETTINGS_FILES = ("pyproject.toml", ".codebuddy.toml")
 # A request that asks waits so long for an update of an index that there is.
 _ASK_WAITS_S = 1.0
 # While somebody types, updates of a folder's index begin no more often than this.
@@ -323,5 +328,20 @@ def _is_whole(result: Mapping[str, Any]) -> bool:
 
 def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
-    parts = (call.file, call.folder, call.client, call.flags(), head.get("settings"))
+    sources = head.get("settings")
+    stamps = _stamps(call, sources if isinstance(sources, dict) else {})
+    parts = (call.file, call.folder, call.client, call.flags(), sources, stamps)
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
+
+
+def _stamps(call: CompletionCall, sources: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """Size and time of each file that may hold settings for the call, where it is there."""
+    folder = Path(call.folder or call.file)
+    named = [str(sources.get("user_file") or "")]
+    named += [str(each / name) for each in (folder, *folder.parents) for name in _SETTINGS_FILES]
+    found = []
+    for name in named:
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(name)  # noqa: PTH116
+            found.append((name, status.st_size, status.st_mtime_ns))
+    return found
