@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from codebuddy.cli import COMMANDS, cli
@@ -72,6 +73,22 @@ def test_help_is_helpful_for_every_command():
         assert done.returncode == 0
         assert done.stdout.startswith("Usage: codebuddy")
         assert "Example:" in done.stdout
+
+
+def test_every_command_that_answers_can_answer_in_json():
+    """Verbs of groups included; the language server and the editor answer nothing."""
+
+    def without(command: click.Command, path: str) -> list[str]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            names = command.list_commands(context)
+            verbs = [(name, command.get_command(context, name)) for name in names]
+            return [
+                each for name, verb in verbs if verb for each in without(verb, f"{path} {name}")
+            ]
+        return [] if any("--json" in each.opts for each in command.params) else [path.strip()]
+
+    assert without(cli, "") == ["lsp", "tui"]
 
 
 def test_every_test_named_in_the_reliability_page_exists():

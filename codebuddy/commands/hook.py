@@ -29,24 +29,32 @@ def command() -> None:
 
 @command.command("install", epilog="Example: codebuddy hook install")
 @click.option("--message", is_flag=True, help="Also offer a commit message as comment lines.")
-def install(*, message: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def install(*, message: bool, as_json: bool) -> None:
     """Let git run codebuddy before each commit; a hook that is there goes on working."""
     from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
 
     surroundings = open_surroundings()
     names = ["pre-commit"] + ["prepare-commit-msg"] * message
+    installed = []
     for name in names:
         done = installation.install(surroundings.repository, name, surroundings.settings.hook)
+        installed.append({"hook": name, "file": str(done.file), "has_legacy": done.has_legacy})
+        if as_json:
+            continue
         chained = "; the hook that was there runs first" if done.has_legacy else ""
         answer(f"installed {safe_line(str(done.file))}{chained}")
+    if as_json:
+        answer_json({"installed": installed})
     index = surroundings.repository.index_folder / "index.db"
     if not index.exists():
         note("there is no index yet; most rules need one: run 'codebuddy index'")
 
 
 @command.command("uninstall", epilog="Example: codebuddy hook uninstall")
-def uninstall() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def uninstall(*, as_json: bool) -> None:
     """Take codebuddy's hooks away and put back what was there before."""
     from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
@@ -57,6 +65,9 @@ def uninstall() -> None:
     if not gone:
         # Where hooks are kept elsewhere, this says where the line is that was added by hand.
         installation.hooks_folder(repository)
+    if as_json:
+        answer_json({"uninstalled": gone})
+        return
     answer(f"uninstalled {', '.join(gone)}" if gone else "no hook of codebuddy's is installed")
 
 
@@ -99,6 +110,7 @@ def status(*, as_json: bool) -> None:
     default="text",
     help="How to write the findings (text).",
 )
+@click.option("--json", "style", flag_value="json", help="The same as --format json.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything is found.")
 @click.option(
     "--max", "most", type=click.IntRange(0), metavar="N", help="Findings at most; 0 for all."
@@ -198,7 +210,8 @@ def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
 
 @command.command("apply", epilog="Example: codebuddy hook apply 3f2a91c0")
 @click.argument("finding", metavar="ID")
-def apply(finding: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def apply(finding: str, *, as_json: bool) -> None:
     """Write the patch of a finding to the work tree, and only there."""
     from codebuddy.assembly import open_surroundings
     from codebuddy.hook.apply import apply_edits
@@ -206,7 +219,11 @@ def apply(finding: str) -> None:
 
     repository = open_surroundings().repository
     rule, edits = find(repository, finding)
-    for each in apply_edits(repository, edits):
+    changed = apply_edits(repository, edits)
+    if as_json:
+        answer_json({"rule": rule, "changed": [each.document.path for each in changed]})
+        return
+    for each in changed:
         answer(f"{rule}: changed {safe_line(each.document.path)} (not staged)")
 
 
