@@ -116,7 +116,7 @@ def _shown(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("uptime", f"{report['uptime_seconds']:.0f} s, idle {report['idle_seconds']:.0f} s"),
         ("model", model),
         ("memory", memory),
-        ("threads", f"{report['threads']}, {report['gpu_layers']} layers on the GPU"),
+        ("threads", _threads_of(report)),
         (
             "requests",
             f"{requests['requests']} completions ({requests['cache_hits']} from the cache, "
@@ -137,3 +137,10 @@ def _shown(report: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     lines += [("socket", report["socket"]), ("log", report["log"])]
     return lines
+
+
+def _threads_of(report: dict[str, Any]) -> str:
+    """Known once a model is loaded in the engine itself."""
+    if report["threads"] is None:
+        return "no model is loaded"
+    return f"{report['threads']}, {report['gpu_layers'] or 0} layers on the GPU"

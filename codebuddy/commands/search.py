@@ -80,6 +80,8 @@ def command(
     query = " ".join(query_words)
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
+    if near and not Path(near).exists():
+        note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
     wish = _Wish(query, top_k, channel, near or "", per_file, embedder)
     # A trial with another embedder loads torch, which would stay with all who use the engine.
     uses_engine = not no_engine and embedder is None
