@@ -173,6 +173,8 @@ def test_a_signal_to_the_hook_ends_it_with_0(project, name):
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # A run under nohup would have a shell that cannot hear it.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     while not (mark.exists() and mark.read_text().strip()):
         time.sleep(0.02)
