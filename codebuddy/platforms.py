@@ -337,6 +337,9 @@ _TERMINAL_AS_IT_WAS = (
 )
 
 
+_guard: list[int] = []
+
+
 def guard_terminal() -> int | None:
     """Go on in a child process, so that even its violent death leaves the terminal usable.
 
@@ -352,8 +355,12 @@ def guard_terminal() -> int | None:
     import termios
 
     before = termios.tcgetattr(sys.stdin.fileno())
+    reading, writing = os.pipe()
     child = os.fork()
+    os.close(writing if child == 0 else reading)
     if child == 0:
+        # Nobody writes to it: it ends with the parent, however that ends.
+        _guard.append(reading)
         return None
     for name in ("SIGINT", "SIGQUIT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -373,6 +380,11 @@ def guard_terminal() -> int | None:
     with contextlib.suppress(OSError, termios.error):
         termios.tcsetattr(sys.stdin.fileno(), termios.TCSAFLUSH, before)
     return -os.WTERMSIG(status)
+
+
+def guard_descriptor() -> int | None:
+    """In the child of `guard_terminal` what hangs up (POLLHUP) when its parent is gone."""
+    return _guard[0] if _guard else None
 
 
 def _forward(child: int, number: int) -> None:

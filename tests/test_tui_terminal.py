@@ -105,6 +105,40 @@ def test_a_terminal_that_vanishes_ends_it_and_keeps_unsaved_text(repository, way
     assert record.text.startswith("precious")
 
 
+@pytest.mark.parametrize("mode", ["set -m", "set +m"])
+def test_it_ends_when_its_parent_is_killed(repository, mode, start):
+    """With a shell above and only the parent killed: modes and text are safe, nobody is left."""
+    program = start(repository, "cart.py", shell=f'{mode}; "$@"; echo shell is back; exec cat')
+    (parent,) = psutil.Process(program.process.pid).children()
+    (editor,) = parent.children()
+    program.send("precious")
+    program.wait_for("precious")
+    parent.kill()
+    program.wait_for("shell is back")
+    editor.wait(20)
+    program.rest()
+    assert program.is_terminal_restored()
+    program.send("for the shell\n")
+    program.wait_for("for the shell\r\nfor the shell")
+    (record,) = journal_of(repository).records()
+    assert record.text.startswith("precious")
+
+
+def test_modes_that_a_shell_has_set_meanwhile_stay(repository, start):
+    """What the shell wants of its terminal is not overwritten by the editor that ends late."""
+    program = start(
+        repository, "cart.py", shell='set -m; "$@"; stty -echo icanon; echo shell is back; exec cat'
+    )
+    (parent,) = psutil.Process(program.process.pid).children()
+    (editor,) = parent.children()
+    editor.suspend()
+    parent.kill()
+    program.wait_for("shell is back")
+    editor.resume()
+    editor.wait(20)
+    assert not program.echoes()
+
+
 def test_a_violent_death_gives_the_terminal_back_and_says_so(repository, start):
     """A crash of native code ends with the old modes, one sentence and exit code 3."""
     program = start(repository, "cart.py")

@@ -30,7 +30,8 @@ _SEQUENCE = re.compile(
 class TerminalProgram:
     """`codebuddy` with arguments, in `folder`, behind a terminal of `columns` x `rows`.
 
-    `prepare` is called in its process first, once the terminal is its own.
+    `prepare` is called in its process first, once the terminal is its own. With `shell`, a
+    command line in which `"$@"` is the program, it is a child of `sh`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TerminalProgram:
         rows: int = 40,
         environment: dict[str, str] | None = None,
         prepare: Callable[[], object] = lambda: None,
+        shell: str = "",
     ) -> None:
         self.output = b""
         self.started_s = time.monotonic()
@@ -56,7 +58,10 @@ class TerminalProgram:
         variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         variables.update(environment or {})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "codebuddy", *arguments],
+            [
+                *(["sh", "-c", shell, "sh"] if shell else []),
+                *(sys.executable, "-m", "codebuddy", *arguments),
+            ],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -120,6 +125,10 @@ class TerminalProgram:
         left = self.output.rpartition(b"\x1b[?1049l")
         is_main = bool(left[1]) and b"\x1b[?1049h" not in left[2]
         return is_main and termios.tcgetattr(self._slave)[3] == self.attributes_before[3]
+
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed by itself."""
+        return bool(termios.tcgetattr(self._slave)[3] & termios.ECHO)
 
     def end(self, timeout_s: float = 10.0) -> int:
         """Wait for its end; the exit code."""

@@ -21,7 +21,7 @@ from textual.screen import Screen
 
 from codebuddy import platforms
 from codebuddy.errors import CodebuddyError
-from codebuddy.tui.messages import TerminalGone
+from codebuddy.tui.messages import GuardGone, TerminalGone
 from codebuddy.tui.output_filter import NoControlCharacters
 from codebuddy.tui.palette import THEMES, themes
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
@@ -196,9 +196,10 @@ class CodebuddyApp(App[None]):
         """Ctrl+C copies in the editor; elsewhere it says how to leave."""
         self.workspace.say("Ctrl+Q leaves")
 
+    @on(GuardGone)
     @on(TerminalGone)
     def leave_the_gone_terminal(self) -> None:
-        """The window was closed, or the connection broke."""
+        """The window was closed, the connection broke, or the parent was killed."""
         self.leave_now()
 
     def leave_now(self) -> None:

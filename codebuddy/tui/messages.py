@@ -56,3 +56,7 @@ class EditRefused(Message):
 
 class TerminalGone(Message):
     """There is nobody to draw for any more, and no key will come."""
+
+
+class GuardGone(Message):
+    """The parent that guards the terminal was killed; the shell reads the keys from now on."""

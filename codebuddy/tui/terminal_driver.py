@@ -1,4 +1,4 @@
-"""The terminal as Textual drives it on POSIX systems, with two mends.
+"""The terminal as Textual drives it on POSIX systems, with some mends.
 
 Alt with a key comes from most terminals as Esc and that key. Textual then waits for more, and
 passes some as the key alone (`.`), as another sign (`0` as `º`) or as another key (Backspace as
@@ -7,13 +7,18 @@ Ctrl+W); and it takes Shift+F3 for a report of the cursor's place, which is neve
 A window that is closed says so with SIGHUP, which not everybody gets, and in any case with the
 end of its input. Textual would then read that end again and again at full speed, and wait for
 ever for the thread that writes, which the first failure ended.
+
+Where the parent that guards the terminal is killed, a shell takes the terminal over; the editor
+then ends as well, and takes back only what is still as it left it.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import string
+import termios
 import threading
 import time
 from types import SimpleNamespace
@@ -23,7 +28,8 @@ from textual import events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.drivers.linux_driver import LinuxDriver
 
-from codebuddy.tui.messages import TerminalGone
+from codebuddy import platforms
+from codebuddy.tui.messages import GuardGone, TerminalGone
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -58,12 +64,17 @@ def teach_alt_keys() -> None:
 
 
 class TerminalDriver(LinuxDriver):
-    """Posts `TerminalGone` once the terminal hung up, and never fails in writing to it."""
+    """Posts `TerminalGone` once the terminal hung up, and never fails in writing to it.
+
+    Posts `GuardGone` once the parent that guards the terminal is gone.
+    """
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._file = cast("TextIOWrapper[Any]", _Outlet(self._file))
         self._is_watched = False
+        self._own_modes: list[Any] | None = None
+        self._is_guard_gone = False
         teach_alt_keys()
 
     def process_message(self, message: Message) -> None:
@@ -77,6 +88,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """As Textual's, and watch the terminal from now on."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._own_modes = self._modes()
         if not self._is_watched:
             self._is_watched = True
             threading.Thread(target=self._watch, name="terminal-watch", daemon=True).start()
@@ -88,13 +100,38 @@ class TerminalDriver(LinuxDriver):
             # Textual would show a traceback; `_watch` knows what it means.
             return
 
+    def stop_application_mode(self) -> None:
+        """As Textual's; without a parent it is a guest in the terminal of the shell."""
+        if self._is_guard_gone:
+            # Else the system stops a program of the background that sets modes.
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            if self._modes() != self._own_modes:
+                # The shell has set its own already.
+                self.attrs_before = None
+        super().stop_application_mode()
+
+    def _modes(self) -> list[Any] | None:
+        try:
+            return termios.tcgetattr(self.fileno)
+        except termios.error:
+            return None
+
     def _watch(self) -> None:
-        """Wait, without using the processor, until the terminal hangs up."""
+        """Wait, without using the processor, until the terminal hangs up or the parent is gone."""
+        guard = platforms.guard_descriptor()
         poll = select.poll()
         poll.register(self.fileno, 0)
-        if not any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll()):
+        if guard is not None:
+            poll.register(guard, 0)
+        gone = [
+            descriptor
+            for descriptor, event in poll.poll()
+            if event & (select.POLLHUP | select.POLLERR)
+        ]
+        if not gone:
             return
-        self.send_message(TerminalGone())
+        self._is_guard_gone = guard in gone
+        self.send_message(TerminalGone() if self.fileno in gone else GuardGone())
         time.sleep(_LEAVE_WITHIN_S)
         os._exit(_EXIT_HUNG_UP)
 
