@@ -222,6 +222,21 @@ def test_what_is_typed_at_once_behind_a_key_goes_where_the_key_leads(repository,
     assert journal_of(repository).records() == []
 
 
+def test_what_is_typed_at_once_behind_tab_goes_into_the_replacement(repository, start):
+    """Find, Tab and replacement in one piece fill both lines."""
+    program = start(repository, "cart.py")
+    program.send("\x12item\tmoney")
+    program.wait_for("1/")
+    program.rest()
+    program.send("\x1ba")
+    program.wait_for("replaced")
+    program.send("\x13")
+    program.wait_for("saved cart.py")
+    text = (repository / "cart.py").read_text()
+    assert "money" in text
+    assert "itemmoney" not in text
+
+
 def test_foreign_control_bytes_do_not_reach_the_terminal(repository, start):
     """Names and texts with escape sequences are drawn without one of their control bytes."""
     payloads = [

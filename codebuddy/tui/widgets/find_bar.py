@@ -22,6 +22,9 @@ class FindBar(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
+        # First of all: what is typed behind them goes to the line that they lead to.
+        Binding("tab", "app.focus_next", "To the replacement", priority=True),
+        Binding("shift+tab", "app.focus_previous", "Back to the text", priority=True),
         Binding("down", "next(1)", "Next match"),
         Binding("up", "next(-1)", "Previous match"),
         Binding("alt+r", "toggle_regex", "Regular expression on or off"),
