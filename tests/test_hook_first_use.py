@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
 
-from tests.hook_support import staged_review, told
+from codebuddy.hook.finding import Edit, Finding
+from codebuddy.hook.record import keep
+from codebuddy.vcs.repository import open_repository
+from tests.hook_support import Project, staged_review, told
 
+EDIT = Edit("a.py", 1, 1, "x", None)
 BEFORE = {"a.py": "def f():\n    return 1\n"}
 
 
@@ -48,3 +55,47 @@ def test_a_leftover_is_told_by_its_statement(tmp_path, path, line, message):
     tail = "    return 1\n" + ("" if path == "a.py" else "}\n")
     staged = {path: f"{head}    {line}\n{tail}"}
     assert told(staged_review(tmp_path / "p", BEFORE, staged, "CB108")) == [message]
+
+
+def committed(project):
+    """The lines that a commit shows."""
+    done = subprocess.run(
+        ["git", "-C", str(project.root), "commit", "-qm", "Change"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_the_hint_after_a_commit_shows_what_it_promises(tmp_path, monkeypatch, is_first):
+    """The printed command finds the rest, and the printed ids can be applied afterwards."""
+    monkeypatch.setenv("CODEBUDDY_HOOK_LIMIT_MS", "60000")
+    monkeypatch.setenv("CODEBUDDY_HOOK_MAX_FINDINGS", "1")
+    project = Project(tmp_path / "p", {"b.py": "y = 1\n"})
+    if is_first:
+        project.git("update-ref", "-d", "HEAD")
+    project.index()
+    assert project.codebuddy("hook", "install").returncode == 0
+    lines = "    x = 1\n    breakpoint()\n    y = x\n    pdb.set_trace()\n    return y\n"
+    project.stage({"a.py": "import pdb\n\n\ndef f():\n" + lines})
+    told_ = committed(project)
+    identity = next(line.rpartition(" ")[2] for line in told_ if "hook apply" in line)
+    (hint,) = [line for line in told_ if line.startswith("and 1 more: codebuddy ")]
+    again = project.codebuddy(*hint.partition(": codebuddy ")[2].split())
+    assert again.stdout.count("CB108") == 2
+    assert project.codebuddy("hook", "run").stdout == ""
+    project.stage({"c.py": "breakpoint()\n"})
+    assert "c.py:1" in project.codebuddy("hook", "run").stdout
+    assert project.codebuddy("hook", "apply", identity).returncode == 0
+
+
+def test_old_patches_are_given_up(tmp_path):
+    """What is kept of earlier reviews has an end."""
+    project = Project(tmp_path / "p", BEFORE)
+    repository = open_repository(project.root)
+    for number in range(12):
+        keep(repository, [Finding("CB108", f"{number}.py", 1, 1, "m", edits=(EDIT,))])
+    kept = json.loads((repository.index_folder / "hook.json").read_text())
+    assert [row["age"] for row in kept] == list(range(10))

@@ -166,7 +166,11 @@ def _tell(work: Work) -> None:
         shown = [without_edits(each) for each in shown]
     lines = [report.text(shown)] if shown else []
     if len(found) > len(shown) > 0:
-        lines.append(f"and {len(found) - len(shown)} more: codebuddy hook run --max 0")
+        # It is read when the commit is made: nothing is staged any more.
+        is_first = not plumbing.head_commit(work.repository)
+        scope = "--all" if is_first else "--range HEAD~1..HEAD"
+        n_more = len(found) - len(shown)
+        lines.append(f"and {n_more} more: codebuddy hook run {scope} --max 0")
     if lines:
         sys.stdout.write(safe_text("\n".join(lines)) + "\n")
         sys.stdout.flush()

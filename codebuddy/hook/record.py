@@ -1,4 +1,4 @@
-"""The patches of the last review, kept beside the index so that `hook apply` can find them.
+"""The patches of the last reviews, kept beside the index so that `hook apply` can find them.
 
 Derived data like the index: lost without harm, replaced as a whole, for its owner alone.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,18 +21,27 @@ from codebuddy.vcs.repository import Repository
 
 _NAME = "hook.json"
 _MAX_BYTES = 8 << 20
+# What was printed stays usable through so many later reviews, if it is no more than this.
+_MAX_REVIEWS = 10
+_MAX_ROWS = 500
+_MAX_KEPT_BYTES = 2 << 20
 
 
 def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
-    """Keep the findings that have a patch; whether they could be kept."""
-    rows = [
-        {"id": each.id, "rule": each.rule, "edits": [asdict(edit) for edit in each.edits]}
-        for each in findings
-        if each.edits
-    ]
-    file = repository.index_folder / _NAME
-    if not rows and not file.exists():
+    """Keep the findings and those of a few reviews before; whether they could be kept."""
+    if not findings:
         return True
+    file = repository.index_folder / _NAME
+    new = {
+        each.id: {
+            "id": each.id,
+            "rule": each.rule,
+            "age": 0,
+            "edits": [asdict(edit) for edit in each.edits],
+        }
+        for each in findings
+    }
+    content = _content(list(new.values()), _earlier(repository, new))
     try:
         folder = paths.ensure_folder(repository.index_folder)
         handle, name = tempfile.mkstemp(prefix=".hook.", suffix=".tmp", dir=folder)
@@ -40,7 +49,7 @@ def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
         return False
     try:
         with os.fdopen(handle, "w", encoding="ascii") as stream:
-            json.dump(rows, stream)
+            stream.write(content)
         Path(name).replace(file)
     except OSError:
         with suppress(OSError):
@@ -56,7 +65,10 @@ def find(repository: Repository, wanted: str) -> tuple[str, tuple[Edit, ...]]:
         UsageError: There is none, or several.
         DocumentError: What was kept cannot be read.
     """
-    found = [row for row in _rows(repository) if wanted in (row["id"], row["rule"])]
+    named = [row for row in _rows(repository) if wanted in (row["id"], row["rule"])]
+    # A rule's name means the last review that spoke of it.
+    age = min((row["age"] for row in named), default=0)
+    found = [row for row in named if row["age"] == age and row["edits"]]
     if not found:
         raise UsageError(
             f"no patch called {wanted}", hint="run 'codebuddy hook run --staged' to see the ids"
@@ -65,6 +77,32 @@ def find(repository: Repository, wanted: str) -> tuple[str, tuple[Edit, ...]]:
         ids = ", ".join(str(row["id"]) for row in found)
         raise UsageError(f"{wanted} has several patches", hint=f"give one of: {ids}")
     return str(found[0]["rule"]), tuple(_edit(each) for each in found[0]["edits"])
+
+
+def _earlier(repository: Repository, new: Container[str]) -> list[dict[str, Any]]:
+    """What earlier reviews left, each a review older; nothing where it cannot be read."""
+    try:
+        rows = _rows(repository)
+    except DocumentError:
+        return []
+    return [
+        {**row, "age": row["age"] + 1}
+        for row in rows
+        if row["id"] not in new and row["age"] + 1 < _MAX_REVIEWS
+    ]
+
+
+def _content(new: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) -> str:
+    """The rows as JSON: all new ones, and of the others as many as there is room for."""
+    lines = [json.dumps(row) for row in new]
+    n_bytes = sum(map(len, lines))
+    for row in earlier[: max(0, _MAX_ROWS - len(new))]:
+        line = json.dumps(row)
+        n_bytes += len(line)
+        if n_bytes > _MAX_KEPT_BYTES:
+            break
+        lines.append(line)
+    return f"[{', '.join(lines)}]"
 
 
 def _rows(repository: Repository) -> list[dict[str, Any]]:
@@ -78,7 +116,11 @@ def _rows(repository: Repository) -> list[dict[str, Any]]:
     except (OSError, ValueError, RecursionError) as error:
         raise DocumentError(f"{file} cannot be read: {error}", hint="delete it") from error
     kept = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    is_ours = all({"id", "rule", "edits"} <= row.keys() for row in kept)
+    for row in kept:
+        row.setdefault("age", 0)
+    is_ours = all(
+        {"id", "rule", "edits"} <= row.keys() and isinstance(row["age"], int) for row in kept
+    )
     if not is_ours or len(kept) != len(rows):
         raise DocumentError(f"{file} is not what codebuddy left there", hint="delete it")
     return kept
