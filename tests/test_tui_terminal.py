@@ -317,10 +317,35 @@ def test_outside_a_repository_it_says_so_and_leaves(tmp_path, opened):
     assert b"is not inside a git repository" in plain(program.output)
 
 
-@pytest.mark.parametrize("target", ["cart.py:6", "cart.py:6:5", "gone/new.py", "cart.py:0"])
+@pytest.mark.parametrize("target", ["cart.py:6", "cart.py:6:5", "gone/new.py"])
 def test_any_target_opens(repository, target, opened):
-    """A place, a file that does not exist and a name with a colon are all opened."""
+    """A place and a file that does not exist are opened."""
     program = opened(repository, target)
     program.wait_for({"cart.py:6": "6:1", "cart.py:6:5": "6:5"}.get(target, "new"))
     program.send("\x11")
     assert program.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("cart.py:abc", b"is not a position"),
+        ("cart.py:0", b"start at 1"),
+        ("shelf", b"shelf is a folder"),
+        ("shelf:3", b"shelf is a folder"),
+    ],
+)
+def test_what_is_no_file_is_refused_before_the_screen(repository, target, words, opened):
+    """A folder and a position that is none give one sentence and exit code 2."""
+    (repository / "shelf").mkdir()
+    program = opened(repository, target)
+    assert program.end() == 2
+    assert words in program.output
+    assert b"\x1b[?1049h" not in program.output
+
+
+def test_a_binary_file_says_why_it_cannot_be_written(repository, opened):
+    """It opens read-only, and the reason is on the screen."""
+    (repository / "blob.bin").write_bytes(b"a\0b" * 40)
+    program = opened(repository, "blob.bin")
+    program.wait_for("blob.bin is a binary file")

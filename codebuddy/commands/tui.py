@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.terminal import is_terminal, note
+from codebuddy.terminal import is_terminal, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.tui.text.buffer import Location
@@ -97,11 +97,13 @@ def _start(target: str | None) -> tuple[Path, Location | None] | None:
 
     if "\0" in target:
         raise UsageError("a file's name cannot contain a NUL character")
-    file = Path(target)
-    if file.exists() or ":" not in target:
-        return file.absolute(), None
-    try:
+    file, place = Path(target), None
+    if not file.exists() and ":" in file.name:
         name, line, column = parse_target(target)
-    except UsageError:
-        return file.absolute(), None
-    return Path(name).absolute(), Location(line - 1, (column or 1) - 1)
+        file, place = Path(name), Location(line - 1, (column or 1) - 1)
+    if file.is_dir():
+        raise UsageError(
+            f"{safe_line(str(file))} is a folder",
+            hint="give a file in it; without one, 'codebuddy tui' opens the repository",
+        )
+    return file.absolute(), place

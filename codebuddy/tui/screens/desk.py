@@ -77,6 +77,8 @@ class Desk(Screen[None]):
         self.show(document)
         if place is not None:
             document.editor.go(place)
+        if document.opened.is_read_only and not is_quiet:
+            self.say(f"{document.opened.reason_read_only}; it is shown read-only", "warning")
         if record is not None:
             self._offer_recovery(document, record)
         return document
