@@ -99,3 +99,22 @@ def test_old_patches_are_given_up(tmp_path):
         keep(repository, [Finding("CB108", f"{number}.py", 1, 1, "m", edits=(EDIT,))])
     kept = json.loads((repository.index_folder / "hook.json").read_text())
     assert [row["age"] for row in kept] == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        ("pyproject.toml", '[tool.codebuddy.hook]\ndisable = ["CB999"]\n', "CB999"),
+        ("pyproject.toml", "[tool.codebuddy.hook]\nsilent = true\n", "silent"),
+        (".codebuddy.toml", "[hook\n", ".codebuddy.toml"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_told_at_a_commit(tmp_path, path, content, said):
+    """The hook does not fall silent without a word; the commit is made."""
+    project = Project(tmp_path / "p", BEFORE)
+    assert project.codebuddy("hook", "install").returncode == 0
+    project.stage({path: content})
+    (line,) = committed(project)
+    assert line.startswith("codebuddy: nothing was reviewed: ")
+    assert said in line
+    assert project.git("log", "-1", "--format=%s") == "Change\n"

@@ -2,8 +2,8 @@
 
 The review runs in a thread that nobody waits for longer than agreed, and the system's alarm
 ends the process whatever it hangs in; until that is set, the shell script's own limit holds.
-Every error is silence: a commit is no place to learn that a settings file is broken; `codebuddy
-hook run` tells.
+A mistake in the settings is told in one sentence, because it would switch the hook off unseen.
+Every other error is silence; `codebuddy hook run` tells.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from codebuddy.config import load_settings
-from codebuddy.errors import CodebuddyError
+from codebuddy.errors import CodebuddyError, ConfigError
 from codebuddy.hook.finding import Finding
+from codebuddy.hook.review import rules_in_use
 from codebuddy.settings import Settings
 from codebuddy.vcs import plumbing
 from codebuddy.vcs.repository import Repository
@@ -81,12 +82,29 @@ def run(hook: str, message_file: str | None) -> None:
     with suppress(BaseException):
         repository = plumbing.open_repository_quickly(Path.cwd())
         if not _is_busy(repository.git_folder):
-            work = Work(repository, load_settings(repository.root).settings)
+            try:
+                settings = load_settings(repository.root).settings
+                rules_in_use(settings.hook)
+            except ConfigError as error:
+                _complain(hook, error)
+                os._exit(0)
+            work = Work(repository, settings)
             _wait_for(work, hook, message_file)
             _arm(time.monotonic() + _LONGEST_SHOWING_S)
             _tell(work)
     # Nothing else is waited for: no thread, no lock, no exit handler.
     os._exit(0)
+
+
+def _complain(hook: str, error: ConfigError) -> None:
+    """Say what is wrong with the settings, once a commit."""
+    if hook == "pre-commit":
+        from codebuddy.terminal import safe_line
+
+        remedy = f" ({error.hint})" if error.hint else ""
+        what = f"codebuddy: nothing was reviewed: {error.message}{remedy}"
+        sys.stdout.write(safe_line(what) + "\n")
+        sys.stdout.flush()
 
 
 def _wait_for(work: Work, hook: str, message_file: str | None) -> None:
@@ -123,7 +141,7 @@ def _review(work: Work) -> None:
     from codebuddy.hook import session
     from codebuddy.hook.index_access import index_lookup
     from codebuddy.hook.model import Model
-    from codebuddy.hook.review import review, rules_in_use, wants_model
+    from codebuddy.hook.review import review, wants_model
 
     repository, settings = work.repository, work.settings
     rules = rules_in_use(settings.hook)
