@@ -14,6 +14,7 @@ import time
 import psutil
 import pytest
 
+from codebuddy.inference.catalog import load_catalog
 from codebuddy.tui.text.journal import Journal
 from tests.tui_support import TerminalProgram, plain
 
@@ -26,7 +27,8 @@ def opened():
     programs = []
 
     def open_terminal(root, *arguments, **options):
-        program = TerminalProgram(root, "tui", *arguments, *ECHO, **options)
+        echo = () if "--model" in arguments else ECHO
+        program = TerminalProgram(root, "tui", *arguments, *echo, **options)
         programs.append(program)
         return program
 
@@ -349,3 +351,27 @@ def test_a_binary_file_says_why_it_cannot_be_written(repository, opened):
     (repository / "blob.bin").write_bytes(b"a\0b" * 40)
     program = opened(repository, "blob.bin")
     program.wait_for("blob.bin is a binary file")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "./nosuch.gguf"])
+def test_a_model_that_does_not_exist_is_refused_before_the_screen(repository, name, opened):
+    """One sentence and exit code 1, as from `complete`; not with the first suggestion."""
+    program = opened(repository, "cart.py", "--no-engine", "--model", name)
+    assert program.end() == 1
+    assert b"there is no model" in program.output
+    assert b"\x1b[?1049h" not in program.output
+
+
+def test_a_first_model_is_offered_and_a_further_one_refused(repository, tmp_path, opened):
+    """A model that is not installed opens the first-run screen unless another one is there."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    first, other = load_catalog().entries[:2]
+    environment = {"CODEBUDDY_MODEL_FOLDER": str(folder)}
+    arguments = ("cart.py", "--no-engine", "--model", first.name)
+    program = opened(repository, *arguments, environment=environment)
+    program.wait_for("welcome to codebuddy")
+    (folder / other.file).write_bytes(b"")
+    program = opened(repository, *arguments, environment=environment)
+    assert program.end() == 1
+    assert b"is not installed" in program.output

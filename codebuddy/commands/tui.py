@@ -62,6 +62,10 @@ def command(
     start = _start(target)
     flags = {"model.name": model, "tui.theme": theme}
     settings = load_settings(flags=flags).settings
+    if model is not None and not settings.model.url:
+        from codebuddy.inference.installed import refuse_unusable
+
+        refuse_unusable(model, settings)
     code = platforms.guard_terminal()
     if code is not None:
         return code if code >= 0 else _tell_death(-code)

@@ -97,6 +97,25 @@ def find_model(
     return InstalledModel(entry.name, path, entry)
 
 
+def refuse_unusable(name_or_path: str, settings: Settings) -> None:
+    """Tell early of a model that cannot be loaded, without reading its bytes.
+
+    A model of the catalog that is merely missing passes as long as none is installed at all:
+    then there is a first one to offer.
+
+    Raises:
+        ModelError: As for `find_model`.
+    """
+    if name_or_path == ECHO or is_path(name_or_path):
+        find_model(name_or_path, settings)
+        return
+    models = load_models(settings)
+    entry = models.get(name_or_path)
+    installed = [each for each in models.entries if entry_path(each, settings).is_file()]
+    if installed and entry not in installed:
+        raise _missing(entry)
+
+
 def ensure_model(
     settings: Settings, name: str, *, is_interactive: bool, say: Callable[[str], None] = note
 ) -> InstalledModel:
