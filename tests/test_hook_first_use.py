@@ -118,3 +118,37 @@ def test_a_mistake_in_the_settings_is_told_at_a_commit(tmp_path, path, content, 
     assert line.startswith("codebuddy: nothing was reviewed: ")
     assert said in line
     assert project.git("log", "-1", "--format=%s") == "Change\n"
+
+
+BODY = "(x: string) {\n  const y = x.trim().toLowerCase();\n  return y.replace(/ /g, '-');\n}\n"
+MEMBERS = " { width: number; height: number; label: string; depth: number }\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "body"),
+    [
+        ("function slug", "function slugify", BODY),
+        ("function slug", "function slugged", BODY),
+        ("function slug", "function slug2", BODY),
+        ("interface Shape", "interface ShapeProps", MEMBERS),
+        ("interface Shape", "interface Figure", MEMBERS),
+        ("type Shape =", "type Figure =", MEMBERS),
+    ],
+)
+def test_a_renaming_in_typescript_is_found(tmp_path, old, new, body):
+    """CB102, also where the new name begins with the old one, and for types."""
+    name, became = old.split()[1], new.split()[1]
+    use = f"import {{ {name} }} from './a';\nexport const z = {name} as unknown;\n"
+    before = {"a.ts": f"export {old}{body}", "b.ts": use}
+    staged = {"a.ts": f"// was {name}\nexport {new}{body}"}
+    found = staged_review(tmp_path / "p", before, staged, "CB102")
+    expected = f"b.ts:1 {name} is renamed to {became} in a.ts, and is still used here"
+    assert told(found) == [expected]
+
+
+def test_a_typescript_name_that_is_still_given_out_is_not_gone(tmp_path):
+    """CB102: the old name as an alias of the new one."""
+    use = "import { slug } from './a';\nslug('');\n"
+    before = {"a.ts": f"export function slug{BODY}", "b.ts": use}
+    staged = {"a.ts": f"function slugify{BODY}export {{ slugify as slug }};\n"}
+    assert staged_review(tmp_path / "p", before, staged, "CB102") == []

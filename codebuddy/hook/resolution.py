@@ -123,7 +123,11 @@ class Resolver:
         if not _is_python(file.path):
             if _DYNAMIC_SCRIPT.search(file.source) or b"export" not in file.source:
                 return None
-            return (name == "default" and b"default" in file.source) or file.holds_word(name)
+            if name == "default" and b"default" in file.source:
+                return True
+            # As a whole word of the code: `slug` is not in `slugify`, nor in a comment.
+            is_quoted = any(file.holds_word(f"{sign}{name}{sign}") for sign in "'\"")
+            return is_quoted or bool(file.occurrences([name]))
         if name.startswith("__") and name.endswith("__"):
             return None
         if _DYNAMIC_PYTHON.search(file.source):
