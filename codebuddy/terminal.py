@@ -143,3 +143,8 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     return value
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 file`, `2 files`: a number with what it counts."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

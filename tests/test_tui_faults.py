@@ -16,6 +16,7 @@ from codebuddy.tui.backend import EngineBackend
 from codebuddy.tui.keeper import Keeper
 from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.palette import palette_of
+from codebuddy.tui.screens.indexing import index_report
 from codebuddy.tui.session_statistics import SessionStatistics, sparkline
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
@@ -103,6 +104,16 @@ def test_time_saved_is_counted_at_the_persons_own_pace():
     for number in range(20):
         statistics.note_key(1 + number * 0.1)
     assert statistics.saved_s == pytest.approx(10, rel=0.01)
+
+
+def test_one_of_a_thing_is_told_in_the_singular():
+    """One lookup, one file, one chunk; none and two are many."""
+    one = SessionStatistics(shown=1, lookups_skipped=1).summary()
+    assert one == "0/1 accepted, 1 lookup skipped"
+    assert "2 lookups skipped" in SessionStatistics(lookups_skipped=2).summary()
+    shown = str(index_report({"files": 1, "chunks": 1, "seconds": 0.2}))
+    assert shown.startswith("1 file, 1 chunk in 0.2 s")
+    assert str(index_report({})).startswith("0 files, 0 chunks in")
 
 
 @pytest.mark.asyncio

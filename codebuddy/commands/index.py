@@ -7,7 +7,7 @@ import time
 import click
 
 from codebuddy.index.progress import ProgressDisplay
-from codebuddy.terminal import answer, answer_json, note, safe_line
+from codebuddy.terminal import answer, answer_json, counted, note, safe_line
 
 # Looking costs about 0.1 s in a large repository, so this takes a few percent of one core.
 _WATCH_INTERVAL_S = 2.0
@@ -77,7 +77,8 @@ def _sentence(report: object) -> str:
     languages = ", ".join(f"{name} {count}" for name, count in list(report.languages.items())[:6])
     skipped = ", ".join(f"{reason} {count}" for reason, count in report.skipped.items())
     lines = [
-        f"{report.files} files, {report.chunks} chunks, {report.lines} lines"
+        f"{counted(report.files, 'file')}, {counted(report.chunks, 'chunk')},"
+        f" {counted(report.lines, 'line')}"
         f" in {report.seconds:.1f} s"
         f" ({report.added} added, {report.updated} updated, {report.removed} removed)"
     ]

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from codebuddy.terminal import counted
+
 # A usual pace of typing code, until the person's own is known.
 _USUAL_INTERVAL_MS = 220.0
 _MAX_LATENCIES = 60
@@ -67,7 +69,7 @@ class SessionStatistics:
         if self.typed_over_characters:
             parts.append(f"{self.typed_over_characters} typed over")
         if self.lookups + self.lookups_skipped:
-            parts.append(f"{self.lookups_skipped} lookups skipped")
+            parts.append(f"{counted(self.lookups_skipped, 'lookup')} skipped")
         if self.accepted_characters:
             parts.append(f"{_duration(self.saved_s)} saved")
         return ", ".join(parts)

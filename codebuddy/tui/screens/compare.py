@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from codebuddy.errors import CodebuddyError
+from codebuddy.terminal import counted
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend, Wish
 from codebuddy.tui.widgets.editor_view import EditorView
@@ -105,7 +106,9 @@ class CompareScreen(ModalScreen[str]):
         verdict = "looked up" if decision.get("retrieve") else "not looked up"
         chunks = answer.get("chunks")
         count = len(chunks) if isinstance(chunks, list | tuple) else 0
-        facts = f"{verdict}, {count} chunks, {float(times.get('total') or 0):.0f} ms{same}"
+        facts = (
+            f"{verdict}, {counted(count, 'chunk')}, {float(times.get('total') or 0):.0f} ms{same}"
+        )
         return Content("\n").join(
             [
                 literal.line(f"{number} {arm}", "bold $primary"),

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import ProgressBar, Static
 
 from codebuddy.errors import CodebuddyError
+from codebuddy.terminal import counted
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend, IndexStep
 
@@ -53,21 +54,22 @@ class IndexScreen(ModalScreen[None]):
             return
         bar = self.query_one(ProgressBar)
         bar.update(total=1, progress=1)
-        report.update(_report(result))
+        report.update(index_report(result))
 
     def _show(self, step: IndexStep) -> None:
         self.query_one(ProgressBar).update(total=step.total_files or None, progress=step.done_files)
-        text = step.message or f"{step.done_files} of {step.total_files} files"
+        text = step.message or f"{step.done_files} of {counted(step.total_files, 'file')}"
         self.query_one("#index-report", Static).update(literal.line(text, literal.MUTED))
 
 
-def _report(result: Mapping[str, Any]) -> Content:
+def index_report(result: Mapping[str, Any]) -> Content:
+    """What an update of the index did, as the screen shows it."""
     languages = result.get("languages")
     named = list(languages.items())[:6] if isinstance(languages, Mapping) else []
     skipped = result.get("skipped")
     left_out = skipped.items() if isinstance(skipped, Mapping) else []
     lines = [
-        f"{result.get('files', 0)} files, {result.get('chunks', 0)} chunks "
+        f"{counted(result.get('files', 0), 'file')}, {counted(result.get('chunks', 0), 'chunk')} "
         f"in {float(result.get('seconds') or 0):.1f} s",
         f"{result.get('added', 0)} added, {result.get('updated', 0)} updated, "
         f"{result.get('removed', 0)} removed",
