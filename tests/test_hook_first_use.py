@@ -152,3 +152,23 @@ def test_a_typescript_name_that_is_still_given_out_is_not_gone(tmp_path):
     before = {"a.ts": f"export function slug{BODY}", "b.ts": use}
     staged = {"a.ts": f"function slugify{BODY}export {{ slugify as slug }};\n"}
     assert staged_review(tmp_path / "p", before, staged, "CB102") == []
+
+
+def test_installing_builds_a_missing_index(tmp_path):
+    """After `hook install` the rules that need an index find something."""
+    before = {"a.py": "def price(x):\n    return x\n", "b.py": "from a import price\n\nprice(1)\n"}
+    project = Project(tmp_path / "p", before)
+    done = project.codebuddy("hook", "install")
+    assert (done.returncode, "building the index" in done.stderr) == (0, True)
+    project.stage({"a.py": "def price(x, y):\n    return x\n"})
+    assert "b.py:3: price(1)" in project.codebuddy("hook", "run", "--no-update").stdout
+    assert "building" not in project.codebuddy("hook", "install").stderr
+
+
+def test_a_finding_without_a_patch_is_said_to_have_none(tmp_path):
+    """`hook apply` knows what was printed, patch or not."""
+    project = Project(tmp_path / "p", BEFORE)
+    project.stage({"a.py": "def f():\n    x = 1; breakpoint()\n    return x\n"})
+    assert "CB108" in project.codebuddy("hook", "run").stdout
+    done = project.codebuddy("hook", "apply", "CB108")
+    assert (done.returncode, "the finding CB108 has no patch" in done.stderr) == (2, True)

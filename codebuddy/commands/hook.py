@@ -10,6 +10,7 @@ import click
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
     from codebuddy.hook.finding import Finding
     from codebuddy.hook.install import HookStatus
     from codebuddy.hook.review import Outcome
@@ -47,9 +48,21 @@ def install(*, message: bool, as_json: bool) -> None:
         answer(f"installed {safe_line(str(done.file))}{chained}")
     if as_json:
         answer_json({"installed": installed})
-    index = surroundings.repository.index_folder / "index.db"
-    if not index.exists():
-        note("there is no index yet; most rules need one: run 'codebuddy index'")
+    if not (surroundings.repository.index_folder / "index.db").exists():
+        _build_index(surroundings)
+
+
+def _build_index(surroundings: Surroundings) -> None:
+    """Once, so that the next commit already finds what the rules ask; the hook stays without."""
+    from codebuddy.assembly import open_index
+    from codebuddy.errors import IndexingError
+
+    note("building the index, which most rules need")
+    try:
+        open_index(surroundings).close()
+    except IndexingError as error:
+        reason = safe_line(error.message)
+        note(f"warning: {reason}; most rules find nothing until 'codebuddy index' was run")
 
 
 @command.command("uninstall", epilog="Example: codebuddy hook uninstall")

@@ -69,6 +69,8 @@ def find(repository: Repository, wanted: str) -> tuple[str, tuple[Edit, ...]]:
     # A rule's name means the last review that spoke of it.
     age = min((row["age"] for row in named), default=0)
     found = [row for row in named if row["age"] == age and row["edits"]]
+    if named and not found:
+        raise UsageError(f"the finding {wanted} has no patch", hint="change what it names by hand")
     if not found:
         raise UsageError(
             f"no patch called {wanted}", hint="run 'codebuddy hook run --staged' to see the ids"
