@@ -126,7 +126,8 @@ def _is_statement(file: SourceFile, number: int, found: re.Match[str]) -> bool:
     if file.language in ("rust", "ruby", "php"):
         # There a macro or a name may be a statement without a node that says so.
         return True
-    begin, each = node.start_byte, node
+    begin = node.start_byte
+    each: Node | None = node
     while each is not None and each.start_byte == begin:
         if each.type.endswith("_statement"):
             return True
