@@ -172,3 +172,42 @@ def test_a_finding_without_a_patch_is_said_to_have_none(tmp_path):
     assert "CB108" in project.codebuddy("hook", "run").stdout
     done = project.codebuddy("hook", "apply", "CB108")
     assert (done.returncode, "the finding CB108 has no patch" in done.stderr) == (2, True)
+
+
+KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfi" + "CYq8Zt4LmVp"
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("a.py", 'u = "postgresql://svc:Xk29fjQ0z81L' + 'mVpw@db.fabrikam.io/x"'),
+        ("a.py", 'u = "mongodb+srv://svc:Xk29fjQ0z81L' + 'mVpw@cluster0.mongodb.net"'),
+        ("a.py", 'u = "redis://:pZ7qLw93' + 'nTfB@cache.acme.net"'),
+        ("aws.ini", "aws_secret_access_key = " + KEY),
+        ("app.yml", "  api_key: " + KEY + "  # ours"),
+        (".env", "DB_PASSWORD=" + KEY),
+    ],
+)
+def test_a_password_in_an_address_or_in_settings_is_a_secret(tmp_path, path, line):
+    """CB110: real hosts called db or cluster0, no user, and values without quotes."""
+    found = staged_review(tmp_path / "p", {"b.py": "x = 1\n"}, {path: line + "\n"}, "CB110")
+    assert [(each.path, each.line) for each in found] == [(path, 1)]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("a.py", 'u = "postgresql://svc:Xk29fjQ0z81L' + 'mVpw@db:5432/x"'),
+        ("a.py", 'u = "redis://:pZ7qLw93' + 'nTfB@localhost:6379"'),
+        ("a.py", "password = settings_2.read_password_4(name)"),
+        ("app.yml", "secret_name: projects/p1/secrets/orders-v2"),
+        ("app.yml", "secretName: shop-tls-2024-kq7-zx81"),
+        (".env", "DB_PASSWORD=${DB_PASSWORD_2}"),
+        (".env", "DB_PASSWORD=change_me_please_1"),
+        ("app.ini", "password_file = /run/secrets/db_password_2"),
+    ],
+)
+def test_what_is_local_or_only_a_name_is_no_secret(tmp_path, path, line):
+    """CB110: a service of a compose file, a placeholder, the way to a secret."""
+    before = {"b.py": "x = 1\n"}
+    assert staged_review(tmp_path / "p", before, {path: line + "\n"}, "CB110") == []

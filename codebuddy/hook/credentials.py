@@ -47,7 +47,7 @@ _KEYED = {
     "age secret key": r"\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}\b",
     "Azure storage key": r"\bAccountKey=[A-Za-z0-9+/]{86}==",
     "private key": r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----",
-    "password in an address": r"\b[a-z][a-z0-9+.-]{2,20}://[\w.%+-]{1,64}:"
+    "password in an address": r"\b[a-z][a-z0-9+.-]{2,20}://[\w.%+-]{0,64}:"
     r"(?P<value>[^\s:@/'\"`<>{}$\\]{6,128})@(?P<host>[\w.-]+)",
     "signed token": r"\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{20,}",
 }
@@ -57,13 +57,21 @@ _NAMED = re.compile(
     r"private[_-]?key|auth[_-]?token|access[_-]?token|client[_-]?secret|credential)[\w.-]*)"
     r"[\"']?\s*(?::=|=>|[:=])\s*(?P<quote>[\"'])(?P<value>[^\"'\s]{16,200})(?P=quote)"
 )
+# In a file of settings a value stands without quotes, up to the end of its line.
+_UNQUOTED = re.compile(
+    r"(?i)^\s*(?:export\s+|-\s+)?(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|api[_-]?key|"
+    r"access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|credential)[\w.-]*)"
+    r"\s*[:=]\s*(?P<value>[\w+/=.!@#%^&*~-]{16,200})\s*(?:\s[#;].*)?$"
+)
+# Such a name speaks of where a secret is, not of what it is.
+_ONLY_NAMED = re.compile(r"(?i)(?:name|file|path|ref|url|uri|id|version)$")
 _PLACEHOLDER = re.compile(
     r"(?i)example|sample|dummy|fake|mock|placeholder|change_?me|your[_-]|x{4}|\*{3}|0{6}|1{6}|"
     r"12345|abcde|redacted|<\w|\$\{|\{\{|%\(|test|none|null|todo|insert|replace|secret|password|"
     r"fixture|dev(?:elop)?|local"
 )
 _IDENTIFIER = re.compile(r"[A-Za-z_]+(?:[._/-][A-Za-z_]+)*|[a-z]+(?:[A-Z][a-z]+)+")
-_LOCAL_HOST = re.compile(r"(?i)localhost|127\.|0\.0\.0\.0|host|example|test|db|\.local$|^\w+$")
+_LOCAL_HOST = re.compile(r"(?i)localhost|127\.|0\.0\.0\.0|host|example|test|\.local$|^\w+$")
 # Most lines hold nothing like any of these, and forty patterns a line are slow.
 _LIKELY = re.compile(
     r"(?=[\w+/=.-]{0,60}\d)[\w+/=.-]{16}|[\"'][^\"'\s]{16}|://[^\s/]*:[^\s/]*@|PRIVATE KEY|\bhf_"
@@ -86,12 +94,15 @@ class Credential:
     is_keyed: bool
 
 
-def find_credentials(line: str, *, keyed_only: bool = False) -> Iterator[Credential]:
+def find_credentials(
+    line: str, *, keyed_only: bool = False, is_settings: bool = False
+) -> Iterator[Credential]:
     """What looks like a real secret in one line.
 
     Args:
         line: The text.
         keyed_only: Leave out what only its name and disorder speak for.
+        is_settings: The line is one of a file of settings, whose values need no quotes.
     """
     line = line[:_MAX_LINE]
     if not _LIKELY.search(line):
@@ -108,7 +119,11 @@ def find_credentials(line: str, *, keyed_only: bool = False) -> Iterator[Credent
                 yield Credential(kind, *match.span(group), is_keyed=True)
     if keyed_only:
         return
-    for match in _NAMED.finditer(line):
+    named = list(_NAMED.finditer(line))
+    if is_settings and not named:
+        found = _UNQUOTED.finditer(line)
+        named = [each for each in found if not _ONLY_NAMED.search(each["name"])]
+    for match in named:
         value = match["value"]
         if not _is_placeholder(value) and _is_disorderly(value, _MIN_ENTROPY_BITS):
             yield Credential("secret by its name", *match.span("value"), is_keyed=False)

@@ -20,6 +20,10 @@ _PUBLISHED = re.compile(
 )
 _PROSE = re.compile(r"(?i)(?:^|/)(?:t|docs?|documentation|examples?)/|\.(?:md|rst|adoc|txt|html?)$")
 
+_SETTINGS = re.compile(
+    r"(?i)(?:^|/)\.env(?:\.[\w.-]+)?$|\.(?:env|ini|cfg|conf|ya?ml|properties|toml)$"
+)
+
 
 def check(review: Review) -> Iterator[Finding]:
     """The secrets on new lines."""
@@ -34,7 +38,9 @@ def check(review: Review) -> Iterator[Finding]:
             text = file.lines[number - 1]
             # Tests and manuals are full of made-up passwords and of keys made for them; a
             # token of a documented format is one anywhere.
-            for found in find_credentials(text, keyed_only=is_example):
+            for found in find_credentials(
+                text, keyed_only=is_example, is_settings=bool(_SETTINGS.search(change.path))
+            ):
                 value = text[found.start : found.end]
                 if found.kind == "private key" and (is_made_up or not _is_whole_key(file, number)):
                     continue
