@@ -149,7 +149,7 @@ def _decide(request: Request, context: Context, workshop: Workshop) -> Decision:
     """Whether to look up, by what the index knows of the names here and what a lookup costs."""
     known = None if workshop.index is None else names_known(context, workshop.index)
     price = None
-    if workshop.pace is not None:
+    if workshop.head is not None and workshop.pace is not None:
         price = lookup_price(context, workshop.settings, workshop.pace, workshop.memory)
     return decide(context, request.retrieve, known, workshop.head, price)
 
