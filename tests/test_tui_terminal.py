@@ -126,7 +126,8 @@ def test_it_ends_when_its_parent_is_killed(repository, mode, start):
     assert record.text.startswith("precious")
 
 
-def test_modes_that_a_shell_has_set_meanwhile_stay(repository, start):
+@pytest.mark.parametrize("parent_stops", [False, True])
+def test_modes_that_a_shell_has_set_meanwhile_stay(repository, start, parent_stops):
     """What the shell wants of its terminal is not overwritten by the editor that ends late."""
     program = start(
         repository, "cart.py", shell='set -m; "$@"; stty -echo icanon; echo shell is back; exec cat'
@@ -134,8 +135,14 @@ def test_modes_that_a_shell_has_set_meanwhile_stay(repository, start):
     (parent,) = psutil.Process(program.process.pid).children()
     (editor,) = parent.children()
     editor.suspend()
+    if parent_stops:
+        # As it does when the editor stops: the shell is back, and the editor stays stopped.
+        program.wait_for("shell is back")
     parent.kill()
-    program.wait_for("shell is back")
+    if not parent_stops:
+        program.wait_for("shell is back")
+    while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
     editor.resume()
     editor.wait(20)
     assert not program.echoes()

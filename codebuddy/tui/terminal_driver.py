@@ -87,11 +87,19 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """As Textual's, and watch the terminal from now on."""
+        before = self.attrs_before
         super().start_application_mode()  # type: ignore[no-untyped-call]
-        self._own_modes = self._modes()
+        if self.attrs_before is not before:
+            # Else Textual gave up, because the terminal is somebody else's.
+            self._own_modes = self._modes()
         if not self._is_watched:
             self._is_watched = True
             threading.Thread(target=self._watch, name="terminal-watch", daemon=True).start()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """As Textual's, unless a shell has taken the terminal over while this program stood."""
+        if not _is_hung_up(platforms.guard_descriptor()):
+            super()._sigcont_application()
 
     def _run_input_thread(self) -> None:
         try:
@@ -134,6 +142,14 @@ class TerminalDriver(LinuxDriver):
         self.send_message(TerminalGone() if self.fileno in gone else GuardGone())
         time.sleep(_LEAVE_WITHIN_S)
         os._exit(_EXIT_HUNG_UP)
+
+
+def _is_hung_up(descriptor: int | None) -> bool:
+    if descriptor is None:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))
 
 
 class _Outlet:
