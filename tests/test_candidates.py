@@ -28,6 +28,8 @@ FILES = {
     "web/parts.ts": "export function makeButton(label: string) {\n  return label;\n}\n",
     "go/cart.go": "package shop\n\nfunc addToCart(name string) int {\n\treturn 1\n}\n",
     "go/price.go": "package shop\n\nfunc roundPrice(p int) int {\n\treturn p\n}\n",
+    "README.md": "# shop\n\n## print_price\n\nPrints it.\n\n## open_till\n\nOpens it.\n",
+    "ci.yaml": "open_till: 1\nprint_price: 2\n",
     "tests/test_util.py": "def test_nothing():\n    assert True\n",
 }
 
@@ -138,6 +140,15 @@ def test_files_of_a_package_see_each_other_in_go(index):
     """Functions of the folder's other files need no import."""
     text = "package shop\n\nfunc total() int {\n\tprice := ‸\n}\n"
     assert candidates(index, text, "go/total.go")["beside"][0] == "roundPrice"
+
+
+@pytest.mark.parametrize(
+    "begun", ["open_till(1)\nx = print_price(‸", "open_till()\nprint_price\n‸"]
+)
+def test_headings_and_keys_define_nothing(index, begun):
+    """A heading or a key that is spelled like a function is not looked up in its place."""
+    found = candidates(index, f"{begun}\n", "main.py")
+    assert {*found["call"], *found["name"]} == {"print_price"}
 
 
 def test_definitions_come_as_signatures(index):

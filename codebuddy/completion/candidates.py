@@ -21,10 +21,11 @@ from pathlib import PurePosixPath
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.expression import Expression, types_of
 from codebuddy.completion.members import Imports, members_of, modules_meant_by
-from codebuddy.datatypes import Context, Definition
+from codebuddy.datatypes import Context, Definition, ResolvedDefinition
 from codebuddy.index.analysis import analyze
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import terms
+from codebuddy.syntax import language_for
 
 LISTS = ("call", "member", "name", "import", "beside")
 
@@ -37,6 +38,10 @@ _NAMES_WEIGHED = 12
 # The files of one package see each other's names in these languages.
 _PACKAGE_LANGUAGES = frozenset(["c_sharp", "go", "java", "kotlin", "scala", "swift"])
 _TYPE_MEMBER_LANGUAGES = frozenset(["c_sharp", "java", "kotlin"])
+# A heading or a key that is spelled like a name of the code does not define it; files of
+# these languages have no names that are looked up.
+_NO_CODE_LANGUAGES = frozenset(["css", "html", "json", "markdown", "toml", "yaml"])
+_NO_CODE_MARGIN = 4
 _TEST_AFFIX = re.compile(
     r"^tests?_|_benchmark_test$|_(?:tests?|spec)$|(?:Tests?|Spec)$|\.(?:test|spec)$"
 )
@@ -104,8 +109,7 @@ def _called(
     callee, owner = expression.callee, expression.callee_owner
     if not callee:
         return []
-    path = context.document.path
-    known = index.definitions_for([callee], path, imports, _CALLEES_SEEN).get(callee, [])
+    known = _defined([callee], context, index, imports, _CALLEES_SEEN).get(callee, [])
     types = set(types_of(owner, context.prefix)) if owner else set()
     modules = modules_meant_by(owner, context, index, imports) if owner and known else set()
 
@@ -132,9 +136,21 @@ def _named(
     context: Context, expression: Expression, index: CodeIndex, imports: Imports
 ) -> list[Definition]:
     used = [name for name in context.unresolved if name != expression.callee][:_NAMES_LOOKED_UP]
-    path = context.document.path
-    found = index.definitions_for(used, path, imports, _DEFINITIONS_PER_NAME) if used else {}
+    found = _defined(used, context, index, imports, _DEFINITIONS_PER_NAME) if used else {}
     return [each.definition for name in used for each in found.get(name, ())]
+
+
+def _defined(
+    names: list[str], context: Context, index: CodeIndex, imports: Imports, per_name: int
+) -> dict[str, list[ResolvedDefinition]]:
+    """What the names may mean at the place, never a heading or a key of a data file."""
+    wanted = per_name + _NO_CODE_MARGIN
+    found = index.definitions_for(names, context.document.path, imports, wanted)
+
+    def defines(each: ResolvedDefinition) -> bool:
+        return language_for(each.definition.path) not in _NO_CODE_LANGUAGES
+
+    return {name: [*filter(defines, known)][:per_name] for name, known in found.items()}
 
 
 def _imported(

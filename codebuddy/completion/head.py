@@ -25,7 +25,7 @@ from codebuddy.errors import HeadError
 FORMAT = "codebuddy-head"
 VERSION = 1
 # What the features and the retrieval mean; raise it when either changes.
-RETRIEVAL_VERSION = 1
+RETRIEVAL_VERSION = 2
 _MAX_BYTES = 200_000
 _MAX_NODES = 64
 _MAX_TREES = 1000
