@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Example:
     """A hole completed twice.
 
     `features` are known before the model runs; `confidence` comes from the completion
-    without a lookup; `found` from the lookup itself, for experiments.
+    without a lookup, `confidence_after` from the one with it; `found` from the lookup itself,
+    for experiments.
     """
 
     repository: str
@@ -51,6 +52,7 @@ class Example:
     found: Mapping[str, float]
     never: Arm
     always: Arm
+    confidence_after: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def gain(self) -> float:

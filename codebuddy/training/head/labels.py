@@ -140,10 +140,8 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
         kind=hole.kind,
         language=hole.language,
         features={name: round(value, 4) for name, value in features.items()},
-        confidence={
-            name: round(value, 4)
-            for name, value in confidence_features(never.receipt.stats).items()
-        },
+        confidence=_confidence(never),
+        confidence_after=_confidence(always),
         found=_found(always),
         never=_arm(never, hole.text),
         always=_arm(always, hole.text),
@@ -159,6 +157,11 @@ def _arm(suggestion: Suggestion, reference: str) -> Arm:
         generated_tokens=stats.generated_tokens,
         ms=round(stats.prefill_ms + stats.generate_ms, 1),
     )
+
+
+def _confidence(suggestion: Suggestion) -> dict[str, float]:
+    values = confidence_features(suggestion.receipt.stats)
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def _found(suggestion: Suggestion) -> dict[str, float]:
