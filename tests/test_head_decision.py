@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -17,11 +18,18 @@ from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.completion.receipt import as_dictionary
 from codebuddy.datatypes import Document, GenerationStats, PackedChunk, Position
+from codebuddy.engine.protocol import CompletionCall
+from codebuddy.evaluation.session import Wishes, evaluate, find_holes
+from codebuddy.evaluation.store import load_run
 from codebuddy.inference.echo import EchoGenerator
-from codebuddy.settings import CompletionSettings
+from codebuddy.serve.local import LocalCompleter
+from codebuddy.settings import CompletionSettings, Settings
 from codebuddy.training.head.fit import Recipe, fit_stage, head_content
+from codebuddy.tui.backend import Wish
+from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.vcs.repository import open_repository
 from tests.evaluation_support import indexed, make_shop
+from tests.test_complete import codebuddy
 from tests.test_head import FEATURES, synthetic_examples
 from tests.test_prompt_memory import result
 
@@ -156,3 +164,59 @@ def test_a_head_for_another_model_gives_way_to_the_shipped_one(tmp_path, head_fi
     file.write_text("{")
     broken = heads.choose_head(repository, wanted)
     assert "damaged" in broken.warnings[0]
+
+
+def install_own_head(root, head_file, model="echo"):
+    """Make the head in `head_file` that of the repository, for a model."""
+    repository = open_repository(root)
+    file = heads.personal_head_file(repository)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = json.loads(head_file.read_text())
+    file.write_text(json.dumps(content | {"trained_for": heads.trained_for(model, SETTINGS)}))
+
+
+def test_an_evaluation_asks_the_head_and_keeps_its_runs_apart(tmp_path, head):
+    """The arm `auto` decides by the head's gain; a run of another head is another run."""
+    wishes = Wishes(["call"], tasks=3)
+    with indexed(make_shop(tmp_path / "shop")) as (repository, index):
+        holes = find_holes(repository, index, wishes)
+
+        def run(head, pace):
+            return evaluate(
+                repository, index, EchoGenerator(), Settings(), wishes, holes, head, pace
+            )
+
+        judged, ruled = run(head, Pace()), run(None, None)
+    assert judged.run.name != ruled.run.name
+    assert all("points expected" in each.arms["auto"].reason for each in judged.results)
+    assert not any("points expected" in each.arms["auto"].reason for each in ruled.results)
+
+
+def test_the_eval_command_asks_the_repositorys_own_head(tmp_path, head_file):
+    """`codebuddy eval` decides as `complete` would."""
+    root = make_shop(tmp_path / "shop")
+    install_own_head(root, head_file)
+    done = codebuddy(root, "eval", "--model", "echo", "--tasks", "2", "--json")
+    run = load_run(open_repository(root), json.loads(done.stdout)["run"])
+    assert run.header["head"] == "test"
+
+
+@pytest.mark.parametrize("front_door", ["serve", "tui"])
+def test_completing_without_the_engine_asks_the_head_too(tmp_path, head_file, front_door):
+    """The fallbacks of editors and of the TUI decide as the engine does."""
+    root = make_shop(tmp_path / "shop")
+    install_own_head(root, head_file)
+    with indexed(root):
+        pass
+    file = root / "shop/cart.py"
+    text = file.read_text() + "\nprice = apply_discount("
+    line = text.count("\n") + 1
+    if front_door == "serve":
+        answer = LocalCompleter("echo").complete(
+            CompletionCall(str(file), line, None, text, client="me"), None
+        )
+    else:
+        backend = OwnBackend(root, "echo")
+        answer = asyncio.run(backend.complete(Wish(file, text, line, 24)))
+        backend.close()
+    assert answer["decision"]["head"] == "test"

@@ -140,7 +140,7 @@ def _wishes(
 def _evaluate(
     surroundings: Surroundings, wishes: Wishes, plot: Path | None, *, as_json: bool
 ) -> int:
-    from codebuddy.assembly import open_generator, with_index
+    from codebuddy.assembly import open_generator, open_judge, with_index
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.session import evaluate, find_holes
@@ -153,7 +153,13 @@ def _evaluate(
         generator = open_generator(surroundings.settings, StatusLine())
         # Before the long part, while the index is as it was when the holes were cut.
         retrieval = definition_report(holes, repository, index, wishes.seed)
-        outcome = evaluate(repository, index, generator, surroundings.settings, wishes, holes)
+        judge = open_judge(surroundings, generator)
+        for warning in judge.warnings:
+            note(f"warning: {safe_line(warning)}")
+        settings = surroundings.settings
+        outcome = evaluate(
+            repository, index, generator, settings, wishes, holes, judge.head, judge.pace
+        )
         return outcome, retrieval
 
     outcome, retrieval = with_index(surroundings, run, should_update=True)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codebuddy.code_index import CodeIndex
+from codebuddy.completion.head import Head
+from codebuddy.completion.pace import Pace
 from codebuddy.completion.pipeline import Request, Workshop, complete
 from codebuddy.completion.receipt import as_dictionary
 from codebuddy.datatypes import Generator, Suggestion
@@ -31,7 +33,7 @@ _MIN_COPIED_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all tasks of a run share."""
+    """What all tasks of a run share; `head` and `pace` decide in the arm `auto`."""
 
     repository: Repository
     index: RepositoryIndex
@@ -39,6 +41,8 @@ class Bench:
     settings: CompletionSettings
     arms: Sequence[Arm]
     seed: int
+    head: Head | None
+    pace: Pace | None
 
 
 def make_bench(
@@ -48,9 +52,12 @@ def make_bench(
     settings: CompletionSettings,
     arms: Sequence[Arm],
     seed: int,
+    head: Head | None = None,
+    pace: Pace | None = None,
 ) -> Bench:
     """A bench whose generator begins each prompt with an empty cache."""
-    return Bench(repository, index, ColdGenerator(generator), settings, arms, seed)
+    cold = ColdGenerator(generator)
+    return Bench(repository, index, cold, settings, arms, seed, head, pace)
 
 
 def run_task(hole: Hole, bench: Bench) -> TaskResult:
@@ -115,6 +122,8 @@ def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult
         index=masked,
         settings=settings,
         repository_name=bench.repository.root.name,
+        head=bench.head,
+        pace=bench.pace,
     )
     bench.generator.saved_ms = 0.0
     suggestion = complete(request, workshop)

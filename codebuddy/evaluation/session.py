@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codebuddy.completion.head import Head
+from codebuddy.completion.pace import Pace
 from codebuddy.datatypes import Generator
 from codebuddy.errors import UsageError
 from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
@@ -76,16 +78,21 @@ def evaluate(
     settings: Settings,
     wishes: Wishes,
     holes: Sequence[Hole],
+    head: Head | None = None,
+    pace: Pace | None = None,
 ) -> Outcome:
-    """Run the tasks that are not done yet.
+    """Run the tasks that are not done yet; `head` and `pace` decide in the arm `auto`.
 
     Raises:
         CodebuddyError: The model or the index failed; the tasks before it are kept.
     """
-    writer = begin_run(repository, header_of(repository, generator.name, settings, wishes, holes))
+    header = header_of(repository, generator.name, settings, wishes, holes)
+    writer = begin_run(repository, header | {"head": head.name if head is not None else ""})
     results = {each.id: each for each in results_of(writer.run)}
     resumed = len(results)
-    bench = make_bench(repository, index, generator, settings.completion, wishes.arms, wishes.seed)
+    bench = make_bench(
+        repository, index, generator, settings.completion, wishes.arms, wishes.seed, head, pace
+    )
     deadline = time.monotonic() + wishes.minutes * 60 if wishes.minutes else float("inf")
     ended, changed = "done", 0
     try:

@@ -134,18 +134,20 @@ class LocalCompleter:
             surroundings, call.file, call.line, call.column, call.unsaved(), call.name
         )
         check()
-        generator = _Stoppable(self._open_generator(surroundings), check)
+        opened = self._open_generator(surroundings)
+        generator = _Stoppable(opened, check)
+        judge = self._workplace.judge(surroundings, opened)
 
         def ask(index: CodeIndex | None) -> Suggestion:
             check()
             return complete(
                 place.request(call.alternatives, budget_ms=call.budget_ms or 0, extras=call.extras),
-                place.workshop(generator, index),
+                place.workshop(generator, index, judge=judge),
                 on_text,
             )
 
         suggestion = self._with_or_without_index(place, ask)
-        return as_dictionary(suggestion) | {"warnings": list(warnings)}
+        return as_dictionary(suggestion) | {"warnings": [*warnings, *judge.warnings]}
 
     def _with_or_without_index(
         self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]

@@ -146,7 +146,15 @@ class OwnBackend:
             cast("RetrieveMode", wish.retrieve or settings.completion.retrieve),
             alternatives=wish.alternatives,
         )
-        workshop = Workshop(generator, index, settings.completion, repository.root.name)
+        judge = workplace.judge(surroundings, generator)
+        workshop = Workshop(
+            generator,
+            index,
+            settings.completion,
+            repository.root.name,
+            head=judge.head,
+            pace=judge.pace,
+        )
         return as_dictionary(complete(request, workshop, told))
 
     def _search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
