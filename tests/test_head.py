@@ -68,7 +68,7 @@ def examples():
 @pytest.fixture
 def head_file(tmp_path, examples):
     """A head fitted on them, as a file."""
-    stage = fit_stage(examples, FEATURES, Recipe(n_trees=20))
+    stage = fit_stage(examples, FEATURES, Recipe("trees", n_trees=20))
     file = tmp_path / "head.json"
     file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
     return file
@@ -90,7 +90,7 @@ def test_the_exported_head_equals_the_trees_of_scikit_learn(examples):
     import numpy as np
     from sklearn.ensemble import GradientBoostingRegressor
 
-    recipe = Recipe(n_trees=20)
+    recipe = Recipe("trees", n_trees=20)
     stage = fit_stage(examples, FEATURES, recipe)
     inputs = np.array([[e.features[f] for f in FEATURES] for e in examples], np.float32)
     gained = np.array([e.gain for e in examples])
@@ -107,18 +107,34 @@ def test_the_exported_head_equals_the_trees_of_scikit_learn(examples):
     assert np.abs(expected - actual).max() < 1e-6
 
 
-def test_fitting_is_deterministic(examples):
+def test_the_exported_weights_equal_the_regression_of_scikit_learn(examples):
+    """Scores of a linear stage are the library's own log-odds."""
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    stage = fit_stage(examples, FEATURES, Recipe("linear", strength=0.1))
+    inputs = np.array([[e.features[f] for f in FEATURES] for e in examples])
+    helped = np.array([e.helps for e in examples])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(inputs, helped)
+    actual = [stage.judge(e.features).score for e in examples]
+    assert np.abs(model.decision_function(inputs) - actual).max() < 1e-6
+
+
+@pytest.mark.parametrize("recipe", [Recipe("trees", n_trees=5), Recipe("linear")])
+def test_fitting_is_deterministic(examples, recipe):
     """The same examples and seed give the same head, byte for byte."""
     one, two = (
-        json.dumps(head_content("h", {}, fit_stage(examples, FEATURES, Recipe(n_trees=5)), None))
+        json.dumps(head_content("h", {}, fit_stage(examples, FEATURES, recipe), None))
         for _ in range(2)
     )
     assert one == two
 
 
-def test_scores_out_of_fold_come_from_trees_that_never_saw_the_repository(examples):
+@pytest.mark.parametrize("recipe", [Recipe("trees", n_trees=5), Recipe("linear")])
+def test_scores_out_of_fold_come_from_a_fit_that_never_saw_the_repository(examples, recipe):
     """An example's score does not depend on the labels of its own repository."""
-    recipe = Recipe(n_trees=5)
     before = out_of_fold_scores(examples, FEATURES, recipe)
     changed = [
         e

@@ -41,7 +41,7 @@ KNOWN = NamesKnown({"price": 1}, {"price": 1})
 @pytest.fixture
 def head_file(tmp_path):
     """A head to which a callee that is defined elsewhere is worth a lookup."""
-    stage = fit_stage(synthetic_examples(), FEATURES, Recipe(n_trees=20))
+    stage = fit_stage(synthetic_examples(), FEATURES, Recipe("trees", n_trees=20))
     file = tmp_path / "head.json"
     file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
     return file

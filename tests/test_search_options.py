@@ -15,6 +15,7 @@ FILES: dict[str, str | bytes] = {
     "one/pricing.py": "def discount(x):\n    return x\n",
     "two/pricing.py": "def discount(x):\n    return x\n",
     "app.py": "from two.pricing import discount\n\nprint(discount(1))\n",
+    "shelf.py": "from one.pricing import discount\n\nprint(discount(2))\n",
     "tests/test_rates.py": "def test_rates():\n    assert rates_of(3) == 4\n",
     "rates.py": "def rates_of(weight):\n    return weight + 1\n",
 }
@@ -22,7 +23,7 @@ FILES: dict[str, str | bytes] = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two definitions of one name, a file that imports one of them, and a test."""
+    """Two definitions of one name, a file that imports each of them, and a test."""
     return make_repository(tmp_path / "r", FILES)
 
 
@@ -49,6 +50,17 @@ def test_near_means_what_that_file_imports(root):
     for near, first in (("app.py", "two/pricing.py"), ("one/new.py", "one/pricing.py")):
         done = codebuddy(root, "search", "discount(4)", "--near", near, "--json")
         assert json.loads(done.stdout)["results"][0]["path"] == first
+    for channel in ("hybrid", "symbol"):
+        wish = ("search", "discount", "--channel", channel, "--json", "--near")
+        for near, first in (
+            ("app.py", "two/pricing.py"),
+            ("shelf.py", "one/pricing.py"),
+            ("one/new.py", "one/pricing.py"),
+            ("two/new.py", "two/pricing.py"),
+        ):
+            results = json.loads(codebuddy(root, *wish, near).stdout)["results"]
+            assert results[0]["path"] == first, (channel, near)
+            assert results[0]["score"] > results[1]["score"]
     outside = codebuddy(root, "search", "x", "--near", "/etc/passwd")
     assert outside.returncode == 2
     assert outside.stderr.startswith("error: /etc/passwd is outside the repository")
@@ -75,7 +87,18 @@ def test_the_embedder_is_chosen_on_the_command_line(root, tmp_path):
     found = json.loads(codebuddy(root, *ask, name).stdout)
     assert found["results"][0]["path"] == "rates.py"
     assert found["results"][0]["channel"] == "dense"
-    missing = codebuddy(root, *ask, str(tmp_path / "absent"))
-    assert missing.returncode == 1
-    assert "absent" in missing.stderr
-    assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize("name", ["nosuch", "./nosuch/model"])
+def test_an_embedder_that_is_not_there_is_named_with_what_to_do(root, name):
+    """Neither a folder nor a model: two lines, which name folders and the built-in one."""
+    for ask in (("search", "cost"), ("index",)):
+        missing = codebuddy(root, *ask, "--embedder", name)
+        assert missing.returncode == 1
+        assert missing.stdout == ""
+        assert missing.stderr.splitlines() == [
+            f"error: the embedder {name} is neither a folder nor a model that can be had"
+            " without the network",
+            "hint: name the folder of a sentence-transformers model; 'default' is the built-in"
+            " one, 'none' does without",
+        ]

@@ -1,11 +1,12 @@
-"""The retrieval-decision head: small trees over the features of a place, read from JSON.
+"""The retrieval-decision head: a weighted sum, or small trees, over features; read from JSON.
 
 Plain data and arithmetic; it needs no training library and runs nothing that a file says.
 One score is read in two ways, both fitted out of fold and both rising with it: how likely a
 lookup is to help, and how many points of edit similarity it gains on average.
 
-The trees are gradient boosted (Friedman 2001); what each feature did to one score is the sum
-of the changes along the paths taken (Saabas 2014).
+The sum is a logistic regression's, the trees are gradient boosted (Friedman 2001). What each
+feature did to a score is its weight times its distance from the mean, and the sum of the
+changes along the paths taken through the trees (Saabas 2014).
 """
 
 from __future__ import annotations
@@ -61,10 +62,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One scorer: feature names, trees, and the two readings of its score at knots."""
+    """One scorer: feature names, weights or trees, and two readings of its score at knots.
+
+    `weights` and `means` have a number for each feature, or are empty where trees judge alone.
+    """
 
     features: tuple[str, ...]
     base: float
+    weights: tuple[float, ...]
+    means: tuple[float, ...]
     trees: tuple[Tree, ...]
     knots: tuple[float, ...]
     probabilities: tuple[float, ...]
@@ -81,6 +87,12 @@ class Stage:
         inputs = [_FLOAT32.unpack(_FLOAT32.pack(values[name]))[0] for name in self.features]
         moves = dict.fromkeys(self.features, 0.0)
         score = self.base
+        if self.weights:
+            for name, at, weight, mean in zip(
+                self.features, inputs, self.weights, self.means, strict=True
+            ):
+                moves[name] = weight * (at - mean)
+            score += sum(moves.values())
         for tree in self.trees:
             node = 0
             while (feature := tree.feature[node]) >= 0:
@@ -187,6 +199,8 @@ def read_stage(content: Mapping[str, Any]) -> Stage:
     stage = Stage(
         features=features,
         base=_numbers([content["base"]])[0],
+        weights=_numbers(content["weights"]),
+        means=_numbers(content["means"]),
         trees=tuple(_tree(tree, len(features)) for tree in content["trees"]),
         knots=knots,
         probabilities=_numbers(content["probabilities"]),
@@ -194,6 +208,8 @@ def read_stage(content: Mapping[str, Any]) -> Stage:
     )
     if len(stage.trees) > _MAX_TREES:
         raise ValueError("too many trees")
+    if stage.weights and not len(stage.weights) == len(stage.means) == len(features):
+        raise ValueError("weights and features differ in number")
     if not len(knots) == len(stage.probabilities) == len(stage.gains) >= 2:
         raise ValueError("knots and readings differ in number")
     for rising in (knots, stage.probabilities, stage.gains):

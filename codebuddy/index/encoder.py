@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -190,9 +191,15 @@ class TransformerEncoder:
                 digest.update(tensor.float().contiguous().numpy().tobytes())
         # The libraries below raise whatever the damage leads them to.
         except Exception as error:
+            # What its libraries say of a missing model speaks of the hub alone.
+            fault = f"cannot be loaded: {_first_line(error)}"
+            if isinstance(error, OSError) and not os.path.exists(name):  # noqa: PTH110
+                where = "had" if may_download else "had without the network"
+                fault = f"is neither a folder nor a model that can be {where}"
             raise ModelError(
-                f"the embedder {name} cannot be loaded: {_first_line(error)}",
-                hint="name the folder of a sentence-transformers model, or leave --embedder out",
+                f"the embedder {name} {fault}",
+                hint="name the folder of a sentence-transformers model;"
+                f" '{DEFAULT_NAMES[1]}' is the built-in one, 'none' does without",
             ) from error
         return cls(model, digest.hexdigest()[:32])
 

@@ -110,7 +110,7 @@ class RepositoryIndex:
                 `dense` compares vectors; `hybrid` fuses them and weighs where chunks lie.
             max_per_file: Results of one file at most; 0 for any number.
             near: The file that the query comes from: what it imports, stands beside or
-                changes with comes up in a hybrid search.
+                changes with comes up in a hybrid or symbol search.
             exclude: True for a chunk that must not be among the results.
             weights: Of a hybrid search; the measured ones by default.
 
@@ -125,7 +125,7 @@ class RepositoryIndex:
             if channel == "lexical":
                 ranked = _single(channel, channels.lexical.ranked(count_terms(query)))
             elif channel == "symbol":
-                found = channels.by_symbol(query, channels.by_words(query))
+                found = channels.by_symbol(query, channels.by_words(query), near)
                 ranked = _single(channel, iter(found))
             elif channel == "dense":
                 if not channels.has_dense:

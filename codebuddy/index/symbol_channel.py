@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from codebuddy.datatypes import Definition, DefinitionRoute
+from codebuddy.datatypes import Definition, DefinitionRoute, ResolvedDefinition
+from codebuddy.index.query import kind_of
 from codebuddy.index.store import Store
 from codebuddy.index.terms import squashed, terms, words
 
@@ -28,6 +29,14 @@ _ROUTE_SCORES: dict[DefinitionRoute, float] = {
     "package": 0.8,
     "folder": 0.7,
     "name": 0.0,
+}
+# What another definition of the one name that is asked for counts beside one that the file's
+# routes lead to. In a line of several names it does not pay (docs/log.md).
+_ELSEWHERE: dict[DefinitionRoute, float] = {
+    "import": 0.6,
+    "package": 0.6,
+    "folder": 0.8,
+    "name": 1.0,
 }
 _PER_ROUTE = 3
 # Of several definitions that a name may mean, each next one is that much less likely.
@@ -68,10 +77,14 @@ class SymbolRanker:
             finder: Of the file that the query comes from, if it comes from one.
         """
         best: dict[int, float] = {}
-        for definition, score in self._led_to(query, finder) if finder is not None else ():
-            best[definition.chunk_id] = max(score, best.get(definition.chunk_id, 0.0))
+        meant = _Meant()
+        for found, score in self._led_to(query, finder) if finder is not None else ():
+            best[found.definition.chunk_id] = max(score, best.get(found.definition.chunk_id, 0.0))
+            if kind_of(query) == "name":
+                meant.add(found)
         for definition, score in self._matches(query):
             weight = score * (_SMALL_FACTOR if definition.kind in SMALL_KINDS else 1.0)
+            weight *= meant.factor(definition)
             best[definition.chunk_id] = max(weight, best.get(definition.chunk_id, 0.0))
         for chunk_id, score in self._by_parts(query, lexical):
             best[chunk_id] = max(score, best.get(chunk_id, 0.0))
@@ -107,7 +120,9 @@ class SymbolRanker:
                 for found in self._store.definitions(beginning, is_prefix=True, limit=_PER_NAME):
                     yield found, _PREFIX * len(beginning) / max(1, len(squashed(found.name)))
 
-    def _led_to(self, query: str, finder: DefinitionFinder) -> Iterator[tuple[Definition, float]]:
+    def _led_to(
+        self, query: str, finder: DefinitionFinder
+    ) -> Iterator[tuple[ResolvedDefinition, float]]:
         """What the query's names mean in the file that it comes from, as far as that is known."""
         names = list(dict.fromkeys(words(query)))[:_MAX_NAMES]
         weights = _call_weights(query, names)
@@ -118,7 +133,7 @@ class SymbolRanker:
                 score = _ROUTE_SCORES[found.via] * weights[name] * _NEXT_FACTOR**place
                 if score:
                     small = found.definition.kind in SMALL_KINDS
-                    yield found.definition, score * (_SMALL_FACTOR if small else 1.0)
+                    yield found, score * (_SMALL_FACTOR if small else 1.0)
 
     def _by_parts(
         self, query: str, lexical: Sequence[tuple[int, float]]
@@ -131,6 +146,24 @@ class SymbolRanker:
             shared = len(parts & wanted)
             if shared:
                 yield chunk_id, _PARTS * shared / len(parts | wanted)
+
+
+class _Meant:
+    """What names mean in the file that a query comes from, by the surest route to each."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, tuple[DefinitionRoute, set[int]]] = {}
+
+    def add(self, found: ResolvedDefinition) -> None:
+        """Keep what a route leads to; a name's first one is the surest."""
+        route, chunks = self._by_name.setdefault(found.definition.name, (found.via, set()))
+        if found.via == route:
+            chunks.add(found.definition.chunk_id)
+
+    def factor(self, definition: Definition) -> float:
+        """Less than 1 for a definition of a name that means another one there."""
+        route, chunks = self._by_name.get(definition.name, ("name", set()))
+        return 1.0 if definition.chunk_id in chunks else _ELSEWHERE[route]
 
 
 def _call_weights(query: str, names: Sequence[str]) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""Fitting a head: boosted trees with scikit-learn, calibrated out of fold, exported as data.
+"""Fitting a head with scikit-learn, calibrated out of fold, exported as data.
 
-The trees predict the gain of a lookup in points of edit similarity. Scores of repositories
-that a fold has not seen give the two readings, probability and expected gain, by isotonic
-regression (Zadrozny and Elkan 2002), thinned to a few knots so that both rise smoothly.
+A logistic regression says where a lookup helps, or boosted trees how many points of edit
+similarity it gains. Scores of repositories that a fold has not seen give the two readings,
+probability and expected gain, by isotonic regression (Zadrozny and Elkan 2002), thinned to a
+few knots so that both rise smoothly.
 """
 
 from __future__ import annotations
@@ -26,8 +27,14 @@ _SHUFFLED_FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to grow the trees; small, since there are a thousand examples, not a million."""
+    """How to fit; with few degrees of freedom, since examples are a thousand, not a million.
 
+    `form` is `linear` or `trees`. A linear one has the inverse `strength` of its penalty on
+    squared weights of standardised features; the others are for trees.
+    """
+
+    form: str = "linear"
+    strength: float = 0.01
     n_trees: int = 80
     depth: int = 3
     learning_rate: float = 0.05
@@ -47,7 +54,7 @@ def fit_stage(
     """
     recipe = recipe or Recipe()
     check_examples(examples)
-    raw = _grown(examples, features, recipe)
+    raw = _fitted(examples, features, recipe)
     scores = out_of_fold_scores(examples, features, recipe)
     return read_stage({**raw, **_readings(scores, examples)})
 
@@ -55,7 +62,7 @@ def fit_stage(
 def out_of_fold_scores(
     examples: Sequence[Example], features: Sequence[str], recipe: Recipe
 ) -> NDArray[np.float64]:
-    """A score for each example from trees that saw none of its repository.
+    """A score for each example from a fit that saw none of its repository.
 
     With a single repository the folds are shuffled files instead.
     """
@@ -65,7 +72,7 @@ def out_of_fold_scores(
     scores = np.zeros(len(examples))
     for fold in sorted(set(folds)):
         kept = [e for e, f in zip(examples, folds, strict=True) if f != fold]
-        stage = read_stage({**_grown(kept, features, recipe), **_FLAT})
+        stage = read_stage({**_fitted(kept, features, recipe), **_FLAT})
         for row, (example, own) in enumerate(zip(examples, folds, strict=True)):
             if own == fold:
                 scores[row] = stage.judge(values_of(example)).score
@@ -121,6 +128,32 @@ def check_examples(examples: Sequence[Example]) -> None:
 _FLAT = {"knots": [0.0, 1.0], "probabilities": [0.0, 1.0], "gains": [0.0, 1.0]}
 
 
+def _fitted(examples: Sequence[Example], features: Sequence[str], recipe: Recipe) -> dict[str, Any]:
+    return (_weighed if recipe.form == "linear" else _grown)(examples, features, recipe)
+
+
+def _weighed(
+    examples: Sequence[Example], features: Sequence[str], recipe: Recipe
+) -> dict[str, Any]:
+    """A logistic regression over standardised features, its weights for features as they are."""
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = np.array([[values_of(e)[name] for name in features] for e in examples])
+    helped = np.array([example.helps for example in examples])
+    means, scales = inputs.mean(axis=0), inputs.std(axis=0)
+    scales[scales == 0] = 1.0
+    model = LogisticRegression(C=recipe.strength, max_iter=1000)
+    model.fit((inputs - means) / scales, helped)
+    return {
+        "features": list(features),
+        "base": float(model.intercept_[0]),
+        "weights": (model.coef_[0] / scales).tolist(),
+        "means": means.tolist(),
+        "trees": [],
+    }
+
+
 def _grown(examples: Sequence[Example], features: Sequence[str], recipe: Recipe) -> dict[str, Any]:
     import numpy as np
     from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
@@ -143,7 +176,7 @@ def _grown(examples: Sequence[Example], features: Sequence[str], recipe: Recipe)
         model = GradientBoostingRegressor(**common).fit(inputs, gained)
         base = float(gained.mean())
     trees = [_tree(each.tree_, recipe.learning_rate) for each in model.estimators_[:, 0]]
-    return {"features": list(features), "base": base, "trees": trees}
+    return {"features": list(features), "base": base, "weights": [], "means": [], "trees": trees}
 
 
 def _tree(tree: Any, rate: float) -> dict[str, list[float]]:
@@ -207,6 +240,8 @@ def _content(stage: Stage) -> dict[str, Any]:
     return {
         "features": list(stage.features),
         "base": stage.base,
+        "weights": [float(f"{each:.9g}") for each in stage.weights],
+        "means": [float(f"{each:.9g}") for each in stage.means],
         "trees": [
             {
                 "feature": list(tree.feature),
