@@ -70,6 +70,7 @@ class Place:
         budget_ms: float = 0.0,
         is_typing: bool = False,
         extras: tuple[tuple[str, str], ...] = (),
+        takes_back: bool = False,
     ) -> Request:
         """What the pipeline is asked; the arguments are those of its `Request`."""
         from codebuddy.completion.pipeline import Request
@@ -86,6 +87,7 @@ class Place:
             budget_ms,
             is_typing,
             extras,
+            takes_back,
         )
 
     def workshop(

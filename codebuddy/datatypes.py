@@ -8,7 +8,7 @@ repository's root and use `/`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -164,7 +164,11 @@ class Decision:
     `probability` is that a lookup helps, `expected_gain` what it is expected to win in points
     of edit similarity (0 to 100), `expected_ms` what it is expected to cost on this machine
     now. `threshold` is the probability at which the gain is worth that cost. `features` names
-    what tipped it, with the points that each moved; `head` what judged, empty for the rule.
+    what tipped it, with the size of each move; `head` what judged, empty for the rule.
+
+    `stage` is `syntax` where the place alone was judged, `confidence` where a text written
+    without a lookup was judged as well; that text was there after `first_ms`. Where a lookup
+    then made a second text, `kept` says which of them is the suggestion: `first` or `second`.
     """
 
     retrieve: bool
@@ -176,6 +180,9 @@ class Decision:
     expected_ms: float | None = None
     features: tuple[tuple[str, float], ...] = ()
     head: str = ""
+    stage: Literal["", "syntax", "confidence"] = ""
+    first_ms: float | None = None
+    kept: Literal["", "first", "second"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +242,24 @@ class GenerationStats:
     finish_reason: str = "stop"
     token_logprobs: list[float] = field(default_factory=list)
     first_token_entropy: float | None = None
+
+    def with_cost_of(self, other: GenerationStats) -> GenerationStats:
+        """These, with the tokens and the time of `other` added: what both cost together."""
+        added = {name: getattr(self, name) + getattr(other, name) for name in _COSTS}
+        return replace(self, **added)
+
+
+_COSTS = (
+    "prompt_tokens",
+    "evaluated_tokens",
+    "reused_tokens",
+    "shifted_tokens",
+    "generated_tokens",
+    "drafted_tokens",
+    "accepted_tokens",
+    "prefill_ms",
+    "generate_ms",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,11 @@ def trained_for(model: str, settings: CompletionSettings) -> dict[str, Any]:
     }
 
 
+def trained_for_keys() -> tuple[str, ...]:
+    """What `trained_for` tells, by name."""
+    return ("model", "retrieval_version", *_MUST_AGREE[1:])
+
+
 def default_head_file() -> Path:
     """The head that is shipped."""
     return paths.shipped_models_folder() / "head" / HEAD_NAME

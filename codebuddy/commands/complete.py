@@ -114,6 +114,7 @@ def command(
         budget_ms=budget_ms,
         should_update=not no_update,
         prefer=prefer,
+        takes_back=stream and not as_json,
     )
     status = StatusLine()
     printer = _StreamPrinter(status) if stream and not as_json else None
@@ -129,7 +130,7 @@ def command(
         answer_json(found | {"applied": is_applied})
         return
     if printer is not None:
-        printer.finish(found["text"])
+        printer.finish(found["text"], is_replaced=found["decision"].get("kept") == "second")
     _print(found, is_streamed=printer is not None, is_applied=is_applied)
 
 
@@ -179,7 +180,9 @@ def _from_here(
         startup_ms = (time.perf_counter() - started) * 1000
         status.show(f"{generator.name} reads and writes")
         with status:
-            request = place.request(call.alternatives, budget_ms=call.budget_ms or 0)
+            request = place.request(
+                call.alternatives, budget_ms=call.budget_ms or 0, takes_back=call.takes_back
+            )
             return complete(request, place.workshop(generator, index, judge=judge), printer)
 
     judge = open_judge(place.surroundings, generator)
@@ -246,7 +249,10 @@ def _apply(file: str, content: bytes | None, found: dict[str, Any]) -> None:
 
 
 class _StreamPrinter:
-    """Prints what was added to a growing text; what was printed is never taken back."""
+    """Prints what was added to a growing text; what was printed is never taken back.
+
+    A second text, which a lookup made, follows the first one behind a line `---`.
+    """
 
     def __init__(self, status: StatusLine) -> None:
         self._printed = ""
@@ -260,11 +266,16 @@ class _StreamPrinter:
             sys.stdout.flush()
             self._printed = text
 
-    def finish(self, final: str) -> None:
+    def finish(self, final: str, *, is_replaced: bool) -> None:
         """End the last line, if there is any; say so where the final text is another one."""
         if self._printed:
             click.echo()
-        if self._printed != safe_text(final):
+        if self._printed == safe_text(final):
+            return
+        if is_replaced:
+            note("a lookup made a likelier suggestion, which replaces the first:")
+            click.echo(f"---\n{safe_text(final)}" if self._printed else safe_text(final))
+        else:
             note(f"warning: what was streamed was cut afterwards; the suggestion is:\n{final}")
 
 

@@ -2,7 +2,9 @@
 
 A trained head says how likely a lookup is to help and how many points of edit similarity it
 wins on average; a lookup pays when that is worth the milliseconds that it costs on this
-machine now, at the exchange rate that the user prefers.
+machine now, at the exchange rate that the user prefers. It judges twice: the place, before
+the model has run; and, where nothing was looked up, the text that the model then wrote, whose
+own probabilities tell more (CARD, arXiv 2406.10263).
 
 Without a head an honest rule stands in: a lookup pays when the code near the cursor uses
 names that this file does not define and the repository does. Its probability is the rule's
@@ -12,16 +14,22 @@ strength, not a calibrated one: each such name halves what is left of the doubt.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from codebuddy.code_index import CodeIndex
-from codebuddy.completion.features import WORDS, NamesKnown, extract_features
-from codebuddy.completion.head import Head
-from codebuddy.datatypes import Context, Decision, RetrieveMode
+from codebuddy.completion.confidence import WORDS as TEXT_WORDS
+from codebuddy.completion.confidence import confidence_features
+from codebuddy.completion.features import WORDS as PLACE_WORDS
+from codebuddy.completion.features import NamesKnown, extract_features
+from codebuddy.completion.head import Head, Stage
+from codebuddy.datatypes import Context, Decision, GenerationStats, RetrieveMode
 
 THRESHOLD = 0.5
 # Points of edit similarity that a second of waiting must bring, by preference.
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
+_WORDS = {**PLACE_WORDS, **TEXT_WORDS}
 _NAMED_IN_REASON = 3
 _FEATURES_IN_REASON = 2
 # Names further away than these say little about what comes next.
@@ -30,10 +38,15 @@ _NEAREST_NAMES = 6
 
 @dataclass(frozen=True, slots=True)
 class LookupPrice:
-    """What a lookup costs: milliseconds expected here and now, and the points that one is worth."""
+    """What a lookup costs: milliseconds expected here and now, and the points that one is worth.
+
+    `expected_ms` is what it adds to a completion without one, `whole_ms` what the prompt with
+    it takes by itself.
+    """
 
     expected_ms: float
     points_per_second: float
+    whole_ms: float = 0.0
 
     @property
     def points(self) -> float:
@@ -84,10 +97,60 @@ def decide(
     return dataclasses.replace(judged, retrieve=mode == "always", reason=reason, mode=mode)
 
 
+def decide_again(
+    first: Decision,
+    context: Context,
+    known: NamesKnown,
+    stats: GenerationStats,
+    head: Head,
+    price: LookupPrice,
+) -> Decision:
+    """Whether a text that was written without a lookup is poor enough to be written again.
+
+    Args:
+        first: What was decided before that.
+        context: What is around the cursor.
+        known: In how many other files names are defined.
+        stats: Of the text.
+        head: One with a stage for texts.
+        price: What a lookup costs.
+    """
+    assert head.confidence is not None
+    values = extract_features(context, known) | confidence_features(stats)
+    again = LookupPrice(price.whole_ms + stats.generate_ms, price.points_per_second)
+    judged = _judged(head.confidence, values, again, head.name, "confidence")
+    return dataclasses.replace(judged, mode=first.mode)
+
+
+def is_likelier(second: GenerationStats, first: GenerationStats) -> bool:
+    """Whether the model takes the second text's tokens to be at least as likely on average."""
+    values = [confidence_features(stats)["mean_logprob"] for stats in (second, first)]
+    return values[0] >= values[1]
+
+
 def _by_head(context: Context, known: NamesKnown, head: Head, price: LookupPrice) -> Decision:
-    verdict = head.syntax.judge(extract_features(context, known))
+    values = extract_features(context, known)
+    judged = _judged(head.syntax, values, price, head.name, "syntax")
+    # Where most of the prompt with a lookup would be evaluated anyway, its price is low.
+    is_cheap = price.expected_ms <= head.asked_again * price.whole_ms
+    if head.confidence is None or not judged.retrieve or is_cheap:
+        return judged
+    return dataclasses.replace(
+        judged, retrieve=False, threshold=1.0, reason=f"{judged.reason}; first without"
+    )
+
+
+def _judged(
+    stage: Stage,
+    values: Mapping[str, float],
+    price: LookupPrice,
+    name: str,
+    called: Literal["syntax", "confidence"],
+) -> Decision:
+    """What a stage of a head says, with its price."""
+    verdict = stage.judge(values)
     retrieve = verdict.gain >= price.points
-    threshold = head.syntax.probability_at_gain(price.points)
+    threshold = stage.probability_at_gain(price.points)
     return Decision(
         retrieve=retrieve,
         probability=verdict.probability,
@@ -98,7 +161,8 @@ def _by_head(context: Context, known: NamesKnown, head: Head, price: LookupPrice
         expected_gain=verdict.gain,
         expected_ms=price.expected_ms,
         features=verdict.features,
-        head=head.name,
+        head=name,
+        stage=called,
     )
 
 
@@ -107,7 +171,7 @@ def _head_reason(gain: float, features: tuple[tuple[str, float], ...], price: Lo
     cost = f"{max(0.0, price.expected_ms):.0f} ms"
     said = f"{gain:+.1f} points expected for {cost}, {'worth it' if is_worth else 'too little'}"
     pulls = [name for name, move in features if (move > 0) is is_worth][:_FEATURES_IN_REASON]
-    return f"{said}: {'; '.join(WORDS[name] for name in pulls)}" if pulls else said
+    return f"{said}: {'; '.join(_WORDS[name] for name in pulls)}" if pulls else said
 
 
 def _by_rule(context: Context, known: NamesKnown) -> Decision:

@@ -124,13 +124,15 @@ class Head:
     """A trained head: `syntax` judges before the model has run, `confidence` afterwards.
 
     `trained_for` names the model and the retrieval that its labels came from; `name` is what
-    receipts call it.
+    receipts call it. `asked_again` is the share of places where the second stage asked for a
+    lookup, among those that it was trained on.
     """
 
     name: str
     trained_for: Mapping[str, Any]
     syntax: Stage
     confidence: Stage | None = None
+    asked_again: float = 0.0
 
 
 def load_head(file: Path, known_features: Sequence[str]) -> Head:
@@ -166,6 +168,7 @@ def load_head(file: Path, known_features: Sequence[str]) -> Head:
             trained_for=dict(content["trained_for"]),
             syntax=read_stage(stages["syntax"]),
             confidence=read_stage(stages["confidence"]) if stages.get("confidence") else None,
+            asked_again=_numbers([content["asked_again"]])[0],
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise HeadError(f"the head {file} is damaged: {type(error).__name__} {error}") from error

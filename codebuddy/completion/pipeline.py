@@ -1,7 +1,8 @@
 """The path of a suggestion, top to bottom: the only place that knows the order of the steps.
 
 Where the cursor is, whether a lookup is worth it, the lookup, the prompt, the generation,
-the clean-up, the receipt. Every front door calls `complete`.
+the clean-up; where a text without a lookup came out poor, the same once more with one; the
+receipt. Every front door calls `complete`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.context import build_context
-from codebuddy.completion.decision import decide, names_known
+from codebuddy.completion.decision import (
+    LookupPrice,
+    decide,
+    decide_again,
+    is_likelier,
+    names_known,
+)
 from codebuddy.completion.document import line_ending
 from codebuddy.completion.extent import take_extent
 from codebuddy.completion.head import Head
@@ -73,6 +80,7 @@ class Request:
     After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`
     is as in `GenerationSettings`. `extras` are paths and texts that the editor had at hand,
     the most useful first: where a lookup is worth it, they take what it leaves of its budget.
+    Who `takes_back` text is told a first suggestion that a second one may replace.
     """
 
     document: Document
@@ -83,6 +91,46 @@ class Request:
     budget_ms: float = 0.0
     is_typing: bool = False
     extras: tuple[tuple[str, str], ...] = ()
+    takes_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One pass through lookup, prompt, model and clean-up."""
+
+    prompt: Prompt
+    stats: GenerationStats
+    text: str
+    filters: tuple[str, ...]
+
+
+class _Course:
+    """What the steps of one call share; `timings` add up over attempts."""
+
+    def __init__(self, request: Request, workshop: Workshop) -> None:
+        self.request, self.workshop = request, workshop
+        self.timings: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def passed_ms(self) -> float:
+        """Milliseconds since the call."""
+        return (time.perf_counter() - self._started) * 1000
+
+    def left_ms(self) -> float:
+        """Milliseconds of the budget that are left, at least one; 0 without a budget."""
+        if self.request.budget_ms <= 0:
+            return 0.0
+        return max(1.0, self.request.budget_ms - self.passed_ms())
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the time of what is done inside to that of `step`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - started) * 1000
+            self.timings[step] = self.timings.get(step, 0.0) + spent
 
 
 def complete(request: Request, workshop: Workshop, on_text: OnText | None = None) -> Suggestion:
@@ -98,69 +146,109 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         UsageError: The position is outside the document.
         GenerationError: The model failed.
     """
-    timings: dict[str, float] = {}
-    started = time.perf_counter()
-    settings, index = workshop.settings, workshop.index
-    with _timed(timings, "context"):
+    course = _Course(request, workshop)
+    with course.timed("context"):
         context = build_context(request.document, request.position, request.language)
-    with _timed(timings, "decision"):
-        decision = _decide(request, context, workshop)
-    results: list[SearchResult] = []
-    with _timed(timings, "retrieval"):
-        if decision.retrieve and index is not None:
-            results = retrieve(context, index, _TOP_K)
-            results = with_editor_chunks(results, context, request.extras)
-    with _timed(timings, "prompt"):
-        prompt = _prompt(context, results, workshop)
-    how = GenerationSettings(
-        settings.max_tokens,
-        budget_ms=_time_left(request, started),
-        is_typing=request.is_typing,
-    )
-    generation = _generate(prompt, context, workshop, how, on_text)
-    _note_times(generation.stats, decision, timings, workshop)
-    with _timed(timings, "postprocess"):
-        text, filters = _finish(_whole_lines(generation), context, settings)
+    with course.timed("decision"):
+        known = None if workshop.index is None else names_known(context, workshop.index)
+        price = _price(context, workshop)
+        decision = decide(context, request.retrieve, known, workshop.head, price)
+    is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
+    is_open = is_open and workshop.head is not None and workshop.head.confidence is not None
+    is_told = request.takes_back or not is_open
+    attempt = _attempt(course, context, decision, on_text if is_told else None)
+    if is_open:
+        decision, attempt = _look_again(course, context, decision, attempt, on_text)
     if on_text is not None:
-        on_text(text)
-    alternatives = _sample_alternatives(request, prompt, context, workshop, text, started)
-    timings["total"] = (time.perf_counter() - started) * 1000
+        on_text(attempt.text)
+    alternatives = _sample_alternatives(course, attempt, context)
+    course.timings["total"] = course.passed_ms()
     receipt = Receipt(
         model=workshop.generator.name,
-        finish_reason=generation.stats.finish_reason,
+        finish_reason=attempt.stats.finish_reason,
         decision=decision,
-        chunks=prompt.chunks,
-        stats=generation.stats,
-        timings_ms=timings,
-        filters=filters,
+        chunks=attempt.prompt.chunks,
+        stats=attempt.stats,
+        timings_ms=course.timings,
+        filters=attempt.filters,
         runtime=workshop.generator.runtime,
     )
     ending = line_ending(request.document.text)
     return Suggestion(
         document=request.document,
         position=request.position,
-        text=text.replace("\n", ending),
+        text=attempt.text.replace("\n", ending),
         receipt=receipt,
         alternatives=tuple(a.replace("\n", ending) for a in alternatives),
     )
 
 
-def _decide(request: Request, context: Context, workshop: Workshop) -> Decision:
-    """Whether to look up, by what the index knows of the names here and what a lookup costs."""
-    known = None if workshop.index is None else names_known(context, workshop.index)
-    price = None
-    if workshop.head is not None and workshop.pace is not None:
-        price = lookup_price(context, workshop.settings, workshop.pace, workshop.memory)
-    return decide(context, request.retrieve, known, workshop.head, price)
+def _price(context: Context, workshop: Workshop) -> LookupPrice | None:
+    """What a lookup costs here; None without a head, which alone asks for it."""
+    if workshop.head is None or workshop.pace is None:
+        return None
+    return lookup_price(context, workshop.settings, workshop.pace, workshop.memory)
 
 
-def _note_times(
-    stats: GenerationStats, decision: Decision, timings: dict[str, float], workshop: Workshop
-) -> None:
-    """The model's times go into the receipt, and into what is known of this machine's pace."""
-    timings["prefill"], timings["generate"] = stats.prefill_ms, stats.generate_ms
+def _attempt(
+    course: _Course, context: Context, decision: Decision, on_text: OnText | None
+) -> _Attempt:
+    """Look up or not, prompt the model, clean up."""
+    request, workshop = course.request, course.workshop
+    results: list[SearchResult] = []
+    lookup_started_ms = course.passed_ms()
+    with course.timed("retrieval"):
+        if decision.retrieve and workshop.index is not None:
+            results = retrieve(context, workshop.index, _TOP_K)
+            results = with_editor_chunks(results, context, request.extras)
+    lookup_ms = course.passed_ms() - lookup_started_ms if decision.retrieve else 0.0
+    with course.timed("prompt"):
+        prompt = _prompt(context, results, workshop)
+    how = GenerationSettings(
+        workshop.settings.max_tokens,
+        budget_ms=course.left_ms(),
+        is_typing=request.is_typing,
+    )
+    generation = _generate(prompt, context, workshop, how, on_text)
+    stats = generation.stats
+    for step, spent in (("prefill", stats.prefill_ms), ("generate", stats.generate_ms)):
+        course.timings[step] = course.timings.get(step, 0.0) + spent
     if workshop.pace is not None:
-        workshop.pace.note(stats, timings["retrieval"] if decision.retrieve else 0.0)
+        workshop.pace.note(stats, lookup_ms)
+    with course.timed("postprocess"):
+        text, filters = _finish(_whole_lines(generation), context, workshop.settings)
+    return _Attempt(prompt, stats, text, filters)
+
+
+def _look_again(
+    course: _Course, context: Context, decision: Decision, first: _Attempt, on_text: OnText | None
+) -> tuple[Decision, _Attempt]:
+    """With a lookup this time, if the first text is poor enough; the likelier text is kept."""
+    workshop = course.workshop
+    head, index = workshop.head, workshop.index
+    with course.timed("decision"):
+        price = _price(context, workshop)
+        if not first.stats.token_logprobs or head is None or index is None or price is None:
+            return decision, first
+        known = names_known(context, index)
+        decision = decide_again(decision, context, known, first.stats, head, price)
+        decision = replace(decision, first_ms=course.passed_ms())
+    left_ms = course.left_ms()
+    if decision.retrieve and left_ms and (decision.expected_ms or 0.0) > left_ms:
+        reason = f"{decision.reason}; no time is left for it"
+        decision = replace(decision, retrieve=False, threshold=1.0, reason=reason)
+    if not decision.retrieve:
+        return decision, first
+    if course.request.takes_back and on_text is not None:
+        on_text(first.text)
+    second = _attempt(course, context, decision, None)
+    is_whole = second.stats.finish_reason != "budget"
+    if second.text and is_whole and is_likelier(second.stats, first.stats):
+        kept = replace(second, stats=second.stats.with_cost_of(first.stats))
+        return replace(decision, kept="second"), kept
+    kept = replace(first, stats=first.stats.with_cost_of(second.stats))
+    reason = f"{decision.reason}; the first text was the likelier one"
+    return replace(decision, kept="first", reason=reason), kept
 
 
 def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -> Prompt:
@@ -174,13 +262,6 @@ def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -
     if memory is not None:
         memory.remember(path, prompt.chunks)
     return prompt
-
-
-def _time_left(request: Request, started: float) -> float:
-    """Milliseconds of the budget that are left, at least one; 0 without a budget."""
-    if request.budget_ms <= 0:
-        return 0.0
-    return max(1.0, request.budget_ms - (time.perf_counter() - started) * 1000)
 
 
 def _generate(
@@ -233,18 +314,12 @@ def _settled_part(raw: str, context: Context, settings: CompletionSettings) -> s
     return "\n".join(text.split("\n")[:-2])
 
 
-def _sample_alternatives(
-    request: Request,
-    prompt: Prompt,
-    context: Context,
-    workshop: Workshop,
-    first: str,
-    started: float,
-) -> list[str]:
+def _sample_alternatives(course: _Course, attempt: _Attempt, context: Context) -> list[str]:
     """Other texts for the same prompt, sampled with fixed seeds.
 
     Fewer if samples agree, or once the budget is spent: its last one is not shown cut off.
     """
+    request, workshop, first = course.request, course.workshop, attempt.text
     found: list[str] = []
     for seed in range(1, request.alternatives * _TRIES_PER_ALTERNATIVE + 1):
         if len(found) == request.alternatives:
@@ -253,21 +328,12 @@ def _sample_alternatives(
             workshop.settings.max_tokens,
             temperature=_ALTERNATIVE_TEMPERATURE,
             seed=seed,
-            budget_ms=_time_left(request, started),
+            budget_ms=course.left_ms(),
         )
-        generation = _generate(prompt, context, workshop, how)
+        generation = _generate(attempt.prompt, context, workshop, how)
         if generation.stats.finish_reason == "budget":
             break
         text, _ = _finish(generation.text, context, workshop.settings)
         if text and text != first and text not in found:
             found.append(text)
     return found
-
-
-@contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        timings[step] = (time.perf_counter() - started) * 1000

@@ -25,8 +25,8 @@ def lookup_price(
 ) -> LookupPrice:
     """The price of a lookup at this place.
 
-    Where the file's last prompt had chunks and is still held, a lookup costs little and going
-    without one makes all of it stale; where it had none, it is the other way round.
+    A file's prompt with chunks and the one without are different prompts: where the cache
+    still holds one of them, that one costs little.
 
     Args:
         context: What is around the cursor.
@@ -38,14 +38,14 @@ def lookup_price(
     own += _tokens(context.suffix, settings.suffix_tokens)
     without = own
     with_lookup = own + _FILLED * settings.context_tokens
-    last = memory.last_form(context.document.path) if memory is not None else None
-    if last == "chunks":
-        with_lookup = _STALE_WHEN_WARM * with_lookup
-    elif last == "file":
-        without = _STALE_WHEN_WARM * without
+    if memory is not None:
+        path = context.document.path
+        with_lookup *= _STALE_WHEN_WARM if memory.is_warm(path, "chunks") else 1.0
+        without *= _STALE_WHEN_WARM if memory.is_warm(path, "file") else 1.0
     return LookupPrice(
         expected_ms=pace.price_ms(round(without), round(with_lookup)),
         points_per_second=POINTS_PER_SECOND[settings.prefer],
+        whole_ms=pace.price_ms(0, round(with_lookup)),
     )
 
 

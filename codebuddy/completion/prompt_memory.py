@@ -14,7 +14,7 @@ from typing import Literal
 from codebuddy.datatypes import PackedChunk, SearchResult
 
 _MAX_FILES = 64
-# Files whose last prompts a KV cache may still hold (`inference.kv_cache.MAX_SLOTS`).
+# Prompts that a KV cache may still hold (`inference.kv_cache.MAX_SLOTS`).
 _MAX_WARM = 3
 
 Form = Literal["chunks", "file"]
@@ -25,25 +25,26 @@ class PromptMemory:
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[SearchResult, ...]] = OrderedDict()
-        self._forms: OrderedDict[str, Form] = OrderedDict()
+        self._warm: OrderedDict[tuple[str, Form], None] = OrderedDict()
 
     def settle(self, path: str, found: Sequence[SearchResult]) -> list[SearchResult]:
         """The results to offer to the prompt of `path`, in order."""
         return settle(self._held.get(path, ()), found)
 
-    def last_form(self, path: str) -> Form | None:
-        """Whether the last prompt of `path` had chunks; None once it is surely forgotten."""
-        return self._forms.get(path)
+    def is_warm(self, path: str, form: Form) -> bool:
+        """Whether a cache may still hold the prompt of `path`, with chunks or of the file alone."""
+        return (path, form) in self._warm
 
     def remember(self, path: str, packed: Sequence[PackedChunk]) -> None:
         """Take note of what the prompt of `path` holds.
 
         One without chunks leaves those of the last one that had some as they were.
         """
-        self._forms[path] = "chunks" if packed else "file"
-        self._forms.move_to_end(path)
-        if len(self._forms) > _MAX_WARM:
-            self._forms.popitem(last=False)
+        form: Form = "chunks" if packed else "file"
+        self._warm[path, form] = None
+        self._warm.move_to_end((path, form))
+        if len(self._warm) > _MAX_WARM:
+            self._warm.popitem(last=False)
         if not packed:
             return
         self._held[path] = tuple(chunk.result for chunk in packed)

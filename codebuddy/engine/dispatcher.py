@@ -191,7 +191,10 @@ class Dispatcher:
         job = self.running
         if job is None or message.get("id") != job.id:
             return
-        if kind == "piece":
+        if kind == "begin":
+            # A second text, with a lookup, may follow a first one.
+            job.raw = ""
+        elif kind == "piece":
             job.raw += str(message["text"])
         elif kind == "text":
             job.tell({"type": "text", "text": message["text"]})

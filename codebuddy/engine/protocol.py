@@ -59,6 +59,7 @@ class CompletionCall:
         extras: Pieces of other files that the editor had at hand, as paths and texts, the most
             useful first.
         prefer: `speed`, `balanced` or `quality`.
+        takes_back: Whether the client is told a first suggestion that a second may replace.
     """
 
     file: str
@@ -79,6 +80,7 @@ class CompletionCall:
     request: str = ""
     extras: tuple[tuple[str, str], ...] = ()
     prefer: str | None = None
+    takes_back: bool = False
 
     def flags(self) -> dict[str, Any]:
         """The settings that the call sets, by their dotted names."""
@@ -127,6 +129,7 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "request": (str, False, 0, 0),
     "extras": (list, False, 0, 0),
     "prefer": (str, True, 0, 0),
+    "takes_back": (bool, False, 0, 0),
 }
 MAX_EXTRAS = 16
 # In a head of 1 MiB, where a character takes 6 bytes at most.

@@ -146,6 +146,7 @@ class ModelWorker:
                 budget_ms=self._time_left(call),
                 is_typing=is_typing,
                 extras=call.extras,
+                takes_back=call.takes_back,
             )
             judge = self._workplace.judge(place.surroundings, generator)
             warnings.extend(judge.warnings)
@@ -196,6 +197,7 @@ class _Heard:
     def generate(self, *arguments: Any, **more: Any) -> Iterator[str]:
         """As the generator's own."""
         pieces = self._generator.generate(*arguments, **more)
+        self._channel.send({"type": "begin", "id": self._request_id})
         try:
             for piece in pieces:
                 self._channel.send({"type": "piece", "id": self._request_id, "text": piece})

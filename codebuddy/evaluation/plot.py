@@ -1,11 +1,11 @@
-"""Quality against latency, one point for each arm, as a PNG or SVG file.
+"""Quality against time, a point for each arm or a curve for each policy, as a PNG or SVG file.
 
 The only module that imports matplotlib, which the `plot` extra brings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,38 @@ def plot_arms(report: Mapping[str, Any], file: Path) -> None:
     axes.set_title(title.replace("$", r"\$"), fontsize=10)
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
+    _save(figure, file)
+
+
+def plot_curves(
+    points: Mapping[str, tuple[float, float]],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    file: Path,
+) -> None:
+    """Draw policies as points and curves of (time relative to always, edit similarity).
+
+    Raises:
+        CodebuddyError: matplotlib is missing, or the file cannot be written.
+    """
+    figure = _figure_class()(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in curves.items():
+        axes.plot([x for x, _ in curve], [y for _, y in curve], marker=".", label=name)
+    for name, (x, y) in points.items():
+        style = {"color": _COLORS[name], "marker": _MARKERS[name]} if name in _COLORS else {}
+        axes.plot(
+            [x], [y], linestyle="none", **{"marker": "x", "markersize": 8, **style}, label=name
+        )
+    axes.set_xlabel("time of a completion, relative to always looking up")
+    axes.set_ylabel("edit similarity, 0 to 100")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize=8)
+    _save(figure, file)
+
+
+def _save(figure: Any, file: Path) -> None:
     try:
-        figure.savefig(file, format=file.suffix[1:].lower(), dpi=150)
+        figure.savefig(file, format=file.suffix[1:].lower(), dpi=150, metadata={"Date": None})
     except OSError as error:
         raise CodebuddyError(f"cannot write the plot {file}: {error.strerror}") from error
 

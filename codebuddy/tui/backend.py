@@ -253,6 +253,7 @@ class EngineBackend:
             folder=str(self._root),
             name=wish.file.name,
             request=secrets.token_hex(8),
+            takes_back=True,
         )
 
     async def _ask(self, ask: Callable[[EngineClient], T]) -> T:

@@ -145,6 +145,7 @@ class OwnBackend:
             language_for(document.path, unsaved[:4096]),
             cast("RetrieveMode", wish.retrieve or settings.completion.retrieve),
             alternatives=wish.alternatives,
+            takes_back=True,
         )
         judge = workplace.judge(surroundings, generator)
         workshop = Workshop(

@@ -211,6 +211,9 @@ class Suggester:
         if self._running is not running:
             return
         texts = [str(receipt.get("text", "")), *map(str, receipt.get("alternatives", ()))]
+        if receipt.get("decision", {}).get("kept") == "second":
+            # What was shown first may have been typed into, or be what was wanted.
+            texts.append(running.text)
         distinct = tuple(dict.fromkeys(text.replace("\r\n", "\n") for text in texts if text))
         if self._show(running, distinct, receipt, is_growing=False):
             self._statistics.shown += 1

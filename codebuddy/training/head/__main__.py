@@ -1,9 +1,13 @@
-"""Label holes of the public repositories for the shipped head; stops and goes on at will.
+"""The shipped head: labels of public repositories, fitting, and its figures.
 
     python -m codebuddy.training.head label --minutes 60 FOLDER FOLDER...
+    python -m codebuddy.training.head fit
+    python -m codebuddy.training.head report docs/head.md
 
-Each folder is a git repository; its rows go to LABELS/NAME.jsonl. The repositories take
-turns, some holes each, so that labels are balanced whenever the time is up.
+`label` takes git repositories; the rows of each go to LABELS/NAME.jsonl. It stops and goes on
+at will, and the repositories take turns, so that labels are balanced whenever the time is up.
+`fit` writes the head. `report` judges each repository by a head that never saw it and puts the
+tables between the page's markers, and a plot beside it.
 """
 
 from __future__ import annotations
@@ -12,29 +16,49 @@ import argparse
 import time
 from pathlib import Path
 
+from codebuddy import heads
 from codebuddy.assembly import open_generator
+from codebuddy.completion.decision import POINTS_PER_SECOND
+from codebuddy.completion.features import NAMES
 from codebuddy.config import load_settings
-from codebuddy.heads import default_labels_folder
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.terminal import StatusLine, note
+from codebuddy.training.head.assess import Costs, after_the_model, judge_left_out
+from codebuddy.training.head.examples import read_folder, repositories
+from codebuddy.training.head.fit import Recipe, fit_stage, head_content
 from codebuddy.training.head.labels import Labelling, label_holes
+from codebuddy.training.head.report import AFTER_FEATURES, plotted, report_lines
 from codebuddy.vcs.repository import open_repository
 
 # Holes of each kind that a repository labels before the next one has its turn.
 _PER_TURN = 4
+_BEGIN, _END = "<!-- head figures: begin -->", "<!-- head figures: end -->"
 
 
 def main() -> None:
-    """Read the arguments and label until the time is up."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m codebuddy.training.head")
-    parser.add_argument("action", choices=["label"])
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--labels", type=Path, default=default_labels_folder())
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--per-kind", type=int, default=60, help="holes of each kind and folder")
+    """Read the arguments and do what is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        prog="python -m codebuddy.training.head",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    labelling, fitting, reporting = (actions.add_parser(n) for n in ("label", "fit", "report"))
+    labelling.add_argument("folders", nargs="+", type=Path)
+    labelling.add_argument("--minutes", type=float, default=60.0)
+    labelling.add_argument("--per-kind", type=int, default=60, help="holes of each kind and folder")
+    reporting.add_argument("page", type=Path)
+    fitting.add_argument("--out", type=Path, default=heads.default_head_file())
+    for each in (labelling, fitting, reporting):
+        each.add_argument("--labels", type=Path, default=heads.default_labels_folder())
     arguments = parser.parse_args()
-    label(arguments.folders, arguments.labels, arguments.minutes, arguments.per_kind)
+    if arguments.action == "label":
+        label(arguments.folders, arguments.labels, arguments.minutes, arguments.per_kind)
+    elif arguments.action == "fit":
+        fit(arguments.labels, arguments.out)
+    else:
+        report(arguments.labels, arguments.page)
 
 
 def label(folders: list[Path], labels: Path, minutes: float, per_kind: int) -> None:
@@ -42,11 +66,11 @@ def label(folders: list[Path], labels: Path, minutes: float, per_kind: int) -> N
     deadline = time.monotonic() + 60 * minutes
     settings = load_settings().settings
     generator = open_generator(settings, StatusLine())
-    repositories = [open_repository(folder) for folder in folders]
-    for repository in repositories:
+    opened = [open_repository(folder) for folder in folders]
+    for repository in opened:
         update_index(repository, settings)
     for so_far in range(_PER_TURN, per_kind + _PER_TURN, _PER_TURN):
-        for repository in repositories:
+        for repository in opened:
             name = repository.root.name
             with RepositoryIndex.open(repository, settings) as index:
                 labelling = Labelling(repository, index, generator, settings.completion, name)
@@ -57,6 +81,41 @@ def label(folders: list[Path], labels: Path, minutes: float, per_kind: int) -> N
             note(f"{name}: {len(done)} holes labelled, a lookup helped {helped}")
             if time.monotonic() >= deadline:
                 return
+
+
+def fit(labels: Path, out: Path) -> None:
+    """Fit both stages on all labels and write the head."""
+    about, examples = read_folder(labels)
+    judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
+    again = after_the_model(POINTS_PER_SECOND["balanced"], Costs())
+    asked = sum(again(each).is_looked_up for each in judged) / len(judged)
+    content = head_content(
+        f"codebuddy, {len(examples)} holes in {len(repositories(examples))} repositories",
+        {key: about[key] for key in heads.trained_for_keys()},
+        fit_stage(examples, NAMES),
+        fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")),
+        asked,
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    heads.save_head(out, content)
+    heads.load_head_file(out)
+    note(f"wrote {out}, {out.stat().st_size} bytes; {asked:.0%} of the holes asked for a lookup")
+
+
+def report(labels: Path, page: Path) -> None:
+    """Put the tables between the page's markers, and the plot into PAGE's name with .svg."""
+    from codebuddy.evaluation.plot import plot_curves
+
+    text = page.read_text(encoding="utf-8")
+    if _BEGIN not in text or _END not in text:
+        raise SystemExit(f"{page} has no markers {_BEGIN} and {_END}")
+    _, examples = read_folder(labels)
+    costs = Costs()
+    judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
+    lines = "\n".join(report_lines(examples, judged, costs))
+    before, _, rest = text.partition(_BEGIN)
+    page.write_text(f"{before}{_BEGIN}\n\n{lines}\n\n{_END}{rest.partition(_END)[2]}", "utf-8")
+    plot_curves(*plotted(judged, costs), page.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

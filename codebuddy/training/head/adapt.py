@@ -7,6 +7,7 @@ a smaller error than the default one there, and decide at least as well.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def adapt(
         default_examples: The holes that it was trained on.
         own: The repository's holes.
         price: Points of gain that a lookup must bring to be worth its time.
-        recipe: How to grow trees.
+        recipe: How to fit.
 
     Raises:
         TrainingError: There are too few holes, or all gain the same.
@@ -85,7 +86,8 @@ def adapt(
             adapted_gains.append((stage.judge(values).gain, example))
     confidence = None
     if default.confidence is not None:
-        confidence = _joined(default.confidence.features, default_examples, own, recipe)
+        after = dataclasses.replace(recipe, ends_with="kept")
+        confidence = _joined(default.confidence.features, default_examples, own, after)
     return Adaptation(
         syntax=_joined(default.syntax.features, default_examples, own, recipe),
         confidence=confidence,

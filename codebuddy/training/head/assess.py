@@ -1,6 +1,6 @@
 """How good a head is, on repositories that it was not trained on.
 
-Leave one repository out: the trees and their calibration see all repositories but one and
+Leave one repository out: the stages and their calibration see all repositories but one and
 judge that one's holes. Out of those judgements come the usual numbers of a classifier, and
 what a policy would have won and cost: edit similarity, lookups, time. Intervals are by
 bootstrap over holes.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from codebuddy.completion.head import Stage
-from codebuddy.evaluation.statistics import auroc, brier, mean_interval
-from codebuddy.training.head.examples import Example, repositories
+from codebuddy.completion.head import Verdict
+from codebuddy.evaluation.statistics import auroc, brier, draws, mean_interval, percentile
+from codebuddy.training.head.examples import Arm, Example, repositories
 from codebuddy.training.head.fit import Recipe, fit_stage, values_of
 
 _BINS = 10
@@ -23,63 +23,122 @@ _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """Milliseconds a token: of a prompt that is not cached, and of a text being written.
+
+    The defaults were measured on a quiet machine with two cores and the default model
+    (docs/log.md); times of rows would say more about what else ran while they were made.
+    """
+
+    prompt_token_ms: float = 4.0
+    written_token_ms: float = 38.0
+
+    def of(self, arm: Arm) -> float:
+        """The milliseconds of one completion from an empty cache."""
+        return (
+            arm.prompt_tokens * self.prompt_token_ms + arm.generated_tokens * self.written_token_ms
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """A hole with what a head that never saw its repository says of it."""
+    """A hole with what stages that never saw its repository say of it.
+
+    `before` judges from syntax, `after` from the completion without a lookup besides.
+    """
 
     example: Example
-    probability: float
-    gain: float
+    before: Verdict
+    after: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a policy does with one hole: the text it ends with, and what it spent."""
+
+    arm: Arm
+    is_looked_up: bool
+    ms: float
+    first_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """What a policy does over all holes: means, lookups as a share, time relative to always."""
+    """What a policy does over all holes.
+
+    `edit_similarity` and `exact_match` are means, `lookup_rate` a share; `relative_ms` and
+    `relative_first_ms`, until the final and until a first suggestion, are relative to always.
+    `against_always` is the difference in edit similarity, with its interval.
+    """
 
     name: str
     edit_similarity: float
+    interval: tuple[float, float] | None
     exact_match: float
     lookup_rate: float
     relative_ms: float
-    relative_tokens: float
-    interval: tuple[float, float] | None
+    relative_first_ms: float
+    against_always: float
+    against_interval: tuple[float, float] | None
+
+
+Policy = Callable[[Judged], Outcome]
 
 
 def judge_left_out(
-    examples: Sequence[Example], features: Sequence[str], recipe: Recipe | None = None
+    examples: Sequence[Example],
+    before: Sequence[str],
+    after: Sequence[str],
+    recipe: Recipe | None = None,
 ) -> list[Judged]:
-    """Each example judged by a stage that was fitted on the other repositories."""
+    """Each example judged by stages that were fitted on the other repositories.
+
+    Args:
+        examples: Holes of at least two repositories.
+        before: Features of the stage that judges from syntax.
+        after: Features of the stage that knows the completion without a lookup.
+        recipe: How to fit.
+    """
     judged: dict[int, Judged] = {}
+    recipe = recipe or Recipe()
+    kept = replace(recipe, ends_with="kept")
     for repository in repositories(examples):
         others = [each for each in examples if each.repository != repository]
-        stage: Stage = fit_stage(others, features, recipe)
+        stages = [fit_stage(others, before, recipe), fit_stage(others, after, kept)]
         for row, example in enumerate(examples):
             if example.repository == repository:
-                verdict = stage.judge(values_of(example))
-                judged[row] = Judged(example, verdict.probability, verdict.gain)
+                verdicts = [stage.judge(values_of(example)) for stage in stages]
+                judged[row] = Judged(example, *verdicts)
     return [judged[row] for row in range(len(examples))]
 
 
-def classifier_report(judged: Sequence[Judged]) -> dict[str, Any]:
+def classifier_report(
+    probabilities: Sequence[float], examples: Sequence[Example]
+) -> dict[str, Any]:
     """AUROC, calibration and accuracy of `a lookup helps`, beside what guessing would get.
 
     `accuracy` is at probability 0.5; `balanced_accuracy` at the threshold that the share of
     helped holes gives, the mean of the rates at which yes and no are recognised.
     """
-    probabilities = [each.probability for each in judged]
-    labels = [each.example.helps for each in judged]
+    labels = [each.helps for each in examples]
     share = sum(labels) / len(labels)
+
+    def again(statistic: Callable[[list[float], list[bool]], float | None]) -> Any:
+        return _interval(probabilities, labels, statistic)
+
     return {
-        "holes": len(judged),
+        "holes": len(labels),
         "helped": share,
-        "hurt": sum(each.example.gain < 0 for each in judged) / len(judged),
+        "hurt": sum(each.gain < 0 for each in examples) / len(labels),
         "auroc": auroc(probabilities, labels),
-        "auroc_interval": _interval(judged, lambda drawn: auroc(*_pairs(drawn))),
+        "auroc_interval": again(auroc),
         "calibration_error": calibration_error(probabilities, labels),
+        "calibration_error_interval": again(calibration_error),
         "brier": brier(probabilities, labels),
-        "accuracy": _accuracy(judged, 0.5),
-        "accuracy_interval": _interval(judged, lambda drawn: _accuracy(drawn, 0.5)),
+        "accuracy": _accuracy(probabilities, labels),
+        "accuracy_interval": again(_accuracy),
         "majority_accuracy": max(share, 1 - share),
-        "balanced_accuracy": _balanced_accuracy(judged, share),
+        "balanced_accuracy": _balanced_accuracy(probabilities, labels, share),
     }
 
 
@@ -95,83 +154,144 @@ def calibration_error(probabilities: Sequence[float], labels: Sequence[bool]) ->
     return total / len(labels)
 
 
-def policies(judged: Sequence[Judged], price: float) -> list[PolicyResult]:
-    """never, always, the rule of names, the head, chance at the head's rate, and the oracle.
+def never(costs: Costs) -> Policy:
+    """No lookup anywhere."""
+
+    def act(judged: Judged) -> Outcome:
+        ms = costs.of(judged.example.never)
+        return Outcome(judged.example.never, is_looked_up=False, ms=ms, first_ms=ms)
+
+    return act
+
+
+def always(costs: Costs) -> Policy:
+    """A lookup everywhere."""
+
+    def act(judged: Judged) -> Outcome:
+        ms = costs.of(judged.example.always)
+        return Outcome(judged.example.always, is_looked_up=True, ms=ms, first_ms=ms)
+
+    return act
+
+
+def where(looks_up: Callable[[Judged], bool], costs: Costs) -> Policy:
+    """A lookup, before the model runs, where `looks_up` says so."""
+    yes, no = always(costs), never(costs)
+    return lambda judged: (yes if looks_up(judged) else no)(judged)
+
+
+def before_the_model(points_per_second: float, costs: Costs) -> Policy:
+    """The first stage alone: a lookup where its expected gain is worth what it adds."""
+
+    def looks_up(judged: Judged) -> bool:
+        added_ms = costs.of(judged.example.always) - costs.of(judged.example.never)
+        return judged.before.gain >= max(0.0, added_ms) / 1000 * points_per_second
+
+    return where(looks_up, costs)
+
+
+def after_the_model(
+    points_per_second: float, costs: Costs, unsure: tuple[float, float] = (0.0, 1.0)
+) -> Policy:
+    """Both stages: a completion without a lookup is shown, and made again with one where poor.
 
     Args:
-        judged: The holes.
-        price: Points of expected gain that a lookup must bring.
+        points_per_second: What a second of waiting must bring.
+        costs: Of tokens.
+        unsure: Between these probabilities of the first stage the second one is asked; below
+            them nothing is looked up, above them at once.
     """
-    chosen = [each.gain >= price for each in judged]
-    rate = sum(chosen) / len(chosen)
+    yes, no = always(costs), never(costs)
+
+    def act(judged: Judged) -> Outcome:
+        probability = judged.before.probability
+        if not unsure[0] <= probability <= unsure[1]:
+            return (no if probability < unsure[0] else yes)(judged)
+        first = no(judged)
+        added_ms = costs.of(judged.example.always)
+        if judged.after.gain < added_ms / 1000 * points_per_second:
+            return first
+        return Outcome(
+            judged.example.kept, is_looked_up=True, ms=first.ms + added_ms, first_ms=first.ms
+        )
+
+    return act
+
+
+def policies(
+    judged: Sequence[Judged], points_per_second: float, costs: Costs
+) -> dict[str, list[Outcome]]:
+    """What each policy does with each hole.
+
+    `never`, `always`, the `rule` of names, the first stage (`before`), both (`after`), chance
+    at the rate of both, and the `oracle`, which knows the better text beforehand.
+    """
+    after = [after_the_model(points_per_second, costs)(each) for each in judged]
+    rate = sum(each.is_looked_up for each in after) / len(after)
     chance = random.Random(_SEED)
-    by_chance = [chance.random() < rate for _ in judged]
-    return [
-        policy("never", judged, [False] * len(judged)),
-        policy("always", judged, [True] * len(judged)),
-        policy("rule", judged, [each.example.features["elsewhere_6"] >= 1 for each in judged]),
-        policy("head", judged, chosen),
-        policy("random", judged, by_chance),
-        policy("oracle", judged, [each.example.helps for each in judged]),
+    named: dict[str, Policy] = {
+        "never": never(costs),
+        "always": always(costs),
+        "rule": where(lambda each: each.example.features["elsewhere_6"] >= 1, costs),
+        "before": before_the_model(points_per_second, costs),
+        "random": where(lambda _each: chance.random() < rate, costs),
+        "oracle": where(lambda each: each.example.helps, costs),
+    }
+    found = {name: [policy(each) for each in judged] for name, policy in named.items()}
+    return {**found, "after": after}
+
+
+def summed_up(
+    name: str, outcomes: Sequence[Outcome], judged: Sequence[Judged], costs: Costs
+) -> PolicyResult:
+    """A policy's outcomes in means, beside always."""
+    every_ms = sum(costs.of(each.example.always) for each in judged)
+    similarities = [each.arm.edit_similarity for each in outcomes]
+    gains = [
+        each.arm.edit_similarity - one.example.always.edit_similarity
+        for each, one in zip(outcomes, judged, strict=True)
     ]
-
-
-def curve(judged: Sequence[Judged], prices: Sequence[float]) -> list[PolicyResult]:
-    """The head's policy at each price."""
-    return [
-        policy(f"gain >= {price:g}", judged, [each.gain >= price for each in judged])
-        for price in prices
-    ]
-
-
-def policy(name: str, judged: Sequence[Judged], looks_up: Sequence[bool]) -> PolicyResult:
-    """What comes of looking up in exactly these holes."""
-    arms = [
-        each.example.always if looked_up else each.example.never
-        for each, looked_up in zip(judged, looks_up, strict=True)
-    ]
-    always = [each.example.always for each in judged]
-    similarities = [arm.edit_similarity for arm in arms]
     return PolicyResult(
         name=name,
         edit_similarity=_mean(similarities),
-        exact_match=_mean([float(arm.exact) for arm in arms]),
-        lookup_rate=_mean([float(each) for each in looks_up]),
-        relative_ms=sum(arm.ms for arm in arms) / max(1e-9, sum(arm.ms for arm in always)),
-        relative_tokens=sum(arm.prompt_tokens for arm in arms)
-        / max(1, sum(arm.prompt_tokens for arm in always)),
         interval=mean_interval(similarities, _SEED),
+        exact_match=_mean([float(each.arm.exact) for each in outcomes]),
+        lookup_rate=_mean([float(each.is_looked_up) for each in outcomes]),
+        relative_ms=sum(each.ms for each in outcomes) / every_ms,
+        relative_first_ms=sum(each.first_ms for each in outcomes) / every_ms,
+        against_always=_mean(gains),
+        against_interval=mean_interval(gains, _SEED),
     )
 
 
-def _accuracy(judged: Sequence[Judged], threshold: float) -> float:
-    return _mean([float((j.probability >= threshold) == j.example.helps) for j in judged])
+def _accuracy(
+    probabilities: Sequence[float], labels: Sequence[bool], threshold: float = 0.5
+) -> float:
+    pairs = zip(probabilities, labels, strict=True)
+    return _mean([float((probability >= threshold) == label) for probability, label in pairs])
 
 
-def _balanced_accuracy(judged: Sequence[Judged], threshold: float) -> float:
+def _balanced_accuracy(
+    probabilities: Sequence[float], labels: Sequence[bool], threshold: float
+) -> float:
     rates = []
     for wanted in (True, False):
-        of_kind = [each for each in judged if each.example.helps is wanted]
-        right = [float((each.probability >= threshold) is wanted) for each in of_kind]
-        rates.append(_mean(right) if right else 0.0)
+        of_kind = [p for p, label in zip(probabilities, labels, strict=True) if label is wanted]
+        rates.append(_mean([float((each >= threshold) is wanted) for each in of_kind]))
     return _mean(rates)
 
 
 def _interval(
-    judged: Sequence[Judged], statistic: Callable[[Sequence[Judged]], float | None]
+    probabilities: Sequence[float],
+    labels: Sequence[bool],
+    statistic: Callable[[list[float], list[bool]], float | None],
 ) -> tuple[float, float] | None:
-    from codebuddy.evaluation.statistics import draws, percentile
-
     found = []
-    for rows in draws(len(judged), _SEED):
-        value = statistic([judged[row] for row in rows])
+    for rows in draws(len(labels), _SEED):
+        value = statistic([probabilities[row] for row in rows], [labels[row] for row in rows])
         if value is not None:
             found.append(value)
     return (percentile(found, 2.5), percentile(found, 97.5)) if found else None
-
-
-def _pairs(judged: Sequence[Judged]) -> tuple[list[float], list[bool]]:
-    return [each.probability for each in judged], [each.example.helps for each in judged]
 
 
 def _mean(values: Sequence[float]) -> float:

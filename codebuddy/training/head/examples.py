@@ -60,9 +60,21 @@ class Example:
         return self.always.edit_similarity - self.never.edit_similarity
 
     @property
+    def kept(self) -> Arm:
+        """Of both completions the one whose tokens the model takes for likelier."""
+        if not self.confidence_after:
+            return self.always
+        before, after = (c["mean_logprob"] for c in (self.confidence, self.confidence_after))
+        return self.always if after >= before else self.never
+
+    @property
     def helps(self) -> bool:
         """Whether the lookup made the completion better."""
         return self.gain > 0
+
+    def gain_of(self, arm: Arm) -> float:
+        """Points of edit similarity that ending with `arm` wins over having looked up nothing."""
+        return arm.edit_similarity - self.never.edit_similarity
 
 
 def write_header(file: Path, about: Mapping[str, Any]) -> None:
@@ -107,8 +119,8 @@ def read_examples(file: Path) -> tuple[dict[str, Any], list[Example]]:
         raise TrainingError(f"the labels {file} are damaged: {error}") from error
 
 
-def read_folder(folder: Path) -> list[Example]:
-    """The rows of all files in `folder`, in the order of their names.
+def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
+    """The rows of all files in `folder`, in the order of their names, with the first header.
 
     Raises:
         TrainingError: There are none, one is damaged, or two are for different models or
@@ -130,7 +142,7 @@ def read_folder(folder: Path) -> list[Example]:
                     hint="labels of one head share model and budgets",
                 )
         found += examples
-    return found
+    return first, found
 
 
 def _row(example: Example) -> str:

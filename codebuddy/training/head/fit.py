@@ -30,10 +30,12 @@ class Recipe:
     """How to fit; with few degrees of freedom, since examples are a thousand, not a million.
 
     `form` is `linear` or `trees`. A linear one has the inverse `strength` of its penalty on
-    squared weights of standardised features; the others are for trees.
+    squared weights of standardised features; the others are for trees. `ends_with` is the text
+    that a lookup leads to: `always` the one written with it, `kept` the likelier of both.
     """
 
     form: str = "linear"
+    ends_with: str = "always"
     strength: float = 0.01
     n_trees: int = 80
     depth: int = 3
@@ -56,7 +58,7 @@ def fit_stage(
     check_examples(examples)
     raw = _fitted(examples, features, recipe)
     scores = out_of_fold_scores(examples, features, recipe)
-    return read_stage({**raw, **_readings(scores, examples)})
+    return read_stage({**raw, **_readings(scores, gains_of(examples, recipe))})
 
 
 def out_of_fold_scores(
@@ -91,13 +93,26 @@ def fold_of(examples: Sequence[Example], seed: int) -> list[int]:
     return [files.index(example.path) % _SHUFFLED_FOLDS for example in examples]
 
 
+def gains_of(examples: Sequence[Example], recipe: Recipe) -> NDArray[np.float64]:
+    """Points of edit similarity that a lookup wins in each example."""
+    import numpy as np
+
+    if recipe.ends_with == "kept":
+        return np.array([example.gain_of(example.kept) for example in examples])
+    return np.array([example.gain for example in examples])
+
+
 def values_of(example: Example) -> dict[str, float]:
     """All numbers of an example that a stage may ask for."""
     return {**example.features, **example.confidence}
 
 
 def head_content(
-    name: str, trained_for: Mapping[str, Any], syntax: Stage, confidence: Stage | None
+    name: str,
+    trained_for: Mapping[str, Any],
+    syntax: Stage,
+    confidence: Stage | None,
+    asked_again: float = 0.0,
 ) -> dict[str, Any]:
     """The JSON form of a head, as `codebuddy.completion.head.load_head` reads it."""
     return {
@@ -106,6 +121,7 @@ def head_content(
         "retrieval_version": RETRIEVAL_VERSION,
         "name": name,
         "trained_for": dict(trained_for),
+        "asked_again": round(asked_again, 4),
         "stages": {
             "syntax": _content(syntax),
             "confidence": _content(confidence) if confidence else None,
@@ -140,7 +156,7 @@ def _weighed(
     from sklearn.linear_model import LogisticRegression
 
     inputs = np.array([[values_of(e)[name] for name in features] for e in examples])
-    helped = np.array([example.helps for example in examples])
+    helped = gains_of(examples, recipe) > 0
     means, scales = inputs.mean(axis=0), inputs.std(axis=0)
     scales[scales == 0] = 1.0
     model = LogisticRegression(C=recipe.strength, max_iter=1000)
@@ -168,11 +184,11 @@ def _grown(examples: Sequence[Example], features: Sequence[str], recipe: Recipe)
         "random_state": recipe.seed,
     }
     if recipe.target == "helps":
-        helped = np.array([example.helps for example in examples])
+        helped = gains_of(examples, recipe) > 0
         model: Any = GradientBoostingClassifier(**common).fit(inputs, helped)
         base = float(np.log(helped.mean() / (1 - helped.mean())))
     else:
-        gained = np.array([example.gain for example in examples])
+        gained = gains_of(examples, recipe)
         model = GradientBoostingRegressor(**common).fit(inputs, gained)
         base = float(gained.mean())
     trees = [_tree(each.tree_, recipe.learning_rate) for each in model.estimators_[:, 0]]
@@ -200,13 +216,12 @@ def _tree(tree: Any, rate: float) -> dict[str, list[float]]:
     }
 
 
-def _readings(scores: NDArray[np.float64], examples: Sequence[Example]) -> dict[str, list[float]]:
+def _readings(scores: NDArray[np.float64], gained: NDArray[np.float64]) -> dict[str, list[float]]:
     """Probability and expected gain at knots of the score, both rising."""
     import numpy as np
     from sklearn.isotonic import IsotonicRegression
 
-    helped = np.array([float(example.helps) for example in examples])
-    gained = np.array([example.gain for example in examples])
+    helped = (gained > 0).astype(float)
     # Means over neighbours first: isotonic steps at single examples would be noise.
     order = np.argsort(scores, kind="stable")
     groups = np.array_split(order, min(_N_KNOTS, max(2, len(order) // 15)))

@@ -59,13 +59,19 @@ def train_personal(
     )
     if len(own) < MIN_EXAMPLES:
         return Training(len(own), MIN_EXAMPLES - len(own), None)
-    shared = read_folder(heads.default_labels_folder())
+    _, shared = read_folder(heads.default_labels_folder())
     price = _mean_price(own)
     adaptation = adapt(default, shared, own, price)
     if adaptation.is_better:
         trained_for = heads.trained_for(labelling.generator.name, labelling.settings)
         name = f"{repository.root.name}, {len(own)} holes"
-        content = head_content(name, trained_for, adaptation.syntax, adaptation.confidence)
+        content = head_content(
+            name,
+            trained_for,
+            adaptation.syntax,
+            adaptation.confidence,
+            default.asked_again,
+        )
         heads.save_head(heads.personal_head_file(repository), content)
     return Training(len(own), 0, adaptation)
 

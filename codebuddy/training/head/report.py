@@ -1,0 +1,244 @@
+"""What a head is worth, as tables: how well it tells, what it wins and costs, part by part."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
+from codebuddy.completion.decision import POINTS_PER_SECOND
+from codebuddy.completion.features import NAMES as PLACE_FEATURES
+from codebuddy.evaluation.statistics import percentile
+from codebuddy.evaluation.tables import number, table
+from codebuddy.training.head.assess import (
+    Costs,
+    Judged,
+    PolicyResult,
+    after_the_model,
+    before_the_model,
+    classifier_report,
+    judge_left_out,
+    policies,
+    summed_up,
+)
+from codebuddy.training.head.examples import Example, repositories
+from codebuddy.training.head.fit import Recipe, fit_stage, values_of
+
+AFTER_FEATURES = (*PLACE_FEATURES, *TEXT_FEATURES)
+# What a second of waiting must bring, along the curve.
+RATES = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
+_GROUPS = {
+    "names": PLACE_FEATURES[:15],
+    "position": PLACE_FEATURES[15:29],
+    "file": PLACE_FEATURES[29:],
+    "first tokens": tuple(name for name in TEXT_FEATURES if name.startswith("first_")),
+    "all tokens": tuple(name for name in TEXT_FEATURES if not name.startswith("first_")),
+}
+_SAID = {
+    "never": "never",
+    "always": "always",
+    "rule": "the rule of names",
+    "before": "head, before the model runs",
+    "after": "head, after the text without a lookup",
+    "random": "chance, at that head's rate",
+    "oracle": "oracle, knows the better text",
+}
+
+
+def report_lines(examples: Sequence[Example], judged: Sequence[Judged], costs: Costs) -> list[str]:
+    """All tables, as Markdown."""
+    return [
+        *label_lines(examples),
+        "",
+        *classifier_lines(examples, judged),
+        "",
+        *policy_lines(judged, costs),
+        "",
+        *curve_lines(judged, costs),
+        "",
+        *ablation_lines(examples),
+        "",
+        *speed_lines(examples),
+    ]
+
+
+def label_lines(examples: Sequence[Example]) -> list[str]:
+    """How many holes there are, and what lookups did to them."""
+    parts: dict[str, list[Example]] = {"all": list(examples)}
+    for kind in ("line", "call", "block"):
+        parts[kind] = [each for each in examples if each.kind == kind]
+    for language, _ in Counter(each.language for each in examples).most_common():
+        parts[language] = [each for each in examples if each.language == language]
+    for repository in repositories(examples):
+        parts[repository] = [each for each in examples if each.repository == repository]
+    rows = []
+    for name, part in parts.items():
+        if not part:
+            continue
+        n = len(part)
+        rows.append(
+            [
+                name,
+                str(n),
+                number(sum(e.gain > 0 for e in part) / n, 100, 0),
+                number(sum(e.gain < 0 for e in part) / n, 100, 0),
+                number(sum(e.never.edit_similarity for e in part) / n, 1, 1),
+                number(sum(e.always.edit_similarity for e in part) / n, 1, 1),
+            ]
+        )
+    headings = ["holes", "number", "helped %", "hurt %", "never", "always"]
+    return ["What a lookup did; edit similarity from 0 to 100:", "", *table(headings, rows)]
+
+
+def classifier_lines(examples: Sequence[Example], judged: Sequence[Judged]) -> list[str]:
+    """How well each stage tells where a lookup helps, beside guessing."""
+    stages = {
+        "before the model runs": [each.before.probability for each in judged],
+        "after the text without a lookup": [each.after.probability for each in judged],
+    }
+    rows = []
+    for name, probabilities in stages.items():
+        found = classifier_report(probabilities, examples)
+        rows.append(
+            [
+                name,
+                _with_interval(found["auroc"], found["auroc_interval"], 1, 3),
+                _with_interval(
+                    found["calibration_error"], found["calibration_error_interval"], 1, 3
+                ),
+                number(found["brier"], 1, 3),
+                _with_interval(found["accuracy"], found["accuracy_interval"], 100, 0),
+                number(found["majority_accuracy"], 100, 0),
+                number(found["balanced_accuracy"], 100, 0),
+            ]
+        )
+    headings = ["stage", "AUROC", "ECE", "Brier", "accuracy %", "majority %", "balanced %"]
+    said = "Each repository judged by a head that was fitted without it, intervals of 95%:"
+    return [said, "", *table(headings, rows)]
+
+
+def policy_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
+    """What each policy wins and costs, at each preference."""
+    lines = []
+    for preference, rate in POINTS_PER_SECOND.items():
+        found = policies(judged, rate, costs)
+        results = [summed_up(_SAID[name], found[name], judged, costs) for name in _SAID]
+        lines += [f"`{preference}`, {rate:g} points a second:", "", *_policy_table(results), ""]
+    return lines[:-1]
+
+
+def curve_points(
+    judged: Sequence[Judged], costs: Costs
+) -> dict[str, list[tuple[float, PolicyResult]]]:
+    """Each kind of head at each rate of `RATES`."""
+    kinds = {"before": before_the_model, "after": after_the_model}
+    return {
+        kind: [
+            (rate, summed_up(f"{rate:g}", [make(rate, costs)(j) for j in judged], judged, costs))
+            for rate in RATES
+        ]
+        for kind, make in kinds.items()
+    }
+
+
+def plotted(
+    judged: Sequence[Judged], costs: Costs
+) -> tuple[dict[str, tuple[float, float]], dict[str, list[tuple[float, float]]]]:
+    """What a plot shows: time and edit similarity of policies without a knob, and of heads."""
+    found = policies(judged, POINTS_PER_SECOND["balanced"], costs)
+    fixed = ("never", "always", "rule", "random", "oracle")
+
+    def place(result: PolicyResult) -> tuple[float, float]:
+        return result.relative_ms, result.edit_similarity
+
+    return (
+        {name: place(summed_up(name, found[name], judged, costs)) for name in fixed},
+        {
+            _SAID[kind]: [place(result) for _, result in points]
+            for kind, points in curve_points(judged, costs).items()
+        },
+    )
+
+
+def curve_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
+    """Quality against time along the rate at which a second is valued."""
+    lines = []
+    for kind, points in curve_points(judged, costs).items():
+        lines += [f"{_SAID[kind]}, by points a second:", ""]
+        lines += [*_policy_table([result for _, result in points]), ""]
+    return lines[:-1]
+
+
+def ablation_lines(examples: Sequence[Example]) -> list[str]:
+    """AUROC with a group of features left out, and with it alone."""
+    labels = [each.helps for each in examples]
+
+    def shown(features: Sequence[str]) -> str:
+        judged = judge_left_out(examples, features, features)
+        found = classifier_report([each.before.probability for each in judged], examples)
+        return _with_interval(found["auroc"], found["auroc_interval"], 1, 3)
+
+    assert any(labels)
+    rows = [["all", "", shown(AFTER_FEATURES)]]
+    for name, group in _GROUPS.items():
+        left = [each for each in AFTER_FEATURES if each not in group]
+        rows.append([name, shown(left), shown(group)])
+    said = "AUROC of groups of features, both stages' together:"
+    return [said, "", *table(["group", "without it", "it alone"], rows)]
+
+
+def speed_lines(examples: Sequence[Example]) -> list[str]:
+    """What judging takes in this process, and what a lookup took while labels were made."""
+    stages = {
+        "place": (fit_stage(examples, PLACE_FEATURES), PLACE_FEATURES),
+        "text": (fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")), AFTER_FEATURES),
+    }
+    said = []
+    for name, (stage, _) in stages.items():
+        spent = []
+        for example in examples:
+            values = values_of(example)
+            started = time.perf_counter()
+            stage.judge(values)
+            spent.append((time.perf_counter() - started) * 1000)
+        said.append(f"{percentile(spent, 95):.3f} ms for the {name}")
+    lookups = [each.found["lookup_ms"] for each in examples]
+    shares = [
+        each.found["lookup_ms"] / max(1e-9, each.never.prompt_tokens * Costs().prompt_token_ms)
+        for each in examples
+    ]
+    return [
+        f"Judging from features that are there takes {' and '.join(said)} (p95). A lookup took"
+        f" {percentile(lookups, 50):.1f} ms (p95 {percentile(lookups, 95):.1f}), "
+        f"{100 * percentile(shares, 50):.1f}% of the time that the prompt without it takes"
+        " on a quiet machine of two cores."
+    ]
+
+
+def _policy_table(results: Sequence[PolicyResult]) -> list[str]:
+    rows = [
+        [
+            each.name,
+            _with_interval(each.edit_similarity, each.interval, 1, 1),
+            number(each.exact_match, 100, 1),
+            _with_interval(each.against_always, each.against_interval, 1, 1),
+            number(each.lookup_rate, 100, 0),
+            number(each.relative_ms, 1, 2),
+            number(each.relative_first_ms, 1, 2),
+        ]
+        for each in results
+    ]
+    headings = ["policy", "edit sim", "exact %", "less always", "lookups %", "time", "first text"]
+    return table(headings, rows)
+
+
+def _with_interval(
+    value: float | None, bounds: tuple[float, float] | None, factor: float, digits: int
+) -> str:
+    if value is None:
+        return "-"
+    shown = number(value, factor, digits)
+    if bounds is None:
+        return shown
+    return f"{shown} [{number(bounds[0], factor, digits)}, {number(bounds[1], factor, digits)}]"
