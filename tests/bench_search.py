@@ -2,7 +2,8 @@
 
     python -m tests.bench_search quality REPOSITORY...     the ablation, as Markdown on stdout
     python -m tests.bench_search latency REPOSITORY        an index of 100,000 chunks and more
-    options: --embedder NAME|PATH, --tasks N (of a kind and repository), --seed N
+    options: --embedder NAME|PATH, --tasks N (of a kind and repository), --seed N, and for
+    quality --beside NAME=PATH, another embedder that the same tasks are asked of as well
 
 Three kinds of tasks are made of a repository's own code. *docstring*: a function by the first
 line of its documentation, in a copy without any (`codebuddy.evaluation.docstrings`). *name*:
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from codebuddy.evaluation.callees import definitions_elsewhere
 from codebuddy.evaluation.retrieval import TOP_K, first_rank
 from codebuddy.evaluation.sites import CODE_LANGUAGES, find_sites
 from codebuddy.evaluation.statistics import mean_interval, percentile
+from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
 from codebuddy.index.ranker import RankingWeights
 from codebuddy.index.search import RepositoryIndex, SearchChannel
@@ -42,6 +44,7 @@ from codebuddy.settings import IndexSettings, Settings
 from codebuddy.syntax import names_in
 from codebuddy.vcs.repository import Repository, open_repository
 
+_HYBRID = "hybrid"
 _MIN_NAME_PARTS = 2
 _COMMENT_OR_IMPORT = re.compile(r"^\s*(?:#|//|\*|import\b|from\b|use\b)")
 
@@ -53,6 +56,7 @@ class Task:
     kind: str
     query: str
     right: frozenset[int]
+    repository: str
     near: str = ""
 
 
@@ -71,43 +75,108 @@ def main() -> None:
     parser.add_argument("section", choices=("quality", "latency"))
     parser.add_argument("repositories", nargs="+", type=Path)
     parser.add_argument("--embedder", default="")
+    parser.add_argument("--beside", default="", metavar="NAME=PATH")
     parser.add_argument("--tasks", type=int, default=150)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     settings = Settings(index=IndexSettings(embedder=arguments.embedder))
     print(f"command: python -m tests.bench_search {' '.join(sys.argv[1:])}\n")
     if arguments.section == "quality":
-        bench_quality(arguments.repositories, settings, arguments.tasks, arguments.seed)
+        other, _, path = arguments.beside.partition("=")
+        embedders = {"": settings}
+        if other:
+            embedders[other] = Settings(index=IndexSettings(embedder=path))
+        bench_quality(arguments.repositories, embedders, arguments.tasks, arguments.seed)
     else:
         bench_latency(arguments.repositories[0], settings, arguments.seed)
 
 
-def bench_quality(roots: list[Path], settings: Settings, n_tasks: int, seed: int) -> None:
+def bench_quality(
+    roots: list[Path], embedders: dict[str, Settings], n_tasks: int, seed: int
+) -> None:
     """NDCG@10 and recall@10 of each variant, by kind of task, over all repositories."""
-    ranks: dict[tuple[str, str], list[int | None]] = defaultdict(list)
-    names: list[str] = []
+    ranks: dict[str, dict[Task, int | None]] = defaultdict(dict)
     for root in roots:
-        for tasks, index in _indexes(root, settings, n_tasks, seed):
-            chosen = variants(has_dense=_has_dense(index))
-            names = names or [each.name for each in chosen]
-            for task in tasks:
-                for variant in chosen:
-                    ranks[variant.name, task.kind].append(_rank_of(index, task, variant))
-            counts = {kind: sum(t.kind == kind for t in tasks) for kind in _kinds(tasks)}
-            print(f"{root.name}: {counts}", file=sys.stderr, flush=True)
-    kinds = sorted({kind for _, kind in ranks})
-    head = " | ".join(f"{kind} NDCG@10 | R@10" for kind in kinds)
-    print(f"| variant | {head} |\n|---|{'--:|' * 2 * len(kinds)}")
-    for name in names:
-        cells = []
+        for tasks, other, index in _indexes(root, embedders, n_tasks, seed):
+            if other:
+                chosen = [Variant(f"{other} alone", "dense"), Variant(f"hybrid with {other}")]
+            else:
+                chosen = variants(has_dense=_has_dense(index))
+                counts = {kind: sum(t.kind == kind for t in tasks) for kind in _kinds(tasks)}
+                print(f"{root.name}: {counts}", file=sys.stderr, flush=True)
+            for variant in chosen:
+                for task in tasks:
+                    ranks[variant.name][task] = _rank_of(index, task, variant)
+    tasks = list(ranks[_HYBRID])
+    gains = {name: [_gain(found[task]) for task in tasks] for name, found in ranks.items()}
+    recalls = {name: [float(found[t] is not None) for t in tasks] for name, found in ranks.items()}
+    print("\n".join(_variant_lines(tasks, gains, recalls, seed)))
+    print("\n".join(["", *_lead_lines(tasks, gains, seed)]))
+    print("\n".join(["", *_repository_lines(tasks, gains)]))
+    print(f"\nqueries: { {kind: sum(t.kind == kind for t in tasks) for kind in _kinds(tasks)} }")
+
+
+def _variant_lines(
+    tasks: list[Task],
+    gains: dict[str, list[float]],
+    recalls: dict[str, list[float]],
+    seed: int,
+) -> list[str]:
+    """A row for each variant: NDCG@10 with its interval and recall@10, by kind."""
+    kinds = _kinds(tasks)
+    rows = []
+    for name in gains:
+        cells = [name]
         for kind in kinds:
-            found = ranks[name, kind]
-            gains = [1 / math.log2(1 + rank) if rank else 0.0 for rank in found]
-            low, high = mean_interval(gains, seed) or (0.0, 0.0)
-            recall = sum(rank is not None for rank in found) / len(found)
-            cells.append(f"{sum(gains) / len(gains):.3f} ({low:.3f} to {high:.3f}) | {recall:.3f}")
-        print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\nqueries: { {kind: len(ranks[names[0], kind]) for kind in kinds} }")
+            found = _of_kind(kind, tasks, gains[name])
+            low, high = mean_interval(found, seed) or (0.0, 0.0)
+            cells.append(f"{_mean(found):.3f} [{low:.3f}, {high:.3f}]")
+            cells.append(f"{_mean(_of_kind(kind, tasks, recalls[name])):.3f}")
+        rows.append(cells)
+    return table(["variant", *(c for kind in kinds for c in (f"{kind} NDCG@10", "R@10"))], rows)
+
+
+def _lead_lines(tasks: list[Task], gains: dict[str, list[float]], seed: int) -> list[str]:
+    """A row for each other variant: the hybrid's NDCG@10 less its, task by task."""
+    rows = []
+    for name, found in gains.items():
+        if name == _HYBRID:
+            continue
+        leads = [ours - theirs for ours, theirs in zip(gains[_HYBRID], found, strict=True)]
+        cells = [name]
+        for kind in [*_kinds(tasks), ""]:
+            of_kind = _of_kind(kind, tasks, leads) if kind else leads
+            low, high = mean_interval(of_kind, seed) or (0.0, 0.0)
+            cells.append(f"{_mean(of_kind):+.3f} [{low:+.3f}, {high:+.3f}]")
+        rows.append(cells)
+    return table(["hybrid less", *_kinds(tasks), "all"], rows)
+
+
+def _repository_lines(tasks: list[Task], gains: dict[str, list[float]]) -> list[str]:
+    """NDCG@10 by repository: the hybrid and the channels alone."""
+    names = [name for name in gains if name == _HYBRID or name.endswith(" alone")]
+    rows = []
+    for repository in dict.fromkeys(task.repository for task in tasks):
+        for kind in _kinds(tasks):
+            cells = [f"{repository}, {kind}"]
+            for name in names:
+                pairs = zip(tasks, gains[name], strict=True)
+                found = [g for t, g in pairs if (t.repository, t.kind) == (repository, kind)]
+                cells.append(f"{_mean(found):.3f}")
+            rows.append(cells)
+    return table(["repository, kind", *names], rows)
+
+
+def _of_kind(kind: str, tasks: list[Task], values: Sequence[float]) -> list[float]:
+    return [value for task, value in zip(tasks, values, strict=True) if task.kind == kind]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _gain(rank: int | None) -> float:
+    return 1 / math.log2(1 + rank) if rank else 0.0
 
 
 def variants(*, has_dense: bool) -> list[Variant]:
@@ -118,7 +187,7 @@ def variants(*, has_dense: bool) -> list[Variant]:
     if has_dense:
         found.append(Variant("dense alone", "dense"))
         channels.append("dense")
-    found.append(Variant("hybrid", weights=full))
+    found.append(Variant(_HYBRID, weights=full))
     for channel in channels:
         left = {
             kind: {name: 0.0 if name == channel else weight for name, weight in of_kind.items()}
@@ -149,28 +218,39 @@ def _rank_of(index: RepositoryIndex, task: Task, variant: Variant) -> int | None
 
 
 def _indexes(
-    root: Path, settings: Settings, n_tasks: int, seed: int
-) -> Iterator[tuple[list[Task], RepositoryIndex]]:
-    """The repository's index and that of its copy without documentation, with their tasks."""
+    root: Path, embedders: dict[str, Settings], n_tasks: int, seed: int
+) -> Iterator[tuple[list[Task], str, RepositoryIndex]]:
+    """The repository's index and that of its copy without documentation, with their tasks.
+
+    Each with the vectors of one embedder after the other: the chunks keep their ids.
+    """
     with tempfile.TemporaryDirectory(prefix="codebuddy-bench-") as scratch:
-        with _fresh_index(root, Path(scratch) / "index", settings) as (repository, index):
-            yield _name_tasks(index, n_tasks, seed) + _call_tasks(index, n_tasks, seed), index
-            bare = Path(scratch) / "bare"
-            functions = docstrings._copy_without_documentation(
-                repository, index, bare / "code", seed
-            )
-        random.Random(seed).shuffle(functions)
-        with docstrings._index_of(bare, settings) as index:
-            tasks: list[Task] = []
-            for function in functions[: 2 * n_tasks]:
-                right = {
-                    each.chunk_id
-                    for each in index.definitions_of(function.path)
-                    if each.qualified == function.qualified
-                }
-                if len(right) == 1 and len(tasks) < n_tasks:
-                    tasks.append(Task("docstring", function.query, frozenset(right)))
-            yield tasks, index
+        tasks: list[Task] = []
+        functions: list[docstrings.DocumentedFunction] = []
+        bare = Path(scratch) / "bare"
+        for name, settings in embedders.items():
+            with _fresh_index(root, Path(scratch) / "index", settings) as (repository, index):
+                if not tasks:
+                    tasks = _name_tasks(index, n_tasks, seed) + _call_tasks(index, n_tasks, seed)
+                    tasks = [dataclasses.replace(task, repository=root.name) for task in tasks]
+                    functions = docstrings._copy_without_documentation(
+                        repository, index, bare / "code", seed
+                    )
+                    random.Random(seed).shuffle(functions)
+                yield tasks, name, index
+        of_documentation: list[Task] = []
+        for name, settings in embedders.items():
+            with docstrings._index_of(bare, settings) as index:
+                for function in () if of_documentation else functions[: 2 * n_tasks]:
+                    right = {
+                        each.chunk_id
+                        for each in index.definitions_of(function.path)
+                        if each.qualified == function.qualified
+                    }
+                    if len(right) == 1 and len(of_documentation) < n_tasks:
+                        task = Task("docstring", function.query, frozenset(right), root.name)
+                        of_documentation.append(task)
+                yield of_documentation, name, index
 
 
 @contextmanager
@@ -179,7 +259,7 @@ def _fresh_index(
 ) -> Iterator[tuple[Repository, RepositoryIndex]]:
     """An index of the repository in a folder of its own."""
     found = open_repository(root)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     repository = Repository(found.root, found.git_folder, folder, found.is_shallow)
     update_index(repository, settings)
     with RepositoryIndex.open(repository, settings) as index:
@@ -209,7 +289,7 @@ def _name_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
             same = index.definitions([definition.name], 50)[definition.name]
             if len(same) == 1 and len(tasks) < count:
                 query = " ".join(terms(definition.name)[1:])
-                tasks.append(Task("name", query, frozenset({definition.chunk_id})))
+                tasks.append(Task("name", query, frozenset({definition.chunk_id}), ""))
     return tasks
 
 
@@ -232,7 +312,7 @@ def _call_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
             line = source[start : source.find(b"\n", call.name_byte)].decode("utf-8", "replace")
             if not _COMMENT_OR_IMPORT.match(line) and len(tasks) < count:
                 right = frozenset(each.chunk_id for each in definitions)
-                tasks.append(Task("call", line.strip(), right, path))
+                tasks.append(Task("call", line.strip(), right, "", path))
     return tasks
 
 
