@@ -227,7 +227,9 @@ def test_labels_of_several_repositories_are_read_together(tmp_path, examples):
         write_header(tmp_path / f"{name}.jsonl", {"model": "m"})
         for row in rows:
             append_example(tmp_path / f"{name}.jsonl", row)
-    assert read_folder(tmp_path) == examples[:5]
+    about, found = read_folder(tmp_path)
+    assert found == examples[:5]
+    assert about["format"] == "codebuddy-head-labels"
     write_header(tmp_path / "c.jsonl", {"model": "n"})
     with pytest.raises(TrainingError, match=r"c\.jsonl has labels for model n"):
         read_folder(tmp_path)

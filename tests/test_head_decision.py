@@ -79,7 +79,7 @@ def test_the_same_gain_pays_or_not_by_its_price(head):
 
 
 def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
-    """With the last prompt's chunks held a lookup is cheaper than none; without it is dearer."""
+    """What the cache holds of a prompt's two forms costs little, both forms hardly anything."""
     pace, memory = Pace(), PromptMemory()
     context = context_of("x = 1\n" * 300 + TEXT, 303)
     cold = lookup_price(context, SETTINGS, pace, memory).expected_ms
@@ -89,8 +89,12 @@ def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
     chunk = result("a")
     memory.remember("cart.py", [PackedChunk(chunk, 9)])
     cheaper = lookup_price(context, SETTINGS, pace, memory).expected_ms
-    assert cheaper < 0 < cold < dearer
-    assert LookupPrice(cheaper, 1.0).points == 0
+    assert cheaper < cold / 5 < cold < dearer
+    held = PromptMemory()
+    held.remember("cart.py", [PackedChunk(chunk, 9)])
+    price = lookup_price(context, SETTINGS, pace, held)
+    assert price.expected_ms < 0 == price.points
+    assert 0 < price.whole_ms < cold
 
 
 def test_other_files_push_a_file_out_of_the_cache():
@@ -99,8 +103,9 @@ def test_other_files_push_a_file_out_of_the_cache():
     memory.remember("cart.py", [])
     for name in "abc":
         memory.remember(name, [])
-    assert memory.last_form("cart.py") is None
-    assert memory.last_form("c") == "file"
+    assert not memory.is_warm("cart.py", "file")
+    assert memory.is_warm("c", "file")
+    assert not memory.is_warm("c", "chunks")
 
 
 def test_what_is_preferred_sets_the_rate():
