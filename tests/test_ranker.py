@@ -13,10 +13,14 @@ KINDS = {
     "words": [
         "read a config file",
         "where is the lock taken?",
-        "retry, then give up (after 3 s)",
+        "give up after three failures",
         "价格 计算",
         "!!!",
         "don't retry; fail",
+    ],
+    "sentence": [
+        "retry, then give up (after 3 s)",
+        "the name of the function that is called, or nothing",
     ],
     "code": [
         "total = price * count",
@@ -96,6 +100,18 @@ def test_a_ranking_says_what_made_it():
     assert first.factors == {"path": 1.4, "test": 0.85}
     assert first.score == pytest.approx((1 / 61 + 2 * 0.5 / 61) * 1.4 * 0.85)
     assert second.ranks == {"lexical": 2}
+
+
+def test_vectors_weigh_more_in_a_sentence_than_in_a_few_words():
+    """The dense channel's first overtakes the lexical one's only where there is prose."""
+    rankings = {"lexical": [(4, 2.0), (1, 1.0)], "dense": [(1, 0.9), (4, 0.4)]}
+
+    def first(query: str) -> int:
+        kind = kind_of(query)
+        return rank(query, kind, rankings, PLACES.__getitem__, {}, RankingWeights())[0].chunk_id
+
+    assert first("add prices") == 4
+    assert first("adds up the prices of every order") == 1
 
 
 def test_a_channel_without_weight_is_left_out():

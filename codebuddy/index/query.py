@@ -11,7 +11,7 @@ from typing import Literal
 from codebuddy.index.modules import family_of
 from codebuddy.index.terms import words
 
-QueryKind = Literal["name", "path", "words", "code"]
+QueryKind = Literal["name", "path", "words", "sentence", "code"]
 
 _MAX_LOOKED_AT = 4_000
 _PATH = re.compile(r"^[\w.@+~-]*(?:[/\\][\w.@+~-]+)+[/\\]?$|^[\w-]+/$")
@@ -24,10 +24,12 @@ _CODE_MARKS = re.compile(
     r"[{};=<>|&]|\w\(|\)\s*[:.,]|\[\w|->|=>|::|\bdef \w|\bfn \w|\bfunc \w|\breturn\b"
 )
 _MANY_WORDS = 24
+# Fewer words are as often the parts of a name.
+_SENTENCE_WORDS = 6
 
 
 def kind_of(query: str) -> QueryKind:
-    """`path`, one `name`, `words` of prose, or a piece of `code`."""
+    """`path`, one `name`, a few `words`, a `sentence` of prose, or a piece of `code`."""
     text = query[:_MAX_LOOKED_AT].strip()
     if not re.search(r"\s", text):
         file = _FILE_NAME.match(text)
@@ -39,4 +41,6 @@ def kind_of(query: str) -> QueryKind:
     if "\n" in text or n_marks * 3 >= max(n_words, 1) or (n_marks and n_words > _MANY_WORDS):
         return "code"
     identifiers = sum(bool(_IDENTIFIER.search(word)) for word in words(text))
-    return "name" if identifiers and identifiers == n_words else "words"
+    if identifiers and identifiers == n_words:
+        return "name"
+    return "sentence" if n_words >= _SENTENCE_WORDS else "words"

@@ -21,6 +21,7 @@ _CHANNEL_WEIGHTS: dict[QueryKind, dict[str, float]] = {
     "name": {"lexical": 0.5, "symbol": 2.0, "dense": 0.0},
     "path": {"lexical": 1.0, "symbol": 1.0, "dense": 0.0},
     "words": {"lexical": 1.0, "symbol": 2.0, "dense": 0.4},
+    "sentence": {"lexical": 0.7, "symbol": 2.0, "dense": 0.8},
     "code": {"lexical": 0.2, "symbol": 2.0, "dense": 0.0},
 }
 _MAX_TERMS = 1_000
