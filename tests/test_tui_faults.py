@@ -91,6 +91,15 @@ def test_a_receipt_names_what_tipped_the_decision():
     assert shown.index("+1.25 names defined elsewhere") < shown.index("-0.50 inside a string")
 
 
+def test_a_receipt_tells_of_two_texts_and_says_features_in_words():
+    """Where a lookup made a second text, both are told; features are named as people would."""
+    features = [["min_logprob", -0.4]]
+    decision = {"features": features, "kept": "second", "first_ms": 812.4}
+    shown = verdict_of({"decision": decision}).plain
+    assert "first text after 812 ms, without a lookup; the second one is kept" in shown
+    assert "-0.40 its least sure token" in shown
+
+
 def test_a_sparkline_shows_the_last_values():
     """The highest is full, there are no more than fit, nothing gives nothing."""
     assert sparkline([1, 2, 8], 2) == "▂█"

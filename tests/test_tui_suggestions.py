@@ -224,13 +224,37 @@ async def test_a_long_wait_is_counted_in_the_status_row(repository):
         await one.until(lambda: " s  " not in one.screen_text().split("\n")[-1])
 
 
+async def test_a_second_text_replaces_the_first_one_which_stays_an_alternative(repository):
+    """The first suggestion is there at once; the one with a lookup takes its place."""
+    backend = SlowEcho(repository, "echo", "return first", {"kept": "second", "first_ms": 9.0})
+    async with journey(repository, at=(8, 23), backend=backend) as one:
+        await one.press("enter")
+        await one.until(lambda: one.editor.ghost and one.editor.ghost.text == "return first")
+        backend.go_on()
+        assert await one.ghost() == "return whole"
+        await one.press("alt+n")
+        assert await one.ghost() == "return first"
+
+
+async def test_whoever_types_the_first_text_keeps_it(repository):
+    """A second text that disagrees with what was typed since does not take the ghost away."""
+    backend = SlowEcho(repository, "echo", "return first", {"kept": "second", "first_ms": 9.0})
+    async with journey(repository, at=(8, 23), backend=backend) as one:
+        await one.press("enter")
+        await one.until(lambda: one.editor.ghost)
+        await one.type("return f")
+        backend.go_on()
+        assert await one.ghost() == "irst"
+
+
 class SlowEcho(OwnBackend):
     """Tells a beginning at once, and the answer when it is let go on."""
 
-    def __init__(self, root, model, beginning="return "):
+    def __init__(self, root, model, beginning="return ", decision=None):
         super().__init__(root, model)
         self.asked = 0
         self._beginning = beginning
+        self._decision = decision or {}
         self._may_end = asyncio.Event()
 
     def go_on(self):
@@ -244,7 +268,8 @@ class SlowEcho(OwnBackend):
             on_text(self._beginning)
         await self._may_end.wait()
         answer = await super().complete(wish, None)
-        return answer | {"text": "return whole"}
+        decision = answer["decision"] | self._decision
+        return answer | {"text": "return whole", "decision": decision}
 
 
 async def test_places_are_told_in_the_engines_terms(repository):

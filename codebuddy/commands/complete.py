@@ -266,7 +266,7 @@ class _StreamPrinter:
             sys.stdout.flush()
             self._printed = text
 
-    def finish(self, final: str, *, is_replaced: bool) -> None:
+    def finish(self, final: str, *, is_replaced: bool = False) -> None:
         """End the last line, if there is any; say so where the final text is another one."""
         if self._printed:
             click.echo()

@@ -54,6 +54,11 @@ class LookupPrice:
         return max(0.0, self.expected_ms) / 1000 * self.points_per_second
 
 
+def in_words(feature: str) -> str:
+    """What a large value of a feature says; the name itself where it is not known."""
+    return _WORDS.get(feature, feature)
+
+
 def names_known(context: Context, index: CodeIndex) -> NamesKnown:
     """What the index's symbol table says of the names around the cursor; no lookup."""
     path = context.document.path
@@ -171,7 +176,7 @@ def _head_reason(gain: float, features: tuple[tuple[str, float], ...], price: Lo
     cost = f"{max(0.0, price.expected_ms):.0f} ms"
     said = f"{gain:+.1f} points expected for {cost}, {'worth it' if is_worth else 'too little'}"
     pulls = [name for name, move in features if (move > 0) is is_worth][:_FEATURES_IN_REASON]
-    return f"{said}: {'; '.join(_WORDS[name] for name in pulls)}" if pulls else said
+    return f"{said}: {'; '.join(map(in_words, pulls))}" if pulls else said
 
 
 def _by_rule(context: Context, known: NamesKnown) -> Decision:

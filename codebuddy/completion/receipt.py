@@ -60,6 +60,9 @@ def receipt_lines(answer: Mapping[str, Any], startup_ms: float) -> list[tuple[st
     verdict = "looked up" if decision["retrieve"] else "not looked up"
     why = f"{decision['reason']} (p {decision['probability']:.2f}, {decision['mode']})"
     lines = [("decision", f"{verdict}: {why}")]
+    if decision.get("kept"):
+        first = f"without a lookup after {decision['first_ms']:.0f} ms"
+        lines.append(("texts", f"two, the first {first}; the {decision['kept']} one is kept"))
     for chunk in answer["chunks"]:
         symbol = f" {chunk['symbol']}" if chunk["symbol"] else ""
         place = f"{chunk['path']}:{chunk['start_line']}-{chunk['end_line']}"

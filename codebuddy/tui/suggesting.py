@@ -211,7 +211,7 @@ class Suggester:
         if self._running is not running:
             return
         texts = [str(receipt.get("text", "")), *map(str, receipt.get("alternatives", ()))]
-        if receipt.get("decision", {}).get("kept") == "second":
+        if _is_replaced(receipt):
             # What was shown first may have been typed into, or be what was wanted.
             texts.append(running.text)
         distinct = tuple(dict.fromkeys(text.replace("\r\n", "\n") for text in texts if text))
@@ -237,7 +237,8 @@ class Suggester:
             return False
         cursor, _, _ = place.around_cursor()
         shown = place.shown_ghost()
-        chosen = rest.index(shown.text) if shown and shown.text in rest else 0
+        stays = shown is not None and shown.text in rest and not _is_replaced(receipt)
+        chosen = rest.index(shown.text) if shown is not None and stays else 0
         ghost = Ghost(cursor, rest, chosen, is_growing, len(typed), receipt)
         place.show_ghost(ghost)
         return True
@@ -246,3 +247,9 @@ class Suggester:
         await asyncio.sleep(_PREWARM_AFTER_S)
         if self._running is None:
             await self._backend.prewarm(place.wish(is_asked_for=False, alternatives=0))
+
+
+def _is_replaced(receipt: Mapping[str, Any]) -> bool:
+    """Whether a text that a lookup made took the place of the one that was shown first."""
+    decision = receipt.get("decision")
+    return isinstance(decision, dict) and decision.get("kept") == "second"

@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from codebuddy.completion.decision import in_words
 from codebuddy.tui import literal
 
 _STEPS = ("context", "decision", "retrieval", "prompt", "prefill", "generate", "postprocess")
@@ -101,9 +102,13 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
     if gain is not None and cost_ms is not None:
         worth = f"expected to win {_number(gain):.1f} points for {_number(cost_ms):.0f} ms"
         parts += [Content("\n"), literal.line(worth, literal.MUTED)]
+    if decision.get("kept"):
+        said = f"first text after {_number(decision.get('first_ms')):.0f} ms, without a lookup;"
+        said += f" the {decision['kept']} one is kept"
+        parts += [Content("\n"), literal.line(said, literal.MUTED)]
     for name, weight in _weights(decision):
         parts += [Content("\n"), literal.line(f"{weight:+.2f}", "$accent")]
-        parts.append(literal.line(f" {name}"))
+        parts.append(literal.line(f" {in_words(name)}"))
     return Content("").join(parts)
 
 
