@@ -89,6 +89,10 @@ def results_by_form(context: Context, index: CodeIndex) -> dict[str, list[Search
         for name, query in queries.items()
     }
     found["definitions of unresolved names"] = _fused({"name": channels["name"]})
+    of_statement = list(dict.fromkeys(terms(statement)))
+    found["all lists, BM25: the statement"] = _fused(
+        {**channels, _LEXICAL: _lexical(of_statement, context, index)}
+    )
     found["all lists without BM25"] = _fused(_without(channels, _LEXICAL))
     for each in LISTS:
         found[f"without the list '{each}'"] = _fused(_without(channels, each))
