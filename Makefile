@@ -9,10 +9,12 @@
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
+#   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
+#   make bench-head  the figures of docs/head.md, from the labels that are here
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup models demo test check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder wheel clean
+.PHONY: setup models demo test check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -60,6 +62,17 @@ train-embedder: setup
 bench-embedder: setup
 	$(BIN)/python -m codebuddy.training.embedder fetch --held-out
 	$(BIN)/python -m codebuddy.training.embedder bench
+
+# About 10 s a hole on two cores. It goes on where the labels end; Ctrl-C keeps what is done.
+train-head: setup
+	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
+	$(BIN)/python -m tests.quality_corpora head >/dev/null
+	$(BIN)/python -m codebuddy.training.head label --minutes $(or $(MINUTES),600) \
+		$$($(BIN)/python -m tests.quality_corpora head | cut -d ' ' -f 3)
+	$(BIN)/python -m codebuddy.training.head fit
+
+bench-head: setup
+	$(BIN)/python -m codebuddy.training.head report docs/head.md
 
 # An hour of it: make bench-quality BENCH="--minutes 60"; the next call goes on.
 bench-quality: setup

@@ -112,15 +112,13 @@ def judge_left_out(
     return [judged[row] for row in range(len(examples))]
 
 
-def classifier_report(
-    probabilities: Sequence[float], examples: Sequence[Example]
-) -> dict[str, Any]:
+def classifier_report(probabilities: Sequence[float], gains: Sequence[float]) -> dict[str, Any]:
     """AUROC, calibration and accuracy of `a lookup helps`, beside what guessing would get.
 
     `accuracy` is at probability 0.5; `balanced_accuracy` at the threshold that the share of
     helped holes gives, the mean of the rates at which yes and no are recognised.
     """
-    labels = [each.helps for each in examples]
+    labels = [each > 0 for each in gains]
     share = sum(labels) / len(labels)
 
     def again(statistic: Callable[[list[float], list[bool]], float | None]) -> Any:
@@ -129,7 +127,7 @@ def classifier_report(
     return {
         "holes": len(labels),
         "helped": share,
-        "hurt": sum(each.gain < 0 for each in examples) / len(labels),
+        "hurt": sum(each < 0 for each in gains) / len(labels),
         "auroc": auroc(probabilities, labels),
         "auroc_interval": again(auroc),
         "calibration_error": calibration_error(probabilities, labels),

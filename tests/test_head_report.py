@@ -1,0 +1,136 @@
+"""What the tables of a head say, on holes of which the truth is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from codebuddy import heads
+from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
+from codebuddy.completion.features import NAMES
+from codebuddy.settings import CompletionSettings
+from codebuddy.training.head.assess import (
+    Costs,
+    after_the_model,
+    calibration_error,
+    classifier_report,
+    judge_left_out,
+    policies,
+    summed_up,
+)
+from codebuddy.training.head.examples import Arm, append_example, write_header
+from codebuddy.training.head.report import AFTER_FEATURES, curve_points
+from tests.test_head import synthetic_examples
+
+COSTS = Costs(prompt_token_ms=2.0, written_token_ms=10.0)
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Holes in which an unsure text is a poor one, and a lookup then helps."""
+    rng = random.Random(3)
+    found = []
+    for each in synthetic_examples(240):
+        is_poor = each.gain > 0
+        texts = {name: rng.uniform(-1, 1) for name in TEXT_FEATURES}
+        texts["mean_logprob"] = rng.gauss(-1.5 if is_poor else -0.2, 0.3)
+        after = texts | {"mean_logprob": -0.1 if each.gain >= 0 else -3.0}
+        lookups = {"lookup_ms": 5.0}
+        found.append(
+            dataclasses.replace(each, confidence=texts, confidence_after=after, found=lookups)
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def judged(examples):
+    """Each judged by a head that never saw its repository."""
+    return judge_left_out(examples, NAMES, AFTER_FEATURES)
+
+
+def test_a_prompt_costs_what_its_tokens_cost():
+    """Milliseconds are tokens read and tokens written, each at its price."""
+    assert COSTS.of(Arm(0.0, exact=False, prompt_tokens=100, generated_tokens=5, ms=1.0)) == 250.0
+
+
+def test_the_second_stage_tells_what_the_first_cannot(examples, judged):
+    """With the text's own probabilities the better judgement is the later one."""
+    gains = [each.gain for each in examples]
+    before = classifier_report([each.before.probability for each in judged], gains)
+    after = classifier_report([each.after.probability for each in judged], gains)
+    assert 0.6 < before["auroc"] < after["auroc"]
+    low, high = after["auroc_interval"]
+    assert low < after["auroc"] < high
+    assert after["calibration_error"] < 0.15
+    assert after["majority_accuracy"] < after["accuracy"]
+
+
+def test_calibration_is_measured_by_bins():
+    """Half a yes at 0.5 is right, certainty about the wrong half is not."""
+    assert calibration_error([0.5] * 4, [True, False, True, False]) == 0.0
+    assert calibration_error([1.0] * 4, [True, False, True, False]) == 0.5
+
+
+def test_policies_keep_their_bounds(judged):
+    """Nothing beats the oracle, chance looks up as often as the head, always costs one."""
+    found = policies(judged, 1.0, COSTS)
+    results = {name: summed_up(name, each, judged, COSTS) for name, each in found.items()}
+    best = results["oracle"].edit_similarity
+    assert all(each.edit_similarity <= best for each in results.values())
+    assert results["always"].relative_ms == pytest.approx(1.0)
+    assert results["always"].against_always == 0.0
+    assert (results["never"].lookup_rate, results["always"].lookup_rate) == (0.0, 1.0)
+    assert results["random"].lookup_rate == pytest.approx(results["after"].lookup_rate, abs=0.1)
+    assert results["after"].edit_similarity > results["random"].edit_similarity
+    assert results["after"].relative_first_ms == pytest.approx(results["never"].relative_ms)
+
+
+def test_a_text_that_is_written_again_costs_both(judged):
+    """Time is that of both prompts, the first text's that of the one without a lookup."""
+    (one, *_) = [each for each in judged if each.after.gain > 1]
+    outcome = after_the_model(0.0, COSTS)(one)
+    never, always = COSTS.of(one.example.never), COSTS.of(one.example.always)
+    assert (outcome.ms, outcome.first_ms) == (never + always, never)
+    assert outcome.arm == one.example.kept
+
+
+def test_the_dearer_a_second_the_fewer_lookups(judged):
+    """Along the curve lookups never become more."""
+    for points in curve_points(judged, COSTS).values():
+        rates = [result.lookup_rate for _, result in points]
+        assert rates == sorted(rates, reverse=True)
+
+
+def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
+    """The commands write a head that loads, and tables between the page's markers."""
+    labels = tmp_path / "labels"
+    for name in ("r0", "r1", "r2", "r3"):
+        about = heads.trained_for("m", CompletionSettings()) | {"repository": name}
+        write_header(labels / f"{name}.jsonl", about)
+        for each in examples[:120]:
+            if each.repository == name:
+                append_example(labels / f"{name}.jsonl", each)
+    page, out = tmp_path / "page.md", tmp_path / "head.json"
+    page.write_text(
+        "before\n<!-- head figures: begin -->\nold\n<!-- head figures: end -->\nafter\n"
+    )
+    command = [sys.executable, "-m", "codebuddy.training.head"]
+    subprocess.run([*command, "fit", "--labels", labels, "--out", out], check=True)
+    subprocess.run([*command, "report", page, "--labels", labels], check=True)
+    head = heads.load_head_file(out)
+    assert head.name == "codebuddy, 120 holes in 4 repositories"
+    assert head.trained_for["model"] == "m"
+    assert head.confidence is not None
+    assert 0 < head.asked_again < 1
+    assert len(json.dumps(json.loads(out.read_text()))) < 200_000
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| oracle, knows the better text" in text
+    assert page.with_suffix(".svg").read_text().lstrip().startswith("<?xml")
