@@ -47,7 +47,8 @@ def test_a_bug_exits_with_3_and_leaves_a_report(own_home):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["compleet"], "compleet"),
+        (["compleet"], "did you mean 'complete'?"),
+        (["nothing-like-it"], "nothing-like-it"),
         (["complete"], "FILE:LINE"),
         (["complete", "a.py:1", "--nonsense"], "--nonsense"),
         (["-C", "/nowhere", "index"], "/nowhere"),
