@@ -56,6 +56,8 @@ def test_without_an_index_the_reason_says_so():
 STAGE = Stage(
     features=("callee_elsewhere",),
     base=0.0,
+    weights=(),
+    means=(),
     trees=(Tree((0, -1, -1), (0.5, 0.0, 0.0), (1, 0, 0), (2, 0, 0), (5.0, 0.0, 10.0)),),
     knots=(0.0, 10.0),
     probabilities=(0.1, 0.9),

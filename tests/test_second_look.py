@@ -64,7 +64,7 @@ def test_a_good_text_stays_without_a_lookup(shop, small_model):
 
 def test_a_poor_text_is_written_again_and_the_likelier_one_kept(shop, small_model):
     """Where much is to be won both texts are made; the receipt adds up what they cost."""
-    texts = []
+    texts: list[str] = []
     never = suggest(shop, small_model, None, retrieve="never")
     always = suggest(shop, small_model, None, retrieve="always")
     found = suggest(shop, small_model, head_of(-5.0, 90.0), texts.append)
@@ -85,7 +85,7 @@ def test_a_poor_text_is_written_again_and_the_likelier_one_kept(shop, small_mode
 
 def test_who_takes_text_back_hears_the_first_one_at_once(shop, small_model):
     """The first suggestion is told whole before the lookup begins, the final one last."""
-    texts = []
+    texts: list[str] = []
     never = suggest(shop, small_model, None, retrieve="never")
     found = suggest(shop, small_model, head_of(-5.0, 90.0), texts.append, takes_back=True)
     assert never.text in texts
