@@ -115,6 +115,10 @@ def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
         for each in examples[:120]:
             if each.repository == name:
                 append_example(labels / f"{name}.jsonl", each)
+    about = heads.trained_for("small", CompletionSettings()) | {"repository": "r0"}
+    write_header(tmp_path / "labels-small/r0.jsonl", about)
+    for each in examples[:40:4]:
+        append_example(tmp_path / "labels-small/r0.jsonl", each)
     page, out = tmp_path / "page.md", tmp_path / "head.json"
     page.write_text(
         "before\n<!-- head figures: begin -->\nold\n<!-- head figures: end -->\nafter\n"
@@ -133,4 +137,5 @@ def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert "| oracle, knows the better text" in text
+    assert "The same heads with small, of which they never saw a hole (10 holes):" in text
     assert page.with_suffix(".svg").read_text().lstrip().startswith("<?xml")

@@ -7,7 +7,8 @@
 `label` takes git repositories; the rows of each go to LABELS/NAME.jsonl. It stops and goes on
 at will, and the repositories take turns, so that labels are balanced whenever the time is up.
 `fit` writes the head. `report` judges each repository by a head that never saw it and puts the
-tables between the page's markers, and a plot beside it.
+tables between the page's markers, and a plot beside it; holes of other models, in folders beside
+LABELS whose names begin alike, are judged by the same heads.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ from codebuddy.training.head.assess import Costs, after_the_model, judge_left_ou
 from codebuddy.training.head.examples import read_folder, repositories
 from codebuddy.training.head.fit import Recipe, fit_stage, head_content
 from codebuddy.training.head.labels import Labelling, label_holes
-from codebuddy.training.head.report import AFTER_FEATURES, plotted, report_lines
+from codebuddy.training.head.report import (
+    AFTER_FEATURES,
+    other_model_lines,
+    plotted,
+    report_lines,
+)
 from codebuddy.vcs.repository import open_repository
 
 # Holes of each kind that a repository labels before the next one has its turn.
@@ -112,7 +118,11 @@ def report(labels: Path, page: Path) -> None:
     _, examples = read_folder(labels)
     costs = Costs()
     judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
-    lines = "\n".join(report_lines(examples, judged, costs))
+    found = report_lines(examples, judged, costs)
+    for folder in sorted(labels.parent.glob(f"{labels.name}-*")):
+        about, theirs = read_folder(folder)
+        found += ["", *other_model_lines(about["model"], examples, theirs, costs)]
+    lines = "\n".join(found)
     before, _, rest = text.partition(_BEGIN)
     page.write_text(f"{before}{_BEGIN}\n\n{lines}\n\n{_END}{rest.partition(_END)[2]}", "utf-8")
     plot_curves(*plotted(judged, costs), page.with_suffix(".svg"))

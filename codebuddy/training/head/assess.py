@@ -90,6 +90,7 @@ def judge_left_out(
     before: Sequence[str],
     after: Sequence[str],
     recipe: Recipe | None = None,
+    judged_instead: Sequence[Example] | None = None,
 ) -> list[Judged]:
     """Each example judged by stages that were fitted on the other repositories.
 
@@ -98,18 +99,20 @@ def judge_left_out(
         before: Features of the stage that judges from syntax.
         after: Features of the stage that knows the completion without a lookup.
         recipe: How to fit.
+        judged_instead: Holes to judge in place of the examples, say of another model.
     """
     judged: dict[int, Judged] = {}
     recipe = recipe or Recipe()
     kept = replace(recipe, ends_with="kept")
-    for repository in repositories(examples):
+    wanted = examples if judged_instead is None else judged_instead
+    for repository in repositories(wanted):
         others = [each for each in examples if each.repository != repository]
         stages = [fit_stage(others, before, recipe), fit_stage(others, after, kept)]
-        for row, example in enumerate(examples):
+        for row, example in enumerate(wanted):
             if example.repository == repository:
                 verdicts = [stage.judge(values_of(example)) for stage in stages]
                 judged[row] = Judged(example, *verdicts)
-    return [judged[row] for row in range(len(examples))]
+    return [judged[row] for row in range(len(wanted))]
 
 
 def classifier_report(probabilities: Sequence[float], gains: Sequence[float]) -> dict[str, Any]:

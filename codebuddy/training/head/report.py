@@ -74,6 +74,22 @@ def report_lines(examples: Sequence[Example], judged: Sequence[Judged], costs: C
     ]
 
 
+def other_model_lines(
+    name: str, examples: Sequence[Example], theirs: Sequence[Example], costs: Costs
+) -> list[str]:
+    """The head, fitted to the default model's holes, as a policy for another model."""
+    judged = judge_left_out(examples, PLACE_FEATURES, AFTER_FEATURES, judged_instead=theirs)
+    found = policies(judged, POINTS_PER_SECOND["balanced"], costs)
+    results = [summed_up(_SAID[each], found[each], judged, costs) for each in _SAID]
+    return [
+        f"The same heads with {name}, of which they never saw a hole ({len(theirs)} holes):",
+        "",
+        *classifier_lines(theirs, judged)[2:],
+        "",
+        *_policy_table(results),
+    ]
+
+
 def label_lines(examples: Sequence[Example]) -> list[str]:
     """How many holes there are, and what lookups did to them."""
     parts: dict[str, list[Example]] = {"all": list(examples)}
