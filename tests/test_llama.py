@@ -168,3 +168,34 @@ def test_ctrl_c_inside_prefill_interrupts():
         timeout=60,
     )
     assert done.stdout == "interrupted\n", done.stderr
+
+
+def test_ctrl_c_while_the_model_loads_interrupts():
+    """SIGINT that comes inside a callback of the native load is not lost."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from codebuddy.inference import llama_library\n"
+        "is_loading = False\n"
+        "def chatter(*_):\n"
+        "    global is_loading\n"
+        "    if is_loading:\n"
+        "        is_loading = False\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "llama_library._ignore_log = chatter\n"
+        "llama_library.load_library()\n"
+        "from codebuddy.inference.llama import LlamaGenerator\n"
+        "from codebuddy.settings import ModelSettings\n"
+        "is_loading = True\n"
+        "try:\n"
+        "    LlamaGenerator(Path(sys.argv[1]), 'm', ModelSettings(n_ctx=512))\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(SMALL_MODEL)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")

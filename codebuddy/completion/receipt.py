@@ -58,7 +58,9 @@ def receipt_lines(answer: Mapping[str, Any], startup_ms: float) -> list[tuple[st
     """
     decision, tokens, runtime = answer["decision"], answer["tokens"], answer["runtime"]
     verdict = "looked up" if decision["retrieve"] else "not looked up"
-    why = f"{decision['reason']} (p {decision['probability']:.2f}, {decision['mode']})"
+    # Nothing is judged where nothing may be looked up.
+    judged = "" if decision["mode"] == "never" else f"p {decision['probability']:.2f}, "
+    why = f"{decision['reason']} ({judged}{decision['mode']})"
     lines = [("decision", f"{verdict}: {why}")]
     if decision.get("kept"):
         first = f"without a lookup after {decision['first_ms']:.0f} ms"

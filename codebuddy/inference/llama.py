@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from codebuddy import platforms
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference import hardware, saved_state, stamps
@@ -60,7 +61,12 @@ class LlamaGenerator:
             hardware.check_memory(name, needed, hardware.available_bytes())
         self._should_stop = threading.Event()
         self._deadline_s = float("inf")
-        self._load(path)
+        # Ctrl-C inside a callback of native code would be lost.
+        with platforms.interrupts_held(lambda: None) as interrupts:
+            self._load(path)
+        if interrupts.was_interrupted:
+            self.close()
+            raise KeyboardInterrupt
         self.fim = self._read_fim_tokens()
         self._identity = saved_state.Identity(
             model=_digest(path),
