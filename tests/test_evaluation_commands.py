@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from codebuddy.evaluation.tables import verdict_lines
 from codebuddy.terminal import safe_text
 from tests.evaluation_support import commit, make_shop
 from tests.index_support import make_repository, run_git, write
@@ -78,6 +79,7 @@ def test_the_answer_is_tables_and_the_run_is_kept(tmp_path):
     assert code == 0
     for word in ("never", "always", "auto", "oracle", "line: 2 tasks", "quality index"):
         assert word in out
+    assert "6 tasks are few" in out
     code, out, _ = _eval(root, "--list")
     assert code == 0
     name = out.split()[0]
@@ -87,6 +89,29 @@ def test_the_answer_is_tables_and_the_run_is_kept(tmp_path):
     assert (code, compared["tasks"]) == (0, 6)
     assert compared["arms"]["never"]["edit_similarity"]["difference"] == 0
     assert _eval(root, "--compare", name, name)[1].startswith("|")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "n", "said"),
+    [
+        ((0.5, 9.0), 40, ["always looking up helps here: +4.0 [0.5, 9.0] edit similarity"]),
+        ((-9.0, -0.5), 40, ["always looking up hurts here: +4.0 [-9.0, -0.5] edit similarity"]),
+        (
+            (-1.0, 9.0),
+            1,
+            [
+                "whether always looking up helps here cannot be told from 1 task:"
+                " +4.0 [-1.0, 9.0] edit similarity",
+                "1 task is few: the intervals say more than the figures",
+            ],
+        ),
+        (None, 0, []),
+    ],
+)
+def test_a_sentence_says_whether_lookups_help(bounds, n, said):
+    """The interval decides, and few tasks are called few."""
+    difference = {"edit_similarity": 4.0, "intervals": {"edit_similarity": bounds}}
+    assert verdict_lines({"tasks": n, "differences": {"always-never": difference}}) == said
 
 
 def test_retrieval_alone_needs_no_model(tmp_path, monkeypatch):

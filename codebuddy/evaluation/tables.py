@@ -14,6 +14,8 @@ _SHOWN_SCORES = {
     "codebleu": ("CodeBLEU", 100.0),
 }
 _NOTHING = "-"
+# Below this an interval covers nearly everything.
+_FEW_TASKS = 20
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -35,11 +37,34 @@ def completion_tables(summary: Mapping[str, Any]) -> list[str]:
     kinds = summary["kinds"]
     parts = [("all", summary)] if len(kinds) != 1 else []
     for name, part in [*parts, *kinds.items()]:
-        lines += [f"{name}: {part['tasks']} tasks", *arm_table(part), ""]
+        lines += [f"{name}: {_tasks(part['tasks'])}", *arm_table(part), ""]
     lines += _head_lines(summary["head"])
     if summary["cqi"]["index"] is not None:
         low_high = _interval(summary["cqi"]["interval"], 1.0)
         lines.append(f"customization quality index: {summary['cqi']['index']:.1f}{low_high} of 10")
+    return lines + verdict_lines(summary)
+
+
+def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Whether lookups help on this code, in a sentence, and a warning where tasks are few."""
+    lines, n = [], summary["tasks"]
+    found = summary["differences"].get("always-never", {})
+    bounds = found.get("intervals", {}).get("edit_similarity")
+    if bounds is not None:
+        low, high = bounds
+        if low > 0:
+            said = "always looking up helps here"
+        elif high < 0:
+            said = "always looking up hurts here"
+        else:
+            said = f"whether always looking up helps here cannot be told from {_tasks(n)}"
+        lines.append(
+            f"{said}: {found['edit_similarity']:+.1f}{_interval(bounds, 1.0)} edit similarity"
+        )
+    if 0 < n < _FEW_TASKS:
+        lines.append(
+            f"{_tasks(n)} {'is' if n == 1 else 'are'} few: the intervals say more than the figures"
+        )
     return lines
 
 
@@ -121,7 +146,8 @@ def retrieval_tables(retrieval: Mapping[str, Any]) -> list[str]:
             for name, each in found["channels"].items()
         ]
         headings = ["channel", "R@1", "R@5", "R@10", "MRR", "NDCG@10", "p50 ms", "p95 ms"]
-        lines += [f"{title}: {found['queries']} queries", *table(headings, rows), ""]
+        queries = "1 query" if found["queries"] == 1 else f"{found['queries']} queries"
+        lines += [f"{title}: {queries}", *table(headings, rows), ""]
     return lines
 
 
@@ -143,6 +169,10 @@ def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
                 ]
             )
     return table(["", comparison["first"], comparison["second"], "difference"], rows)
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"
 
 
 def number(value: float | None, factor: float = 1.0, digits: int = 1, sign: str = "") -> str:
