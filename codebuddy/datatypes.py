@@ -101,7 +101,9 @@ class SearchResult:
     """A chunk with the score that ordered it and what each channel said of it.
 
     Where channels were fused, `ranks` says at which place (from 1) each had it, and `factors`
-    by what the fused score was multiplied and why.
+    by what the fused score was multiplied and why. `near` is the route by which the file that
+    the query comes from led to it, `elsewhere` where a name means another definition there, and
+    empty where that file made no difference.
     """
 
     chunk: Chunk
@@ -109,6 +111,7 @@ class SearchResult:
     channels: dict[str, float]
     ranks: dict[str, int] = field(default_factory=dict)
     factors: dict[str, float] = field(default_factory=dict)
+    near: str = ""
 
     @property
     def channel(self) -> str:

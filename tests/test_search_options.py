@@ -66,6 +66,28 @@ def test_near_means_what_that_file_imports(root):
     assert outside.stderr.startswith("error: /etc/passwd is outside the repository")
 
 
+def test_explain_says_what_near_did(root):
+    """Where it led to, what else of the name counts less; nothing where it made no difference."""
+    ask = ("search", "discount", "--explain", "--no-engine")
+    done = codebuddy(root, *ask, "--near", "app.py")
+    titles = [line for line in done.stdout.splitlines() if line.endswith("]")]
+    reasons = [line for line in done.stdout.splitlines() if line.startswith("    why: ")]
+    of = {title.split(":")[0]: why for title, why in zip(titles, reasons, strict=True)}
+    assert of["two/pricing.py"].endswith(", --near: imported there")
+    assert of["one/pricing.py"].endswith(", --near: there the name means another definition")
+    assert "--near" not in of["shelf.py"]
+    results = json.loads(codebuddy(root, *ask, "--near", "app.py", "--json").stdout)["results"]
+    assert {each["path"]: each["explain"].get("near") for each in results} == {
+        "two/pricing.py": "import",
+        "one/pricing.py": "elsewhere",
+        "app.py": None,
+        "shelf.py": None,
+    }
+    beside = json.loads(codebuddy(root, *ask, "--near", "one/new.py", "--json").stdout)["results"]
+    assert beside[0]["explain"]["near"] == "folder"
+    assert "--near" not in codebuddy(root, *ask).stdout
+
+
 def test_results_of_one_file_can_be_limited(tmp_path):
     """`--per-file 1` gives every file at most one place."""
     body = "".join(f"def price_{i}(cents):\n" + "    cents += 1\n" * 30 + "\n\n" for i in range(4))

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _EXCERPT_LINES = 6
 _EXCERPT_LINES_ABOVE = 2
 _EXCERPT_COLUMNS = 160
+_NEAR = {
+    "import": "imported there",
+    "package": "beside what is imported there",
+    "folder": "in the same folder",
+    "elsewhere": "there the name means another definition",
+}
 
 
 @click.command(
@@ -182,8 +188,10 @@ def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:
 
 
 def _reasons(item: dict[str, Any]) -> str:
-    """Each channel's place and score, then what the fused score was multiplied by."""
+    """Each channel's place and score, the factors of the fused score, what --near did."""
     explain = item["explain"]
     parts = [f"{name} #{explain['ranks'][name]} ({s:.3f})" for name, s in item["channels"].items()]
     parts += [f"{name} x{factor:.2f}" for name, factor in explain["factors"].items()]
+    if "near" in explain:
+        parts.append(f"--near: {_NEAR[explain['near']]}")
     return f"    why: {', '.join(parts)}"

@@ -24,8 +24,10 @@ def found_items(
 ) -> list[dict[str, Any]]:
     """The results with the stable keys of `search --json`, the best first.
 
-    `explain` says at which place each channel had a result (`ranks`) and by what its fused
-    score was multiplied (`factors`). The arguments are those of `RepositoryIndex.search`.
+    `explain` says at which place each channel had a result (`ranks`), by what its fused score
+    was multiplied (`factors`), and what the file `near` made of it,
+    if anything (`near`).
+    The arguments are those of `RepositoryIndex.search`.
 
     Raises:
         UsageError: The query is empty.
@@ -62,6 +64,7 @@ def path_beneath(root: Path, file: str, folder: Path) -> str:
 
 def _item(result: SearchResult, hit: Hit) -> dict[str, Any]:
     chunk = result.chunk
+    near = {"near": result.near} if result.near else {}
     return {
         "path": chunk.path,
         "line": hit.line,
@@ -72,6 +75,6 @@ def _item(result: SearchResult, hit: Hit) -> dict[str, Any]:
         "score": result.score,
         "channel": result.channel,
         "channels": result.channels,
-        "explain": {"ranks": result.ranks, "factors": result.factors},
+        "explain": {"ranks": result.ranks, "factors": result.factors, **near},
         "text": chunk.text,
     }

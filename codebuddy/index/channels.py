@@ -18,8 +18,9 @@ from codebuddy.index.embed import embedder_key, encoder_if_there
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.modules import ModuleMap
 from codebuddy.index.neighbourhood import Neighbourhood
+from codebuddy.index.path_channel import PathFinder
 from codebuddy.index.store import Store
-from codebuddy.index.symbol_channel import SymbolRanker
+from codebuddy.index.symbol_channel import Near, SymbolRanker
 from codebuddy.index.terms import count_terms, words
 from codebuddy.settings import Settings
 
@@ -43,6 +44,11 @@ class Channels:
     def modules(self) -> ModuleMap:
         """The files as modules."""
         return ModuleMap(os.fsdecode(path) for path in self._store.paths())
+
+    @cached_property
+    def paths(self) -> PathFinder:
+        """The files by how their paths end."""
+        return PathFinder(self._store.paths())
 
     @cached_property
     def neighbourhood(self) -> Neighbourhood:
@@ -75,8 +81,11 @@ class Channels:
 
     def by_symbol(
         self, query: str, by_words: Ranking, near: str = "", limit: int = POOL
-    ) -> Ranking:
-        """Names of definitions; `near` is the file that the query comes from."""
+    ) -> tuple[Ranking, Near]:
+        """Names of definitions; `near` is the file that the query comes from.
+
+        The second value says by chunk what `near` has to do with it.
+        """
         finder = self.finder(near, None, words(query)) if near else None
         return SymbolRanker(self._store).ranked(query, by_words, limit, finder)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from codebuddy.datatypes import Definition, SearchResult
+from codebuddy.index.path_channel import PATH, line_asked
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import squashed, terms, words
 
@@ -40,6 +41,8 @@ class Hit:
 def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) -> Hit:
     """The line of the chunk that holds most of the query's terms, and its definition.
 
+    Where the query names the file, it is the line that it names, or the first one with text.
+
     Args:
         query: What was searched for.
         result: One of its results.
@@ -49,7 +52,8 @@ def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) 
     chunk = result.chunk
     # As lines are counted: other line breaks of Unicode are characters of a line.
     lines = chunk.text.split("\n")[: chunk.end_line - chunk.start_line + 1]
-    held = [wanted.held_by(text) for text in lines]
+    is_file = PATH in result.channels
+    held = [0 if is_file else wanted.held_by(text) for text in lines]
     inside = [each for each in definitions if each.chunk_id == chunk.id]
     headers = {each.line - chunk.start_line for each in inside if each.kind not in SMALL_KINDS}
     best = max(range(len(held)), key=lambda place: (held[place], place in headers))
@@ -57,6 +61,8 @@ def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) 
     if not held[best]:
         # Nothing but the definitions' names can have been met; else the first line with text.
         line = chunk.start_line + next((i for i, text in enumerate(lines) if text.strip()), 0)
+    if is_file and chunk.start_line <= line_asked(query) <= chunk.end_line:
+        line = line_asked(query)
     if inside and "symbol" in result.channels:
         likeliest = max(inside, key=wanted.preference)
         if wanted.named_by(likeliest) >= max(held[best], _PREFIX_SHARE):

@@ -67,13 +67,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A chunk's id with its score and what made it."""
+    """A chunk's id with its score and what made it; `near` as of a `SearchResult`."""
 
     chunk_id: int
     score: float
     channels: dict[str, float]
     ranks: dict[str, int]
     factors: dict[str, float]
+    near: str = ""
 
 
 def rank(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from codebuddy.datatypes import (
     Chunk,
@@ -23,18 +23,16 @@ from codebuddy.datatypes import (
     SearchResult,
 )
 from codebuddy.errors import IndexingError, UsageError
-from codebuddy.index.channels import POOL, Channels, Ranking
-from codebuddy.index.closeness import closeness_to
+from codebuddy.index.channels import POOL, Channels
 from codebuddy.index.contents import IndexStats, count_contents
 from codebuddy.index.embed import NO_EMBEDDER
-from codebuddy.index.file_role import FileRole, role_of
+from codebuddy.index.hybrid import hybrid
 from codebuddy.index.outline import signature_form
-from codebuddy.index.query import kind_of
-from codebuddy.index.ranker import Place, Ranked, RankingWeights, rank
+from codebuddy.index.ranker import Ranked, RankingWeights
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
 from codebuddy.index.store import Store
 from codebuddy.index.suspicion import note_damage
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import SMALL_KINDS, Near
 from codebuddy.index.terms import count_terms, squashed
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
@@ -43,8 +41,6 @@ SearchChannel = Literal["lexical", "dense", "symbol", "hybrid"]
 
 # Candidates looked at, for each result asked for, before a filter has had its say.
 _LOOKED_AT_PER_RESULT = 50
-# Something is always nearest; of 540 right answers 1 in 100 was less similar than this.
-_MIN_SIMILARITY = 0.3
 # Definitions looked at before the best few of a name are chosen.
 _DEFINITIONS_SEEN = 64
 
@@ -107,7 +103,8 @@ class RepositoryIndex:
             query: Any text; nothing in it has a special meaning.
             top_k: How many results at most.
             channel: `lexical` is BM25 over terms; `symbol` matches names of definitions;
-                `dense` compares vectors; `hybrid` fuses them and weighs where chunks lie.
+                `dense` compares vectors; `hybrid` fuses them and weighs where chunks lie,
+                behind the chunks of files that the query names by their paths.
             max_per_file: Results of one file at most; 0 for any number.
             near: The file that the query comes from: what it imports, stands beside or
                 changes with comes up in a hybrid or symbol search.
@@ -125,15 +122,15 @@ class RepositoryIndex:
             if channel == "lexical":
                 ranked = _single(channel, channels.lexical.ranked(count_terms(query)))
             elif channel == "symbol":
-                found = channels.by_symbol(query, channels.by_words(query), near)
-                ranked = _single(channel, iter(found))
+                found, reasons = channels.by_symbol(query, channels.by_words(query), near)
+                ranked = _single(channel, iter(found), reasons)
             elif channel == "dense":
                 if not channels.has_dense:
                     raise self._no_vectors()
                 limit = max(POOL, _LOOKED_AT_PER_RESULT * top_k)
                 ranked = _single(channel, iter(channels.by_meaning(query, limit)))
             else:
-                ranked = iter(self._fused(channels, query, near, weights or RankingWeights()))
+                ranked = hybrid(query, channels, self._store, near, weights or RankingWeights())
             return self._results(ranked, top_k, exclude, max_per_file)
 
     def lexical(
@@ -319,26 +316,6 @@ class RepositoryIndex:
             self._identity = identity
             self._channels = None
 
-    def _fused(
-        self, channels: Channels, query: str, near: str, weights: RankingWeights
-    ) -> Iterator[Ranked]:
-        kind = kind_of(query)
-        by_words = channels.by_words(query)
-        rankings: dict[str, Ranking] = {
-            "lexical": by_words,
-            "symbol": channels.by_symbol(query, by_words, near),
-        }
-        if weights.channels[kind].get("dense", 0.0) > 0:
-            similar = channels.by_meaning(query)
-            rankings["dense"] = [each for each in similar if each[1] >= _MIN_SIMILARITY]
-        close = closeness_to(near, self._store, channels) if near and weights.near else {}
-        own_role: FileRole = role_of(near) if near else "code"
-        yield from rank(query, kind, rankings, self._place_of, close, weights, own_role)
-
-    def _place_of(self, chunk_id: int) -> Place:
-        stored = self._store.file_by_id(self._store.file_id_of(chunk_id))
-        return Place(os.fsdecode(stored.path), cast("FileRole", stored.role))
-
     def _no_vectors(self) -> IndexingError:
         if self._settings.index.embedder == NO_EMBEDDER:
             return IndexingError(
@@ -366,14 +343,19 @@ class RepositoryIndex:
             if exclude is not None and exclude(chunk):
                 continue
             per_file[chunk.path] += 1
-            results.append(SearchResult(chunk, each.score, each.channels, each.ranks, each.factors))
+            results.append(
+                SearchResult(chunk, each.score, each.channels, each.ranks, each.factors, each.near)
+            )
         return results
 
 
-def _single(channel: str, ranked: Iterator[tuple[int, float]]) -> Iterator[Ranked]:
+def _single(
+    channel: str, ranked: Iterator[tuple[int, float]], near: Near | None = None
+) -> Iterator[Ranked]:
     """The ranking of one channel alone."""
+    reasons = near or {}
     return (
-        Ranked(chunk_id, score, {channel: score}, {channel: place}, {})
+        Ranked(chunk_id, score, {channel: score}, {channel: place}, {}, reasons.get(chunk_id, ""))
         for place, (chunk_id, score) in enumerate(ranked, 1)
     )
 

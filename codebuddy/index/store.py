@@ -278,6 +278,12 @@ class Store:
             )
         return found
 
+    def chunk_spans(self, file_id: int) -> list[tuple[int, int, int]]:
+        """(id, first line, last line) of a file's chunks in their order; unchecked, as `paths`."""
+        statement = "SELECT id, start_line, end_line FROM chunks WHERE file_id = ?"
+        rows = self.connection.execute(f"{statement} ORDER BY start_byte", (file_id,))
+        return [(chunk_id, first, last) for chunk_id, first, last in rows]
+
     def count_chunks(self) -> int:
         """How many chunks there are."""
         count: int = self.connection.execute("SELECT count(*) FROM chunks").fetchone()[0]

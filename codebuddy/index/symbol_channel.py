@@ -19,6 +19,9 @@ from codebuddy.index.terms import squashed, terms, words
 if TYPE_CHECKING:
     from codebuddy.index.definition_finder import DefinitionFinder
 
+# By chunk, how the file that a query comes from led to it, or that it means another of the name.
+Near = dict[int, str]
+
 # Kinds that name a value or a place in data rather than a piece of code.
 SMALL_KINDS = frozenset("variable field constant property prototype key".split())
 
@@ -67,8 +70,8 @@ class SymbolRanker:
         lexical: Sequence[tuple[int, float]],
         limit: int,
         finder: DefinitionFinder | None = None,
-    ) -> list[tuple[int, float]]:
-        """(chunk id, score) from the best down.
+    ) -> tuple[list[tuple[int, float]], Near]:
+        """(chunk id, score) from the best down, and by chunk what the query's file made of it.
 
         Args:
             query: What is looked for.
@@ -77,18 +80,23 @@ class SymbolRanker:
             finder: Of the file that the query comes from, if it comes from one.
         """
         best: dict[int, float] = {}
+        near: Near = {}
         meant = _Meant()
         for found, score in self._led_to(query, finder) if finder is not None else ():
+            near.setdefault(found.definition.chunk_id, found.via)
             best[found.definition.chunk_id] = max(score, best.get(found.definition.chunk_id, 0.0))
             if kind_of(query) == "name":
                 meant.add(found)
         for definition, score in self._matches(query):
             weight = score * (_SMALL_FACTOR if definition.kind in SMALL_KINDS else 1.0)
-            weight *= meant.factor(definition)
+            factor = meant.factor(definition)
+            if factor != 1:
+                near.setdefault(definition.chunk_id, "elsewhere")
+            weight *= factor
             best[definition.chunk_id] = max(weight, best.get(definition.chunk_id, 0.0))
         for chunk_id, score in self._by_parts(query, lexical):
             best[chunk_id] = max(score, best.get(chunk_id, 0.0))
-        return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit]
+        return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit], near
 
     def _matches(self, query: str) -> Iterator[tuple[Definition, float]]:
         names = list(dict.fromkeys(words(query)))[:_MAX_NAMES]

@@ -1,0 +1,65 @@
+"""Hybrid search: the files that a query names, then all channels fused and weighed.
+
+It puts the channels together and decides nothing about how each of them ranks. It reads
+inside the caller's snapshot.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
+
+from codebuddy.index.channels import Channels, Ranking
+from codebuddy.index.closeness import closeness_to
+from codebuddy.index.file_role import FileRole, role_of
+from codebuddy.index.path_channel import PATH, SCORE, by_path
+from codebuddy.index.query import kind_of
+from codebuddy.index.ranker import Place, Ranked, RankingWeights, rank
+from codebuddy.index.store import Store
+
+# Something is always nearest; of 540 right answers 1 in 100 was less similar than this.
+_MIN_SIMILARITY = 0.3
+
+
+def hybrid(
+    query: str, channels: Channels, store: Store, near: str, weights: RankingWeights
+) -> Iterator[Ranked]:
+    """The chunks for a query, best first.
+
+    Args:
+        query: What is looked for.
+        channels: That are asked.
+        store: The index.
+        near: The file that the query comes from, or empty.
+        weights: What everything counts.
+    """
+    named: set[int] = set()
+    for place, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
+        named.add(chunk_id)
+        yield Ranked(chunk_id, SCORE, {PATH: SCORE}, {PATH: place}, {})
+    for each in _fused(query, channels, store, near, weights):
+        if each.chunk_id not in named:
+            yield each
+
+
+def _fused(
+    query: str, channels: Channels, store: Store, near: str, weights: RankingWeights
+) -> Iterator[Ranked]:
+    kind = kind_of(query)
+    by_words = channels.by_words(query)
+    by_symbol, reasons = channels.by_symbol(query, by_words, near)
+    rankings: dict[str, Ranking] = {"lexical": by_words, "symbol": by_symbol}
+    if weights.channels[kind].get("dense", 0.0) > 0:
+        similar = channels.by_meaning(query)
+        rankings["dense"] = [each for each in similar if each[1] >= _MIN_SIMILARITY]
+    close = closeness_to(near, store, channels) if near and weights.near else {}
+    own_role: FileRole = role_of(near) if near else "code"
+
+    def place_of(chunk_id: int) -> Place:
+        stored = store.file_by_id(store.file_id_of(chunk_id))
+        return Place(os.fsdecode(stored.path), cast("FileRole", stored.role))
+
+    for each in rank(query, kind, rankings, place_of, close, weights, own_role):
+        yield replace(each, near=reasons.get(each.chunk_id, ""))
