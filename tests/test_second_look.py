@@ -94,7 +94,7 @@ def test_who_takes_text_back_hears_the_first_one_at_once(shop, small_model):
 
 def test_a_lookup_that_is_cheap_is_made_at_once(shop, small_model):
     """The first stage looks up by itself where a first text would cost as much as it saves."""
-    at_once = suggest(shop, small_model, head_of(90.0, -5.0, asked_again=1.0))
+    at_once = suggest(shop, small_model, head_of(90.0, -5.0, asked_again=2.0))
     assert at_once.receipt.decision.retrieve
     assert at_once.receipt.decision.stage == "syntax"
     dear = suggest(shop, small_model, head_of(90.0, -5.0, asked_again=0.0))

@@ -30,6 +30,8 @@ THRESHOLD = 0.5
 # Points of edit similarity that a second of waiting must bring, by preference.
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
 _WORDS = {**PLACE_WORDS, **TEXT_WORDS}
+# Of the price at which a first text would cost no time.
+_AT_ONCE = 0.5
 _NAMED_IN_REASON = 3
 _FEATURES_IN_REASON = 2
 # Names further away than these say little about what comes next.
@@ -136,13 +138,21 @@ def is_likelier(second: GenerationStats, first: GenerationStats) -> bool:
 def _by_head(context: Context, known: NamesKnown, head: Head, price: LookupPrice) -> Decision:
     values = extract_features(context, known)
     judged = _judged(head.syntax, values, price, head.name, "syntax")
-    # Where most of the prompt with a lookup would be evaluated anyway, its price is low.
-    is_cheap = price.expected_ms <= head.asked_again * price.whole_ms
-    if head.confidence is None or not judged.retrieve or is_cheap:
+    if head.confidence is None or not judged.retrieve or is_cheap(price, head.asked_again):
         return judged
     return dataclasses.replace(
         judged, retrieve=False, threshold=1.0, reason=f"{judged.reason}; first without"
     )
+
+
+def is_cheap(price: LookupPrice, asked_again: float) -> bool:
+    """Whether a lookup at once is better than a text without one that is then looked at again.
+
+    Both take as long where a lookup adds the share `asked_again` of its own prompt, which is how
+    often the second look asks for one; but the first text is there sooner, and is worth waiting
+    for less.
+    """
+    return price.expected_ms <= _AT_ONCE * asked_again * price.whole_ms
 
 
 def _judged(

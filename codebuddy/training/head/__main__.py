@@ -25,7 +25,7 @@ from codebuddy.config import load_settings
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.terminal import StatusLine, note
-from codebuddy.training.head.assess import Costs, after_the_model, judge_left_out
+from codebuddy.training.head.assess import Costs, after_the_model, judge_left_out, lookup_share
 from codebuddy.training.head.examples import read_folder, repositories
 from codebuddy.training.head.fit import Recipe, fit_stage, head_content
 from codebuddy.training.head.labels import Labelling, label_holes
@@ -94,7 +94,7 @@ def fit(labels: Path, out: Path) -> None:
     about, examples = read_folder(labels)
     judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
     again = after_the_model(POINTS_PER_SECOND["balanced"], Costs())
-    asked = sum(again(each).is_looked_up for each in judged) / len(judged)
+    asked = lookup_share([again(each) for each in judged])
     content = head_content(
         f"codebuddy, {len(examples)} holes in {len(repositories(examples))} repositories",
         {key: about[key] for key in heads.trained_for_keys()},

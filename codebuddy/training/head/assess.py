@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from codebuddy.completion.decision import LookupPrice, is_cheap
 from codebuddy.completion.head import Verdict
 from codebuddy.evaluation.statistics import auroc, brier, draws, mean_interval, percentile
 from codebuddy.training.head.examples import Arm, Example, repositories
@@ -191,23 +192,33 @@ def before_the_model(points_per_second: float, costs: Costs) -> Policy:
     return where(looks_up, costs)
 
 
-def after_the_model(
-    points_per_second: float, costs: Costs, unsure: tuple[float, float] = (0.0, 1.0)
-) -> Policy:
-    """Both stages: a completion without a lookup is shown, and made again with one where poor.
+def both_looks(points_per_second: float, costs: Costs, asked_again: float) -> Policy:
+    """As the pipeline does: a lookup at once where it is worth it and cheap, else the second look.
 
     Args:
         points_per_second: What a second of waiting must bring.
         costs: Of tokens.
-        unsure: Between these probabilities of the first stage the second one is asked; below
-            them nothing is looked up, above them at once.
+        asked_again: A head's share of places where the second look asks for a lookup.
     """
-    yes, no = always(costs), never(costs)
+    at_once = before_the_model(points_per_second, costs)
+    later = after_the_model(points_per_second, costs)
 
     def act(judged: Judged) -> Outcome:
-        probability = judged.before.probability
-        if not unsure[0] <= probability <= unsure[1]:
-            return (no if probability < unsure[0] else yes)(judged)
+        whole_ms = costs.of(judged.example.always)
+        added_ms = whole_ms - costs.of(judged.example.never)
+        outcome = at_once(judged)
+        price = LookupPrice(added_ms, points_per_second, whole_ms)
+        is_final = outcome.is_looked_up and is_cheap(price, asked_again)
+        return outcome if is_final else later(judged)
+
+    return act
+
+
+def after_the_model(points_per_second: float, costs: Costs) -> Policy:
+    """A completion without a lookup is shown, and made again with one where it is poor."""
+    no = never(costs)
+
+    def act(judged: Judged) -> Outcome:
         first = no(judged)
         added_ms = costs.of(judged.example.always)
         if judged.after.gain < added_ms / 1000 * points_per_second:
@@ -224,11 +235,14 @@ def policies(
 ) -> dict[str, list[Outcome]]:
     """What each policy does with each hole.
 
-    `never`, `always`, the `rule` of names, the first stage (`before`), both (`after`), chance
-    at the rate of both, and the `oracle`, which knows the better text beforehand.
+    `never`, `always`, the `rule` of names, the first stage alone (`before`), the second alone
+    (`after`), both as the pipeline has them (`auto`), chance at the rate of `auto`, and the
+    `oracle`, which knows the better text beforehand.
     """
     after = [after_the_model(points_per_second, costs)(each) for each in judged]
-    rate = sum(each.is_looked_up for each in after) / len(after)
+    asked_again = lookup_share(after)
+    auto = [both_looks(points_per_second, costs, asked_again)(each) for each in judged]
+    rate = lookup_share(auto)
     chance = random.Random(_SEED)
     named: dict[str, Policy] = {
         "never": never(costs),
@@ -239,7 +253,12 @@ def policies(
         "oracle": where(lambda each: each.example.helps, costs),
     }
     found = {name: [policy(each) for each in judged] for name, policy in named.items()}
-    return {**found, "after": after}
+    return {**found, "after": after, "auto": auto}
+
+
+def lookup_share(outcomes: Sequence[Outcome]) -> float:
+    """The share of holes in which something was looked up."""
+    return sum(each.is_looked_up for each in outcomes) / len(outcomes)
 
 
 def summed_up(
@@ -257,7 +276,7 @@ def summed_up(
         edit_similarity=_mean(similarities),
         interval=mean_interval(similarities, _SEED),
         exact_match=_mean([float(each.arm.exact) for each in outcomes]),
-        lookup_rate=_mean([float(each.is_looked_up) for each in outcomes]),
+        lookup_rate=lookup_share(outcomes),
         relative_ms=sum(each.ms for each in outcomes) / every_ms,
         relative_first_ms=sum(each.first_ms for each in outcomes) / every_ms,
         against_always=_mean(gains),

@@ -50,9 +50,10 @@ _SAID = {
     "never": "never",
     "always": "always",
     "rule": "the rule of names",
-    "before": "head, before the model runs",
-    "after": "head, after the text without a lookup",
-    "random": "chance, at that head's rate",
+    "before": "the first look alone",
+    "after": "the second look alone",
+    "auto": "auto: both looks",
+    "random": "chance, as often as auto",
     "oracle": "oracle, knows the better text",
 }
 
