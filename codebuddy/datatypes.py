@@ -317,6 +317,11 @@ class Generator(Tokenizer, Protocol):
         """What was used: backend, threads, GPU layers."""
         ...
 
+    @property
+    def tells_probabilities(self) -> bool:
+        """Whether `stats.token_logprobs` is filled in."""
+        ...
+
     def generate(
         self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
     ) -> Iterator[str]:

@@ -107,8 +107,9 @@ def test_without_time_or_probabilities_nothing_is_written_again(shop, small_mode
     hasty = suggest(shop, small_model, head_of(-5.0, 90.0), budget_ms=300.0)
     assert hasty.receipt.decision.kept == ""
     assert not hasty.receipt.decision.retrieve
-    silent = suggest(shop, EchoGenerator(), head_of(-5.0, 90.0))
+    silent = suggest(shop, EchoGenerator(), head_of(90.0, 90.0))
     assert silent.receipt.decision.stage == "syntax"
+    assert silent.receipt.decision.retrieve
 
 
 def test_modes_that_are_obeyed_are_not_second_guessed(shop, small_model):

@@ -152,9 +152,10 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     with course.timed("decision"):
         known = None if workshop.index is None else names_known(context, workshop.index)
         price = _price(context, workshop)
-        decision = decide(context, request.retrieve, known, workshop.head, price)
+        head = _usable_head(workshop)
+        decision = decide(context, request.retrieve, known, head, price)
     is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
-    is_open = is_open and workshop.head is not None and workshop.head.confidence is not None
+    is_open = is_open and head is not None and head.confidence is not None
     is_told = request.takes_back or not is_open
     attempt = _attempt(course, context, decision, on_text if is_told else None)
     if is_open:
@@ -181,6 +182,14 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         receipt=receipt,
         alternatives=tuple(a.replace("\n", ending) for a in alternatives),
     )
+
+
+def _usable_head(workshop: Workshop) -> Head | None:
+    """The head, without its second look where the model tells no probabilities."""
+    head = workshop.head
+    if head is not None and head.confidence and not workshop.generator.tells_probabilities:
+        return replace(head, confidence=None)
+    return head
 
 
 def _price(context: Context, workshop: Workshop) -> LookupPrice | None:

@@ -58,6 +58,11 @@ class ColdGenerator:
         """What was used."""
         return self._generator.runtime
 
+    @property
+    def tells_probabilities(self) -> bool:
+        """Whether probabilities of tokens are told."""
+        return self._generator.tells_probabilities
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text`."""
         return self._generator.tokenize(text)

@@ -34,6 +34,8 @@ _PIECE_BYTES = 256
 class LlamaGenerator:
     """A GGUF model, loaded. Not safe for concurrent use: one call at a time."""
 
+    tells_probabilities = True
+
     def __init__(self, path: Path, name: str, settings: ModelSettings) -> None:
         """Load the weights.
 
