@@ -199,6 +199,8 @@ def _repository(repository: Any, settings: Settings, problems: Problems) -> dict
         "files indexed": stats.files,
         "chunks": stats.chunks,
         "lines": stats.lines,
+        "embedder": stats.embedder,
+        "vectors": stats.vectors,
         "index size": f"{stats.index_bytes / 1e6:.1f} MB",
         "languages": stats.languages,
         "skipped": stats.skipped,

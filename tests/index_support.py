@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.datatypes import Chunk
-from codebuddy.index.build import IndexReport, Progress, update_index
+from codebuddy.index.build import Progress, update_index
 from codebuddy.index.postings import decode_postings
+from codebuddy.index.report import IndexReport
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.segments import unpack_histogram, unpack_segment
 from codebuddy.index.store import Store, StoredVectors

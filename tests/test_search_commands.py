@@ -47,7 +47,8 @@ def test_index_reports_what_it_did(root):
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report.pop("seconds") > 0
-    assert report.pop("chunks") > 0
+    n_chunks = report.pop("chunks")
+    assert n_chunks > 0
     assert report == {
         "files": 2,
         "languages": {"python": 2},
@@ -57,17 +58,24 @@ def test_index_reports_what_it_did(root):
         "skipped": {},
         "skipped_files": [],
         "lines": 26,
+        "embedder": "default",
+        "vectors": n_chunks,
+        "vectors_made": n_chunks,
     }
     again = json.loads(codebuddy(root / "pkg", "index", "--json").stdout)
     assert (again["files"], again["added"], again["updated"], again["removed"]) == (2, 0, 0, 0)
+    assert (again["vectors"], again["vectors_made"]) == (n_chunks, 0)
 
 
-def test_index_tells_a_person_in_two_lines(root):
-    """Without --json: counts, then languages."""
+def test_index_tells_a_person_in_three_lines(root):
+    """Without --json: counts, then languages, then whose vectors."""
     done = codebuddy(root, "index", "--force")
     assert done.stdout.splitlines()[0].startswith("2 files, ")
     assert "(2 added, 0 updated, 0 removed)" in done.stdout
-    assert done.stdout.splitlines()[1] == "languages: python 2"
+    assert done.stdout.splitlines()[1:] == [
+        "languages: python 2",
+        "embedder: default, 2 vectors (2 made now)",
+    ]
 
 
 def test_index_names_what_it_skipped(tmp_path):
@@ -81,7 +89,7 @@ def test_index_names_what_it_skipped(tmp_path):
         {"path": "x\ny/.env", "reason": "secret"},
         {"path": "000.png", "reason": "binary"},
     ]
-    assert codebuddy(root, "index").stdout.splitlines()[2:] == [
+    assert codebuddy(root, "index").stdout.splitlines()[3:] == [
         "skipped: binary 120, secret 1",
         "  x^Jy/.env (secret)",
         "  000.png (binary)",
@@ -175,6 +183,24 @@ def test_nothing_found_is_no_error(root):
     """An empty answer on stdout, a word on stderr, exit code 0."""
     done = codebuddy(root, "search", "zzzznowhere")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing found\n")
+
+
+@pytest.mark.parametrize("options", [["--no-engine"], []])
+def test_a_search_where_nothing_is_indexed_says_so(engine, tmp_path, options):
+    """No files that git lists, or all of them left out; not that nothing was found."""
+    bare = make_repository(tmp_path / "bare")
+    done = codebuddy(bare, "search", "x", *options)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("nothing is indexed: git lists no files here")
+    binary = make_repository(tmp_path / "r", {"a.png": b"\0", "b.png": b"\0", ".env": "KEY=1\n"})
+    done = codebuddy(binary, "search", "x", *options)
+    assert done.stderr == "nothing is indexed: 3 files left out (binary 2, secret 1)\n"
+    found = json.loads(codebuddy(binary, "search", "x", "--json", *options).stdout)
+    assert (found["results"], found["reason"]) == ([], done.stderr.strip())
+    write(binary, {"a.py": module("alpha")})
+    found = json.loads(codebuddy(binary, "search", "zzzznowhere", "--json", *options).stdout)
+    assert found["results"] == []
+    assert "reason" not in found
 
 
 def test_no_update_searches_the_index_as_it_stands(root):

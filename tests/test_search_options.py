@@ -105,10 +105,40 @@ def test_the_embedder_is_chosen_on_the_command_line(root, tmp_path):
     ask = ("search", "cost", "--channel", "dense", "--json", "--embedder")
     report = codebuddy(root, "index", "--embedder", "none", "--json")
     assert json.loads(report.stdout)["files"] == len(FILES)
-    assert codebuddy(root, *ask, "none").returncode == 1
+    without = codebuddy(root, *ask, "none")
+    assert without.returncode == 1
+    assert without.stderr.splitlines() == [
+        "error: --embedder none leaves nothing for --channel dense to compare",
+        "hint: leave out --embedder, or name another one",
+    ]
     found = json.loads(codebuddy(root, *ask, name).stdout)
+    assert found["embedder"] == name
     assert found["results"][0]["path"] == "rates.py"
     assert found["results"][0]["channel"] == "dense"
+
+
+def test_index_and_doctor_name_the_embedder_and_count_its_vectors(root, tmp_path):
+    """Of the one that was used in the call; doctor tells of the settings' alone."""
+    name = make_embedder(tmp_path / "model", "def discount rates of weight return", dim=256)
+
+    def told(*options: str) -> tuple[object, ...]:
+        report = json.loads(codebuddy(root, "index", "--json", *options).stdout)
+        return report["embedder"], report["vectors"], report["vectors_made"]
+
+    def doctor() -> tuple[object, ...]:
+        facts = json.loads(codebuddy(root, "doctor", "--json").stdout)["repository"]
+        return facts["embedder"], facts["vectors"]
+
+    assert told("--embedder", "none") == ("none", 0, 0)
+    assert doctor() == ("default", 0)
+    assert told() == ("default", 6, 6)
+    assert doctor() == ("default", 6)
+    assert told("--embedder", "none") == ("none", 0, 0)
+    assert told("--embedder", name) == (name, 6, 6)
+    assert doctor() == ("default", 0)
+    text = codebuddy(root, "index").stdout.splitlines()
+    assert text[-1] == "embedder: default, 6 vectors (6 made now)"
+    assert told("--embedder", "default") == ("default", 6, 0)
 
 
 @pytest.mark.parametrize("name", ["nosuch", "./nosuch/model"])

@@ -30,7 +30,8 @@ _SKIPPED_SHOWN = 5
 @click.option(
     "--embedder",
     metavar="NAME|PATH",
-    help="The sentence-transformers model of the dense channel; 'none' for no such channel.",
+    help="The sentence-transformers model of the dense channel; 'none' for no such channel."
+    " It holds for this call; index.embedder is the lasting way.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
@@ -40,7 +41,8 @@ def command(
     # Loaded here, so that `--help` does not wait for numpy.
     from codebuddy.assembly import open_surroundings
     from codebuddy.errors import EXIT_INTERRUPTED
-    from codebuddy.index.build import IndexReport, update_index
+    from codebuddy.index.build import update_index
+    from codebuddy.index.report import IndexReport
 
     surroundings = open_surroundings({"index.jobs": jobs, "index.embedder": embedder})
 
@@ -71,7 +73,7 @@ def command(
 
 
 def _sentence(report: object) -> str:
-    from codebuddy.index.build import IndexReport
+    from codebuddy.index.report import IndexReport
 
     assert isinstance(report, IndexReport)
     languages = ", ".join(f"{name} {count}" for name, count in list(report.languages.items())[:6])
@@ -84,6 +86,10 @@ def _sentence(report: object) -> str:
     ]
     if languages:
         lines.append(f"languages: {languages}")
+    lines.append(
+        f"embedder: {safe_line(report.embedder)}, {counted(report.vectors, 'vector')}"
+        f" ({report.vectors_made} made now)"
+    )
     if skipped:
         lines.append(f"skipped: {skipped}")
         shown = report.skipped_files[:_SKIPPED_SHOWN]

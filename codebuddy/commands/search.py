@@ -61,7 +61,8 @@ _NEAR = {
 @click.option(
     "--embedder",
     metavar="NAME|PATH",
-    help="A sentence-transformers model, tried without the engine.",
+    help="A sentence-transformers model, tried in this call alone, without the engine;"
+    " index.embedder is the lasting way.",
 )
 @click.option("--explain", is_flag=True, help="Show why each result ranks where it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -101,7 +102,7 @@ def command(
         return
     items = found["results"]
     if not items:
-        note("nothing found")
+        note(safe_line(found.get("reason") or "nothing found"))
     shown = [_shown(item, has_reasons=explain) for item in items]
     answer("\n\n".join(shown), newline=bool(items))
 
@@ -138,31 +139,33 @@ def _from_engine(wish: _Wish, *, should_update: bool) -> dict[str, Any] | None:
 def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
     """The answer found in this process."""
     from codebuddy.assembly import open_surroundings, with_index
-    from codebuddy.index.answer import found_items, path_beneath
+    from codebuddy.errors import IndexingError
+    from codebuddy.index.answer import found_answer, path_beneath
+    from codebuddy.index.embed import NO_EMBEDDER
 
+    if wish.channel == "dense" and wish.embedder == NO_EMBEDDER:
+        raise IndexingError(
+            f"--embedder {NO_EMBEDDER} leaves nothing for --channel dense to compare",
+            hint="leave out --embedder, or name another one",
+        )
     surroundings = open_surroundings({"index.embedder": wish.embedder})
     root = surroundings.repository.root
     near = path_beneath(root, wish.near, Path.cwd()) if wish.near else ""
     timings_ms: dict[str, float] = {}
     started = time.perf_counter()
 
-    def ask(index: RepositoryIndex) -> list[dict[str, Any]]:
+    def ask(index: RepositoryIndex) -> dict[str, Any]:
         opened = time.perf_counter()
         timings_ms["update"] = (opened - started) * 1000
-        items = found_items(
+        found = found_answer(
             index, wish.query, wish.top_k, wish.channel, near=near, max_per_file=wish.per_file
         )
         timings_ms["search"] = (time.perf_counter() - opened) * 1000
-        return items
+        return found
 
-    items = with_index(surroundings, ask, should_update=should_update)
+    answered = with_index(surroundings, ask, should_update=should_update)
     timings_ms["total"] = (time.perf_counter() - started) * 1000
-    return {
-        "query": wish.query,
-        "channel": wish.channel,
-        "results": items,
-        "timings_ms": timings_ms,
-    }
+    return answered | {"timings_ms": timings_ms}
 
 
 def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:

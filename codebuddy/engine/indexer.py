@@ -75,30 +75,24 @@ class IndexWorker:
         if message["op"] == "refresh":
             return {"warnings": found, "timings_ms": timings_ms}
         query = body.decode("utf-8", "replace")
-        items = self._search(surroundings, query, wish)
+        answer = self._search(surroundings, query, wish)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
-        return {
-            "query": query,
-            "channel": wish["channel"],
-            "results": items,
-            "timings_ms": timings_ms,
-            "warnings": found,
-        }
+        return answer | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(
         self, surroundings: Surroundings, query: str, wish: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        from codebuddy.index.answer import found_items, path_beneath
+    ) -> dict[str, Any]:
+        from codebuddy.index.answer import found_answer, path_beneath
 
         near = ""
         if wish["near"]:
             near = path_beneath(surroundings.repository.root, wish["near"], Path(wish["folder"]))
 
-        def ask() -> list[dict[str, Any]]:
+        def ask() -> dict[str, Any]:
             with self._lock:
                 index = self._workplace.index(surroundings)
-            return found_items(
+            return found_answer(
                 index,
                 query,
                 wish["top_k"],

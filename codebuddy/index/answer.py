@@ -9,6 +9,7 @@ from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
 from codebuddy.index.hit import Hit, locate
 from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.terminal import counted
 
 MAX_QUERY_CHARACTERS = 1_000_000
 
@@ -43,6 +44,35 @@ def found_items(
             definitions[path] = index.definitions_of(path)
         items.append(_item(result, locate(query, result, definitions[path])))
     return items
+
+
+def found_answer(
+    index: RepositoryIndex,
+    query: str,
+    top_k: int,
+    channel: SearchChannel,
+    *,
+    near: str = "",
+    max_per_file: int = 0,
+) -> dict[str, Any]:
+    """What `search --json` says, but for the times; the arguments are those of `found_items`.
+
+    `embedder` names whose vectors the dense channel compares; `reason` is there only where
+    nothing can be found, because nothing is indexed.
+    """
+    items = found_items(index, query, top_k, channel, near=near, max_per_file=max_per_file)
+    found = {"query": query, "channel": channel, "embedder": index.embedder, "results": items}
+    return found if items or index.count_files() else found | {"reason": _why_empty(index)}
+
+
+def _why_empty(index: RepositoryIndex) -> str:
+    skipped = index.stats().skipped
+    if not skipped:
+        return (
+            "nothing is indexed: git lists no files here that .codebuddyignore does not leave out"
+        )
+    reasons = ", ".join(f"{reason} {count}" for reason, count in skipped.items())
+    return f"nothing is indexed: {counted(sum(skipped.values()), 'file')} left out ({reasons})"
 
 
 def path_beneath(root: Path, file: str, folder: Path) -> str:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from codebuddy import __version__, paths, platforms
@@ -22,6 +22,7 @@ from codebuddy.index.batch import BatchResult, analyze_batch
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
     embed_missing,
+    embedder_name,
     encoder_if_there,
     is_embedded,
     note_embedded,
@@ -29,6 +30,7 @@ from codebuddy.index.embed import (
 from codebuddy.index.file_role import ROLES_VERSION
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
+from codebuddy.index.report import IndexReport
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.store import StoredFile
 from codebuddy.index.terms import TERMS_VERSION
@@ -63,44 +65,6 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
-
-
-@dataclass(slots=True)
-class IndexReport:
-    """What an update did and what the index holds now; `languages` counts files.
-
-    `skipped` counts files by reason, `skipped_files` names up to 100 of them with theirs, those
-    of the rarest reasons first: one secret is not lost among a thousand pictures.
-    """
-
-    files: int = 0
-    chunks: int = 0
-    languages: dict[str, int] = field(default_factory=dict)
-    added: int = 0
-    updated: int = 0
-    removed: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    skipped_files: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    lines: int = 0
-    is_rebuilt: bool = False
-
-    def as_json(self) -> dict[str, object]:
-        """The stable keys of `codebuddy index --json`."""
-        return {
-            "files": self.files,
-            "chunks": self.chunks,
-            "languages": self.languages,
-            "added": self.added,
-            "updated": self.updated,
-            "removed": self.removed,
-            "skipped": self.skipped,
-            "skipped_files": [
-                {"path": path, "reason": reason} for path, reason in self.skipped_files
-            ],
-            "seconds": round(self.seconds, 3),
-            "lines": self.lines,
-        }
 
 
 def update_index(
@@ -264,7 +228,7 @@ def _bring_up_to_date(
                 _commit_in_parts(writer, plan, results, report, tell)
         _merge(writer, tell)
         with schema.translated(writer.file):
-            _embed(writer, settings, tell)
+            _embed(writer, settings, report, tell)
             refresh_history(writer, repository)
         with schema.translated(writer.file):
             _summarize(writer, report)
@@ -370,13 +334,20 @@ def _merge(writer: IndexWriter, tell: ProgressCallback) -> None:
             tell(Progress("merging"))
 
 
-def _embed(writer: IndexWriter, settings: Settings, tell: ProgressCallback) -> None:
-    if is_embedded(writer, settings):
-        return
-    encoder = encoder_if_there(settings)
-    if encoder is not None:
-        embed_missing(writer, encoder, lambda done, total: tell(Progress("embedding", done, total)))
+def _embed(
+    writer: IndexWriter, settings: Settings, report: IndexReport, tell: ProgressCallback
+) -> None:
+    report.embedder = embedder_name(settings)
+    if not is_embedded(writer, settings):
+        encoder = encoder_if_there(settings)
+        if encoder is None:
+            # Those of another encoder may still be there; nothing uses them.
+            return
+        report.vectors_made = embed_missing(
+            writer, encoder, lambda done, total: tell(Progress("embedding", done, total))
+        )
         note_embedded(writer, settings)
+    report.vectors = writer.count_vectors()
 
 
 def _summarize(writer: IndexWriter, report: IndexReport) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from codebuddy.index.embed import count_vectors, embedder_name
 from codebuddy.index.store import Store
+from codebuddy.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
-    """What an index holds; `languages` counts files, `skipped` files by reason."""
+    """What an index holds; `languages` counts files, `skipped` files by reason.
+
+    `vectors` are those of the encoder that is set, which `embedder` names.
+    """
 
     files: int
     chunks: int
@@ -19,9 +24,11 @@ class IndexStats:
     index_bytes: int
     languages: dict[str, int]
     skipped: dict[str, int]
+    embedder: str
+    vectors: int
 
 
-def count_contents(store: Store) -> IndexStats:
+def count_contents(store: Store, settings: Settings) -> IndexStats:
     """Count everything, row by row."""
     languages: Counter[str] = Counter()
     n_chunks = n_lines = n_bytes = 0
@@ -39,4 +46,6 @@ def count_contents(store: Store) -> IndexStats:
         index_bytes=store.file.stat().st_size,
         languages=dict(languages.most_common()),
         skipped=dict(skipped.most_common()),
+        embedder=embedder_name(settings),
+        vectors=count_vectors(store, settings),
     )

@@ -19,11 +19,13 @@ from codebuddy.index.vectors import Vectors, pack_vectors
 
 if TYPE_CHECKING:
     from codebuddy.datatypes import Chunk, Encoder
-    from codebuddy.index.store import StoredFile
+    from codebuddy.index.store import Store, StoredFile
     from codebuddy.index.writer import IndexWriter
     from codebuddy.settings import Settings
 
 NO_EMBEDDER = "none"
+# What a person calls the shipped one.
+_DEFAULT_EMBEDDER = "default"
 # To be raised when the same chunk gives another text: vectors of an older one are made anew.
 TEXT_VERSION = 1
 
@@ -46,6 +48,11 @@ def encoder_named(name: str) -> Encoder:
     from codebuddy.index.encoder import open_encoder
 
     return open_encoder(name)
+
+
+def embedder_name(settings: Settings) -> str:
+    """What a person calls the encoder of the dense channel: `default`, `none`, or its own name."""
+    return settings.index.embedder or _DEFAULT_EMBEDDER
 
 
 def encoder_for(settings: Settings) -> Encoder | None:
@@ -77,6 +84,16 @@ def is_embedded(writer: IndexWriter, settings: Settings) -> bool:
     return bool(stamp) and writer.meta(_STAMP_KEY) == stamp and not writer.files_without_vectors()
 
 
+def count_vectors(store: Store, settings: Settings) -> int:
+    """How many chunks have vectors of the encoder that is set, as the last update left them.
+
+    Told without opening the encoder; a model of the hub is told by no file.
+    """
+    name = settings.index.embedder
+    is_its = name != NO_EMBEDDER and store.meta(_STAMP_KEY) == _stamp_of(name)
+    return store.count_vectors() if is_its else 0
+
+
 def note_embedded(writer: IndexWriter, settings: Settings) -> None:
     """Remember which files the vectors were made with."""
     stamp = _stamp_of(settings.index.embedder)
@@ -89,7 +106,8 @@ def _stamp_of(name: str) -> bytes:
     """What tells that a model's files are those of before; empty for one that is no folder."""
     from codebuddy import paths
 
-    folder = Path(name) if name else paths.shipped_models_folder() / "embedder"
+    is_shipped = name in ("", _DEFAULT_EMBEDDER)
+    folder = Path(name) if not is_shipped else paths.shipped_models_folder() / "embedder"
     try:
         status = [(folder / file).stat() for file in ("model.safetensors", "tokenizer.json")]
     except (OSError, ValueError):

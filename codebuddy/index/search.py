@@ -25,7 +25,7 @@ from codebuddy.datatypes import (
 from codebuddy.errors import IndexingError, UsageError
 from codebuddy.index.channels import POOL, Channels
 from codebuddy.index.contents import IndexStats, count_contents
-from codebuddy.index.embed import NO_EMBEDDER
+from codebuddy.index.embed import NO_EMBEDDER, embedder_name
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.outline import signature_form
 from codebuddy.index.ranker import Ranked, RankingWeights
@@ -291,7 +291,17 @@ class RepositoryIndex:
     def stats(self) -> IndexStats:
         """What the index holds."""
         with self._snapshot():
-            return count_contents(self._store)
+            return count_contents(self._store, self._settings)
+
+    def count_files(self) -> int:
+        """How many files the index holds."""
+        with self._snapshot():
+            return self._store.count_files()
+
+    @property
+    def embedder(self) -> str:
+        """What a person calls the encoder whose vectors the dense channel compares."""
+        return embedder_name(self._settings)
 
     @contextmanager
     def _snapshot(self) -> Iterator[Channels]:

@@ -289,6 +289,16 @@ class Store:
         count: int = self.connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
         return count
 
+    def count_files(self) -> int:
+        """How many files there are."""
+        count: int = self.connection.execute("SELECT count(*) FROM files").fetchone()[0]
+        return count
+
+    def count_vectors(self) -> int:
+        """How many chunks have a vector, of whatever encoder."""
+        count = self.connection.execute("SELECT sum(n_chunks) FROM vectors").fetchone()[0]
+        return int(count or 0)
+
     def definitions(
         self, squashed: str, *, is_prefix: bool = False, limit: int = 100
     ) -> list[Definition]:
