@@ -55,13 +55,17 @@ def test_json_has_the_stable_keys(repository):
 
 
 def test_auto_looks_up_what_another_file_defines(repository):
-    """Near a name of another file the rule looks up; far from any it does not."""
-    near = completed(repository, "cart.py:6", "--model", "echo")["decision"]
-    assert (near["retrieve"], near["mode"]) == (True, "auto")
-    assert "apply_discount" in near["reason"]
-    far = completed(repository, "pricing.py:7", "--model", "echo")
-    assert far["decision"]["retrieve"] is False
-    assert far["chunks"] == []
+    """The shipped head names what it expects and what that costs; haste makes it dearer."""
+    near = completed(repository, "cart.py:6", "--model", "echo", "--prefer", "quality")["decision"]
+    assert (near["retrieve"], near["mode"], near["stage"]) == (True, "auto", "syntax")
+    assert near["head"].startswith("codebuddy, ")
+    assert "points expected" in near["reason"]
+    assert near["expected_gain"] > 0
+    assert near["expected_ms"] > 0
+    hasty = completed(repository, "cart.py:6", "--model", "echo", "--prefer", "speed")
+    assert hasty["decision"]["retrieve"] is False
+    assert hasty["decision"]["threshold"] > near["threshold"]
+    assert hasty["chunks"] == []
 
 
 def test_never_looks_nothing_up(repository):
@@ -259,7 +263,7 @@ def test_it_works_without_home_and_locale(repository):
 @pytest.mark.model
 def test_the_real_model_uses_what_the_lookup_found(repository):
     """With the real weights: the call is completed from the other file's signature."""
-    answer = completed(repository, "cart.py:6", "--max-lines", "1")
+    answer = completed(repository, "cart.py:6", "--max-lines", "1", "--retrieve", "always")
     assert answer["model"] == "qwen2.5-coder-1.5b"
     assert answer["decision"]["retrieve"] is True
     assert {chunk["path"] for chunk in answer["chunks"]} == {"pricing.py"}

@@ -73,7 +73,8 @@ def test_the_real_model_completes_in_an_editor(repository, tmp_path):
     """The call in the shop's cart is completed with the definition of the other file."""
     open_index(Surroundings(open_repository(repository), Settings())).close()
     text = (repository / "cart.py").read_text()
-    with editing(repository, tmp_path / "other", model="qwen2.5-coder-1.5b") as client:
+    always = {"CODEBUDDY_COMPLETION_RETRIEVE": "always"}
+    with editing(repository, tmp_path / "other", model="qwen2.5-coder-1.5b", **always) as client:
         client.initialize()
         uri = client.open("cart.py", text)
         suggestion = client.suggested(uri, 5, 26)

@@ -375,7 +375,9 @@ def test_the_real_model_completes_what_llama_vim_asked(repository, tmp_path):
     """The recorded request is completed with the real model and a lookup in the repository."""
     open_index(Surroundings(open_repository(repository), Settings())).close()
     whole = {k: v for k, v in LLAMA_VIM_REQUEST.items() if k != "response_fields"}
-    with serving(repository, tmp_path / "other", model="qwen2.5-coder-1.5b") as server:
+    always = {"CODEBUDDY_COMPLETION_RETRIEVE": "always"}
+    home, model = tmp_path / "other", "qwen2.5-coder-1.5b"
+    with serving(repository, home, model=model, **always) as server:
         answer = server.request("POST", "/infill", whole).json()
     assert "amount_cents" in answer["content"]
     # The file was recognised, and the definition was looked up in the other one.
