@@ -121,7 +121,10 @@ def indexed(repository: Path) -> Path:
 def test_the_pieces_of_llama_vim_reach_the_prompt(indexed, tmp_path):
     """The newest first and after our own; neither secrets, copies nor paths of this machine."""
     request = {k: v for k, v in LLAMA_VIM_REQUEST.items() if k != "response_fields"}
-    variables = {"CODEBUDDY_COMPLETION_CONTEXT_TOKENS": "4000"}
+    variables = {
+        "CODEBUDDY_COMPLETION_CONTEXT_TOKENS": "4000",
+        "CODEBUDDY_COMPLETION_RETRIEVE": "always",
+    }
     with serving(indexed, tmp_path / "other", **variables) as server:
         receipt = server.request("POST", "/infill", request | {"input_extra": SENT}).json()[
             "codebuddy"
