@@ -112,6 +112,14 @@ def test_without_time_or_probabilities_nothing_is_written_again(shop, small_mode
     assert silent.receipt.decision.retrieve
 
 
+def test_who_types_and_cannot_take_text_back_is_served_by_the_rule(shop, small_model):
+    """Typing waits for no second text, unless the first one is shown meanwhile."""
+    typed = suggest(shop, small_model, head_of(-5.0, 90.0), is_typing=True)
+    assert (typed.receipt.decision.stage, typed.receipt.decision.head) == ("", "")
+    shown = suggest(shop, small_model, head_of(-5.0, 90.0), is_typing=True, takes_back=True)
+    assert shown.receipt.decision.stage == "confidence"
+
+
 def test_modes_that_are_obeyed_are_not_second_guessed(shop, small_model):
     """`never` stays without a lookup, however poor its text."""
     found = suggest(shop, small_model, head_of(-5.0, 90.0), retrieve="never")

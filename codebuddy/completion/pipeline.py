@@ -152,7 +152,7 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     with course.timed("decision"):
         known = None if workshop.index is None else names_known(context, workshop.index)
         price = _price(context, workshop)
-        head = _usable_head(workshop)
+        head = _usable_head(request, workshop)
         decision = decide(context, request.retrieve, known, head, price)
     is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
     is_open = is_open and head is not None and head.confidence is not None
@@ -184,10 +184,17 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     )
 
 
-def _usable_head(workshop: Workshop) -> Head | None:
-    """The head, without its second look where the model tells no probabilities."""
+def _usable_head(request: Request, workshop: Workshop) -> Head | None:
+    """The head, without its second look where the model tells no probabilities.
+
+    None, so that the rule decides, for who types and cannot take text back: a second text would
+    be waited for at every pause, and the first look alone changes its mind from place to place,
+    which throws a warm prompt away each time (docs/log.md).
+    """
     head = workshop.head
-    if head is not None and head.confidence and not workshop.generator.tells_probabilities:
+    if request.is_typing and not request.takes_back:
+        return None
+    if head is not None and not workshop.generator.tells_probabilities:
         return replace(head, confidence=None)
     return head
 
