@@ -188,8 +188,7 @@ def _usable_head(request: Request, workshop: Workshop) -> Head | None:
     """The head, without its second look where the model tells no probabilities.
 
     None, so that the rule decides, for who types and cannot take text back: a second text would
-    be waited for at every pause, and the first look alone changes its mind from place to place,
-    which throws a warm prompt away each time (docs/log.md).
+    be waited for at every pause.
     """
     head = workshop.head
     if request.is_typing and not request.takes_back:
