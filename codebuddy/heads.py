@@ -24,6 +24,8 @@ HEAD_NAME = "head.json"
 LABELS_NAME = "head-labels.jsonl"
 # What a head must have been trained for to be used with a model and settings.
 _MUST_AGREE = ("model", "prefix_tokens", "suffix_tokens", "context_tokens")
+# What `trained_for` tells, by name: the labels of one head agree in it.
+TRAINED_FOR = (*_MUST_AGREE, "retrieval_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,6 @@ def trained_for(model: str, settings: CompletionSettings) -> dict[str, Any]:
         "suffix_tokens": settings.suffix_tokens,
         "context_tokens": settings.context_tokens,
     }
-
-
-def trained_for_keys() -> tuple[str, ...]:
-    """What `trained_for` tells, by name."""
-    return ("model", "retrieval_version", *_MUST_AGREE[1:])
 
 
 def default_head_file() -> Path:

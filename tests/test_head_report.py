@@ -24,7 +24,8 @@ from codebuddy.training.head.assess import (
     summed_up,
 )
 from codebuddy.training.head.examples import Arm, append_example, write_header
-from codebuddy.training.head.report import AFTER_FEATURES, curve_points
+from codebuddy.training.head.fit import AFTER_FEATURES
+from codebuddy.training.head.report import curve_points
 from tests.test_head import synthetic_examples
 
 COSTS = Costs(prompt_token_ms=2.0, written_token_ms=10.0)

@@ -23,6 +23,7 @@ from codebuddy.completion.decision import (
 )
 from codebuddy.completion.document import line_ending
 from codebuddy.completion.extent import take_extent
+from codebuddy.completion.features import NamesKnown
 from codebuddy.completion.head import Head
 from codebuddy.completion.pace import Pace
 from codebuddy.completion.postprocess import clean
@@ -104,6 +105,15 @@ class _Attempt:
     filters: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _SecondJudge:
+    """What judges a first text: the head, and what the first look knew already."""
+
+    head: Head
+    known: NamesKnown
+    price: LookupPrice
+
+
 class _Course:
     """What the steps of one call share; `timings` add up over attempts."""
 
@@ -159,7 +169,11 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
     is_told = request.takes_back or not is_open
     attempt = _attempt(course, context, decision, on_text if is_told else None)
     if is_open:
-        decision, attempt = _look_again(course, context, decision, attempt, on_text)
+        assert head is not None
+        assert known is not None
+        assert price is not None
+        judge = _SecondJudge(head, known, price)
+        decision, attempt = _look_again(course, context, decision, attempt, judge, on_text)
     if on_text is not None:
         on_text(attempt.text)
     alternatives = _sample_alternatives(course, attempt, context)
@@ -236,17 +250,21 @@ def _attempt(
 
 
 def _look_again(
-    course: _Course, context: Context, decision: Decision, first: _Attempt, on_text: OnText | None
+    course: _Course,
+    context: Context,
+    decision: Decision,
+    first: _Attempt,
+    judge: _SecondJudge,
+    on_text: OnText | None,
 ) -> tuple[Decision, _Attempt]:
     """With a lookup this time, if the first text is poor enough; the likelier text is kept."""
-    workshop = course.workshop
-    head, index = workshop.head, workshop.index
+    if not first.stats.token_logprobs:
+        # Nothing was written: a prompt that is only warmed, or a budget that is spent.
+        return decision, first
     with course.timed("decision"):
-        price = _price(context, workshop)
-        if not first.stats.token_logprobs or head is None or index is None or price is None:
-            return decision, first
-        known = names_known(context, index)
-        decision = decide_again(decision, context, known, first.stats, head, price)
+        decision = decide_again(
+            decision, context, judge.known, first.stats, judge.head, judge.price
+        )
         decision = replace(decision, first_ms=course.passed_ms())
     left_ms = course.left_ms()
     if decision.retrieve and left_ms and (decision.expected_ms or 0.0) > left_ms:

@@ -27,10 +27,9 @@ from codebuddy.index.search import RepositoryIndex
 from codebuddy.terminal import StatusLine, note
 from codebuddy.training.head.assess import Costs, after_the_model, judge_left_out, lookup_share
 from codebuddy.training.head.examples import read_folder, repositories
-from codebuddy.training.head.fit import Recipe, fit_stage, head_content
+from codebuddy.training.head.fit import AFTER_FEATURES, Recipe, fit_stage, head_content
 from codebuddy.training.head.labels import Labelling, label_holes
 from codebuddy.training.head.report import (
-    AFTER_FEATURES,
     other_model_lines,
     plotted,
     report_lines,
@@ -97,7 +96,7 @@ def fit(labels: Path, out: Path) -> None:
     asked = lookup_share([again(each) for each in judged])
     content = head_content(
         f"codebuddy, {len(examples)} holes in {len(repositories(examples))} repositories",
-        {key: about[key] for key in heads.trained_for_keys()},
+        {key: about[key] for key in heads.TRAINED_FOR},
         fit_stage(examples, NAMES),
         fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")),
         asked,

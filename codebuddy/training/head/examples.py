@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.errors import TrainingError
+from codebuddy.heads import TRAINED_FOR
 
 FORMAT = "codebuddy-head-labels"
 VERSION = 1
-_BUDGETS = ("prefix_tokens", "suffix_tokens", "context_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
     for file in files:
         header, examples = read_examples(file)
         first = first or header
-        for key in ("model", "retrieval_version", *_BUDGETS):
+        for key in TRAINED_FOR:
             if header.get(key) != first.get(key):
                 raise TrainingError(
                     f"{file} has labels for {key} {header.get(key)}, {files[0].name} for"

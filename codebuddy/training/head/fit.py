@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_EXAMPLES = 60
+# What the second look is fitted on: few, since more of them did worse on repositories that the
+# fit had not seen (docs/log.md).
+AFTER_FEATURES = (
+    "mean_logprob",
+    "low_quartile_logprob",
+    "min_logprob",
+    "first_mean_logprob",
+    "doubtful_share",
+)
 _N_KNOTS = 12
 _SHUFFLED_FOLDS = 5
 

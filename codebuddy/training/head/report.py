@@ -23,16 +23,8 @@ from codebuddy.training.head.assess import (
     summed_up,
 )
 from codebuddy.training.head.examples import Example, repositories
-from codebuddy.training.head.fit import Recipe, fit_stage, values_of
+from codebuddy.training.head.fit import AFTER_FEATURES, Recipe, fit_stage, values_of
 
-# Few, since more of them did worse on repositories that the fit had not seen (docs/log.md).
-AFTER_FEATURES = (
-    "mean_logprob",
-    "low_quartile_logprob",
-    "min_logprob",
-    "first_mean_logprob",
-    "doubtful_share",
-)
 # What a second of waiting must bring, along the curve.
 RATES = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
 _GROUPS = {
@@ -219,11 +211,11 @@ def ablation_lines(examples: Sequence[Example]) -> list[str]:
 def speed_lines(examples: Sequence[Example]) -> list[str]:
     """What judging takes in this process, and what a lookup took while labels were made."""
     stages = {
-        "place": (fit_stage(examples, PLACE_FEATURES), PLACE_FEATURES),
-        "text": (fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")), AFTER_FEATURES),
+        "place": fit_stage(examples, PLACE_FEATURES),
+        "text": fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")),
     }
     said = []
-    for name, (stage, _) in stages.items():
+    for name, stage in stages.items():
         spent = []
         for example in examples:
             values = values_of(example)
