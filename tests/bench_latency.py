@@ -4,10 +4,12 @@
     python -m tests.bench_latency keystroke cancel     some of them
     python -m tests.bench_latency --model echo         the plumbing alone
     python -m tests.bench_latency elsewhere --llama-server URL
+    python -m tests.bench_latency retyped --repository DIR
 
 Medians of at least 30 where a figure is one. The engine is one of its own, in a folder of
 its own. `--llama-server` names one that runs on this machine with the same model file, for
-the comparison with its `/infill`.
+the comparison with its `/infill`. `--repository` names one in which lines are typed again, with
+lookups where the engine wants them; this one if none is named.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import resource
 import statistics
 import subprocess
@@ -30,16 +33,20 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import paths
+from codebuddy.datatypes import RetrieveMode
 from codebuddy.engine.client import EngineClient, stop_engine
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
 
 ROOT = Path(__file__).parent.parent
 COMMAND = str(Path(sys.executable).parent / "codebuddy")
-SECTIONS = ("keystroke", "elsewhere", "command", "cancel")
+SECTIONS = ("keystroke", "elsewhere", "retyped", "command", "cancel")
 RUNS = 30
 FILE_LINES = 300
 _TYPED_AT_A_PLACE = 6
+# Of lines that are typed again: keystrokes at each, and the pause after one.
+_RETYPED_AT_A_PLACE = 12
+_PAUSE_S = 0.05
 
 
 def main() -> None:
@@ -49,6 +56,7 @@ def main() -> None:
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--llama-server", metavar="URL")
+    parser.add_argument("--repository", metavar="DIR", type=Path, default=ROOT)
     arguments = parser.parse_args()
     commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     load = os.getloadavg()[0]
@@ -60,6 +68,8 @@ def main() -> None:
         for section in arguments.sections or SECTIONS:
             if section == "elsewhere":
                 bench.elsewhere(arguments.llama_server)
+            elif section == "retyped":
+                bench.retyped(arguments.repository.resolve())
             else:
                 {
                     "keystroke": bench.keystroke,
@@ -172,6 +182,30 @@ class Bench:
             ratio = statistics.median(theirs) / max(0.001, statistics.median(warm))
             row("llama-server / codebuddy", f"{ratio:.2f} x", ">= 1 x")
 
+    def retyped(self, repository: Path) -> None:
+        """Lines of real files typed again key by key, with lookups as the engine decides."""
+        shares, cached, times, first = [], 0, [], []
+        for file, number, lines in _places(repository, -(-self._runs // _RETYPED_AT_A_PLACE) * 2):
+            line = lines[number]
+            indent = len(line) - len(line.lstrip())
+            for typed in range(_RETYPED_AT_A_PLACE + 1):
+                text = "\n".join([*lines[:number], line[: indent + typed], *lines[number + 1 :]])
+                started = time.perf_counter()
+                found = self._ask(file, text, number + 1, "auto", max_lines=1, max_tokens=8)
+                took = (time.perf_counter() - started) * 1000
+                time.sleep(_PAUSE_S)
+                if not typed:
+                    first.append(took)
+                    continue
+                times.append(took)
+                cached += found["engine"]["is_cached"]
+                shares.append(found["tokens"]["evaluated"] / max(1, found["tokens"]["prompt"]))
+        where = f"lines of {repository.name} typed again"
+        row(f"{where}: the first suggestion at a line", _ms(first))
+        row("each further keystroke, 8 tokens written", _ms(times))
+        row("served from the suggestion cache", f"{100 * cached / len(times):.0f}%")
+        row("prompt tokens evaluated, mean", f"{100 * statistics.mean(shares):.2f}%", "<= 15%")
+
     def command(self) -> None:
         """The command's own time over the engine's."""
         over, whole, computed = [], [], []
@@ -219,18 +253,42 @@ class Bench:
         return float(found["timings_ms"]["total"])
 
     def _complete(self, text: str, line: int | None = None, **more: Any) -> dict[str, Any]:
+        file = self._root / "stock.py"
+        return self._ask(file, text, line or text.count("\n") + 1, "never", **more)
+
+    def _ask(
+        self, file: Path, text: str, line: int, retrieve: RetrieveMode, **more: Any
+    ) -> dict[str, Any]:
         return self._client.complete(
             CompletionCall(
-                str(self._root / "stock.py"),
-                line or text.count("\n") + 1,
+                str(file),
+                line,
                 text=text,
-                retrieve="never",
+                retrieve=retrieve,
                 model=self._model,
                 client="bench",
                 priority="typing",
                 **more,
             )
         )
+
+
+def _places(repository: Path, count: int) -> Iterator[tuple[Path, int, list[str]]]:
+    """Lines with a call, one in each of `count` longer files: file, index of the line, its lines.
+
+    Chosen by a fixed seed, so that the same commit of a repository gives the same places.
+    """
+    chance = random.Random(1)
+    names = _output("git", "-C", str(repository), "ls-files", "*.py", "*.ts", "*.rs").split("\n")
+    chance.shuffle(names)
+    for name in names:
+        lines = (repository / name).read_text(errors="replace").split("\n")
+        fit = [n for n, line in enumerate(lines) if n > 20 and len(line.strip()) > 25]
+        fit = [n for n in fit if "(" in lines[n]]
+        if len(lines) < 150 or not fit or not count:
+            continue
+        count -= 1
+        yield repository / name, chance.choice(fit), lines
 
 
 def _infill_ms(url: str, text: str, line: int) -> float:

@@ -10,6 +10,7 @@ import pytest
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError
 from codebuddy.inference.llama import LlamaGenerator
+from codebuddy.inference.reuse import MIN_RUN
 from codebuddy.settings import ModelSettings
 from tests.conftest import SMALL_MODEL
 
@@ -97,6 +98,22 @@ def test_what_was_shifted_is_not_taken_for_exact(default_model):
     _, exact = run(default_model, wanted)
     assert exact.evaluated_tokens > len(default_model.tokenize(SUFFIX))
     assert run(default_model, wanted)[1].evaluated_tokens == 1
+
+
+def test_a_stop_while_typing_keeps_the_suffix(default_model):
+    """Keystrokes that cut each other short still leave the suffix to be moved by the next."""
+    default_model.kv.clear()
+    run(default_model, fim(default_model, ONE), is_typing=True)
+    for typed in ("p", "pr", "pri"):
+        tokens = fim(default_model, ONE + typed)
+        _, stopped = run(default_model, tokens, is_typing=True, budget_ms=0.001)
+        assert stopped.finish_reason == "budget"
+        assert stopped.evaluated_tokens == 0
+    text, stats = run(default_model, fim(default_model, ONE + "price"), is_typing=True)
+    assert stats.shifted_tokens > MIN_RUN
+    assert stats.evaluated_tokens < 8
+    default_model.kv.clear()
+    assert text == run(default_model, fim(default_model, ONE + "price"))[0]
 
 
 def test_without_leave_nothing_is_shifted(default_model):

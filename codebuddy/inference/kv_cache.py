@@ -13,7 +13,7 @@ from typing import Any
 from codebuddy import platforms
 from codebuddy.datatypes import GenerationStats
 from codebuddy.errors import GenerationError
-from codebuddy.inference.reuse import Reuse, Run, common_length, plan_reuse
+from codebuddy.inference.reuse import MISSING, Reuse, Run, common_length, plan_reuse
 
 # Prompts kept side by side; one sequence more serves to move text.
 MAX_SLOTS = 3
@@ -98,7 +98,8 @@ class KvCache:
             stats: Takes the counts.
 
         Raises:
-            StoppedError: Evaluation was stopped; what was evaluated stays.
+            StoppedError: Evaluation was stopped; what was evaluated stays, and what was to be
+                moved, so that the next keystroke can move it again.
             GenerationError: llama.cpp failed.
         """
         plan = self._plan(tokens, movable_after)
@@ -113,8 +114,8 @@ class KvCache:
             self._drift[plan.slot] = drift + run.wanted_start - len(self.held)
             try:
                 self._extend_counted(tokens[len(self.held) : run.wanted_start], stats)
-                self._attach(run, tokens)
             finally:
+                self._attach(run, tokens)
                 self._llama.llama_memory_seq_rm(self._memory, _SCRATCH, -1, -1)
         self._extend_counted(tokens[len(self.held) :], stats)
 
@@ -226,8 +227,10 @@ class KvCache:
             llama.llama_memory_seq_add(memory, _SCRATCH, run.held_start, end, moved)
 
     def _attach(self, run: Run, tokens: list[int]) -> None:
+        """Put the run where it is wanted, also if what comes before it was not evaluated."""
         end = run.wanted_start + run.length
         self._llama.llama_memory_seq_cp(self._memory, _SCRATCH, self.current, run.wanted_start, end)
+        self.held.extend([MISSING] * (run.wanted_start - len(self.held)))
         self.held.extend(tokens[run.wanted_start : end])
 
     def _make_room(self, needed: int) -> None:

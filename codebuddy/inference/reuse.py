@@ -17,6 +17,8 @@ from dataclasses import dataclass
 MIN_RUN = 24
 # Runs are found by their first tokens, so that one pass over both lists is enough.
 _SEED = 8
+# Stands where a slot holds nothing before a run: evaluation was stopped there.
+MISSING = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,13 @@ def find_run(
 
 
 def _behind(tokens: Sequence[int], marker: int, common: int) -> int | None:
-    """The first place behind the marker that is not common; None without a marker."""
+    """The first place behind the marker that is not common; None without a marker.
+
+    What is missing may have been the marker: behind it only a run can stand.
+    """
     if marker in tokens[:common]:
         return common
-    try:
-        return list(tokens).index(marker, common) + 1
-    except ValueError:
-        return None
+    for index in range(common, len(tokens)):
+        if tokens[index] in (marker, MISSING):
+            return index + 1
+    return None
