@@ -14,11 +14,17 @@ from collections.abc import Sequence
 MIN_MATCH = 4
 # Longer matches are preferred up to this many tokens.
 _MAX_MATCH = 24
-_FIRST_DRAFT = 4
+_FIRST_DRAFT = 2
+# What checking a draft costs, in single steps: for its first token, and for each further one.
+# Of the slowest processor measured (docs/log.md); not of this one now, since what is drafted
+# must not depend on the clock.
+_FIRST_COST = 0.85
+_FURTHER_COST = 0.4
 # Up to 7 rows at once llama.cpp computes on a CPU exactly what it computes for one; from 8 on
 # it takes other kernels, which round differently (docs/log.md).
 MAX_DRAFT = 6
-# After drafts of which nothing held: that many tokens without any, doubled each time.
+# After drafts that cost more than they gave: that many tokens without any, and as long a match
+# before the next one, both doubled each time.
 _FIRST_PAUSE = 4
 _MAX_PAUSE = 64
 # The latest places where an n-gram stood; the best continuation is nearly always among them.
@@ -37,6 +43,7 @@ class PromptLookup:
         for end in range(MIN_MATCH, len(self._tokens)):
             self._remember(end)
         self._length = _FIRST_DRAFT
+        self._least_match = MIN_MATCH
         self._pause = 0
         self._next_pause = _FIRST_PAUSE
         self._logprob = 0.0
@@ -56,19 +63,22 @@ class PromptLookup:
         places = self._places.get(tuple(self._tokens[end - MIN_MATCH : end]), [])
         if not places:
             return []
-        best = max(places, key=lambda place: (self._match_length(place, end), place))
+        length, best = max((self._match_length(place, end), place) for place in places)
+        if length < self._least_match:
+            return []
         return self._tokens[best : best + min(limit, self._length)]
 
     def learn(self, drafted: int, accepted: int) -> None:
         """Adapt to how much of a draft held: longer, shorter, or silent for a while."""
         if accepted == drafted:
             self._length = min(MAX_DRAFT, self._length * 2)
-        elif accepted:
-            self._length = max(2, accepted + 1)
-        if accepted:
+        else:
+            self._length = max(_FIRST_DRAFT, accepted + 1)
+        if accepted > _FIRST_COST + _FURTHER_COST * (drafted - 1):
+            self._least_match = MIN_MATCH
             self._next_pause = _FIRST_PAUSE
             return
-        self._length = _FIRST_DRAFT
+        self._least_match = min(_MAX_MATCH, self._least_match * 2)
         self._pause = self._next_pause
         self._next_pause = min(_MAX_PAUSE, self._next_pause * 2)
 
