@@ -13,6 +13,9 @@ from dataclasses import dataclass
 _MAX_STATEMENT_CHARACTERS = 2000
 # Text before the cursor in which a name's type is looked for, the nearest mention first.
 _MAX_LOOKED_BACK_CHARACTERS = 20_000
+# A callee's name with its owner and type arguments; a pattern tried at every character of a long
+# statement takes most of a decision's time.
+_MAX_CALLEE_CHARACTERS = 200
 _MAX_BINDINGS = 3
 _OPENERS, _CLOSERS = "([{", ")]}"
 _NAME = r"[^\W\d][\w$]*"
@@ -45,7 +48,8 @@ def expression_at(prefix: str) -> Expression:
     text = prefix[-_MAX_STATEMENT_CHARACTERS:]
     place = _open_place(text)
     bracket = text[place] if place >= 0 else ""
-    call = _CALLEE.search(text[: place + 1]) if bracket == "(" else None
+    called = text[max(0, place + 1 - _MAX_CALLEE_CHARACTERS) : place + 1]
+    call = _CALLEE.search(called) if bracket == "(" else None
     line = text.rpartition("\n")[2]
     member = _MEMBER.search(line)
     begun = re.search(rf"{_NAME}$", line)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from codebuddy.completion.expression import expression_at
+from codebuddy.completion.expression import Expression, expression_at
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
 from codebuddy.syntax import identifiers
@@ -78,19 +78,23 @@ class NamesKnown(NamedTuple):
 
 def extract_features(context: Context, known: NamesKnown) -> dict[str, float]:
     """The features of a place, by name; every name of `NAMES` has a finite number."""
-    found = _name_features(context, known) | _place_features(context) | _file_features(context)
+    expression = expression_at(context.prefix)
+    found = (
+        _name_features(context, known, expression)
+        | _place_features(context, expression)
+        | _file_features(context)
+    )
     assert found.keys() == WORDS.keys()
     return found
 
 
-def _name_features(context: Context, known: NamesKnown) -> dict[str, float]:
+def _name_features(context: Context, known: NamesKnown, expression: Expression) -> dict[str, float]:
     unresolved = context.unresolved[:_NEAR]
     elsewhere = {name: count for name in unresolved if (count := known.unresolved.get(name, 0))}
     ranks = {name: rank for rank, name in enumerate(context.near)}
     on_line = set(identifiers(context.line_before)) & ranks.keys()
     open_on_line = on_line & set(context.unresolved)
     internal = {name for name, count in known.imported.items() if count}
-    expression = expression_at(context.prefix)
 
     def is_elsewhere(name: str) -> float:
         return float(bool(name) and bool(known.unresolved.get(name) or name in internal))
@@ -117,10 +121,9 @@ def _name_features(context: Context, known: NamesKnown) -> dict[str, float]:
     }
 
 
-def _place_features(context: Context) -> dict[str, float]:
+def _place_features(context: Context, expression: Expression) -> dict[str, float]:
     line = context.line_before
     is_code = context.inside == "code"
-    expression = expression_at(context.prefix)
     return {
         "at_attribute": float(is_code and bool(expression.owner)),
         "in_arguments": float(is_code and expression.bracket == "("),
