@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 
@@ -79,19 +80,23 @@ def test_the_same_gain_pays_or_not_by_its_price(head):
 
 
 def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
-    """What the cache holds of a prompt's two forms costs little, both forms hardly anything."""
+    """What the cache holds of a prompt's two forms costs little, where the cursor is near."""
     pace, memory = Pace(), PromptMemory()
     context = context_of("x = 1\n" * 300 + TEXT, 303)
     cold = lookup_price(context, SETTINGS, pace, memory).expected_ms
     assert cold > 0
-    memory.remember("cart.py", [])
+    memory.remember("cart.py", [], 300)
     dearer = lookup_price(context, SETTINGS, pace, memory).expected_ms
     chunk = result("a")
-    memory.remember("cart.py", [PackedChunk(chunk, 9)])
+    memory.remember("cart.py", [PackedChunk(chunk, 9)], 303)
     cheaper = lookup_price(context, SETTINGS, pace, memory).expected_ms
-    assert cheaper < cold / 5 < cold < dearer
+    assert 0 < cheaper < cold < dearer
+    elsewhere = dataclasses.replace(context, position=Position(3, 1))
+    assert lookup_price(elsewhere, SETTINGS, pace, memory) == lookup_price(
+        elsewhere, SETTINGS, pace, None
+    )
     held = PromptMemory()
-    held.remember("cart.py", [PackedChunk(chunk, 9)])
+    held.remember("cart.py", [PackedChunk(chunk, 9)], 303)
     price = lookup_price(context, SETTINGS, pace, held)
     assert price.expected_ms < 0 == price.points
     assert 0 < price.whole_ms < cold
@@ -100,12 +105,12 @@ def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
 def test_other_files_push_a_file_out_of_the_cache():
     """After three other files nothing is assumed to be held."""
     memory = PromptMemory()
-    memory.remember("cart.py", [])
+    memory.remember("cart.py", [], 300)
     for name in "abc":
-        memory.remember(name, [])
-    assert not memory.is_warm("cart.py", "file")
-    assert memory.is_warm("c", "file")
-    assert not memory.is_warm("c", "chunks")
+        memory.remember(name, [], 1)
+    assert not memory.is_warm("cart.py", "file", 1)
+    assert memory.is_warm("c", "file", 1)
+    assert not memory.is_warm("c", "chunks", 1)
 
 
 def test_what_is_preferred_sets_the_rate():

@@ -57,7 +57,7 @@ def test_what_is_gone_or_changed_is_dropped():
 def test_files_do_not_share_their_memory():
     """Each file has its own past; a prompt without chunks leaves it."""
     memory = PromptMemory()
-    memory.remember("one.py", [PackedChunk(each, 5) for each in ranking("ab")])
-    memory.remember("one.py", [])
+    memory.remember("one.py", [PackedChunk(each, 5) for each in ranking("ab")], 1)
+    memory.remember("one.py", [], 1)
     assert names(memory.settle("one.py", ranking("ba"))) == "ab"
     assert names(memory.settle("two.py", ranking("ba"))) == "ba"

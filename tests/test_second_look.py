@@ -44,10 +44,10 @@ def shop(tmp_path_factory):
         yield request, index
 
 
-def suggest(shop, generator, head, on_text=None, **changes):
+def suggest(shop, generator, head, on_text=None, settings=SETTINGS, **changes):
     """What the pipeline suggests there."""
     request, index = shop
-    workshop = Workshop(generator, index, SETTINGS, "shop", None, head, Pace())
+    workshop = Workshop(generator, index, settings, "shop", None, head, Pace())
     return complete(dataclasses.replace(request, **changes), workshop, on_text)
 
 
@@ -118,6 +118,18 @@ def test_who_types_and_cannot_take_text_back_is_served_by_the_rule(shop, small_m
     assert (typed.receipt.decision.stage, typed.receipt.decision.head) == ("", "")
     shown = suggest(shop, small_model, head_of(-5.0, 90.0), is_typing=True, takes_back=True)
     assert shown.receipt.decision.stage == "confidence"
+
+
+def test_warming_prepares_both_texts(shop, small_model):
+    """A place that is only prepared, with no token wanted, has both its prompts evaluated."""
+    small_model.kv.clear()
+    head, how = head_of(-5.0, 90.0), {"is_typing": True, "takes_back": True}
+    unwritten = dataclasses.replace(SETTINGS, max_tokens=0)
+    warmed = suggest(shop, small_model, head, settings=unwritten, **how)
+    assert (warmed.text, warmed.receipt.stats.generated_tokens) == ("", 0)
+    stats = suggest(shop, small_model, head, **how).receipt.stats
+    assert stats.prompt_tokens > 100
+    assert stats.evaluated_tokens == 2, "the last token of each"
 
 
 def test_modes_that_are_obeyed_are_not_second_guessed(shop, small_model):

@@ -258,8 +258,11 @@ def _look_again(
     on_text: OnText | None,
 ) -> tuple[Decision, _Attempt]:
     """With a lookup this time, if the first text is poor enough; the likelier text is kept."""
+    if not course.workshop.settings.max_tokens:
+        # Prompts are only warmed: that of a second text as well.
+        _attempt(course, context, replace(decision, retrieve=True), None)
     if not first.stats.token_logprobs:
-        # Nothing was written: a prompt that is only warmed, or a budget that is spent.
+        # Nothing was written, or the budget is spent.
         return decision, first
     with course.timed("decision"):
         decision = decide_again(
@@ -293,7 +296,7 @@ def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -
         context, results, workshop.generator, workshop.settings, workshop.repository_name
     )
     if memory is not None:
-        memory.remember(path, prompt.chunks)
+        memory.remember(path, prompt.chunks, context.position.line)
     return prompt
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from codebuddy.completion.decision import POINTS_PER_SECOND, LookupPrice
 from codebuddy.completion.pace import Pace
-from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.completion.prompt_memory import Form, PromptMemory
 from codebuddy.datatypes import Context
 from codebuddy.settings import CompletionSettings
 
@@ -16,8 +16,9 @@ from codebuddy.settings import CompletionSettings
 _CHARACTERS_PER_TOKEN = 3.3
 # Of the budget for chunks, what lookups fill on average.
 _FILLED = 0.8
-# Of a prompt whose beginning the KV cache holds, what typing makes new.
-_STALE_WHEN_WARM = 0.15
+# Of a prompt that the KV cache holds for a place nearby, what is evaluated all the same: lookups
+# find other chunks there, while a file's own text stays (docs/log.md).
+_STALE_SHARE: dict[Form, float] = {"chunks": 0.35, "file": 0.02}
 
 
 def lookup_price(
@@ -39,14 +40,18 @@ def lookup_price(
     without = own
     with_lookup = own + _FILLED * settings.context_tokens
     if memory is not None:
-        path = context.document.path
-        with_lookup *= _STALE_WHEN_WARM if memory.is_warm(path, "chunks") else 1.0
-        without *= _STALE_WHEN_WARM if memory.is_warm(path, "file") else 1.0
+        with_lookup *= _evaluated_share(context, memory, "chunks")
+        without *= _evaluated_share(context, memory, "file")
     return LookupPrice(
         expected_ms=pace.price_ms(round(without), round(with_lookup)),
         points_per_second=POINTS_PER_SECOND[settings.prefer],
         whole_ms=pace.price_ms(0, round(with_lookup)),
     )
+
+
+def _evaluated_share(context: Context, memory: PromptMemory, form: Form) -> float:
+    is_warm = memory.is_warm(context.document.path, form, context.position.line)
+    return _STALE_SHARE[form] if is_warm else 1.0
 
 
 def _tokens(text: str, budget: int) -> float:

@@ -16,6 +16,8 @@ from codebuddy.datatypes import PackedChunk, SearchResult
 _MAX_FILES = 64
 # Prompts that a KV cache may still hold (`inference.kv_cache.MAX_SLOTS`).
 _MAX_WARM = 3
+# A cursor further from its prompt's than this asks for another window of the file.
+_NEAR_LINES = 16
 
 Form = Literal["chunks", "file"]
 
@@ -25,23 +27,30 @@ class PromptMemory:
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[SearchResult, ...]] = OrderedDict()
-        self._warm: OrderedDict[tuple[str, Form], None] = OrderedDict()
+        self._warm: OrderedDict[tuple[str, Form], int] = OrderedDict()
 
     def settle(self, path: str, found: Sequence[SearchResult]) -> list[SearchResult]:
         """The results to offer to the prompt of `path`, in order."""
         return settle(self._held.get(path, ()), found)
 
-    def is_warm(self, path: str, form: Form) -> bool:
-        """Whether a cache may still hold the prompt of `path`, with chunks or of the file alone."""
-        return (path, form) in self._warm
+    def is_warm(self, path: str, form: Form, line: int) -> bool:
+        """Whether a cache may still hold a prompt for about this line of `path`.
 
-    def remember(self, path: str, packed: Sequence[PackedChunk]) -> None:
-        """Take note of what the prompt of `path` holds.
+        Args:
+            path: The file.
+            form: The prompt with chunks, or that of the file alone.
+            line: Where the cursor is.
+        """
+        at = self._warm.get((path, form))
+        return at is not None and abs(at - line) <= _NEAR_LINES
+
+    def remember(self, path: str, packed: Sequence[PackedChunk], line: int) -> None:
+        """Take note of what the prompt for a line of `path` holds.
 
         One without chunks leaves those of the last one that had some as they were.
         """
         form: Form = "chunks" if packed else "file"
-        self._warm[path, form] = None
+        self._warm[path, form] = line
         self._warm.move_to_end((path, form))
         if len(self._warm) > _MAX_WARM:
             self._warm.popitem(last=False)

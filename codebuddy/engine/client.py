@@ -171,14 +171,17 @@ class EngineClient:
         *,
         client: str = "",
         model: str | None = None,
+        takes_back: bool = False,
     ) -> None:
         """Evaluate the prompt of this place when the engine has nothing else to do.
 
-        Returns at once; what goes wrong goes unsaid.
+        For a client that takes text back those of both texts. Returns at once; what goes wrong
+        goes unsaid.
         """
         call = CompletionCall(
-            file, line, column, text, model=model, client=client, priority="background"
-        )
+            file, line, column, text, model=model, client=client, priority="background",
+            takes_back=takes_back,
+        )  # fmt: skip
         head, body = call_to_message(call)
         self._tell("/v1/prewarm", {"call": head, "settings": self._settings}, body)
 

@@ -205,6 +205,7 @@ class EngineBackend:
                 wish.column,
                 client=f"{self._client_name}-prewarm",
                 model=self.model,
+                takes_back=True,
             )
 
         await self._in_thread(lambda: self._quietly(tell))
