@@ -25,7 +25,7 @@ from codebuddy.training.head.assess import (
 )
 from codebuddy.training.head.examples import Arm, append_example, write_header
 from codebuddy.training.head.fit import AFTER_FEATURES
-from codebuddy.training.head.report import curve_points
+from codebuddy.training.head.report import curve_points, personal_lines
 from tests.test_head import synthetic_examples
 
 COSTS = Costs(prompt_token_ms=2.0, written_token_ms=10.0)
@@ -106,6 +106,14 @@ def test_the_dearer_a_second_the_fewer_lookups(judged):
     for points in curve_points(judged, COSTS).values():
         rates = [result.lookup_rate for _, result in points]
         assert rates == sorted(rates, reverse=True)
+
+
+def test_personalisation_is_replayed_where_there_are_enough_holes(examples):
+    """A row for each look of each repository with sixty holes or more."""
+    told = "\n".join(personal_lines(examples, COSTS))
+    for name in ("r0", "r1", "r2", "r3"):
+        assert told.count(f"| {name} ") == 2
+    assert personal_lines(examples[:120], COSTS) == []
 
 
 def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):

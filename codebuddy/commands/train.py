@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from codebuddy.training.head.personal import Training
 
 _PER_KIND = 60
+_LOOKS = {"syntax": "before the model runs", "confidence": "after a text without a lookup"}
 
 
 @click.group(
@@ -125,20 +126,18 @@ def _told(training: Training) -> str:
             f"{training.n_holes} holes are labelled; {training.n_missing} more are needed"
             " before anything can be learned"
         )
-    found: dict[str, Any] = training.as_dictionary()
-    verdict = (
-        "kept: it decides for this repository from now on"
-        if found["kept"]
-        else "not kept: the shipped head is as good here, and goes on deciding"
-    )
-    return "\n".join(
-        [
-            f"learned from {training.n_holes} holes, compared on files left out",
-            f"  shipped head: {_score(found['default'])}",
-            f"  adapted head: {_score(found['adapted'])}",
-            verdict,
-        ]
-    )
+    found = training.as_dictionary()
+    lines = [f"learned from {training.n_holes} holes, compared on files left out"]
+    for name, title in _LOOKS.items():
+        if name in found:
+            lines += [
+                f"{title}: {'better' if found[name]['is_better'] else 'not better'}",
+                f"  shipped: {_score(found[name]['default'])}",
+                f"  adapted: {_score(found[name]['adapted'])}",
+            ]
+    if found["kept"]:
+        return "\n".join([*lines, "kept what is better: it decides here from now on"])
+    return "\n".join([*lines, "not kept: the shipped head is as good here, and goes on deciding"])
 
 
 def _score(score: dict[str, float]) -> str:

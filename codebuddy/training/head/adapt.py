@@ -1,8 +1,8 @@
-"""Adapting the default head to one repository, and keeping the result only if it is better.
+"""Adapting the default head to one repository, and keeping of it only what is better.
 
-The repository's own holes join the default's with more weight. Whether that helps is asked
-of holes whose files took no part in the training: the adapted head must predict gains with
-a smaller error than the default one there, and decide at least as well.
+The repository's own holes join the default's with more weight. Whether that helps is asked of
+holes whose files took no part in the training, of each stage by itself: an adapted stage must
+predict gains with a smaller error than the default one there, and decide at least as well.
 """
 
 from __future__ import annotations
@@ -15,18 +15,33 @@ from typing import Any
 
 from codebuddy.completion.head import Head, Stage
 from codebuddy.training.head.examples import Example
-from codebuddy.training.head.fit import Recipe, check_examples, fit_stage, fold_of, values_of
+from codebuddy.training.head.fit import (
+    Recipe,
+    check_examples,
+    fit_stage,
+    fold_of,
+    gains_of,
+    values_of,
+)
 
 # An own hole counts as so many of the default's.
 _OWN_WEIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """Points of gain that a lookup must bring: at once, and after a first text was written."""
+
+    at_once: float
+    again: float
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """How a head does on held-out holes.
+    """How a stage does on held-out holes.
 
     `gain_error` is the root mean square error of the expected gain, in points of edit
-    similarity; `net_gain` the mean points won by its lookups, each having paid `price`.
+    similarity; `net_gain` the mean points won by its lookups, each having paid its price.
     """
 
     gain_error: float
@@ -35,29 +50,47 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Adaptation:
-    """An adapted head's stages with the comparison that speaks for or against them."""
+class Compared:
+    """A stage before and after adapting, with the scores that speak for one of them."""
 
-    syntax: Stage
-    confidence: Stage | None
+    default_stage: Stage
+    adapted_stage: Stage
     default: Score
     adapted: Score
-    n_holes: int
 
     @property
     def is_better(self) -> bool:
-        """Whether the adapted head is to be kept."""
+        """Whether the adapted stage is to be kept."""
         return (
             self.adapted.gain_error < self.default.gain_error
             and self.adapted.net_gain >= self.default.net_gain
         )
+
+    @property
+    def kept(self) -> Stage:
+        """The better stage."""
+        return self.adapted_stage if self.is_better else self.default_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What adapting did to each stage; `confidence` is None where the default has none."""
+
+    syntax: Compared
+    confidence: Compared | None
+    n_holes: int
+
+    @property
+    def is_better(self) -> bool:
+        """Whether anything of the adapted head is to be kept."""
+        return self.syntax.is_better or (self.confidence is not None and self.confidence.is_better)
 
 
 def adapt(
     default: Head,
     default_examples: Sequence[Example],
     own: Sequence[Example],
-    price: float,
+    prices: Prices,
     recipe: Recipe | None = None,
 ) -> Adaptation:
     """Train on both sets of holes and compare on those held out.
@@ -66,7 +99,7 @@ def adapt(
         default: The head to start from.
         default_examples: The holes that it was trained on.
         own: The repository's holes.
-        price: Points of gain that a lookup must bring to be worth its time.
+        prices: What makes a lookup worth its time there.
         recipe: How to fit.
 
     Raises:
@@ -74,43 +107,59 @@ def adapt(
     """
     check_examples(own)
     recipe = recipe or Recipe()
-    folds = fold_of(_as_one(own), recipe.seed)
-    default_gains, adapted_gains = [], []
-    for fold in sorted(set(folds)):
-        kept = [each for each, f in zip(own, folds, strict=True) if f != fold]
-        held_out = [each for each, f in zip(own, folds, strict=True) if f == fold]
-        stage = _joined(default.syntax.features, default_examples, kept, recipe)
-        for example in held_out:
-            values = values_of(example)
-            default_gains.append((default.syntax.judge(values).gain, example))
-            adapted_gains.append((stage.judge(values).gain, example))
     confidence = None
     if default.confidence is not None:
         after = dataclasses.replace(recipe, ends_with="kept")
-        confidence = _joined(default.confidence.features, default_examples, own, after)
+        confidence = _compared(default.confidence, default_examples, own, prices.again, after)
     return Adaptation(
-        syntax=_joined(default.syntax.features, default_examples, own, recipe),
+        syntax=_compared(default.syntax, default_examples, own, prices.at_once, recipe),
         confidence=confidence,
-        default=_score(default_gains, price),
-        adapted=_score(adapted_gains, price),
         n_holes=len(own),
     )
 
 
 def as_json(adaptation: Adaptation) -> Mapping[str, Any]:
-    """The comparison in numbers."""
+    """The comparison in numbers, stage by stage."""
+    stages = {"syntax": adaptation.syntax, "confidence": adaptation.confidence}
     return {
-        "holes": adaptation.n_holes,
-        "is_better": adaptation.is_better,
-        **{
-            name: {
-                "gain_error": round(score.gain_error, 3),
-                "net_gain": round(score.net_gain, 3),
-                "lookup_rate": round(score.lookup_rate, 3),
-            }
-            for name, score in (("default", adaptation.default), ("adapted", adaptation.adapted))
-        },
+        name: {
+            "is_better": compared.is_better,
+            "default": _rounded(compared.default),
+            "adapted": _rounded(compared.adapted),
+        }
+        for name, compared in stages.items()
+        if compared is not None
     }
+
+
+def _compared(
+    stage: Stage,
+    default_examples: Sequence[Example],
+    own: Sequence[Example],
+    price: float,
+    recipe: Recipe,
+) -> Compared:
+    folds = fold_of(_as_one(own), recipe.seed)
+    gains = gains_of(own, recipe).tolist()
+    before, after = [], []
+    for fold in sorted(set(folds)):
+        kept = [each for each, f in zip(own, folds, strict=True) if f != fold]
+        adapted = _joined(stage.features, default_examples, kept, recipe)
+        for example, f, gain in zip(own, folds, gains, strict=True):
+            if f == fold:
+                values = values_of(example)
+                before.append((stage.judge(values).gain, gain))
+                after.append((adapted.judge(values).gain, gain))
+    return Compared(
+        default_stage=stage,
+        adapted_stage=_joined(stage.features, default_examples, own, recipe),
+        default=_score(before, price),
+        adapted=_score(after, price),
+    )
+
+
+def _rounded(score: Score) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in dataclasses.asdict(score).items()}
 
 
 def _joined(
@@ -128,11 +177,12 @@ def _as_one(own: Sequence[Example]) -> Sequence[Example]:
     return own
 
 
-def _score(predicted: Sequence[tuple[float, Example]], price: float) -> Score:
+def _score(predicted: Sequence[tuple[float, float]], price: float) -> Score:
+    """Of pairs of expected and real gains."""
     n = len(predicted)
-    taken = [example.gain - price for gain, example in predicted if gain >= price]
+    taken = [real - price for expected, real in predicted if expected >= price]
     return Score(
-        gain_error=math.sqrt(sum((gain - e.gain) ** 2 for gain, e in predicted) / n),
+        gain_error=math.sqrt(sum((expected - real) ** 2 for expected, real in predicted) / n),
         net_gain=sum(taken) / n,
         lookup_rate=len(taken) / n,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from collections.abc import Sequence
 from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
 from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.completion.features import NAMES as PLACE_FEATURES
+from codebuddy.completion.head import Head
 from codebuddy.evaluation.statistics import auroc, percentile
 from codebuddy.evaluation.tables import number, table
+from codebuddy.training.head.adapt import Prices, adapt
 from codebuddy.training.head.assess import (
     Costs,
     Judged,
@@ -23,7 +26,13 @@ from codebuddy.training.head.assess import (
     summed_up,
 )
 from codebuddy.training.head.examples import Example, repositories
-from codebuddy.training.head.fit import AFTER_FEATURES, Recipe, fit_stage, values_of
+from codebuddy.training.head.fit import (
+    AFTER_FEATURES,
+    MIN_EXAMPLES,
+    Recipe,
+    fit_stage,
+    values_of,
+)
 
 # What a second of waiting must bring, along the curve.
 RATES = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
@@ -63,6 +72,7 @@ def report_lines(examples: Sequence[Example], judged: Sequence[Judged], costs: C
         "",
         *ablation_lines(examples),
         "",
+        *personal_lines(examples, costs),
         *speed_lines(examples),
     ]
 
@@ -206,6 +216,52 @@ def ablation_lines(examples: Sequence[Example]) -> list[str]:
         rows.append([name, str(len(group)), number(helped, 1, 3), number(kept, 1, 3)])
     headings = ["features", "number", "the text with it is better", "the text kept is better"]
     return ["AUROC of groups of features:", "", *table(headings, rows)]
+
+
+def personal_lines(examples: Sequence[Example], costs: Costs) -> list[str]:
+    """What adapting would do for each repository, from a head fitted on the others.
+
+    Empty where no repository has enough holes.
+    """
+    rate = POINTS_PER_SECOND["balanced"] / 1000
+    rows = []
+    for repository in repositories(examples):
+        own = [each for each in examples if each.repository == repository]
+        if len(own) < MIN_EXAMPLES:
+            continue
+        others = [each for each in examples if each.repository != repository]
+        with_ms = statistics.median(costs.of(each.always) for each in own)
+        without_ms = statistics.median(costs.of(each.never) for each in own)
+        default = Head(
+            "without it",
+            {},
+            fit_stage(others, PLACE_FEATURES),
+            fit_stage(others, AFTER_FEATURES, Recipe(ends_with="kept")),
+        )
+        prices = Prices(at_once=(with_ms - without_ms) * rate, again=with_ms * rate)
+        found = adapt(default, others, own, prices)
+        for look, compared in (("first", found.syntax), ("second", found.confidence)):
+            assert compared is not None
+            scores = (compared.default, compared.adapted)
+            rows.append(
+                [
+                    repository,
+                    str(len(own)),
+                    look,
+                    " / ".join(f"{score.gain_error:.1f}" for score in scores),
+                    " / ".join(f"{score.net_gain:+.2f}" for score in scores),
+                    "yes" if compared.is_better else "no",
+                ]
+            )
+    if not rows:
+        return []
+    headings = ["repository", "holes", "look", "gain error", "points won a hole", "kept"]
+    return [
+        "Personalisation, on files left out: a head of the other repositories / the same adapted:",
+        "",
+        *table(headings, rows),
+        "",
+    ]
 
 
 def speed_lines(examples: Sequence[Example]) -> list[str]:
