@@ -9,7 +9,9 @@ import random
 import pytest
 
 from codebuddy import heads
+from codebuddy.completion.context import build_context
 from codebuddy.completion.head import Head
+from codebuddy.datatypes import Document, Position
 from codebuddy.errors import TrainingError
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings
@@ -18,6 +20,7 @@ from codebuddy.training.head.examples import append_example, read_examples, writ
 from codebuddy.training.head.fit import fit_stage
 from codebuddy.training.head.labels import Labelling, label_holes
 from codebuddy.training.head.personal import train_personal
+from codebuddy.training.head.text_names import text_names
 from codebuddy.vcs.repository import open_repository
 from tests.evaluation_support import CART, indexed, make_shop
 from tests.index_support import run_git
@@ -74,6 +77,17 @@ def test_both_texts_see_the_same_file_and_neither_sees_the_hole(labelling, tmp_p
         assert hole not in always[0]
     assert n_told > 2
     assert any("def " in always[0] for always in asked[1::2])
+
+
+def test_names_of_a_text_are_told_apart(labelling):
+    """A name of the file is not new; others are defined elsewhere, or nowhere."""
+    text = "def ask(cart):\n    value = "
+    document = Document("shop/new.py", text, labelling.repository.root / "shop/new.py")
+    context = build_context(document, Position(2, 13), "python")
+    found = text_names("cart.sum_up(apply_discount(None, rate))", context, labelling.index)
+    assert found == {"new": 3.0, "elsewhere": 1.0, "unknown": 2.0, "called": 1.0, "member": 1.0}
+    begun = dataclasses.replace(context, prefix=text + "app")
+    assert text_names("ly_discount(cart)", begun, labelling.index)["new"] == 0.0
 
 
 def test_labelling_goes_on_where_it_stopped(labelling, tmp_path):

@@ -37,8 +37,8 @@ class Example:
     """A hole completed twice.
 
     `features` are known before the model runs; `confidence` comes from the completion
-    without a lookup, `confidence_after` from the one with it; `found` from the lookup itself,
-    for experiments.
+    without a lookup, `confidence_after` from the one with it. For experiments: `found` comes
+    from the lookup itself, `names` and `names_after` from the names that the texts use.
     """
 
     repository: str
@@ -53,6 +53,8 @@ class Example:
     never: Arm
     always: Arm
     confidence_after: Mapping[str, float] = field(default_factory=dict)
+    names: Mapping[str, float] = field(default_factory=dict)
+    names_after: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def gain(self) -> float:

@@ -35,6 +35,7 @@ from codebuddy.training.head.examples import (
     rewrite_examples,
     write_header,
 )
+from codebuddy.training.head.text_names import text_names
 from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
         features={name: round(value, 4) for name, value in features.items()},
         confidence=_confidence(never),
         confidence_after=_confidence(always),
+        names=text_names(never.text, context, index),
+        names_after=text_names(always.text, context, index),
         found=_found(always),
         never=_arm(never, hole.text),
         always=_arm(always, hole.text),
