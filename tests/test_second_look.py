@@ -7,10 +7,12 @@ import dataclasses
 import pytest
 
 from codebuddy.commands.complete import _StreamPrinter
+from codebuddy.completion.context import build_context
 from codebuddy.completion.decision import is_likelier
 from codebuddy.completion.head import Head, Stage
 from codebuddy.completion.pace import Pace
 from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.price import lookup_price
 from codebuddy.completion.receipt import as_dictionary
 from codebuddy.datatypes import Document, GenerationStats, Position
 from codebuddy.inference.echo import EchoGenerator
@@ -97,6 +99,16 @@ def test_a_lookup_that_is_cheap_is_made_at_once(shop, small_model):
     at_once = suggest(shop, small_model, head_of(90.0, -5.0, asked_again=2.0))
     assert at_once.receipt.decision.retrieve
     assert at_once.receipt.decision.stage == "syntax"
+    # A first text that is shown meanwhile is worth more: it is there sooner.
+    price = lookup_price(
+        build_context(shop[0].document, shop[0].position, "python"),
+        SETTINGS, Pace(), None,
+    )  # fmt: skip
+    between = 1.5 * price.expected_ms / price.whole_ms
+    waiting = suggest(shop, small_model, head_of(90.0, -5.0, between))
+    shown = suggest(shop, small_model, head_of(90.0, -5.0, between), takes_back=True)
+    assert waiting.receipt.decision.stage == "syntax"
+    assert shown.receipt.decision.stage == "confidence"
     dear = suggest(shop, small_model, head_of(90.0, -5.0, asked_again=0.0))
     assert not dear.receipt.decision.retrieve
     assert dear.receipt.decision.stage == "confidence"

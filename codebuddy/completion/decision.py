@@ -30,8 +30,8 @@ THRESHOLD = 0.5
 # Points of edit similarity that a second of waiting must bring, by preference.
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
 _WORDS = {**PLACE_WORDS, **TEXT_WORDS}
-# Of the price at which a first text would cost no time.
-_AT_ONCE = 0.5
+# Of the price at which a first text costs no time, what one that is shown is worth waiting for.
+_WHERE_SHOWN = 0.5
 _NAMED_IN_REASON = 3
 _FEATURES_IN_REASON = 2
 # Names further away than these say little about what comes next.
@@ -76,6 +76,8 @@ def decide(
     known: NamesKnown | None,
     head: Head | None = None,
     price: LookupPrice | None = None,
+    *,
+    is_shown: bool = False,
 ) -> Decision:
     """Whether to retrieve.
 
@@ -85,6 +87,7 @@ def decide(
         known: In how many other files names are defined; `None` where there is no index.
         head: What judges, if there is one.
         price: What a lookup costs; needed with a head.
+        is_shown: Whether a first text is shown while a second one is written.
     """
     if known is None:
         return Decision(
@@ -95,7 +98,7 @@ def decide(
             mode=mode,
         )
     if head is not None and price is not None:
-        judged = _by_head(context, known, head, price)
+        judged = _by_head(context, known, head, price, is_shown=is_shown)
     else:
         judged = _by_rule(context, known)
     if mode == "auto":
@@ -135,24 +138,28 @@ def is_likelier(second: GenerationStats, first: GenerationStats) -> bool:
     return values[0] >= values[1]
 
 
-def _by_head(context: Context, known: NamesKnown, head: Head, price: LookupPrice) -> Decision:
+def _by_head(
+    context: Context, known: NamesKnown, head: Head, price: LookupPrice, *, is_shown: bool
+) -> Decision:
     values = extract_features(context, known)
     judged = _judged(head.syntax, values, price, head.name, "syntax")
-    if head.confidence is None or not judged.retrieve or is_cheap(price, head.asked_again):
+    is_final = head.confidence is None or is_cheap(price, head.asked_again, is_shown=is_shown)
+    if is_final or not judged.retrieve:
         return judged
     return dataclasses.replace(
         judged, retrieve=False, threshold=1.0, reason=f"{judged.reason}; first without"
     )
 
 
-def is_cheap(price: LookupPrice, asked_again: float) -> bool:
+def is_cheap(price: LookupPrice, asked_again: float, *, is_shown: bool) -> bool:
     """Whether a lookup at once is better than a text without one that is then looked at again.
 
     Both take as long where a lookup adds the share `asked_again` of its own prompt, which is how
-    often the second look asks for one; but the first text is there sooner, and is worth waiting
-    for less.
+    often the second look asks for one; but a first text that is shown is there sooner, and is
+    worth waiting for less.
     """
-    return price.expected_ms <= _AT_ONCE * asked_again * price.whole_ms
+    limit = asked_again * price.whole_ms
+    return price.expected_ms <= (_WHERE_SHOWN * limit if is_shown else limit)
 
 
 def _judged(

@@ -163,7 +163,8 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         known = None if workshop.index is None else names_known(context, workshop.index)
         price = _price(context, workshop)
         head = _usable_head(request, workshop)
-        decision = decide(context, request.retrieve, known, head, price)
+        mode, is_shown = request.retrieve, request.takes_back
+        decision = decide(context, mode, known, head, price, is_shown=is_shown)
     is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
     is_open = is_open and head is not None and head.confidence is not None
     is_told = request.takes_back or not is_open

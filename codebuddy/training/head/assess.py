@@ -192,13 +192,16 @@ def before_the_model(points_per_second: float, costs: Costs) -> Policy:
     return where(looks_up, costs)
 
 
-def both_looks(points_per_second: float, costs: Costs, asked_again: float) -> Policy:
+def both_looks(
+    points_per_second: float, costs: Costs, asked_again: float, *, is_shown: bool
+) -> Policy:
     """As the pipeline does: a lookup at once where it is worth it and cheap, else the second look.
 
     Args:
         points_per_second: What a second of waiting must bring.
         costs: Of tokens.
         asked_again: A head's share of places where the second look asks for a lookup.
+        is_shown: Whether a first text is shown meanwhile; else the first is the final one.
     """
     at_once = before_the_model(points_per_second, costs)
     later = after_the_model(points_per_second, costs)
@@ -208,8 +211,9 @@ def both_looks(points_per_second: float, costs: Costs, asked_again: float) -> Po
         added_ms = whole_ms - costs.of(judged.example.never)
         outcome = at_once(judged)
         price = LookupPrice(added_ms, points_per_second, whole_ms)
-        is_final = outcome.is_looked_up and is_cheap(price, asked_again)
-        return outcome if is_final else later(judged)
+        is_final = outcome.is_looked_up and is_cheap(price, asked_again, is_shown=is_shown)
+        found = outcome if is_final else later(judged)
+        return found if is_shown else replace(found, first_ms=found.ms)
 
     return act
 
@@ -236,24 +240,29 @@ def policies(
     """What each policy does with each hole.
 
     `never`, `always`, the `rule` of names, the first stage alone (`before`), the second alone
-    (`after`), both as the pipeline has them (`auto`), chance at the rate of `auto`, and the
-    `oracle`, which knows the better text beforehand.
+    (`after`), both as the pipeline has them (`auto`, and `shown` for who sees a first text
+    meanwhile), chance at the rate of `shown`, and the `oracle`, which knows the better text
+    beforehand.
     """
     after = [after_the_model(points_per_second, costs)(each) for each in judged]
     asked_again = lookup_share(after)
-    auto = [both_looks(points_per_second, costs, asked_again)(each) for each in judged]
-    rate = lookup_share(auto)
+    both = {
+        name: both_looks(points_per_second, costs, asked_again, is_shown=name == "shown")
+        for name in ("auto", "shown")
+    }
+    rate = lookup_share([both["shown"](each) for each in judged])
     chance = random.Random(_SEED)
     named: dict[str, Policy] = {
         "never": never(costs),
         "always": always(costs),
         "rule": where(lambda each: each.example.features["elsewhere_6"] >= 1, costs),
         "before": before_the_model(points_per_second, costs),
+        **both,
         "random": where(lambda _each: chance.random() < rate, costs),
         "oracle": where(lambda each: each.example.helps, costs),
     }
     found = {name: [policy(each) for each in judged] for name, policy in named.items()}
-    return {**found, "after": after, "auto": auto}
+    return {**found, "after": after}
 
 
 def lookup_share(outcomes: Sequence[Outcome]) -> float:

@@ -53,8 +53,9 @@ _SAID = {
     "rule": "the rule of names",
     "before": "the first look alone",
     "after": "the second look alone",
-    "auto": "auto: both looks",
-    "random": "chance, as often as auto",
+    "auto": "auto: both looks, the final text waited for",
+    "shown": "auto: both looks, a first text shown",
+    "random": "chance, as often as the last",
     "oracle": "oracle, knows the better text",
 }
 
