@@ -88,6 +88,8 @@ def test_a_receipt_names_what_tipped_the_decision():
     decision = {"features": features, "expected_gain": 4.2, "expected_ms": 120.4}
     shown = verdict_of({"decision": decision}).plain
     assert "expected to win 4.2 points for 120 ms" in shown
+    said = verdict_of({"decision": {**decision, "mode": "auto", "reason": "+4.2 points"}}).plain
+    assert "expected to win" not in said, "the reason says it"
     assert shown.index("+1.25 names defined elsewhere") < shown.index("-0.50 inside a string")
 
 
@@ -97,7 +99,9 @@ def test_a_receipt_tells_of_two_texts_and_says_features_in_words():
     decision = {"features": features, "kept": "second", "first_ms": 812.4}
     shown = verdict_of({"decision": decision}).plain
     assert "first text after 812 ms, without a lookup; the second one is kept" in shown
-    assert "-0.40 its least sure token" in shown
+    assert "-0.40 no token is a guess" in shown
+    decision["features"] = [["min_logprob", 0.4]]
+    assert "+0.40 one token is a guess" in verdict_of({"decision": decision}).plain
 
 
 def test_a_sparkline_shows_the_last_values():

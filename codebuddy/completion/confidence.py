@@ -18,19 +18,20 @@ _UNKNOWN_LOGPROB = -0.7
 _UNKNOWN_ENTROPY = 1.0
 _DOUBTFUL = math.log(0.5)
 
-WORDS: dict[str, str] = {
-    "first_logprob": "how sure the model is of its first token",
-    "first_entropy": "how many beginnings the model considers",
-    "first_mean_logprob": "how sure it is of its first tokens",
-    "mean_logprob": "how sure it is on average",
-    "min_logprob": "its least sure token",
-    "low_quartile_logprob": "its less sure tokens",
-    "median_logprob": "its middling token",
-    "spread_logprob": "how much its sureness varies",
-    "sum_logprob": "how likely the whole text is",
-    "doubtful_share": "how many tokens it doubts",
-    "written": "how much it wrote",
-    "is_cut": "it did not come to an end",
+# In words, for receipts: what speaks for a lookup, and what against one. `it` is the model.
+WORDS: dict[str, tuple[str, str]] = {
+    "first_logprob": ("it is unsure of its first token", "it is sure of its first token"),
+    "first_entropy": ("it considers many beginnings", "it considers few beginnings"),
+    "first_mean_logprob": ("it is unsure of its first tokens", "it is sure of its first tokens"),
+    "mean_logprob": ("it is unsure on average", "it is sure on average"),
+    "min_logprob": ("one token is a guess", "no token is a guess"),
+    "low_quartile_logprob": ("it is unsure of many tokens", "it is sure of nearly all tokens"),
+    "median_logprob": ("it is unsure of most tokens", "it is sure of most tokens"),
+    "spread_logprob": ("its sureness varies", "its sureness hardly varies"),
+    "sum_logprob": ("the text is unlikely", "the text is likely"),
+    "doubtful_share": ("it doubts many tokens", "it doubts few tokens"),
+    "written": ("how much it wrote", "how much it wrote"),
+    "is_cut": ("whether it came to an end", "whether it came to an end"),
 }
 NAMES = tuple(WORDS)
 

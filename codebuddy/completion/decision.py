@@ -29,7 +29,7 @@ from codebuddy.datatypes import Context, Decision, GenerationStats, RetrieveMode
 THRESHOLD = 0.5
 # Points of edit similarity that a second of waiting must bring, by preference.
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
-_WORDS = {**PLACE_WORDS, **TEXT_WORDS}
+_WORDS = {**{name: (said, said) for name, said in PLACE_WORDS.items()}, **TEXT_WORDS}
 # Of the price at which a first text costs no time, what one that is shown is worth waiting for.
 _WHERE_SHOWN = 0.5
 _NAMED_IN_REASON = 3
@@ -56,9 +56,10 @@ class LookupPrice:
         return max(0.0, self.expected_ms) / 1000 * self.points_per_second
 
 
-def in_words(feature: str) -> str:
-    """What a large value of a feature says; the name itself where it is not known."""
-    return _WORDS.get(feature, feature)
+def in_words(feature: str, move: float) -> str:
+    """What a feature says that moved the score by `move`; the name itself where it is not known."""
+    speaks_for, speaks_against = _WORDS.get(feature, (feature, feature))
+    return speaks_for if move > 0 else speaks_against
 
 
 def names_known(context: Context, index: CodeIndex) -> NamesKnown:
@@ -192,8 +193,8 @@ def _head_reason(gain: float, features: tuple[tuple[str, float], ...], price: Lo
     is_worth = gain >= price.points
     cost = f"{max(0.0, price.expected_ms):.0f} ms"
     said = f"{gain:+.1f} points expected for {cost}, {'worth it' if is_worth else 'too little'}"
-    pulls = [name for name, move in features if (move > 0) is is_worth][:_FEATURES_IN_REASON]
-    return f"{said}: {'; '.join(map(in_words, pulls))}" if pulls else said
+    pulls = [each for each in features if (each[1] > 0) is is_worth][:_FEATURES_IN_REASON]
+    return f"{said}: {'; '.join(in_words(*each) for each in pulls)}" if pulls else said
 
 
 def _by_rule(context: Context, known: NamesKnown) -> Decision:

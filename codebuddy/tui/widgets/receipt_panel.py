@@ -99,7 +99,8 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
         literal.line(str(decision.get("reason", ""))),
     ]
     gain, cost_ms = decision.get("expected_gain"), decision.get("expected_ms")
-    if gain is not None and cost_ms is not None:
+    is_said = decision.get("mode") == "auto"
+    if gain is not None and cost_ms is not None and not is_said:
         worth = f"expected to win {_number(gain):.1f} points for {_number(cost_ms):.0f} ms"
         parts += [Content("\n"), literal.line(worth, literal.MUTED)]
     if decision.get("kept"):
@@ -108,7 +109,7 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
         parts += [Content("\n"), literal.line(said, literal.MUTED)]
     for name, weight in _weights(decision):
         parts += [Content("\n"), literal.line(f"{weight:+.2f}", "$accent")]
-        parts.append(literal.line(f" {in_words(name)}"))
+        parts.append(literal.line(f" {in_words(name, weight)}"))
     return Content("").join(parts)
 
 
