@@ -94,6 +94,12 @@ def cli(directory: str | None) -> None:
             raise UsageError(
                 f"cannot change to {directory}: {reason}", hint="give an existing folder after -C"
             ) from error
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current folder cannot be used: {error.strerror}", hint="cd to one that exists"
+        ) from error
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,6 +23,17 @@ def models_folder() -> Path:
     return cache_folder() / "models"
 
 
+def is_model_path(name: str) -> bool:
+    """Whether a model is named by its path: it has a separator or ends in .gguf."""
+    separators = {"/", os.sep, os.altsep or os.sep}
+    return name.endswith(".gguf") or any(mark in name for mark in separators)
+
+
+def whole_model_name(name: str) -> str:
+    """A model's name for other processes: a path as seen from here, whatever their folder."""
+    return str(Path(name).expanduser().absolute()) if is_model_path(name) else name
+
+
 def fallback_indexes_folder() -> Path:
     """Indexes of repositories whose git folder cannot be written."""
     return cache_folder() / "indexes"

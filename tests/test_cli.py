@@ -44,6 +44,19 @@ def test_a_bug_exits_with_3_and_leaves_a_report(own_home):
     assert __version__ in text
 
 
+def test_a_folder_that_is_gone_is_told_not_reported_as_a_bug(tmp_path):
+    """Somebody removed the folder that the shell stands in."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f"rmdir {gone}; {sys.executable} -m codebuddy complete a.py:1"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=gone, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 2
+    assert "the current folder cannot be used" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

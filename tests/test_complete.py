@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy.commands.complete import _StreamPrinter
+from codebuddy.completion.receipt import receipt_lines
 from codebuddy.terminal import StatusLine
 
 COMMAND = [sys.executable, "-m", "codebuddy"]
@@ -120,6 +121,22 @@ def test_alternatives_and_stream_are_accepted(repository):
     plain = codebuddy(repository, "complete", "cart.py:10", "--model", "echo")
     streamed = codebuddy(repository, "complete", "cart.py:10", "--model", "echo", "--stream")
     assert streamed.stdout == plain.stdout
+
+
+def test_a_receipt_says_what_took_the_time(repository):
+    """Alternatives, a wait in the queue and a spent budget are told as what they are."""
+    told = completed(repository, "cart.py:6", "--model", "echo", "-n", "2")
+    assert told["timings_ms"]["alternatives"] >= 0
+    told["engine"] = {"queue_ms": 900.4}
+    assert "after 950 to start, 900 of it in the queue" in dict(receipt_lines(told, 950.0))["time"]
+    late = told | {"text": "", "finish_reason": "budget"}
+    none = {"prompt": 9, "evaluated": 4, "reused": 0, "generated": 0}
+    empty = dict(receipt_lines(late | {"tokens": none}, 0.0))["empty"]
+    assert empty == "the time was spent before the model wrote anything"
+    cut = dict(receipt_lines(late | {"tokens": none | {"generated": 3}}, 0.0))["empty"]
+    assert cut == "the time was spent before a line was whole"
+    empty = dict(receipt_lines(late | {"finish_reason": "stop"}, 0.0))["empty"]
+    assert empty == "the model had nothing to add that would hold"
 
 
 def test_a_stream_that_was_cut_afterwards_says_so(capsys):

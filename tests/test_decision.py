@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from codebuddy.completion.decision import LookupPrice, decide
@@ -88,6 +90,21 @@ def test_the_same_gain_is_not_worth_any_price():
     useless = decide(context_at(PLACE), "auto", NamesKnown({}, {}), HEAD, LookupPrice(500, 1.0))
     assert useless.retrieve is False
     assert useless.probability < useless.threshold
+
+
+def test_only_what_there_is_much_of_is_named():
+    """A small value may move the score, but what is said of it would not be true."""
+    stage = dataclasses.replace(
+        STAGE, features=("prefix_lines", "indent"), trees=(), weights=(-1.0, 1.0), means=(5.0, 2.0)
+    )
+    head = Head("test", {}, stage)
+    known = NamesKnown({}, {})
+    short = decide(context_at("x = ‸"), "auto", known, head, LookupPrice(1.0, 1.0))
+    assert short.features == ()
+    assert short.reason == "+3.0 points expected for 1 ms, worth it"
+    deep = decide(context_at("        x = ‸"), "auto", known, head, LookupPrice(1.0, 1.0))
+    assert deep.features == (("indent", 6.0),)
+    assert deep.reason.endswith("worth it: deeply indented")
 
 
 def test_a_lookup_that_costs_nothing_needs_no_gain_to_speak_of():

@@ -275,6 +275,19 @@ def test_prewarming_leaves_the_prompt_evaluated(repository):
     assert client.status()["requests"]["prewarmed"] == 1
 
 
+def test_a_model_is_found_where_the_caller_stands(repository, monkeypatch):
+    """The engine has another folder: a relative path is made whole before it is sent."""
+    (repository / "tiny.gguf").symlink_to(SMALL_MODEL)
+    monkeypatch.chdir(repository)
+    client = EngineClient.connect()
+    assert client.load("tiny.gguf")["model"] == "tiny"
+    named = client.complete(typing(repository, CART, 6, model="tiny.gguf", max_tokens=2))
+    assert named["model"] == "tiny"
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", "tiny.gguf")
+    again = EngineClient.connect().complete(typing(repository, CART, 3, model=None, max_tokens=2))
+    assert again["model"] == "tiny"
+
+
 def test_a_newer_request_of_a_client_supersedes_what_runs(repository):
     """The older one ends at once with a word of why, the newer one is answered."""
     client = EngineClient.connect()

@@ -131,6 +131,9 @@ def test_limits_of_a_request_hold(server):
     assert ask(n_predict=7)["content"] == "compute"
     assert ask(n_predict=7)["stop_type"] == "limit"
     assert ask(stop=["_to"])["content"] == "compute"
+    stopped = server.request("POST", "/v1/completions", {"prompt": "    a_b(\n", "stop": ["_b"]})
+    choice = stopped.json()["choices"][0]
+    assert (choice["text"], choice["finish_reason"]) == ("a", "stop")
     assert ask(filename="deep/new.rs")["codebuddy"]["file"] == "deep/new.rs"
     refused = server.request("POST", "/infill", whole | {"filename": "../x.py"})
     assert refused.status == 400

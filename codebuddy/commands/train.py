@@ -90,7 +90,11 @@ def _reset(surroundings: Surroundings, *, as_json: bool) -> None:
     if as_json:
         answer_json({"reset": True, "removed": removed})
     else:
-        answer("the shipped head decides again" if removed else "this repository had no own head")
+        answer(
+            "the shipped head decides, and the labels are gone"
+            if removed
+            else "this repository had no own head"
+        )
 
 
 def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int) -> Training:
@@ -123,7 +127,7 @@ def _told(training: Training) -> str:
     if training.adaptation is None:
         note("the same command goes on where it stopped")
         return (
-            f"{training.n_holes} holes are labelled; {training.n_missing} more are needed"
+            f"holes labelled: {training.n_holes}; {training.n_missing} more are needed"
             " before anything can be learned"
         )
     found = training.as_dictionary()

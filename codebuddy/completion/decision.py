@@ -34,6 +34,8 @@ _WORDS = {**{name: (said, said) for name, said in PLACE_WORDS.items()}, **TEXT_W
 _WHERE_SHOWN = 0.5
 _NAMED_IN_REASON = 3
 _FEATURES_IN_REASON = 2
+_FEATURES_TOLD = 3
+_WORTH_IT = "worth it"
 # Names further away than these say little about what comes next.
 _NEAREST_NAMES = 6
 
@@ -148,7 +150,10 @@ def _by_head(
     if is_final or not judged.retrieve:
         return judged
     return dataclasses.replace(
-        judged, retrieve=False, threshold=1.0, reason=f"{judged.reason}; first without"
+        judged,
+        retrieve=False,
+        threshold=1.0,
+        reason=judged.reason.replace(_WORTH_IT, f"{_WORTH_IT} if a text without one is poor", 1),
     )
 
 
@@ -172,6 +177,7 @@ def _judged(
 ) -> Decision:
     """What a stage of a head says, with its price."""
     verdict = stage.judge(values)
+    features = _told(stage, values, verdict.features)
     retrieve = verdict.gain >= price.points
     threshold = stage.probability_at_gain(price.points)
     return Decision(
@@ -179,20 +185,34 @@ def _judged(
         probability=verdict.probability,
         # The readings are interpolated apart; the verdict is the gain's.
         threshold=min(threshold, verdict.probability) if retrieve else threshold,
-        reason=_head_reason(verdict.gain, verdict.features, price),
+        reason=_head_reason(verdict.gain, features, price),
         mode="auto",
         expected_gain=verdict.gain,
         expected_ms=price.expected_ms,
-        features=verdict.features,
+        features=features,
         head=name,
         stage=called,
     )
 
 
+def _told(
+    stage: Stage, values: Mapping[str, float], moves: tuple[tuple[str, float], ...]
+) -> tuple[tuple[str, float], ...]:
+    """The strongest features that can be said of this place.
+
+    What is said of a place's feature is said of a large value of it: a small one goes unsaid.
+    """
+    usual = dict(zip(stage.features, stage.means, strict=False))
+    said = [
+        each for each in moves if each[0] in TEXT_WORDS or values[each[0]] > usual.get(each[0], 0)
+    ]
+    return tuple(said[:_FEATURES_TOLD])
+
+
 def _head_reason(gain: float, features: tuple[tuple[str, float], ...], price: LookupPrice) -> str:
     is_worth = gain >= price.points
     cost = f"{max(0.0, price.expected_ms):.0f} ms"
-    said = f"{gain:+.1f} points expected for {cost}, {'worth it' if is_worth else 'too little'}"
+    said = f"{gain:+.1f} points expected for {cost}, {_WORTH_IT if is_worth else 'too little'}"
     pulls = [each for each in features if (each[1] > 0) is is_worth][:_FEATURES_IN_REASON]
     return f"{said}: {'; '.join(in_words(*each) for each in pulls)}" if pulls else said
 

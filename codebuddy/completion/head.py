@@ -76,12 +76,11 @@ class Stage:
     probabilities: tuple[float, ...]
     gains: tuple[float, ...]
 
-    def judge(self, values: Mapping[str, float], named: int = 3) -> Verdict:
+    def judge(self, values: Mapping[str, float]) -> Verdict:
         """Score a place.
 
         Args:
             values: A number for each of `features`; more may be there.
-            named: How many features to name.
         """
         # Trained on float32, so compared as float32.
         inputs = [_FLOAT32.unpack(_FLOAT32.pack(values[name]))[0] for name in self.features]
@@ -101,7 +100,7 @@ class Stage:
                 moves[self.features[feature]] += tree.value[following] - tree.value[node]
                 node = following
             score += tree.value[node]
-        strongest = sorted(moves.items(), key=lambda item: (-abs(item[1]), item[0]))[:named]
+        strongest = sorted(moves.items(), key=lambda item: (-abs(item[1]), item[0]))
         return Verdict(
             score=score,
             probability=interpolate(score, self.knots, self.probabilities),

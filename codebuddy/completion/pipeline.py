@@ -177,7 +177,10 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         decision, attempt = _look_again(course, context, decision, attempt, judge, on_text)
     if on_text is not None:
         on_text(attempt.text)
-    alternatives = _sample_alternatives(course, attempt, context)
+    alternatives = []
+    if request.alternatives:
+        with course.timed("alternatives"):
+            alternatives = _sample_alternatives(course, attempt, context)
     course.timings["total"] = course.passed_ms()
     receipt = Receipt(
         model=workshop.generator.name,

@@ -9,6 +9,9 @@ from typing import Any
 from codebuddy.completion.confidence import mean_probability
 from codebuddy.datatypes import Suggestion
 
+# Shorter waits for the engine's turn are not worth a word.
+_WAITED_MS = 100.0
+
 
 def as_dictionary(suggestion: Suggestion) -> dict[str, Any]:
     """The suggestion with the stable keys of `complete --json`."""
@@ -79,12 +82,18 @@ def receipt_lines(answer: Mapping[str, Any], startup_ms: float) -> list[tuple[st
     )
     times = answer["timings_ms"]
     steps = ", ".join(f"{step} {ms:.0f}" for step, ms in times.items() if step != "total")
-    lines.append(("time", f"{times['total']:.0f} ms ({steps}), after {startup_ms:.0f} to start"))
+    waited_ms = (answer.get("engine") or {}).get("queue_ms", 0.0)
+    waited = f", {waited_ms:.0f} of it in the queue" if waited_ms >= _WAITED_MS else ""
+    started = f"after {startup_ms:.0f} to start{waited}"
+    lines.append(("time", f"{times['total']:.0f} ms ({steps}), {started}"))
     if answer["filters"]:
         lines.append(("cleaned", ", ".join(answer["filters"])))
     layers = runtime.get("gpu_layers", 0)
     where = f"{runtime.get('threads')} threads, {layers} layers on the GPU"
     lines.append(("model", f"{answer['model']}, {runtime.get('backend')}, {where}"))
     if not answer["text"]:
-        lines.append(("empty", "the model had nothing to add that would hold"))
+        is_late = answer["finish_reason"] == "budget"
+        written = "a line was whole" if tokens["generated"] else "the model wrote anything"
+        late = f"the time was spent before {written}"
+        lines.append(("empty", late if is_late else "the model had nothing to add that would hold"))
     return lines

@@ -17,7 +17,7 @@ from typing import Any
 
 import codebuddy
 from codebuddy import __version__, paths
-from codebuddy.config import ENVIRONMENT_PREFIX, load_settings
+from codebuddy.config import ENVIRONMENT_PREFIX, load_settings, variable_of
 from codebuddy.engine import address, process
 from codebuddy.engine.exchange import LeftError, OtherIdentityError, exchange
 from codebuddy.engine.protocol import (
@@ -57,12 +57,13 @@ class EngineClient:
         self._identity = identity(dataclasses.asdict(engine_settings))
         # What the engine resolves a repository's settings with, in the place of its own
         # environment: flags and variables are this process's.
+        variables = {
+            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)
+        }
+        if (named := variable_of("model.name")) in variables:
+            variables[named] = paths.whole_model_name(variables[named])
         self._settings = {
-            "environment": {
-                name: value
-                for name, value in os.environ.items()
-                if name.startswith(ENVIRONMENT_PREFIX)
-            },
+            "environment": variables,
             "user_file": str(paths.user_config_file()),
         }
 
@@ -195,7 +196,8 @@ class EngineClient:
         Raises:
             ModelError: It is missing, damaged or does not fit.
         """
-        return self._answer("/v1/load", {"model": model, "settings": self._settings}, b"")
+        named = None if model is None else paths.whole_model_name(model)
+        return self._answer("/v1/load", {"model": named, "settings": self._settings}, b"")
 
     def status(self) -> dict[str, Any]:
         """What the engine is and did: see docs/engine.md for the keys."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from codebuddy import __version__, errors
 from codebuddy.errors import CodebuddyError, EngineError, UsageError
+from codebuddy.paths import whole_model_name
 
 # A document may have 32 MiB (`completion.document`); the rest is the head.
 MAX_TEXT_BYTES = 32 << 20
@@ -104,6 +105,8 @@ class CompletionCall:
 def call_to_message(call: CompletionCall) -> tuple[dict[str, Any], bytes]:
     """The call as head and raw bytes."""
     head = asdict(call)
+    if call.model is not None:
+        head["model"] = whole_model_name(call.model)
     unsaved = call.unsaved()
     head["text"] = unsaved is not None
     return head, unsaved or b""

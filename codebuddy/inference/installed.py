@@ -8,7 +8,6 @@ file that does not match is moved aside to `<file>.corrupt`. How bytes arrive is
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from codebuddy.errors import ModelError
 from codebuddy.inference import added, stamps
 from codebuddy.inference.catalog import Catalog, CatalogEntry, format_bytes, load_catalog
 from codebuddy.inference.gguf import read_header
+from codebuddy.paths import is_model_path
 from codebuddy.settings import Settings
 from codebuddy.terminal import note
 
@@ -55,12 +55,6 @@ def load_models(settings: Settings) -> Catalog:
     return shipped.with_entries(added.load_added(models_folder(settings)))
 
 
-def is_path(name_or_path: str) -> bool:
-    """Whether a model is named by its path: it has a separator or ends in .gguf."""
-    separators = {"/", os.sep, os.altsep or os.sep}
-    return name_or_path.endswith(".gguf") or any(mark in name_or_path for mark in separators)
-
-
 def entry_path(entry: CatalogEntry, settings: Settings) -> Path:
     """Where the entry's file is, or would be."""
     return models_folder(settings) / entry.file
@@ -81,7 +75,7 @@ def find_model(
     """
     if name_or_path == ECHO:
         return InstalledModel(ECHO, None, None)
-    if is_path(name_or_path):
+    if is_model_path(name_or_path):
         path = Path(name_or_path).expanduser().absolute()
         if not path.exists():
             raise ModelError(
@@ -106,7 +100,7 @@ def refuse_unusable(name_or_path: str, settings: Settings) -> None:
     Raises:
         ModelError: As for `find_model`.
     """
-    if name_or_path == ECHO or is_path(name_or_path):
+    if name_or_path == ECHO or is_model_path(name_or_path):
         find_model(name_or_path, settings)
         return
     models = load_models(settings)
@@ -131,7 +125,7 @@ def ensure_model(
         ModelError: As for `find_model`, and where the person says no.
         DownloadError: No source delivered it.
     """
-    if name == ECHO or is_path(name) or not is_interactive or settings.offline:
+    if name == ECHO or is_model_path(name) or not is_interactive or settings.offline:
         return find_model(name, settings, say=say)
     entry = load_models(settings).get(name)
     can_offer = entry.is_pinned and entry.sources

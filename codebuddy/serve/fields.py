@@ -159,7 +159,8 @@ def texts_of(value: object, name: str, max_count: int, max_length: int) -> tuple
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise UsageError(f"{name} must be a text or a list of texts")
     if len(found) > max_count or any(len(each) > max_length for each in found):
-        raise UsageError(f"{name} may hold {max_count} texts of {max_length} characters at most")
+        texts = "one text" if max_count == 1 else f"{max_count} texts"
+        raise UsageError(f"{name} may hold {texts} of {max_length} characters at most")
     return tuple(found)
 
 

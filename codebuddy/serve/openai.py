@@ -83,8 +83,11 @@ def _finish_reason(receipt: Mapping[str, Any]) -> str:
     return "length" if receipt.get("finish_reason") == "length" else "stop"
 
 
-def _usage(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    tokens = receipt.get("tokens", {})
+def _usage(receipt: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What it cost; None of a text that was cut while it grew, whose tokens nobody counted."""
+    tokens = receipt.get("tokens")
+    if tokens is None:
+        return None
     prompt, generated = tokens.get("prompt", 0), tokens.get("generated", 0)
     return {
         "prompt_tokens": prompt,

@@ -98,7 +98,7 @@ class RawCompleter:
                 if limit.is_reached:
                     break
             if limit.is_reached and not work.done():
-                yield limit.text, Completion(limit.text, {"finish_reason": "length"})
+                yield limit.text, Completion(limit.text, {"finish_reason": limit.reason})
                 return
             answer = await work
             text = cut_at_stops(answer["text"].replace("\r\n", "\n"), raw.stops)
@@ -195,6 +195,7 @@ class _Limit:
         self._budget_ms = raw.budget_ms
         self._first_at: float | None = None
         self.is_reached = False
+        self.reason = "length"
         self.text = ""
 
     def see(self, text: str) -> str:
@@ -205,7 +206,9 @@ class _Limit:
             self._first_at = now if self._first_at is None else self._first_at
             spent_ms = (now - self._first_at) * 1000
             is_late = self._budget_ms is not None and spent_ms > self._budget_ms
-            self.is_reached = is_late or self.text != text
+            is_stopped = self.text != text
+            self.reason = "stop" if is_stopped else "length"
+            self.is_reached = is_late or is_stopped
         return self.text
 
 
