@@ -100,6 +100,19 @@ def test_what_was_shifted_is_not_taken_for_exact(default_model):
     assert run(default_model, wanted)[1].evaluated_tokens == 1
 
 
+def test_typing_forth_and_back_keeps_the_suffix_at_hand(default_model):
+    """What counts is how far the suffix was moved in all, not how often."""
+    default_model.kv.clear()
+    run(default_model, fim(default_model, ONE), is_typing=True)
+    for number in range(1, 31):
+        typed = f"price_{number % 7}, percent_{number % 5}" * (number % 2)
+        _, stats = run(default_model, fim(default_model, ONE + typed), is_typing=True, max_tokens=0)
+        assert stats.shifted_tokens > MIN_RUN, number
+    long = "price, percent, " * 40
+    _, stats = run(default_model, fim(default_model, ONE + long), is_typing=True, max_tokens=0)
+    assert stats.shifted_tokens == 0, "too far: evaluated anew"
+
+
 def test_a_stop_while_typing_keeps_the_suffix(default_model):
     """Keystrokes that cut each other short still leave the suffix to be moved by the next."""
     default_model.kv.clear()

@@ -21,8 +21,10 @@ N_SEQUENCES = MAX_SLOTS + 1
 _SCRATCH = MAX_SLOTS
 
 
-# Tokens that may be put in before a shifted suffix until it is evaluated anew (docs/log.md).
+# Tokens that a suffix may be shifted by until it is evaluated anew (docs/log.md).
 _MAX_DRIFT = 128
+# Of what another process held: where it was evaluated is not known.
+_UNKNOWN_DRIFT = 1 << 30
 
 
 class StoppedError(GenerationError):
@@ -65,7 +67,7 @@ class KvCache:
         self.slots: list[list[int]] = [[] for _ in range(MAX_SLOTS if has_slots else 1)]
         self._last_used = [0] * len(self.slots)
         # How many of a slot's first tokens were evaluated behind exactly what stands before
-        # them, and how many tokens were put in before those that were not.
+        # them, and how far from where they were evaluated those are that were not.
         self._exact = [0] * len(self.slots)
         self._drift = [0] * len(self.slots)
         self._clock = 0
@@ -111,7 +113,7 @@ class KvCache:
         stats.shifted_tokens = run.length if run else 0
         stats.reused_tokens = len(self.held) + stats.shifted_tokens
         if run:
-            self._drift[plan.slot] = drift + run.wanted_start - len(self.held)
+            self._drift[plan.slot] = drift + run.wanted_start - run.held_start
             try:
                 self._extend_counted(tokens[len(self.held) : run.wanted_start], stats)
             finally:
@@ -168,7 +170,7 @@ class KvCache:
         """Take note that the memory of `slot` was filled from outside, `exact` tokens exactly."""
         self.slots[slot][:] = tokens
         self._exact[slot] = exact
-        self._drift[slot] = 0 if exact == len(tokens) else _MAX_DRIFT
+        self._drift[slot] = 0 if exact == len(tokens) else _UNKNOWN_DRIFT
         self._clock += 1
         self._last_used[slot] = self._clock
 
@@ -182,7 +184,8 @@ class KvCache:
         if movable_after is not None and self.has_slots:
             plan = plan_reuse(self.slots, self._last_used, tokens, movable_after)
             gap = plan.run.wanted_start - plan.common if plan.run else 0
-            if self._drift[plan.source] + gap <= _MAX_DRIFT:
+            moved = plan.run.wanted_start - plan.run.held_start if plan.run else 0
+            if max(gap, abs(self._drift[plan.source] + moved)) <= _MAX_DRIFT:
                 return plan
         exact = [held[:count] for held, count in zip(self.slots, self._exact, strict=True)]
         return plan_reuse(exact, self._last_used, tokens)
