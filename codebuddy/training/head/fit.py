@@ -245,11 +245,14 @@ def _readings(scores: NDArray[np.float64], gained: NDArray[np.float64]) -> dict[
                 at, means / (sizes + 5), sample_weight=sizes
             )
         )
+    # Beyond the outer groups' means the readings stay, but the order of scores does not get lost.
+    at = np.array([scores.min(), *at, scores.max()])
     slope = np.arange(len(at)) * 1e-6
+    chances, gains = (np.array([each[0], *each, each[-1]]) for each in readings)
     return {
         "knots": _rising(at),
-        "probabilities": [float(p) for p in np.clip(readings[0], 0, 1 - 1e-4) + slope],
-        "gains": [float(g) for g in readings[1] + slope],
+        "probabilities": [float(p) for p in np.clip(chances, 0, 1 - 1e-4) + slope],
+        "gains": [float(g) for g in gains + slope],
     }
 
 
