@@ -38,7 +38,7 @@ from codebuddy.evaluation.tables import number, table
 from codebuddy.heads import load_shipped_head
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.terminal import StatusLine, note
+from codebuddy.terminal import StatusLine
 from codebuddy.vcs.repository import Repository, open_repository
 
 # The mode, and whether the head is there to be asked.
@@ -89,8 +89,10 @@ def main() -> None:
                         session, mode, shop, index, repository, rests=not arguments.straight
                     )
                     asked[name] += found
-                note(f"{path.name}: {session[0].path}, {len(session)} places")
-    print("\n".join(["", *report(asked)]))
+                print(
+                    f"\n{path.name}: {session[0].path}, {len(session)} places; so far", flush=True
+                )
+                print("\n".join(["", *report(asked)]), flush=True)
 
 
 def sessions(holes: Sequence[Hole], n_files: int, n_holes: int) -> Iterator[list[Hole]]:
