@@ -214,7 +214,7 @@ def test_the_command_says_how_much_is_missing_and_resets(tmp_path):
     assert told["holes"] > 2
     assert (told["missing"], told["kept"]) == (60 - told["holes"], False)
     said = codebuddy(root, *arguments).stdout.decode()
-    assert f"{told['holes']} holes are labelled; {told['missing']} more are needed" in said
+    assert f"holes labelled: {told['holes']}; {told['missing']} more are needed" in said
     file = heads.personal_labels_file(open_repository(root))
     assert len(read_examples(file)[1]) == told["holes"]
     assert (root / "shop/cart.py").read_text() == CART

@@ -142,7 +142,9 @@ class Workspace(ChoosingDesk):
         if paths != self.paths:
             self.paths = paths
             folders = await asyncio.to_thread(as_folders, paths)
-            self.query_one(FileTree).show(folders)
+            # The editor may have been left meanwhile: then there is no tree any more.
+            for tree in self.query(FileTree):
+                tree.show(folders)
 
     # Layout
 
