@@ -91,6 +91,7 @@ def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
     memory.remember("cart.py", [PackedChunk(chunk, 9)], 303)
     cheaper = lookup_price(context, SETTINGS, pace, memory).expected_ms
     assert 0 < cheaper < cold < dearer
+    assert cheaper < dearer / 2
     elsewhere = dataclasses.replace(context, position=Position(3, 1))
     assert lookup_price(elsewhere, SETTINGS, pace, memory) == lookup_price(
         elsewhere, SETTINGS, pace, None
@@ -100,6 +101,7 @@ def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
     price = lookup_price(context, SETTINGS, pace, held)
     assert price.expected_ms < 0 == price.points
     assert 0 < price.whole_ms < cold
+    assert price.whole_ms < lookup_price(context, SETTINGS, pace, None).whole_ms / 2
 
 
 def test_other_files_push_a_file_out_of_the_cache():

@@ -102,8 +102,9 @@ class LlamaGenerator:
         context_params.n_seq_max = N_SEQUENCES if has_slots else 1
         context_params.kv_unified = True
         if not self._gpu_layers:
-            # With values in 16 bits, several threads split a single row's attention into parts
-            # and round differently than for several rows: drafts would change the text.
+            # On an Intel Xeon this kept a single row's attention from being split between threads,
+            # which rounds differently than several rows do: drafts would change the text. On an
+            # AMD EPYC it makes no difference (docs/log.md).
             context_params.type_v = llama.GGML_TYPE_F32
         context_params.no_perf = True
         self._context = llama.llama_init_from_model(self._model, context_params)

@@ -20,8 +20,8 @@ _FIRST_DRAFT = 2
 # must not depend on the clock.
 _FIRST_COST = 0.85
 _FURTHER_COST = 0.4
-# Up to 7 rows at once llama.cpp computes on a CPU exactly what it computes for one; from 8 on
-# it takes other kernels, which round differently (docs/log.md).
+# Up to 7 rows at once llama.cpp computes with the kernels that it takes for one, on some
+# processors bit for bit; from 8 on with others, which round differently (docs/completion.md).
 MAX_DRAFT = 6
 # After drafts that cost more than they gave: that many tokens without any, and as long a match
 # before the next one, both doubled each time.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.completion.head import Head, Stage
 from codebuddy.training.head.examples import Example
 from codebuddy.training.head.fit import (
@@ -84,6 +86,14 @@ class Adaptation:
     def is_better(self) -> bool:
         """Whether anything of the adapted head is to be kept."""
         return self.syntax.is_better or (self.confidence is not None and self.confidence.is_better)
+
+
+def prices_of(with_ms: Sequence[float], without_ms: Sequence[float]) -> Prices:
+    """What a lookup must gain at `balanced`, for what texts with and without one took each."""
+    rate = POINTS_PER_SECOND["balanced"] / 1000
+    usual = statistics.median(with_ms)
+    added = max(0.0, usual - statistics.median(without_ms))
+    return Prices(at_once=added * rate, again=usual * rate)
 
 
 def adapt(

@@ -5,17 +5,15 @@ It begins where the last run ended; what is kept lies beside the index, never in
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from codebuddy import heads
-from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.errors import HeadError, TrainingError
-from codebuddy.training.head.adapt import Adaptation, Prices, adapt, as_json
-from codebuddy.training.head.examples import Example, read_folder
+from codebuddy.training.head.adapt import Adaptation, adapt, as_json, prices_of
+from codebuddy.training.head.examples import read_folder
 from codebuddy.training.head.fit import MIN_EXAMPLES, head_content
 from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
 
@@ -61,7 +59,8 @@ def train_personal(
     if len(own) < MIN_EXAMPLES:
         return Training(len(own), MIN_EXAMPLES - len(own), None)
     _, shared = read_folder(heads.default_labels_folder())
-    adaptation = adapt(default, shared, own, prices_of(own))
+    prices = prices_of([each.always.ms for each in own], [each.never.ms for each in own])
+    adaptation = adapt(default, shared, own, prices)
     if adaptation.is_better:
         trained_for = heads.trained_for(labelling.generator.name, labelling.settings)
         name = f"{repository.root.name}, {len(own)} holes"
@@ -74,13 +73,3 @@ def train_personal(
         )
         heads.save_head(heads.personal_head_file(repository), content)
     return Training(len(own), 0, adaptation)
-
-
-def prices_of(own: list[Example]) -> Prices:
-    """What a lookup must gain at `balanced`, for what texts took here on average."""
-    with_ms, without_ms = (
-        statistics.median(arm.ms for arm in arms)
-        for arms in ([each.always for each in own], [each.never for each in own])
-    )
-    rate = POINTS_PER_SECOND["balanced"] / 1000
-    return Prices(at_once=max(0.0, with_ms - without_ms) * rate, again=with_ms * rate)

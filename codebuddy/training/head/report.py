@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from codebuddy.completion.features import NAMES as PLACE_FEATURES
 from codebuddy.completion.head import Head
 from codebuddy.evaluation.statistics import auroc, percentile
 from codebuddy.evaluation.tables import number, table
-from codebuddy.training.head.adapt import Prices, adapt
+from codebuddy.training.head.adapt import adapt, prices_of
 from codebuddy.training.head.assess import (
     Costs,
     Judged,
@@ -224,22 +223,21 @@ def personal_lines(examples: Sequence[Example], costs: Costs) -> list[str]:
 
     Empty where no repository has enough holes.
     """
-    rate = POINTS_PER_SECOND["balanced"] / 1000
     rows = []
     for repository in repositories(examples):
         own = [each for each in examples if each.repository == repository]
         if len(own) < MIN_EXAMPLES:
             continue
         others = [each for each in examples if each.repository != repository]
-        with_ms = statistics.median(costs.of(each.always) for each in own)
-        without_ms = statistics.median(costs.of(each.never) for each in own)
         default = Head(
             "without it",
             {},
             fit_stage(others, PLACE_FEATURES),
             fit_stage(others, AFTER_FEATURES, Recipe(ends_with="kept")),
         )
-        prices = Prices(at_once=(with_ms - without_ms) * rate, again=with_ms * rate)
+        prices = prices_of(
+            [costs.of(each.always) for each in own], [costs.of(each.never) for each in own]
+        )
         found = adapt(default, others, own, prices)
         for look, compared in (("first", found.syntax), ("second", found.confidence)):
             assert compared is not None
