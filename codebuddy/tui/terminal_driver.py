@@ -74,7 +74,6 @@ class TerminalDriver(LinuxDriver):
         self._file = cast("TextIOWrapper[Any]", _Outlet(self._file))
         self._is_watched = False
         self._own_modes: list[Any] | None = None
-        self._is_guard_gone = False
         teach_alt_keys()
 
     def process_message(self, message: Message) -> None:
@@ -110,7 +109,10 @@ class TerminalDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         """As Textual's; without a parent it is a guest in the terminal of the shell."""
-        if self._is_guard_gone:
+        # Waits for the thread that reads, so that nothing takes long between look and setting:
+        # a shell sets its modes at the same time.
+        self.disable_input()
+        if _is_hung_up(platforms.guard_descriptor()):
             # Else the system stops a program of the background that sets modes.
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
             if self._modes() != self._own_modes:
@@ -138,7 +140,6 @@ class TerminalDriver(LinuxDriver):
         ]
         if not gone:
             return
-        self._is_guard_gone = guard in gone
         self.send_message(TerminalGone() if self.fileno in gone else GuardGone())
         time.sleep(_LEAVE_WITHIN_S)
         os._exit(_EXIT_HUNG_UP)
