@@ -35,7 +35,6 @@ _WHERE_SHOWN = 0.5
 _NAMED_IN_REASON = 3
 _FEATURES_IN_REASON = 2
 _FEATURES_TOLD = 3
-_WORTH_IT = "worth it"
 # Names further away than these say little about what comes next.
 _NEAREST_NAMES = 6
 
@@ -153,7 +152,9 @@ def _by_head(
         judged,
         retrieve=False,
         threshold=1.0,
-        reason=judged.reason.replace(_WORTH_IT, f"{_WORTH_IT} if a text without one is poor", 1),
+        reason=_head_reason(
+            judged.expected_gain or 0.0, judged.features, price, " if a text without one is poor"
+        ),
     )
 
 
@@ -209,10 +210,14 @@ def _told(
     return tuple(said[:_FEATURES_TOLD])
 
 
-def _head_reason(gain: float, features: tuple[tuple[str, float], ...], price: LookupPrice) -> str:
+def _head_reason(
+    gain: float, features: tuple[tuple[str, float], ...], price: LookupPrice, condition: str = ""
+) -> str:
+    """Gain, cost and what speaks for the verdict; `condition` is what being worth it rests on."""
     is_worth = gain >= price.points
     cost = f"{max(0.0, price.expected_ms):.0f} ms"
-    said = f"{gain:+.1f} points expected for {cost}, {_WORTH_IT if is_worth else 'too little'}"
+    verdict = f"worth it{condition}" if is_worth else "too little"
+    said = f"{gain:+.1f} points expected for {cost}, {verdict}"
     pulls = [each for each in features if (each[1] > 0) is is_worth][:_FEATURES_IN_REASON]
     return f"{said}: {'; '.join(in_words(*each) for each in pulls)}" if pulls else said
 
