@@ -103,7 +103,7 @@ class TerminalProgram:
         self.output += found
         return found
 
-    def wait_for(self, text: str | bytes, timeout_s: float = 20.0) -> float:
+    def wait_for(self, text: str | bytes, timeout_s: float = 60.0) -> float:
         """Read until `text` was written since the call; the time when it came (monotonic)."""
         wanted = text.encode() if isinstance(text, str) else text
         deadline = time.monotonic() + timeout_s
@@ -115,10 +115,22 @@ class TerminalProgram:
         return time.monotonic()
 
     def rest(self, quiet_s: float = 0.3, timeout_s: float = 20.0) -> None:
-        """Read until nothing more comes for a while."""
+        """Read until nothing more comes for a while, and nobody is about to write.
+
+        On a loaded machine a program may be quiet because it waits for the processor.
+        """
         deadline = time.monotonic() + timeout_s
-        while self.read(quiet_s) and time.monotonic() < deadline:
+        while (self.read(quiet_s) or self._is_busy()) and time.monotonic() < deadline:
             pass
+
+    def _is_busy(self) -> bool:
+        """Whether a thread of the terminal's session runs, or waits for processor or disk."""
+        for task in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, _, _, session = task.read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.process.pid and state in "RD":
+                    return True
+        return False
 
     def is_terminal_restored(self) -> bool:
         """Whether the terminal has its modes back and the main screen is shown."""
@@ -130,18 +142,19 @@ class TerminalProgram:
         """Whether the terminal shows what is typed by itself."""
         return bool(termios.tcgetattr(self._slave)[3] & termios.ECHO)
 
-    def end(self, timeout_s: float = 10.0) -> int:
-        """Wait for its end; the exit code."""
+    def end(self, timeout_s: float = 60.0) -> int:
+        """Wait for its end, and read its last words; the exit code."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read(0.05)
-        self.read(0.05)
+        while self.read(0.2):
+            pass
         if self.process.poll() is None:
             self.kill()
             raise AssertionError(f"it did not end; last: {plain(self.output)[-400:]!r}")
         return self.process.returncode
 
-    def vanish(self, timeout_s: float = 10.0) -> int:
+    def vanish(self, timeout_s: float = 60.0) -> int:
         """Close the window; the exit code once it ended."""
         os.close(self._master)
         self._master = -1
