@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -102,7 +103,7 @@ def test_a_broken_interpreter_does_no_harm(project, program):
 def test_an_interpreter_that_hangs_is_ended(project):
     """The script's own limit ends what does not end by itself, and leaves nothing behind."""
     mark = project.root.parent / "pid"
-    call_instead(project, f"#!/bin/sh\necho $$ > {mark}\nexec sleep 600\n", limit_s=1)
+    call_instead(project, f"#!/bin/sh\necho $$ > {mark}\nexec sleep 600\n", limit_s=4)
     commit(project)
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
@@ -176,12 +177,20 @@ def test_a_signal_to_the_hook_ends_it_with_0(project, name):
         # A run under nohup would have a shell that cannot hear it.
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
-    while not (mark.exists() and mark.read_text().strip()):
+    number = getattr(signal, name)
+    # The child may be there before the script listens.
+    while not (mark.exists() and mark.read_text().strip() and catches(script.pid, number)):
         time.sleep(0.02)
-    script.send_signal(getattr(signal, name))
+    script.send_signal(number)
     assert script.wait(timeout=60) == 0
     while is_alive(int(mark.read_text())):
         time.sleep(0.02)
+
+
+def catches(process, number):
+    """Whether a process has a handler for a signal."""
+    (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.M)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def is_alive(number):
