@@ -69,9 +69,9 @@ def index(root: Path, *, force: bool = False, jobs: int = 1, **keys: Any) -> Ind
     return update_index(open_repository(root), settings, force=force)
 
 
-def index_told(root: Path) -> tuple[IndexReport, list[str]]:
-    """As `index`, with the sentences that a person would have read."""
-    told: list[str] = []
+def index_told(root: Path, told: list[str] | None = None) -> tuple[IndexReport, list[str]]:
+    """As `index`, with the sentences that a person would have read; `told` gets them at once."""
+    told = [] if told is None else told
 
     def note(progress: Progress) -> None:
         if progress.message:

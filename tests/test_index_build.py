@@ -76,6 +76,9 @@ def test_any_content_in_any_order_ends_where_a_clean_build_ends(tmp_path_factory
 def test_nothing_changed_reads_nothing(tmp_path):
     """Once files are older than the clock's grain, an update opens none of them."""
     root = make_repository(tmp_path / "r", {"alpha.py": module("alpha"), "beta.py": module("b")})
+    for name in ("alpha.py", "beta.py"):
+        # Making the repository may have taken longer than the grain.
+        (root / name).touch()
     index(root)
     assert set(_opened_by_update(root)) >= {"alpha.py", "beta.py"}, "fresh files are read again"
     time.sleep(walk.RACY_NS / 1e9 + 0.05)

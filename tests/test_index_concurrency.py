@@ -17,6 +17,7 @@ from codebuddy.index.build import LOCK_NAME
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
+from tests.engine_support import wait_until
 from tests.index_support import (
     clean_dump,
     database,
@@ -63,12 +64,9 @@ def test_a_second_indexer_says_that_it_waits_and_then_finds_it_done(tmp_path):
     lock = database(root).parent / LOCK_NAME
     told: list[str] = []
     with platforms.exclusive_lock(lock, 1):
-        waiting = threading.Thread(target=lambda: told.extend(index_told(root)[1]))
+        waiting = threading.Thread(target=index_told, args=(root, told))
         waiting.start()
-        while not told and waiting.is_alive():
-            waiting.join(0.2)
-            if waiting.is_alive():
-                break
+        assert wait_until(lambda: told or not waiting.is_alive(), 60)
     waiting.join(60)
     assert told == ["another process is updating the index; waiting for it"]
 

@@ -323,7 +323,9 @@ def test_watch_follows_changes_until_ctrl_c(root):
     )
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["added"] == 2
-    write(root, {"gamma.py": module("gamma")})
+    # Whole at once: a file that is seen while it is written changes again.
+    write(root.parent, {"gamma.py": module("gamma")})
+    (root.parent / "gamma.py").replace(root / "gamma.py")
     assert json.loads(process.stdout.readline())["added"] == 1
     (root / "gamma.py").unlink()
     assert json.loads(process.stdout.readline())["removed"] == 1
