@@ -25,11 +25,23 @@ class Client:
         self.notifications: list[dict[str, Any]] = []
         self.answers: dict[int, dict[str, Any]] = {}
         self._next_id = 0
+        self._held: list[bytes] | None = None
 
     def send_bytes(self, content: bytes) -> None:
         assert self.process.stdin is not None
+        if self._held is not None:
+            self._held.append(content)
+            return
         self.process.stdin.write(content)
         self.process.stdin.flush()
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is sent within arrives in one piece, however slow this process is."""
+        self._held = []
+        yield
+        content, self._held = b"".join(self._held), None
+        self.send_bytes(content)
 
     def send(self, message: dict[str, Any] | list[Any]) -> None:
         body = json.dumps(message).encode()

@@ -273,11 +273,14 @@ def test_a_newer_request_takes_the_place_of_an_older_one(client):
     """While somebody types, only the last of many requests is worked on; all are answered."""
     uri = client.open("burst.py", TEXT)
     requests = []
-    for count in range(12):
-        end = {"line": 2, "character": 12 + count}
-        client.change(uri, {"range": {"start": end, "end": end}, "text": "a"}, version=2 + count)
-        wish = place(uri, 2, 13 + count, {"triggerKind": 2})
-        requests.append(client.ask("textDocument/inlineCompletion", wish))
+    # In one piece: a pause between two of them would be one in typing, with a suggestion.
+    with client.at_once():
+        for count in range(12):
+            end = {"line": 2, "character": 12 + count}
+            change = {"range": {"start": end, "end": end}, "text": "a"}
+            client.change(uri, change, version=2 + count)
+            wish = place(uri, 2, 13 + count, {"triggerKind": 2})
+            requests.append(client.ask("textDocument/inlineCompletion", wish))
     answers = [client.answer(request)["result"]["items"] for request in requests]
     assert [len(items) for items in answers[:-1]] == [0] * 11
     assert answers[-1][0]["insertText"] == "call_it(" + "a" * 12
