@@ -275,13 +275,20 @@ def test_two_pulls_download_once(data, folder, seal):
     entry = support.entry_for(data, support.hub_source())
     settings = support.settings_for(folder)
     said: list[str] = []
-    with support.serve(support.Hub(data, chunk_pause_s=0.05)) as hub:
+    with support.serve(support.Hub(data, chunk_pause_s=1.0)) as hub:
+
+        def say(sentence):
+            said.append(sentence)
+            hub.chunk_pause_s = 0.0
+
         seal(hub.url)
-        first = threading.Thread(target=pull, args=(entry, settings), kwargs={"say": str})
+        first = threading.Thread(
+            target=pull, args=(entry, settings), kwargs={"say": str, "limits": support.PATIENT}
+        )
         first.start()
         while not hub.gets():
             time.sleep(0.01)
-        pull(entry, settings, limits=support.PATIENT, say=said.append)
+        pull(entry, settings, limits=support.PATIENT, say=say)
         first.join()
         assert hub.gets() == [""]
     assert said == ["another process is pulling tiny; waiting for it"]
