@@ -9,6 +9,7 @@ from functools import partial
 
 import psutil
 import pytest
+from textual.widgets import Input
 
 from codebuddy.engine.client import EngineClient
 from codebuddy.errors import EngineError
@@ -66,6 +67,7 @@ def test_a_receipt_of_hostile_texts_is_text(payload):
         "decision": {"reason": payload, "mode": payload, "retrieve": True},
         "model": payload,
         "filters": [payload],
+        "warnings": [payload],
         "tokens": {"prompt": "x"},
         "timings_ms": {"prefill": 1.0, "total": None},
     }
@@ -75,7 +77,9 @@ def test_a_receipt_of_hostile_texts_is_text(payload):
         assert payload in shown
 
 
-@pytest.mark.parametrize("receipt", [{}, {"decision": 3}, {"chunks": "x", "timings_ms": []}])
+@pytest.mark.parametrize(
+    "receipt", [{}, {"decision": 3}, {"chunks": "x", "timings_ms": [], "warnings": 3}]
+)
 def test_a_receipt_of_another_shape_breaks_nothing(receipt):
     """What is missing is shown as nothing."""
     assert "not looked up" in verdict_of(receipt).plain
@@ -102,6 +106,8 @@ def test_a_receipt_tells_of_two_texts_and_says_features_in_words():
     assert "-0.40 no token is a guess" in shown
     decision["features"] = [["min_logprob", 0.4]]
     assert "+0.40 one token is a guess" in verdict_of({"decision": decision}).plain
+    warned = verdict_of({"decision": decision, "warnings": ["the shipped head is used"]}).plain
+    assert "the shipped head is used" in warned
 
 
 def test_a_sparkline_shows_the_last_values():
@@ -177,11 +183,6 @@ class Streaming(OwnBackend):
         return {"text": told}
 
 
-def is_on_screen(one, text):
-    """Whether the screen shows a text."""
-    return text in one.screen_text()
-
-
 @pytest.mark.asyncio
 async def test_an_escape_sequence_that_the_model_streams_in_pieces_is_text(repository):
     """Wherever it is cut, no control byte is painted: the sequence is shown as text."""
@@ -190,7 +191,7 @@ async def test_an_escape_sequence_that_the_model_streams_in_pieces_is_text(repos
         await one.press("enter")
         for shown in ("x^[", "x^[]52;c;QUFB", "x^[]52;c;QUFB^G", "31m", "31m"):
             backend.may_go_on.release()
-            await one.until(partial(is_on_screen, one, shown))
+            await one.until(partial(one.shows, shown))
             assert not set(one.screen_text()) & set("\x1b\x07\x9b\u202e")
         backend.may_go_on.release()
         assert await one.ghost() == "x\x1b]52;c;QUFB\x07 \x9b31m\u202e"
@@ -202,10 +203,9 @@ async def test_a_pasted_control_byte_does_not_reach_the_screen(repository):
     """Lines of Textual's own show a pasted escape without its control character."""
     async with journey(repository) as one:
         await one.press("ctrl+p")
-        from textual.widgets import Input
-
+        await one.until(lambda: one.app.screen.query(Input))
         one.app.screen.query_one(Input).value = "x\x1b]52;c;AA\x07\x9b31m"
-        await one.pilot.pause(0.2)
+        await one.until(lambda: one.shows("31m"))
         assert not has_control(one.screen_text())
 
 
@@ -286,8 +286,7 @@ async def test_a_resize_storm_and_the_smallest_terminal_break_nothing(repository
             await one.pilot.resize_terminal(*size)
         await one.press("f1", "escape", "ctrl+p", "escape")
         await one.pilot.resize_terminal(20, 5)
-        await one.pilot.pause(0.2)
-        assert "pricing" in one.screen_text()
+        await one.until(lambda: one.shows("pricing"))
         await one.type("q")
         assert one.text.startswith("q")
 

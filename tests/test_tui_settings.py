@@ -333,10 +333,7 @@ async def test_the_theme_of_the_key_and_of_the_palette_is_remembered(repository)
     async with journey(repository, is_automatic=False) as one:
         await one.press("alt+t", "alt+t")
         await one.until(lambda: settings_then(file) == {"tui": {"theme": "contrast"}})
-        await one.press("ctrl+k")
-        await one.type("theme: light")
-        await one.pilot.pause(0.5)
-        await one.press("enter")
+        await one.run_command("theme: light", "Theme: light")
         await one.until(lambda: settings_then(file) == {"tui": {"theme": "light"}})
         assert one.app.theme == "codebuddy-light"
 
@@ -356,8 +353,5 @@ async def test_a_theme_that_cannot_be_kept_holds_for_now_and_says_so(repository,
 async def test_the_settings_are_in_the_palette(repository):
     """The command palette finds them by their word."""
     async with journey(repository, is_automatic=False) as one:
-        await one.press("ctrl+k")
-        await one.type("settings")
-        await one.pilot.pause(0.5)
-        await one.press("enter")
+        await one.run_command("settings", "Settings")
         await one.until(lambda: isinstance(one.app.screen, SettingsScreen))

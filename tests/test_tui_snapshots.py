@@ -84,6 +84,16 @@ def is_shown(app, text):
     return any(text in "".join(segment.text for segment in strip) for strip in rows)
 
 
+async def settled(app, pilot):
+    """Wait until the picture stays as it is, but not for ever: a cursor may blink."""
+    seen = []
+    for _ in range(40):
+        await pilot.pause(0.1)
+        seen.append(app.screen._compositor.render_strips(app.size))
+        if len(seen) > 3 and seen[-4] == seen[-3] == seen[-2] == seen[-1]:
+            return
+
+
 @pytest.fixture
 def compare(repository, snap_compare):
     """Compares the app in a state with its picture."""
@@ -120,9 +130,9 @@ def compare(repository, snap_compare):
             await pilot.press(*keys)
             if wait is not None:
                 await until(lambda: wait(app))
-            await pilot.pause(0.3)
+            await settled(app, pilot)
             await until(lambda: editor.colouring.is_current)
-            await pilot.pause(0.1)
+            await settled(app, pilot)
 
         return snap_compare(app, run_before=before, terminal_size=size)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
+from textual.widgets import OptionList
 
 from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.screens.compare import CompareScreen
@@ -51,8 +54,9 @@ async def test_a_file_is_found_by_parts_of_its_name(repository):
         await one.until(lambda: one.workspace.paths)
         await one.press("ctrl+p")
         await one.type("prcng")
-        await one.until(lambda: "pricing.py" in one.screen_text())
-        await one.pilot.pause(0.1)
+        options = one.app.screen.query_one(OptionList)
+        # All files are listed at first.
+        await one.until(lambda: options.option_count == 1 and options.highlighted == 0)
         await one.press("enter")
         await one.until(lambda: one.name == "pricing.py")
         assert [each.name for each in one.workspace.documents] == ["cart.py", "pricing.py"]
@@ -186,8 +190,9 @@ async def test_closing_an_unsaved_file_asks(repository):
         await one.press("down", "enter")
         await one.until(lambda: not one.workspace.documents)
         assert (repository / "cart.py").read_text() == before
-        assert one.workspace.keeper is not None
-        assert one.workspace.keeper.journal.records() == []
+        keeper = one.workspace.keeper
+        assert keeper is not None
+        await one.until(lambda: keeper.journal.records() == [])
 
 
 async def test_leaving_with_unsaved_text_can_keep_it_for_the_next_time(repository):
@@ -217,10 +222,8 @@ async def test_compare_shows_three_arms_and_a_digit_takes_one(repository):
         screen = one.app.screen
         assert isinstance(screen, CompareScreen)
         await one.until(lambda: len(screen.answers) == 3)
-        await one.pilot.pause(0.2)
-        shown = one.screen_text()
         for arm in ("1 never", "2 always", "3 auto", "same as before"):
-            assert arm in shown
+            await one.until(partial(one.shows, arm))
         await one.press("2")
         await one.until(lambda: one.editor.buffer.lines[9] == "    abcabc")
 
@@ -285,11 +288,9 @@ async def test_every_key_is_on_the_help_screen(repository):
     async with journey(repository, size=(200, 60)) as one:
         await one.press("f1")
         await one.until(lambda: isinstance(one.app.screen, HelpScreen))
-        await one.pilot.pause(0.2)
-        shown = one.screen_text()
         for binding in one.workspace.KEYS:
-            assert binding.description in shown
-        assert "Accept the suggestion, or indent" in shown
+            await one.until(partial(one.shows, binding.description))
+        assert one.shows("Accept the suggestion, or indent")
 
 
 async def test_panels_come_and_go_with_the_room(repository):
@@ -320,10 +321,7 @@ async def test_themes_are_switched_by_a_key(repository):
 async def test_commands_are_in_the_palette(repository):
     """The command palette finds a command by its words and runs it."""
     async with journey(repository) as one:
-        await one.press("ctrl+k")
-        await one.type("all keys")
-        await one.pilot.pause(0.5)
-        await one.press("enter")
+        await one.run_command("all keys", "All keys")
         await one.until(lambda: isinstance(one.app.screen, HelpScreen))
 
 

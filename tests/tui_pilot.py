@@ -7,7 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from textual.command import Command, CommandList, CommandPalette
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import Backend
@@ -73,6 +75,28 @@ class Journey:
             await self.pilot.pause(0.02)
         raise AssertionError("it did not come true")
 
+    async def run_command(self, words: str, title: str) -> None:
+        """Run a command from the palette, once `words` brought it to the top of the list."""
+        await self.press("ctrl+k")
+        await self.type(words)
+        await self.until(lambda: self._first_command(words) == title)
+        await self.press("enter")
+
+    def _first_command(self, words: str) -> str | None:
+        """The command that Enter would run; None while the palette still gathers."""
+        palette = self.app.screen
+        if not isinstance(palette, CommandPalette):
+            return None
+        gathering = palette._GATHER_COMMANDS_GROUP
+        is_gathering = any(each.group == gathering for each in self.app.workers)
+        if is_gathering or palette.query_one(Input).value != words:
+            return None
+        commands = palette.query_one(CommandList)
+        if commands.highlighted is None:
+            return None
+        chosen = commands.get_option_at_index(commands.highlighted)
+        return chosen.hit.text if isinstance(chosen, Command) else None
+
     async def ghost(self) -> str:
         """The text of the suggestion, once there is one that is whole."""
         await self.until(lambda: self.editor.ghost and not self.editor.ghost.is_growing)
@@ -84,6 +108,10 @@ class Journey:
         screen = self.app.screen
         rows = screen._compositor.render_strips(self.app.size)
         return "\n".join("".join(segment.text for segment in strip) for strip in rows)
+
+    def shows(self, text: str) -> bool:
+        """Whether a text is on the screen."""
+        return text in self.screen_text()
 
 
 @contextlib.asynccontextmanager
