@@ -51,8 +51,10 @@ def engines():
 
 def test_fifty_simultaneous_starts_give_one_engine():
     """Whoever comes first starts it; all others find it."""
+    # So many on few cores keep the one engine from its start for a while.
+    program = CONNECT.replace("connect()", "connect(timeout_s=100)")
     callers = [
-        subprocess.Popen([sys.executable, "-P", "-c", CONNECT], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, text=True)
         for _ in range(50)
     ]
     answers = [caller.communicate(timeout=120)[0].strip() for caller in callers]
@@ -105,7 +107,7 @@ def test_an_engine_with_other_settings_is_replaced(repository, monkeypatch):
     status = EngineClient.connect().status()
     assert status["pid"] != before
     assert status["queue"]["length"] == 7
-    assert is_gone(before)
+    assert wait_until(lambda: is_gone(before))
 
 
 def test_a_client_that_lives_long_takes_up_changed_settings(repository):
@@ -140,14 +142,18 @@ def test_a_client_older_than_the_installation_leaves_the_engine_alone(repository
 def test_a_running_request_is_finished_before_the_engine_leaves(repository):
     """Draining answers what was begun, and takes nothing new."""
     client = EngineClient.connect()
+    client.load("echo")
+    worker = worker_pid()
+    os.kill(worker, signal.SIGSTOP)
     answers = []
     thread = threading.Thread(target=lambda: answers.append(client.complete(call(repository))))
     connection = address.connect(5)
     assert connection is not None
     thread.start()
-    thread.join(0.05)
+    assert wait_until(lambda: client.status()["queue"]["running"] == "complete")
     raw(post("/v1/stop", b"{}\n"))
-    thread.join(30)
+    os.kill(worker, signal.SIGCONT)
+    thread.join(60)
     connection.close()
     assert answers[0]["model"] == "echo"
     assert wait_until(lambda: not process.is_running(paths.runtime_folder()))
@@ -183,7 +189,8 @@ def test_it_leaves_when_its_folder_is_taken_away(repository):
     status = EngineClient.connect().status()
     folder = paths.runtime_folder()
     for file in folder.iterdir():
-        file.unlink()
+        # The engine may notice in between, and take away the rest.
+        file.unlink(missing_ok=True)
     folder.rmdir()
     pids = [status["pid"], *status["workers"].values()]
     assert wait_until(lambda: all(is_gone(pid) for pid in pids))

@@ -12,6 +12,7 @@ from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError, UsageError
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.local import LocalCompleter
+from tests.engine_support import wait_until
 
 
 def call(root: Path, client: str, text: str = "x = 1\nvalue(", **more: object) -> CompletionCall:
@@ -58,8 +59,7 @@ def test_a_newer_call_of_a_client_supersedes_its_older_ones(repository):
     for number in range(1, 6):
         threads.append(threading.Thread(target=complete, args=(number, "me")))
         threads[-1].start()
-        while number not in completer_tickets(completer):
-            pass
+        assert wait_until(lambda number=number: number in completer_tickets(completer), 60)
     may_go_on.set()
     for thread in threads:
         thread.join(60)
