@@ -162,7 +162,7 @@ def test_a_killed_run_goes_on(tmp_path):
 
 def _wait_for_tasks(root: Path, count: int) -> int:
     folder = root / ".git" / "codebuddy" / "eval"
-    for _ in range(2000):
+    for _ in range(6000):
         found = sum(f.read_bytes().count(b"\n") - 1 for f in folder.glob("*.jsonl"))
         if found >= count:
             return found

@@ -109,8 +109,9 @@ def test_old_patches_are_given_up(tmp_path):
         (".codebuddy.toml", "[hook\n", ".codebuddy.toml"),
     ],
 )
-def test_a_mistake_in_the_settings_is_told_at_a_commit(tmp_path, path, content, said):
+def test_a_mistake_in_the_settings_is_told_at_a_commit(tmp_path, monkeypatch, path, content, said):
     """The hook does not fall silent without a word; the commit is made."""
+    monkeypatch.setenv("CODEBUDDY_HOOK_LIMIT_MS", "60000")
     project = Project(tmp_path / "p", BEFORE)
     assert project.codebuddy("hook", "install").returncode == 0
     project.stage({path: content})

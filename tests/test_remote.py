@@ -25,6 +25,7 @@ from codebuddy.inference.remote import connect
 from codebuddy.settings import CompletionSettings, ModelSettings
 from tests import serve_support
 from tests.completion_support import context_at, document_at
+from tests.engine_support import wait_until
 from tests.model_server import PIECES, serving
 
 ANSWER = "".join(PIECES)
@@ -250,11 +251,16 @@ def test_cancel_from_another_thread_ends_the_stream(kind):
     with serving(kind, "endless") as server:
         generator = opened(settings(server.url))
         tokens = generator.tokenize("x")
-        timer = threading.Timer(0.1, generator.cancel)
-        timer.start()
+
+        def cancel_once_it_streams() -> None:
+            if wait_until(lambda: server.sent, 60):
+                generator.cancel()
+
+        other = threading.Thread(target=cancel_once_it_streams)
+        other.start()
         with pytest.raises(GenerationError, match="cancelled"):
             generated(generator, tokens, max_tokens=2000)
-        timer.join()
+        other.join()
         server.faults.clear()
         assert generated(generator, tokens)[0] == ANSWER
         generator.close()
@@ -265,7 +271,7 @@ def test_a_budget_ends_the_stream_with_what_there_is(kind):
     """The text so far, and the reason."""
     with serving(kind, "endless") as server:
         generator = opened(settings(server.url))
-        text, stats = generated(generator, generator.tokenize("x"), budget_ms=80)
+        text, stats = generated(generator, generator.tokenize("x"), budget_ms=1500)
         generator.close()
     assert stats.finish_reason == "budget"
     assert (ANSWER * 500).startswith(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_newer_call_of_a_client_supersedes_its_older_ones(repository):
     for number in range(1, 6):
         threads.append(threading.Thread(target=complete, args=(number, "me")))
         threads[-1].start()
-        assert wait_until(lambda number=number: number in completer_tickets(completer), 60)
+        assert wait_until(partial(has_arrived, completer, number), 60)
     may_go_on.set()
     for thread in threads:
         thread.join(60)
@@ -93,9 +94,9 @@ def test_cancel_names_one_call(repository):
     assert completer.complete(call(repository, "me", request="next"))["text"] == "value("
 
 
-def completer_tickets(completer: LocalCompleter) -> list[int]:
-    """The tickets that clients hold, which say that a call has arrived."""
-    return list(completer._newest.values())
+def has_arrived(completer: LocalCompleter, number: int) -> bool:
+    """Whether a client holds the ticket of this number."""
+    return number in list(completer._newest.values())
 
 
 def test_a_cancelled_task_cancels_its_client_only(repository):
