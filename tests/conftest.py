@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hypothesis import HealthCheck, settings
 
 from codebuddy import paths
 from codebuddy.inference.llama import LlamaGenerator
@@ -21,6 +22,10 @@ REAL_MODELS = Path(os.environ.get("CODEBUDDY_MODEL_FOLDER") or paths.models_fold
 PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_path("pip"))
 DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+# An example may take longer on a busy machine, and another time not: that is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _GIT_CONFIG = """\
 [user]

@@ -46,7 +46,7 @@ def test_adds_edits_and_removals_end_where_a_clean_build_ends(tmp_path):
 @settings(
     max_examples=15,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     steps=st.lists(
