@@ -21,7 +21,7 @@ from codebuddy.engine.protocol import CompletionCall
 MODEL_SECONDS = 120.0
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 20.0) -> bool:
+def wait_until(is_so: Callable[[], object], seconds: float = 60.0) -> bool:
     """Whether something comes true in time."""
     deadline = time.monotonic() + seconds
     while not is_so():

@@ -127,7 +127,7 @@ class Client:
         """Say goodbye; the exit code."""
         self.request("shutdown", None)
         self.notify("exit", None)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
 
 def place(uri: str, line: int, character: int, context: Any = None) -> dict[str, Any]:

@@ -163,4 +163,4 @@ def serving(
         yield Server(int(told["url"].rpartition(":")[2]), token, file, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)

@@ -132,7 +132,7 @@ def test_ctrl_c_during_a_completion_exits_with_130(repository):
     assert process.pid
     _wait_until_it_computes(process.pid)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert b"interrupted" in stderr
     assert b"Traceback" not in stderr

@@ -73,7 +73,7 @@ def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert (process.returncode, complaint.strip()) == (130, b"error: interrupted")
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
     assert index(root, jobs=2).is_rebuilt is False
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
@@ -86,7 +86,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     workers = _wait_for_workers(process)
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
 
 

@@ -298,11 +298,11 @@ def test_the_protocols_order_is_kept(shop):
         assert client.request("shutdown", None)["result"] is None
         assert client.inline("file:///x", 0, 0)["error"]["code"] == -32600
         client.notify("exit", None)
-        assert client.process.wait(timeout=20) == 0
+        assert client.process.wait(timeout=60) == 0
     with editing(*shop) as client:
         client.initialize()
         client.notify("exit", None)
-        assert client.process.wait(timeout=20) == 1
+        assert client.process.wait(timeout=60) == 1
 
 
 def test_it_ends_when_the_editor_closes_its_stdin(shop):
@@ -311,7 +311,7 @@ def test_it_ends_when_the_editor_closes_its_stdin(shop):
         client.initialize()
         assert client.process.stdin is not None
         client.process.stdin.close()
-        assert client.process.wait(timeout=20) == 0
+        assert client.process.wait(timeout=60) == 0
 
 
 def test_it_ends_when_the_editors_process_does(shop):
@@ -320,7 +320,7 @@ def test_it_ends_when_the_editors_process_does(shop):
     with editing(*shop) as client:
         client.initialize(processId=editor.pid)
         editor.communicate(b"\n")
-        assert client.process.wait(timeout=20) == 1
+        assert client.process.wait(timeout=60) == 1
 
 
 def test_only_messages_reach_stdout(shop, tmp_path):

@@ -78,7 +78,7 @@ def test_the_server_closes_on_a_bad_frame(repository, tmp_path):
             client.send_bytes(BAD[name])
             message = client.receive()
             assert message["method"] == "window/logMessage"
-            assert client.process.wait(timeout=20) == 1
+            assert client.process.wait(timeout=60) == 1
             assert client.process.stderr is not None
             assert b"Traceback" not in client.process.stderr.read()
 

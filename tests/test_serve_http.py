@@ -368,7 +368,7 @@ def test_it_ends_with_ctrl_c_and_says_where_it_was(repository, tmp_path):
         except ConnectionResetError:
             continue
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "any program of this machine may ask" in errors
