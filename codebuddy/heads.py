@@ -7,12 +7,13 @@ codebuddy folder beside the index, never in the work tree.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy import paths
+from codebuddy import paths, platforms
 from codebuddy.completion.confidence import NAMES as CONFIDENCE_NAMES
 from codebuddy.completion.features import NAMES
 from codebuddy.completion.head import RETRIEVAL_VERSION, Head, load_head
@@ -71,7 +72,7 @@ def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead
     """The repository's own head if it fits, else the shipped one.
 
     The shipped head serves any model: its gains are those of the model that it was trained
-    with, and its receipts say so. A personal one was made for one model and its budgets.
+    with, which its name tells. A personal one was made for one model and its budgets.
 
     Args:
         repository: Whose head.
@@ -111,9 +112,9 @@ def load_shipped_head() -> Head:
 
 def save_head(file: Path, content: Mapping[str, Any]) -> None:
     """Write a head, whole or not at all."""
-    fresh = file.with_name(file.name + ".new")
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
     fresh.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-    fresh.replace(file)
+    platforms.replace_durably(fresh, file)
 
 
 def load_head_file(file: Path) -> Head:
@@ -122,4 +123,4 @@ def load_head_file(file: Path) -> Head:
     Raises:
         HeadError: It is missing, damaged, or for other features.
     """
-    return load_head(file, (*NAMES, *CONFIDENCE_NAMES))
+    return load_head(file, NAMES, CONFIDENCE_NAMES)

@@ -8,7 +8,7 @@ import pytest
 
 from codebuddy.completion.decision import LookupPrice, decide
 from codebuddy.completion.features import NamesKnown
-from codebuddy.completion.head import Head, Stage, Tree
+from codebuddy.completion.head import Head, Stage
 from tests.completion_support import context_at
 
 PLACE = "from shop import price\n\n\ndef f(a):\n    return price(‸)\n"
@@ -58,9 +58,8 @@ def test_without_an_index_the_reason_says_so():
 STAGE = Stage(
     features=("callee_elsewhere",),
     base=0.0,
-    weights=(),
-    means=(),
-    trees=(Tree((0, -1, -1), (0.5, 0.0, 0.0), (1, 0, 0), (2, 0, 0), (5.0, 0.0, 10.0)),),
+    weights=(10.0,),
+    means=(0.0,),
     knots=(0.0, 10.0),
     probabilities=(0.1, 0.9),
     gains=(0.0, 10.0),
@@ -95,7 +94,7 @@ def test_the_same_gain_is_not_worth_any_price():
 def test_only_what_there_is_much_of_is_named():
     """A small value may move the score, but what is said of it would not be true."""
     stage = dataclasses.replace(
-        STAGE, features=("prefix_lines", "indent"), trees=(), weights=(-1.0, 1.0), means=(5.0, 2.0)
+        STAGE, features=("prefix_lines", "indent"), weights=(-1.0, 1.0), means=(5.0, 2.0)
     )
     head = Head("test", {}, stage)
     known = NamesKnown({}, {})

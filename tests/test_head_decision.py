@@ -42,7 +42,7 @@ KNOWN = NamesKnown({"price": 1}, {"price": 1})
 @pytest.fixture
 def head_file(tmp_path):
     """A head to which a callee that is defined elsewhere is worth a lookup."""
-    stage = fit_stage(synthetic_examples(), FEATURES, Recipe("trees", n_trees=20))
+    stage = fit_stage(synthetic_examples(), FEATURES, Recipe(strength=1.0))
     file = tmp_path / "head.json"
     file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
     return file
@@ -75,7 +75,7 @@ def test_the_same_gain_pays_or_not_by_its_price(head):
     assert dear.probability < dear.threshold
     assert "worth it" in cheap.reason
     assert "too little" in dear.reason
-    assert cheap.features[0][0] == "callee_elsewhere"
+    assert "callee_elsewhere" in dict(cheap.features)
     assert cheap.head == "test"
 
 
@@ -135,8 +135,14 @@ def test_the_pace_is_learned_and_kept(tmp_path):
     pace.save()
     assert Pace(file, "model").ms_per_token == 2.0
     assert Pace(file, "other").ms_per_token != 2.0
-    file.write_text("{")
-    assert Pace(file, "model").ms_per_token != 2.0
+    for damage in (
+        "{",
+        '{"model": [1%s, 5]}' % ("0" * 400),
+        '{"model": [2]}',
+        '{"model": [NaN, 5]}',
+    ):
+        file.write_text(damage)
+        assert Pace(file, "model").ms_per_token == Pace().ms_per_token
 
 
 def test_the_pipeline_asks_the_head_and_notes_the_pace(tmp_path, head):
@@ -176,6 +182,24 @@ def test_a_head_for_another_model_gives_way_to_the_shipped_one(tmp_path, head_fi
     file.write_text("{")
     broken = heads.choose_head(repository, wanted)
     assert "damaged" in broken.warnings[0]
+
+
+def test_a_damaged_head_is_told_and_the_shipped_one_decides(tmp_path, head_file):
+    """At the front door: a sentence on stderr, and a completion all the same."""
+    root = make_shop(tmp_path / "shop")
+    install_own_head(root, head_file)
+    own = heads.personal_head_file(open_repository(root))
+    place = ("complete", "shop/cart.py:1:1", "--model", "echo", "--json", "--no-engine")
+    fine = codebuddy(root, *place)
+    assert json.loads(fine.stdout)["decision"]["head"] == "test"
+    content = json.loads(own.read_text())
+    content["stages"]["syntax"]["base"] = 10**400
+    own.write_text(json.dumps(content))
+    done = codebuddy(root, *place)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["decision"]["head"] == heads.load_shipped_head().name
+    assert "damaged" in done.stderr.decode()
+    assert "the shipped one is used" in done.stderr.decode()
 
 
 def install_own_head(root, head_file, model="echo"):

@@ -26,7 +26,7 @@ SETTINGS = CompletionSettings(max_tokens=8, prefix_tokens=64, suffix_tokens=16, 
 def stage_of(gain):
     """A stage that expects the same gain everywhere."""
     gains = (gain, gain + 1e-6)
-    return Stage((), 0.0, (), (), (), (0.0, 1.0), (0.5, 0.6), gains)
+    return Stage((), 0.0, (), (), (0.0, 1.0), (0.5, 0.6), gains)
 
 
 def head_of(before, after, asked_again=0.0):

@@ -9,9 +9,8 @@ import random
 import pytest
 
 from codebuddy import heads
-from codebuddy.completion.context import build_context
+from codebuddy.completion.confidence import NAMES as TEXT_NAMES
 from codebuddy.completion.head import Head
-from codebuddy.datatypes import Document, Position
 from codebuddy.errors import TrainingError
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings
@@ -20,7 +19,6 @@ from codebuddy.training.head.examples import append_example, read_examples, writ
 from codebuddy.training.head.fit import fit_stage
 from codebuddy.training.head.labels import Labelling, label_holes
 from codebuddy.training.head.personal import train_personal
-from codebuddy.training.head.text_names import text_names
 from codebuddy.vcs.repository import open_repository
 from tests.evaluation_support import CART, indexed, make_shop
 from tests.index_support import run_git
@@ -79,17 +77,6 @@ def test_both_texts_see_the_same_file_and_neither_sees_the_hole(labelling, tmp_p
     assert any("def " in always[0] for always in asked[1::2])
 
 
-def test_names_of_a_text_are_told_apart(labelling):
-    """A name of the file is not new; others are defined elsewhere, or nowhere."""
-    text = "def ask(cart):\n    value = "
-    document = Document("shop/new.py", text, labelling.repository.root / "shop/new.py")
-    context = build_context(document, Position(2, 13), "python")
-    found = text_names("cart.sum_up(apply_discount(None, rate))", context, labelling.index)
-    assert found == {"new": 3.0, "elsewhere": 1.0, "unknown": 2.0, "called": 1.0, "member": 1.0}
-    begun = dataclasses.replace(context, prefix=text + "app")
-    assert text_names("ly_discount(cart)", begun, labelling.index)["new"] == 0.0
-
-
 def test_labelling_goes_on_where_it_stopped(labelling, tmp_path):
     """Rows stay, a row that a kill cut short is made again, and the order is the same."""
     whole = label_holes(labelling, tmp_path / "whole.jsonl", 4)
@@ -105,7 +92,7 @@ def test_labelling_goes_on_where_it_stopped(labelling, tmp_path):
     assert sorted(places(read_examples(file)[1])) == sorted(places(whole))
 
 
-def test_labels_for_another_model_are_put_aside(labelling, tmp_path):
+def test_labels_for_another_model_are_put_aside(labelling, tmp_path, capsys):
     """They do not mix, and are not lost."""
     file = tmp_path / "labels.jsonl"
     before = label_holes(labelling, file, 1)
@@ -113,7 +100,8 @@ def test_labels_for_another_model_are_put_aside(labelling, tmp_path):
     other.name = "other"
     label_holes(dataclasses.replace(labelling, generator=other), file, 1)
     assert read_examples(file)[0]["model"] == "other"
-    (aside,) = tmp_path.glob("labels.*-*.jsonl")
+    (aside,) = tmp_path.glob("labels.*-*.old")
+    assert "put aside" in capsys.readouterr().err
     assert places(read_examples(aside)[1]) == places(before)
 
 
@@ -183,13 +171,11 @@ def test_a_kept_head_decides_and_lies_beside_the_index(labelling):
     """Enough labels adapt the shipped head; whether it is kept is what the comparison says."""
     file = heads.personal_labels_file(labelling.repository)
     write_header(file, labelling.header())
-    shipped = heads.load_shipped_head()
-    names = {*shipped.syntax.features, *(shipped.confidence.features if shipped.confidence else ())}
     rng = random.Random(5)
     for each in one_repository(120, is_odd=True):
-        sure = {name: -rng.random() for name in names} | dict(each.confidence)
-        sure["mean_logprob"] = -rng.random()
-        row = dataclasses.replace(each, confidence=sure, confidence_after={"mean_logprob": 0.0})
+        sure = {name: -rng.random() for name in TEXT_NAMES}
+        after = dict.fromkeys(TEXT_NAMES, 0.0)
+        row = dataclasses.replace(each, confidence=sure, confidence_after=after)
         append_example(file, dataclasses.replace(row, repository="shop"))
     training = train_personal(labelling, 2, 1.0)
     told = training.as_dictionary()
@@ -213,11 +199,21 @@ def test_the_command_says_how_much_is_missing_and_resets(tmp_path):
     told = json.loads(done.stdout)
     assert told["holes"] > 2
     assert (told["missing"], told["kept"]) == (60 - told["holes"], False)
-    said = codebuddy(root, *arguments).stdout.decode()
-    assert f"holes labelled: {told['holes']}; {told['missing']} more are needed" in said
+    assert told["exhausted"]
+    done = codebuddy(root, *arguments)
+    needed = f"holes labelled: {told['holes']}; {told['missing']} more are needed"
+    assert needed in done.stdout.decode()
     file = heads.personal_labels_file(open_repository(root))
     assert len(read_examples(file)[1]) == told["holes"]
+    assert "--per-kind 20 or more" in done.stderr.decode()
+    done = codebuddy(root, "train", "head", "--model", "echo", "--minutes", "1")
+    assert "no more holes can be cut" in done.stderr.decode()
+    done = codebuddy(root, "train", "head", "--model", "echo", "--minutes", "1e-9", "--seed", "1")
+    assert "put aside" in done.stderr.decode()
+    assert "goes on where it stopped" in done.stderr.decode()
     assert (root / "shop/cart.py").read_text() == CART
     gone = codebuddy(root, "train", "head", "--reset", "--json")
-    assert json.loads(gone.stdout) == {"reset": True, "removed": [file.name]}
-    assert not file.exists()
+    first, *others = json.loads(gone.stdout)["removed"]
+    assert first == file.name
+    assert others
+    assert not list(file.parent.glob("head*"))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from codebuddy.training.head.personal import Training
 
 _PER_KIND = 60
+_KINDS = ("lines", "calls", "blocks")
 _LOOKS = {"syntax": "before the model runs", "confidence": "after a text without a lookup"}
 
 
@@ -47,7 +48,7 @@ def command() -> None:
     type=click.IntRange(1, 10_000),
     default=_PER_KIND,
     metavar="N",
-    help=f"Holes of each kind: lines, calls, blocks ({_PER_KIND}).",
+    help=f"Holes of each kind: {', '.join(_KINDS)} ({_PER_KIND}).",
 )
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
@@ -72,17 +73,20 @@ def head(
     if as_json:
         answer_json(training.as_dictionary())
     else:
-        answer(_told(training))
+        answer(_told(training, per_kind))
 
 
 def _reset(surroundings: Surroundings, *, as_json: bool) -> None:
     """Take this repository's head and labels away."""
     from codebuddy import heads
+    from codebuddy.training.head.labels import PUT_ASIDE
 
     removed = []
+    labels = heads.personal_labels_file(surroundings.repository)
     for file in (
         heads.personal_head_file(surroundings.repository),
-        heads.personal_labels_file(surroundings.repository),
+        labels,
+        *sorted(labels.parent.glob(f"{labels.stem}.*{PUT_ASIDE}")),
     ):
         with contextlib.suppress(FileNotFoundError):
             file.unlink()
@@ -122,14 +126,10 @@ def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int)
     return with_index(surroundings, train, should_update=True)
 
 
-def _told(training: Training) -> str:
+def _told(training: Training, per_kind: int) -> str:
     """The outcome in words."""
     if training.adaptation is None:
-        note("the same command goes on where it stopped")
-        return (
-            f"holes labelled: {training.n_holes}; {training.n_missing} more are needed"
-            " before anything can be learned"
-        )
+        return _too_few(training, per_kind)
     found = training.as_dictionary()
     lines = [f"learned from {training.n_holes} holes, compared on files left out"]
     for name, title in _LOOKS.items():
@@ -141,7 +141,22 @@ def _told(training: Training) -> str:
             ]
     if found["kept"]:
         return "\n".join([*lines, "kept what is better: it decides here from now on"])
-    return "\n".join([*lines, "not kept: the shipped head is as good here, and goes on deciding"])
+    return "\n".join([*lines, "not kept: the shipped head is as good here, and decides"])
+
+
+def _too_few(training: Training, per_kind: int) -> str:
+    """How much is missing, and what would help."""
+    needed = training.n_holes + training.n_missing
+    if not training.is_exhausted:
+        note("the same command goes on where it stopped")
+    elif len(_KINDS) * per_kind < needed:
+        note(f"more are cut with --per-kind {-(-needed // len(_KINDS))} or more")
+    else:
+        note("no more holes can be cut into this repository's code; the shipped head decides")
+    return (
+        f"holes labelled: {training.n_holes}; {training.n_missing} more are needed"
+        " before anything can be learned"
+    )
 
 
 def _score(score: dict[str, float]) -> str:

@@ -1,19 +1,14 @@
-"""The retrieval-decision head: a weighted sum, or small trees, over features; read from JSON.
+"""The retrieval-decision head: weighted sums over features, read from JSON.
 
 Plain data and arithmetic; it needs no training library and runs nothing that a file says.
-One score is read in two ways, both fitted out of fold and both rising with it: how likely a
-lookup is to help, and how many points of edit similarity it gains on average.
-
-The sum is a logistic regression's, the trees are gradient boosted (Friedman 2001). What each
-feature did to a score is its weight times its distance from the mean, and the sum of the
-changes along the paths taken through the trees (Saabas 2014).
+The score is a logistic regression's. It is read in two ways, both fitted out of fold and both
+rising with it: how likely a lookup is to help, and how many points of edit similarity it gains
+on average. What each feature did to a score is its weight times its distance from the mean.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import struct
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,23 +23,8 @@ VERSION = 1
 # What the features and the retrieval mean; raise it when either changes.
 RETRIEVAL_VERSION = 2
 _MAX_BYTES = 200_000
-_MAX_NODES = 64
-_MAX_TREES = 1000
-_FLOAT32 = struct.Struct("f")
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A binary tree in arrays: node i goes left if x[feature[i]] <= threshold[i].
-
-    `feature` is -1 at leaves; `value` is the node's mean, which leaves add to the score.
-    """
-
-    feature: tuple[int, ...]
-    threshold: tuple[float, ...]
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    value: tuple[float, ...]
+# Beyond any weight, mean or score of a head that was fitted; sums of such numbers stay finite.
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +42,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One scorer: feature names, weights or trees, and two readings of its score at knots.
-
-    `weights` and `means` have a number for each feature, or are empty where trees judge alone.
-    """
+    """A scorer: features, a weight and a mean for each, and two readings at knots of the score."""
 
     features: tuple[str, ...]
     base: float
     weights: tuple[float, ...]
     means: tuple[float, ...]
-    trees: tuple[Tree, ...]
     knots: tuple[float, ...]
     probabilities: tuple[float, ...]
     gains: tuple[float, ...]
@@ -82,24 +58,11 @@ class Stage:
         Args:
             values: A number for each of `features`; more may be there.
         """
-        # Trained on float32, so compared as float32.
-        inputs = [_FLOAT32.unpack(_FLOAT32.pack(values[name]))[0] for name in self.features]
-        moves = dict.fromkeys(self.features, 0.0)
-        score = self.base
-        if self.weights:
-            for name, at, weight, mean in zip(
-                self.features, inputs, self.weights, self.means, strict=True
-            ):
-                moves[name] = weight * (at - mean)
-            score += sum(moves.values())
-        for tree in self.trees:
-            node = 0
-            while (feature := tree.feature[node]) >= 0:
-                is_left = inputs[feature] <= tree.threshold[node]
-                following = tree.left[node] if is_left else tree.right[node]
-                moves[self.features[feature]] += tree.value[following] - tree.value[node]
-                node = following
-            score += tree.value[node]
+        moves = {
+            name: weight * (values[name] - mean)
+            for name, weight, mean in zip(self.features, self.weights, self.means, strict=True)
+        }
+        score = self.base + sum(moves.values())
         strongest = sorted(moves.items(), key=lambda item: (-abs(item[1]), item[0]))
         return Verdict(
             score=score,
@@ -134,12 +97,13 @@ class Head:
     asked_again: float = 0.0
 
 
-def load_head(file: Path, known_features: Sequence[str]) -> Head:
+def load_head(file: Path, of_place: Sequence[str], of_text: Sequence[str]) -> Head:
     """Read a head.
 
     Args:
         file: JSON as `codebuddy train head` writes it.
-        known_features: The features that this codebuddy computes.
+        of_place: The features that are known before the model runs.
+        of_text: Those that are known besides once a text was written.
 
     Raises:
         HeadError: It is missing, damaged, of a newer codebuddy, or for other features.
@@ -166,13 +130,13 @@ def load_head(file: Path, known_features: Sequence[str]) -> Head:
             name=str(content["name"]),
             trained_for=dict(content["trained_for"]),
             syntax=read_stage(stages["syntax"]),
-            confidence=read_stage(stages["confidence"]) if stages.get("confidence") else None,
-            asked_again=_numbers([content["asked_again"]])[0],
+            confidence=None if stages["confidence"] is None else read_stage(stages["confidence"]),
+            asked_again=_share(content["asked_again"]),
         )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise HeadError(f"the head {file} is damaged: {type(error).__name__} {error}") from error
-    for stage in (head.syntax, head.confidence):
-        unknown = sorted(set(stage.features) - set(known_features)) if stage else []
+    for stage, known in ((head.syntax, of_place), (head.confidence, (*of_place, *of_text))):
+        unknown = sorted(set(stage.features) - set(known)) if stage else []
         if unknown:
             raise HeadError(f"the head {file} is for other features: {', '.join(unknown)}")
     return head
@@ -194,7 +158,7 @@ def read_stage(content: Mapping[str, Any]) -> Stage:
     """A stage from its JSON form.
 
     Raises:
-        ValueError, KeyError, TypeError, IndexError: The content is not one.
+        ValueError, KeyError, TypeError, OverflowError: The content is not one.
     """
     features = tuple(str(name) for name in content["features"])
     knots = _numbers(content["knots"])
@@ -203,15 +167,14 @@ def read_stage(content: Mapping[str, Any]) -> Stage:
         base=_numbers([content["base"]])[0],
         weights=_numbers(content["weights"]),
         means=_numbers(content["means"]),
-        trees=tuple(_tree(tree, len(features)) for tree in content["trees"]),
         knots=knots,
         probabilities=_numbers(content["probabilities"]),
         gains=_numbers(content["gains"]),
     )
-    if len(stage.trees) > _MAX_TREES:
-        raise ValueError("too many trees")
-    if stage.weights and not len(stage.weights) == len(stage.means) == len(features):
+    if not len(stage.weights) == len(stage.means) == len(features):
         raise ValueError("weights and features differ in number")
+    if len(set(features)) < len(features):
+        raise ValueError("a feature is there twice")
     if not len(knots) == len(stage.probabilities) == len(stage.gains) >= 2:
         raise ValueError("knots and readings differ in number")
     for rising in (knots, stage.probabilities, stage.gains):
@@ -222,25 +185,15 @@ def read_stage(content: Mapping[str, Any]) -> Stage:
     return stage
 
 
-def _tree(content: Mapping[str, Any], n_features: int) -> Tree:
-    feature, left, right = (
-        tuple(int(each) for each in content[key]) for key in ("feature", "left", "right")
-    )
-    threshold, value = _numbers(content["threshold"]), _numbers(content["value"])
-    size = len(feature)
-    if not 0 < size <= _MAX_NODES or {len(left), len(right), len(threshold), len(value)} != {size}:
-        raise ValueError("a tree's arrays differ in length")
-    for node, used in enumerate(feature):
-        if used >= n_features:
-            raise ValueError("a tree asks for a feature that is not there")
-        # Children come after their parent, so that every walk ends.
-        if used >= 0 and not (node < left[node] < size and node < right[node] < size):
-            raise ValueError("a tree does not end")
-    return Tree(feature, threshold, left, right, value)
+def _share(content: Any) -> float:
+    (share,) = _numbers([content])
+    if not 0 <= share <= 1:
+        raise ValueError("a share is out of bounds")
+    return share
 
 
 def _numbers(content: Sequence[Any]) -> tuple[float, ...]:
     found = tuple(float(each) for each in content)
-    if not all(math.isfinite(each) for each in found):
-        raise ValueError("a number is not finite")
+    if not all(abs(each) <= _LARGEST for each in found):
+        raise ValueError("a number is out of bounds")
     return found

@@ -88,7 +88,7 @@ def _read(file: Path) -> dict[str, tuple[float, float]]:
         return {}
     found: dict[str, tuple[float, float]] = {}
     for key, value in content.items() if isinstance(content, dict) else ():
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, OverflowError):
             per_token, lookup = (float(each) for each in value)
             is_sane = 0 < per_token < _SLOWEST_MS_PER_TOKEN and 0 <= lookup < _SLOWEST_LOOKUP_MS
             if is_sane and math.isfinite(per_token + lookup):

@@ -156,7 +156,8 @@ class OwnBackend:
             head=judge.head,
             pace=judge.pace,
         )
-        return as_dictionary(complete(request, workshop, told))
+        answer = as_dictionary(complete(request, workshop, told))
+        return answer | {"warnings": [*judge.warnings]}
 
     def _search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
         from codebuddy.index.answer import found_items

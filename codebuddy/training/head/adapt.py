@@ -28,6 +28,8 @@ from codebuddy.training.head.fit import (
 
 # An own hole counts as so many of the default's.
 _OWN_WEIGHT = 3
+# An error is smaller if it is at most this share of the other: what is alike stays as it was.
+_BETTER = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Compared:
     def is_better(self) -> bool:
         """Whether the adapted stage is to be kept."""
         return (
-            self.adapted.gain_error < self.default.gain_error
+            self.adapted.gain_error < _BETTER * self.default.gain_error
             and self.adapted.net_gain >= self.default.net_gain
         )
 
@@ -86,6 +88,12 @@ class Adaptation:
     def is_better(self) -> bool:
         """Whether anything of the adapted head is to be kept."""
         return self.syntax.is_better or (self.confidence is not None and self.confidence.is_better)
+
+    def asked_again(self, default: float) -> float:
+        """The share of own holes where an adapted second look asks for a lookup, else `default`."""
+        if self.confidence is None or not self.confidence.is_better:
+            return default
+        return self.confidence.adapted.lookup_rate
 
 
 def prices_of(with_ms: Sequence[float], without_ms: Sequence[float]) -> Prices:

@@ -8,17 +8,25 @@ which repository, model and retrieval the rows belong to.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from codebuddy import platforms
+from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
+from codebuddy.completion.features import NAMES as PLACE_FEATURES
 from codebuddy.errors import TrainingError
 from codebuddy.heads import TRAINED_FOR
 
 FORMAT = "codebuddy-head-labels"
 VERSION = 1
+
+
+class DamagedLabelsError(TrainingError):
+    """A file that was read holds no labels, or some that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,7 @@ class Example:
     """A hole completed twice.
 
     `features` are known before the model runs; `confidence` comes from the completion
-    without a lookup, `confidence_after` from the one with it. For experiments: `found` comes
-    from the lookup itself, `names` and `names_after` from the names that the texts use.
+    without a lookup, `confidence_after` from the one with it, `found` from the lookup itself.
     """
 
     repository: str
@@ -49,12 +56,10 @@ class Example:
     language: str
     features: Mapping[str, float]
     confidence: Mapping[str, float]
+    confidence_after: Mapping[str, float]
     found: Mapping[str, float]
     never: Arm
     always: Arm
-    confidence_after: Mapping[str, float] = field(default_factory=dict)
-    names: Mapping[str, float] = field(default_factory=dict)
-    names_after: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def gain(self) -> float:
@@ -64,8 +69,6 @@ class Example:
     @property
     def kept(self) -> Arm:
         """Of both completions the one whose tokens the model takes for likelier."""
-        if not self.confidence_after:
-            return self.always
         before, after = (c["mean_logprob"] for c in (self.confidence, self.confidence_after))
         return self.always if after >= before else self.never
 
@@ -95,30 +98,34 @@ def append_example(file: Path, example: Example) -> None:
 
 def rewrite_examples(file: Path, about: Mapping[str, Any], examples: Iterable[Example]) -> None:
     """Replace the file by one with these rows, whole or not at all."""
-    fresh = file.with_name(file.name + ".new")
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
     write_header(fresh, {k: v for k, v in about.items() if k not in ("format", "version")})
     with fresh.open("a", encoding="utf-8") as stream:
         stream.writelines(map(_row, examples))
-    fresh.replace(file)
+    platforms.replace_durably(fresh, file)
 
 
 def read_examples(file: Path) -> tuple[dict[str, Any], list[Example]]:
     """Header and rows; a last row that was cut off while being written is left out.
 
     Raises:
-        TrainingError: It is no file of labels, or is damaged before its last row.
+        DamagedLabelsError: It is no file of labels, or is damaged before its last row.
+        TrainingError: It cannot be read.
     """
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"the labels {file} cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise DamagedLabelsError(f"the labels {file} are damaged: they are no text") from error
+    except OSError as error:
+        raise TrainingError(f"the labels {file} cannot be read: {error.strerror}") from error
     rows = list(_parsed(lines, file))
     if not rows or rows[0].get("format") != FORMAT or rows[0].get("version") != VERSION:
-        raise TrainingError(f"{file} holds no labels that this codebuddy can read")
+        raise DamagedLabelsError(f"{file} holds no labels that this codebuddy can read")
     try:
         return rows[0], [_example(row) for row in rows[1:]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"the labels {file} are damaged: {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        said = f"{type(error).__name__} {error}"
+        raise DamagedLabelsError(f"the labels {file} are damaged: {said}") from error
 
 
 def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
@@ -157,19 +164,57 @@ def _parsed(lines: list[str], file: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             # What was being written when the power or the process went has no line ending.
             if number == len(lines):
                 return
-            raise TrainingError(f"{file}, line {number} is damaged: {error}") from error
+            raise DamagedLabelsError(f"{file}, line {number} is damaged: {error}") from error
         if not isinstance(row, dict):
-            raise TrainingError(f"{file}, line {number} is not an object")
+            raise DamagedLabelsError(f"{file}, line {number} is not an object")
         yield row
 
 
 def _example(row: dict[str, Any]) -> Example:
-    never, always = Arm(**row.pop("never")), Arm(**row.pop("always"))
-    return Example(**row, never=never, always=always)
+    """An example of a row; what is known of its numbers is checked, other keys are left out."""
+    never, always = (
+        Arm(
+            edit_similarity=_number(arm["edit_similarity"]),
+            exact=bool(arm["exact"]),
+            prompt_tokens=int(_number(arm["prompt_tokens"])),
+            generated_tokens=int(_number(arm["generated_tokens"])),
+            ms=_number(arm["ms"]),
+        )
+        for arm in (row["never"], row["always"])
+    )
+    return Example(
+        repository=str(row["repository"]),
+        path=str(row["path"]),
+        start=int(row["start"]),
+        end=int(row["end"]),
+        kind=str(row["kind"]),
+        language=str(row["language"]),
+        features=_numbers(row["features"], PLACE_FEATURES),
+        confidence=_numbers(row["confidence"], TEXT_FEATURES),
+        confidence_after=_numbers(row["confidence_after"], TEXT_FEATURES),
+        found=_numbers(row["found"]),
+        never=never,
+        always=always,
+    )
+
+
+def _numbers(content: Mapping[str, Any], needed: Iterable[str] = ()) -> dict[str, float]:
+    found = {name: _number(value) for name, value in content.items()}
+    missing = sorted(set(needed) - set(found))
+    if missing:
+        raise ValueError(f"a row lacks {', '.join(missing)}")
+    return found
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a number is not finite")
+    return number
 
 
 def repositories(examples: Iterable[Example]) -> list[str]:

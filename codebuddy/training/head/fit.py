@@ -1,7 +1,7 @@
 """Fitting a head with scikit-learn, calibrated out of fold, exported as data.
 
-A logistic regression says where a lookup helps, or boosted trees how many points of edit
-similarity it gains. Scores of repositories that a fold has not seen give the two readings,
+A logistic regression says where a lookup helps; boosted trees and forests did no better
+(docs/log.md). Scores of repositories that a fold has not seen give the two readings,
 probability and expected gain, by isotonic regression (Zadrozny and Elkan 2002), thinned to a
 few knots so that both rise smoothly.
 """
@@ -38,20 +38,13 @@ _SHUFFLED_FOLDS = 5
 class Recipe:
     """How to fit; with few degrees of freedom, since examples are a thousand, not a million.
 
-    `form` is `linear` or `trees`. A linear one has the inverse `strength` of its penalty on
-    squared weights of standardised features; the others are for trees. `ends_with` is the text
-    that a lookup leads to: `always` the one written with it, `kept` the likelier of both.
+    `ends_with` is the text that a lookup leads to: `always` the one written with it, `kept` the
+    likelier of both. `strength` is the inverse of the penalty on squared weights of standardised
+    features; `seed` shuffles files into folds.
     """
 
-    form: str = "linear"
     ends_with: str = "always"
     strength: float = 0.01
-    n_trees: int = 80
-    depth: int = 3
-    learning_rate: float = 0.05
-    min_leaf: int = 25
-    subsample: float = 0.7
-    target: str = "gain"
     seed: int = 0
 
 
@@ -61,11 +54,11 @@ def fit_stage(
     """Train one stage on `features` and calibrate it on scores from unseen folds.
 
     Raises:
-        TrainingError: There are too few examples, or all gain the same.
+        TrainingError: There are too few examples, or lookups did the same in all of a fold.
     """
     recipe = recipe or Recipe()
     check_examples(examples)
-    raw = _fitted(examples, features, recipe)
+    raw = _weighed(examples, features, recipe)
     scores = out_of_fold_scores(examples, features, recipe)
     return read_stage({**raw, **_readings(scores, gains_of(examples, recipe))})
 
@@ -83,7 +76,7 @@ def out_of_fold_scores(
     scores = np.zeros(len(examples))
     for fold in sorted(set(folds)):
         kept = [e for e, f in zip(examples, folds, strict=True) if f != fold]
-        stage = read_stage({**_fitted(kept, features, recipe), **_FLAT})
+        stage = read_stage({**_weighed(kept, features, recipe), **_FLAT})
         for row, (example, own) in enumerate(zip(examples, folds, strict=True)):
             if own == fold:
                 scores[row] = stage.judge(values_of(example)).score
@@ -146,15 +139,9 @@ def check_examples(examples: Sequence[Example]) -> None:
             f" are needed, {MIN_EXAMPLES - len(examples)} more",
             hint="give training more minutes, or a repository with more code",
         )
-    if len({example.helps for example in examples}) < 2:
-        raise TrainingError("in all labelled holes a lookup did the same: nothing can be learned")
 
 
 _FLAT = {"knots": [0.0, 1.0], "probabilities": [0.0, 1.0], "gains": [0.0, 1.0]}
-
-
-def _fitted(examples: Sequence[Example], features: Sequence[str], recipe: Recipe) -> dict[str, Any]:
-    return (_weighed if recipe.form == "linear" else _grown)(examples, features, recipe)
 
 
 def _weighed(
@@ -166,6 +153,8 @@ def _weighed(
 
     inputs = np.array([[values_of(e)[name] for name in features] for e in examples])
     helped = gains_of(examples, recipe) > 0
+    if len(set(helped.tolist())) < 2:
+        raise TrainingError("in all labelled holes a lookup did the same: nothing can be learned")
     means, scales = inputs.mean(axis=0), inputs.std(axis=0)
     scales[scales == 0] = 1.0
     model = LogisticRegression(C=recipe.strength, max_iter=1000)
@@ -175,53 +164,6 @@ def _weighed(
         "base": float(model.intercept_[0]),
         "weights": (model.coef_[0] / scales).tolist(),
         "means": means.tolist(),
-        "trees": [],
-    }
-
-
-def _grown(examples: Sequence[Example], features: Sequence[str], recipe: Recipe) -> dict[str, Any]:
-    import numpy as np
-    from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
-
-    inputs = np.array([[values_of(e)[name] for name in features] for e in examples], np.float32)
-    common = {
-        "n_estimators": recipe.n_trees,
-        "max_depth": recipe.depth,
-        "learning_rate": recipe.learning_rate,
-        "min_samples_leaf": min(recipe.min_leaf, max(2, len(examples) // 8)),
-        "subsample": recipe.subsample,
-        "random_state": recipe.seed,
-    }
-    if recipe.target == "helps":
-        helped = gains_of(examples, recipe) > 0
-        model: Any = GradientBoostingClassifier(**common).fit(inputs, helped)
-        base = float(np.log(helped.mean() / (1 - helped.mean())))
-    else:
-        gained = gains_of(examples, recipe)
-        model = GradientBoostingRegressor(**common).fit(inputs, gained)
-        base = float(gained.mean())
-    trees = [_tree(each.tree_, recipe.learning_rate) for each in model.estimators_[:, 0]]
-    return {"features": list(features), "base": base, "weights": [], "means": [], "trees": trees}
-
-
-def _tree(tree: Any, rate: float) -> dict[str, list[float]]:
-    """A tree's arrays; an inner node's value is the mean of its leaves, by their examples."""
-    values = [float(value) * rate for value in tree.value[:, 0, 0]]
-    left, right = tree.children_left.tolist(), tree.children_right.tolist()
-    weights = tree.weighted_n_node_samples.tolist()
-    for node in range(len(left) - 1, -1, -1):
-        if left[node] >= 0:
-            both = weights[left[node]] + weights[right[node]]
-            values[node] = (
-                values[left[node]] * weights[left[node]]
-                + values[right[node]] * weights[right[node]]
-            ) / both
-    return {
-        "feature": [max(-1, each) for each in tree.feature.tolist()],
-        "threshold": tree.threshold.tolist(),
-        "left": left,
-        "right": right,
-        "value": values,
     }
 
 
@@ -269,16 +211,6 @@ def _content(stage: Stage) -> dict[str, Any]:
         "base": stage.base,
         "weights": [float(f"{each:.9g}") for each in stage.weights],
         "means": [float(f"{each:.9g}") for each in stage.means],
-        "trees": [
-            {
-                "feature": list(tree.feature),
-                "threshold": [float(f"{each:.9g}") for each in tree.threshold],
-                "left": list(tree.left),
-                "right": list(tree.right),
-                "value": [round(each, 6) for each in tree.value],
-            }
-            for tree in stage.trees
-        ],
         "knots": list(stage.knots),
         "probabilities": list(stage.probabilities),
         "gains": list(stage.gains),

@@ -27,19 +27,23 @@ from codebuddy.evaluation.metrics import edit_similarity, exact_match
 from codebuddy.evaluation.runner import settings_for
 from codebuddy.heads import trained_for
 from codebuddy.settings import CompletionSettings
+from codebuddy.terminal import note
 from codebuddy.training.head.examples import (
     Arm,
+    DamagedLabelsError,
     Example,
     append_example,
     read_examples,
     rewrite_examples,
     write_header,
 )
-from codebuddy.training.head.text_names import text_names
 from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
+
+# How the names of files end that were put aside: no longer as those of labels.
+PUT_ASIDE = ".old"
 
 OnProgress = Callable[["LabelProgress"], None]
 
@@ -116,7 +120,8 @@ def label_holes(
         examples.append(example)
         if on_progress is not None:
             seconds = (time.monotonic() - started) / number
-            on_progress(LabelProgress(len(examples), len(holes), seconds))
+            done = len(holes) - len(missing) + number
+            on_progress(LabelProgress(done, len(holes), seconds))
     return examples
 
 
@@ -143,8 +148,6 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
         features={name: round(value, 4) for name, value in features.items()},
         confidence=_confidence(never),
         confidence_after=_confidence(always),
-        names=text_names(never.text, context, index),
-        names_after=text_names(always.text, context, index),
         found=_found(always),
         never=_arm(never, hole.text),
         always=_arm(always, hole.text),
@@ -187,12 +190,16 @@ def _begun(file: Path, header: Mapping[str, Any]) -> list[Example]:
         return []
     try:
         found, examples = read_examples(file)
-    except TrainingError:
-        found, examples = {}, []
+        why = "are for another model, retrieval, or seed"
+    except DamagedLabelsError as error:
+        found, examples, why = {}, [], f"make no sense ({error.message})"
     if all(found.get(key) == value for key, value in header.items() if key != "commit"):
-        # Without the row that a kill cut short.
-        rewrite_examples(file, found, examples)
+        if not file.read_bytes().endswith(b"\n"):
+            # Without the row that a kill cut short.
+            rewrite_examples(file, found, examples)
         return examples
-    file.replace(file.with_name(f"{file.stem}.{time.strftime('%Y%m%d-%H%M%S')}{file.suffix}"))
+    aside = file.with_name(f"{file.stem}.{time.strftime('%Y%m%d-%H%M%S')}{PUT_ASIDE}")
+    file.replace(aside)
+    note(f"the labels in {file} {why}: put aside as {aside.name}, and begun anew")
     write_header(file, header)
     return []

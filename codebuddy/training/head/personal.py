@@ -20,17 +20,28 @@ from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What came of it; `adaptation` is None where there are too few holes yet."""
+    """What came of it; `adaptation` is None where there are too few holes yet.
+
+    `is_exhausted` says that all holes which may be cut were labelled, so that more time gives
+    no more of them.
+    """
 
     n_holes: int
     n_missing: int
+    is_exhausted: bool
     adaptation: Adaptation | None
 
     def as_dictionary(self) -> dict[str, Any]:
         """The outcome in numbers."""
         compared: Mapping[str, Any] = as_json(self.adaptation) if self.adaptation else {}
         is_kept = self.adaptation is not None and self.adaptation.is_better
-        return {"holes": self.n_holes, "missing": self.n_missing, "kept": is_kept, **compared}
+        return {
+            "holes": self.n_holes,
+            "missing": self.n_missing,
+            "exhausted": self.is_exhausted,
+            "kept": is_kept,
+            **compared,
+        }
 
 
 def train_personal(
@@ -49,27 +60,32 @@ def train_personal(
             f"there is no head to start from: {error.message}", hint="reinstall codebuddy"
         ) from error
     repository = labelling.repository
+    deadline = time.monotonic() + 60 * minutes
     own = label_holes(
         labelling,
         heads.personal_labels_file(repository),
         per_kind,
-        deadline=time.monotonic() + 60 * minutes,
+        deadline=deadline,
         on_progress=on_progress,
     )
+    is_exhausted = time.monotonic() < deadline
     if len(own) < MIN_EXAMPLES:
-        return Training(len(own), MIN_EXAMPLES - len(own), None)
+        return Training(len(own), MIN_EXAMPLES - len(own), is_exhausted, None)
     _, shared = read_folder(heads.default_labels_folder())
     prices = prices_of([each.always.ms for each in own], [each.never.ms for each in own])
     adaptation = adapt(default, shared, own, prices)
+    file = heads.personal_head_file(repository)
     if adaptation.is_better:
         trained_for = heads.trained_for(labelling.generator.name, labelling.settings)
-        name = f"{repository.root.name}, {len(own)} holes"
         content = head_content(
-            name,
+            f"{repository.root.name}, {len(own)} holes",
             trained_for,
             adaptation.syntax.kept,
             adaptation.confidence.kept if adaptation.confidence else None,
-            default.asked_again,
+            adaptation.asked_again(default.asked_again),
         )
-        heads.save_head(heads.personal_head_file(repository), content)
-    return Training(len(own), 0, adaptation)
+        heads.save_head(file, content)
+    else:
+        # One that fewer holes had spoken for.
+        file.unlink(missing_ok=True)
+    return Training(len(own), 0, is_exhausted, adaptation)

@@ -107,6 +107,9 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
         said = f"first text after {_number(decision.get('first_ms')):.0f} ms, without a lookup;"
         said += f" the {decision['kept']} one is kept"
         parts += [Content("\n"), literal.line(said, literal.MUTED)]
+    warnings = receipt.get("warnings")
+    for warning in warnings if isinstance(warnings, list) else ():
+        parts += [Content("\n"), literal.line(str(warning), "$warning")]
     for name, weight in _weights(decision):
         parts += [Content("\n"), literal.line(f"{weight:+.2f}", "$accent")]
         parts.append(literal.line(f" {in_words(name, weight)}"))
