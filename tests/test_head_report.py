@@ -12,19 +12,21 @@ import pytest
 
 from codebuddy import heads
 from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
+from codebuddy.completion.decision import is_cheap
 from codebuddy.completion.features import NAMES
 from codebuddy.settings import CompletionSettings
 from codebuddy.training.head.assess import (
     Costs,
     after_the_model,
-    calibration_error,
-    classifier_report,
+    both_looks,
     judge_left_out,
     policies,
+    shares_asked_again,
     summed_up,
 )
 from codebuddy.training.head.examples import Arm, append_example, write_header
 from codebuddy.training.head.fit import AFTER_FEATURES
+from codebuddy.training.head.metrics import calibration_error, classifier_report, interval_over
 from codebuddy.training.head.report import curve_points, personal_lines
 from tests.test_head import synthetic_examples
 
@@ -62,9 +64,12 @@ def test_a_prompt_costs_what_its_tokens_cost():
 def test_the_second_stage_tells_what_the_first_cannot(examples, judged):
     """With the text's own probabilities the better judgement is the later one."""
     gains = [each.gain for each in examples]
-    before = classifier_report([each.before.probability for each in judged], gains)
-    after = classifier_report([each.after.probability for each in judged], gains)
+    of_each = [each.repository for each in examples]
+    before = classifier_report([each.before.probability for each in judged], gains, of_each)
+    after = classifier_report([each.after.probability for each in judged], gains, of_each)
     assert 0.6 < before["auroc"] < after["auroc"]
+    assert before["auroc_within"] == pytest.approx(before["auroc"], abs=0.05)
+    assert after["even_calibration_error"] < 0.2
     low, high = after["auroc_interval"]
     assert low < after["auroc"] < high
     assert after["calibration_error"] < 0.15
@@ -75,19 +80,43 @@ def test_calibration_is_measured_by_bins():
     """Half a yes at 0.5 is right, certainty about the wrong half is not."""
     assert calibration_error([0.5] * 4, [True, False, True, False]) == 0.0
     assert calibration_error([1.0] * 4, [True, False, True, False]) == 0.5
+    # Ten alike bins each by itself: none hides another's error.
+    chances, labels = [i / 100 + 0.4 for i in range(20)], [True, False] * 10
+    assert calibration_error(chances, labels, is_even=True) == pytest.approx(0.05, abs=0.01)
+
+
+def test_auroc_within_repositories_does_not_compare_across_them():
+    """What tells repositories apart, and nothing inside of one, is worth nothing there."""
+    of_each, gains = ["a"] * 40 + ["b"] * 40, [1.0] * 30 + [0.0] * 20 + [1.0] * 2 + [0.0] * 28
+    found = classifier_report([0.9] * 40 + [0.1] * 40, gains, of_each)
+    assert found["auroc"] > 0.7
+    assert found["auroc_within"] == 0.5
+
+
+def test_intervals_draw_repositories():
+    """Holes of one repository stay together: two values of forty holes give three means."""
+    values = [0.0] * 20 + [1.0] * 20
+
+    def mean(rows):
+        return sum(values[row] for row in rows) / len(rows)
+
+    assert interval_over(["a"] * 20 + ["b"] * 20, mean) == (0.0, 1.0)
+    assert interval_over(["a"] * 40, mean) is None
 
 
 def test_policies_keep_their_bounds(judged):
     """Nothing beats the oracle, chance looks up as often as the head, always costs one."""
-    found = policies(judged, 8.0, COSTS)
+    found = policies(judged, 8.0, COSTS, shares_asked_again(judged, COSTS))
     results = {name: summed_up(name, each, judged, COSTS) for name, each in found.items()}
     best = results["oracle"].edit_similarity
     assert all(each.edit_similarity <= best for each in results.values())
     assert results["always"].relative_ms == pytest.approx(1.0)
     assert results["always"].against_always == 0.0
     assert (results["never"].lookup_rate, results["always"].lookup_rate) == (0.0, 1.0)
-    assert results["random"].lookup_rate == pytest.approx(results["shown"].lookup_rate, abs=0.1)
-    assert results["shown"].edit_similarity > results["random"].edit_similarity
+    for name in ("auto", "shown"):
+        chance = results[f"chance_{name}"]
+        assert chance.lookup_rate == pytest.approx(results[name].lookup_rate)
+        assert results[name].edit_similarity > chance.edit_similarity
     rates = [results[name].lookup_rate for name in ("after", "shown", "auto")]
     assert rates == sorted(rates)
     assert results["auto"].relative_first_ms == results["auto"].relative_ms
@@ -101,7 +130,32 @@ def test_a_text_that_is_written_again_costs_both(judged):
     outcome = after_the_model(0.0, COSTS)(one)
     never, always = COSTS.of(one.example.never), COSTS.of(one.example.always)
     assert (outcome.ms, outcome.first_ms) == (never + always, never)
-    assert outcome.arm == one.example.kept
+    assert outcome.edit_similarity == one.example.kept.edit_similarity
+
+
+def test_a_policy_decides_as_the_product_does(judged):
+    """Place by place: the same verdicts as `decide` and `decide_again` give at the same price."""
+    asked = 0.3
+    for is_shown in (False, True):
+        policy = both_looks(1.0, COSTS, lambda _: asked, is_shown=is_shown)
+        for each in judged:
+            price = COSTS.price(each.example, 1.0)
+            cheap = is_cheap(price, asked, is_shown=is_shown)
+            again = price.whole_ms + COSTS.written_token_ms * each.example.never.generated_tokens
+            if each.before.gain >= price.points and cheap:
+                assert policy(each).ms == COSTS.of(each.example.always)
+            else:
+                assert policy(each).lookups == (each.after.gain >= again / 1000)
+
+
+def test_the_price_of_a_policy_knows_nothing_of_what_comes_out(judged):
+    """Chunks that were found and tokens that were written are paid for, and not foreseen."""
+    (one, *_) = judged
+    dear = dataclasses.replace(one.example, always=dataclasses.replace(one.example.always, ms=1e9))
+    long = dataclasses.replace(dear.always, prompt_tokens=9000, generated_tokens=900)
+    dear = dataclasses.replace(dear, always=long)
+    assert COSTS.price(dear, 1.0) == COSTS.price(one.example, 1.0)
+    assert COSTS.of(dear.always) > COSTS.of(one.example.always)
 
 
 def test_the_dearer_a_second_the_fewer_lookups(judged):
@@ -140,7 +194,7 @@ def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
     subprocess.run([*command, "fit", "--labels", labels, "--out", out], check=True)
     subprocess.run([*command, "report", page, "--labels", labels], check=True)
     head = heads.load_head_file(out)
-    assert head.name == "codebuddy, 120 holes in 4 repositories"
+    assert head.name == "codebuddy, 120 holes of m"
     assert head.trained_for["model"] == "m"
     assert head.confidence is not None
     assert 0 < head.asked_again < 1

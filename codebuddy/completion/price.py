@@ -6,6 +6,8 @@ asked, because the decision must cost nothing itself. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codebuddy.completion.decision import POINTS_PER_SECOND, LookupPrice
 from codebuddy.completion.pace import Pace
 from codebuddy.completion.prompt_memory import Form, PromptMemory
@@ -37,11 +39,29 @@ def lookup_price(
     """
     own = _tokens(context.prefix, settings.prefix_tokens)
     own += _tokens(context.suffix, settings.suffix_tokens)
-    without = own
-    with_lookup = own + _FILLED * settings.context_tokens
-    if memory is not None:
-        with_lookup *= _evaluated_share(context, memory, "chunks")
-        without *= _evaluated_share(context, memory, "file")
+    if memory is None:
+        return price_of_tokens(own, settings, pace)
+    shares = {form: _evaluated_share(context, memory, form) for form in _STALE_SHARE}
+    return price_of_tokens(own, settings, pace, shares)
+
+
+def price_of_tokens(
+    own: float,
+    settings: CompletionSettings,
+    pace: Pace,
+    evaluated: Mapping[Form, float] | None = None,
+) -> LookupPrice:
+    """The price of a lookup for a prompt of `own` tokens without one.
+
+    Args:
+        own: Tokens of the file around the cursor.
+        settings: Budgets, and what the user prefers.
+        pace: How fast this machine is with this model.
+        evaluated: The shares of both prompts that the KV cache does not hold; all by default.
+    """
+    shares = evaluated or {"chunks": 1.0, "file": 1.0}
+    without = own * shares["file"]
+    with_lookup = (own + _FILLED * settings.context_tokens) * shares["chunks"]
     return LookupPrice(
         expected_ms=pace.price_ms(round(without), round(with_lookup)),
         points_per_second=POINTS_PER_SECOND[settings.prefer],

@@ -19,14 +19,13 @@ from pathlib import Path
 
 from codebuddy import heads
 from codebuddy.assembly import open_generator
-from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.completion.features import NAMES
 from codebuddy.config import load_settings
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.terminal import StatusLine, note
-from codebuddy.training.head.assess import Costs, after_the_model, judge_left_out, lookup_share
-from codebuddy.training.head.examples import read_folder, repositories
+from codebuddy.training.head.assess import Costs, judge_left_out, shares_asked_again
+from codebuddy.training.head.examples import read_folder
 from codebuddy.training.head.fit import AFTER_FEATURES, Recipe, fit_stage, head_content
 from codebuddy.training.head.labels import Labelling, label_holes
 from codebuddy.training.head.report import (
@@ -92,10 +91,9 @@ def fit(labels: Path, out: Path) -> None:
     """Fit both stages on all labels and write the head."""
     about, examples = read_folder(labels)
     judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
-    again = after_the_model(POINTS_PER_SECOND["balanced"], Costs())
-    asked = lookup_share([again(each) for each in judged])
+    asked = shares_asked_again(judged, Costs())("")
     content = head_content(
-        f"codebuddy, {len(examples)} holes in {len(repositories(examples))} repositories",
+        f"codebuddy, {len(examples)} holes of {about['model']}",
         {key: about[key] for key in heads.TRAINED_FOR},
         fit_stage(examples, NAMES),
         fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")),

@@ -1,26 +1,24 @@
-"""How good a head is, on repositories that it was not trained on.
+"""What policies win and cost, on repositories that their heads were not trained on.
 
 Leave one repository out: the stages and their calibration see all repositories but one and
-judge that one's holes. Out of those judgements come the usual numbers of a classifier, and
-what a policy would have won and cost: edit similarity, lookups, time. Intervals are by
-bootstrap over holes.
+judge that one's holes. Out of those judgements comes what a policy would have won and cost: edit
+similarity, lookups, time. A policy decides from what is known before, at the price that the
+pipeline reckons, and then pays for the tokens that were really read and written.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from codebuddy.completion.decision import LookupPrice, is_cheap
+from codebuddy.completion.decision import POINTS_PER_SECOND, LookupPrice, is_cheap
 from codebuddy.completion.head import Verdict
-from codebuddy.evaluation.statistics import auroc, brier, draws, mean_interval, percentile
+from codebuddy.completion.pace import Pace
+from codebuddy.completion.price import price_of_tokens
+from codebuddy.settings import CompletionSettings
 from codebuddy.training.head.examples import Arm, Example, repositories
 from codebuddy.training.head.fit import Recipe, fit_stage, values_of
-
-_BINS = 10
-_SEED = 0
+from codebuddy.training.head.metrics import Interval, interval_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,13 @@ class Costs:
             arm.prompt_tokens * self.prompt_token_ms + arm.generated_tokens * self.written_token_ms
         )
 
+    def price(self, example: Example, points_per_second: float) -> LookupPrice:
+        """What the pipeline would take a lookup to cost there, with an empty cache."""
+        pace = Pace()
+        pace.ms_per_token = self.prompt_token_ms
+        price = price_of_tokens(example.never.prompt_tokens, CompletionSettings(), pace)
+        return replace(price, points_per_second=points_per_second)
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -55,10 +60,14 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a policy does with one hole: the text it ends with, and what it spent."""
+    """What a policy does with one hole: how good its text is, and what it spent.
 
-    arm: Arm
-    is_looked_up: bool
+    `exact` and `lookups` are 0 or 1, or in between where chance decides.
+    """
+
+    edit_similarity: float
+    exact: float
+    lookups: float
     ms: float
     first_ms: float
 
@@ -69,18 +78,19 @@ class PolicyResult:
 
     `edit_similarity` and `exact_match` are means, `lookup_rate` a share; `relative_ms` and
     `relative_first_ms`, until the final and until a first suggestion, are relative to always.
-    `against_always` is the difference in edit similarity, with its interval.
+    `against_always` is the difference in edit similarity. Intervals draw repositories.
     """
 
     name: str
     edit_similarity: float
-    interval: tuple[float, float] | None
     exact_match: float
-    lookup_rate: float
-    relative_ms: float
-    relative_first_ms: float
     against_always: float
-    against_interval: tuple[float, float] | None
+    against_interval: Interval | None
+    lookup_rate: float
+    lookup_interval: Interval | None
+    relative_ms: float
+    ms_interval: Interval | None
+    relative_first_ms: float
 
 
 Policy = Callable[[Judged], Outcome]
@@ -116,64 +126,14 @@ def judge_left_out(
     return [judged[row] for row in range(len(wanted))]
 
 
-def classifier_report(probabilities: Sequence[float], gains: Sequence[float]) -> dict[str, Any]:
-    """AUROC, calibration and accuracy of `a lookup helps`, beside what guessing would get.
-
-    `accuracy` is at probability 0.5; `balanced_accuracy` at the threshold that the share of
-    helped holes gives, the mean of the rates at which yes and no are recognised.
-    """
-    labels = [each > 0 for each in gains]
-    share = sum(labels) / len(labels)
-
-    def again(statistic: Callable[[list[float], list[bool]], float | None]) -> Any:
-        return _interval(probabilities, labels, statistic)
-
-    return {
-        "holes": len(labels),
-        "helped": share,
-        "hurt": sum(each < 0 for each in gains) / len(labels),
-        "auroc": auroc(probabilities, labels),
-        "auroc_interval": again(auroc),
-        "calibration_error": calibration_error(probabilities, labels),
-        "calibration_error_interval": again(calibration_error),
-        "brier": brier(probabilities, labels),
-        "accuracy": _accuracy(probabilities, labels),
-        "accuracy_interval": again(_accuracy),
-        "majority_accuracy": max(share, 1 - share),
-        "balanced_accuracy": _balanced_accuracy(probabilities, labels, share),
-    }
-
-
-def calibration_error(probabilities: Sequence[float], labels: Sequence[bool]) -> float:
-    """Expected calibration error over ten bins of equal width (Naeini et al. 2015)."""
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(_BINS)]
-    for probability, label in zip(probabilities, labels, strict=True):
-        bins[min(_BINS - 1, int(probability * _BINS))].append((probability, label))
-    total = 0.0
-    for each in bins:
-        if each:
-            total += abs(sum(p for p, _ in each) - sum(label for _, label in each))
-    return total / len(labels)
-
-
 def never(costs: Costs) -> Policy:
     """No lookup anywhere."""
-
-    def act(judged: Judged) -> Outcome:
-        ms = costs.of(judged.example.never)
-        return Outcome(judged.example.never, is_looked_up=False, ms=ms, first_ms=ms)
-
-    return act
+    return lambda judged: _at_once(judged.example.never, costs, lookups=0.0)
 
 
 def always(costs: Costs) -> Policy:
     """A lookup everywhere."""
-
-    def act(judged: Judged) -> Outcome:
-        ms = costs.of(judged.example.always)
-        return Outcome(judged.example.always, is_looked_up=True, ms=ms, first_ms=ms)
-
-    return act
+    return lambda judged: _at_once(judged.example.always, costs, lookups=1.0)
 
 
 def where(looks_up: Callable[[Judged], bool], costs: Costs) -> Policy:
@@ -182,40 +142,24 @@ def where(looks_up: Callable[[Judged], bool], costs: Costs) -> Policy:
     return lambda judged: (yes if looks_up(judged) else no)(judged)
 
 
-def before_the_model(points_per_second: float, costs: Costs) -> Policy:
-    """The first stage alone: a lookup where its expected gain is worth what it adds."""
-
-    def looks_up(judged: Judged) -> bool:
-        added_ms = costs.of(judged.example.always) - costs.of(judged.example.never)
-        return judged.before.gain >= max(0.0, added_ms) / 1000 * points_per_second
-
-    return where(looks_up, costs)
-
-
-def both_looks(
-    points_per_second: float, costs: Costs, asked_again: float, *, is_shown: bool
-) -> Policy:
-    """As the pipeline does: a lookup at once where it is worth it and cheap, else the second look.
-
-    Args:
-        points_per_second: What a second of waiting must bring.
-        costs: Of tokens.
-        asked_again: A head's share of places where the second look asks for a lookup.
-        is_shown: Whether a first text is shown meanwhile; else the first is the final one.
-    """
-    at_once = before_the_model(points_per_second, costs)
-    later = after_the_model(points_per_second, costs)
+def by_chance(rate: float, costs: Costs) -> Policy:
+    """What a lookup in a random share of the places comes to on average."""
+    yes, no = always(costs), never(costs)
 
     def act(judged: Judged) -> Outcome:
-        whole_ms = costs.of(judged.example.always)
-        added_ms = whole_ms - costs.of(judged.example.never)
-        outcome = at_once(judged)
-        price = LookupPrice(added_ms, points_per_second, whole_ms)
-        is_final = outcome.is_looked_up and is_cheap(price, asked_again, is_shown=is_shown)
-        found = outcome if is_final else later(judged)
-        return found if is_shown else replace(found, first_ms=found.ms)
+        both = zip(_numbers(yes(judged)), _numbers(no(judged)), strict=True)
+        return Outcome(*(rate * one + (1 - rate) * other for one, other in both))
 
     return act
+
+
+def before_the_model(points_per_second: float, costs: Costs) -> Policy:
+    """The first stage alone: a lookup where its expected gain is worth its price."""
+
+    def looks_up(judged: Judged) -> bool:
+        return judged.before.gain >= costs.price(judged.example, points_per_second).points
+
+    return where(looks_up, costs)
 
 
 def after_the_model(points_per_second: float, costs: Costs) -> Policy:
@@ -223,105 +167,133 @@ def after_the_model(points_per_second: float, costs: Costs) -> Policy:
     no = never(costs)
 
     def act(judged: Judged) -> Outcome:
-        first = no(judged)
-        added_ms = costs.of(judged.example.always)
-        if judged.after.gain < added_ms / 1000 * points_per_second:
+        first, example = no(judged), judged.example
+        price = costs.price(example, points_per_second)
+        writing_ms = example.never.generated_tokens * costs.written_token_ms
+        if judged.after.gain < replace(price, expected_ms=price.whole_ms + writing_ms).points:
             return first
-        return Outcome(
-            judged.example.kept, is_looked_up=True, ms=first.ms + added_ms, first_ms=first.ms
-        )
+        kept = _at_once(example.kept, costs, lookups=1.0)
+        return replace(kept, ms=first.ms + costs.of(example.always), first_ms=first.ms)
 
     return act
 
 
+def both_looks(
+    points_per_second: float, costs: Costs, asked_again: Callable[[str], float], *, is_shown: bool
+) -> Policy:
+    """As the pipeline does: a lookup at once where it is worth it and cheap, else the second look.
+
+    Args:
+        points_per_second: What a second of waiting must bring.
+        costs: Of tokens.
+        asked_again: The share of places where the second look of the head that judges a
+            repository asks for a lookup.
+        is_shown: Whether a first text is shown meanwhile; else the first is the final one.
+    """
+    at_once = before_the_model(points_per_second, costs)
+    later = after_the_model(points_per_second, costs)
+
+    def act(judged: Judged) -> Outcome:
+        outcome, example = at_once(judged), judged.example
+        price = costs.price(example, points_per_second)
+        cheap = is_cheap(price, asked_again(example.repository), is_shown=is_shown)
+        found = outcome if outcome.lookups and cheap else later(judged)
+        return found if is_shown else replace(found, first_ms=found.ms)
+
+    return act
+
+
+def shares_asked_again(judged: Sequence[Judged], costs: Costs) -> Callable[[str], float]:
+    """The share of places where a second look asks for a lookup, of repositories but the named."""
+    again = after_the_model(POINTS_PER_SECOND["balanced"], costs)
+    asked = {
+        name: [again(each).lookups for each in judged if each.example.repository == name]
+        for name in repositories([each.example for each in judged])
+    }
+
+    def share(repository: str) -> float:
+        others = [one for name, each in asked.items() if name != repository for one in each]
+        return sum(others) / len(others) if others else 0.0
+
+    return share
+
+
 def policies(
-    judged: Sequence[Judged], points_per_second: float, costs: Costs
+    judged: Sequence[Judged],
+    points_per_second: float,
+    costs: Costs,
+    asked_again: Callable[[str], float],
 ) -> dict[str, list[Outcome]]:
     """What each policy does with each hole.
 
     `never`, `always`, the `rule` of names, the first stage alone (`before`), the second alone
     (`after`), both as the pipeline has them (`auto`, and `shown` for who sees a first text
-    meanwhile), chance at the rate of `shown`, and the `oracle`, which knows the better text
+    meanwhile), chance at the rates of both, and the `oracle`, which knows the better text
     beforehand.
     """
-    after = [after_the_model(points_per_second, costs)(each) for each in judged]
-    asked_again = lookup_share(after)
-    both = {
-        name: both_looks(points_per_second, costs, asked_again, is_shown=name == "shown")
-        for name in ("auto", "shown")
+
+    def outcomes(policy: Policy) -> list[Outcome]:
+        return [policy(each) for each in judged]
+
+    auto, shown = (
+        outcomes(both_looks(points_per_second, costs, asked_again, is_shown=is_shown))
+        for is_shown in (False, True)
+    )
+    return {
+        "never": outcomes(never(costs)),
+        "always": outcomes(always(costs)),
+        "rule": outcomes(where(lambda each: each.example.features["elsewhere_6"] >= 1, costs)),
+        "before": outcomes(before_the_model(points_per_second, costs)),
+        "after": outcomes(after_the_model(points_per_second, costs)),
+        "auto": auto,
+        "chance_auto": outcomes(by_chance(lookup_share(auto), costs)),
+        "shown": shown,
+        "chance_shown": outcomes(by_chance(lookup_share(shown), costs)),
+        "oracle": outcomes(where(lambda each: each.example.helps, costs)),
     }
-    rate = lookup_share([both["shown"](each) for each in judged])
-    chance = random.Random(_SEED)
-    named: dict[str, Policy] = {
-        "never": never(costs),
-        "always": always(costs),
-        "rule": where(lambda each: each.example.features["elsewhere_6"] >= 1, costs),
-        "before": before_the_model(points_per_second, costs),
-        **both,
-        "random": where(lambda _each: chance.random() < rate, costs),
-        "oracle": where(lambda each: each.example.helps, costs),
-    }
-    found = {name: [policy(each) for each in judged] for name, policy in named.items()}
-    return {**found, "after": after}
 
 
 def lookup_share(outcomes: Sequence[Outcome]) -> float:
     """The share of holes in which something was looked up."""
-    return sum(each.is_looked_up for each in outcomes) / len(outcomes)
+    return sum(each.lookups for each in outcomes) / len(outcomes)
 
 
 def summed_up(
     name: str, outcomes: Sequence[Outcome], judged: Sequence[Judged], costs: Costs
 ) -> PolicyResult:
     """A policy's outcomes in means, beside always."""
-    every_ms = sum(costs.of(each.example.always) for each in judged)
-    similarities = [each.arm.edit_similarity for each in outcomes]
-    gains = [
-        each.arm.edit_similarity - one.example.always.edit_similarity
-        for each, one in zip(outcomes, judged, strict=True)
-    ]
+    import numpy as np
+
+    similarities, exact, lookups, ms, first_ms = np.array([_numbers(each) for each in outcomes]).T
+    always_ms = np.array([costs.of(each.example.always) for each in judged])
+    gains = similarities - np.array([each.example.always.edit_similarity for each in judged])
+    of_each = [each.example.repository for each in judged]
     return PolicyResult(
         name=name,
-        edit_similarity=_mean(similarities),
-        interval=mean_interval(similarities, _SEED),
-        exact_match=_mean([float(each.arm.exact) for each in outcomes]),
-        lookup_rate=lookup_share(outcomes),
-        relative_ms=sum(each.ms for each in outcomes) / every_ms,
-        relative_first_ms=sum(each.first_ms for each in outcomes) / every_ms,
-        against_always=_mean(gains),
-        against_interval=mean_interval(gains, _SEED),
+        edit_similarity=float(similarities.mean()),
+        exact_match=float(exact.mean()),
+        against_always=float(gains.mean()),
+        against_interval=interval_over(of_each, lambda rows: float(gains[rows].mean())),
+        lookup_rate=float(lookups.mean()),
+        lookup_interval=interval_over(of_each, lambda rows: float(lookups[rows].mean())),
+        relative_ms=float(ms.sum() / always_ms.sum()),
+        ms_interval=interval_over(
+            of_each, lambda rows: float(ms[rows].sum() / always_ms[rows].sum())
+        ),
+        relative_first_ms=float(first_ms.sum() / always_ms.sum()),
     )
 
 
-def _accuracy(
-    probabilities: Sequence[float], labels: Sequence[bool], threshold: float = 0.5
-) -> float:
-    pairs = zip(probabilities, labels, strict=True)
-    return _mean([float((probability >= threshold) == label) for probability, label in pairs])
+def _at_once(arm: Arm, costs: Costs, lookups: float) -> Outcome:
+    ms = costs.of(arm)
+    return Outcome(arm.edit_similarity, float(arm.exact), lookups, ms, ms)
 
 
-def _balanced_accuracy(
-    probabilities: Sequence[float], labels: Sequence[bool], threshold: float
-) -> float:
-    rates = []
-    for wanted in (True, False):
-        of_kind = [p for p, label in zip(probabilities, labels, strict=True) if label is wanted]
-        rates.append(_mean([float((each >= threshold) is wanted) for each in of_kind]))
-    return _mean(rates)
-
-
-def _interval(
-    probabilities: Sequence[float],
-    labels: Sequence[bool],
-    statistic: Callable[[list[float], list[bool]], float | None],
-) -> tuple[float, float] | None:
-    found = []
-    for rows in draws(len(labels), _SEED):
-        value = statistic([probabilities[row] for row in rows], [labels[row] for row in rows])
-        if value is not None:
-            found.append(value)
-    return (percentile(found, 2.5), percentile(found, 97.5)) if found else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _numbers(outcome: Outcome) -> tuple[float, ...]:
+    return (
+        outcome.edit_similarity,
+        outcome.exact,
+        outcome.lookups,
+        outcome.ms,
+        outcome.first_ms,
+    )

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
 from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.completion.features import NAMES as PLACE_FEATURES
 from codebuddy.completion.head import Head
-from codebuddy.evaluation.statistics import auroc, percentile
+from codebuddy.evaluation.statistics import percentile
 from codebuddy.evaluation.tables import number, table
 from codebuddy.training.head.adapt import adapt, prices_of
 from codebuddy.training.head.assess import (
     Costs,
     Judged,
+    Policy,
     PolicyResult,
     after_the_model,
     before_the_model,
-    classifier_report,
+    both_looks,
     judge_left_out,
     policies,
+    shares_asked_again,
     summed_up,
 )
 from codebuddy.training.head.examples import Example, repositories
@@ -32,6 +35,7 @@ from codebuddy.training.head.fit import (
     fit_stage,
     values_of,
 )
+from codebuddy.training.head.metrics import Interval, classifier_report, within
 
 # What a second of waiting must bring, along the curve.
 RATES = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
@@ -53,8 +57,9 @@ _SAID = {
     "before": "the first look alone",
     "after": "the second look alone",
     "auto": "auto: both looks, the final text waited for",
+    "chance_auto": "chance, as many lookups as the row above",
     "shown": "auto: both looks, a first text shown",
-    "random": "chance, as often as the last",
+    "chance_shown": "chance, as many lookups as the row above",
     "oracle": "oracle, knows the better text",
 }
 
@@ -82,7 +87,9 @@ def other_model_lines(
 ) -> list[str]:
     """The head, fitted to the default model's holes, as a policy for another model."""
     judged = judge_left_out(examples, PLACE_FEATURES, AFTER_FEATURES, judged_instead=theirs)
-    found = policies(judged, POINTS_PER_SECOND["balanced"], costs)
+    own = judge_left_out(examples, PLACE_FEATURES, AFTER_FEATURES)
+    shares = shares_asked_again(own, costs)
+    found = policies(judged, POINTS_PER_SECOND["balanced"], costs, shares)
     results = [summed_up(_SAID[each], found[each], judged, costs) for each in _SAID]
     return [
         f"The same heads with {name}, of which they never saw a hole ({len(theirs)} holes):",
@@ -133,32 +140,40 @@ def classifier_lines(examples: Sequence[Example], judged: Sequence[Judged]) -> l
             [each.gain_of(each.kept) for each in examples],
         ),
     }
+    of_each = [each.repository for each in examples]
     rows = []
     for name, (probabilities, gains) in stages.items():
-        found = classifier_report(probabilities, gains)
+        found = classifier_report(probabilities, gains, of_each)
+
+        def told(key: str, factor: float = 1, digits: int = 3, found: Any = found) -> str:
+            return _with_interval(found[key], found[f"{key}_interval"], factor, digits)
+
         rows.append(
             [
                 name,
-                _with_interval(found["auroc"], found["auroc_interval"], 1, 3),
-                _with_interval(
-                    found["calibration_error"], found["calibration_error_interval"], 1, 3
-                ),
+                *map(told, ("auroc", "auroc_within", "calibration_error")),
+                told("even_calibration_error"),
                 number(found["brier"], 1, 3),
-                _with_interval(found["accuracy"], found["accuracy_interval"], 100, 0),
+                told("accuracy", 100, 0),
                 number(found["majority_accuracy"], 100, 0),
                 number(found["balanced_accuracy"], 100, 0),
             ]
         )
-    headings = ["stage", "AUROC", "ECE", "Brier", "accuracy %", "majority %", "balanced %"]
-    said = "Each repository judged by a head that was fitted without it, intervals of 95%:"
-    return [said, "", *table(headings, rows)]
+    said = (
+        "Each repository judged by a head that was fitted without it; intervals of 95%,"
+        " repositories being drawn. AUROC over all pairs of holes, and over those of one"
+        " repository; ECE over bins of equal width, and over bins of as many holes each:"
+    )
+    headings = ["stage", "AUROC", "within one", "ECE", "even ECE", "Brier"]
+    return [said, "", *table([*headings, "accuracy %", "majority %", "balanced %"], rows)]
 
 
 def policy_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
     """What each policy wins and costs, at each preference."""
     lines = []
+    shares = shares_asked_again(judged, costs)
     for preference, rate in POINTS_PER_SECOND.items():
-        found = policies(judged, rate, costs)
+        found = policies(judged, rate, costs, shares)
         results = [summed_up(_SAID[name], found[name], judged, costs) for name in _SAID]
         lines += [f"`{preference}`, {rate:g} points a second:", "", *_policy_table(results), ""]
     return lines[:-1]
@@ -168,12 +183,15 @@ def curve_points(
     judged: Sequence[Judged], costs: Costs
 ) -> dict[str, list[tuple[float, PolicyResult]]]:
     """Each kind of head at each rate of `RATES`."""
-    kinds = {"before": before_the_model, "after": after_the_model}
+    shares = shares_asked_again(judged, costs)
+    kinds: dict[str, Callable[[float], Policy]] = {
+        "before": lambda rate: before_the_model(rate, costs),
+        "after": lambda rate: after_the_model(rate, costs),
+        "auto": lambda rate: both_looks(rate, costs, shares, is_shown=False),
+        "shown": lambda rate: both_looks(rate, costs, shares, is_shown=True),
+    }
     return {
-        kind: [
-            (rate, summed_up(f"{rate:g}", [make(rate, costs)(j) for j in judged], judged, costs))
-            for rate in RATES
-        ]
+        kind: [(rate, summed_up(kind, [*map(make(rate), judged)], judged, costs)) for rate in RATES]
         for kind, make in kinds.items()
     }
 
@@ -182,8 +200,9 @@ def plotted(
     judged: Sequence[Judged], costs: Costs
 ) -> tuple[dict[str, tuple[float, float]], dict[str, list[tuple[float, float]]]]:
     """What a plot shows: time and edit similarity of policies without a knob, and of heads."""
-    found = policies(judged, POINTS_PER_SECOND["balanced"], costs)
-    fixed = ("never", "always", "rule", "random", "oracle")
+    shares = shares_asked_again(judged, costs)
+    found = policies(judged, POINTS_PER_SECOND["balanced"], costs, shares)
+    fixed = ("never", "always", "rule", "chance_auto", "chance_shown", "oracle")
 
     def place(result: PolicyResult) -> tuple[float, float]:
         return result.relative_ms, result.edit_similarity
@@ -199,23 +218,39 @@ def plotted(
 
 def curve_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
     """Quality against time along the rate at which a second is valued."""
-    lines = []
-    for kind, points in curve_points(judged, costs).items():
-        lines += [f"{_SAID[kind]}, by points a second:", ""]
-        lines += [*_policy_table([result for _, result in points]), ""]
-    return lines[:-1]
+    rows = [
+        [
+            _SAID[kind],
+            f"{rate:g}",
+            number(result.edit_similarity, 1, 1),
+            number(result.against_always, 1, 1),
+            number(result.lookup_rate, 100, 0),
+            number(result.relative_ms, 1, 2),
+            number(result.relative_first_ms, 1, 2),
+        ]
+        for kind, points in curve_points(judged, costs).items()
+        for rate, result in points
+    ]
+    headings = ["policy", "points a second", "edit sim", "less always", "lookups %", "time"]
+    return ["By points a second:", "", *table([*headings, "first text"], rows)]
 
 
 def ablation_lines(examples: Sequence[Example]) -> list[str]:
     """AUROC of groups of features alone, for whether a lookup helps and for the text kept."""
+    import numpy as np
+
+    of_each = np.array([each.repository for each in examples])
+    helped = np.array([each.helps for each in examples])
+    kept = np.array([each.gain_of(each.kept) > 0 for each in examples])
     rows = []
     for name, group in _GROUPS.items():
         judged = judge_left_out(examples, group, group)
-        helped = auroc([j.before.score for j in judged], [e.helps for e in examples])
-        kept = auroc([j.after.score for j in judged], [e.gain_of(e.kept) > 0 for e in examples])
-        rows.append([name, str(len(group)), number(helped, 1, 3), number(kept, 1, 3)])
+        before = within(np.array([each.before.score for each in judged]), helped, of_each)
+        after = within(np.array([each.after.score for each in judged]), kept, of_each)
+        rows.append([name, str(len(group)), number(before, 1, 3), number(after, 1, 3)])
     headings = ["features", "number", "the text with it is better", "the text kept is better"]
-    return ["AUROC of groups of features:", "", *table(headings, rows)]
+    said = "AUROC of groups of features, over pairs of holes of one repository:"
+    return [said, "", *table(headings, rows)]
 
 
 def personal_lines(examples: Sequence[Example], costs: Costs) -> list[str]:
@@ -295,11 +330,11 @@ def _policy_table(results: Sequence[PolicyResult]) -> list[str]:
     rows = [
         [
             each.name,
-            _with_interval(each.edit_similarity, each.interval, 1, 1),
+            number(each.edit_similarity, 1, 1),
             number(each.exact_match, 100, 1),
             _with_interval(each.against_always, each.against_interval, 1, 1),
-            number(each.lookup_rate, 100, 0),
-            number(each.relative_ms, 1, 2),
+            _with_interval(each.lookup_rate, each.lookup_interval, 100, 0),
+            _with_interval(each.relative_ms, each.ms_interval, 1, 2),
             number(each.relative_first_ms, 1, 2),
         ]
         for each in results
@@ -308,9 +343,7 @@ def _policy_table(results: Sequence[PolicyResult]) -> list[str]:
     return table(headings, rows)
 
 
-def _with_interval(
-    value: float | None, bounds: tuple[float, float] | None, factor: float, digits: int
-) -> str:
+def _with_interval(value: float | None, bounds: Interval | None, factor: float, digits: int) -> str:
     if value is None:
         return "-"
     shown = number(value, factor, digits)
