@@ -145,6 +145,21 @@ def test_the_journal_keeps_the_last_text_for_its_owner(tmp_path):
     assert journal.records() == []
 
 
+def test_what_comes_late_to_the_journal_undoes_nothing(tmp_path):
+    """A thread that writes after the text was dropped, or after a newer one, writes nothing."""
+    journal = Journal(tmp_path / "unsaved")
+    old, new = (Record("a", text, 0, 0, "", 1e10) for text in ("old", "new"))
+    late = journal.turn()
+    journal.drop("a", journal.turn())
+    journal.keep(old, late)
+    assert journal.record_of("a") is None
+    late = journal.turn()
+    journal.keep(new)
+    journal.keep(old, late)
+    journal.drop("a", late)
+    assert journal.record_of("a") == new
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", '{"path": 3}', "[" * 100_000, "null"],

@@ -30,7 +30,7 @@ class OtherIdentityError(Exception):
 
 
 class LeftError(EngineError):
-    """The engine closed the connection without a word."""
+    """The engine closed the connection without a word, or said that it ends."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -78,6 +78,8 @@ def exchange(
         with response:
             if response.status == http.client.CONFLICT:
                 raise OtherIdentityError
+            if response.status == http.client.SERVICE_UNAVAILABLE:
+                raise LeftError("the engine ended before it answered")
             while line := response.readline():
                 event = decode_line(line)
                 if response.status >= http.client.BAD_REQUEST:

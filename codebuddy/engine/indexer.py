@@ -40,6 +40,7 @@ class IndexWorker:
         self._updates = ThreadPoolExecutor(_THREADS, thread_name_prefix="update")
         self._running: dict[tuple[Path, str], Future[str]] = {}
         self._updated_at: dict[tuple[Path, str], float] = {}
+        self._first_builds: set[tuple[Path, str]] = set()
 
     def run(self) -> None:
         """Serve until the engine is gone."""
@@ -127,9 +128,10 @@ class IndexWorker:
             One sentence if it failed.
         """
         key = index_key(surroundings)
-        has_index = (surroundings.repository.index_folder / DATABASE_NAME).exists()
-        deadline = time.monotonic() + (wait_s if has_index else max(wait_s, _LOCK_TIMEOUT_S))
         with self._lock:
+            # One that is being built for the first time is there, and is none yet.
+            has_index = key not in self._first_builds and _has_index(surroundings)
+            deadline = time.monotonic() + (wait_s if has_index else max(wait_s, _LOCK_TIMEOUT_S))
             running = self._running.get(key)
             age_s = time.monotonic() - self._updated_at.get(key, float("-inf"))
         if may_be_old and running is None and age_s < _FRESH_FOR_S:
@@ -141,6 +143,8 @@ class IndexWorker:
             with self._lock:
                 running = self._running.get(key)
                 if running is None:
+                    if not _has_index(surroundings):
+                        self._first_builds.add(key)
                     running = self._updates.submit(self._update, surroundings)
                     self._running[key] = running
             warning = running.result(timeout=max(0.0, deadline - time.monotonic()))
@@ -163,8 +167,13 @@ class IndexWorker:
         finally:
             with self._lock:
                 self._updated_at[key] = time.monotonic()
+                self._first_builds.discard(key)
                 del self._running[key]
         return ""
+
+
+def _has_index(surroundings: Surroundings) -> bool:
+    return (surroundings.repository.index_folder / DATABASE_NAME).exists()
 
 
 def main() -> None:

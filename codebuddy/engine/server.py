@@ -37,7 +37,7 @@ from codebuddy.engine.protocol import (
     error_to_wire,
     search_from_message,
 )
-from codebuddy.engine.state import EngineState
+from codebuddy.engine.state import EndingError, EngineState
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, UsageError
 
 # One byte more than the largest document, so that its size can be told as an error.
@@ -162,6 +162,8 @@ class _Interface:
                 return await handler(request)
             except EngineBusyError as error:
                 return _refusal(http.HTTPStatus.TOO_MANY_REQUESTS, error)
+            except EndingError as error:
+                return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, error)
             except CodebuddyError as error:
                 return _refusal(http.HTTPStatus.BAD_REQUEST, error)
             except ClientDisconnect:

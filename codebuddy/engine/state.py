@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from codebuddy.engine.desk import Desk
 
 
+class EndingError(EngineError):
+    """The engine takes no more requests; another one can be started."""
+
+
 class EngineState:
     """One engine's life.
 
@@ -53,9 +57,9 @@ class EngineState:
             self.on_end()
 
     def check_not_ending(self) -> None:
-        """Raises EngineError once the engine ends."""
+        """Raises EndingError once the engine ends."""
         if self.end_reason:
-            raise EngineError(f"the engine ends: {self.end_reason}")
+            raise EndingError(f"the engine ends: {self.end_reason}")
 
     def reason_to_leave(self, *, is_idle: bool) -> str:
         """Why the engine should end by itself now; empty if it should stay."""

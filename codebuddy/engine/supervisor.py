@@ -219,7 +219,7 @@ class WorkerProcess:
                 self.kill(f"it gave no sign of life for {now - self._last_sign:.0f} s")
 
     def _reason(self, returncode: int) -> str:
-        if self._kill_reason:
+        if self._kill_reason and returncode in (-signal.SIGKILL, 0):
             return self._kill_reason
         words = self._last_words.decode("utf-8", "replace").strip()
         said = f": {words}" if words else ""

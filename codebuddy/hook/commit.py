@@ -90,7 +90,9 @@ def run(hook: str, message_file: str | None) -> None:
                 os._exit(0)
             work = Work(repository, settings)
             _wait_for(work, hook, message_file)
-            _arm(time.monotonic() + _LONGEST_SHOWING_S)
+            # Where the rules took less than their time, what is left of it is for showing.
+            end = work.rules_deadline + _GRACE_S + _SHOWING_S
+            _arm(max(time.monotonic() + _LONGEST_SHOWING_S, end))
             _tell(work)
     # Nothing else is waited for: no thread, no lock, no exit handler.
     os._exit(0)

@@ -21,6 +21,8 @@ _MIN_BUDGET_S = 0.2
 # An engine that lives answers a greeting within a few milliseconds; it has the time that the
 # rules take, too, because it is greeted before they begin.
 _GREETING_S = 0.1
+# Of a longer budget so much may pass before an engine is taken to be gone.
+_GREETING_SHARE = 0.1
 _CLIENT = "hook"
 
 
@@ -82,7 +84,7 @@ class Model:
         left_s = self._deadline - time.monotonic()
         if self._is_gone or left_s < _MIN_BUDGET_S:
             return _NOTHING
-        self._is_greeted.wait(_GREETING_S)
+        self._is_greeted.wait(max(_GREETING_S, left_s * _GREETING_SHARE))
         client = self._client
         if client is None:
             self._is_gone = True

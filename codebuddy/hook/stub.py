@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Told apart from other people's hooks by this line; the number is the script's version.
 MARK = "codebuddy-hook-3e0c1a7d"
-VERSION = 1
+VERSION = 2
 LEGACY_SUFFIX = ".codebuddy-legacy"
 GUARD_VARIABLE = "_CODEBUDDY_HOOK"
 HOOKS = ("pre-commit", "prepare-commit-msg")
@@ -47,16 +47,18 @@ for state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply; 
     [ ! -e "$git_folder/$state" ] || exit 0
 done
 {condition}
+# Set before anything is started, and for what was started last until its number is known.
+stop='kill -KILL "${{child:-$!}}" 2>/dev/null; kill "${{watchdog:-$!}}" 2>/dev/null; exit 0'
+trap "$stop" INT TERM HUP
 "$python" -P -m codebuddy hook run --from-git {name}{arguments} </dev/null 2>/dev/null &
 child=$!
 (
+    trap 'kill "${{pause:-$!}}" 2>/dev/null; exit 0' TERM
     sleep {limit_s} &
     pause=$!
-    trap 'kill "$pause" 2>/dev/null; exit 0' TERM
     wait "$pause" && kill -KILL "$child"
 ) </dev/null >/dev/null 2>&1 &
 watchdog=$!
-trap 'kill -KILL "$child" 2>/dev/null; kill "$watchdog" 2>/dev/null; exit 0' INT TERM HUP
 wait "$child" 2>/dev/null
 kill "$watchdog" 2>/dev/null
 exit 0

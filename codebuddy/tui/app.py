@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.css.query import NoMatches
 from textual.driver import Driver
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from codebuddy import platforms
 from codebuddy.errors import CodebuddyError
@@ -82,6 +84,7 @@ class CodebuddyApp(App[None]):
         self._should_restore = should_restore
         self._is_automatic = is_automatic
         self._repository: Repository | None = None
+        self._is_leaving = False
 
     @property
     def workspace(self) -> Workspace:
@@ -204,6 +207,7 @@ class CodebuddyApp(App[None]):
 
     def leave_now(self) -> None:
         """End, with unsaved text in the journal and the session saved."""
+        self._is_leaving = True
         self.rescue()
         self.workspace.suggester.close()
         self.backend.close()
@@ -231,6 +235,10 @@ class CodebuddyApp(App[None]):
 
         Textual would print the traceback with the values of local variables, which hold code.
         """
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if self._is_leaving and isinstance(cause, NoMatches):
+            # Something that waited for the disk came back when the screen was gone.
+            return
         if self.failure is None:
             self.failure = self._exception = error
             self._exception_event.set()

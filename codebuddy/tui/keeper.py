@@ -82,7 +82,7 @@ class Keeper:
         document = OpenDocument(name, opened, editor)
         self.documents.append(document)
         if record is not None and record.text == opened.text:
-            await asyncio.to_thread(self.journal.drop, name)
+            await asyncio.to_thread(self.journal.drop, name, self.journal.turn())
             record = None
         return document, record
 
@@ -123,7 +123,7 @@ class Keeper:
         document.name = self.name_of(path)
         document.editor.is_read_only = False
         document.editor.buffer.mark_saved()
-        await asyncio.to_thread(self.journal.drop, before)
+        await asyncio.to_thread(self.journal.drop, before, self.journal.turn())
 
     async def reload(self, document: OpenDocument) -> None:
         """Take the file's text as it is now; undo brings the old one back.
@@ -154,7 +154,8 @@ class Keeper:
                 continue
             if document.journaled_revision == revision and document.is_in_journal:
                 continue
-            await asyncio.to_thread(self.journal.keep, document.record())
+            turn = self.journal.turn()
+            await asyncio.to_thread(self.journal.keep, document.record(), turn)
             document.journaled_revision, document.is_in_journal = revision, True
 
     def keep_unsaved_now(self) -> None:
@@ -166,7 +167,7 @@ class Keeper:
     async def forget(self, document: OpenDocument) -> None:
         """Drop a document's record."""
         document.is_in_journal = False
-        await asyncio.to_thread(self.journal.drop, document.name)
+        await asyncio.to_thread(self.journal.drop, document.name, self.journal.turn())
 
     async def look_at_disk(self) -> list[DiskNews]:
         """Which files other programs changed since the last look."""

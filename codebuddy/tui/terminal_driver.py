@@ -14,6 +14,7 @@ then ends as well, and takes back only what is still as it left it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -109,15 +110,16 @@ class TerminalDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         """As Textual's; without a parent it is a guest in the terminal of the shell."""
-        # Waits for the thread that reads, so that nothing takes long between look and setting:
-        # a shell sets its modes at the same time.
-        self.disable_input()
         if _is_hung_up(platforms.guard_descriptor()):
             # Else the system stops a program of the background that sets modes.
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-            if self._modes() != self._own_modes:
-                # The shell has set its own already.
-                self.attrs_before = None
+            # Waits for the thread that reads. A shell sets its modes at the same time: between
+            # look and setting there must be nothing.
+            self.disable_input()
+            if self.attrs_before is not None and self._modes() == self._own_modes:
+                with contextlib.suppress(termios.error):
+                    termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+            self.attrs_before = None
         super().stop_application_mode()
 
     def _modes(self) -> list[Any] | None:

@@ -140,8 +140,8 @@ class Desk(Screen[None]):
             return
         at = self.documents.index(document)
         self.documents.remove(document)
-        if document.is_in_journal:
-            await self.keeper.forget(document)
+        # Its record may be under way to the disk.
+        await self.keeper.forget(document)
         await document.editor.remove()
         self.active = None
         if self.documents:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import tempfile
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,13 +38,37 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
+        self._turns = itertools.count(1)
+        self._last_turns: dict[str, int] = {}
 
-    def keep(self, record: Record) -> None:
+    def turn(self) -> int:
+        """A number that says in which order things are to be kept and dropped."""
+        return next(self._turns)
+
+    def keep(self, record: Record, turn: int | None = None) -> None:
         """Write a record in the place of the document's last one.
+
+        Args:
+            record: What to write.
+            turn: When that was asked for; now by default. Threads may come late: nothing is done
+                once the document has a record, or lost it, of a later turn.
 
         Raises:
             OSError: It cannot be written; the last one is still there.
         """
+        with self._lock:
+            if self._is_due(record.path, turn):
+                self._write(record)
+
+    def _is_due(self, path: str, turn: int | None) -> bool:
+        turn = self.turn() if turn is None else turn
+        if turn < self._last_turns.get(path, 0):
+            return False
+        self._last_turns[path] = turn
+        return True
+
+    def _write(self, record: Record) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(prefix=".unsaved.", suffix=".tmp", dir=self._folder)
         try:
@@ -53,10 +79,11 @@ class Journal:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def drop(self, path: str) -> None:
-        """Forget a document's record."""
-        with contextlib.suppress(OSError):
-            self._file(path).unlink(missing_ok=True)
+    def drop(self, path: str, turn: int | None = None) -> None:
+        """Forget a document's record; `turn` is as in `keep`."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._is_due(path, turn):
+                self._file(path).unlink(missing_ok=True)
 
     def record_of(self, path: str) -> Record | None:
         """The document's record, or `None`; a damaged one is none."""
