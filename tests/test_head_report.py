@@ -28,6 +28,7 @@ from codebuddy.training.head.examples import Arm, append_example, write_header
 from codebuddy.training.head.fit import AFTER_FEATURES
 from codebuddy.training.head.metrics import calibration_error, classifier_report, interval_over
 from codebuddy.training.head.report import curve_points, personal_lines
+from tests.quality_corpora import load_corpora
 from tests.test_head import synthetic_examples
 
 COSTS = Costs(prompt_token_ms=2.0, written_token_ms=10.0)
@@ -207,3 +208,14 @@ def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
     assert "| auto: both looks" in text
     assert "The same heads with small, of which they never saw a hole (10 holes):" in text
     assert page.with_suffix(".svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_the_data_list_names_what_the_labels_come_from():
+    """Beside the head stand the packages and versions that are fetched, and no others."""
+    folder = heads.default_labels_folder()
+    page = (folder.parent / "README.md").read_text()
+    corpora = [each for each in load_corpora() if each.use == "head"]
+    assert {each.name for each in corpora} == {file.stem for file in folder.glob("*.jsonl")}
+    for each in corpora:
+        (row,) = (line for line in page.split("\n") if line.startswith(f"| {each.name} |"))
+        assert f": {each.package} | {', '.join(each.versions)} |" in row

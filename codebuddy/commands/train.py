@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from codebuddy.training.head.personal import Training
 
 _PER_KIND = 60
-_KINDS = ("lines", "calls", "blocks")
 _LOOKS = {"syntax": "before the model runs", "confidence": "after a text without a lookup"}
 
 
@@ -48,7 +47,7 @@ def command() -> None:
     type=click.IntRange(1, 10_000),
     default=_PER_KIND,
     metavar="N",
-    help=f"Holes of each kind: {', '.join(_KINDS)} ({_PER_KIND}).",
+    help=f"Holes of each kind: lines, calls, blocks ({_PER_KIND}).",
 )
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
@@ -146,11 +145,13 @@ def _told(training: Training, per_kind: int) -> str:
 
 def _too_few(training: Training, per_kind: int) -> str:
     """How much is missing, and what would help."""
+    from codebuddy.evaluation.holes import KINDS
+
     needed = training.n_holes + training.n_missing
     if not training.is_exhausted:
         note("the same command goes on where it stopped")
-    elif len(_KINDS) * per_kind < needed:
-        note(f"more are cut with --per-kind {-(-needed // len(_KINDS))} or more")
+    elif len(KINDS) * per_kind < needed:
+        note(f"more are cut with --per-kind {-(-needed // len(KINDS))} or more")
     else:
         note("no more holes can be cut into this repository's code; the shipped head decides")
     return (
