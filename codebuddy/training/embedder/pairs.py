@@ -93,6 +93,21 @@ class ParsedFile:
         return bool(_TEST_PATH.search(self.path))
 
 
+def written_by_hand(files: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """The source files among `files` that are not built, minified, vendored or generated."""
+    named = [
+        (path, content)
+        for path, content in files
+        if PurePosixPath(path).suffix[1:] in LANGUAGES and not _SKIPPED_PATHS.search(path)
+    ]
+    has_sources = any(_SOURCE_PATH.search(path) for path, _ in named)
+    return [
+        (path, content)
+        for path, content in named
+        if not (has_sources and _BUILT_PATH.search(path)) and _is_written_by_hand(content)
+    ]
+
+
 def parse_files(
     files: Iterable[tuple[str, bytes]], seed: int, max_bytes: int = MAX_SOURCE_BYTES
 ) -> list[ParsedFile]:
@@ -100,17 +115,7 @@ def parse_files(
 
     Built, minified, vendored and generated files are left out.
     """
-    named = [
-        (path, content)
-        for path, content in files
-        if PurePosixPath(path).suffix[1:] in LANGUAGES and not _SKIPPED_PATHS.search(path)
-    ]
-    has_sources = any(_SOURCE_PATH.search(path) for path, _ in named)
-    usable = [
-        (path, content)
-        for path, content in named
-        if not (has_sources and _BUILT_PATH.search(path)) and _is_written_by_hand(content)
-    ]
+    usable = written_by_hand(files)
     random.Random(seed).shuffle(usable)
     parsed: list[ParsedFile] = []
     seen: set[bytes] = set()

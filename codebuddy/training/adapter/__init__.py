@@ -1,0 +1,1 @@
+"""Training of the default adapter: samples, training, export, figures."""
