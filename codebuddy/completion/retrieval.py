@@ -23,10 +23,12 @@ _QUERY_LINES_AFTER = 4
 _CANDIDATES = 40
 # Lookalikes of one file teach the same; its definitions are different ones.
 _MAX_LOOKALIKES_PER_FILE = 2
-_WEIGHTS = {"call": 4.0, "member": 4.0, "name": 1.0, "import": 1.0, "beside": 1.0, "lexical": 0.5}
+# Lookalikes weigh as much as the definition of what is called: often another file holds nearly
+# the same code, and the line behind the resemblance is the answer (docs/log.md).
+_WEIGHTS = {"call": 4.0, "member": 4.0, "name": 1.0, "import": 1.0, "beside": 1.0, "lexical": 4.0}
 # Smaller than for search: the first of a short list of definitions counts for much.
 _RRF_K = 10
-# A chunk of which this share of lines stands at the cursor already teaches nothing new.
+# A piece from the editor of which this share of lines is in the prompt teaches nothing new.
 _NEAR_COPY_SHARE = 0.6
 _TRIVIAL_LINE_LENGTH = 4
 # Lines of the document that every prompt holds anyway.
@@ -39,12 +41,11 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
     """The best pieces for the place, from the best down.
 
     A result found as a definition has its chunk's signatures for text; never the text at the
-    cursor itself, nor a near-copy of it.
+    cursor itself. Code of another file that is nearly the same is welcome.
     """
-    window = _lines_at_cursor(context)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or _is_near_copy(chunk.text, window)
+        return _is_at_cursor(chunk, context) or not _telling_lines(chunk.text.split("\n"))
 
     found = find_candidates(context, expression_at(context.prefix), index)
     channels = {
