@@ -74,14 +74,17 @@ def uninstall(*, as_json: bool) -> None:
     from codebuddy.hook.stub import HOOKS
 
     repository = open_surroundings().repository
-    gone = [name for name in HOOKS if installation.uninstall(repository, name)]
+    found = {name: installation.uninstall(repository, name) for name in HOOKS}
+    gone = [name for name, own in found.items() if own is not None]
     if not gone:
         # Where hooks are kept elsewhere, this says where the line is that was added by hand.
         installation.hooks_folder(repository)
     if as_json:
-        answer_json({"uninstalled": gone})
+        answer_json({"uninstalled": gone, "own_lines": [own for own in found.values() if own]})
         return
     answer(f"uninstalled {', '.join(gone)}" if gone else "no hook of codebuddy's is installed")
+    for own in filter(None, found.values()):
+        note(f"your own lines are kept in {safe_line(own)}")
 
 
 @command.command("status", epilog="Example: codebuddy hook status")
