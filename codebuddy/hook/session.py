@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy.errors import UsageError
+from codebuddy.errors import RepositoryError, UsageError
 from codebuddy.hook.catalog import Rule
 from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.model import Model
@@ -48,7 +48,7 @@ def commit_range(repository: Repository, text: str) -> Scope:
 
     Raises:
         UsageError: It is no range.
-        RepositoryError: A side is no commit.
+        RepositoryError: A side is no commit, or they have no known common ancestor.
     """
     separator = "..." if "..." in text else ".."
     old, found, new = text.partition(separator)
@@ -57,7 +57,12 @@ def commit_range(repository: Repository, text: str) -> Scope:
     first = plumbing.commit_named(repository, old)
     last = plumbing.commit_named(repository, new or "HEAD")
     if separator == "...":
-        first = plumbing.merge_base(repository, first, last)
+        try:
+            first = plumbing.merge_base(repository, first, last)
+        except RepositoryError as error:
+            raise RepositoryError(
+                f"{text} cannot be reviewed: {error.message}", error.hint
+            ) from error
     return Scope(first, Revision(last), _UNLIMITED)
 
 
