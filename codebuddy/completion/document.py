@@ -5,7 +5,6 @@ Keeps encoding, byte order mark, line endings and mode. It knows nothing of mode
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
 from pathlib import Path
@@ -13,14 +12,10 @@ from pathlib import Path
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
+from codebuddy.source_text import decode, encode
 from codebuddy.user_file import NotRestoredError, ReadOnlyFileError, write_user_file
 
 MAX_DOCUMENT_BYTES = 32 << 20
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 
 
 def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: str = "") -> Document:
@@ -57,31 +52,6 @@ def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: st
         )
     text, encoding = decode(content, shown)
     return Document(relative.as_posix(), text, absolute, encoding)
-
-
-def decode(content: bytes, name: str) -> tuple[str, str]:
-    """Text and encoding of `content`: UTF-8, or UTF-16 and UTF-8 with a byte order mark.
-
-    Raises:
-        DocumentError: It is binary or in another encoding.
-    """
-    encoding = next((e for mark, e in _MARKS if content.startswith(mark)), "utf-8")
-    body = content[2:] if encoding.startswith("utf-16") else content
-    try:
-        text = body.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DocumentError(
-            f"{name} is not UTF-8 text (byte {error.start})", hint="convert it to UTF-8 first"
-        ) from error
-    if "\0" in text:
-        raise DocumentError(f"{name} is a binary file", hint="give a text file")
-    return text, encoding
-
-
-def encode(text: str, encoding: str) -> bytes:
-    """The opposite of `decode`, byte order mark included."""
-    mark = next((m for m, e in _MARKS if e == encoding and e.startswith("utf-16")), b"")
-    return mark + text.encode(encoding)
 
 
 def apply_suggestion(document: Document, position: Position, text: str) -> None:
