@@ -192,7 +192,7 @@ def _reviewed(
     elif scope == "all":
         chosen = session.everything(repository, index_file)
     else:
-        chosen = session.staged(repository, index_file)
+        chosen = session.staged(repository, index_file, session.UNLIMITED)
 
     found: list[Finding] = []
 

@@ -19,6 +19,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ _GRACE_S = 0.15
 # What writing the patches down may take, and what lies in the pipe at the end.
 _KEEPING_S = 0.3
 _READING_S = 0.2
+_SHARED = ("record", "report", "session")
 # States in which git commits what it made itself, or the user what somebody else wrote.
 _BUSY_WITH = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
 
@@ -168,6 +170,9 @@ def _started_work(
     if not hasattr(os, "fork"):
         threading.Thread(target=_do, args=(work, hook, message_file), daemon=True).start()
         return 0
+    # Both processes need these: once is enough.
+    for module in _SHARED:
+        import_module(f"codebuddy.hook.{module}")
     child = os.fork()
     if child:
         os.close(writing)
@@ -223,7 +228,7 @@ def _review(work: Work) -> None:
     with session.opened(repository, settings, scope, None, deadline=work.rules_deadline) as opened:
         # What was found so far counts even if all that follows is hostile.
         outcome = review(opened, quick, found)
-        if not outcome.is_late and not outcome.failed:
+        if not (outcome.is_late or outcome.failed or opened.state.is_cut):
             work.channel.send({"news": "complete"})
         with index_lookup(repository, settings) as opened.lookup:
             model = None

@@ -184,6 +184,8 @@ class State:
                 self.n_left_out += 1
             elif {raw.old_mode, raw.new_mode} & _REGULAR_MODES:
                 self.changes.append(_change(raw))
+        # Whether there were more files than may be looked at.
+        self.is_cut = self.n_left_out > 0
         self._by_path = {each.path: each for each in self.changes if each.path}
         self._by_old_path = {each.old_path: each for each in self.changes if each.old_path}
 
@@ -243,10 +245,11 @@ class State:
         """Changed files that people write: no vendored, generated, binary or huge ones."""
         count = 0
         for change in self.changes:
-            if not change.path or count >= self._max_read:
+            if not change.path or role_of(change.path) in ("vendored", "generated"):
                 continue
-            if role_of(change.path) in ("vendored", "generated"):
-                continue
+            if count >= self._max_read:
+                self.is_cut = True
+                break
             count += 1
             file = self.file(change.path)
             if file is not None and role_of(change.path, file.source) in ("code", "test"):
