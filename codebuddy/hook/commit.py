@@ -166,8 +166,8 @@ def _started_work(
     work: Work, hook: str, message_file: str | None, reading: int, writing: int
 ) -> int:
     """Begin the work; the number of its process, 0 where the system has no `fork`."""
-    work.channel = Channel(writing)
     if not hasattr(os, "fork"):
+        work.channel = Channel(writing)
         threading.Thread(target=_do, args=(work, hook, message_file), daemon=True).start()
         return 0
     # Both processes need these: once is enough.
@@ -176,14 +176,13 @@ def _started_work(
     child = os.fork()
     if child:
         os.close(writing)
-        work.channel = None
         return child
     with suppress(BaseException):
         # Its own alarm, for when the parent is killed; and nothing that holds git's streams.
         _arm(max(work.rules_deadline, work.model_deadline) + _GRACE_S + _SHOWING_S)
         os.close(reading)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 1)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        work.channel = Channel(writing)
         _do(work, hook, message_file)
     os._exit(0)
 
