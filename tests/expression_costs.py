@@ -8,8 +8,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import re._constants as codes
-import re._parser as parser
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# The parser of the standard library, which has no stubs.
+codes: Any = importlib.import_module("re._constants")
+parser: Any = importlib.import_module("re._parser")
 
 PACKAGE = Path(__file__).parent.parent / "codebuddy"
 _FUNCTIONS = frozenset({"match", "fullmatch", "search", "sub", "subn", "split", "findall"})
@@ -161,9 +163,10 @@ def _uses(tree: ast.Module) -> dict[str, set[str]]:
             owners.add(id(node.value))
             found.setdefault(node.value.id, set()).add(node.attr)
     for node in ast.walk(tree):
-        is_read = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        if is_read and id(node) not in owners:
-            found.setdefault(node.id, set()).add(_ANY)
+        if isinstance(node, ast.Name) and id(node) not in owners:
+            found.setdefault(node.id, set())
+            if isinstance(node.ctx, ast.Load):
+                found[node.id].add(_ANY)
     return found
 
 
@@ -311,11 +314,13 @@ def _growth(pattern: re.Pattern[Any], method: str, prefix: str, unit: str, suffi
     """How many times as much the larger text costs; 0 where it costs next to nothing."""
     small = prefix + unit * (_SMALL // len(unit)) + suffix
     large = prefix + unit * (_FACTOR * _SMALL // len(unit)) + suffix
-    with _limited() as limit:
-        first = min(_cost(pattern, method, small) for _ in range(2))
-        second = min(_cost(pattern, method, large) for _ in range(2))
-        return second / max(first, 1e-6) if second > _NEGLIGIBLE_S else 0.0
-    return limit
+    try:
+        with _limited():
+            first = min(_cost(pattern, method, small) for _ in range(2))
+            second = min(_cost(pattern, method, large) for _ in range(2))
+    except _TooLongError:
+        return float("inf")
+    return second / max(first, 1e-6) if second > _NEGLIGIBLE_S else 0.0
 
 
 def _cost(pattern: re.Pattern[Any], method: str, text: str) -> float:
@@ -338,8 +343,12 @@ class _TooLongError(Exception):
 
 
 @contextmanager
-def _limited() -> Iterator[float]:
-    """End what takes much too long, for example exponentially long; that counts as endless."""
+def _limited() -> Iterator[None]:
+    """End what takes much too long, for example exponentially long.
+
+    Raises:
+        _TooLongError: It did.
+    """
 
     def stop(_number: int, _frame: object) -> None:
         raise _TooLongError
@@ -347,9 +356,7 @@ def _limited() -> Iterator[float]:
     before = signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, _LIMIT_S)
     try:
-        yield float("inf")
-    except _TooLongError:
-        pass
+        yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

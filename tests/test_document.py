@@ -43,9 +43,12 @@ def test_bytes_survive_the_round_trip(content, encoding):
     assert encode(text, found) == content
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfa\x00", b"caf\xe9\n", b"a\0b"])
-def test_binary_and_foreign_encodings_are_refused(root, content):
-    """Text that is not UTF-8 is refused by name, and the file stays as it is."""
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfa\x00", b"a\0b", "x = 1\n".encode("utf-16-le"), "x = 1\n".encode("utf-32")],
+)
+def test_binary_files_and_what_is_not_read_are_refused(root, content):
+    """They are refused by name, and the file stays as it is."""
     (root / "f.py").write_bytes(content)
     with pytest.raises(DocumentError) as caught:
         load_document("f.py", root)

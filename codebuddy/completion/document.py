@@ -12,8 +12,19 @@ from pathlib import Path
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
-from codebuddy.source_text import decode, encode
+from codebuddy.source_text import check_insertable, decode, encode, read_text
 from codebuddy.user_file import NotRestoredError, ReadOnlyFileError, write_user_file
+
+__all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "apply_suggestion",
+    "decode",
+    "encode",
+    "line_ending",
+    "load_document",
+    "not_written",
+    "write_atomically",
+]
 
 MAX_DOCUMENT_BYTES = 32 << 20
 
@@ -58,7 +69,8 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
     """Insert `text` into the file: all of it or nothing, keeping encoding and line endings.
 
     Raises:
-        DocumentError: The file changed since it was read, or cannot be written.
+        DocumentError: The file changed since it was read, its encoding cannot hold the text, or
+            it cannot be written.
     """
     file = document.absolute
     current = _read(file, document.path)
@@ -67,6 +79,7 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
             f"{document.path} was changed while the suggestion was made; nothing was written",
             hint="run the command again",
         )
+    check_insertable(text, read_text(current, document.path), document.path)
     _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codebuddy.completion.document import encode, line_ending, load_document, not_written
+from codebuddy.completion.document import line_ending, load_document, not_written
 from codebuddy.datatypes import Document
 from codebuddy.errors import DocumentError
 from codebuddy.hook.finding import Edit
+from codebuddy.source_text import encode
 from codebuddy.user_file import FileChange, NotRestoredError, write_user_files
 from codebuddy.vcs.repository import Repository
 

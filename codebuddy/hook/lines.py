@@ -37,8 +37,8 @@ def _unmatched(old: Sequence[str], new: Sequence[str]) -> Iterator[int]:
     that costs no more than the bound; what is left then is compared as a bag of lines.
     """
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    alike = matcher.b2j
-    costs = [0, *accumulate(1 + len(alike.get(line, ())) for line in old)]
+    alike = Counter(new)
+    costs = [0, *accumulate(1 + alike[line] for line in old)]
     left = _MAX_COMPARED
     gaps = [(0, len(old), 0, len(new))]
     while gaps:
