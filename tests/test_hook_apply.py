@@ -79,7 +79,7 @@ def test_where_one_file_cannot_be_written_none_is(project, name, fault):
 def test_a_write_that_fails_after_another_is_undone(project, monkeypatch):
     """The second file's write fails when the first one is done already."""
     real = user_file._commit
-    done = []
+    done: list[object] = []
 
     def commit(each):
         if done:
