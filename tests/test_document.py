@@ -43,9 +43,12 @@ def test_bytes_survive_the_round_trip(content, encoding):
     assert encode(text, found) == content
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfa\x00", b"caf\xe9\n", b"a\0b"])
-def test_binary_and_foreign_encodings_are_refused(root, content):
-    """Text that is not UTF-8 is refused by name, and the file stays as it is."""
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfa\x00", b"a\0b", "x = 1\n".encode("utf-16-le"), "x = 1\n".encode("utf-32")],
+)
+def test_binary_files_and_what_is_not_read_are_refused(root, content):
+    """They are refused by name, and the file stays as it is."""
     (root / "f.py").write_bytes(content)
     with pytest.raises(DocumentError) as caught:
         load_document("f.py", root)
@@ -109,3 +112,18 @@ def test_apply_writes_through_a_link_inside(root):
     apply_suggestion(load_document("link.py", root), Position(1, 5), "1")
     assert (root / "link.py").is_symlink()
     assert (root / "real.py").read_text() == "a = 1\n"
+
+
+def test_an_applied_suggestion_keeps_hard_links_and_respects_read_only_files(tmp_path):
+    """`--apply` changes the bytes of the file and nothing else of it."""
+    file, other = tmp_path / "a.py", tmp_path / "b.py"
+    file.write_bytes(b"x = \n")
+    os.link(file, other)
+    apply_suggestion(load_document(str(file), tmp_path), Position(1, 5), "1")
+    assert other.read_bytes() == b"x = 1\n"
+    assert other.samefile(file)
+    file.chmod(0o444)
+    with pytest.raises(DocumentError, match=r"cannot write a.py: it is read-only") as caught:
+        apply_suggestion(load_document(str(file), tmp_path), Position(1, 5), "2")
+    assert "chmod u+w a.py" in caught.value.hint
+    assert file.read_bytes() == b"x = 1\n"

@@ -25,8 +25,8 @@ _TYPESCRIPT_OF = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), 
 _MAX_HOPS = 4
 # Any of these may bind names that no tool can see.
 _DYNAMIC_PYTHON = re.compile(
-    rb"^(?:async )?def __getattr__|^\s*__getattr__\s*[=,:]|globals\(\)|\bexec\("
-    rb"|sys\.modules\[(?:__name__|[^\]\n]*\]\s*=(?!=))"
+    rb"^(?:async )?def __getattr__|^[^\S\n]*+__getattr__\s*[=,:]|globals\(\)|\bexec\("
+    rb"|sys\.modules\[(?:__name__|[^\]\n]{0,200}\]\s*=(?!=))"
     rb"|setattr\(sys|^__path__|(?<![\w.])vars\(\)|import\s+__getattr__|(?<![\w.])locals\(\)",
     re.MULTILINE,
 )

@@ -80,13 +80,14 @@ class Outcome:
     """What a review found, the most useful first, and what kept it from looking further.
 
     `n_suppressed` counts findings that a comment on the line switched off; `failed` names
-    rules that could not be run, with the reason.
+    rules that could not be run, with the reason; `missing` files that git could not give.
     """
 
     findings: tuple[Finding, ...]
     n_suppressed: int = 0
     is_late: bool = False
     failed: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -142,8 +143,8 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
             is_late = True
         except CodebuddyError as error:
             failed.append((module, error.message))
-        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            # A rule's own fault: a commit is never held up, the others go on.
+        except Exception as error:  # noqa: BLE001
+            # A rule's own fault, whatever it is: the others go on.
             failed.append((module, f"{type(error).__name__}: {error}"))
         timings_ms[module] = (time.monotonic() - started) * 1000
     return Outcome(
@@ -151,8 +152,14 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
         n_suppressed=n_suppressed,
         is_late=is_late,
         failed=tuple(failed),
+        missing=tuple(review_.state.missing_paths),
         timings_ms=timings_ms,
     )
+
+
+def quick_rules(rules: Iterable[Rule]) -> list[Rule]:
+    """Those that look at the new lines alone."""
+    return [rule for rule in rules if rule.module in _QUICK]
 
 
 def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
@@ -162,9 +169,11 @@ def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
     )
 
 
+# These need neither the index nor another file: they run first, before either is opened.
+_QUICK = ("secrets", "leftovers", "binaries")
 # What needs one look at the new lines comes before what asks the index, the model last.
 _ORDER = (
-    "leftovers secrets binaries removed imports callers deprecated duplicate untested cochange "
+    "secrets leftovers binaries removed imports callers deprecated duplicate untested cochange "
     "unfinished opinion"
 ).split()
 

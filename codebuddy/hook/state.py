@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from codebuddy.hook.lines import added_lines
 from codebuddy.index.file_role import role_of
-from codebuddy.syntax.limits import is_binary, reason_not_to_parse
+from codebuddy.source_text import as_utf8
+from codebuddy.syntax.limits import reason_not_to_parse
 from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ _REGULAR_MODES = frozenset({"100644", "100755"})
 
 
 class SourceFile:
-    """One content of one path; what is known of it is worked out when it is asked for."""
+    """One content of one path; what is known of it is worked out when it is asked for.
+
+    `source` is UTF-8 without a byte order mark, whatever the file's own encoding is.
+    """
 
     def __init__(self, path: str, source: bytes) -> None:
         self.path = path
@@ -47,7 +51,7 @@ class SourceFile:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines without their endings; bytes that are not UTF-8 are replaced."""
+        """The lines without their endings; what is no character is U+FFFD."""
         return self.source.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
 
     @cached_property
@@ -104,7 +108,11 @@ class SourceFile:
         """Whether the text seems to define a function `name`: told without a parser."""
         word = re.escape(name.encode("utf-8", "surrogateescape"))
         pattern = (
-            rb"\b(?:def|fn|func|function|fun|sub)\s+" + word + rb"\b|(?m:^\s*)" + word + rb"\s*\("
+            rb"\b(?:def|fn|func|function|fun|sub)\s+"
+            + word
+            + rb"\b|(?m:^[^\S\n]*+)"
+            + word
+            + rb"\s*\("
         )
         return re.search(pattern, self.source) is not None
 
@@ -168,6 +176,7 @@ class State:
         self._list_paths = paths
         self._paths: frozenset[bytes] | None = None
         self._added: dict[str, frozenset[int]] = {}
+        self._missing: dict[str, None] = {}
         self.changes: list[Change] = []
         self.n_left_out = 0
         for count, raw in enumerate(raw_changes):
@@ -175,6 +184,8 @@ class State:
                 self.n_left_out += 1
             elif {raw.old_mode, raw.new_mode} & _REGULAR_MODES:
                 self.changes.append(_change(raw))
+        # Whether there were more files than may be looked at.
+        self.is_cut = self.n_left_out > 0
         self._by_path = {each.path: each for each in self.changes if each.path}
         self._by_old_path = {each.old_path: each for each in self.changes if each.old_path}
 
@@ -211,14 +222,15 @@ class State:
                 name = b""
             else:
                 name = self._revision.name_of(os.fsencode(path))
-            self._new[path] = self._read(path, name)
+            self._new[path] = self._read(path, name, is_object=change is not None)
         return self._new[path]
 
     def old_file(self, path: str) -> SourceFile | None:
         """The file that lay at `path` before, if the change touched it."""
         if path not in self._old:
             change = self._by_old_path.get(path)
-            self._old[path] = self._read(path, change.old_object.encode() if change else b"")
+            name = change.old_object.encode() if change else b""
+            self._old[path] = self._read(path, name, is_object=True)
         return self._old[path]
 
     def size_of(self, change: Change) -> int:
@@ -233,10 +245,11 @@ class State:
         """Changed files that people write: no vendored, generated, binary or huge ones."""
         count = 0
         for change in self.changes:
-            if not change.path or count >= self._max_read:
+            if not change.path or role_of(change.path) in ("vendored", "generated"):
                 continue
-            if role_of(change.path) in ("vendored", "generated"):
-                continue
+            if count >= self._max_read:
+                self.is_cut = True
+                break
             count += 1
             file = self.file(change.path)
             if file is not None and role_of(change.path, file.source) in ("code", "test"):
@@ -248,17 +261,34 @@ class State:
         if known is None:
             file = self.file(change.path)
             old = self.old_file(change.old_path) if change.old_path else None
-            known = (
-                frozenset() if file is None else added_lines(old.lines if old else [], file.lines)
-            )
+            if file is None or (old is None and self._is_old_unknown(change)):
+                # Against nothing every line would be new.
+                known = frozenset()
+            else:
+                known = added_lines(old.lines if old else [], file.lines)
             self._added[change.path] = known
         return known
 
-    def _read(self, path: str, name: bytes) -> SourceFile | None:
+    @property
+    def missing_paths(self) -> list[str]:
+        """Changed files with a content that git names and does not have, as far as was asked."""
+        return list(self._missing)
+
+    def _is_old_unknown(self, change: Change) -> bool:
+        """Whether there is an older text that could not be had."""
+        if not change.old_path:
+            return False
+        size = self._reader.size_of(change.old_object.encode())
+        return size is None or size > self._max_bytes
+
+    def _read(self, path: str, name: bytes, *, is_object: bool = False) -> SourceFile | None:
         if not name:
             return None
-        source = self._reader.read(name, self._max_bytes)
-        return None if source is None or is_binary(source) else SourceFile(path, source)
+        content = self._reader.read(name, self._max_bytes)
+        if content is None and is_object and self._reader.size_of(name) is None:
+            self._missing[path] = None
+        source = None if content is None else as_utf8(content)
+        return None if source is None else SourceFile(path, source)
 
 
 def _change(raw: RawChange) -> Change:

@@ -18,8 +18,8 @@ LEGACY_SUFFIX = ".codebuddy-legacy"
 GUARD_VARIABLE = "_CODEBUDDY_HOOK"
 HOOKS = ("pre-commit", "prepare-commit-msg")
 
-_VERSION = re.compile(rf"^# {MARK} (\d+)$", re.MULTILINE)
-_PYTHON = re.compile(r"^python=(.*)$", re.MULTILINE)
+_VERSION = re.compile(rf"^# {MARK} (\d+)\r?$", re.MULTILINE)
+_PYTHON = re.compile(r"^python=([^\r\n]*)\r?$", re.MULTILINE)
 
 _SCRIPT = """\
 #!/bin/sh

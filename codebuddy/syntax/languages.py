@@ -86,14 +86,14 @@ _BY_FILE_NAME = {
 }
 
 _SHEBANG = re.compile(rb"#!\s*(\S+)(?:\s+(?:-S\s+)?(?:\w+=\S*\s+)*(\S+))?")
-_VERSION = re.compile(r"[-\d.]+$")
+_VERSION = re.compile(r"(?<![-\d.])[-\d.]+$")
 
 # What a C header can only hold in one of its larger relatives.
-_OBJC_HEADER = re.compile(rb"^\s*(?:@interface|@protocol|@class|#import)\b", re.MULTILINE)
-_OBJC_SOURCE = re.compile(rb"^\s*(?:#\s*\w+|@\w+|//|/\*)", re.MULTILINE)
+_OBJC_HEADER = re.compile(rb"^[^\S\n]*+(?:@interface|@protocol|@class|#import)\b", re.MULTILINE)
+_OBJC_SOURCE = re.compile(rb"^[^\S\n]*+(?:#\s*+\w+|@\w+|//|/\*)", re.MULTILINE)
 _CPP_HEADER = re.compile(
-    rb"^\s*(?:template\s*<|namespace\b|using\s+\w|class\s+\w|public:|private:|protected:)"
-    rb"|^\s*#\s*include\s*<(?:\w+)>|\bstd::",
+    rb"^[^\S\n]*+(?:template\s*<|namespace\b|using\s+\w|class\s+\w|public:|private:|protected:)"
+    rb"|^[^\S\n]*+#\s*+include\s*<(?:\w+)>|\bstd::",
     re.MULTILINE,
 )
 

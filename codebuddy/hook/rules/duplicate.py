@@ -71,11 +71,22 @@ def _call(definition: FoundDefinition) -> str:
     """The call as one would write it, from the signature."""
     parameters = definition.signature.partition("(")[2].rpartition(")")[0]
     names = []
-    for part in re.split(r",(?![^\[(]*[\])])", parameters):
+    for part in _parts(parameters):
         name = re.split(r"[:=]", part.strip())[0].strip()
         if name and name not in ("self", "cls", "*", "/") and not name.startswith("**"):
             names.append(name.split()[-1])
     return f"{definition.qualified}({', '.join(names)})"
+
+
+def _parts(parameters: str) -> list[str]:
+    """What commas separate outside brackets."""
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(parameters):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth <= 0:
+            parts.append(parameters[start:place])
+            start = place + 1
+    return [*parts, parameters[start:]]
 
 
 def _new_functions(review: Review) -> Iterator[_Function]:

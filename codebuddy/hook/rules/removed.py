@@ -24,7 +24,7 @@ _KINDS = frozenset({"function", "class", "constant", "variable", "type", "interf
 _MAX_NAMES = 60
 _DEFINED = re.compile(
     rb"\b(?:def|class|function\*?|const|let|var|interface|type|enum)\s+([\w$]+)"
-    rb"|^([\w$]+)\s*(?:=|:[^=\n]*=|,)|^\s+([\w$]+)\s*\(",
+    rb"|^([\w$]+)\s*(?:=|:[^=\n]*=|,)|^[^\S\n]++([\w$]+)\s*\(",
     re.MULTILINE,
 )
 _BUILTINS = frozenset(dir(builtins))
