@@ -10,13 +10,14 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import seal
+from codebuddy.index import companions, seal
+from codebuddy.private_files import remedy_for, why_not_private
 
 DATABASE_NAME = "index.db"
 SCHEMA_VERSION = 2
@@ -27,7 +28,7 @@ BUSY_TIMEOUT_S = 10.0
 REBUILD_HINT = "run 'codebuddy index --force' to build it again"
 
 # SQLite keeps these texts, and an index whose texts differ is not one of ours.
-_TABLES = {
+TABLES = {
     "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)"
     " WITHOUT ROWID",
     "files": "CREATE TABLE files (id INTEGER PRIMARY KEY, path BLOB NOT NULL,"
@@ -119,7 +120,7 @@ def create(file: Path) -> sqlite3.Connection:
         try:
             _set_up(connection, is_writer=True)
             connection.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES.values():
+            for statement in TABLES.values():
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -160,20 +161,25 @@ def check_structure(connection: sqlite3.Connection) -> None:
         raise DamagedIndexError(f"the index is damaged: {found}")
 
 
+def size_of(connection: sqlite3.Connection) -> int:
+    """Bytes of all pages, inside a transaction."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
+
+
 def move_aside(file: Path) -> Path:
     """Rename a database that cannot be used, in the place of the last such one."""
     aside = file.with_name(file.name + ".damaged")
     try:
         file.replace(aside)
         seal.remove(file)
-        # A journal left behind would be played back into the next database.
-        with suppress(FileNotFoundError):
-            file.with_name(file.name + "-journal").unlink()
     except OSError as error:
         raise IndexingError(
-            f"the damaged index {file} cannot be moved aside: {error.strerror}",
-            hint="make its folder writable, or delete it",
+            f"the damaged index {file} cannot be moved to {aside.name}: {error.strerror}",
+            hint=f"make its folder writable, or delete both {file.name} and {aside.name} there",
         ) from error
+    # A journal left behind would be played back into the next database.
+    companions.remove_companions(file)
     return aside
 
 
@@ -220,8 +226,12 @@ def _operational(file: Path, error: sqlite3.OperationalError) -> IndexingError:
 
 
 def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
-    if file.is_symlink():
-        raise DamagedIndexError(f"the index {file} is a link, which codebuddy never makes")
+    if reason := why_not_private(file.parent):
+        raise IndexingError(
+            f"the index in {file.parent} is not used: {reason}", hint=remedy_for(file.parent)
+        )
+    if reason := companions.problem_before_opening(file):
+        raise DamagedIndexError(f"the index {file} is damaged: {reason}")
     # Readers, too, must be able to play back a killed writer's journal.
     can_write = os.access(file, os.W_OK) and platforms.is_writable_folder(file.parent)
     mode = "rw" if is_writer or can_write else "ro"
@@ -269,11 +279,9 @@ def _verify(connection: sqlite3.Connection, file: Path) -> None:
             f"the index {file} was written by a newer codebuddy",
             hint="use that one, or delete the index to build it again",
         )
-    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != _TABLES:
+    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != TABLES:
         raise DamagedIndexError(f"{file} is not an index of this codebuddy")
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-    if file.stat().st_size != pages * page_bytes:
+    if file.stat().st_size != size_of(connection):
         raise DamagedIndexError(f"the index {file} is damaged: it is cut off")
     if seal.check(file) is False:
         raise DamagedIndexError(f"the index {file} is damaged: its bytes have changed")
