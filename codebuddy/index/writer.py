@@ -19,6 +19,7 @@ import numpy as np
 from codebuddy.index import schema, seal
 from codebuddy.index.batch import AnalysedFile, BatchResult, lengths_of
 from codebuddy.index.postings import SegmentBuilder, columns_of_rows, decode_postings
+from codebuddy.index.row_checks import check_number
 from codebuddy.index.schema import DamagedIndexError, checksum
 from codebuddy.index.segments import (
     Segment,
@@ -67,7 +68,7 @@ class IndexWriter(Store):
 
     def _largest(self, table: str, column: str) -> int:
         row = self._row(f"SELECT max({column}) FROM {table}", ())  # noqa: S608
-        return int(row[0] or 0)
+        return check_number(row[0] or 0, f"an id of {table}")
 
     def check_everything(self) -> None:
         """Read every row and compare SQLite's trees, as after a writer that was killed.
@@ -211,7 +212,7 @@ class IndexWriter(Store):
         builder = SegmentBuilder()
         ids: list[Any] = []
         for segment in chosen:
-            columns = columns_of_rows(list(self.all_postings(segment.id)))
+            columns = columns_of_rows(list(self.all_postings(segment.id)), len(segment.lengths))
             is_live = ~segment.is_dead
             kept = is_live[columns.document]
             renumbered = (np.cumsum(is_live) - 1).astype(np.uint32)
@@ -357,7 +358,7 @@ def _add_frequencies(
     has_dead = bool(segment.is_dead.any())
     for term, data in rows:
         if has_dead:
-            documents, _ = decode_postings(data)
+            documents, _ = decode_postings(data, len(segment.lengths))
             count = len(documents) - int(segment.is_dead[documents].sum())
         else:
             count = _n_documents(data)
