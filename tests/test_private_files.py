@@ -388,7 +388,7 @@ def test_patches_that_the_hook_did_not_keep_are_refused_and_replaced(repository,
     file = repository.index_folder / "hook.json"
     (row,) = json.loads(file.read_text())
     file.write_text(json.dumps([row, {**row, "id": "other", **change}]))
-    with pytest.raises(DocumentError, match=r"hook\.json is not what codebuddy left there"):
+    with pytest.raises(DocumentError, match=r"hook\.json"):
         record.find(repository, "r")
     assert record.keep(repository, [finding()])
     assert record.find(repository, "r")[1][0].new == "b"

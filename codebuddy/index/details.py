@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from codebuddy.index.packing import is_list_of, pack_json, unpack_json
 from codebuddy.index.row_checks import is_utf8
@@ -17,7 +18,7 @@ Reference = tuple[str, str, int]
 
 def pack_details(references: Iterable[Reference], imports: Iterable[str]) -> bytes:
     """References, each as (name, kind, line), and imports; the first ones where it is too much."""
-    content = {
+    content: dict[str, list[Any]] = {
         "references": [list(each) for each in references][:MAX_REFERENCES],
         "imports": list(imports)[:_MAX_IMPORTS],
     }
