@@ -123,7 +123,7 @@ def _ensure_index_folder(repository: Repository) -> Path:
                 f"the folder {place} is not used: {error.strerror}", hint=remedy_for(place)
             ) from error
         raise IndexingError(
-            f"cannot create the folder {place}: {error.strerror or error}",
+            f"cannot create the folder {folder}: {error.strerror or error}",
             hint="set XDG_CACHE_HOME to a folder that you can write",
         ) from error
 
