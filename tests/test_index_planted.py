@@ -204,3 +204,65 @@ def test_something_else_in_the_place_of_the_index_is_moved_aside(root, make):
         search(root)
     index(root)
     assert "m3.py" in search(root)
+
+
+def circular(file: Path, table: str, depth: int = 12, width: int = 300) -> None:
+    """Make the tree of `table` one whose pages lead to the same next page hundreds of times."""
+    connection = sqlite3.connect(file)
+    (root,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
+    ).fetchone()
+    connection.close()
+    content = bytearray(file.read_bytes())
+    leaf = bytes(content[(root - 1) * PAGE_BYTES : root * PAGE_BYTES])
+    first_new = len(content) // PAGE_BYTES + 1
+
+    def inner(child: int) -> bytes:
+        cell_bytes = 5
+        start = PAGE_BYTES - width * cell_bytes
+        head = b"\5\0\0" + width.to_bytes(2, "big") + start.to_bytes(2, "big") + b"\0"
+        pointers = b"".join((start + n * cell_bytes).to_bytes(2, "big") for n in range(width))
+        page = (head + child.to_bytes(4, "big") + pointers).ljust(start, b"\0")
+        return page + (child.to_bytes(4, "big") + b"\1") * width
+
+    content[(root - 1) * PAGE_BYTES : root * PAGE_BYTES] = inner(first_new)
+    for level in range(depth):
+        content += inner(first_new + level + 1)
+    content += leaf
+    content[28:32] = (len(content) // PAGE_BYTES).to_bytes(4, "big")
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", ["files", "chunks", "vectors", "details"])
+def test_a_tree_that_leads_in_circles_is_damage_and_not_followed_for_ever(root, table):
+    """Walking it would take longer than the universe is old; it ends, and is built anew."""
+    file = database(root)
+    file.with_suffix(".seal").unlink()
+    circular(file, table)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from codebuddy.errors import IndexingError\n"
+        "from codebuddy.index.search import RepositoryIndex\n"
+        "from codebuddy.settings import Settings\n"
+        "from codebuddy.vcs.repository import open_repository\n"
+        "opened = RepositoryIndex.open(open_repository(Path(sys.argv[1])), Settings())\n"
+        "for ask in (opened.stats, opened.count_files, lambda: opened.search('name_3'),\n"
+        "            lambda: opened.search('what is it', channel='dense')):\n"
+        "    try:\n"
+        "        ask()\n"
+        "    except IndexingError as error:\n"
+        "        print(error.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, str(root)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    # Of the other two, these questions read single rows alone.
+    assert table not in ("files", "vectors") or "in circles" in done.stdout, done.stdout
+    index(root)
+    assert "m3.py" in search(root)

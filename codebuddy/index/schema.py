@@ -24,6 +24,10 @@ SCHEMA_VERSION = 2
 # "cdbd", so that another program's database is told apart.
 APPLICATION_ID = 0x63646264
 BUSY_TIMEOUT_S = 10.0
+# Steps of SQLite's machine, of which it takes some 100 million in a second.
+_STEPS_AT_ONCE = 100_000
+_STEPS_PER_BYTE = 10
+_FREE_STEPS = 5_000_000
 
 REBUILD_HINT = "run 'codebuddy index --force' to build it again"
 
@@ -135,7 +139,7 @@ def is_sealed(connection: sqlite3.Connection, file: Path) -> bool:
     """Whether the last writer finished and sealed the file; `connect` has compared its bytes."""
     with translated(file):
         connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
+        connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         found = seal.is_current(file)
         connection.execute("COMMIT")
     return found
@@ -145,9 +149,29 @@ def write_seal(connection: sqlite3.Connection, file: Path) -> None:
     """Seal what the writer leaves."""
     with translated(file):
         connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
+        connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         seal.write(file)
         connection.execute("COMMIT")
+
+
+def limit_steps(connection: sqlite3.Connection, n_free: int = _FREE_STEPS) -> None:
+    """End what takes many more steps than reading all of the database several times.
+
+    SQLite follows a tree whose pages lead to each other as if it had no end. It counts what
+    comes until the next call, inside a transaction.
+
+    Args:
+        connection: Of the database.
+        n_free: Steps that any database may take.
+    """
+    left = (n_free + _STEPS_PER_BYTE * size_of(connection)) // _STEPS_AT_ONCE
+
+    def spend() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    connection.set_progress_handler(spend, _STEPS_AT_ONCE)
 
 
 def check_structure(connection: sqlite3.Connection) -> None:
@@ -222,6 +246,8 @@ def _operational(file: Path, error: sqlite3.OperationalError) -> IndexingError:
             f"the index {file} cannot be read or written: {error}",
             hint="check the disk's free space and health; what was indexed stays usable",
         )
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return DamagedIndexError(f"the index {file} is damaged: reading it leads in circles")
     return DamagedIndexError(f"the index {file} is damaged: {error}")
 
 
@@ -269,6 +295,7 @@ def _set_up(connection: sqlite3.Connection, *, is_writer: bool) -> None:
 
 def _verify(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("BEGIN")
+    limit_steps(connection)
     found = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
     )

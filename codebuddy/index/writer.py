@@ -39,6 +39,8 @@ _MERGED_PER_WRITTEN = 10
 _SHORT_BYTES = 64
 # Above this number of affected terms, reading every term at once is quicker than one by one.
 _MANY_TERMS = 20_000
+# Far more than 8 MB of source take, however small the database still is.
+_STEPS_OF_A_COMMIT = 5_000_000_000
 
 
 class IndexWriter(Store):
@@ -106,6 +108,7 @@ class IndexWriter(Store):
         """
         with schema.translated(self.file):
             self.connection.execute("BEGIN IMMEDIATE")
+            schema.limit_steps(self.connection, _STEPS_OF_A_COMMIT)
             if self._is_sealed:
                 seal.remove(self.file)
                 self._is_sealed = False
