@@ -189,8 +189,9 @@ def test_children_of_the_tui_run_nothing_of_the_repository(trap, monkeypatch):
         ("HOME", "."),
     ],
 )
-def test_a_commit_runs_nothing_of_the_repository(trap, variable, value):
+def test_a_commit_runs_nothing_of_the_repository(trap, monkeypatch, variable, value):
     """The hook's script runs in the root; Python itself would import some of these first."""
+    monkeypatch.setenv("CODEBUDDY_HOOK_LIMIT_MS", "30000")
     assert trap.run(sys.executable, "-P", "-m", "codebuddy", "hook", "install").returncode == 0
     trap.run(sys.executable, "-P", "-m", "codebuddy", "index")
     for name in ("sitecustomize", "usercustomize", "encodings", "codecs", "importlib"):
@@ -416,9 +417,9 @@ def _faults(source: str, file: str) -> list[str]:
                     found.append(f"{place} getattr executable")
         # A Python that is named in a list or a line of a command, in words.
         if isinstance(node, ast.List | ast.Tuple) and node.elts:
-            first = node.elts[0]
-            if isinstance(first, ast.Constant) and str(first.value).startswith("python"):
-                found.append(f"{place} {first.value}")
+            words = [str(each.value) for each in node.elts if isinstance(each, ast.Constant)]
+            if words[:1] and words[0].startswith("python") and any(w[:1] == "-" for w in words):
+                found.append(f"{place} {words[0]}")
         for child in ast.iter_child_nodes(node):
             walk(child, function)
 
