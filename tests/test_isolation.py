@@ -474,3 +474,68 @@ def test_what_is_imported_first_imports_nothing_else():
             for alias in node.names
         }
         assert names <= {"os", "sys", "codebuddy.isolation"}
+
+
+# ---- Libraries that look into the working folder.
+
+
+def test_a_relative_xdg_folder_is_no_place_for_settings(tmp_path, monkeypatch):
+    """XDG says to ignore it; the repository would be the user's own settings otherwise."""
+    from codebuddy import paths
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, "own")
+    home = Path(os.environ["HOME"])
+    assert paths.user_config_file() == home / ".config/codebuddy/config.toml"
+    for place in (paths.cache_folder(), paths.log_folder(), paths.serve_token_file()):
+        assert place.is_relative_to(home)
+    assert paths.runtime_folder().is_relative_to(home)
+
+
+@pytest.mark.parametrize("name", ["acme/model", "all-MiniLM-L6-v2"])
+def test_a_folder_named_like_a_model_of_the_hub_is_not_taken_for_it(tmp_path, monkeypatch, name):
+    """sentence-transformers would load it, and import what its `modules.json` names."""
+    from codebuddy.errors import ModelError
+    from codebuddy.index.encoder import open_encoder
+
+    planted = tmp_path / (name if "/" in name else f"sentence-transformers/{name}")
+    planted.mkdir(parents=True)
+    (planted / "modules.json").write_text('[{"idx": 0, "name": "0", "type": "antigravity.x"}]')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="is named like a file or folder here") as caught:
+        open_encoder(name)
+    assert f"write ./{name}" in caught.value.hint
+
+
+def test_a_path_of_an_embedder_is_taken_for_one(tmp_path, monkeypatch):
+    """Written as a path, it is the folder, from wherever one stands."""
+    from codebuddy import paths
+    from codebuddy.index.encoder import open_encoder
+
+    (tmp_path / "own").symlink_to(paths.shipped_models_folder() / "embedder")
+    monkeypatch.chdir(tmp_path)
+    assert open_encoder("./own").fingerprint == open_encoder("").fingerprint
+
+
+def test_matplotlib_reads_no_settings_of_the_repository(tmp_path):
+    """It takes a `matplotlibrc` of the working folder before anybody else's."""
+    (tmp_path / "matplotlibrc").write_text("figure.figsize: 1, 1\n")
+    size = "import matplotlib; print(matplotlib.rcParams['figure.figsize'])"
+    ours = "import os\nfrom codebuddy.evaluation.plot import _figure_class\n_figure_class()\n"
+    ours += f"assert os.getcwd() == {str(tmp_path)!r}\n"
+
+    def run(program: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": PACKAGE_PARENT}
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    assert run(size) == "[1.0, 1.0]"
+    assert run(ours + size) == "[6.4, 4.8]"
