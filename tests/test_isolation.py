@@ -155,7 +155,10 @@ def test_servers_of_editors_run_nothing_of_the_repository(trap, front_door):
             process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(request), request))
             process.stdin.flush()
         assert process.stdout.readline()
+        # What the loader of libraries goes by is what the process was started with.
+        started_with = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
         process.kill()
+    assert b"LD_LIBRARY_PATH=/usr/lib" in started_with
     assert trap.told == ""
 
 
