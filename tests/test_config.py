@@ -223,13 +223,13 @@ def _run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
 def test_every_command_warns_once_and_goes_on(repository, arguments):
     """It exits as without the variable, and its answer is on stdout alone."""
     before = _run(repository, *arguments)
-    after = _run(repository, *arguments, CODEBUDDY_TEAM_TOKEN="secret")
+    after = _run(repository, *arguments, CODEBUDDY_TEAM_TOKEN="hunter2")
     assert after.returncode == before.returncode
     said = Counter(after.stderr.splitlines())
     assert [line for line in said.elements() if "CODEBUDDY" in line] == [
         "warning: CODEBUDDY_TEAM_TOKEN is not a setting of codebuddy and is ignored"
     ]
-    assert "secret" not in after.stderr + after.stdout
+    assert "hunter2" not in after.stderr + after.stdout
     # Only doctor lists it in its answer.
     assert after.stdout.count("CODEBUDDY_TEAM_TOKEN") == (arguments[0] == "doctor")
 
