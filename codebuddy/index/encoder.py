@@ -243,7 +243,7 @@ def _checked_name(name: str) -> str:
     repository could plant one in the working folder.
     """
     if name.startswith(("./", "../", "~")) or os.path.isabs(name):  # noqa: PTH117
-        return str(Path(name).expanduser().absolute())
+        return os.path.expanduser(name)  # noqa: PTH111
     # A name of one word is one of the libraries' own organisation.
     if os.path.lexists(name) or os.path.lexists(f"sentence-transformers/{name}"):
         raise ModelError(
