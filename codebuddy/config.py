@@ -310,7 +310,7 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
         raise ConfigError(
             f"{where}: {dotted} must be one of {', '.join(choices)}, not {value!r:.{_MAX_SHOWN}}"
         )
-    if metadata["is_folder"] and value and not os.path.isabs(os.path.expanduser(value)):  # noqa: PTH111, PTH117
+    if metadata["is_folder"] and not _is_whole_path(str(value)):
         raise ConfigError(
             f"{where}: {dotted} must be a whole path, not {value!r:.{_MAX_SHOWN}}",
             hint="a relative one would mean another folder wherever you stand",
@@ -318,6 +318,11 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
     if isinstance(value, str) and "\0" in value:
         raise ConfigError(f"{where}: {dotted} must not contain a NUL character")
     return value
+
+
+def _is_whole_path(path: str) -> bool:
+    """Whether `path` is absolute or begins with a home folder; an empty one stands for none."""
+    return not path or os.path.isabs(os.path.expanduser(path))  # noqa: PTH111, PTH117
 
 
 _TYPE_NAMES: dict[type, str] = {

@@ -211,7 +211,7 @@ def _noted(text: str) -> "dict[str, list[str]]":
 def _is_codebuddy() -> bool:
     """Whether the program of this process is codebuddy: its script, or `-m` with one of its
     modules, which is being looked for while the package is imported."""
-    started_as = (getattr(sys, "argv", None) or [""])[0]
+    started_as = str((getattr(sys, "argv", None) or [""])[0])
     if started_as == "-m":
         names = (each.rpartition("-m")[2] for each in sys.orig_argv[1:])
         return any(name.split(".")[0] == "codebuddy" for name in names)
