@@ -420,9 +420,9 @@ def _faults(source: str, file: str) -> list[str]:
                     found.append(f"{place} getattr executable")
         # A Python that is named in a list or a line of a command, in words.
         if isinstance(node, ast.List | ast.Tuple) and node.elts:
-            words = [str(each.value) for each in node.elts if isinstance(each, ast.Constant)]
-            if words[:1] and words[0].startswith("python") and any(w[:1] == "-" for w in words):
-                found.append(f"{place} {words[0]}")
+            told = [str(each.value) for each in node.elts if isinstance(each, ast.Constant)]
+            if told[:1] and told[0].startswith("python") and any(w[:1] == "-" for w in told):
+                found.append(f"{place} {told[0]}")
         for child in ast.iter_child_nodes(node):
             walk(child, function)
 
