@@ -13,9 +13,17 @@ from codebuddy.errors import CodebuddyError
 APP = "codebuddy"
 
 
+def _own(named: str, below_home: str) -> Path:
+    """`named`, or the usual place where an XDG variable is relative.
+
+    XDG says to ignore such a value: it would take settings from the repository one stands in.
+    """
+    return Path(named) if os.path.isabs(named) else Path.home() / below_home / APP  # noqa: PTH117
+
+
 def cache_folder() -> Path:
     """Derived data that can be rebuilt or downloaded again: models, fallback indexes."""
-    return Path(platformdirs.user_cache_dir(APP, appauthor=False))
+    return _own(platformdirs.user_cache_dir(APP, appauthor=False), ".cache")
 
 
 def models_folder() -> Path:
@@ -41,17 +49,18 @@ def fallback_indexes_folder() -> Path:
 
 def user_config_file() -> Path:
     """The user's own settings."""
-    return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "config.toml"
+    return _own(platformdirs.user_config_dir(APP, appauthor=False), ".config") / "config.toml"
 
 
 def log_folder() -> Path:
     """Reports of bugs; never holds code."""
-    return Path(platformdirs.user_log_dir(APP, appauthor=False))
+    return _own(platformdirs.user_log_dir(APP, appauthor=False), ".local/state")
 
 
 def serve_token_file() -> Path:
     """What programs must show to `codebuddy serve`, unless it is told of another file."""
-    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "serve-token"
+    folder = _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
+    return folder / "serve-token"
 
 
 def runtime_folder() -> Path:

@@ -21,6 +21,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from codebuddy.isolation import child_environment as child_environment
+from codebuddy.isolation import find_program as find_program
+from codebuddy.isolation import python_command as python_command
+
 IS_WINDOWS = os.name == "nt"
 
 _LOCK_POLL_S = 0.05

@@ -85,6 +85,8 @@ def test_no_step_knows_another():
         "config",
         "source_text",
         "user_file",
+        "bounded_toml",
+        "isolation",
     ],
 )
 def test_leaves_know_only_leaves(leaf):

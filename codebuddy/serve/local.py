@@ -20,7 +20,7 @@ from codebuddy.assembly import Place, Surroundings, find_place, open_index
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.pipeline import complete
 from codebuddy.completion.receipt import as_dictionary
-from codebuddy.config import ENVIRONMENT_PREFIX
+from codebuddy.config import own_variables
 from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator, Suggestion
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.engine.unwanted import UnwantedCalls
@@ -38,9 +38,7 @@ class LocalCompleter:
     def __init__(self, model: str | None) -> None:
         self._flags = {"model.name": model}
         self._sources = {
-            "environment": {
-                k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT_PREFIX)
-            },
+            "environment": own_variables(os.environ),
             "user_file": str(paths.user_config_file()),
         }
         # Held while the workplace is used.

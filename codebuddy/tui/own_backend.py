@@ -110,15 +110,15 @@ class OwnBackend:
         import os
 
         from codebuddy import paths
-        from codebuddy.config import ENVIRONMENT_PREFIX
+        from codebuddy.config import own_variables
         from codebuddy.engine.workplace import Workplace
 
         if self._workplace is None:
             self._workplace = Workplace()
-        environment = {
-            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)
+        sources = {
+            "environment": own_variables(os.environ),
+            "user_file": str(paths.user_config_file()),
         }
-        sources = {"environment": environment, "user_file": str(paths.user_config_file())}
         surroundings, _ = self._workplace.surroundings(
             str(self._root), sources, {"model.name": self.model}
         )

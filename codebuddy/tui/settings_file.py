@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from codebuddy import bounded_toml
 from codebuddy.completion.document import line_ending, write_atomically
 from codebuddy.errors import ConfigError
 
@@ -155,8 +155,8 @@ def _written(value: Value) -> str:
 
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return bounded_toml.parse(text)
+    except bounded_toml.TomlError:
         return None
 
 

@@ -22,9 +22,9 @@ from codebuddy.vcs.repository import (
     SAFE_CONFIG,
     SAFE_ENVIRONMENT,
     Repository,
+    git_environment,
     git_executable,
     index_folder_of,
-    is_users_own_variable,
     open_repository,
     translated,
 )
@@ -371,7 +371,7 @@ def _start(
     folder: Path, arguments: Sequence[str], index_file: Path | None
 ) -> subprocess.Popen[bytes]:
     options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]
-    environment = {name: value for name, value in os.environ.items() if is_users_own_variable(name)}
+    environment = git_environment(os.environ)
     environment.update(SAFE_ENVIRONMENT)
     if index_file is not None:
         environment[_INDEX_VARIABLE] = str(index_file)

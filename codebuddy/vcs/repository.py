@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from typing import Any
 
 from codebuddy import paths, platforms
 from codebuddy.errors import RepositoryError, UsageError
+from codebuddy.isolation import clean_environment
 from codebuddy.private_files import remedy_for, why_not_private
 
 GIT_TIMEOUT_S = 60.0
@@ -282,9 +282,7 @@ def _read_part(process: Any, timeout_s: float, max_bytes: int) -> tuple[bytes, b
 
 def git_executable() -> str:
     """git's absolute path; a relative entry of PATH could name a program of the repository."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    absolute = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
-    found = shutil.which("git", path=absolute or os.devnull)
+    found = platforms.find_program("git")
     if found is None:
         raise _git_missing()
     return found
@@ -339,16 +337,25 @@ def is_users_own_variable(name: str) -> bool:
     return not name.upper().startswith("GIT_") or name.upper() in _KEPT_VARIABLES
 
 
+def git_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of `environment` git gets: nothing that leaked, and no place in the working folder."""
+    clean = clean_environment(dict(environment))
+    return {name: value for name, value in clean.items() if is_users_own_variable(name)}
+
+
 @contextmanager
 def _without_leaked_variables() -> Iterator[None]:
-    """Hide GIT_* variables while a child starts: GitPython copies `os.environ` and can only add."""
+    """The clean environment without GIT_* variables while a child starts: GitPython copies
+    `os.environ` and can only add."""
     with _environment_lock:
-        hidden = {
-            name: value for name, value in os.environ.items() if not is_users_own_variable(name)
-        }
-        for name in hidden:
+        before = dict(os.environ)
+        wanted = git_environment(before)
+        changed = {name for name, value in before.items() if wanted.get(name) != value}
+        for name in changed:
             del os.environ[name]
+            if name in wanted:
+                os.environ[name] = wanted[name]
         try:
             yield
         finally:
-            os.environ.update(hidden)
+            os.environ.update({name: before[name] for name in changed})
