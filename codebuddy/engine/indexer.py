@@ -18,7 +18,7 @@ from typing import Any
 from codebuddy.assembly import Surroundings
 from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.workplace import Workplace, index_key
-from codebuddy.errors import CodebuddyError, IndexingError
+from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 
 # While somebody types, an index looked at so lately is taken as fresh: git and a walk cost
@@ -26,18 +26,27 @@ from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 _FRESH_FOR_S = 2.0
 # Behind another process that updates the index, as in `assembly`.
 _LOCK_TIMEOUT_S = 30.0
-_THREADS = 4
+# Builds from nothing take all cores each; updates of what is there take moments.
+_BUILDING_THREADS = 2
+_UPDATE_THREADS = 16
+# Requests at once. Most of them wait for an update, which takes nothing but a thread.
+_MAX_REQUESTS = 256
 
 
 class IndexWorker:
-    """Answers `refresh` and `search`, several at a time."""
+    """Answers `refresh` and `search`, each in a thread of its own.
+
+    Waiting takes no place from others: a search waits for the update of its own repository
+    and for nothing that is done in another one. An index answers one search at a time.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._workplace = Workplace()
         self._lock = threading.Lock()
-        self._searches = ThreadPoolExecutor(_THREADS, thread_name_prefix="search")
-        self._updates = ThreadPoolExecutor(_THREADS, thread_name_prefix="update")
+        self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
+        self._updates = ThreadPoolExecutor(_UPDATE_THREADS, thread_name_prefix="update")
+        self._n_requests = 0
         self._running: dict[tuple[Path, str], Future[str]] = {}
         self._updated_at: dict[tuple[Path, str], float] = {}
         self._first_builds: set[tuple[Path, str]] = set()
@@ -51,7 +60,15 @@ class IndexWorker:
         if message["op"] == "quit":
             # An update that is cut off leaves a whole index; SQLite sees to that.
             os._exit(0)
-        self._searches.submit(self._serve, message, body)
+        with self._lock:
+            has_room = self._n_requests < _MAX_REQUESTS
+            self._n_requests += has_room
+        if has_room:
+            threading.Thread(target=self._serve, args=(message, body), daemon=True).start()
+        else:
+            busy = f"the engine is busy: {_MAX_REQUESTS} requests wait for an index already"
+            error = EngineBusyError(busy, hint="try again in a moment")
+            self._channel.send_error(message["id"], error)
 
     def _serve(self, message: dict[str, Any], body: bytes) -> None:
         try:
@@ -59,13 +76,15 @@ class IndexWorker:
             self._channel.send({"type": "result", "id": message["id"], "result": result})
         except Exception as error:  # noqa: BLE001
             self._channel.send_error(message["id"], error)
+        finally:
+            with self._lock:
+                self._n_requests -= 1
 
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
         wish = message["wish"]
-        with self._lock:
-            surroundings, warnings = self._workplace.surroundings(
-                wish["folder"], message["settings"], {}
-            )
+        surroundings, warnings = self._workplace.surroundings(
+            wish["folder"], message["settings"], {}
+        )
         started = time.perf_counter()
         found = list(warnings)
         if wish.get("should_update", True):
@@ -91,23 +110,22 @@ class IndexWorker:
             near = path_beneath(surroundings.repository.root, wish["near"], Path(wish["folder"]))
 
         def ask() -> dict[str, Any]:
-            with self._lock:
-                index = self._workplace.index(surroundings)
-            return found_answer(
-                index,
-                query,
-                wish["top_k"],
-                wish["channel"],
-                near=near,
-                max_per_file=wish["max_per_file"],
-            )
+            with self._workplace.lease_index(surroundings) as index:
+                return found_answer(
+                    index,
+                    query,
+                    wish["top_k"],
+                    wish["channel"],
+                    near=near,
+                    max_per_file=wish["max_per_file"],
+                )
 
         try:
             return ask()
         except DamagedIndexError:
             # It was noted as damaged, so the next update builds it anew.
+            self._workplace.forget_index(surroundings)
             with self._lock:
-                self._workplace.forget_index(surroundings)
                 self._updated_at.pop(index_key(surroundings), None)
             if not wish.get("should_update", True):
                 raise
@@ -143,10 +161,11 @@ class IndexWorker:
             with self._lock:
                 running = self._running.get(key)
                 if running is None:
+                    threads = self._updates
                     if not _has_index(surroundings):
                         self._first_builds.add(key)
-                    running = self._updates.submit(self._update, surroundings)
-                    self._running[key] = running
+                        threads = self._builds
+                    running = self._running[key] = threads.submit(self._update, surroundings)
             warning = running.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             return []
