@@ -156,7 +156,7 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
         IndexingError: There is none that can be used. An update that fails is a warning, as
             long as the index from before can be used; an update builds a damaged one anew.
     """
-    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.index.seeding import open_or_seed
 
     if should_update:
         from codebuddy.index.build import update_index
@@ -172,7 +172,7 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
                 )
         except IndexingError as error:
             note(f"warning: {safe_line(error.message)}; using the index as it is")
-    return RepositoryIndex.open(surroundings.repository, surroundings.settings)
+    return open_or_seed(surroundings.repository, surroundings.settings)
 
 
 def with_index(

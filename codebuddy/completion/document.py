@@ -5,7 +5,6 @@ Keeps encoding, byte order mark, line endings and mode. It knows nothing of mode
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
 import tempfile
@@ -15,13 +14,19 @@ from codebuddy import platforms
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
+from codebuddy.source_text import check_insertable, decode, encode, read_text
+
+__all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "apply_suggestion",
+    "decode",
+    "encode",
+    "line_ending",
+    "load_document",
+    "write_atomically",
+]
 
 MAX_DOCUMENT_BYTES = 32 << 20
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 
 
 def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: str = "") -> Document:
@@ -60,36 +65,12 @@ def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: st
     return Document(relative.as_posix(), text, absolute, encoding)
 
 
-def decode(content: bytes, name: str) -> tuple[str, str]:
-    """Text and encoding of `content`: UTF-8, or UTF-16 and UTF-8 with a byte order mark.
-
-    Raises:
-        DocumentError: It is binary or in another encoding.
-    """
-    encoding = next((e for mark, e in _MARKS if content.startswith(mark)), "utf-8")
-    body = content[2:] if encoding.startswith("utf-16") else content
-    try:
-        text = body.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DocumentError(
-            f"{name} is not UTF-8 text (byte {error.start})", hint="convert it to UTF-8 first"
-        ) from error
-    if "\0" in text:
-        raise DocumentError(f"{name} is a binary file", hint="give a text file")
-    return text, encoding
-
-
-def encode(text: str, encoding: str) -> bytes:
-    """The opposite of `decode`, byte order mark included."""
-    mark = next((m for m, e in _MARKS if e == encoding and e.startswith("utf-16")), b"")
-    return mark + text.encode(encoding)
-
-
 def apply_suggestion(document: Document, position: Position, text: str) -> None:
     """Insert `text` into the file: atomically, keeping mode, encoding and line endings.
 
     Raises:
-        DocumentError: The file changed since it was read, or cannot be written.
+        DocumentError: The file changed since it was read, its encoding cannot hold the text, or
+            it cannot be written.
     """
     file = document.absolute
     current = _read(file, document.path)
@@ -98,6 +79,7 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
             f"{document.path} was changed while the suggestion was made; nothing was written",
             hint="run the command again",
         )
+    check_insertable(text, read_text(current, document.path), document.path)
     _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:

@@ -94,10 +94,10 @@ class Workplace:
         with contextlib.ExitStack() as stack:
             index = self._kept_index(surroundings, stack)
             if index is None:
-                from codebuddy.index.search import RepositoryIndex
+                from codebuddy.index.seeding import open_or_seed
 
                 # Not under the lock: a large index takes a second, and others go on meanwhile.
-                opened = RepositoryIndex.open(surroundings.repository, surroundings.settings)
+                opened = open_or_seed(surroundings.repository, surroundings.settings)
                 index = self._keep_index(surroundings, opened, stack)
             yield index
 

@@ -15,9 +15,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy import __version__, paths, platforms
+from codebuddy import paths, platforms
 from codebuddy.errors import CodebuddyError, IndexingError
-from codebuddy.index import schema, seal, suspicion, walk
+from codebuddy.index import schema, seal, seeding, suspicion, walk
 from codebuddy.index.batch import BatchResult, analyze_batch
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
@@ -27,21 +27,19 @@ from codebuddy.index.embed import (
     is_embedded,
     note_embedded,
 )
-from codebuddy.index.file_role import ROLES_VERSION
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.report import IndexReport
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.seeding import LOCK_NAME, NEW_NAME
 from codebuddy.index.store import StoredFile
-from codebuddy.index.terms import TERMS_VERSION
+from codebuddy.index.version import analysis_version
 from codebuddy.index.writer import IndexWriter
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 
-LOCK_NAME = "index.lock"
 # Stands while files are parsed in this process; what it finds of a predecessor died parsing.
 PARSING_NAME = "index.parsing"
-_NEW_NAME = "index.new.db"
 
 LOCK_TIMEOUT_S = 600.0
 # Starting a worker takes about 0.3 s, in which this process parses as many files.
@@ -132,29 +130,46 @@ def _update_locked(
     tell: ProgressCallback,
 ) -> IndexReport:
     file = folder / DATABASE_NAME
-    _remove_with_journal(folder / _NEW_NAME)
+    seeded = ""
+    _remove_with_journal(folder / NEW_NAME)
     if suspicion.is_suspect(folder):
         tell(Progress("notice", message="the index was found damaged; building it again"))
         if file.exists() or file.is_symlink():
             schema.move_aside(file)
         suspicion.forget(folder)
+    elif not force and not os.path.lexists(file):
+        seeded = _seed(repository, settings, tell)
     if force and file.exists():
         return _rebuild_beside(repository, settings, folder, tell)
     try:
         writer, is_new = _open_or_create(file, tell)
-        return _bring_up_to_date(writer, repository, settings, tell, is_new=is_new)
+        report = _bring_up_to_date(writer, repository, settings, tell, is_new=is_new)
     except DamagedIndexError as error:
         tell(Progress("notice", message=f"{error.message}; building it again"))
         schema.move_aside(file)
-        writer = _created(file)
-        return _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+        writer, seeded = _created(file), ""
+        report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    report.seeded_from = seeded
+    return report
+
+
+def _seed(repository: Repository, settings: Settings, tell: ProgressCallback) -> str:
+    """Take over the index of another work tree; which one, or an empty text."""
+    found = seeding.seed(repository, settings.index.max_file_bytes)
+    if found.work_tree is not None:
+        told = f"taking over the index of {found.work_tree}, another work tree of the repository"
+        tell(Progress("notice", message=told))
+        return str(found.work_tree)
+    for refusal in found.refusals:
+        tell(Progress("notice", message=f"{refusal}; building one from the files"))
+    return ""
 
 
 def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bool]:
     if not (file.exists() or file.is_symlink()):
         return _created(file), True
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
-    if writer.meta("analysis") != _analysis_version():
+    if writer.meta("analysis") != analysis_version():
         writer.close()
         tell(Progress("notice", message="the index was made by another version; building it again"))
         _remove_with_journal(file)
@@ -169,7 +184,7 @@ def _created(file: Path) -> IndexWriter:
     _remove_with_journal(file)
     writer = IndexWriter(file, schema.create(file))
     with writer.transaction():
-        writer.put_meta("analysis", _analysis_version())
+        writer.put_meta("analysis", analysis_version())
     return writer
 
 
@@ -177,7 +192,7 @@ def _rebuild_beside(
     repository: Repository, settings: Settings, folder: Path, tell: ProgressCallback
 ) -> IndexReport:
     """Build a new database beside the old one and put it in its place when it is whole."""
-    file, new = folder / DATABASE_NAME, folder / _NEW_NAME
+    file, new = folder / DATABASE_NAME, folder / NEW_NAME
     writer = _created(new)
     report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
     try:
@@ -197,13 +212,6 @@ def _remove_with_journal(file: Path) -> None:
     seal.remove(file)
     for each in (file.with_name(file.name + "-journal"), file):
         each.unlink(missing_ok=True)
-
-
-def _analysis_version() -> bytes:
-    """Changes whenever the same bytes would give other rows."""
-    from codebuddy.index.analysis import ANALYSIS_VERSION
-
-    return f"{__version__} {ANALYSIS_VERSION} {TERMS_VERSION} {ROLES_VERSION}".encode()
 
 
 def _bring_up_to_date(
