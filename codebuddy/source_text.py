@@ -38,8 +38,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Beside tab and line ends: backspace, form feed, the end mark of DOS and escape occur in text.
-_CONTROLS = re.compile(rb"[\x00-\x07\x0e-\x19\x1c-\x1f\x7f]")
+# Beside tab and line ends: backspace, form feed, the end mark of DOS, escape and the separators
+# from 0x1c on occur in text.
+_CONTROLS = re.compile(rb"[\x00-\x07\x0e-\x19\x7f]")
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _HEAD_BYTES = 512
 

@@ -20,6 +20,7 @@ from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.workplace import Workplace, index_key
 from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.seeding import can_be_seeded
 
 # While somebody types, an index looked at so lately is taken as fresh: git and a walk cost
 # 0.1 s in a small repository and seconds in a large one.
@@ -50,6 +51,8 @@ class IndexWorker:
         self._running: dict[tuple[Path, str], Future[str]] = {}
         self._updated_at: dict[tuple[Path, str], float] = {}
         self._first_builds: set[tuple[Path, str]] = set()
+        # Why the last update of an index failed.
+        self._failures: dict[tuple[Path, str], CodebuddyError] = {}
 
     def run(self) -> None:
         """Serve until the engine is gone."""
@@ -94,7 +97,7 @@ class IndexWorker:
         timings_ms = {"update": (refreshed - started) * 1000}
         if message["op"] == "refresh":
             return {"warnings": found, "timings_ms": timings_ms}
-        query = body.decode("utf-8", "replace")
+        query = _query_of(body)
         answer = self._search(surroundings, query, wish)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
@@ -129,6 +132,12 @@ class IndexWorker:
                 self._updated_at.pop(index_key(surroundings), None)
             if not wish.get("should_update", True):
                 raise
+        except IndexingError:
+            failure = self._failures.get(index_key(surroundings))
+            if failure is not None and not _has_index(surroundings):
+                # More than that there is no index: why there is none.
+                raise failure from None
+            raise
         self._refresh(surroundings, _LOCK_TIMEOUT_S)
         return ask()
 
@@ -164,7 +173,8 @@ class IndexWorker:
                     threads = self._updates
                     if not _has_index(surroundings):
                         self._first_builds.add(key)
-                        threads = self._builds
+                        if not can_be_seeded(surroundings.repository):
+                            threads = self._builds
                     running = self._running[key] = threads.submit(self._update, surroundings)
             warning = running.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
@@ -180,15 +190,31 @@ class IndexWorker:
                 surroundings.repository, surroundings.settings, lock_timeout_s=_LOCK_TIMEOUT_S
             )
         except CodebuddyError as error:
-            if isinstance(error, IndexingError):
-                return f"{error.message}; using the index as it is"
-            return error.message
+            with self._lock:
+                self._failures[key] = error
+            if not isinstance(error, IndexingError):
+                return error.message
+            remedy = f" ({error.hint})" if error.hint else ""
+            has_index = _has_index(surroundings)
+            left = "using the index as it is" if has_index else "there is none yet"
+            return f"{error.message}; {left}{remedy}"
+        else:
+            with self._lock:
+                self._failures.pop(key, None)
         finally:
             with self._lock:
                 self._updated_at[key] = time.monotonic()
                 self._first_builds.discard(key)
                 del self._running[key]
         return ""
+
+
+def _query_of(body: bytes) -> str:
+    try:
+        # It may name a path that is not UTF-8.
+        return body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "replace")
 
 
 def _has_index(surroundings: Surroundings) -> bool:

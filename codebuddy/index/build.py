@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codebuddy import paths, platforms
 from codebuddy.errors import CodebuddyError, IndexingError
-from codebuddy.index import schema, seal, seeding, suspicion, walk
-from codebuddy.index.batch import BatchResult, analyze_batch
+from codebuddy.index import schema, seal, seeding, sqlite_errors, suspicion, walk
+from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
     embed_missing,
@@ -26,6 +26,11 @@ from codebuddy.index.embed import (
     encoder_if_there,
     is_embedded,
     note_embedded,
+)
+from codebuddy.index.failed_update import (
+    remove_if_empty,
+    remove_with_journal,
+    with_what_is_left,
 )
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
@@ -104,10 +109,11 @@ def update_index(
             hint="keep the repository on a local file system",
         ) from error
     except OSError as error:
-        raise IndexingError(
-            f"the index {folder} cannot be used: {error.strerror or error}",
-            hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
-        ) from error
+        raise with_what_is_left(sqlite_errors.of_system(folder, error), folder) from error
+    except IndexingError as error:
+        if sqlite_errors.is_failed_write(error):
+            raise with_what_is_left(error, folder) from error.__cause__
+        raise
     report.seconds = time.monotonic() - started
     return report
 
@@ -131,7 +137,7 @@ def _update_locked(
 ) -> IndexReport:
     file = folder / DATABASE_NAME
     seeded = ""
-    _remove_with_journal(folder / NEW_NAME)
+    remove_with_journal(folder / NEW_NAME)
     if suspicion.is_suspect(folder):
         tell(Progress("notice", message="the index was found damaged; building it again"))
         if file.exists() or file.is_symlink():
@@ -172,7 +178,7 @@ def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bo
     if writer.meta("analysis") != analysis_version():
         writer.close()
         tell(Progress("notice", message="the index was made by another version; building it again"))
-        _remove_with_journal(file)
+        remove_with_journal(file)
         return _created(file), True
     if not schema.is_sealed(writer.connection, file):
         # The last writer was killed. SQLite has played its journal back, if nobody took that.
@@ -181,7 +187,7 @@ def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bo
 
 
 def _created(file: Path) -> IndexWriter:
-    _remove_with_journal(file)
+    remove_with_journal(file)
     writer = IndexWriter(file, schema.create(file))
     with writer.transaction():
         writer.put_meta("analysis", analysis_version())
@@ -193,25 +199,25 @@ def _rebuild_beside(
 ) -> IndexReport:
     """Build a new database beside the old one and put it in its place when it is whole."""
     file, new = folder / DATABASE_NAME, folder / NEW_NAME
-    writer = _created(new)
-    report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    try:
+        writer = _created(new)
+        report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    except BaseException:
+        # On a full disk it would take the room that the next try needs.
+        with suppress(OSError):
+            remove_with_journal(new)
+        raise
     try:
         # Plays back a killed writer's journal, which would else be played into the new one.
         schema.connect(file, is_writer=True).close()
     except IndexingError:
-        _remove_with_journal(file)
+        remove_with_journal(file)
     seal.remove(file)
     platforms.replace_durably(new, file)
     seal.remove(new)
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
     writer.seal_and_close()
     return report
-
-
-def _remove_with_journal(file: Path) -> None:
-    seal.remove(file)
-    for each in (file.with_name(file.name + "-journal"), file):
-        each.unlink(missing_ok=True)
 
 
 def _bring_up_to_date(
@@ -247,6 +253,8 @@ def _bring_up_to_date(
         # What was committed before an interrupt is whole.
         with suppress(IndexingError):
             writer.seal_and_close()
+        if is_new:
+            remove_if_empty(writer.file)
         raise
     writer.seal_and_close()
     return report
@@ -265,7 +273,20 @@ def _take_out(writer: IndexWriter, plan: Plan, report: IndexReport) -> None:
 def _analysed(
     repository: Repository, settings: Settings, plan: Plan, parsing: Path
 ) -> Generator[BatchResult]:
-    """Results for all files to read, from this process if they are few, else from workers."""
+    """Results for all files to read, from this process if they are few, else from workers.
+
+    Of many files whose former contents are known, as after a checkout or in a new work tree,
+    most have them still: those are told here, sooner than a worker has started.
+    """
+    known = tuple(each for each in plan.to_read if each[2])
+    if len(known) >= _POOL_FROM_FILES:
+        max_bytes = settings.index.max_file_bytes
+        settled = find_unchanged(Batch(repository.root_bytes, known, max_bytes))
+        yield settled
+        same = {path for path, *_ in settled.unchanged}
+        plan = replace(plan, to_read=[each for each in plan.to_read if each[0] not in same])
+    if not plan.to_read:
+        return
     todo = list(batches(plan, repository.root_bytes, settings.index.max_file_bytes))
     total_bytes = sum(stat.size for _, stat, _ in plan.to_read)
     is_small = len(plan.to_read) < _POOL_FROM_FILES and total_bytes < _POOL_FROM_BYTES

@@ -238,10 +238,7 @@ def translated(file: Path, *, is_opening: bool = False) -> Iterator[None]:
     except zlib.error as error:
         raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
     except OSError as error:
-        raise IndexingError(
-            f"the index {file} cannot be used: {error.strerror or error}",
-            hint="make its folder writable, or set XDG_CACHE_HOME to one that is",
-        ) from error
+        raise sqlite_errors.of_system(file, error) from error
 
 
 def is_damaged(file: Path) -> bool:

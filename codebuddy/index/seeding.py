@@ -76,16 +76,19 @@ def open_or_seed(repository: Repository, settings: Settings) -> RepositoryIndex:
         with suppress(CodebuddyError, OSError):
             folder = paths.ensure_folder(repository.index_folder)
             with platforms.exclusive_lock(folder / LOCK_NAME, 0.0):
-                if not os.path.lexists(folder / DATABASE_NAME):
+                if not has_index(repository):
                     seed(repository, settings.index.max_file_bytes)
     return RepositoryIndex.open(repository, settings)
 
 
 def can_be_seeded(repository: Repository) -> bool:
     """Whether it has no index, and another work tree of it has one."""
-    if os.path.lexists(repository.index_folder / DATABASE_NAME):
-        return False
-    return bool(work_trees_with_index(repository))
+    return not has_index(repository) and bool(work_trees_with_index(repository))
+
+
+def has_index(repository: Repository) -> bool:
+    """Whether it has an index of its own, whatever is wrong with it."""
+    return os.path.lexists(repository.index_folder / DATABASE_NAME)
 
 
 def work_trees_with_index(repository: Repository) -> list[WorkTree]:

@@ -6,6 +6,7 @@ a full disk, a lock, a folder that cannot be written, a database closed meanwhil
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -34,6 +35,7 @@ _CLOSED_TO_US = frozenset(
 _STOPPED = frozenset({sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_ABORT})
 # Misuse is what a closed connection and a wrong thread give, where Python does not notice first.
 _MISUSE = frozenset({sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL_HINT = "free some space and run 'codebuddy index' again"
 
 
@@ -74,6 +76,27 @@ def explained(file: Path, error: Exception) -> IndexingError | None:
     if code in _MISUSE or (code < 0 and not isinstance(error, sqlite3.OperationalError)):
         return IndexingError(f"the index {file} was closed while it was in use", hint="try again")
     return None
+
+
+def of_system(file: Path, error: OSError) -> IndexingError:
+    """What the system refuses beside SQLite."""
+    if error.errno in _NO_ROOM:
+        return IndexingError(f"the disk is full while writing the index {file}", hint=_FULL_HINT)
+    return IndexingError(
+        f"the index {file} cannot be used: {error.strerror or error}",
+        hint="make its folder writable, or set XDG_CACHE_HOME to one that is",
+    )
+
+
+def is_failed_write(error: IndexingError) -> bool:
+    """Whether there was no room, or the disk failed: what was committed before is whole."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno in _NO_ROOM or cause.errno == errno.EIO
+    return isinstance(cause, sqlite3.Error) and _code(cause) in {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+    }
 
 
 def unexplained(file: Path, error: Exception) -> IndexingError:

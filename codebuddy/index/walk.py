@@ -175,7 +175,9 @@ def has_private_key(source: bytes) -> bool:
     )
 
 
-def read_file(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFile | Skipped | None:
+def read_file(
+    root: bytes, path: bytes, max_bytes: int, now_ns: int, known_digest: bytes = b""
+) -> ReadFile | Skipped | None:
     """Read one candidate.
 
     Args:
@@ -183,18 +185,21 @@ def read_file(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFile
         path: Relative to it.
         max_bytes: Larger files are skipped as `large`.
         now_ns: The system's time, only to tell a racy file.
+        known_digest: Of a content that is indexed; a file with it comes without its text.
 
     Returns:
         The file, why it is skipped, or `None` when it is gone.
     """
     for _ in range(2):
-        outcome = _read_once(root, path, max_bytes, now_ns)
+        outcome = _read_once(root, path, max_bytes, now_ns, known_digest)
         if not (isinstance(outcome, Skipped) and outcome.reason == "changing"):
             break
     return outcome
 
 
-def _read_once(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFile | Skipped | None:
+def _read_once(
+    root: bytes, path: bytes, max_bytes: int, now_ns: int, known_digest: bytes
+) -> ReadFile | Skipped | None:
     unknown = FileStat(0, 0, 0, 0)
     try:
         descriptor = platforms.open_beneath(root, path)
@@ -222,12 +227,15 @@ def _read_once(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFil
     is_racy = max(before.mtime_ns, before.ctime_ns) + RACY_NS > now_ns
     # A stat that matches nothing makes the next update look at a racy file again.
     settled = FileStat(before.size, 0, 0, before.inode) if is_racy else before
+    digest = hashlib.sha256(source).digest()
+    if digest == known_digest:
+        return ReadFile(b"", before, digest, is_racy)
     text = as_utf8(source)
     if text is None:
         return Skipped(reason_unreadable(source), settled)
     if has_private_key(text):
         return Skipped("secret", settled)
-    return ReadFile(text, before, hashlib.sha256(source).digest(), is_racy)
+    return ReadFile(text, before, digest, is_racy)
 
 
 def _read_fully(stream: Any, size: int) -> bytes:
