@@ -21,9 +21,9 @@ from codebuddy.engine.indexer import IndexWorker
 from codebuddy.engine.workplace import Workplace
 from codebuddy.errors import IndexingError
 from codebuddy.index import schema, suspicion
-from codebuddy.index.build import LOCK_NAME
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.seeding import LOCK_NAME
 from codebuddy.index.store import Store
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
@@ -212,7 +212,7 @@ def test_a_file_exchanged_while_it_is_opened_is_opened_again(root, monkeypatch):
     index(make_repository(root.parent / "o", {f"n{i}.py": module(f"big_{i}") for i in range(60)}))
     other.write_bytes(database(root.parent / "o").read_bytes())
     set_up: Any = schema._set_up
-    opened = []
+    opened: list[sqlite3.Connection] = []
 
     def exchange(connection: sqlite3.Connection, *, is_writer: bool) -> None:
         set_up(connection, is_writer=is_writer)

@@ -93,7 +93,7 @@ def has_index(repository: Repository) -> bool:
 
 def work_trees_with_index(repository: Repository) -> list[WorkTree]:
     """The other work trees whose index may be read, the one used last first."""
-    found = []
+    found: list[tuple[int, int, WorkTree]] = []
     for work_tree in other_work_trees(repository):
         with suppress(OSError):
             status = (work_tree.index_folder / DATABASE_NAME).lstat()
