@@ -157,7 +157,7 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
         IndexingError: There is none that can be used. An update that fails is a warning, as
             long as the index from before can be used; an update builds a damaged one anew.
     """
-    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.index.seeding import has_index, open_or_seed
 
     if should_update:
         from codebuddy.index.build import update_index
@@ -172,8 +172,12 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
                     lock_timeout_s=_LOCK_TIMEOUT_S,
                 )
         except IndexingError as error:
-            note(f"warning: {safe_line(error.message)}; using the index as it is")
-    return RepositoryIndex.open(surroundings.repository, surroundings.settings)
+            if not has_index(surroundings.repository):
+                raise
+            remedy = f" ({error.hint})" if error.hint else ""
+            told = f"{error.message}; using the index as it is{remedy}"
+            note(f"warning: {safe_line(told)}")
+    return open_or_seed(surroundings.repository, surroundings.settings)
 
 
 def with_index(

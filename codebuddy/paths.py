@@ -42,6 +42,22 @@ def whole_model_name(name: str) -> str:
     return str(Path(name).expanduser().absolute()) if is_model_path(name) else name
 
 
+def given_file(name: str) -> str:
+    """The file that a caller names: as it stands, or percent-encoded as JSON answers write it.
+
+    A name that is there as it stands is that file, whatever it would mean decoded.
+    """
+    if "%" not in name or "\0" in name or os.path.lexists(name):
+        return name
+    from urllib.parse import unquote_to_bytes
+
+    try:
+        decoded = os.fsdecode(unquote_to_bytes(os.fsencode(name)))
+    except UnicodeEncodeError:
+        return name
+    return decoded if "\0" not in decoded and os.path.lexists(decoded) else name
+
+
 def fallback_indexes_folder() -> Path:
     """Indexes of repositories whose git folder cannot be written."""
     return cache_folder() / "indexes"

@@ -23,6 +23,8 @@ from typing import Literal
 
 from codebuddy.errors import DocumentError
 
+# The byte order mark as a character, which it must never be in a text.
+MARK = "\ufeff"
 UTF8 = "utf-8"
 UTF8_MARKED = "utf-8-sig"
 LEGACY = "cp1252"
@@ -36,8 +38,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Beside tab and line ends: backspace, form feed, the end mark of DOS and escape occur in text.
-_CONTROLS = re.compile(rb"[\x00-\x07\x0e-\x19\x1c-\x1f\x7f]")
+# Beside tab and line ends: backspace, form feed, the end mark of DOS, escape and the separators
+# from 0x1c on occur in text.
+_CONTROLS = re.compile(rb"[\x00-\x07\x0e-\x19\x7f]")
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _HEAD_BYTES = 512
 
@@ -115,7 +118,7 @@ def encode(text: str, encoding: str) -> bytes:
 
 
 def check_insertable(text: str, into: SourceText, name: str) -> None:
-    """Refuse `text` where a file's encoding cannot hold it.
+    """Refuse `text` where the encoding of the file that it is to go into cannot hold it.
 
     Args:
         text: What is to be written into the file.
@@ -125,16 +128,19 @@ def check_insertable(text: str, into: SourceText, name: str) -> None:
     Raises:
         DocumentError: It cannot.
     """
-    # The rest of such a file is in an encoding that is not known.
-    encoding = into.encoding if into.is_exact else "ascii"
+    # The rest of an inexact file is in an encoding that is not known.
+    check_storable(text, into.encoding if into.is_exact else "", name)
+
+
+def check_storable(text: str, encoding: str, name: str) -> None:
+    """As `check_insertable`, by the encoding alone; an empty one is not known."""
     try:
-        text.encode(encoding)
+        text.encode(encoding or "ascii")
     except UnicodeEncodeError as error:
-        character = text[error.start]
-        shown = f"U+{ord(character):04X}"
-        what = "its encoding is not known" if not into.is_exact else f"it is {LEGACY}"
+        what = f"its encoding is {encoding}" if encoding else "its encoding is not known"
         raise DocumentError(
-            f"{name} cannot hold the character {shown}, since {what}; it is unchanged",
+            f"{name} cannot hold the character U+{ord(text[error.start]):04X}, since {what};"
+            " it is unchanged",
             hint=_CONVERT_HINT,
         ) from error
 

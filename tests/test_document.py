@@ -78,7 +78,13 @@ def test_unsaved_text_needs_no_file(root):
 
 @pytest.mark.parametrize(
     "content",
-    [b"a = \r\nb\r\n", b"\xef\xbb\xbfa = \nb\n", b"\xff\xfe" + "a = \n".encode("utf-16-le")],
+    [
+        b"a = \r\nb\r\n",
+        b"\xef\xbb\xbfa = \nb\n",
+        b"\xff\xfe" + "a = \n".encode("utf-16-le"),
+        b"a = \n# caf\xe9\r\n",
+        b"a = \n# \x81\xff\r\n",
+    ],
 )
 def test_apply_inserts_and_keeps_everything_else(root, content):
     """Encoding, mark, line endings and mode stay; only the text goes in."""
@@ -92,6 +98,19 @@ def test_apply_inserts_and_keeps_everything_else(root, content):
     assert file.read_bytes() == content[:at] + "42".encode(encoding) + content[at:]
     assert stat.S_IMODE(file.stat().st_mode) == 0o750
     assert [entry.name for entry in root.iterdir()] == ["f.py"]
+
+
+@pytest.mark.parametrize("content", [b"a = \n# caf\xe9\n", b"a = \n# \x81\n"])
+def test_apply_writes_in_the_files_encoding_or_not_at_all(root, content):
+    """What the encoding does not have is refused in a sentence, and the file is unchanged."""
+    (root / "f.py").write_bytes(content)
+    document = load_document("f.py", root)
+    with pytest.raises(DocumentError, match=r"^f\.py cannot hold the character U\+03BB"):
+        apply_suggestion(document, Position(1, 5), "'λ'")
+    assert (root / "f.py").read_bytes() == content
+    if document.encoding == "cp1252":
+        apply_suggestion(document, Position(1, 5), "'é€'")
+        assert (root / "f.py").read_bytes() == b"a = '\xe9\x80'\n# caf\xe9\n"
 
 
 def test_apply_refuses_a_file_that_changed(root):

@@ -95,11 +95,10 @@ def command(
     what it cost) to stderr.
     """
     from codebuddy.errors import UsageError
-    from codebuddy.positions import parse_target
 
     if should_apply and from_stdin:
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
-    file, line, column = parse_target(target)
+    file, line, column = _target(target)
     text = _read_to_apply(file) if should_apply else _read_stdin() if from_stdin else None
     call = CompletionCall(
         file,
@@ -132,6 +131,14 @@ def command(
     if printer is not None:
         printer.finish(found["text"], is_replaced=found["decision"].get("kept") == "second")
     _print(found, is_streamed=printer is not None, is_applied=is_applied)
+
+
+def _target(target: str) -> tuple[str, int, int | None]:
+    from codebuddy.paths import given_file
+    from codebuddy.positions import parse_target
+
+    file, line, column = parse_target(target)
+    return given_file(file), line, column
 
 
 def _from_engine(
@@ -220,7 +227,8 @@ def _with_or_without_index(
     try:
         return with_index(place.surroundings, suggest, should_update=should_update)
     except IndexingError as error:
-        note(f"warning: {safe_line(error.message)}; completing without lookups")
+        remedy = f" ({error.hint})" if error.hint else ""
+        note(f"warning: {safe_line(f'{error.message}; completing without lookups{remedy}')}")
         return suggest(None)
 
 

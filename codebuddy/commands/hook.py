@@ -91,13 +91,15 @@ def uninstall(*, as_json: bool) -> None:
 @command.command("status", epilog="Example: codebuddy hook status")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
-    """Show which hooks are installed and which rules are on."""
+    """Show which hooks are installed, which index they use and which rules are on."""
     from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
     from codebuddy.hook.catalog import RULES
+    from codebuddy.hook.index_access import index_state
     from codebuddy.hook.review import rules_in_use
 
     surroundings = open_surroundings()
+    index = index_state(surroundings.repository, surroundings.settings)
     found = installation.status(surroundings.repository)
     in_use = {rule.id for rule in rules_in_use(surroundings.settings.hook)}
     if as_json:
@@ -105,10 +107,16 @@ def status(*, as_json: bool) -> None:
             {
                 "hooks": [_status_item(each) for each in found],
                 "rules": {rule.id: rule.id in in_use for rule in RULES},
+                "index": {
+                    "state": index.state,
+                    "message": index.message,
+                    "shared_from": None if index.shared_from is None else str(index.shared_from),
+                },
             }
         )
         return
     lines = [f"{each.name}: {_condition(each)}" for each in found]
+    lines.append(f"index: {safe_line(index.message)}")
     lines += [
         f"  {rule.id} {'on ' if rule.id in in_use else 'off'} {rule.name}: {rule.summary}"
         for rule in RULES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex, SearchChannel
 
+# Behind the file of a query that names one.
+_PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
 _EXCERPT_LINES = 6
 _EXCERPT_LINES_ABOVE = 2
 _EXCERPT_COLUMNS = 160
@@ -83,10 +86,16 @@ def command(
 ) -> None:
     """Entry point of the verb."""
     from codebuddy.errors import UsageError
+    from codebuddy.paths import given_file
 
     query = " ".join(query_words)
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
+    if len(query_words) == 1:
+        place = _PLACE.search(query)
+        file = query[: place.start()] if place else query
+        query = given_file(file) + query[len(file) :]
+    near = near and given_file(near)
     if near and not Path(near).exists():
         note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
     wish = _Wish(query, top_k, channel, near or "", per_file, embedder)

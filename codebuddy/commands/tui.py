@@ -96,15 +96,16 @@ def _start(target: str | None) -> tuple[Path, Location | None] | None:
     if not target:
         return None
     from codebuddy.errors import UsageError
+    from codebuddy.paths import given_file
     from codebuddy.positions import parse_target
     from codebuddy.tui.text.buffer import Location
 
     if "\0" in target:
         raise UsageError("a file's name cannot contain a NUL character")
-    file, place = Path(target), None
+    file, place = Path(given_file(target)), None
     if not file.exists() and ":" in file.name:
         name, line, column = parse_target(target)
-        file, place = Path(name), Location(line - 1, (column or 1) - 1)
+        file, place = Path(given_file(name)), Location(line - 1, (column or 1) - 1)
     if file.is_dir():
         raise UsageError(
             f"{safe_line(str(file))} is a folder",

@@ -142,7 +142,7 @@ class EngineClient:
             "max_per_file": max_per_file,
             "should_update": should_update,
         }
-        body = query.encode("utf-8", "replace")
+        body = query.encode("utf-8", "surrogatepass")
         return self._answer("/v1/search", {"wish": wish, "settings": self._settings}, body)
 
     def cancel(self, client: str, request: str = "") -> None:

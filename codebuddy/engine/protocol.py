@@ -24,6 +24,7 @@ from typing import Any
 from codebuddy import __version__, errors
 from codebuddy.errors import CodebuddyError, EngineError, UsageError
 from codebuddy.paths import whole_model_name
+from codebuddy.source_text import MARK
 
 # A document may have 32 MiB (`completion.document`); the rest is the head.
 MAX_TEXT_BYTES = 32 << 20
@@ -82,6 +83,13 @@ class CompletionCall:
     extras: tuple[tuple[str, str], ...] = ()
     prefer: str | None = None
     takes_back: bool = False
+
+    def __post_init__(self) -> None:
+        """Take away a byte order mark that an editor counts as a character of its text."""
+        if isinstance(self.text, str) and self.text.startswith(MARK):
+            object.__setattr__(self, "text", self.text.removeprefix(MARK))
+            if self.line == 1 and self.column is not None and self.column > 1:
+                object.__setattr__(self, "column", self.column - 1)
 
     def flags(self) -> dict[str, Any]:
         """The settings that the call sets, by their dotted names."""

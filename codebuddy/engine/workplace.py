@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,15 @@ _Identity = tuple[int, ...]
 
 
 class Workplace:
-    """Open things of one worker; not safe for concurrent use."""
+    """Open things of one worker.
+
+    `surroundings`, `lease_index` and `forget_index` may be called from several threads, all
+    else by one at a time.
+    """
 
     def __init__(self) -> None:
+        # Guards repositories and indexes; never held while a file or git is waited for.
+        self._lock = threading.Lock()
         self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
         # Opened for an embedder: that of a query must be that of the vectors.
         self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
@@ -66,26 +73,68 @@ class Workplace:
         return Surroundings(repository, loaded.settings), loaded.warnings
 
     def index(self, surroundings: Surroundings) -> RepositoryIndex:
-        """The repository's index, opened once.
+        """The repository's index, opened once; for callers that work one after the other.
 
         Raises:
             IndexingError: There is none that can be used.
         """
-        from codebuddy.index.search import RepositoryIndex
+        with self.lease_index(surroundings) as index:
+            return index
 
+    @contextlib.contextmanager
+    def lease_index(self, surroundings: Surroundings) -> Iterator[RepositoryIndex]:
+        """The repository's index, opened once, and open inside the context whatever happens.
+
+        Safe from several threads: an index that others push out, or that failed for them, is
+        closed when the last of them is done with it.
+
+        Raises:
+            IndexingError: There is none that can be used.
+        """
+        with contextlib.ExitStack() as stack:
+            index = self._kept_index(surroundings, stack)
+            if index is None:
+                from codebuddy.index.seeding import open_or_seed
+
+                # Not under the lock: a large index takes a second, and others go on meanwhile.
+                opened = open_or_seed(surroundings.repository, surroundings.settings)
+                index = self._keep_index(surroundings, opened, stack)
+            yield index
+
+    def _kept_index(
+        self, surroundings: Surroundings, stack: contextlib.ExitStack
+    ) -> RepositoryIndex | None:
+        with self._lock:
+            kept = self._indexes.get(index_key(surroundings))
+            if kept is not None:
+                self._indexes.move_to_end(index_key(surroundings))
+                stack.enter_context(kept.lease())
+            return kept
+
+    def _keep_index(
+        self, surroundings: Surroundings, opened: RepositoryIndex, stack: contextlib.ExitStack
+    ) -> RepositoryIndex:
         key = index_key(surroundings)
-        kept = self._indexes.pop(key, None)
-        if kept is None:
-            kept = RepositoryIndex.open(surroundings.repository, surroundings.settings)
-            if len(self._indexes) >= _MAX_OPEN:
-                _, oldest = self._indexes.popitem(last=False)
-                oldest.close()
-        self._indexes[key] = kept
-        return kept
+        dropped: list[RepositoryIndex] = []
+        with self._lock:
+            if key in self._indexes:
+                # Another thread was quicker.
+                dropped.append(opened)
+            else:
+                self._indexes[key] = opened
+                if len(self._indexes) > _MAX_OPEN:
+                    dropped.append(self._indexes.popitem(last=False)[1])
+            index = self._indexes[key]
+            stack.enter_context(index.lease())
+        for each in dropped:
+            with contextlib.suppress(IndexingError):
+                each.close()
+        return index
 
     def forget_index(self, surroundings: Surroundings) -> None:
-        """Close an index that failed, so that the next request opens it anew."""
-        kept = self._indexes.pop(index_key(surroundings), None)
+        """Let go of an index that failed, so that the next request opens it anew."""
+        with self._lock:
+            kept = self._indexes.pop(index_key(surroundings), None)
         if kept is not None:
             with contextlib.suppress(IndexingError):
                 kept.close()
@@ -180,14 +229,20 @@ class Workplace:
             close()
 
     def _repository(self, folder: Path) -> Repository:
-        kept = self._repositories.pop(folder, None)
+        with self._lock:
+            kept = self._repositories.get(folder)
         if kept is not None and kept[0] == _marks(folder, kept[1].root):
-            self._repositories[folder] = kept
+            with self._lock:
+                if folder in self._repositories:
+                    self._repositories.move_to_end(folder)
             return kept[1]
         repository = open_repository(folder)
-        if len(self._repositories) >= _MAX_OPEN:
-            self._repositories.popitem(last=False)
-        self._repositories[folder] = (_marks(folder, repository.root), repository)
+        marks = _marks(folder, repository.root)
+        with self._lock:
+            self._repositories[folder] = (marks, repository)
+            self._repositories.move_to_end(folder)
+            if len(self._repositories) > _MAX_OPEN:
+                self._repositories.popitem(last=False)
         return repository
 
 

@@ -23,7 +23,7 @@ from codebuddy.syntax.limits import OutOfTimeError, reason_not_to_parse
 __all__ = ["ChunkSpan", "FileAnalysis", "FoundDefinition", "FoundReference", "analyze"]
 
 # To be raised when the same bytes give other rows: indexes of an older one are built anew.
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 
 MAX_SIGNATURE_CHARACTERS = 200
 # The promise is 2 s a file, fallback included; what is left is for the lines and the slack

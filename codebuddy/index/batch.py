@@ -75,7 +75,9 @@ def analyze_batch(batch: Batch) -> BatchResult:
     result = BatchResult()
     counts: list[dict[str, int]] = []
     for path, seen, known_digest in batch.files:
-        outcome = walk.read_file(batch.root, path, batch.max_file_bytes, time.time_ns())
+        outcome = walk.read_file(
+            batch.root, path, batch.max_file_bytes, time.time_ns(), known_digest
+        )
         if outcome is None:
             result.gone.append(path)
         elif isinstance(outcome, Skipped):
@@ -97,6 +99,18 @@ def analyze_batch(batch: Batch) -> BatchResult:
             result.analysed.append(analysed)
             counts.extend(file_counts)
     result.columns = _columns(counts)
+    return result
+
+
+def find_unchanged(batch: Batch) -> BatchResult:
+    """Those files of `batch` whose contents are indexed already; the others are left out."""
+    result = BatchResult(columns=_columns(()))
+    for path, _, known_digest in batch.files:
+        outcome = walk.read_file(
+            batch.root, path, batch.max_file_bytes, time.time_ns(), known_digest
+        )
+        if isinstance(outcome, walk.ReadFile) and outcome.digest == known_digest:
+            result.unchanged.append((path, outcome.stat, outcome.is_racy))
     return result
 
 

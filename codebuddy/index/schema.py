@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import companions, seal
+from codebuddy.index import companions, seal, sqlite_errors
 from codebuddy.private_files import remedy_for, why_not_private
 
 DATABASE_NAME = "index.db"
@@ -28,6 +29,10 @@ BUSY_TIMEOUT_S = 10.0
 _STEPS_AT_ONCE = 100_000
 _STEPS_PER_BYTE = 10
 _FREE_STEPS = 5_000_000
+# Whether the limit ended what this thread asked last: SQLite says the same of any interrupt.
+_steps = threading.local()
+# A file that is exchanged while it is opened is opened again.
+_OPEN_ATTEMPTS = 3
 
 REBUILD_HINT = "run 'codebuddy index --force' to build it again"
 
@@ -98,15 +103,36 @@ def check(row_crc: object, what: str, *values: Any) -> None:
         raise DamagedIndexError(f"the index is damaged: {what} has a wrong checksum")
 
 
-def connect(file: Path, *, is_writer: bool) -> sqlite3.Connection:
+def connect(
+    file: Path, *, is_writer: bool, timeout_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
     """Open an existing database, verified as ours and whole.
+
+    Args:
+        file: The database.
+        is_writer: Whether it is opened to write.
+        timeout_s: How long to wait for another process that holds it.
 
     Raises:
         DamagedIndexError: It is no index, or not the one that codebuddy left there.
         IndexingError: A newer codebuddy wrote it, or it is busy or unreadable.
     """
-    with translated(file):
-        connection = _open(file, is_writer=is_writer)
+    for _ in range(_OPEN_ATTEMPTS):
+        before = _identity(file)
+        try:
+            return _connect_once(file, is_writer=is_writer, timeout_s=timeout_s)
+        except DamagedIndexError:
+            # Put in the place of another while it was opened, it was compared with the wrong file.
+            if _identity(file) == before:
+                raise
+    raise IndexingError(
+        f"the index {file} is busy: another process is replacing it", hint="try again in a moment"
+    )
+
+
+def _connect_once(file: Path, *, is_writer: bool, timeout_s: float) -> sqlite3.Connection:
+    with translated(file, is_opening=True):
+        connection = _open(file, is_writer=is_writer, timeout_s=timeout_s)
         try:
             _set_up(connection, is_writer=is_writer)
             _verify(connection, file)
@@ -116,23 +142,42 @@ def connect(file: Path, *, is_writer: bool) -> sqlite3.Connection:
     return connection
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def create(file: Path) -> sqlite3.Connection:
     """Make an empty index in the new file `file`, for its owner alone, and open it to write."""
-    with translated(file):
+    with translated(file, is_opening=True):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = _open(file, is_writer=True)
         try:
-            _set_up(connection, is_writer=True)
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in TABLES.values():
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("COMMIT")
+            connection = _open(file, is_writer=True)
+            try:
+                _make_tables(connection)
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
-            connection.close()
+            # Half a database would count as a damaged one.
+            for each in (file.with_name(file.name + "-journal"), file):
+                with suppress(OSError):
+                    each.unlink()
             raise
     return connection
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    _set_up(connection, is_writer=True)
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in TABLES.values():
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def is_sealed(connection: sqlite3.Connection, file: Path) -> bool:
@@ -169,6 +214,7 @@ def limit_steps(connection: sqlite3.Connection, n_free: int = _FREE_STEPS) -> No
     def spend() -> bool:
         nonlocal left
         left -= 1
+        _steps.ran_out = left < 0
         return left < 0
 
     connection.set_progress_handler(spend, _STEPS_AT_ONCE)
@@ -208,50 +254,50 @@ def move_aside(file: Path) -> Path:
 
 
 @contextmanager
-def translated(file: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours."""
+def translated(file: Path, *, is_opening: bool = False) -> Iterator[None]:
+    """SQLite's and the system's errors as ours: as damage only what is proven to be.
+
+    While it is opened, what SQLite cannot make sense of is damage; later a look at the file tells.
+    """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise _operational(file, error) from error
-    except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
+        if getattr(_steps, "ran_out", False):
+            _steps.ran_out = False
+            raise DamagedIndexError(
+                f"the index {file} is damaged: reading it leads in circles"
+            ) from error
         # SQLite quotes damaged text in its messages, which Python then cannot decode.
+        known = sqlite_errors.explained(file, error)
+        if known is None and not is_opening and not sqlite_errors.is_damage(error):
+            known = None if is_damaged(file) else sqlite_errors.unexplained(file, error)
+        if known is None:
+            known = DamagedIndexError(f"the index {file} is damaged: {error}")
+        raise known from error
+    except zlib.error as error:
         raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
     except OSError as error:
-        raise IndexingError(
-            f"the index {file} cannot be used: {error.strerror or error}",
-            hint="make its folder writable, or set XDG_CACHE_HOME to one that is",
-        ) from error
+        raise sqlite_errors.of_system(file, error) from error
 
 
-def _operational(file: Path, error: sqlite3.OperationalError) -> IndexingError:
-    code = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else 0
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return IndexingError(
-            f"the index {file} is busy: another process is writing it",
-            hint="try again in a moment",
-        )
-    if code == sqlite3.SQLITE_FULL:
-        return IndexingError(
-            f"the disk is full while writing the index {file}",
-            hint="free some space and run 'codebuddy index' again; what was indexed stays usable",
-        )
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return IndexingError(
-            f"the index {file} cannot be opened: {error}",
-            hint="check the rights of its folder",
-        )
-    if code == sqlite3.SQLITE_IOERR:
-        return IndexingError(
-            f"the index {file} cannot be read or written: {error}",
-            hint="check the disk's free space and health; what was indexed stays usable",
-        )
-    if code == sqlite3.SQLITE_INTERRUPT:
-        return DamagedIndexError(f"the index {file} is damaged: reading it leads in circles")
-    return DamagedIndexError(f"the index {file} is damaged: {error}")
+def is_damaged(file: Path) -> bool:
+    """Whether the file, opened afresh, shows damage; one that is busy or gone does not."""
+    try:
+        connection = connect(file, is_writer=False, timeout_s=0.0)
+    except DamagedIndexError:
+        return True
+    except IndexingError:
+        return False
+    try:
+        check_structure(connection)
+    except (DamagedIndexError, sqlite3.Error, UnicodeDecodeError) as error:
+        return isinstance(error, DamagedIndexError) or sqlite_errors.is_damage(error)
+    finally:
+        connection.close()
+    return False
 
 
-def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
+def _open(file: Path, *, is_writer: bool, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     if reason := why_not_private(file.parent):
         raise IndexingError(
             f"the index in {file.parent} is not used: {reason}", hint=remedy_for(file.parent)
@@ -264,7 +310,7 @@ def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{file.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=BUSY_TIMEOUT_S,
+        timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
     )

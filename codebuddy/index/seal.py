@@ -11,10 +11,12 @@ descriptor of the file, so those that are opened here stay open, one a database.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import zlib
 from pathlib import Path
+from typing import IO
 
 from codebuddy.private_files import open_plain, read_file, write_file
 
@@ -32,8 +34,32 @@ def write(file: Path) -> None:
     """Seal `file`, inside a transaction that keeps writers away; a current seal stays."""
     if is_current(file):
         return
-    counter, size, crc = _state(file, with_crc=True)
+    put(file, _state(file, with_crc=True))
+
+
+def put(file: Path, state: tuple[int, int, int]) -> None:
+    """Seal `file` as being of that state: change counter, size in bytes, CRC-32."""
+    counter, size, crc = state
     write_file(_place(file), f"{counter} {size} {crc}\n".encode("ascii"))
+
+
+def copy(file: Path, new: Path) -> tuple[int, int, int] | None:
+    """Copy `file` to the file `new`, which must not be there, in a transaction.
+
+    Returns:
+        The state to seal the copy with; `None` where the original is not sealed.
+
+    Raises:
+        OSError: It cannot be read or written, or its bytes are not those that were sealed.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(new, flags, 0o600), "wb") as stream:
+        state = _state(file, with_crc=True, into=stream)
+    if _sealed(file)[:2] != list(state[:2]):
+        return None
+    if _sealed(file) != list(state):
+        raise OSError(errno.EIO, "its bytes have changed")
+    return state
 
 
 def remove(file: Path) -> None:
@@ -77,8 +103,8 @@ def _place(file: Path) -> Path:
     return file.with_suffix(".seal")
 
 
-def _state(file: Path, *, with_crc: bool) -> tuple[int, int, int]:
-    """Change counter, size in bytes, and CRC-32 if asked for."""
+def _state(file: Path, *, with_crc: bool, into: IO[bytes] | None = None) -> tuple[int, int, int]:
+    """Change counter, size in bytes, and CRC-32 if asked for; the bytes go `into` a copy."""
     with _lock:
         descriptor = _descriptor(file)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -91,6 +117,8 @@ def _state(file: Path, *, with_crc: bool) -> tuple[int, int, int]:
                     return counter, os.fstat(descriptor).st_size, 0
             crc = zlib.crc32(block, crc)
             size += len(block)
+            if into is not None:
+                into.write(block)
         return counter, size, crc
 
 

@@ -294,13 +294,13 @@ class Store:
 
     def count_chunks(self) -> int:
         """How many chunks there are."""
-        return self._count("chunks")
+        return self._number_of("chunks")
 
     def count_files(self) -> int:
         """How many files there are."""
-        return self._count("files")
+        return self._number_of("files")
 
-    def _count(self, table: str) -> int:
+    def _number_of(self, table: str) -> int:
         # The short form counts in one step, which nothing would end.
         return int(self._row(f"SELECT sum(id > 0) FROM {table}", ())[0] or 0)  # noqa: S608
 

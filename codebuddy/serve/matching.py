@@ -18,9 +18,9 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.code_index import CodeIndex
-from codebuddy.completion.document import decode
 from codebuddy.errors import CodebuddyError
 from codebuddy.index.terms import terms
+from codebuddy.source_text import decode
 
 # A buffer differs from its file by what was typed since it was saved.
 _LEAST_SHARE = 0.7

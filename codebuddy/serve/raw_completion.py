@@ -176,10 +176,10 @@ class RawCompleter:
 
     def _opened_index(self) -> RepositoryIndex | None:
         if self._index is None:
-            from codebuddy.index.search import RepositoryIndex
+            from codebuddy.index.seeding import open_or_seed
 
             with contextlib.suppress(IndexingError):
-                self._index = RepositoryIndex.open(self._repository, self._settings)
+                self._index = open_or_seed(self._repository, self._settings)
         return self._index
 
 

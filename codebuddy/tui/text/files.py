@@ -12,8 +12,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy.completion.document import decode, encode, write_atomically
+from codebuddy.completion.document import write_atomically
 from codebuddy.errors import DocumentError
+from codebuddy.source_text import check_storable, encode, read_text
 
 MAX_FILE_BYTES = 32 << 20
 # A file without text in its beginning is not shown at all.
@@ -65,10 +66,14 @@ def open_file(path: Path) -> OpenedFile:
         raise DocumentError(f"{path.name} cannot be read: {error.strerror}") from error
     reason = ""
     try:
-        text, encoding = decode(content, path.name)
+        found = read_text(content, path.name)
+        text, encoding = found.text, found.encoding
+        if not found.is_exact:
+            reason = f"{path.name} holds bytes that are not UTF-8"
     except DocumentError as error:
-        text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
         reason = error.message
+    if reason:
+        text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
     if not reason and not os.access(path, os.W_OK):
         reason = f"{path.name} may not be written"
     is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
@@ -97,6 +102,7 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
             f"{opened.path.name} was changed by another program since it was opened",
             hint="reload it, or overwrite it",
         )
+    check_storable(text, opened.encoding, opened.path.name)
     content = encode(text.replace("\n", "\r\n") if opened.is_crlf else text, opened.encoding)
     target = Path(os.path.realpath(opened.path))
     try:
