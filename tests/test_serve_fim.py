@@ -8,11 +8,9 @@ from codebuddy.errors import UsageError
 from codebuddy.serve.fim_prompt import FimPrompt, split_prompt
 
 P, S = "def f():\n    x = ", "\n    return x\n"
-DEEPSEEK = (
-    "<\uff5cfim\u2581begin\uff5c>",
-    "<\uff5cfim\u2581hole\uff5c>",
-    "<\uff5cfim\u2581end\uff5c>",
-)
+DEEPSEEK = tuple(f"<\uff5cfim\u2581{each}\uff5c>" for each in ("begin", "hole", "end"))
+DEEPSEEK_START = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
+NOTE = (("", "# about b.py\n\n"),)
 FAMILIES = [
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
