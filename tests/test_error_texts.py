@@ -46,7 +46,8 @@ def decisions_by_text(source: str) -> list[str]:
         elif isinstance(node, ast.Match):
             operands = [node.subject]
         if any(is_text(part) for operand in operands for part in ast.walk(operand)):
-            found.append(f"{node.lineno}: {ast.unparse(node)[:120]}")
+            line = getattr(node, "lineno", 0)
+            found.append(f"{line}: {ast.unparse(node)[:120]}")
     return found
 
 

@@ -7,6 +7,7 @@ that what does not come back within one has not kept them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import socket
@@ -353,5 +354,5 @@ def test_a_llama_server_that_refuses_is_not_taken_for_ollama():
                 with pytest.raises(
                     CodebuddyError, match=f"answered /props with {status}.*{reason}"
                 ):
-                    in_time(lambda url=url: connect(settings(url)))
+                    in_time(functools.partial(connect, settings(url)))
                 assert served.result().startswith(b"GET /props")

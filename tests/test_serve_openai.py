@@ -24,7 +24,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = folder / "repo"
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     (root / "cart.py").write_text("def total(items):\n    first()\n    x(\n    return items\n")
-    with serving(root, folder / "home") as running:
+    # The index grows meanwhile, and prompts are compared here.
+    never = {"CODEBUDDY_COMPLETION_RETRIEVE": "never"}
+    with serving(root, folder / "home", **never) as running:
         yield running
 
 

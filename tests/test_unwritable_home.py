@@ -27,7 +27,7 @@ def run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         timeout=120,
-        env=kept | {"HOME": "/dev/null/home"} | variables,
+        env=kept | {"HOME": "/dev/null/home", "CODEBUDDY_MODEL_NAME": "echo"} | variables,
     )
 
 
@@ -93,7 +93,8 @@ def test_each_remedy_of_a_model_is_one(repository, tmp_path):
     assert said.returncode == 1
     named = NAMED.findall(said.stderr)
     assert named == ["XDG_CACHE_HOME", "CODEBUDDY_MODEL_FOLDER"]
-    wrong = run(repository, "models", "add", str(model), CODEBUDDY_MODEL_FOLDER="/dev/null/models")
+    folder = {"CODEBUDDY_MODEL_FOLDER": "/dev/null/models"}
+    wrong = run(repository, "models", "add", str(model), "--name", "mine", **folder)
     assert NAMED.findall(wrong.stderr) == []
     assert "make /dev/null writable" in wrong.stderr
 
