@@ -6,6 +6,7 @@ that what does not come back within one has not kept them.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import json
@@ -36,6 +37,8 @@ from codebuddy.inference import http_stream
 from codebuddy.inference.remote import connect
 from codebuddy.serve.local import LocalCompleter
 from codebuddy.settings import CompletionSettings, ModelSettings
+from codebuddy.tui.backend import Wish
+from codebuddy.tui.own_backend import OwnBackend
 from tests.completion_support import document_at
 from tests.engine_support import wait_until
 from tests.model_server import PIECES, serving
@@ -356,3 +359,29 @@ def test_a_llama_server_that_refuses_is_not_taken_for_ollama():
                 ):
                     in_time(functools.partial(connect, settings(url)))
                 assert served.result().startswith(b"GET /props")
+
+
+def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monkeypatch):
+    """Its one thread is free again once a suggestion is not wanted any more."""
+    with serving("llama-server", "/completion is silent") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+
+        async def work() -> str:
+            backend = OwnBackend(repository, "any")
+            wish = Wish(repository / "cart.py", "def total(x):\n    ", 2, 5, retrieve="never")
+            first = asyncio.ensure_future(backend.complete(wish))
+            assert await asyncio.to_thread(wait_until, lambda: server.hanging, PATIENCE_S)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert await asyncio.to_thread(wait_until, lambda: not server.hanging, PATIENCE_S)
+            server.faults.clear()
+            try:
+                answer = await asyncio.wait_for(backend.complete(wish), PATIENCE_S)
+            finally:
+                if backend._generator is not None:
+                    backend._generator.close()
+                backend.close()
+            return str(answer["text"])
+
+        assert asyncio.run(work()) == "return price * 2"
