@@ -324,6 +324,11 @@ def test_the_engine_lets_go_of_a_silent_server(repository, monkeypatch):
         call = CompletionCall(str(repository / "cart.py"), 6, retrieve="never", client="c")
         with in_background(lambda: client.complete(call)) as running:
             assert wait_until(lambda: server.hanging, PATIENCE_S)
+            # Who waits behind it keeps to a budget as well.
+            waiting = dataclasses.replace(call, client="d", budget_ms=BUDGET_MS)
+            with pytest.raises(TimeLimitError, match="busy with other requests"):
+                in_time(lambda: client.complete(waiting))
+            assert server.hanging
             client.cancel("c")
             assert isinstance(running.exception(PATIENCE_S), SupersededError)
         assert wait_until(lambda: not server.hanging, PATIENCE_S)
