@@ -384,8 +384,7 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
             try:
                 answer = await asyncio.wait_for(backend.complete(wish), PATIENCE_S)
             finally:
-                if backend._generator is not None:
-                    backend._generator.close()
+                getattr(backend._generator, "close", lambda: None)()
                 backend.close()
             return str(answer["text"])
 
