@@ -215,8 +215,10 @@ def open_judge(surroundings: Surroundings, generator: Generator) -> Judge:
     return Judge(chosen.head, Pace(paths.pace_file(), key), chosen.warnings)
 
 
-def open_generator(settings: Settings, status: StatusLine) -> Generator:
+def open_generator(settings: Settings, status: StatusLine, budget_ms: float = 0.0) -> Generator:
     """Load the model that the settings name; a person is offered the download of a missing one.
+
+    A model server has `budget_ms` to say what it is, where that is not 0.
 
     Raises:
         ModelError: It is missing, damaged or does not fit.
@@ -226,7 +228,7 @@ def open_generator(settings: Settings, status: StatusLine) -> Generator:
     from codebuddy.inference.remote import connect, is_remote
 
     if is_remote(settings.model):
-        return connect(settings.model)
+        return connect(settings.model, budget_ms)
     is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     model = ensure_model(settings, settings.model.name, is_interactive=is_interactive)
     if model.path is None:

@@ -10,8 +10,10 @@ print both without a traceback and exit with `exit_code`.
     |- DocumentError          1   a file to complete cannot be read or written
     |- IndexingError          1   the index cannot be read, written or locked
     |- ModelError             1   a model is missing, damaged or does not fit
-    |  `- DownloadError       1   no source delivered the bytes that the catalog names
+    |  |- DownloadError       1   no source delivered the bytes that the catalog names
+    |  `- ServerRefusedError  1   a model server answered with another status than 200
     |- GenerationError        1   the runtime failed while generating
+    |  `- TimeLimitError      1   the request's time was over before the model could answer
     `- EngineError            1   the engine cannot be started or does not answer
        |- EngineBusyError     1   its queue is full
        `- SupersededError     1   the request was cancelled, or a newer one took its place
@@ -71,8 +73,18 @@ class DownloadError(ModelError):
     """No source delivered the bytes that the catalog names."""
 
 
+class ServerRefusedError(ModelError):
+    """A model server answered a request with a refusal; `status` is its HTTP status."""
+
+    status = 0
+
+
 class GenerationError(CodebuddyError):
     """The model runtime failed while it loaded or generated."""
+
+
+class TimeLimitError(GenerationError):
+    """The time that a request was given was over before the model could answer."""
 
 
 class HeadError(CodebuddyError):

@@ -7,10 +7,13 @@ import stat
 from pathlib import Path
 
 import platformdirs
+from platformdirs.unix import Unix
 
 from codebuddy.errors import CodebuddyError
 
 APP = "codebuddy"
+# Whether the XDG_ variables say where things are: not on macOS and Windows.
+_HAS_XDG = issubclass(platformdirs.PlatformDirs, Unix)
 
 
 def _own(named: str, below_home: str) -> Path:
@@ -133,6 +136,31 @@ def ensure_folder(folder: Path) -> Path:
     except OSError as error:
         raise CodebuddyError(
             f"cannot create the folder {folder}: {os.strerror(error.errno or 0)}",
-            hint="set XDG_CACHE_HOME or CODEBUDDY_MODEL_FOLDER to a folder that you can write",
+            hint=remedy_for(folder),
         ) from error
     return folder
+
+
+def remedy_for(folder: Path) -> str:
+    """What makes a folder of ours that cannot be written lie elsewhere."""
+    if not _HAS_XDG:
+        return "make it writable, or set HOME to a folder that you can write"
+    state = Path(platformdirs.user_state_dir(APP, appauthor=False))
+    named = os.environ.get("XDG_RUNTIME_DIR", "")
+    # The first that fits: the special ones lie inside the others.
+    places = [
+        (runtime_folder(), "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"),
+        (models_folder(), "XDG_CACHE_HOME", "CODEBUDDY_MODEL_FOLDER"),
+        (cache_folder(), "XDG_CACHE_HOME", ""),
+        (log_folder(), "XDG_STATE_HOME", ""),
+        (state, "XDG_STATE_HOME", ""),
+        (user_config_file().parent, "XDG_CONFIG_HOME", ""),
+    ]
+    for place, variable, other in places:
+        if not folder.is_relative_to(place):
+            continue
+        if named and place.is_relative_to(named):
+            return f"make {named} writable, or set XDG_RUNTIME_DIR to another folder of yours"
+        either = f"{variable} or {other}" if other else variable
+        return f"set {either} to a folder that you can write"
+    return f"make {folder.parent} writable, or give another place"

@@ -179,7 +179,7 @@ def _from_here(
         open_surroundings(call.flags()), call.file, call.line, call.column, call.unsaved()
     )
     started = time.perf_counter()
-    generator = open_generator(place.surroundings.settings, status)
+    generator = open_generator(place.surroundings.settings, status, call.budget_ms or 0)
     startup_ms = 0.0
 
     def suggest(index: CodeIndex | None) -> Suggestion:

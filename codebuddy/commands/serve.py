@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the token is; made if it is not there.",
+    help="A file with a token that stays the same; made if it is not there.",
 )
 @click.option(
     "--no-token", is_flag=True, help="Ask for no token: any program of this machine may ask."
@@ -60,7 +62,6 @@ def command(
     from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
     from codebuddy.serve.listener import check_address, hosts_of, listen
-    from codebuddy.serve.token_file import read_or_make_token
 
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
     surroundings = open_surroundings({"serve.port": port, "model.name": model})
@@ -70,13 +71,16 @@ def command(
     else:
         find_model(surroundings.settings.model.name, surroundings.settings, say=note)
     file = None if no_token else (token_file or paths.serve_token_file()).absolute()
-    token = "" if file is None else read_or_make_token(file)
-    with listen(address, surroundings.settings.serve.port) as listener:
+    with (
+        listen(address, surroundings.settings.serve.port) as listener,
+        _token(file, is_usual=token_file is None) as (token, is_new),
+    ):
         listened = listener.getsockname()[1]
         hosts = hosts_of(address, listened, names)
         rules = Rules(hosts, frozenset(f"http://{each}" for each in hosts), token)
         shown = f"[{address}]" if ":" in address else address
-        _tell(surroundings, f"http://{shown}:{listened}", file, as_json=as_json)
+        url = f"http://{shown}:{listened}"
+        _tell(surroundings, url, file, is_new=is_new, as_json=as_json)
         try:
             _serve(surroundings, rules, listener)
         except KeyboardInterrupt:
@@ -104,15 +108,33 @@ def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) ->
         completer.close()
 
 
-def _tell(surroundings: Surroundings, url: str, file: Path | None, *, as_json: bool) -> None:
+@contextlib.contextmanager
+def _token(file: Path | None, *, is_usual: bool) -> Iterator[tuple[str, bool]]:
+    """The token, empty without a file, and whether it is another one than before."""
+    from codebuddy.serve.token_file import read_or_make_token, renewed_token
+
+    if file is None:
+        yield "", False
+    elif is_usual:
+        with renewed_token(file) as found:
+            yield found
+    else:
+        yield read_or_make_token(file), False
+
+
+def _tell(
+    surroundings: Surroundings, url: str, file: Path | None, *, is_new: bool, as_json: bool
+) -> None:
     """Where it listens, and what a client needs to know."""
     root, model = surroundings.repository.root, surroundings.settings.model.name
     if as_json:
         where = {"url": url, "token_file": None if file is None else str(file)}
-        answer_json(where | {"repository": str(root), "model": model})
+        answer_json(where | {"repository": str(root), "model": model, "token_is_new": is_new})
         return
     answer(f"serving {safe_line(str(root))} with {safe_line(model)} at {url}")
     if file is None:
         note("no token is asked for: any program of this machine may ask")
     else:
         answer(f"the token is in {safe_line(str(file))}")
+        if is_new:
+            note("it is a new one: start your editors again, or have them read the file again")

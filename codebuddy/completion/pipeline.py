@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from codebuddy.code_index import CodeIndex
@@ -46,6 +46,7 @@ from codebuddy.datatypes import (
     SearchResult,
     Suggestion,
 )
+from codebuddy.errors import TimeLimitError
 from codebuddy.settings import CompletionSettings
 
 _TOP_K = 8
@@ -235,14 +236,17 @@ def _attempt(
             results = retrieve(context, workshop.index, _TOP_K)
             results = with_editor_chunks(results, context, request.extras)
     lookup_ms = course.passed_ms() - lookup_started_ms if decision.retrieve else 0.0
-    with course.timed("prompt"):
-        prompt = _prompt(context, results, workshop)
-    how = GenerationSettings(
-        workshop.settings.max_tokens,
-        budget_ms=course.left_ms(),
-        is_typing=request.is_typing,
-    )
-    generation = _generate(prompt, context, workshop, how, on_text)
+    prompt, generation = Prompt(()), Generation("", GenerationStats(finish_reason="budget"))
+    # Another program's tokens have to be waited for: the budget may be over before the prompt is.
+    with suppress(TimeLimitError):
+        with course.timed("prompt"):
+            prompt = _prompt(context, results, course)
+        how = GenerationSettings(
+            workshop.settings.max_tokens,
+            budget_ms=course.left_ms(),
+            is_typing=request.is_typing,
+        )
+        generation = _generate(prompt, context, workshop, how, on_text)
     stats = generation.stats
     for step, spent in (("prefill", stats.prefill_ms), ("generate", stats.generate_ms)):
         course.timings[step] = course.timings.get(step, 0.0) + spent
@@ -291,9 +295,12 @@ def _look_again(
     return replace(decision, kept="first", reason=reason), kept
 
 
-def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -> Prompt:
+def _prompt(context: Context, results: list[SearchResult], course: _Course) -> Prompt:
     """The prompt, with the chunks of the file's last one in their places where that is fair."""
+    workshop = course.workshop
     memory, path = workshop.memory, context.document.path
+    # A model server, which has to be asked for tokens, may be slow or silent.
+    getattr(workshop.generator, "limit_time", lambda _: None)(course.left_ms())
     if memory is not None:
         results = memory.settle(path, results)
     prompt = build_prompt(

@@ -107,7 +107,7 @@ class ModelWorker:
         place = find_place(
             surroundings, call.file, call.line, call.column, call.unsaved(), call.name
         )
-        generator = self._open_generator(surroundings.settings)
+        generator = self._open_generator(surroundings.settings, self._time_left(call))
         suggestion, more = self._suggest(message, call, place, generator)
         return as_dictionary(suggestion) | {"warnings": [*warnings, *more]}
 
@@ -167,11 +167,11 @@ class ModelWorker:
             return 0.0
         return max(1.0, call.budget_ms - (time.perf_counter() - self._started) * 1000)
 
-    def _open_generator(self, settings: Any) -> Generator:
+    def _open_generator(self, settings: Any, budget_ms: float = 0.0) -> Generator:
         with self._lock:
             self._generator = None
         started = time.perf_counter()
-        generator, is_new = self._workplace.generator(settings)
+        generator, is_new = self._workplace.generator(settings, budget_ms)
         with self._lock:
             self._generator = generator
         if is_new:

@@ -165,10 +165,11 @@ class Workplace:
         self._judges[folder] = kept
         return kept[1]
 
-    def generator(self, settings: Settings) -> tuple[Generator, bool]:
+    def generator(self, settings: Settings, budget_ms: float = 0.0) -> tuple[Generator, bool]:
         """The model that the settings name, and whether it was loaded just now.
 
-        Another model, other threads or a file that was replaced mean loading anew.
+        Another model, other threads or a file that was replaced mean loading anew. A model
+        server has `budget_ms` to say what it is, where that is not 0.
 
         Raises:
             ModelError: It is missing, damaged or does not fit.
@@ -177,20 +178,21 @@ class Workplace:
             of, path, identity = self._loaded
             if of == settings.model and identity == _identity(path):
                 return self._generator, False
-        return self._load(settings), True
+        return self._load(settings, budget_ms), True
 
     def forget_remote(self) -> None:
         """Let go of a model server that failed: the next request asks anew what it is."""
         if self._loaded is not None and self._loaded[0].url:
             self.close_generator()
 
-    def _load(self, settings: Settings) -> Generator:
+    def _load(self, settings: Settings, budget_ms: float) -> Generator:
         from codebuddy.inference.installed import find_model
         from codebuddy.inference.remote import connect, is_remote
 
         if is_remote(settings.model):
             self.close_generator()
-            self._generator, self._loaded = connect(settings.model), (settings.model, None, ())
+            found = connect(settings.model, budget_ms)
+            self._generator, self._loaded = found, (settings.model, None, ())
             return self._generator
         model = find_model(settings.model.name, settings, say=lambda _: None)
         self.close_generator()

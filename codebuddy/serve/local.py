@@ -25,11 +25,19 @@ from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator, 
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.engine.workplace import Workplace
-from codebuddy.errors import CodebuddyError, GenerationError, IndexingError, SupersededError
+from codebuddy.errors import (
+    CodebuddyError,
+    GenerationError,
+    IndexingError,
+    ModelError,
+    SupersededError,
+)
 from codebuddy.serve.completer import OnText
 
 # An index is brought up to date in the background, no sooner than this after the last time.
 _UPDATE_EVERY_S = 30.0
+# How often a running generation is told again to stop: one that only begins forgets the first.
+_CANCEL_EVERY_S = 0.005
 
 
 class LocalCompleter:
@@ -54,7 +62,8 @@ class LocalCompleter:
         # What clients call the requests that are here, by their tickets.
         self._names: dict[int, str] = {}
         self._unwanted = UnwantedCalls()
-        self._running = ""
+        # The client and the ticket of the request that has its turn.
+        self._running: tuple[str, int] | None = None
 
     def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
         """The suggestion, with the keys of `codebuddy complete --json`.
@@ -77,17 +86,17 @@ class LocalCompleter:
         with self._turn:
             self._check(call.client, ticket)
             with self._state:
-                self._running = call.client
+                self._running = call.client, ticket
             try:
                 return self._complete(call, lambda: self._check(call.client, ticket), on_text)
-            except GenerationError:
+            except (GenerationError, ModelError):
                 self._workplace.forget_remote()
-                # What llama.cpp says when it was stopped.
+                # What llama.cpp or a model server says when it was stopped.
                 self._check(call.client, ticket)
                 raise
             finally:
                 with self._state:
-                    self._running = ""
+                    self._running = None
 
     def cancel(self, client: str, request: str = "") -> None:
         """End the client's requests, or the one named `request`; they raise SupersededError."""
@@ -118,7 +127,7 @@ class LocalCompleter:
         """Load the model and look at the index. The prompt waits for the first real request."""
         with self._turn:
             surroundings, _ = self._surroundings(file, {"model.name": model} if model else {})
-            self._open_generator(surroundings)
+            self._open_generator(surroundings, 0)
             self._keep_up_to_date(surroundings)
 
     def accepted(self, client: str, text: str) -> None:
@@ -132,7 +141,7 @@ class LocalCompleter:
             surroundings, call.file, call.line, call.column, call.unsaved(), call.name
         )
         check()
-        opened = self._open_generator(surroundings)
+        opened = self._open_generator(surroundings, call.budget_ms or 0)
         generator = _Stoppable(opened, check)
         judge = self._workplace.judge(surroundings, opened)
 
@@ -164,10 +173,10 @@ class LocalCompleter:
     ) -> tuple[Surroundings, tuple[str, ...]]:
         return self._workplace.surroundings(place, self._sources, self._flags | flags)
 
-    def _open_generator(self, surroundings: Surroundings) -> Generator:
+    def _open_generator(self, surroundings: Surroundings, budget_ms: float) -> Generator:
         with self._state:
             self._generator = None
-        generator, _ = self._workplace.generator(surroundings.settings)
+        generator, _ = self._workplace.generator(surroundings.settings, budget_ms)
         with self._state:
             self._generator = generator
         return generator
@@ -190,9 +199,19 @@ class LocalCompleter:
     def _supersede(self, client: str) -> int:
         """End what the client has here. The caller holds the state."""
         ticket = self._newest[client] = next(self._tickets)
-        if self._running == client:
-            getattr(self._generator, "cancel", lambda: None)()
+        running = self._running
+        if running is not None and running[0] == client:
+            threading.Thread(target=self._stop, args=(running,), daemon=True).start()
         return ticket
+
+    def _stop(self, running: tuple[str, int]) -> None:
+        """Tell the model to stop until that request is over, in whatever state it is."""
+        while True:
+            with self._state:
+                if self._running != running:
+                    return
+                getattr(self._generator, "cancel", lambda: None)()
+            time.sleep(_CANCEL_EVERY_S)
 
     def _check(self, client: str, ticket: int) -> None:
         with self._state:

@@ -46,7 +46,7 @@ class Window:
 
 
 class FileMatcher:
-    """Finds files of one repository; the last ones found are tried first."""
+    """Finds files of one repository; the last ones found are tried first. One caller."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

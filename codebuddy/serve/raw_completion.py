@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class RawCompleter:
         self._completer = completer
         self._matcher = FileMatcher(repository.root)
         self._index: RepositoryIndex | None = None
+        # Held while matcher and index are used.
+        self._placing = threading.Lock()
         self._numbers = itertools.count(1)
 
     def prewarm(self) -> None:
@@ -114,12 +117,18 @@ class RawCompleter:
         prefix, suffix = (t.replace("\r\n", "\n") for t in (raw.prefix, raw.suffix))
         if raw.filename:
             return Window(self._inside(raw.filename), prefix, suffix)
-        nearby = [name for name, _ in raw.extras if name]
-        try:
-            return self._matcher.match(prefix, suffix, nearby, self._opened_index())
-        except IndexingError:
-            self._index = None
-            return self._matcher.match(prefix, suffix, nearby, None)
+        nearby = [name for name in (raw.said_name, *(name for name, _ in raw.extras)) if name]
+        # Requests come side by side, and neither the index nor what was found last is for two.
+        with self._placing:
+            try:
+                found = self._matcher.match(prefix, suffix, nearby, self._opened_index())
+            except IndexingError:
+                self._close_index()
+                found = self._matcher.match(prefix, suffix, nearby, None)
+        if not found.path and raw.said_name:
+            # No file of that text is known; the name still says which language it is.
+            return Window(self._matcher.relative(raw.said_name), prefix, suffix)
+        return found
 
     def _inside(self, filename: str) -> str:
         """A named file's path relative to the root.
@@ -141,7 +150,7 @@ class RawCompleter:
             line=position.line,
             column=position.column,
             text=text,
-            max_tokens=raw.max_tokens,
+            max_tokens=self._possible(raw.max_tokens),
             model=self.model,
             alternatives=raw.alternatives,
             client=self._new_client(),
@@ -149,6 +158,11 @@ class RawCompleter:
             folder=str(self._repository.root),
             extras=self._extras(raw),
         )
+
+    def _possible(self, max_tokens: int | None) -> int | None:
+        """No more tokens than leave the prompt most of the model's context."""
+        most = max(self._settings.completion.max_tokens, self._settings.model.n_ctx // 4)
+        return None if max_tokens is None else min(max_tokens, most)
 
     def _extras(self, raw: RawRequest) -> tuple[tuple[str, str], ...]:
         """The editor's pieces, the newest first, without secrets and within the engine's limits.
@@ -181,6 +195,12 @@ class RawCompleter:
             with contextlib.suppress(IndexingError):
                 self._index = open_or_seed(self._repository, self._settings)
         return self._index
+
+    def _close_index(self) -> None:
+        if self._index is not None:
+            with contextlib.suppress(IndexingError):
+                self._index.close()
+            self._index = None
 
 
 class _Limit:

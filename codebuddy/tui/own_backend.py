@@ -27,10 +27,12 @@ from codebuddy.tui.backend import (
 
 if TYPE_CHECKING:
     from codebuddy.assembly import Surroundings
-    from codebuddy.datatypes import RetrieveMode
+    from codebuddy.datatypes import Generator, RetrieveMode
     from codebuddy.engine.workplace import Workplace
 
 T = TypeVar("T")
+
+_CANCEL_EVERY_S = 0.005
 
 
 class OwnBackend:
@@ -43,22 +45,37 @@ class OwnBackend:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="completion")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
         self._workplace: Workplace | None = None
+        self._generator: Generator | None = None
 
     async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
         """See `Backend.complete`."""
         loop = asyncio.get_running_loop()
-        is_unwanted = threading.Event()
+        is_unwanted, is_over = threading.Event(), threading.Event()
+        is_over.set()
 
-        def told(text: str) -> None:
+        def check() -> None:
             if is_unwanted.is_set():
                 raise SupersededError("the suggestion is not wanted any more")
+
+        def told(text: str) -> None:
+            check()
             if on_text is not None:
                 loop.call_soon_threadsafe(on_text, text)
 
+        def work() -> dict[str, Any]:
+            is_over.clear()
+            try:
+                check()
+                return self._complete(wish, told)
+            finally:
+                is_over.set()
+
         try:
-            return await self._in(self._thread, lambda: self._complete(wish, told))
+            return await self._in(self._thread, work)
         except asyncio.CancelledError:
             is_unwanted.set()
+            # A model server may be silent for minutes, and there is one thread for all.
+            threading.Thread(target=self._stop, args=(is_over,), daemon=True).start()
             raise
 
     async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
@@ -103,6 +120,12 @@ class OwnBackend:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
 
+    def _stop(self, is_over: threading.Event) -> None:
+        """Tell the model to stop until that work is over: one that only begins forgets it."""
+        while not is_over.is_set():
+            getattr(self._generator, "cancel", lambda: None)()
+            is_over.wait(_CANCEL_EVERY_S)
+
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
@@ -135,7 +158,7 @@ class OwnBackend:
         repository, settings = surroundings.repository, surroundings.settings
         unsaved = wish.text.encode("utf-8", "replace")
         document = load_document(str(wish.file), repository.root, unsaved)
-        generator, _ = workplace.generator(settings)
+        generator = self._generator = workplace.generator(settings)[0]
         index = None
         with contextlib.suppress(IndexingError):
             index = workplace.index(surroundings)
