@@ -1,0 +1,173 @@
+"""Closers that the text behind the cursor has already: brackets, quotes, tags, words like `end`.
+
+Editors close what a person opens. A model often does not see it and closes it again. What may
+be closed is told by the balance: of what is open before the cursor, the text behind it closes
+the innermost; a closer in a completion is right where fewer things than before are left open
+or closed twice. Knows the context and the text so far, neither model nor index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from codebuddy.datatypes import Context
+from codebuddy.syntax import UNKNOWN
+from codebuddy.syntax.brackets import Frame, Scanner
+
+# Text read on each side of the cursor.
+_MAX_CHARACTERS = 200_000
+# Words and signs behind a closed block with which the same statement goes on.
+_GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    """Where a closer begins that the document has already.
+
+    `is_certain` is false while more text may show that it is right after all.
+    """
+
+    start: int
+    is_certain: bool
+
+
+def find_doubled(text: str, context: Context) -> Doubled | None:
+    """The first closer in `text` that the text behind the cursor has already."""
+    balance = _balance(context.prefix, context.suffix, context.language, context.inside)
+    if not balance.frames or not text:
+        return None
+    return balance.find_doubled(text)
+
+
+@dataclass(slots=True)
+class _Balance:
+    """What is open at a cursor, and how well what follows closes it."""
+
+    before: str
+    after: str
+    language: str
+    frames: tuple[Frame, ...]
+    _costs: dict[int, int] = field(default_factory=dict)
+    _end: int = -1
+
+    def find_doubled(self, text: str) -> Doubled | None:
+        """As the function of the same name."""
+        whole, begin = self.before + text, len(self.before)
+        depth = len(self.frames)
+        found: list[Doubled] = []
+        is_done = False
+
+        def watch(start: int, end: int, left: int) -> bool:
+            nonlocal depth, is_done
+            if whole[start] == "\n":
+                # A string that ends with its line is not closed by the text.
+                is_done = True
+                return True
+            if self._cost(left) <= self._cost(depth):
+                depth = left
+                return False
+            frame = self.frames[left]
+            state = _goes_on(whole, start, end, frame, scanner)
+            if state != "yes":
+                found.append(Doubled(start - begin, state == "no"))
+                return True
+            depth = left
+            return False
+
+        scanner = Scanner(self.language, self.frames)
+        scanner.scan(whole, begin, watch=watch, is_recovering=False)
+        return found[0] if found else None
+
+    def _cost(self, left: int) -> int:
+        """What is open or closed once too often where `left` frames are open at the cursor."""
+        if self._end < 0:
+            self._settle(len(self.frames))
+        if left not in self._costs:
+            self._settle(left)
+        return self._costs[left]
+
+    def _settle(self, left: int) -> None:
+        """Read what follows the cursor, to where the outermost frame is closed at first.
+
+        To its end, if the cursor is in a string that may have more lines: the quote that seems
+        to close it may open the next one, which only the end shows.
+        """
+        is_first = left == len(self.frames)
+        has_long_string = any(f.mode.kind == "string" and not f.in_line for f in self.frames)
+        before = self.before
+        if self.after.startswith(">"):
+            # Behind a blank it would be taken for an operator.
+            before = before.rstrip(" ")
+        elif _is_in_word(before, self.after):
+            # Whatever is inserted ends the one word and begins the other.
+            before += " "
+        document = before + self.after
+
+        def watch(_start: int, end: int, still: int) -> bool:
+            is_over = is_first and still == 0 and not has_long_string
+            if is_over:
+                self._end = end - len(before)
+            return is_over
+
+        stop = len(document) if is_first else len(before) + self._end
+        self._end = len(self.after) if is_first else self._end
+        scanner = Scanner(self.language, self.frames[:left])
+        scanner.scan(document, len(before), stop, watch)
+        open_frames = sum(not each.is_soft and each.closer != "\n" for each in scanner.frames)
+        self._costs[left] = scanner.cost + open_frames
+
+
+def _is_in_word(before: str, after: str) -> bool:
+    return before[-1:].isalnum() and after[:1].isalnum()
+
+
+def _goes_on(whole: str, start: int, end: int, frame: Frame, scanner: Scanner) -> str:
+    """Whether a block that the text closes is opened again on the same line: `} else {`.
+
+    Returns:
+        `yes`, `no`, or `open` while the line is not whole.
+    """
+    line = whole.rfind("\n", 0, start) + 1
+    if frame.closer not in ("}", "end") or whole[line:start].strip():
+        return "no"
+    rest, newline, _ = whole[end:].partition("\n")
+    word = rest.strip()
+    if word and not any(each.startswith(word[:9]) or word.startswith(each) for each in _GOES_ON):
+        return "no"
+    if not newline:
+        return "open"
+    after = Scanner(scanner.language, tuple(scanner.frames))
+    after.scan(whole, end, end + len(rest))
+    return "yes" if len(after.frames) > len(scanner.frames) and word else "no"
+
+
+@lru_cache(maxsize=4)
+def _balance(prefix: str, suffix: str, language: str, inside: str) -> _Balance:
+    before, after = prefix, suffix[:_MAX_CHARACTERS]
+    if len(before) > _MAX_CHARACTERS:
+        before = before[before.find("\n", len(before) - _MAX_CHARACTERS) + 1 :]
+    begin = max(before.find("<?") + 2, 0) if language == "php" and "<?" in before else 0
+    frames = _frames(before, begin, language)
+    if language != UNKNOWN and not _agrees(frames, inside):
+        # A token was misread further up: the cursor's own line says what it can.
+        frames = _frames(before, before.rfind("\n") + 1, language)
+        if inside != "code" and not _agrees(frames, inside):
+            frames = ()
+    return _Balance(before, after, language, frames)
+
+
+def _frames(before: str, begin: int, language: str) -> tuple[Frame, ...]:
+    scanner = Scanner(language)
+    scanner.scan(before, begin)
+    return tuple(scanner.frames)
+
+
+def _agrees(frames: tuple[Frame, ...], inside: str) -> bool:
+    """Whether frames and syntax tree tell the same of the cursor: in code, string or comment."""
+    if not frames:
+        return inside == "code"
+    top = frames[-1]
+    if top.mode.kind == "code" and inside != "code":
+        return any(each.mode.kind in ("string", "element", "tag") for each in frames)
+    return not (top.mode.kind == "string" and inside == "code" and not top.in_line)
