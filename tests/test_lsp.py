@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.lsp_support import Client, editing, place
+from tests.serve_support import environment_for
 
 TEXT = "def total(items):\n    first()\n    call_it(\n\n\ndef other():\n    pass\n"
 
@@ -118,6 +119,35 @@ def test_typing_what_was_suggested_costs_nothing(client):
     client.change(uri, {"range": {"start": cursor, "end": cursor}, "text": "call"})
     # Another model call would repeat the whole line that stands there now.
     assert client.suggested(uri, 2, 16) == "_it("
+
+
+def test_a_changed_index_is_followed(repository, tmp_path):
+    """The same place is served from memory until another file is indexed anew."""
+    index = [sys.executable, "-P", "-m", "codebuddy", "-C", str(repository), "index"]
+    with editing(repository, tmp_path / "home", CODEBUDDY_COMPLETION_RETRIEVE="always") as client:
+        environment = environment_for(tmp_path / "home")
+        subprocess.run(index, env=environment, check=True, capture_output=True)
+        client.initialize()
+        text = "import pricing\n\n\ndef total(items):\n    return pricing.apply_discount(\n"
+        uri = client.open("cart.py", text)
+
+        def receipt():
+            client.suggested(uri, 4, 34)
+            command = {"command": "codebuddy.receipt"}
+            return client.request("workspace/executeCommand", command)["result"]
+
+        first, second = receipt(), receipt()
+        assert "depends_on" not in first
+        assert first["timings_ms"] == second["timings_ms"]
+        file = repository / "pricing.py"
+        file.write_text("# About prices.\n" * 9 + "\n" + file.read_text())
+        subprocess.run(index, env=environment, check=True, capture_output=True)
+        third = receipt()
+        assert third["timings_ms"] != first["timings_ms"]
+        begins = [{each["start_line"] for each in found["chunks"]} for found in (first, third)]
+        assert begins[0] == {1}
+        assert begins[1] != begins[0]
+        assert receipt()["timings_ms"] == third["timings_ms"]
 
 
 def test_a_document_without_a_file_is_completed(client):

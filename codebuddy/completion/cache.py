@@ -29,7 +29,8 @@ _DIGEST_BYTES = 16
 class Place:
     """Where a suggestion is wanted, and everything that it depends on.
 
-    `fingerprint` names what else decides: model, settings, path, language, index state.
+    `fingerprint` names what else decides: path, language, settings, and the state of the files
+    that the suggestion was made from (index, heads, weights: `engine.dependencies`).
     """
 
     prefix: str

@@ -8,15 +8,18 @@ or closed twice. Knows the context and the text so far, neither model nor index.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from codebuddy.datatypes import Context
 from codebuddy.syntax import UNKNOWN
 from codebuddy.syntax.brackets import Frame, Scanner
+from codebuddy.syntax.lexicon import LEXICONS, UNKNOWN_LEXICON
 
 # Text read on each side of the cursor.
 _MAX_CHARACTERS = 200_000
+_WORD_END = re.compile(r"[A-Za-z_]{1,30}\Z")
 # Words and signs behind a closed block with which the same statement goes on.
 _GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
 
@@ -54,6 +57,9 @@ class _Balance:
     def find_doubled(self, text: str) -> Doubled | None:
         """As the function of the same name."""
         whole, begin = self.before + text, len(self.before)
+        # A word that the text completes may be one that opens a block: `de` and `f total`.
+        word = _WORD_END.search(self.before)
+        start_at = begin if word is None or self.opens(word[0]) else word.start()
         depth = len(self.frames)
         found: list[Doubled] = []
         is_done = False
@@ -70,14 +76,19 @@ class _Balance:
             frame = self.frames[left]
             state = _goes_on(whole, start, end, frame, scanner)
             if state != "yes":
-                found.append(Doubled(start - begin, state == "no"))
+                found.append(Doubled(max(0, start - begin), state == "no"))
                 return True
             depth = left
             return False
 
         scanner = Scanner(self.language, self.frames)
-        scanner.scan(whole, begin, watch=watch, is_recovering=False)
+        scanner.scan(whole, start_at, watch=watch, is_recovering=False)
         return found[0] if found else None
+
+    def opens(self, word: str) -> bool:
+        """Whether `word` opens or closes a block by itself."""
+        words = LEXICONS.get(self.language, UNKNOWN_LEXICON).words
+        return word in words or word in words.values()
 
     def _cost(self, left: int) -> int:
         """What is open or closed once too often where `left` frames are open at the cursor."""
@@ -90,11 +101,12 @@ class _Balance:
     def _settle(self, left: int) -> None:
         """Read what follows the cursor, to where the outermost frame is closed at first.
 
-        To its end, if the cursor is in a string that may have more lines: the quote that seems
-        to close it may open the next one, which only the end shows.
+        In a string, to the end of the line, or of the text where the string may have more
+        lines: the quote that seems to close it may open the next one, which only the end shows.
         """
         is_first = left == len(self.frames)
-        has_long_string = any(f.mode.kind == "string" and not f.in_line for f in self.frames)
+        strings = [frame for frame in self.frames if frame.mode.kind == "string"]
+        has_long_string = any(not frame.in_line for frame in strings)
         before = self.before
         if self.after.startswith(">"):
             # Behind a blank it would be taken for an operator.
@@ -107,13 +119,19 @@ class _Balance:
         def watch(_start: int, end: int, still: int) -> bool:
             is_over = is_first and still == 0 and not has_long_string
             if is_over:
-                self._end = end - len(before)
+                line_end = document.find("\n", end) if strings else end
+                stops.append(end)
+                self._end = (len(document) if line_end < 0 else line_end) - len(before)
             return is_over
+
+        stops: list[int] = []
 
         stop = len(document) if is_first else len(before) + self._end
         self._end = len(self.after) if is_first else self._end
         scanner = Scanner(self.language, self.frames[:left])
         scanner.scan(document, len(before), stop, watch)
+        if stops:
+            scanner.scan(document, stops[0], len(before) + self._end)
         open_frames = sum(not each.is_soft and each.closer != "\n" for each in scanner.frames)
         self._costs[left] = scanner.cost + open_frames
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.cache import Hit, Place, SuggestionCache
+from codebuddy.engine.dependencies import KEY as DEPENDS_ON
+from codebuddy.engine.dependencies import Dependencies
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
@@ -58,6 +60,7 @@ class Desk:
         self._ask_ids = itertools.count(1)
         self._refreshed_at: dict[str, float] = {}
         self._unwanted = UnwantedCalls()
+        self._dependencies = Dependencies()
         self._tasks: set[asyncio.Task[object]] = set()
 
     @property
@@ -203,15 +206,21 @@ class Desk:
             "wants_text": head.get("wants_text", False),
             "wants_pieces": call.priority != "ask",
         }
-        place = None
+        place, about = None, ""
         if op == "complete" and call.priority != "ask" and not call.alternatives:
             # One who asks wants today's index; one who types wants what agrees with the screen.
-            place = place_of(call, _fingerprint(call, head))
-        return Job(op, message, body, call.client, call.priority, call, place)
+            about = _fingerprint(call, head)
+            place = place_of(call, self._dependencies.now(about))
+        return Job(op, message, body, call.client, call.priority, call, place, about)
 
     def _serve_follower(self, job: Job) -> None:
         """The job that `job` waited for is over: what it left, or the queue."""
-        hit = self.cache.get(job.place) if job.place is not None else None
+        hit = None
+        if job.place is not None:
+            # What its answer depends on may be known only now.
+            now = self._dependencies.now(job.about)
+            job.place = dataclasses.replace(job.place, fingerprint=now)
+            hit = self.cache.get(job.place)
         if hit is not None:
             self.counts["joined"] += 1
             self._answer_from(job, hit)
@@ -227,9 +236,14 @@ class Desk:
         if isinstance(tokens, dict):
             for name in ("evaluated", "reused", "generated"):
                 self.counts[f"tokens_{name}"] += int(tokens.get(name, 0))
-        if job.op == "complete" and job.place is not None and _is_whole(result):
-            self.cache.put(job.place, str(result["text"]), result)
         if job.op == "complete":
+            if job.place is not None and _is_whole(result):
+                made_from = self._dependencies.learn(job.about, result)
+                place = dataclasses.replace(job.place, fingerprint=made_from)
+                self.cache.put(place, str(result["text"]), result)
+            if job.priority == "ask":
+                # For one who keeps it; who asks sees the same with and without an engine.
+                result = {name: value for name, value in result.items() if name != DEPENDS_ON}
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._works_ahead:
@@ -267,7 +281,7 @@ class Desk:
         if not text or job.place is None or job.call is None or self.dispatcher.n_waiting:
             return
         prefix = job.place.prefix + text
-        place = Place(prefix, job.place.suffix, job.place.fingerprint)
+        place = Place(prefix, job.place.suffix, self._dependencies.now(job.about))
         if self.cache.get(place) is not None:
             return
         line, column = position_after(prefix)
@@ -281,7 +295,7 @@ class Desk:
             request="",
         )
         ahead = self._job("complete", call, {"settings": job.head.get("settings")})
-        ahead.place = place
+        ahead.place, ahead.about = place, job.about
         self.counts["ahead"] += 1
         self.dispatcher.submit(ahead)
 
@@ -330,7 +344,8 @@ def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
     sources = head.get("settings")
     stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    parts = (call.file, call.folder, call.client, call.flags(), sources, stamps)
+    wish = (call.budget_ms, call.takes_back, call.extras)
+    parts = (call.file, call.folder, call.client, call.flags(), wish, sources, stamps)
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
 
 
