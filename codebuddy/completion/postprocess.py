@@ -217,8 +217,7 @@ def cut_doubled_closers(text: str, context: Context) -> str:
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
     """Keep the longest cut after which the tree is no worse than without any text.
 
-    Only where the whole text makes it worse and some shorter cut does not; what cannot be
-    parsed in time is left as it is.
+    Nothing, if there is none; what cannot be parsed in time is left as it is.
     """
     if context.inside != "code" or not text.strip():
         return text
@@ -229,7 +228,7 @@ def cut_what_breaks_syntax(text: str, context: Context) -> str:
     for cut in _shorter_cuts(text):
         if 0 <= _errors(cut, context) <= allowed:
             return cut
-    return text
+    return ""
 
 
 def _shorter_cuts(text: str) -> list[str]:

@@ -7,20 +7,38 @@ system and opens nothing: closing a database's file would end SQLite's locks on 
 
 from __future__ import annotations
 
-import json
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from codebuddy.completion.cache import Hit
+
 # Where an answer names them: pairs of path and stamp.
 KEY = "depends_on"
-_MAX_REMEMBERED = 256
+# What stands on the screen is not exchanged while a person types it, because an index that is
+# brought up to date in the background has just changed.
+_ON_SCREEN_S = 60.0
 
 
 def stamped(files: Iterable[str]) -> list[list[str]]:
     """Each file with its stamp."""
     return [[file, _stamp(file)] for file in files]
+
+
+def may_be_served(hit: Hit[dict[str, Any]]) -> bool:
+    """Whether a suggestion that was kept is still right.
+
+    It is while the files that it was made from are unchanged, and for a minute while a person
+    types what it says.
+    """
+    if hit.typed > 0 and hit.age_s < _ON_SCREEN_S:
+        return True
+    return is_current(hit.value)
+
+
+def is_current(answer: Mapping[str, Any]) -> bool:
+    """Whether the files that an answer was made from are as they were."""
+    return all(_stamp(str(file)) == stamp for file, stamp in answer.get(KEY) or ())
 
 
 def _stamp(file: str) -> str:
@@ -30,33 +48,3 @@ def _stamp(file: str) -> str:
     except (OSError, ValueError):
         return ""
     return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
-
-
-class Dependencies:
-    """What the suggestions for each kind of request depend on, as the last answer told."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-
-    def learn(self, request: str, answer: Mapping[str, Any]) -> str:
-        """Remember the files of an answer; a fingerprint for what it was made from.
-
-        Args:
-            request: Names the kind of request: everything but the text that tells one from
-                another.
-            answer: With the files and their stamps from before it was made.
-        """
-        named = answer.get(KEY) or []
-        self._files[request] = tuple(str(file) for file, _ in named)
-        self._files.move_to_end(request)
-        if len(self._files) > _MAX_REMEMBERED:
-            self._files.popitem(last=False)
-        return _fingerprint(request, named)
-
-    def now(self, request: str) -> str:
-        """The fingerprint that an answer made from the files as they are now would have."""
-        return _fingerprint(request, stamped(self._files.get(request, ())))
-
-
-def _fingerprint(request: str, named: Iterable[Iterable[str]]) -> str:
-    return json.dumps([request, [list(each) for each in named]])

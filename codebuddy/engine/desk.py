@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.cache import Hit, Place, SuggestionCache
-from codebuddy.engine.dependencies import KEY as DEPENDS_ON
-from codebuddy.engine.dependencies import Dependencies
+from codebuddy.engine import dependencies
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
@@ -60,7 +59,6 @@ class Desk:
         self._ask_ids = itertools.count(1)
         self._refreshed_at: dict[str, float] = {}
         self._unwanted = UnwantedCalls()
-        self._dependencies = Dependencies()
         self._tasks: set[asyncio.Task[object]] = set()
 
     @property
@@ -103,7 +101,7 @@ class Desk:
             return job
         if job.place is not None:
             hit = self.cache.get(job.place)
-            if hit is not None:
+            if hit is not None and dependencies.may_be_served(hit):
                 self.counts["cache_hits"] += 1
                 self._answer_from(job, hit)
                 return job
@@ -206,22 +204,16 @@ class Desk:
             "wants_text": head.get("wants_text", False),
             "wants_pieces": call.priority != "ask",
         }
-        place, about = None, ""
+        place = None
         if op == "complete" and call.priority != "ask" and not call.alternatives:
             # One who asks wants today's index; one who types wants what agrees with the screen.
-            about = _fingerprint(call, head)
-            place = place_of(call, self._dependencies.now(about))
-        return Job(op, message, body, call.client, call.priority, call, place, about)
+            place = place_of(call, _fingerprint(call, head))
+        return Job(op, message, body, call.client, call.priority, call, place)
 
     def _serve_follower(self, job: Job) -> None:
         """The job that `job` waited for is over: what it left, or the queue."""
-        hit = None
-        if job.place is not None:
-            # What its answer depends on may be known only now.
-            now = self._dependencies.now(job.about)
-            job.place = dataclasses.replace(job.place, fingerprint=now)
-            hit = self.cache.get(job.place)
-        if hit is not None:
+        hit = self.cache.get(job.place) if job.place is not None else None
+        if hit is not None and dependencies.may_be_served(hit):
             self.counts["joined"] += 1
             self._answer_from(job, hit)
             return
@@ -236,14 +228,12 @@ class Desk:
         if isinstance(tokens, dict):
             for name in ("evaluated", "reused", "generated"):
                 self.counts[f"tokens_{name}"] += int(tokens.get(name, 0))
+        if job.op == "complete" and job.place is not None and _is_whole(result):
+            self.cache.put(job.place, str(result["text"]), result)
         if job.op == "complete":
-            if job.place is not None and _is_whole(result):
-                made_from = self._dependencies.learn(job.about, result)
-                place = dataclasses.replace(job.place, fingerprint=made_from)
-                self.cache.put(place, str(result["text"]), result)
             if job.priority == "ask":
-                # For one who keeps it; who asks sees the same with and without an engine.
-                result = {name: value for name, value in result.items() if name != DEPENDS_ON}
+                # For one who keeps it; who asks is told the same with and without an engine.
+                result = {k: v for k, v in result.items() if k != dependencies.KEY}
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._works_ahead:
@@ -281,8 +271,9 @@ class Desk:
         if not text or job.place is None or job.call is None or self.dispatcher.n_waiting:
             return
         prefix = job.place.prefix + text
-        place = Place(prefix, job.place.suffix, self._dependencies.now(job.about))
-        if self.cache.get(place) is not None:
+        place = Place(prefix, job.place.suffix, job.place.fingerprint)
+        known = self.cache.get(place)
+        if known is not None and dependencies.may_be_served(known):
             return
         line, column = position_after(prefix)
         call = dataclasses.replace(
@@ -295,7 +286,7 @@ class Desk:
             request="",
         )
         ahead = self._job("complete", call, {"settings": job.head.get("settings")})
-        ahead.place, ahead.about = place, job.about
+        ahead.place = place
         self.counts["ahead"] += 1
         self.dispatcher.submit(ahead)
 

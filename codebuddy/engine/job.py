@@ -29,7 +29,6 @@ class Job:
         priority: One of `protocol.PRIORITIES`.
         call: What is wanted, for those that want a suggestion.
         place: Where in which text, if the suggestion may be kept and found again.
-        about: What else tells its suggestion from others, but for the files that it is made from.
     """
 
     op: str
@@ -39,7 +38,6 @@ class Job:
     priority: str = "ask"
     call: CompletionCall | None = None
     place: Place | None = None
-    about: str = ""
     id: int = field(default_factory=lambda: next(_ids))
     arrived: float = field(default_factory=time.monotonic)
     started: float | None = None

@@ -10,13 +10,12 @@ import itertools
 import os
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from codebuddy.completion.cache import Place, SuggestionCache
 from codebuddy.completion.debounce import debounce_ms
 from codebuddy.engine import dependencies
-from codebuddy.engine.dependencies import Dependencies
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
 from codebuddy.positions import position_at
@@ -44,7 +43,6 @@ class Suggester:
         self._model = model
         self._client = f"editor-{os.getpid()}"
         self._cache: SuggestionCache[dict[str, Any]] = SuggestionCache()
-        self._dependencies = Dependencies()
         self._receipts: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._numbers = itertools.count(1)
         self._newest = 0
@@ -68,14 +66,14 @@ class Suggester:
         """What goes in at `offset`, or `None` where nothing does or a newer request came.
 
         A suggestion that was asked for before and agrees with what was typed since costs
-        nothing, unless what it was made from has changed: the index, a head, the weights.
-        Cancelling the task stops the model.
+        nothing, unless the index or what else it was made from has changed. Cancelling the
+        task stops the model.
 
         Raises:
             CodebuddyError: As `Completer.complete`.
         """
-        about = f"{document.uri}\0{document.language_id}"
-        place = Place(document.text[:offset], document.text[offset:], about)
+        prefix, suffix = document.text[:offset], document.text[offset:]
+        place = Place(prefix, suffix, f"{document.uri}\0{document.language_id}")
         if (known := self._known(place)) is not None:
             return known
         self._newest = newest = next(self._numbers)
@@ -102,9 +100,7 @@ class Suggester:
         except SupersededError:
             return None
         self._latencies_ms.append((time.monotonic() - started) * 1000)
-        made_from = self._dependencies.learn(about, answer)
-        answer = {name: value for name, value in answer.items() if name != dependencies.KEY}
-        self._cache.put(replace(place, fingerprint=made_from), answer["text"], answer)
+        self._cache.put(place, answer["text"], answer)
         return self._show(answer["text"], answer) if answer["text"] else None
 
     def receipt(self, number: int | None) -> dict[str, Any] | None:
@@ -123,14 +119,16 @@ class Suggester:
         self._completer.accepted(self._client, text)
 
     def _known(self, place: Place) -> Shown | None:
-        now = self._dependencies.now(place.fingerprint)
-        hit = self._cache.get(replace(place, fingerprint=now))
-        return self._show(hit.text, hit.value) if hit is not None and hit.text else None
+        hit = self._cache.get(place)
+        if hit is None or not hit.text or not dependencies.may_be_served(hit):
+            return None
+        return self._show(hit.text, hit.value)
 
     def _show(self, text: str, answer: dict[str, Any]) -> Shown:
         shown = Shown(next(self._numbers), text)
+        told = {name: value for name, value in answer.items() if name != dependencies.KEY}
         self._receipts[shown.number] = {
-            **answer,
+            **told,
             "id": shown.number,
             "shown": text,
             "accepted_characters": 0,
