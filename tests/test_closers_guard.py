@@ -7,12 +7,19 @@ wrong, may leave more syntax errors than the document had.
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from codebuddy.completion.closers import find_doubled
 from codebuddy.completion.context import build_context
+from codebuddy.completion.extent import take_extent
+from codebuddy.completion.postprocess import clean
 from codebuddy.datatypes import Context, Document, Position
+from codebuddy.syntax import count_errors
 from codebuddy.syntax.brackets import Scanner
 
 ROOT = Path(__file__).parent.parent

@@ -29,8 +29,9 @@ _RRF_K = 10
 # A chunk of which this share of lines stands at the cursor already teaches nothing new.
 _NEAR_COPY_SHARE = 0.6
 _TRIVIAL_LINE_LENGTH = 4
-# Lines of the document that every prompt holds anyway.
+# Lines of the document that every prompt holds anyway, if they are no longer than this together.
 _WINDOW_LINES = 60
+_WINDOW_CHARACTERS = 4800
 # The channel, and the kind of chunk, of what an editor sent along.
 EDITOR = "editor"
 
@@ -41,17 +42,23 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
     A result found as a definition has its chunk's signatures for text; never the text at the
     cursor itself, nor a near-copy of it.
     """
-    window = _lines_at_cursor(context)
+    before, after = _window(context)
+    known = set(_telling_lines([*before, *after]))
+    line = context.position.line
+    is_long = len(before) < _WINDOW_LINES and len(context.prefix) > _WINDOW_CHARACTERS
+    first = line - (len(before) if is_long else _WINDOW_LINES)
+    is_long = len(after) < _WINDOW_LINES and len(context.suffix) > _WINDOW_CHARACTERS
+    span = range(first, line + (len(after) if is_long else _WINDOW_LINES) + 1)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or _is_near_copy(chunk.text, window)
+        return _is_at_cursor(chunk, context, span) or _is_near_copy(chunk.text, known)
 
     found = find_candidates(context, expression_at(context.prefix), index)
     channels = {
         name: [
             result
             for result in _as_results(name, definitions, index)
-            if not _is_at_cursor(result.chunk, context)
+            if not _is_at_cursor(result.chunk, context, span)
         ]
         for name, definitions in found.items()
     }
@@ -74,7 +81,8 @@ def with_editor_chunks(
         extras: Paths and texts, the most useful first. Where in its file a text lies is not
             known: its lines are 0.
     """
-    known = _lines_at_cursor(context)
+    before, after = _window(context)
+    known = set(_telling_lines([*before, *after]))
     for result in results:
         known |= set(_telling_lines(result.chunk.text.split("\n")))
     added = []
@@ -90,8 +98,8 @@ def with_editor_chunks(
 
 def query_terms(context: Context) -> list[str]:
     """Words around the cursor: the lines just before it, the next ones, the enclosing headers."""
-    before = context.prefix.split("\n")[-_QUERY_LINES_BEFORE:]
-    after = context.suffix.split("\n")[: _QUERY_LINES_AFTER + 1]
+    before = context.prefix[-_WINDOW_CHARACTERS:].split("\n")[-_QUERY_LINES_BEFORE:]
+    after = context.suffix[:_WINDOW_CHARACTERS].split("\n")[: _QUERY_LINES_AFTER + 1]
     return list(dict.fromkeys(terms("\n".join([*before, *after, *context.scope]))))
 
 
@@ -142,19 +150,22 @@ def _limit_lookalikes(results: Iterable[SearchResult], top_k: int) -> list[Searc
     return kept
 
 
-def _is_at_cursor(chunk: Chunk, context: Context) -> bool:
-    """Whether the chunk overlaps the part of this document that the prompt may hold."""
+def _is_at_cursor(chunk: Chunk, context: Context, span: range) -> bool:
+    """Whether the chunk overlaps the lines of this document that the prompt holds anyway."""
     if chunk.path != context.document.path:
         return False
-    first = context.position.line - _WINDOW_LINES
-    last = context.position.line + _WINDOW_LINES
-    return chunk.start_line <= last and chunk.end_line >= first
+    return chunk.start_line < span.stop and chunk.end_line >= span.start
 
 
-def _lines_at_cursor(context: Context) -> set[str]:
-    before = context.prefix.split("\n")[-_WINDOW_LINES:]
-    after = context.suffix.split("\n")[:_WINDOW_LINES]
-    return set(_telling_lines([*before, *after]))
+def _window(context: Context) -> tuple[list[str], list[str]]:
+    """The lines before and after the cursor that the prompt holds anyway.
+
+    Fewer where they are long: a file whose lines have thousands of characters is mostly outside
+    of the prompt, a few lines away from the cursor.
+    """
+    before = context.prefix[-_WINDOW_CHARACTERS - 1 :].split("\n")[-_WINDOW_LINES:]
+    after = context.suffix[: _WINDOW_CHARACTERS + 1].split("\n")[:_WINDOW_LINES]
+    return before, after
 
 
 def _is_near_copy(text: str, window: set[str]) -> bool:
