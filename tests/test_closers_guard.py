@@ -14,7 +14,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codebuddy.completion.closers import find_doubled
+from codebuddy.completion.closers import find_doubled, is_balanced
 from codebuddy.completion.context import build_context
 from codebuddy.completion.extent import take_extent
 from codebuddy.completion.postprocess import clean
@@ -144,7 +144,7 @@ GARBAGE = st.lists(
     language=st.sampled_from(EDITED),
     place=st.floats(0, 1, exclude_max=True),
     lines=st.integers(1, 8),
-    share=st.floats(0, 1),
+    share=st.one_of(st.just(1.0), st.floats(0, 1)),
     is_closed=st.booleans(),
     more=st.one_of(MORE, GARBAGE),
 )
@@ -165,7 +165,9 @@ def test_no_completion_leaves_more_errors_than_there_were(
     shown, _ = clean(take_extent(written, context, 0)[0], context)
     had = count_errors((prefix + closers + rest).encode(), language)
     has = count_errors((prefix + shown + closers + rest).encode(), language)
-    assert has <= had, (prefix[-60:], written, shown, (closers + rest)[:40])
+    # A text that breaks off in the middle of a statement, as at the end of a budget, may stay.
+    is_unfinished = share < 1 and is_balanced(shown, context)
+    assert has <= had or is_unfinished, (prefix[-60:], written, shown, (closers + rest)[:40])
 
 
 def test_true_lines_survive_the_clean_up():

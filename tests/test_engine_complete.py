@@ -251,7 +251,7 @@ def test_a_changed_index_asks_the_model_again(repository):
     client = EngineClient.connect()
     codebuddy(repository, "index")
     text = "import pricing\n\n\ndef total(items):\n    return pricing.apply_discount("
-    wanted = typing(repository, text, 5, retrieve="always")
+    wanted = typing(repository, text, 5, retrieve="always", should_update=False)
     first = client.complete(wanted)
     assert line_of_discount(first) == 1
     assert client.complete(wanted)["engine"]["is_cached"]
@@ -266,7 +266,7 @@ def test_a_changed_index_asks_the_model_again(repository):
     assert line_of_discount(after) > 1
     assert client.complete(wanted)["engine"]["is_cached"]
     # Without lookups the index decides nothing.
-    alone = typing(repository, text, 5, retrieve="never")
+    alone = typing(repository, text, 5, retrieve="never", should_update=False)
     client.complete(alone)
     file.write_text(file.read_text() + "\n\ndef unrelated():\n    return 1\n")
     codebuddy(repository, "index")
@@ -283,6 +283,7 @@ def test_all_that_changes_a_suggestion_is_part_of_its_key(repository, tmp_path, 
     weights.symlink_to(SMALL_MODEL)
     model = str(weights) if change == "weights" else "echo"
     wanted = typing(repository, CART, 6, model=model, max_tokens=2, retrieve=None)
+    wanted = dataclasses.replace(wanted, should_update=False)
     client.complete(wanted)
     assert client.complete(wanted)["engine"]["is_cached"]
     if change == "head":

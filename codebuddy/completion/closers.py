@@ -43,6 +43,14 @@ def find_doubled(text: str, context: Context) -> Doubled | None:
     return balance.find_doubled(text)
 
 
+def is_balanced(text: str, context: Context) -> bool:
+    """Whether all that `text` closes was open; what it opens it may leave open."""
+    balance = _balance(context.prefix, context.suffix, context.language, context.inside)
+    scanner = Scanner(context.language, balance.frames)
+    scanner.scan(balance.before + text, len(balance.before), is_recovering=False)
+    return scanner.cost == 0
+
+
 @dataclass(slots=True)
 class _Balance:
     """What is open at a cursor, and how well what follows closes it."""

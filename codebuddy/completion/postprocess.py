@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from codebuddy import syntax
-from codebuddy.completion.closers import find_doubled
+from codebuddy.completion.closers import find_doubled, is_balanced
 from codebuddy.completion.extent import bracket_depth, cut_before_closer
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
@@ -217,7 +217,8 @@ def cut_doubled_closers(text: str, context: Context) -> str:
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
     """Keep the longest cut after which the tree is no worse than without any text.
 
-    Nothing, if there is none; what cannot be parsed in time is left as it is.
+    Where there is none, the text stays if its brackets and quotes are in order: it is only
+    unfinished. Else nothing does. What cannot be parsed in time is left as it is.
     """
     if context.inside != "code" or not text.strip():
         return text
@@ -228,7 +229,7 @@ def cut_what_breaks_syntax(text: str, context: Context) -> str:
     for cut in _shorter_cuts(text):
         if 0 <= _errors(cut, context) <= allowed:
             return cut
-    return ""
+    return text if is_balanced(text, context) else ""
 
 
 def _shorter_cuts(text: str) -> list[str]:
