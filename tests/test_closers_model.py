@@ -18,7 +18,7 @@ HEADERS = [
     ("add.go", "package main\n\n// add returns the sum.\nfunc add(‸)\n"),
     ("load.js", 'fetch("‸").then((response) => response.json());\n'),
     ("Main.java", "class Main {\n  int add(‸)\n}\n"),
-    ("cart.rb", "def total(‸)\n  items.sum\nend\n"),
+    ("add.rb", "def add(‸)\n  a + b\nend\n"),
     ("cart.lua", "local function add(‸)\n  return a + b\nend\n"),
     ("say.sh", 'name="world"\necho "‸"\n'),
     ("List.tsx", "const List = (p) => <ul>{p.items.map((x) => <li>‸</li>)}</ul>;\n"),

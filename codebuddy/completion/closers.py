@@ -26,7 +26,7 @@ _GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "res
 
 @dataclass(frozen=True, slots=True)
 class Doubled:
-    """Where a closer begins that the document has already.
+    """Where a closer begins that the document has already, or a line that breaks a string.
 
     `is_certain` is false while more text may show that it is right after all.
     """
@@ -70,18 +70,19 @@ class _Balance:
         start_at = begin if word is None or self.opens(word[0]) else word.start()
         depth = len(self.frames)
         found: list[Doubled] = []
-        is_done = False
 
         def watch(start: int, end: int, left: int) -> bool:
-            nonlocal depth, is_done
+            nonlocal depth
+            frame = self.frames[left]
             if whole[start] == "\n":
-                # A string that ends with its line is not closed by the text.
-                is_done = True
-                return True
+                # Type arguments that were none and comments end with the line; a string must not.
+                if any(each.mode.kind == "string" for each in self.frames[left:]):
+                    found.append(Doubled(max(0, start - begin), is_certain=True))
+                depth = left
+                return bool(found)
             if self._cost(left) <= self._cost(depth):
                 depth = left
                 return False
-            frame = self.frames[left]
             state = _goes_on(whole, start, end, frame, scanner)
             if state != "yes":
                 found.append(Doubled(max(0, start - begin), state == "no"))
