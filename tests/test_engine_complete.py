@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from codebuddy.errors import (
     SupersededError,
     UsageError,
 )
+from codebuddy.index import walk
 from tests.conftest import SMALL_MODEL
 from tests.engine_support import call, codebuddy, json_of, typing, wait_until
 from tests.index_support import make_repository
@@ -250,9 +251,8 @@ def line_of_discount(answer):
 def test_a_changed_index_asks_the_model_again(repository):
     """What was suggested before another file changed is not served after it was indexed anew."""
     client = EngineClient.connect()
-    for each in repository.glob("*.py"):
-        # Of a file that was written just before, an update has something to note later.
-        os.utime(each, (1e9, 1e9))
+    # Of a file that was written just before, an update has something to note later.
+    time.sleep(walk.RACY_NS / 1e9)
     codebuddy(repository, "index")
     text = "import pricing\n\n\ndef total(items):\n    return pricing.apply_discount("
     wanted = typing(repository, text, 5, retrieve="always", should_update=False)

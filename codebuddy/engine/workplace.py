@@ -141,9 +141,12 @@ class Workplace:
         repository = surroundings.repository
         files = []
         if has_index:
-            database = repository.index_folder / DATABASE_NAME
-            files = [database, database.with_suffix(".seal")]
-            files += [heads.personal_head_file(repository), heads.default_head_file()]
+            # Not its seal, which an update renews that changes nothing.
+            files = [
+                repository.index_folder / DATABASE_NAME,
+                heads.personal_head_file(repository),
+                heads.default_head_file(),
+            ]
         if self._loaded is not None and self._loaded[1] is not None:
             files.append(self._loaded[1])
         return [str(file) for file in files]
