@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from codebuddy.completion.closers import find_doubled
 from codebuddy.completion.extent import take_extent
 from codebuddy.completion.postprocess import clean
+from codebuddy.syntax import language_for
+from codebuddy.syntax.brackets import Scanner
 from tests.completion_support import context_at
 
 # Place, what a model writes there, path, and what of it is left before the doubled closer.
@@ -194,3 +198,21 @@ def test_both_ways_of_an_unfinished_block_are_waited_for():
     assert take_extent("g();\n  }\n", context, 0) == ("g();", True)
     text = "g();\n  } else {\n    h();\n"
     assert find_doubled(text, context) is None
+
+
+@pytest.mark.parametrize(
+    "unit", ["(", "(}", "= /[", "{\n}", "<a ", "</b>", "\"'", "x)", "do end ", "/*", "${", "<<A "]
+)
+@pytest.mark.parametrize("path", ["a.js", "a.tsx", "a.rb", "a.sh", "a.html", "a.py"])
+def test_a_hostile_text_costs_no_more_than_its_length(unit, path):
+    """Four times the text takes about four times as long."""
+    language = language_for(path)
+
+    def spent(size: int) -> float:
+        text = unit * (size // len(unit))
+        started = time.process_time()
+        Scanner(language).scan(text)
+        return time.process_time() - started
+
+    spent(1000)
+    assert spent(40_000) < 16 * max(0.005, spent(10_000))

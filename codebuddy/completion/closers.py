@@ -19,7 +19,8 @@ from codebuddy.syntax.lexicon import LEXICONS, UNKNOWN_LEXICON
 
 # Text read on each side of the cursor.
 _MAX_CHARACTERS = 200_000
-_WORD_END = re.compile(r"[A-Za-z_]{1,30}\Z")
+_WORD_END = re.compile(r"[A-Za-z_]+\Z")
+_MAX_WORD = 30
 # Words and signs behind a closed block with which the same statement goes on.
 _GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
 
@@ -66,8 +67,8 @@ class _Balance:
         """As the function of the same name."""
         whole, begin = self.before + text, len(self.before)
         # A word that the text completes may be one that opens a block: `de` and `f total`.
-        word = _WORD_END.search(self.before)
-        start_at = begin if word is None or self.opens(word[0]) else word.start()
+        word = _WORD_END.search(self.before[-_MAX_WORD:])
+        start_at = begin if word is None or self.opens(word[0]) else begin - len(word[0])
         depth = len(self.frames)
         found: list[Doubled] = []
 

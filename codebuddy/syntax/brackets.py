@@ -42,6 +42,8 @@ _BEFORE_COMMAND = re.compile(
 _BEFORE_STATEMENT = re.compile(r"(?:^|[=(\[{,;|&!]|\b(?:do|then|else|begin))[ \t]*\Z", re.MULTILINE)
 _ENDLESS_DEF = re.compile(r"[ \t]+[\w.?!]+(?:[ \t]*\([^\n]*?\))?[ \t]*=(?![=~>])")
 _LOOK_BACK = 200
+# Frames that one closer may end at once, so that a hostile text costs no more than its length.
+_MAX_SKIPPED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,9 @@ class Scanner:
         index = len(self.frames) - 1
         skipped = 0
         while index >= 0 and self.frames[index].closer != closer:
+            if len(self.frames) - index > _MAX_SKIPPED:
+                index = -1
+                break
             frame = self.frames[index]
             is_barrier = frame.mode.kind != "code" or frame.word == "${"
             if is_barrier or (frame.closer == "}" and closer not in _BLOCK_ENDS):
@@ -231,9 +236,7 @@ class Scanner:
         frame = self.frames[index]
         del self.frames[index:]
         self.cost += skipped
-        line = text.rfind("\n", 0, match.start()) + 1
-        is_first = not text[line : match.start()].strip()
-        if closer in _BLOCK_ENDS and is_first and _width(text[line : match.end()]) != frame.indent:
+        if closer in _BLOCK_ENDS and _is_elsewhere(text, match.start(), frame):
             self.cost += _OTHER_INDENT_COST
         self._indent = frame.indent
 
@@ -260,8 +263,7 @@ class Scanner:
             if word == "def" and _ENDLESS_DEF.match(text, match.end()):
                 return
             if word == "do" and top is not None and top.word in lexicon.loop_words:
-                line = text.rfind("\n", 0, match.start()) + 1
-                is_of_loop = re.search(rf"\b{top.word}\b", text[line : match.start()])
+                is_of_loop = re.search(rf"\b{top.word}\b", before.rpartition("\n")[2])
                 closer = "" if is_of_loop else closer
         if closer:
             self._push(closer, mode, word=word)
@@ -287,19 +289,24 @@ class Scanner:
                 self._push(">", tag_mode(mode.lexicon), word=name)
             return
         is_cut_off = match.end() == len(text) and not token.endswith(">")
-        for index in range(len(self.frames) - 1, -1, -1):
+        for index in range(len(self.frames) - 1, max(-1, len(self.frames) - _MAX_SKIPPED), -1):
             frame = self.frames[index]
             if frame.mode.kind in ("string", "comment"):
                 break
             if frame.closer == f"</{name}>" or (is_cut_off and frame.closer.startswith("</")):
                 self.cost += sum(not each.is_soft for each in self.frames[index + 1 :])
                 del self.frames[index:]
-                line = text.rfind("\n", 0, match.start()) + 1
-                is_first = not text[line : match.start()].strip()
-                if is_first and _width(text[line : match.end()]) != frame.indent:
+                if _is_elsewhere(text, match.start(), frame):
                     self.cost += _OTHER_INDENT_COST
                 return
         self.cost += 1
+
+
+def _is_elsewhere(text: str, start: int, frame: Frame) -> bool:
+    """Whether a closer begins its line, with another indentation than the frame's line has."""
+    before, newline, head = text[max(0, start - _LOOK_BACK) : start].rpartition("\n")
+    is_first = bool(newline or start == len(before + head)) and not head.strip()
+    return is_first and len(head) != frame.indent
 
 
 def _is_after_name(match: re.Match[str], text: str) -> bool:

@@ -16,7 +16,7 @@ Kind = Literal["code", "string", "comment", "tag", "element"]
 
 _RAW_ELEMENTS = frozenset({"script", "style"})
 _OPERATORS = r"->|=>|[<>]=|<<|<-|<(?=[\s=])|(?<=\s)>"
-_REGEX = r"/(?![/*\s])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*"
+_REGEX = r"/(?![/*\s])(?:\\.|\[(?:\\.|[^\]\\\n]){0,200}\]|[^/\\\n\[]){1,200}/[a-z]*"
 
 
 @dataclass(frozen=True, slots=True)
