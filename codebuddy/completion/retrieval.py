@@ -42,23 +42,17 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
     A result found as a definition has its chunk's signatures for text; never the text at the
     cursor itself, nor a near-copy of it.
     """
-    before, after = _window(context)
-    known = set(_telling_lines([*before, *after]))
-    line = context.position.line
-    is_long = len(before) < _WINDOW_LINES and len(context.prefix) > _WINDOW_CHARACTERS
-    first = line - (len(before) if is_long else _WINDOW_LINES)
-    is_long = len(after) < _WINDOW_LINES and len(context.suffix) > _WINDOW_CHARACTERS
-    span = range(first, line + (len(after) if is_long else _WINDOW_LINES) + 1)
+    window = _lines_at_cursor(context)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context, span) or _is_near_copy(chunk.text, known)
+        return _is_at_cursor(chunk, context) or _is_near_copy(chunk.text, window)
 
     found = find_candidates(context, expression_at(context.prefix), index)
     channels = {
         name: [
             result
             for result in _as_results(name, definitions, index)
-            if not _is_at_cursor(result.chunk, context, span)
+            if not _is_at_cursor(result.chunk, context)
         ]
         for name, definitions in found.items()
     }
@@ -81,8 +75,7 @@ def with_editor_chunks(
         extras: Paths and texts, the most useful first. Where in its file a text lies is not
             known: its lines are 0.
     """
-    before, after = _window(context)
-    known = set(_telling_lines([*before, *after]))
+    known = _lines_at_cursor(context)
     for result in results:
         known |= set(_telling_lines(result.chunk.text.split("\n")))
     added = []
@@ -150,11 +143,25 @@ def _limit_lookalikes(results: Iterable[SearchResult], top_k: int) -> list[Searc
     return kept
 
 
-def _is_at_cursor(chunk: Chunk, context: Context, span: range) -> bool:
+def _is_at_cursor(chunk: Chunk, context: Context) -> bool:
     """Whether the chunk overlaps the lines of this document that the prompt holds anyway."""
     if chunk.path != context.document.path:
         return False
-    return chunk.start_line < span.stop and chunk.end_line >= span.start
+    before, after = _window(context)
+    first = context.position.line - _reach(before, context.prefix)
+    last = context.position.line + _reach(after, context.suffix)
+    return chunk.start_line <= last and chunk.end_line >= first
+
+
+def _reach(lines: list[str], text: str) -> int:
+    """How many lines beside the cursor's own the prompt holds, of which `lines` are known."""
+    is_cut = len(lines) < _WINDOW_LINES and len(text) > _WINDOW_CHARACTERS
+    return len(lines) - 1 if is_cut else _WINDOW_LINES
+
+
+def _lines_at_cursor(context: Context) -> set[str]:
+    before, after = _window(context)
+    return set(_telling_lines([*before, *after]))
 
 
 def _window(context: Context) -> tuple[list[str], list[str]]:
