@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 
 from codebuddy import syntax
-from codebuddy.completion.extent import bracket_depth
+from codebuddy.completion.closers import find_doubled, is_balanced
+from codebuddy.completion.extent import bracket_depth, cut_before_closer
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
 
@@ -121,6 +122,12 @@ def _repeats_indent(before: str, width: int, rest: str, context: Context) -> boo
     return len(before) >= context.body_indent
 
 
+def cut_closed_already(text: str, context: Context) -> str:
+    """Cut where the text closes what the text behind the cursor closes."""
+    doubled = find_doubled(text, context)
+    return text if doubled is None else cut_before_closer(text, doubled.start, context)
+
+
 def cut_repeated_suffix(text: str, context: Context) -> str:
     """Cut what stands after the cursor already."""
     text = _cut_repeated_line_end(text, context)
@@ -210,8 +217,8 @@ def cut_doubled_closers(text: str, context: Context) -> str:
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
     """Keep the longest cut after which the tree is no worse than without any text.
 
-    Only where the whole text makes it worse and some shorter cut does not; what cannot be
-    parsed in time is left as it is.
+    Where there is none, the text stays if its brackets and quotes are in order: it is only
+    unfinished. Else nothing does. What cannot be parsed in time is left as it is.
     """
     if context.inside != "code" or not text.strip():
         return text
@@ -222,7 +229,7 @@ def cut_what_breaks_syntax(text: str, context: Context) -> str:
     for cut in _shorter_cuts(text):
         if 0 <= _errors(cut, context) <= allowed:
             return cut
-    return text
+    return text if is_balanced(text, context) else ""
 
 
 def _shorter_cuts(text: str) -> list[str]:
@@ -254,9 +261,15 @@ def _errors(text: str, context: Context) -> int:
 
 def trim_end(text: str, context: Context) -> str:
     """No blank end: the document's own line ending follows."""
+    after = context.line_after.strip()
     if not text.strip():
         return ""
-    return text.rstrip() if not context.line_after.strip() else text.rstrip("\n")
+    if not after:
+        return text.rstrip()
+    if after[0] in ")]}" and text[0] == "\n" and not text.rpartition("\n")[2].strip():
+        # The bracket behind goes to a line of its own, as the one that opens it has one.
+        return text.rstrip() + "\n" + text.rpartition("\n")[2]
+    return text.rstrip("\n")
 
 
 FILTERS: tuple[tuple[str, Filter], ...] = (
@@ -264,6 +277,7 @@ FILTERS: tuple[tuple[str, Filter], ...] = (
     ("code fence", cut_code_fence),
     ("control characters", cut_control_characters),
     ("indentation", fix_indent),
+    ("closed already", cut_closed_already),
     ("repeats what follows", cut_repeated_suffix),
     ("repeats what stands above", cut_repeated_lines_above),
     ("loop", cut_loops),

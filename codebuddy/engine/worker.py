@@ -19,6 +19,7 @@ from codebuddy.code_index import CodeIndex
 from codebuddy.completion.pipeline import complete
 from codebuddy.completion.receipt import as_dictionary
 from codebuddy.datatypes import Generator, Suggestion
+from codebuddy.engine import dependencies
 from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.protocol import CompletionCall, call_from_message
 from codebuddy.engine.workplace import Workplace, settings_of
@@ -108,8 +109,12 @@ class ModelWorker:
             surroundings, call.file, call.line, call.column, call.unsaved(), call.name
         )
         generator = self._open_generator(surroundings.settings, self._time_left(call))
+        # Before the index is asked: what changes from here on makes the answer out of date.
+        files = self._workplace.files_behind(surroundings, has_index=place.mode != "never")
+        depends_on = dependencies.stamped(files)
         suggestion, more = self._suggest(message, call, place, generator)
-        return as_dictionary(suggestion) | {"warnings": [*warnings, *more]}
+        answer = as_dictionary(suggestion) | {"warnings": [*warnings, *more]}
+        return answer | {dependencies.KEY: depends_on}
 
     def _suggest(
         self, message: dict[str, Any], call: CompletionCall, place: Place, generator: Generator

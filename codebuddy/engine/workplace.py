@@ -22,6 +22,7 @@ from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.config import LoadedSettings, load_settings
 from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, IndexingError, UsageError
+from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.settings import ModelSettings, Settings
 from codebuddy.vcs.repository import Repository, open_repository
 
@@ -179,6 +180,26 @@ class Workplace:
             if of == settings.model and identity == _identity(path):
                 return self._generator, False
         return self._load(settings, budget_ms), True
+
+    def files_behind(self, surroundings: Surroundings, *, has_index: bool) -> list[str]:
+        """The files that a suggestion there is made from, beside its text and the settings.
+
+        Args:
+            surroundings: Where; the model is the one that is loaded.
+            has_index: Whether the index may be asked.
+        """
+        repository = surroundings.repository
+        files = []
+        if has_index:
+            # Not its seal, which an update renews that changes nothing.
+            files = [
+                repository.index_folder / DATABASE_NAME,
+                heads.personal_head_file(repository),
+                heads.default_head_file(),
+            ]
+        if self._loaded is not None and self._loaded[1] is not None:
+            files.append(self._loaded[1])
+        return [str(file) for file in files]
 
     def forget_remote(self) -> None:
         """Let go of a model server that failed: the next request asks anew what it is."""

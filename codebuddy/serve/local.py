@@ -22,6 +22,7 @@ from codebuddy.completion.pipeline import complete
 from codebuddy.completion.receipt import as_dictionary
 from codebuddy.config import own_variables
 from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator, Suggestion
+from codebuddy.engine import dependencies
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.engine.workplace import Workplace
@@ -144,6 +145,8 @@ class LocalCompleter:
         opened = self._open_generator(surroundings, call.budget_ms or 0)
         generator = _Stoppable(opened, check)
         judge = self._workplace.judge(surroundings, opened)
+        files = self._workplace.files_behind(surroundings, has_index=place.mode != "never")
+        depends_on = dependencies.stamped(files)
 
         def ask(index: CodeIndex | None) -> Suggestion:
             check()
@@ -154,7 +157,8 @@ class LocalCompleter:
             )
 
         suggestion = self._with_or_without_index(place, ask)
-        return as_dictionary(suggestion) | {"warnings": [*warnings, *judge.warnings]}
+        answer = as_dictionary(suggestion) | {"warnings": [*warnings, *judge.warnings]}
+        return answer | {dependencies.KEY: depends_on}
 
     def _with_or_without_index(
         self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codebuddy.engine import dependencies
 from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS, CompletionCall
 from codebuddy.errors import IndexingError, SupersededError, UsageError
 from codebuddy.index.walk import has_private_key, has_secret_name
@@ -103,7 +104,7 @@ class RawCompleter:
             if limit.is_reached and not work.done():
                 yield limit.text, Completion(limit.text, {"finish_reason": limit.reason})
                 return
-            answer = await work
+            answer = {k: v for k, v in (await work).items() if k != dependencies.KEY}
             text = cut_at_stops(answer["text"].replace("\r\n", "\n"), raw.stops)
             others = tuple(cut_at_stops(each, raw.stops) for each in answer["alternatives"])
             yield text, Completion(text, answer, others)
