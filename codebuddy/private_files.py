@@ -189,7 +189,7 @@ def why_not_private(folder: Path) -> str:
     """
     try:
         status = os.lstat(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         return error.strerror or str(error)
