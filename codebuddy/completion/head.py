@@ -21,7 +21,7 @@ from codebuddy.private_files import read_json
 FORMAT = "codebuddy-head"
 VERSION = 1
 # What the features and the retrieval mean; raise it when either changes.
-RETRIEVAL_VERSION = 2
+RETRIEVAL_VERSION = 3
 _MAX_BYTES = 200_000
 # Beyond any weight, mean or score of a head that was fitted; sums of such numbers stay finite.
 _LARGEST = 1e6
