@@ -24,8 +24,15 @@ from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.engine.unwanted import UnwantedCalls
-from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError, SupersededError
+from codebuddy.errors import (
+    CodebuddyError,
+    EngineBusyError,
+    IndexingError,
+    SupersededError,
+    UsageError,
+)
 from codebuddy.settings import EngineSettings
+from codebuddy.vcs.location import real_folder
 
 _INDEX_MODULE = "codebuddy.engine.indexer"
 # The files of a repository that may hold settings (`config.load_settings`).
@@ -318,7 +325,12 @@ class Desk:
 
 
 def _folder_of(call: CompletionCall) -> str:
-    return call.folder or call.file.rpartition("/")[0] or "/"
+    """The folder whose repository is asked; where a link leads nowhere, that of its path."""
+    try:
+        return call.folder or str(real_folder(call.file))
+    except UsageError:
+        # The worker says what is wrong.
+        return call.file.rpartition("/")[0] or "/"
 
 
 def _is_whole(result: Mapping[str, Any]) -> bool:

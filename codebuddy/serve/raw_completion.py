@@ -23,10 +23,9 @@ from codebuddy.positions import position_at
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window
-from codebuddy.settings import Settings
-from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
     from codebuddy.index.search import RepositoryIndex
 
 # What a text is called that no file is known to hold.
@@ -43,22 +42,23 @@ class Completion:
 
 
 class RawCompleter:
-    """Completes raw texts as places of one repository."""
+    """Completes raw texts as places of one repository, or of a folder outside of any.
 
-    def __init__(
-        self, repository: Repository, settings: Settings, completer: AsyncCompleter
-    ) -> None:
-        self.model = settings.model.name
-        self._repository = repository
-        self._settings = settings
+    A file that lies in a submodule or in another repository below is completed with that one.
+    """
+
+    def __init__(self, surroundings: Surroundings, completer: AsyncCompleter) -> None:
+        self.model = surroundings.settings.model.name
+        self._surroundings = surroundings
+        self._root = surroundings.root
         self._completer = completer
-        self._matcher = FileMatcher(repository.root)
+        self._matcher = FileMatcher(self._root)
         self._index: RepositoryIndex | None = None
         self._numbers = itertools.count(1)
 
     def prewarm(self) -> None:
         """Load the model and look at the index, in the background."""
-        file = str(self._repository.root / _NAMELESS)
+        file = str(self._root / _NAMELESS)
         self._completer.prewarm(file, "", self._new_client(), self.model)
 
     async def complete(self, raw: RawRequest) -> Completion:
@@ -127,17 +127,20 @@ class RawCompleter:
         Raises:
             UsageError: It leads out of the repository.
         """
-        root = self._repository.root
+        root = self._root
         path = Path(os.path.normpath(root / filename))
         if "\0" in filename or not path.is_relative_to(root) or path == root:
-            raise UsageError(f"filename {filename!r:.200} is outside the repository {root}")
+            raise UsageError(f"filename {filename!r:.200} is outside the {self._kind} {root}")
         return path.relative_to(root).as_posix()
 
     def _call(self, raw: RawRequest, window: Window) -> CompletionCall:
         text = window.prefix + window.suffix
         position = position_at(text, len(window.prefix))
+        file = self._root / (window.path or _NAMELESS)
+        # A link that leads out of here is refused, which the root as its folder sees to.
+        is_inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(self._root))
         return CompletionCall(
-            file=str(self._repository.root / (window.path or _NAMELESS)),
+            file=str(file),
             line=position.line,
             column=position.column,
             text=text,
@@ -146,7 +149,7 @@ class RawCompleter:
             alternatives=raw.alternatives,
             client=self._new_client(),
             priority="typing",
-            folder=str(self._repository.root),
+            folder="" if is_inside else str(self._root),
             extras=self._extras(raw),
         )
 
@@ -174,12 +177,18 @@ class RawCompleter:
         """Connections are not people: none supersedes another, its end alone cancels it."""
         return f"http-{os.getpid()}-{next(self._numbers)}"
 
+    @property
+    def _kind(self) -> str:
+        return "folder" if self._surroundings.found is None else "repository"
+
     def _opened_index(self) -> RepositoryIndex | None:
-        if self._index is None:
+        if self._index is None and self._surroundings.found is not None:
             from codebuddy.index.search import RepositoryIndex
 
             with contextlib.suppress(IndexingError):
-                self._index = RepositoryIndex.open(self._repository, self._settings)
+                self._index = RepositoryIndex.open(
+                    self._surroundings.found, self._surroundings.settings
+                )
         return self._index
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import paths, platforms
-from codebuddy.errors import RepositoryError, UsageError
+from codebuddy.errors import NotInRepositoryError, RepositoryError, UsageError
 
 GIT_TIMEOUT_S = 60.0
 # 5,000 commits of the largest repositories tried take 0.3 s.
@@ -147,7 +147,8 @@ def open_repository(start: Path) -> Repository:
     """The repository whose work tree holds the folder `start`.
 
     Raises:
-        UsageError: `start` is outside any repository, in a bare one, or not in a work tree.
+        NotInRepositoryError: `start` is outside any repository.
+        UsageError: It is in a bare one, or not in a work tree.
         RepositoryError: git refuses (another owner, damaged configuration) or is missing.
     """
     start = Path(os.path.realpath(start))
@@ -303,7 +304,7 @@ def translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
     text = complaint.strip()
     lowered = text.lower()
     if "not a git repository" in lowered:
-        return UsageError(
+        return NotInRepositoryError(
             f"{folder} is not inside a git repository", hint="go to one, or run 'git init'"
         )
     if "safe.barerepository" in lowered or "must be run in a work tree" in lowered:
