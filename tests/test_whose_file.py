@@ -194,6 +194,14 @@ def test_files_of_git_are_refused(outer):
         assert f"{path} belongs to git itself" in done.stderr
 
 
+def test_a_worktree_within_the_folder_of_git_is_one(outer):
+    """Some keep theirs there; its files are no files of git's own."""
+    run_git(outer, "worktree", "add", "--quiet", str(outer / ".git" / "trees" / "one"))
+    target = ".git/trees/one/caller.py:5"
+    answer = json_of(codebuddy(outer, "complete", target, *ALWAYS))
+    assert looked_up(answer) == "from_outer"
+
+
 def test_without_the_engine_an_editor_completes_outside_too(loose):
     """The path of `lsp` and `serve` in their own process."""
     completer = LocalCompleter("echo")

@@ -30,9 +30,19 @@ def real_folder(file: str, shown: str = "") -> Path:
         real = Path(os.path.realpath(file))
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown} cannot be resolved: {error}") from error
-    if ".git" in real.parts:
+    if _belongs_to_git(real):
         raise UsageError(f"{shown} belongs to git itself", hint="give a file of the work tree")
     return existing_folder(real.parent)
+
+
+def _belongs_to_git(real: Path) -> bool:
+    """Whether a path lies in git's own folder, and not in a worktree that was put there."""
+    for each in (real, *real.parents):
+        if each.name == ".git":
+            return True
+        if each != real and os.path.lexists(each / ".git"):
+            return False
+    return False
 
 
 def existing_folder(folder: Path) -> Path:
