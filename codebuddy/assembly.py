@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,7 +106,7 @@ class Place:
         from codebuddy.syntax import language_for
 
         head = self.document.text[:512].encode("utf-8", "replace")
-        language = language_for(self.document.path, head)
+        language = self.document.language or language_for(self.document.path, head)
         return Request(
             self.document,
             self.position,
@@ -144,6 +144,7 @@ def find_place(
     column: int | None = None,
     unsaved: bytes | None = None,
     shown: str = "",
+    language: str = "",
 ) -> Place:
     """Check all that can be wrong with a place before anything slow is opened.
 
@@ -154,15 +155,24 @@ def find_place(
         column: 1-based, or `None` for the end of the line.
         unsaved: The buffer's text in place of the file's.
         shown: What errors call the file; `file` by default.
+        language: What the unsaved text is written in, where the path does not tell: a notebook's
+            cells as an editor has them.
 
     Raises:
         UsageError: The file or the place in it is not there.
         DocumentError: It cannot be read, or is not text.
     """
     from codebuddy.completion.document import load_document
+    from codebuddy.completion.notebook import cell_document, is_notebook
     from codebuddy.positions import resolve
 
     document = load_document(file, surroundings.root, unsaved, shown)
+    if language:
+        document = replace(document, language=language)
+    elif is_notebook(document.path):
+        is_on_disk = unsaved is None
+        document, position = cell_document(document, line, column, must_be_notebook=is_on_disk)
+        return Place(surroundings, document, position)
     position, _ = resolve(document.text, line, column, document.path)
     return Place(surroundings, document, position)
 

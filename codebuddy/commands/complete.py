@@ -168,6 +168,7 @@ def _from_here(
     from codebuddy.completion.receipt import as_dictionary
 
     surroundings = surroundings_of_file(call.file, call.flags())
+    # With `--apply` the text is the file's own, as it is on disk.
     place = find_place(surroundings, call.file, call.line, call.column, call.unsaved())
     started = time.perf_counter()
     generator = open_generator(place.surroundings.settings, status)

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from codebuddy import platforms
+from codebuddy.completion.notebook import is_notebook, written_form
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
@@ -88,6 +89,8 @@ def encode(text: str, encoding: str) -> bytes:
 def apply_suggestion(document: Document, position: Position, text: str) -> None:
     """Insert `text` into the file: atomically, keeping mode, encoding and line endings.
 
+    In a notebook's file it goes into the cell's source, as JSON writes it.
+
     Raises:
         DocumentError: The file changed since it was read, or cannot be written.
     """
@@ -98,7 +101,10 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
             f"{document.path} was changed while the suggestion was made; nothing was written",
             hint="run the command again",
         )
-    _, offset = resolve(document.text, position.line, position.column, document.path)
+    if is_notebook(document.path):
+        offset, text = written_form(document, position, text)
+    else:
+        _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:
         write_atomically(file, encode(changed, document.encoding))

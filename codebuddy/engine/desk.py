@@ -342,7 +342,7 @@ def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
     sources = head.get("settings")
     stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    parts = (call.file, call.folder, call.client, call.flags(), sources, stamps)
+    parts = (call.file, call.language, call.folder, call.client, call.flags(), sources, stamps)
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
 
 

@@ -105,9 +105,8 @@ class ModelWorker:
         surroundings, warnings = self._workplace.surroundings(
             call.folder or str(real_folder(call.file, call.name)), message["settings"], call.flags()
         )
-        place = find_place(
-            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
-        )
+        where = (call.file, call.line, call.column)
+        place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
         generator = self._open_generator(surroundings.settings)
         suggestion, more = self._suggest(message, call, place, generator)
         return as_dictionary(suggestion) | {"warnings": [*warnings, *more]}

@@ -133,9 +133,8 @@ class LocalCompleter:
     ) -> dict[str, Any]:
         folder = call.folder or str(real_folder(call.file, call.name))
         surroundings, warnings = self._surroundings(folder, call.flags())
-        place = find_place(
-            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
-        )
+        where = (call.file, call.line, call.column)
+        place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
         check()
         opened = self._open_generator(surroundings)
         generator = _Stoppable(opened, check)
