@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codebuddy.completion.notebook import is_notebook
 from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS, CompletionCall
 from codebuddy.errors import IndexingError, SupersededError, UsageError
 from codebuddy.index.walk import has_private_key, has_secret_name
@@ -23,6 +24,7 @@ from codebuddy.positions import position_at
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window
+from codebuddy.syntax.notebook import is_notebook_text
 
 if TYPE_CHECKING:
     from codebuddy.assembly import Surroundings
@@ -137,6 +139,11 @@ class RawCompleter:
         text = window.prefix + window.suffix
         position = position_at(text, len(window.prefix))
         file = self._root / (window.path or _NAMELESS)
+        if is_notebook(file.name) and is_notebook_text(text):
+            raise UsageError(
+                f"{window.path} is a notebook's JSON, which is not completed",
+                hint="send the text of its cells, or use 'codebuddy complete FILE:LINE'",
+            )
         # A link that leads out of here is refused, which the root as its folder sees to.
         is_inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(self._root))
         return CompletionCall(
