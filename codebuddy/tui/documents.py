@@ -54,7 +54,7 @@ class OpenDocument:
         if self.has_changed_on_disk:
             return "changed on disk"
         if self.is_notebook:
-            return "a notebook's JSON, without suggestions"
+            return "no suggestions in JSON"
         return "new" if self.opened.on_disk is None else ""
 
     def tab(self) -> Tab:

@@ -90,7 +90,10 @@ class SuggestingDesk(FindingDesk):
         """A key asked for one."""
         document = self.editor_of(event.editor)
         if document is not None and document.is_notebook:
-            self.remark(f"its cells: codebuddy complete {document.path.name}:LINE --apply")
+            self.say(
+                "nothing is suggested in a notebook's JSON; for a cell:"
+                f" codebuddy complete {document.name}:LINE --apply"
+            )
         elif document is not None and not document.opened.is_read_only:
             self.suggester.ask(document, should_vary=event.should_vary)
 
