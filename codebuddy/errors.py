@@ -4,7 +4,8 @@ Each carries one sentence that names the thing and, in `hint`, the remedy. Front
 print both without a traceback and exit with `exit_code`.
 
     CodebuddyError            1
-    |- UsageError             2   the call itself is wrong (position, argument, not a repository)
+    |- UsageError             2   the call itself is wrong (position, argument)
+    |  `- NotInRepositoryError 2  a folder is in no git repository
     |- ConfigError            1   a settings file, variable or flag has a bad value
     |- RepositoryError        1   git refuses or the repository is damaged
     |- DocumentError          1   a file to complete cannot be read or written
@@ -47,6 +48,10 @@ class UsageError(CodebuddyError):
     """The command was called with something that cannot work."""
 
     exit_code = 2
+
+
+class NotInRepositoryError(UsageError):
+    """A folder is in no git repository, and what is asked needs one."""
 
 
 class ConfigError(CodebuddyError):

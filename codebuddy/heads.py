@@ -69,19 +69,19 @@ def personal_labels_file(repository: Repository) -> Path:
     return repository.index_folder / LABELS_NAME
 
 
-def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead:
+def choose_head(repository: Repository | None, wanted: Mapping[str, Any]) -> ChosenHead:
     """The repository's own head if it fits, else the shipped one.
 
     The shipped head serves any model: its gains are those of the model that it was trained
     with, which its name tells. A personal one was made for one model and its budgets.
 
     Args:
-        repository: Whose head.
+        repository: Whose head; without one, the shipped head is taken.
         wanted: Model and budgets, as `trained_for` tells them.
     """
     warnings: list[str] = []
-    own = personal_head_file(repository)
-    if os.path.lexists(own):
+    own = None if repository is None else personal_head_file(repository)
+    if own is not None and os.path.lexists(own):
         try:
             head = load_head_file(own)
             differing = [k for k in _MUST_AGREE if head.trained_for.get(k) != wanted.get(k)]

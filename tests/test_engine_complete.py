@@ -97,10 +97,13 @@ def test_with_and_without_the_engine_errors_are_the_same(repository, arguments):
 
 
 def test_outside_a_repository_both_say_so(tmp_path):
-    """The engine looks where the client stands."""
+    """The engine looks where the file lies; a search needs a repository."""
     (tmp_path / "a.py").write_text("x\n")
     for more in ([], ["--no-engine"]):
         done = codebuddy(tmp_path, "complete", "a.py:1", "--model", "echo", *more)
+        assert done.returncode == 0
+        assert "the file is in no git repository" in done.stderr
+        done = codebuddy(tmp_path, "search", "x", *more)
         assert done.returncode == 2
         assert "is not inside a git repository" in done.stderr
 

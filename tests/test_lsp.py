@@ -272,17 +272,18 @@ def test_lone_surrogates_are_text(client):
     assert client.suggested(uri, 1, 14).endswith("+ y(")
 
 
-def test_only_a_repository_is_completed(shop, tmp_path):
-    """Outside any repository nothing is suggested, and the editor's log says why, once."""
+def test_outside_of_a_repository_nothing_is_looked_up(shop, tmp_path):
+    """A file in no repository is completed all the same, and the receipt says why no lookup."""
     root = tmp_path / "plain"
     root.mkdir()
     with editing(shop[0], shop[1]) as client:
         client.root = root
         client.initialize()
         uri = client.open("a.py", TEXT)
-        assert client.suggested(uri, 2, 12) == ""
-        assert client.suggested(uri, 2, 12) == ""
-        assert sum("not" in message and "git" in message for message in client.messages()) == 1
+        assert client.suggested(uri, 2, 12) == "call_it("
+        receipt = client.request("workspace/executeCommand", {"command": "codebuddy.receipt"})
+        reason = receipt["result"]["decision"]["reason"]
+        assert reason == "the file is in no git repository"
 
 
 def test_a_cancelled_request_is_answered_as_cancelled(client):

@@ -131,7 +131,7 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
         return opened[-1]
 
     monkeypatch.setattr(RepositoryIndex, "open", counted)
-    raw = RawCompleter(repository, Settings(), AsyncCompleter(LocalCompleter("echo")))
+    raw = RawCompleter(Surroundings(repository, Settings()), AsyncCompleter(LocalCompleter("echo")))
     requests = [
         RawRequest(*window_of(text, line, line + 20, line + 40)) for line in range(20, 100, 2)
     ]
@@ -144,7 +144,8 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
 def test_a_name_that_a_client_says_gives_the_language_only(steps):
     """A file that is found by its text is that file; else the name stands for the document."""
     root, text = steps
-    raw = RawCompleter(open_repository(root), Settings(), AsyncCompleter(LocalCompleter("echo")))
+    around = Surroundings(open_repository(root), Settings())
+    raw = RawCompleter(around, AsyncCompleter(LocalCompleter("echo")))
     known = RawRequest(*window_of(text, 60, 120, 150), said_name="x/deep/steps.py")
     known = dataclasses.replace(known, extras=(("deep/steps.py", "x = 1"),))
     assert raw._place(known).path == "deep/steps.py"

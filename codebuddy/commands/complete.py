@@ -151,7 +151,6 @@ def _from_engine(
     place = dataclasses.replace(
         call,
         file=os.path.abspath(call.file),  # noqa: PTH100
-        folder=str(Path.cwd()),
         name=call.file,
     )
 
@@ -171,13 +170,13 @@ def _from_here(
     call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
 ) -> dict[str, Any]:
     """The answer found in this process: the same path, on a model loaded for it."""
-    from codebuddy.assembly import find_place, open_generator, open_judge, open_surroundings
+    from codebuddy.assembly import find_place, open_generator, open_judge, surroundings_of_file
     from codebuddy.completion.pipeline import complete
     from codebuddy.completion.receipt import as_dictionary
 
-    place = find_place(
-        open_surroundings(call.flags()), call.file, call.line, call.column, call.unsaved()
-    )
+    surroundings = surroundings_of_file(call.file, call.flags())
+    # With `--apply` the text is the file's own, as it is on disk.
+    place = find_place(surroundings, call.file, call.line, call.column, call.unsaved())
     started = time.perf_counter()
     generator = open_generator(place.surroundings.settings, status, call.budget_ms or 0)
     startup_ms = 0.0
@@ -222,7 +221,7 @@ def _with_or_without_index(
     from codebuddy.assembly import with_index
     from codebuddy.errors import IndexingError
 
-    if place.mode == "never":
+    if not place.may_look_up:
         return suggest(None)
     try:
         return with_index(place.surroundings, suggest, should_update=should_update)

@@ -52,7 +52,8 @@ _NEAR = {
 @click.option(
     "--near",
     metavar="FILE",
-    help="The file that the query comes from; what it imports or changes with comes up.",
+    help="The file that the query comes from; what it imports or changes with comes up. Its"
+    " own repository is searched.",
 )
 @click.option(
     "--per-file",
@@ -109,6 +110,8 @@ def command(
     if as_json:
         answer_json(found)
         return
+    if near and not Path.cwd().is_relative_to(found["repository"]):
+        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
     items = found["results"]
     if not items:
         note(safe_line(found.get("reason") or "nothing found"))
@@ -147,17 +150,19 @@ def _from_engine(wish: _Wish, *, should_update: bool) -> dict[str, Any] | None:
 
 def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
     """The answer found in this process."""
-    from codebuddy.assembly import open_surroundings, with_index
+    from codebuddy.assembly import surroundings_of_folder, with_index
     from codebuddy.errors import IndexingError
     from codebuddy.index.answer import found_answer, path_beneath
     from codebuddy.index.embed import NO_EMBEDDER
+    from codebuddy.vcs.location import folder_to_search
 
     if wish.channel == "dense" and wish.embedder == NO_EMBEDDER:
         raise IndexingError(
             f"--embedder {NO_EMBEDDER} leaves nothing for --channel dense to compare",
             hint="leave out --embedder, or name another one",
         )
-    surroundings = open_surroundings({"index.embedder": wish.embedder})
+    folder = folder_to_search(Path.cwd(), wish.near)
+    surroundings = surroundings_of_folder(folder, {"index.embedder": wish.embedder})
     root = surroundings.repository.root
     near = path_beneath(root, wish.near, Path.cwd()) if wish.near else ""
     timings_ms: dict[str, float] = {}
@@ -174,7 +179,7 @@ def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
 
     answered = with_index(surroundings, ask, should_update=should_update)
     timings_ms["total"] = (time.perf_counter() - started) * 1000
-    return answered | {"timings_ms": timings_ms}
+    return answered | {"repository": str(root), "timings_ms": timings_ms}
 
 
 def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:

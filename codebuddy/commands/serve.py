@@ -49,14 +49,14 @@ def command(
     model: str | None,
     as_json: bool,
 ) -> int:
-    """Complete over HTTP, with lookups in this repository.
+    """Complete over HTTP, with lookups in this repository, if the folder is in one.
 
     Speaks llama-server's /infill, OpenAI's /v1/completions and /v1/models, to this machine
     alone. Clients send the token as 'Authorization: Bearer TOKEN' or 'X-API-Key: TOKEN'.
     Ends with Ctrl-C. docs/editors.md says how editors are set up.
     """
     from codebuddy import paths
-    from codebuddy.assembly import open_surroundings
+    from codebuddy.assembly import surroundings_of_folder
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.inference.installed import find_model
     from codebuddy.inference.remote import connect, is_remote
@@ -64,7 +64,8 @@ def command(
     from codebuddy.serve.listener import check_address, hosts_of, listen
 
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
-    surroundings = open_surroundings({"serve.port": port, "model.name": model})
+    flags = {"serve.port": port, "model.name": model}
+    surroundings = surroundings_of_folder(Path.cwd(), flags)
     # A missing model is told now, and not to the first keystroke.
     if is_remote(surroundings.settings.model):
         connect(surroundings.settings.model).close()
@@ -100,7 +101,7 @@ def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) ->
         note(f"warning: {safe_line(sentence)}")
 
     completer = AsyncCompleter(open_completer(settings, settings.model.name), warn)
-    raw = RawCompleter(surroundings.repository, settings, completer)
+    raw = RawCompleter(surroundings, completer)
     try:
         raw.prewarm()
         run(raw, rules, listener)
@@ -126,11 +127,15 @@ def _tell(
     surroundings: Surroundings, url: str, file: Path | None, *, is_new: bool, as_json: bool
 ) -> None:
     """Where it listens, and what a client needs to know."""
-    root, model = surroundings.repository.root, surroundings.settings.model.name
+    root, model = surroundings.root, surroundings.settings.model.name
+    has_repository = surroundings.found is not None
     if as_json:
         where = {"url": url, "token_file": None if file is None else str(file)}
-        answer_json(where | {"repository": str(root), "model": model, "token_is_new": is_new})
+        named = str(root) if has_repository else None
+        answer_json(where | {"repository": named, "model": model, "token_is_new": is_new})
         return
+    if not has_repository:
+        note(f"{safe_line(str(root))} is in no git repository, so nothing is looked up for it")
     answer(f"serving {safe_line(str(root))} with {safe_line(model)} at {url}")
     if file is None:
         note("no token is asked for: any program of this machine may ask")

@@ -38,7 +38,7 @@ class Doubled:
 
 def find_doubled(text: str, context: Context) -> Doubled | None:
     """The first closer in `text` that the text behind the cursor has already."""
-    balance = _balance(context.prefix, context.suffix, context.language, context.inside)
+    balance = _balance(*context.code, context.language, context.inside)
     if not balance.frames or not text:
         return None
     return balance.find_doubled(text)
@@ -46,7 +46,7 @@ def find_doubled(text: str, context: Context) -> Doubled | None:
 
 def is_balanced(text: str, context: Context) -> bool:
     """Whether all that `text` closes was open; what it opens it may leave open."""
-    balance = _balance(context.prefix, context.suffix, context.language, context.inside)
+    balance = _balance(*context.code, context.language, context.inside)
     scanner = Scanner(context.language, balance.frames)
     scanner.scan(balance.before + text, len(balance.before), is_recovering=False)
     return scanner.cost == 0

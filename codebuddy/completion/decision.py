@@ -80,6 +80,7 @@ def decide(
     price: LookupPrice | None = None,
     *,
     is_shown: bool = False,
+    why_no_index: str = "there is no index to ask",
 ) -> Decision:
     """Whether to retrieve.
 
@@ -90,13 +91,14 @@ def decide(
         head: What judges, if there is one.
         price: What a lookup costs; needed with a head.
         is_shown: Whether a first text is shown while a second one is written.
+        why_no_index: What is said where nothing is `known`.
     """
     if known is None:
         return Decision(
             retrieve=False,
             probability=0.0,
             threshold=THRESHOLD,
-            reason="retrieval is off" if mode == "never" else "there is no index to ask",
+            reason="retrieval is off" if mode == "never" else why_no_index,
             mode=mode,
         )
     if head is not None and price is not None:

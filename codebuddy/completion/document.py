@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from codebuddy.completion.notebook import is_notebook, written_form
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
@@ -68,6 +69,8 @@ def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: st
 def apply_suggestion(document: Document, position: Position, text: str) -> None:
     """Insert `text` into the file: all of it or nothing, keeping encoding and line endings.
 
+    In a notebook's file it goes into the cell's source, as JSON writes it.
+
     Raises:
         DocumentError: The file changed since it was read, its encoding cannot hold the text, or
             it cannot be written.
@@ -80,7 +83,10 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
             hint="run the command again",
         )
     check_insertable(text, read_text(current, document.path), document.path)
-    _, offset = resolve(document.text, position.line, position.column, document.path)
+    if is_notebook(document.path):
+        offset, text = written_form(document, position, text)
+    else:
+        _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:
         write_user_file(file, encode(changed, document.encoding), expected=current)

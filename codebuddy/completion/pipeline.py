@@ -63,7 +63,7 @@ class Workshop:
 
     A `memory` that is kept from call to call lets a file's prompts begin alike. `head` judges
     whether a lookup is worth its price, which `pace` tells and learns; without both of them a
-    plain rule decides.
+    plain rule decides. `why_no_index` is what a person is told where there is none.
     """
 
     generator: Generator
@@ -73,6 +73,7 @@ class Workshop:
     memory: PromptMemory | None = None
     head: Head | None = None
     pace: Pace | None = None
+    why_no_index: str = "there is no index to ask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         price = _price(context, workshop)
         head = _usable_head(request, workshop)
         mode, is_shown = request.retrieve, request.takes_back
-        decision = decide(context, mode, known, head, price, is_shown=is_shown)
+        why = workshop.why_no_index
+        decision = decide(context, mode, known, head, price, is_shown=is_shown, why_no_index=why)
     is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
     is_open = is_open and head is not None and head.confidence is not None
     is_told = request.takes_back or not is_open

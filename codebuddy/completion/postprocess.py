@@ -85,6 +85,17 @@ def cut_control_characters(text: str, _context: Context) -> str:
     return text
 
 
+def cut_end_of_region(text: str, context: Context) -> str:
+    """Cut where the text ends the script or the style that the cursor lies in."""
+    if not context.closing:
+        return text
+    if context.closing.startswith("<"):
+        found = re.search(re.escape(context.closing), text, re.IGNORECASE)
+    else:
+        found = re.search(rf"^{re.escape(context.closing)}", text, re.MULTILINE)
+    return text if found is None else text[: found.start()]
+
+
 def fix_indent(text: str, context: Context) -> str:
     """Drop indentation that the line has already; add what a block's body lacks altogether."""
     before = context.line_before
@@ -253,8 +264,8 @@ def _is_no_worse(cut: str, text: str, context: Context) -> bool:
 
 
 def _errors(text: str, context: Context) -> int:
-    before = context.prefix[-_PARSED_CHARACTERS:]
-    after = context.suffix[:_PARSED_CHARACTERS]
+    before = context.code[0][-_PARSED_CHARACTERS:]
+    after = context.code[1][:_PARSED_CHARACTERS]
     source = (before + text + after).encode("utf-8", "replace")
     return syntax.count_errors(source, context.language)
 
@@ -276,6 +287,7 @@ FILTERS: tuple[tuple[str, Filter], ...] = (
     ("special tokens", cut_special_tokens),
     ("code fence", cut_code_fence),
     ("control characters", cut_control_characters),
+    ("ends the script", cut_end_of_region),
     ("indentation", fix_indent),
     ("closed already", cut_closed_already),
     ("repeats what follows", cut_repeated_suffix),

@@ -25,8 +25,15 @@ from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.engine.unwanted import UnwantedCalls
-from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError, SupersededError
+from codebuddy.errors import (
+    CodebuddyError,
+    EngineBusyError,
+    IndexingError,
+    SupersededError,
+    UsageError,
+)
 from codebuddy.settings import EngineSettings
+from codebuddy.vcs.location import real_folder
 
 _INDEX_MODULE = "codebuddy.engine.indexer"
 # The files of a repository that may hold settings (`config.load_settings`).
@@ -323,7 +330,12 @@ class Desk:
 
 
 def _folder_of(call: CompletionCall) -> str:
-    return call.folder or call.file.rpartition("/")[0] or "/"
+    """The folder whose repository is asked; where a link leads nowhere, that of its path."""
+    try:
+        return call.folder or str(real_folder(call.file))
+    except UsageError:
+        # The worker says what is wrong.
+        return call.file.rpartition("/")[0] or "/"
 
 
 def _is_whole(result: Mapping[str, Any]) -> bool:
@@ -335,7 +347,7 @@ def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
     sources = head.get("settings")
     stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    wish = (call.budget_ms, call.takes_back, call.extras)
+    wish = (call.budget_ms, call.takes_back, call.extras, call.language)
     parts = (call.file, call.folder, call.client, call.flags(), wish, sources, stamps)
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
 

@@ -21,6 +21,7 @@ from codebuddy.engine.workplace import Workplace, index_key
 from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import can_be_seeded
+from codebuddy.vcs.location import folder_to_search
 
 # While somebody types, an index looked at so lately is taken as fresh: git and a walk cost
 # 0.1 s in a small repository and seconds in a large one.
@@ -85,11 +86,12 @@ class IndexWorker:
 
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
         wish = message["wish"]
-        surroundings, warnings = self._workplace.surroundings(
-            wish["folder"], message["settings"], {}
-        )
+        folder = str(folder_to_search(Path(wish["folder"]), wish.get("near", "")))
+        surroundings, warnings = self._workplace.surroundings(folder, message["settings"], {})
         started = time.perf_counter()
         found = list(warnings)
+        if message["op"] == "refresh" and surroundings.found is None:
+            return {"warnings": found, "timings_ms": {"update": 0.0}}
         if wish.get("should_update", True):
             wait_s = float(wish.get("wait_s", _LOCK_TIMEOUT_S))
             found += self._refresh(surroundings, wait_s, may_be_old=wish.get("may_be_old", False))
@@ -101,7 +103,8 @@ class IndexWorker:
         answer = self._search(surroundings, query, wish)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
-        return answer | {"timings_ms": timings_ms, "warnings": found}
+        where = {"repository": str(surroundings.repository.root)}
+        return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(
         self, surroundings: Surroundings, query: str, wish: dict[str, Any]

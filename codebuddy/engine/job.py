@@ -80,7 +80,8 @@ class Job:
 def place_of(call: CompletionCall, fingerprint: str) -> Place | None:
     """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
     unsaved = call.unsaved()
-    if unsaved is None:
+    # A place in a notebook's JSON is none in the text that is completed.
+    if unsaved is None or (call.file.endswith(".ipynb") and not call.language):
         return None
     try:
         text, _ = decode(unsaved, call.file)

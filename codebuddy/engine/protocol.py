@@ -62,6 +62,8 @@ class CompletionCall:
             useful first.
         prefer: `speed`, `balanced` or `quality`.
         takes_back: Whether the client is told a first suggestion that a second may replace.
+        language: What the text is written in, where the file's name does not tell: that of a
+            notebook's cells.
     """
 
     file: str
@@ -83,6 +85,7 @@ class CompletionCall:
     extras: tuple[tuple[str, str], ...] = ()
     prefer: str | None = None
     takes_back: bool = False
+    language: str = ""
 
     def __post_init__(self) -> None:
         """Take away a byte order mark that an editor counts as a character of its text."""
@@ -141,6 +144,7 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "extras": (list, False, 0, 0),
     "prefer": (str, True, 0, 0),
     "takes_back": (bool, False, 0, 0),
+    "language": (str, False, 0, 0),
 }
 MAX_EXTRAS = 16
 # In a head of 1 MiB, where a character takes 6 bytes at most.

@@ -24,7 +24,8 @@ from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, IndexingError, UsageError
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.settings import ModelSettings, Settings
-from codebuddy.vcs.repository import Repository, open_repository
+from codebuddy.vcs.location import existing_folder, repository_around
+from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
@@ -58,7 +59,7 @@ class Workplace:
     def surroundings(
         self, folder: str, settings: Mapping[str, Any], flags: Mapping[str, Any]
     ) -> tuple[Surroundings, tuple[str, ...]]:
-        """The repository around `folder`, its settings, and what was ignored of them.
+        """The repository around `folder`, if any, its settings, and what was ignored of them.
 
         Args:
             folder: Absolute; one that does not exist stands for its nearest parent.
@@ -66,12 +67,15 @@ class Workplace:
             flags: Dotted names to values.
 
         Raises:
-            UsageError: It is in no repository.
+            UsageError: It is in a bare repository.
             ConfigError: A setting is wrong.
         """
-        repository = self._repository(_existing(Path(folder)))
-        loaded = settings_of(settings, repository.root, flags)
-        return Surroundings(repository, loaded.settings), loaded.warnings
+        existing = existing_folder(Path(folder))
+        repository = self._repository(existing)
+        root = None if repository is None else repository.root
+        loaded = settings_of(settings, root, flags)
+        real = Path(os.path.realpath(existing))
+        return Surroundings(repository, loaded.settings, real), loaded.warnings
 
     def index(self, surroundings: Surroundings) -> RepositoryIndex:
         """The repository's index, opened once; for callers that work one after the other.
@@ -142,7 +146,7 @@ class Workplace:
 
     def memory(self, surroundings: Surroundings) -> PromptMemory:
         """What the last prompts of the repository's files held."""
-        root = surroundings.repository.root
+        root = surroundings.root
         kept = self._memories.pop(root, None) or PromptMemory()
         if len(self._memories) >= _MAX_OPEN:
             self._memories.popitem(last=False)
@@ -151,11 +155,13 @@ class Workplace:
 
     def judge(self, surroundings: Surroundings, generator: Generator) -> Judge:
         """What decides on lookups there; read anew when a head's file or the model changes."""
-        folder = surroundings.repository.index_folder
+        found = surroundings.found
+        # Outside of any repository one judge serves all folders.
+        folder = Path() if found is None else found.index_folder
         marks = (
             generator.name,
             surroundings.settings.completion,
-            _identity(heads.personal_head_file(surroundings.repository)),
+            () if found is None else _identity(heads.personal_head_file(found)),
             _identity(heads.default_head_file()),
         )
         kept = self._judges.pop(folder, None)
@@ -251,7 +257,7 @@ class Workplace:
         if close is not None:
             close()
 
-    def _repository(self, folder: Path) -> Repository:
+    def _repository(self, folder: Path) -> Repository | None:
         with self._lock:
             kept = self._repositories.get(folder)
         if kept is not None and kept[0] == _marks(folder, kept[1].root):
@@ -259,7 +265,9 @@ class Workplace:
                 if folder in self._repositories:
                     self._repositories.move_to_end(folder)
             return kept[1]
-        repository = open_repository(folder)
+        repository = repository_around(folder)
+        if repository is None:
+            return None
         marks = _marks(folder, repository.root)
         with self._lock:
             self._repositories[folder] = (marks, repository)
@@ -300,15 +308,6 @@ def _resume(generator: LlamaGenerator, file: Path) -> None:
     generator.load_state(aside)
     with contextlib.suppress(OSError):
         aside.unlink()
-
-
-def _existing(folder: Path) -> Path:
-    """The nearest folder that exists; an unsaved file may lie in one that does not."""
-    for each in (folder, *folder.parents):
-        with contextlib.suppress(OSError, ValueError):
-            if each.is_dir():
-                return each
-    raise UsageError(f"{folder} is not a folder")
 
 
 def _marks(folder: Path, root: Path) -> _Identity:

@@ -16,6 +16,7 @@ from codebuddy.errors import CodebuddyError
 from codebuddy.hook.catalog import BY_ID, RULES, Rule
 from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
 from codebuddy.hook.lookup import CodeLookup
+from codebuddy.hook.notebooks import in_file
 from codebuddy.hook.resolution import Resolver
 from codebuddy.hook.state import State
 from codebuddy.hook.suppression import is_suppressed
@@ -138,7 +139,7 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
                 if is_suppressed(finding, review_.state):
                     n_suppressed += 1
                 else:
-                    found.append(finding)
+                    found.append(in_file(finding, review_.state))
         except OutOfTime:
             is_late = True
         except CodebuddyError as error:

@@ -20,6 +20,7 @@ from codebuddy.syntax.limits import reason_not_to_parse
 from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 
 if TYPE_CHECKING:
+    from codebuddy.hook.notebooks import CellCode
     from codebuddy.index.symbols import FoundDefinition, Symbols
     from codebuddy.syntax.grammar import Tree
     from codebuddy.syntax.imported import ImportedName
@@ -38,16 +39,43 @@ class SourceFile:
     `source` is UTF-8 without a byte order mark, whatever the file's own encoding is.
     """
 
-    def __init__(self, path: str, source: bytes) -> None:
+    def __init__(self, path: str, source: bytes, cells: CellCode | None = None) -> None:
+        """`cells` is the code that stands for a notebook's `source` in everything but `raw`."""
         self.path = path
-        self.source = source
+        self.source = source if cells is None else cells.text.encode("utf-8", "replace")
+        self.cells = cells
+        self._stored = source
+
+    @property
+    def raw(self) -> SourceFile:
+        """The file as a plain text, with all that is not code."""
+        return self if self.cells is None else SourceFile(self.path, self._stored)
 
     @cached_property
     def language(self) -> str:
-        """The language's name, `text` if unknown."""
-        from codebuddy.syntax.languages import language_for
+        """The language of its code, `text` if unknown."""
+        return self._code[0]
 
-        return language_for(self.path, self.source[:4096])
+    @property
+    def code(self) -> bytes:
+        """The source with what is no code of its language masked; every byte in its place."""
+        return self._code[1]
+
+    @cached_property
+    def _code(self) -> tuple[str, bytes]:
+        from codebuddy.syntax.embedded import COMPONENTS, script_of
+        from codebuddy.syntax.languages import NOTEBOOK, language_for
+        from codebuddy.syntax.notebook import is_notebook_text, parsable
+
+        language = language_for(self.path, self.source[:4096])
+        if language in COMPONENTS:
+            # One without a script is imported like any other.
+            return script_of(self.source, language) or ("javascript", b"")
+        if language == NOTEBOOK and (self.cells or not is_notebook_text(self.source)):
+            language = self.cells.language if self.cells else "python"
+            text = self.source.decode("utf-8", "surrogateescape")
+            return language, parsable(text, language).encode("utf-8", "surrogateescape")
+        return language, self.source
 
     @cached_property
     def lines(self) -> list[str]:
@@ -59,9 +87,9 @@ class SourceFile:
         """The syntax tree, or `None` where there can be none."""
         from codebuddy.syntax.grammar import grammar_for, parse
 
-        if grammar_for(self.language) is None or reason_not_to_parse(self.source, self.language):
+        if grammar_for(self.language) is None or reason_not_to_parse(self.code, self.language):
             return None
-        return parse(self.source, self.language, PARSE_BUDGET_MS)
+        return parse(self.code, self.language, PARSE_BUDGET_MS)
 
     @cached_property
     def symbols(self) -> Symbols:
@@ -77,7 +105,7 @@ class SourceFile:
             return Symbols((), (), ())
         try:
             deadline = time.monotonic() + PARSE_BUDGET_MS / 1000
-            return find_symbols(self.tree, self.source, grammar, deadline)
+            return find_symbols(self.tree, self.code, grammar, deadline)
         except OutOfTimeError:
             return Symbols((), (), ())
 
@@ -88,7 +116,7 @@ class SourceFile:
 
         if self.tree is None:
             return ()
-        return find_imported(self.tree, self.source, self.language)
+        return find_imported(self.tree, self.code, self.language)
 
     def occurrences(self, names: Iterable[str]) -> list[Occurrence]:
         """Where `names` stand in the code of a Python or JavaScript file."""
@@ -97,12 +125,21 @@ class SourceFile:
         return (
             []
             if self.tree is None
-            else find_occurrences(self.tree, self.source, self.language, names)
+            else find_occurrences(self.tree, self.code, self.language, names)
         )
 
     def holds_word(self, name: str) -> bool:
         """Whether the text holds `name`, code or not."""
         return name.encode("utf-8", "surrogateescape") in self.source
+
+    def holds_beside_code(self, name: str) -> bool:
+        """Whether a part that is no code of its language, such as markup, holds `name`."""
+        if self.code is self.source:
+            return False
+        word = re.compile(
+            rb"(?<![\w$])" + re.escape(name.encode("utf-8", "surrogateescape")) + rb"(?![\w$])"
+        )
+        return len(word.findall(self.source)) > len(word.findall(self.code))
 
     def defines(self, name: str) -> bool:
         """Whether the text seems to define a function `name`: told without a parser."""
@@ -274,6 +311,14 @@ class State:
         """Changed files with a content that git names and does not have, as far as was asked."""
         return list(self._missing)
 
+    def added_text(self, change: Change) -> frozenset[int]:
+        """The same for the file as a plain text: of a notebook, its outputs too."""
+        file = self.file(change.path)
+        if file is None or file.cells is None:
+            return self.added(change)
+        old = self.old_file(change.old_path) if change.old_path else None
+        return added_lines(old.raw.lines if old else [], file.raw.lines)
+
     def _is_old_unknown(self, change: Change) -> bool:
         """Whether there is an older text that could not be had."""
         if not change.old_path:
@@ -288,7 +333,13 @@ class State:
         if content is None and is_object and self._reader.size_of(name) is None:
             self._missing[path] = None
         source = None if content is None else as_utf8(content)
-        return None if source is None else SourceFile(path, source)
+        if source is None:
+            return None
+        if path.endswith(".ipynb"):
+            from codebuddy.hook.notebooks import read_cell_code
+
+            return SourceFile(path, source, read_cell_code(source))
+        return SourceFile(path, source)
 
 
 def _change(raw: RawChange) -> Change:

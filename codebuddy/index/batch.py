@@ -70,6 +70,14 @@ class BatchResult:
     source_bytes: int = 0
 
 
+class _UnreadableError(Exception):
+    """A file of a known format that is broken; `reason` says of what kind it is."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 def analyze_batch(batch: Batch) -> BatchResult:
     """Read and analyse every file of `batch`."""
     result = BatchResult()
@@ -92,6 +100,10 @@ def analyze_batch(batch: Batch) -> BatchResult:
             result.source_bytes += len(outcome.source)
             try:
                 analysed, file_counts = _analyse(path, outcome)
+            except _UnreadableError as error:
+                skip = Skipped(error.reason, outcome.stat)
+                result.skipped.append((path, skip, outcome.digest))
+                continue
             except (ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError):
                 # The analysis promises never to raise; one file must not cost the others.
                 result.skipped.append((path, Skipped("crash", outcome.stat), outcome.digest))
@@ -117,8 +129,10 @@ def find_unchanged(batch: Batch) -> BatchResult:
 def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[str, int]]]:
     from codebuddy.index.analysis import analyze
 
-    source = read.source
-    analysis = analyze(os.fsdecode(path), source)
+    analysis = analyze(os.fsdecode(path), read.source)
+    if analysis.unreadable:
+        raise _UnreadableError(analysis.unreadable)
+    source = read.source if analysis.text is None else analysis.text
     chunks: list[tuple[Any, ...]] = []
     counts: list[dict[str, int]] = []
     for span in analysis.chunks:
@@ -152,7 +166,7 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         language=analysis.language,
         fallback=analysis.fallback,
         role=role_of(os.fsdecode(path), source),
-        n_lines=source.count(b"\n") + (not source.endswith(b"\n") and bool(source)),
+        n_lines=read.source.count(b"\n") + (not read.source.endswith(b"\n") and bool(read.source)),
         chunks=chunks,
         definitions=definitions if chunks else [],
         details=details,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import schema, seal, seeding, sqlite_errors, suspicion, walk
+from codebuddy.index import failed_update, schema, seal, seeding, sqlite_errors, suspicion, walk
 from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
@@ -26,12 +26,6 @@ from codebuddy.index.embed import (
     encoder_if_there,
     is_embedded,
     note_embedded,
-)
-from codebuddy.index.failed_update import (
-    remove_if_empty,
-    remove_with_journal,
-    unusable,
-    with_what_is_left,
 )
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
@@ -111,10 +105,12 @@ def update_index(
             hint="keep the repository on a local file system",
         ) from error
     except OSError as error:
-        raise with_what_is_left(unusable(folder, error), folder) from error
+        raise failed_update.with_what_is_left(
+            failed_update.unusable(folder, error), folder
+        ) from error
     except IndexingError as error:
         if sqlite_errors.is_failed_write(error):
-            raise with_what_is_left(error, folder) from error.__cause__
+            raise failed_update.with_what_is_left(error, folder) from error.__cause__
         raise
     report.seconds = time.monotonic() - started
     return report
@@ -145,7 +141,7 @@ def _update_locked(
 ) -> IndexReport:
     file = folder / DATABASE_NAME
     seeded = ""
-    remove_with_journal(folder / NEW_NAME)
+    failed_update.remove_with_journal(folder / NEW_NAME)
     if suspicion.is_suspect(folder):
         tell(Progress("notice", message="the index was found damaged; building it again"))
         if file.exists() or file.is_symlink():
@@ -186,7 +182,7 @@ def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bo
     if writer.meta("analysis") != analysis_version():
         writer.close()
         tell(Progress("notice", message="the index was made by another version; building it again"))
-        remove_with_journal(file)
+        failed_update.remove_with_journal(file)
         return _created(file), True
     if not schema.is_sealed(writer.connection, file):
         # The last writer was killed. SQLite has played its journal back, if nobody took that.
@@ -195,7 +191,7 @@ def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bo
 
 
 def _created(file: Path) -> IndexWriter:
-    remove_with_journal(file)
+    failed_update.remove_with_journal(file)
     writer = IndexWriter(file, schema.create(file))
     with writer.transaction():
         writer.put_meta("analysis", analysis_version())
@@ -213,13 +209,13 @@ def _rebuild_beside(
     except BaseException:
         # On a full disk it would take the room that the next try needs.
         with suppress(OSError):
-            remove_with_journal(new)
+            failed_update.remove_with_journal(new)
         raise
     try:
         # Plays back a killed writer's journal, which would else be played into the new one.
         schema.connect(file, is_writer=True).close()
     except IndexingError:
-        remove_with_journal(file)
+        failed_update.remove_with_journal(file)
     seal.remove(file)
     platforms.replace_durably(new, file)
     seal.remove(new)
@@ -262,7 +258,7 @@ def _bring_up_to_date(
         with suppress(IndexingError):
             writer.seal_and_close()
         if is_new:
-            remove_if_empty(writer.file)
+            failed_update.remove_if_empty(writer.file)
         raise
     writer.seal_and_close()
     return report

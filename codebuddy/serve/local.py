@@ -34,6 +34,7 @@ from codebuddy.errors import (
     SupersededError,
 )
 from codebuddy.serve.completer import OnText
+from codebuddy.vcs.location import real_folder
 
 # An index is brought up to date in the background, no sooner than this after the last time.
 _UPDATE_EVERY_S = 30.0
@@ -127,7 +128,8 @@ class LocalCompleter:
     ) -> None:
         """Load the model and look at the index. The prompt waits for the first real request."""
         with self._turn:
-            surroundings, _ = self._surroundings(file, {"model.name": model} if model else {})
+            flags = {"model.name": model} if model else {}
+            surroundings, _ = self._surroundings(str(real_folder(file)), flags)
             self._open_generator(surroundings, 0)
             self._keep_up_to_date(surroundings)
 
@@ -137,10 +139,10 @@ class LocalCompleter:
     def _complete(
         self, call: CompletionCall, check: Callable[[], None], on_text: OnText | None
     ) -> dict[str, Any]:
-        surroundings, warnings = self._surroundings(call.folder or call.file, call.flags())
-        place = find_place(
-            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
-        )
+        folder = call.folder or str(real_folder(call.file, call.name))
+        surroundings, warnings = self._surroundings(folder, call.flags())
+        where = (call.file, call.line, call.column)
+        place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
         check()
         opened = self._open_generator(surroundings, call.budget_ms or 0)
         generator = _Stoppable(opened, check)
@@ -163,7 +165,7 @@ class LocalCompleter:
     def _with_or_without_index(
         self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]
     ) -> Suggestion:
-        if place.mode == "never":
+        if not place.may_look_up:
             return ask(None)
         self._keep_up_to_date(place.surroundings)
         try:
@@ -186,7 +188,9 @@ class LocalCompleter:
         return generator
 
     def _keep_up_to_date(self, surroundings: Surroundings) -> None:
-        root = surroundings.repository.root
+        root = surroundings.root
+        if surroundings.found is None:
+            return
         if time.monotonic() - self._updated_at.get(root, -_UPDATE_EVERY_S) >= _UPDATE_EVERY_S:
             self._updated_at[root] = time.monotonic()
             threading.Thread(target=_update, args=(surroundings,), daemon=True).start()

@@ -61,13 +61,19 @@ class Suggester:
         self._completer.prewarm(file, document.text, f"{self._client}-open", self._model)
 
     async def suggest(
-        self, document: OpenDocument, offset: int, file: str, *, is_automatic: bool
+        self,
+        document: OpenDocument,
+        offset: int,
+        file: str,
+        *,
+        language: str = "",
+        is_automatic: bool,
     ) -> Shown | None:
         """What goes in at `offset`, or `None` where nothing does or a newer request came.
 
         A suggestion that was asked for before and agrees with what was typed since costs
         nothing, unless the index or what else it was made from has changed. Cancelling the
-        task stops the model.
+        task stops the model. `language` says what the file's name does not.
 
         Raises:
             CodebuddyError: As `Completer.complete`.
@@ -92,6 +98,7 @@ class Suggester:
             model=self._model,
             client=self._client,
             priority="typing",
+            language=language,
         )
         started = time.monotonic()
         try:

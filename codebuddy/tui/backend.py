@@ -251,7 +251,6 @@ class EngineBackend:
             model=self.model,
             client=client,
             priority="ask" if wish.is_asked_for else "typing",
-            folder=str(self._root),
             name=wish.file.name,
             request=secrets.token_hex(8),
             takes_back=True,

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from codebuddy.syntax.languages import NOTEBOOK
 from codebuddy.tui.backend import Wish
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import OpenedFile
@@ -36,6 +37,11 @@ class OpenDocument:
         return self.opened.path
 
     @property
+    def is_notebook(self) -> bool:
+        """Whether it is a notebook's JSON, in which nothing is suggested."""
+        return self.editor.language == NOTEBOOK
+
+    @property
     def is_modified(self) -> bool:
         """Whether there is something to save."""
         return self.editor.buffer.is_modified
@@ -47,6 +53,8 @@ class OpenDocument:
             return "read-only"
         if self.has_changed_on_disk:
             return "changed on disk"
+        if self.is_notebook:
+            return "no suggestions in JSON"
         return "new" if self.opened.on_disk is None else ""
 
     def tab(self) -> Tab:

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -100,9 +101,7 @@ class OwnBackend:
         """See `Backend.use`."""
         before, self.model = self.model, name
         try:
-            await self._in(
-                self._thread, lambda: self._place()[0].generator(self._place()[1].settings)
-            )
+            await self._in(self._thread, self._load)
         except BaseException:
             self.model = before
             raise
@@ -129,7 +128,11 @@ class OwnBackend:
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
-    def _place(self) -> tuple[Workplace, Surroundings]:
+    def _load(self) -> None:
+        workplace, surroundings = self._place(self._root)
+        workplace.generator(surroundings.settings)
+
+    def _place(self, folder: Path) -> tuple[Workplace, Surroundings]:
         import os
 
         from codebuddy import paths
@@ -143,42 +146,31 @@ class OwnBackend:
             "user_file": str(paths.user_config_file()),
         }
         surroundings, _ = self._workplace.surroundings(
-            str(self._root), sources, {"model.name": self.model}
+            str(folder), sources, {"model.name": self.model}
         )
         return self._workplace, surroundings
 
     def _complete(self, wish: Wish, told: Callable[[str], None]) -> dict[str, Any]:
-        from codebuddy.completion.document import load_document
-        from codebuddy.completion.pipeline import Request, Workshop, complete
+        from codebuddy.assembly import find_place
+        from codebuddy.completion.pipeline import complete
         from codebuddy.completion.receipt import as_dictionary
-        from codebuddy.datatypes import Position
-        from codebuddy.syntax import language_for
+        from codebuddy.vcs.location import real_folder
 
-        workplace, surroundings = self._place()
-        repository, settings = surroundings.repository, surroundings.settings
+        workplace, surroundings = self._place(real_folder(str(wish.file), wish.file.name))
         unsaved = wish.text.encode("utf-8", "replace")
-        document = load_document(str(wish.file), repository.root, unsaved)
-        generator = self._generator = workplace.generator(settings)[0]
+        place = find_place(
+            surroundings, str(wish.file), wish.line, wish.column, unsaved, wish.file.name
+        )
+        generator = self._generator = workplace.generator(surroundings.settings)[0]
         index = None
-        with contextlib.suppress(IndexingError):
-            index = workplace.index(surroundings)
-        request = Request(
-            document,
-            Position(wish.line, wish.column),
-            language_for(document.path, unsaved[:4096]),
-            cast("RetrieveMode", wish.retrieve or settings.completion.retrieve),
-            alternatives=wish.alternatives,
-            takes_back=True,
-        )
+        if surroundings.found is not None:
+            with contextlib.suppress(IndexingError):
+                index = workplace.index(surroundings)
+        request = place.request(wish.alternatives, takes_back=True)
+        if wish.retrieve is not None:
+            request = replace(request, retrieve=cast("RetrieveMode", wish.retrieve))
         judge = workplace.judge(surroundings, generator)
-        workshop = Workshop(
-            generator,
-            index,
-            settings.completion,
-            repository.root.name,
-            head=judge.head,
-            pace=judge.pace,
-        )
+        workshop = place.workshop(generator, index, judge=judge)
         answer = as_dictionary(complete(request, workshop, told))
         return answer | {"warnings": [*judge.warnings]}
 
@@ -186,6 +178,6 @@ class OwnBackend:
         from codebuddy.index.answer import found_items
         from codebuddy.index.build import update_index
 
-        workplace, surroundings = self._place()
+        workplace, surroundings = self._place(self._root)
         update_index(surroundings.repository, surroundings.settings)
         return found_items(workplace.index(surroundings), query, top_k, cast("Any", channel))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import paths, platforms
-from codebuddy.errors import RepositoryError, UsageError
+from codebuddy.errors import NotInRepositoryError, RepositoryError, UsageError
 from codebuddy.isolation import clean_environment
 from codebuddy.private_files import remedy_for, why_not_private
 
@@ -163,7 +163,8 @@ def open_repository(start: Path) -> Repository:
     """The repository whose work tree holds the folder `start`.
 
     Raises:
-        UsageError: `start` is outside any repository, in a bare one, or not in a work tree.
+        NotInRepositoryError: `start` is outside any repository.
+        UsageError: It is in a bare one, or not in a work tree.
         RepositoryError: git refuses (another owner, damaged configuration) or is missing.
     """
     start = Path(os.path.realpath(start))
@@ -317,7 +318,7 @@ def translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
     text = complaint.strip()
     lowered = text.lower()
     if "not a git repository" in lowered:
-        return UsageError(
+        return NotInRepositoryError(
             f"{folder} is not inside a git repository", hint="go to one, or run 'git init'"
         )
     if "safe.barerepository" in lowered or "must be run in a work tree" in lowered:

@@ -260,7 +260,7 @@ class Workspace(ChoosingDesk):
     async def action_compare(self) -> None:
         """Never, always and auto at the cursor."""
         document = self.active
-        if document is None:
+        if document is None or document.is_notebook:
             return
         from codebuddy.tui.screens.compare import CompareScreen
 
