@@ -8,13 +8,12 @@ from __future__ import annotations
 import codecs
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-from codebuddy import platforms
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
+from codebuddy.user_file import NotRestoredError, ReadOnlyFileError, write_user_file
 
 MAX_DOCUMENT_BYTES = 32 << 20
 _MARKS = (
@@ -86,7 +85,7 @@ def encode(text: str, encoding: str) -> bytes:
 
 
 def apply_suggestion(document: Document, position: Position, text: str) -> None:
-    """Insert `text` into the file: atomically, keeping mode, encoding and line endings.
+    """Insert `text` into the file: all of it or nothing, keeping encoding and line endings.
 
     Raises:
         DocumentError: The file changed since it was read, or cannot be written.
@@ -101,41 +100,28 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
     _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:
-        write_atomically(file, encode(changed, document.encoding))
+        write_user_file(file, encode(changed, document.encoding), expected=current)
     except OSError as error:
-        raise DocumentError(
-            f"cannot write {document.path}: {error.strerror}; it is unchanged"
-        ) from error
+        raise not_written(document.path, error) from error
+
+
+def not_written(name: str, error: OSError) -> DocumentError:
+    """Why the file that a person calls `name` could not be written, as one sentence."""
+    if isinstance(error, NotRestoredError):
+        return DocumentError(f"cannot write {name}: {error.strerror}")
+    hint = f"chmod u+w {name}" if isinstance(error, ReadOnlyFileError) else ""
+    return DocumentError(
+        f"cannot write {name}: {error.strerror or error}; it is unchanged", hint=hint
+    )
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write beside `file`, then rename over it: a reader sees the old bytes or the new ones.
-
-    The mode of a file that is there stays.
+    """As `write_user_file`.
 
     Raises:
         OSError: It cannot be written; `file` is unchanged.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{file.name[:40]}.", suffix=".tmp", dir=file.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        new.chmod(_mode_of(file))
-        platforms.replace_durably(new, file)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-
-
-def _mode_of(file: Path) -> int:
-    """The mode of `file`, or that of a new one."""
-    try:
-        return stat.S_IMODE(file.stat().st_mode)
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+    write_user_file(file, content)
 
 
 def line_ending(text: str) -> str:
