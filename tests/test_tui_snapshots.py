@@ -19,7 +19,7 @@ RECEIPT = {
         "retrieve": True,
         "probability": 0.75,
         "threshold": 0.5,
-        "reason": "defined elsewhere in the repository: apply_discount, shipping_cost",
+        "reason": "2 names are defined elsewhere in the repository: apply_discount and shipping_cost",
         "mode": "auto",
     },
     "chunks": [
