@@ -230,7 +230,7 @@ class Workspace(ChoosingDesk):
             await self.open_path(
                 self.keeper.root / each.path, Location(each.line, each.column), is_quiet=True
             )
-        if state.active < len(self.documents):
+        if 0 <= state.active < len(self.documents):
             self.show(self.documents[state.active])
 
     # Other screens
