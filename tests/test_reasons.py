@@ -21,7 +21,7 @@ from codebuddy.completion.reasons import (
     rule_reason,
     too_late_reason,
 )
-from codebuddy.datatypes import GenerationStats
+from codebuddy.datatypes import GenerationStats, RetrieveMode
 from tests.completion_support import context_at
 
 GAINS = [-12.34, -0.05, -0.04, 0.0, 0.0001, 0.004, 0.05, 1.0, 2.64, 97.0]
@@ -150,5 +150,6 @@ def test_every_reason_of_the_rule_is_one_sentence_with_its_count(count, looked_a
 def test_modes_and_a_missing_index_are_said_plainly():
     """Where nothing is judged there is no figure, and still one sentence."""
     context = context_at(PLACE)
-    for mode, known in itertools.product(("auto", "always", "never"), (None, NamesKnown({}, {}))):
+    modes: tuple[RetrieveMode, ...] = ("auto", "always", "never")
+    for mode, known in itertools.product(modes, (None, NamesKnown({}, {}))):
         check(decide(context, mode, known).reason)

@@ -6,9 +6,11 @@ import asyncio
 import copy
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ from codebuddy.errors import DocumentError
 from codebuddy.tui import keeper as keeper_module
 from codebuddy.tui.screens.dialogs import ChoiceScreen, EntryScreen
 from codebuddy.tui.text.buffer import Location, TextBuffer
-from codebuddy.tui.text.files import save_file
+from codebuddy.tui.text.files import open_file, save_file
 from codebuddy.tui.text.journal import Journal, Record
 from tests.tui_pilot import journey
 
@@ -65,6 +67,11 @@ async def answer(one, label):
     await one.press("enter")
 
 
+def keeper_of(one: Any) -> Any:
+    """The keeper of a running app."""
+    return one.workspace.keeper
+
+
 def said(one, words):
     """Whether a message holds these words."""
     return any(words in each.message for each in one.app._notifications)
@@ -97,7 +104,7 @@ async def test_taking_the_files_text_closes_nothing(repository, key, wish):
         await one.pilot.pause(0.2)
         assert one.app.is_running
         assert [each.name for each in one.workspace.documents] == ["cart.py"]
-        assert not one.document.is_modified
+        await one.until(lambda: not one.document.is_modified)
         await one.press("ctrl+z")
         assert one.text.startswith("precious ")
         assert one.document.is_modified
@@ -129,7 +136,7 @@ async def test_what_is_typed_while_it_is_saved_is_not_saved(repository, slow_dis
         await one.type("late")
         slow_disk.go_on()
         await one.until(lambda: path.exists() and path.read_text().startswith("early "))
-        await one.until(lambda: one.name == name and not one.workspace.keeper._saving.locked())
+        await one.until(lambda: one.name == name and not keeper_of(one)._saving.locked())
         assert one.document.is_modified
         assert "late" not in path.read_text()
 
@@ -186,7 +193,7 @@ async def test_undo_while_it_is_saved_leaves_a_text_that_differs_from_the_disk(
         await one.press("ctrl+z")
         slow_disk.go_on()
         await one.until(lambda: path.read_text() == "x" + before)
-        await one.until(lambda: not one.workspace.keeper._saving.locked())
+        await one.until(lambda: not keeper_of(one)._saving.locked())
         assert one.text == before
         assert one.document.is_modified
         await one.press("ctrl+y")
@@ -198,7 +205,6 @@ async def test_what_is_typed_while_the_file_is_read_again_stays(repository, monk
     """A foreign change is read; a key comes meanwhile: the typed text is not replaced unasked."""
     may_read, begun = threading.Event(), threading.Event()
     may_read.set()
-    open_file = keeper_module.open_file
 
     def slow(path):
         begun.set()
@@ -361,7 +367,7 @@ async def test_one_record_that_fails_does_not_cost_the_others(repository):
         await one.type("one ")
         await one.workspace.open_path(repository / "pricing.py")
         await one.type("two ")
-        keeper = one.workspace.keeper
+        keeper = keeper_of(one)
         names = [each.name for each in one.workspace.documents]
         for folder in keeper.journal._folders:
             for file in keeper.journal._own_files(names[0]):
@@ -379,7 +385,7 @@ def test_two_editors_keep_their_own_records(tmp_path):
     folder = tmp_path / "unsaved"
     child = subprocess.Popen(
         [
-            os.sys.executable, "-P", "-c",
+            sys.executable, "-P", "-c",
             "import sys; from pathlib import Path\n"
             "from codebuddy.tui.text.journal import Journal, Record\n"
             "journal = Journal(Path(sys.argv[1]))\n"
@@ -539,7 +545,7 @@ class Person:
         self.disk = disk
         self.words: set[str] = set()
         self.count = 0
-        self.one = None
+        self.one: Any = None
 
     # Where text can be
 
@@ -694,7 +700,7 @@ async def live(person, actions):
                 if name in ("kill", "hang up"):
                     if name == "kill":
                         # What was typed within the last moment is lost with a kill.
-                        await one.workspace.keeper.keep_unsaved()
+                        await keeper_of(one).keep_unsaved()
                     person.give_up_history(person.documents())
                     if name == "hang up":
                         one.app.leave_now()

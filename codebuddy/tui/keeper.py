@@ -75,7 +75,7 @@ class Keeper:
 
     async def find_same(self, path: Path) -> OpenDocument | None:
         """The open document of a path or of the same file under another name."""
-        path = _absolute(path)
+        path = absolute(path)
         document = self.find(path)
         if document is not None:
             return document
@@ -95,7 +95,7 @@ class Keeper:
         Raises:
             DocumentError: It cannot be opened.
         """
-        path = _absolute(path)
+        path = absolute(path)
         async with self._opening:
             document = await self.find_same(path)
             if document is not None:
@@ -173,7 +173,7 @@ class Keeper:
             ChangedOnDiskError: Something is there.
             DocumentError: It cannot be written, or is open in another tab.
         """
-        path = _absolute(path)
+        path = absolute(path)
         other = await self.find_same(path)
         if other is not None and other is not document:
             raise DocumentError(
@@ -296,8 +296,12 @@ def _news_of(document: OpenDocument, revision: int) -> DiskNews:
     return DiskNews(document, revision, is_gone=opened.on_disk is None)
 
 
-def _absolute(path: Path) -> Path:
-    """`path` with its folders in order; links stay links."""
+def absolute(path: Path) -> Path:
+    """`path` with its folders in order; links stay links.
+
+    Raises:
+        DocumentError: It cannot be a path.
+    """
     if "\0" in str(path):
         raise DocumentError("a file's name cannot contain a NUL character")
     return Path(os.path.abspath(path))  # noqa: PTH100

@@ -20,7 +20,7 @@ from textual.screen import Screen
 from codebuddy.errors import CodebuddyError
 from codebuddy.terminal import safe_line
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.keeper import Keeper
+from codebuddy.tui.keeper import Keeper, absolute
 from codebuddy.tui.messages import EditRefused
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen, EntryScreen
 from codebuddy.tui.text.buffer import Location
@@ -70,8 +70,9 @@ class Desk(Screen[None]):
             return None
         if document not in self.documents:
             return None
-        name = self.keeper.name_of(path)
-        if path.is_absolute() and document.next_path is None and document.path != path:
+        path = absolute(path)
+        if path not in (document.path, document.next_path) and not is_quiet:
+            name = self.keeper.name_of(path)
             self.say(f"{name} is the same file as {document.name}, which is open")
         if not document.editor.is_attached:
             editors = self.query_one("#editors", Container)

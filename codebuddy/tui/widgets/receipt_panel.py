@@ -20,7 +20,8 @@ from codebuddy.completion.reasons import in_words
 from codebuddy.tui import literal
 
 _STEPS = ("context", "decision", "retrieval", "prompt", "prefill", "generate", "postprocess")
-_BAR_CELLS = 14
+# With a scroll bar the panel is 36 cells wide: a step, its bar and its time fit into one row.
+_BAR_CELLS = 12
 _FEATURES_SHOWN = 4
 _SECONDS_FROM_MS = 1_000
 
@@ -87,7 +88,8 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
     threshold = _number(decision.get("threshold"))
     looked_up = bool(decision.get("retrieve"))
     mode = str(decision.get("mode", ""))
-    # The verdict stands alone: beside it, in another weight, figures would touch it in pictures.
+    # Pictures of the screen drop blanks at the beginning of a piece: what stands beside another
+    # piece would touch it.
     parts = [
         Content.styled("looked up" if looked_up else "not looked up", "bold $primary"),
         Content("\n"),
@@ -96,8 +98,8 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
         # Nothing is judged where nothing may be looked up.
         sign = "≥" if probability >= threshold else "<"
         parts += [
-            Content(f"p {probability:.2f}"),
-            literal.line(f" {sign} {threshold:.2f}, {mode}".rstrip(", "), literal.MUTED),
+            Content(f"p {probability:.2f} "),
+            literal.line(f"{sign} {threshold:.2f}, {mode}".rstrip(", "), literal.MUTED),
             Content("\n"),
             _gauge(probability, threshold),
             Content("\n"),
