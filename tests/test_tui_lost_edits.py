@@ -19,7 +19,9 @@ from textual.widgets import Input, OptionList
 
 from codebuddy.errors import DocumentError
 from codebuddy.tui import keeper as keeper_module
+from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.screens.dialogs import ChoiceScreen, EntryScreen
+from codebuddy.tui.screens.workspace import Workspace
 from codebuddy.tui.text.buffer import Location, TextBuffer
 from codebuddy.tui.text.files import open_file, save_file
 from codebuddy.tui.text.journal import Journal, Record
@@ -545,6 +547,7 @@ class Person:
         self.disk = disk
         self.words: set[str] = set()
         self.count = 0
+        self.took_theirs = False
         self.one: Any = None
 
     # Where text can be
@@ -617,8 +620,11 @@ class Person:
         word = f"q{self.count}z"
         undone = {each for each in self.words if each not in kept}
         await self.one.type(word)
-        self.words -= {each for each in undone if each not in self.found()}
-        self.words.add(word)
+        found = self.found()
+        self.words -= {each for each in undone if each not in found}
+        if word in found:
+            # Else a question came up between its letters.
+            self.words.add(word)
 
     def is_editing(self):
         """Whether keys go into a text."""
@@ -626,28 +632,33 @@ class Person:
         return app.is_running and len(app.screen_stack) == 1 and bool(self.documents())
 
     async def press(self, key):
-        """A key; what it gives up by the person's own word is not looked for any more."""
-        if not self.one.app.is_running:
-            return
-        screen = self.one.app.screen
-        if isinstance(screen, ChoiceScreen) and key == "enter":
-            highlighted = screen.query_one(OptionList).highlighted
-            if highlighted is not None:
-                self._give_up_by(screen._answers[highlighted].label, screen._detail)
-        elif self.is_editing() and key in ("ctrl+w", "ctrl+q"):
-            closed = [self.one.document] if key == "ctrl+w" else self.documents()
-            if not any(each.is_modified for each in closed):
-                self.give_up_history(closed)
-        await self.one.press(key)
+        """A key, wherever it leads."""
+        if self.one.app.is_running:
+            if key in ("ctrl+w", "ctrl+q"):
+                self.took_theirs = False
+            await self.one.press(key)
 
-    def _give_up_by(self, label, detail):
-        if label in ("Close without saving", "Leave without saving"):
+    def answered(self, label):
+        """A question got this answer."""
+        if label == TAKE_THEIRS:
+            self.took_theirs = True
+        elif label in ("Close without saving", "Leave without saving"):
             documents = [self.one.document] if label.startswith("Close") else self.documents()
             for each in documents:
                 self.give_up(each.editor.buffer.text + "\0" + self.in_history(each))
         elif label == "Throw it away":
             for each in journal_of(self.root).records():
                 self.give_up(each.text)
+
+    def closes(self, documents):
+        """Documents are closed: what undo alone would bring back goes too, by the person's wish.
+
+        Whoever took the file's text was promised that undo brings theirs back, and has not
+        pressed a key to close since.
+        """
+        unmodified = [each for each in documents if not each.is_modified]
+        if not self.took_theirs:
+            self.give_up_history(unmodified)
 
     async def write_outside(self, name, text):
         """Another program writes a file, or deletes it; what only it held is that one's."""
@@ -679,6 +690,32 @@ class Person:
         if isinstance(self.one.app.screen, EntryScreen):
             self.one.app.screen.query_one(Input).value = name
             await self.one.press("enter")
+
+
+def listen(person, monkeypatch):
+    """Let the person know at once what was answered and what is closed."""
+    selected, discard, leave = (
+        ChoiceScreen.on_option_list_option_selected,
+        Workspace.discard,
+        CodebuddyApp.leave_now,
+    )
+
+    def on_selected(screen, event):
+        person.answered(screen._answers[event.option_index].label)
+        selected(screen, event)
+
+    async def on_discard(workspace, document):
+        if document in workspace.documents:
+            person.closes([document])
+        await discard(workspace, document)
+
+    def on_leave(app):
+        person.closes(app.workspace.documents)
+        leave(app)
+
+    monkeypatch.setattr(ChoiceScreen, "on_option_list_option_selected", on_selected)
+    monkeypatch.setattr(Workspace, "discard", on_discard)
+    monkeypatch.setattr(CodebuddyApp, "leave_now", on_leave)
 
 
 async def live(person, actions):
@@ -759,6 +796,8 @@ def test_no_order_of_keys_and_disk_changes_loses_what_was_typed(actions):
         (root / "hard.py").hardlink_to(root / "cart.py")
         disk = SlowDisk(monkeypatch)
         try:
-            asyncio.run(live(Person(root, disk), actions))
+            person = Person(root, disk)
+            listen(person, monkeypatch)
+            asyncio.run(live(person, actions))
         finally:
             disk.go_on()

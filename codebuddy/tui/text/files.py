@@ -174,9 +174,10 @@ def has_changed(opened: OpenedFile) -> bool:
         if status.st_size != known.size_bytes:
             return True
         content, _ = _read(opened.path)
-    except FileNotFoundError:
+    except OSError:
+        # Where nothing was and nothing can be read, writing says why.
         return known is not None
-    except (OSError, DocumentError):
+    except DocumentError:
         return True
     return _digest(content) != known.digest
 
