@@ -419,6 +419,9 @@ def test_two_editors_keep_their_own_records(tmp_path):
     assert [each.text for each in mine.records()] == ["mine"]
     mine.close()
     assert [each.record.text for each in Journal(folder).leftovers("a")] == ["mine"]
+    # Marks of editors that ended go with the next start.
+    assert Journal(folder).waiting() == ["a"]
+    assert list((tmp_path / "running").iterdir()) == []
 
 
 def test_a_record_that_cannot_be_read_is_put_aside(tmp_path):
@@ -466,6 +469,24 @@ async def test_several_leftovers_are_offered_one_after_the_other(repository):
         await one.until(lambda: not one.editor.is_read_only)
         await one.type("x")
         await one.until(lambda: [e.text for e in journal_of(repository).records()] == ["xolder"])
+
+
+@pytest.mark.asyncio
+async def test_a_comparison_inserts_nothing_into_another_text(repository):
+    """The file is read again while arms are compared: what was chosen does not fit any more."""
+    path = repository / "cart.py"
+    async with journey(repository, at=(8, 23), size=(150, 36), is_automatic=False) as one:
+        await one.press("enter")
+        await one.type("abc")
+        await one.press("ctrl+s")
+        await one.until(lambda: not one.document.is_modified)
+        await one.press("f5")
+        await one.until(lambda: len(getattr(one.app.screen, "answers", ())) == 3)
+        path.write_text("# theirs\n")
+        await one.until(lambda: one.text == "# theirs\n")
+        await one.press("2")
+        await one.until(lambda: said(one, "nothing was inserted"))
+        assert one.text == "# theirs\n"
 
 
 @pytest.mark.asyncio

@@ -267,11 +267,16 @@ class Workspace(ChoosingDesk):
         self.suggester.cancel()
         document.show_ghost(None)
         wish = document.wish(is_asked_for=True, alternatives=0)
+        revision = document.editor.buffer.revision
         _, before, _ = document.around_cursor()
         language = document.editor.language
         text = await self.app.push_screen_wait(CompareScreen(self.backend, wish, before, language))
-        if text:
-            document.editor.put(text)
+        if not text:
+            return
+        if document.editor.buffer.revision != revision:
+            self.say("the text changed meanwhile; nothing was inserted", "warning")
+            return
+        document.editor.put(text)
 
     @work
     async def action_review(self) -> None:

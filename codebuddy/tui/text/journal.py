@@ -16,6 +16,7 @@ import os
 import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from codebuddy import platforms
 
 # The largest file that is opened, each byte of it escaped in JSON, and as much again typed.
 _MAX_RECORD_BYTES = 512 << 20
+# A record takes less to be written.
+_UNFINISHED_FOR_S = 3600.0
 _SUFFIX, _DAMAGED_SUFFIX = ".json", ".damaged"
 
 
@@ -132,7 +135,11 @@ class Journal:
         _unlink(leftover.file)
 
     def waiting(self) -> list[str]:
-        """The documents of which editors that ended left something."""
+        """The documents of which editors that ended left something.
+
+        What they left besides, an empty mark or a record that was never finished, is taken away.
+        """
+        self._sweep()
         left = [each.record.path for each in self._all() if not self._is_in_use(each.file)]
         return sorted(set(left))
 
@@ -217,6 +224,18 @@ class Journal:
         except OSError:
             return False
         return False
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(OSError):
+            for mark in self._mark_of(self._editor).parent.iterdir():
+                if mark.name != self._editor and mark.is_file():
+                    with contextlib.suppress(OSError), platforms.exclusive_lock(mark, 0.0):
+                        mark.unlink(missing_ok=True)
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                for unfinished in folder.glob(".unsaved.*.tmp"):
+                    if time.time() - unfinished.stat().st_mtime > _UNFINISHED_FOR_S:
+                        _unlink(unfinished)
 
 
 def _digest(path: str) -> str:
