@@ -100,9 +100,9 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
         raise _changed(opened)
     content = _encoded(opened, text)
     target = Path(os.path.realpath(opened.path))
-    if target.is_dir():
-        raise DocumentError(f"cannot write {name}: it is a folder; it is unchanged")
     try:
+        if target.is_dir():
+            raise DocumentError(f"cannot write {name}: it is a folder; it is unchanged")
         target.parent.mkdir(parents=True, exist_ok=True)
         user_file.write_user_file(target, content)
         status = target.stat()
