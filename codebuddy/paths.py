@@ -82,6 +82,11 @@ def serve_token_file() -> Path:
     return folder / "serve-token"
 
 
+def spare_unsaved_folder() -> Path:
+    """Unsaved text of the editor where the repository's own codebuddy folder takes none."""
+    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "unsaved"
+
+
 def runtime_folder() -> Path:
     """Where the engine's socket and locks live: a folder that no other user can enter.
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _FRAMES_PER_SECOND = "120"
 # How long Esc and Alt with a letter wait for the rest of a key's sequence; Textual's 100 lag.
 _ESCAPE_DELAY_MS = "50"
+# Of a name that the system refuses.
+_SHOWN_CHARACTERS = 60
 
 
 @click.command(
@@ -102,6 +104,11 @@ def _start(target: str | None) -> tuple[Path, Location | None] | None:
 
     if "\0" in target:
         raise UsageError("a file's name cannot contain a NUL character")
+    try:
+        Path(target).exists()
+    except OSError as error:
+        shown = safe_line(target[:_SHOWN_CHARACTERS])
+        raise UsageError(f"{shown} cannot be opened: {error.strerror}") from error
     file, place = Path(given_file(target)), None
     if not file.exists() and ":" in file.name:
         name, line, column = parse_target(target)
@@ -111,4 +118,6 @@ def _start(target: str | None) -> tuple[Path, Location | None] | None:
             f"{safe_line(str(file))} is a folder",
             hint="give a file in it; without one, 'codebuddy tui' opens the repository",
         )
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{safe_line(str(file))} is not a regular file", hint="give a text file")
     return file.absolute(), place

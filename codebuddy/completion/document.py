@@ -24,7 +24,6 @@ __all__ = [
     "line_ending",
     "load_document",
     "not_written",
-    "write_atomically",
 ]
 
 MAX_DOCUMENT_BYTES = 32 << 20
@@ -102,15 +101,6 @@ def not_written(name: str, error: OSError) -> DocumentError:
     return DocumentError(
         f"cannot write {name}: {error.strerror or error}; it is unchanged", hint=hint
     )
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """As `write_user_file`.
-
-    Raises:
-        OSError: It cannot be written; `file` is unchanged.
-    """
-    write_user_file(file, content)
 
 
 def line_ending(text: str) -> str:

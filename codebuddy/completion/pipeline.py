@@ -30,6 +30,7 @@ from codebuddy.completion.postprocess import clean
 from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.completion.reasons import first_kept_reason, too_late_reason
 from codebuddy.completion.retrieval import retrieve, with_editor_chunks
 from codebuddy.datatypes import (
     Context,
@@ -281,7 +282,8 @@ def _look_again(
         decision = replace(decision, first_ms=course.passed_ms())
     left_ms = course.left_ms()
     if decision.retrieve and left_ms and (decision.expected_ms or 0.0) > left_ms:
-        reason = f"{decision.reason}; no time is left for it"
+        expected = decision.expected_gain or 0.0, decision.expected_ms or 0.0
+        reason = too_late_reason(*expected, left_ms)
         decision = replace(decision, retrieve=False, threshold=1.0, reason=reason)
     if not decision.retrieve:
         return decision, first
@@ -293,7 +295,12 @@ def _look_again(
         kept = replace(second, stats=second.stats.with_cost_of(first.stats))
         return replace(decision, kept="second"), kept
     kept = replace(first, stats=first.stats.with_cost_of(second.stats))
-    reason = f"{decision.reason}; the first text was the likelier one"
+    reason = first_kept_reason(
+        first.stats,
+        second.stats,
+        is_empty=not second.text,
+        budget_ms=course.request.budget_ms,
+    )
     return replace(decision, kept="first", reason=reason), kept
 
 

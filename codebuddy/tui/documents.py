@@ -21,7 +21,8 @@ class OpenDocument:
     """`name` is the path relative to the repository's root, or absolute outside it.
 
     `has_changed_on_disk` once another program wrote the file while the text here is unsaved;
-    `journaled_revision` is the revision that the journal holds.
+    `journaled_revision` is the revision that the journal holds; `next_path` where the document
+    is being saved under another name.
     """
 
     name: str
@@ -30,6 +31,7 @@ class OpenDocument:
     has_changed_on_disk: bool = False
     journaled_revision: int = 0
     is_in_journal: bool = False
+    next_path: Path | None = None
 
     @property
     def path(self) -> Path:

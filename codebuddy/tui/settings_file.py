@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import bounded_toml
-from codebuddy.completion.document import line_ending, write_atomically
+from codebuddy.completion.document import line_ending
 from codebuddy.errors import ConfigError
+from codebuddy.user_file import write_user_file
 
 Value = str | int | bool
 
@@ -47,7 +48,8 @@ def write_setting(file: Path, dotted: str, value: Value | None) -> None:
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(target, changed.encode("utf-8"))
+        expected = content if target.exists() else None
+        write_user_file(target, changed.encode("utf-8"), expected=expected)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
 
