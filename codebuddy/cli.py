@@ -15,9 +15,9 @@ from typing import Any
 
 import click
 
-from codebuddy import __version__
+from codebuddy import __version__, isolation
 from codebuddy.errors import EXIT_BUG, EXIT_INTERRUPTED, CodebuddyError, UsageError
-from codebuddy.terminal import note_styled, safe_line, styled
+from codebuddy.terminal import note, note_styled, safe_line, styled
 
 # name -> (module, one-line help); the help stands here so that `--help` imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -94,6 +94,7 @@ def cli(directory: str | None) -> None:
             raise UsageError(
                 f"cannot change to {directory}: {reason}", hint="give an existing folder after -C"
             ) from error
+    _drop_unknown_variables()
     try:
         Path.cwd()
     except OSError as error:
@@ -102,8 +103,25 @@ def cli(directory: str | None) -> None:
         ) from error
 
 
+def _drop_unknown_variables() -> None:
+    """Warn of CODEBUDDY_* variables that set nothing, and let no later step or child see them."""
+    if not any(name.startswith("CODEBUDDY_") for name in os.environ):
+        return
+    from codebuddy.config import told_as_ignored, unknown_variables
+
+    unknown = unknown_variables(os.environ)
+    if not unknown:
+        return
+    note(f"warning: {safe_line(told_as_ignored(unknown))}")
+    # `doctor` lists them once more, with what else is wrong.
+    if click.get_current_context().invoked_subcommand != "doctor":
+        for name in unknown:
+            del os.environ[name]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the one place where an error becomes an exit code."""
+    isolation.clean_module_path()
     _harden_streams()
     sys.exit(run(arguments))
 

@@ -12,18 +12,22 @@ import dataclasses
 import difflib
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from codebuddy import paths
+from codebuddy import bounded_toml, paths
 from codebuddy.errors import ConfigError
 from codebuddy.settings import Settings
 
 ENVIRONMENT_PREFIX = "CODEBUDDY_"
 _MAX_CONFIG_BYTES = 1 << 20
+# A commit waits while these are read.
+_MAX_REPOSITORY_BYTES = 1 << 18
+# What a message repeats of a file.
+_MAX_SHOWN = 60
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +92,41 @@ def read_sources(
             _merge_file(file, table, sources.repository, warnings, is_repository=True)
     user_file = user_file or paths.user_config_file()
     _merge_file(user_file, (), sources.user, warnings, is_repository=False)
-    _merge_environment(os.environ if environment is None else environment, sources.variables)
+    environment = os.environ if environment is None else environment
+    _merge_environment(environment, sources.variables)
+    if unknown := unknown_variables(environment):
+        warnings.append(told_as_ignored(unknown))
     return sources, tuple(warnings)
 
 
 def variable_of(dotted: str) -> str:
     """The variable that sets a key."""
     return ENVIRONMENT_PREFIX + dotted.replace(".", "_").upper()
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables that begin as ours do and set nothing, sorted."""
+    names = sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    known = {variable_of(dotted) for dotted in known_keys()} if names else set()
+    return [name for name in names if name not in known]
+
+
+def told_as_ignored(names: Sequence[str]) -> str:
+    """One sentence about unknown variables, which may be another program's of the same name."""
+    known = [variable_of(dotted) for dotted in known_keys()]
+    close = [each[0] for name in names if (each := difflib.get_close_matches(name, known, 1, 0.85))]
+    shown = ", ".join(name[:_MAX_SHOWN] for name in names[:_MAX_NAMES])
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    verb = "is not a setting" if len(names) == 1 else "are not settings"
+    ignored = "is ignored" if len(names) == 1 else "are ignored"
+    remedy = f"; did you mean {', '.join(dict.fromkeys(close))}?" if close else ""
+    return f"{shown}{more} {verb} of codebuddy and {ignored}{remedy}"
+
+
+def own_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that set a key, for a process that has another environment."""
+    known = {variable_of(dotted) for dotted in known_keys()}
+    return {name: value for name, value in environment.items() if name in known}
 
 
 def known_keys() -> dict[str, dataclasses.Field[Any]]:
@@ -129,14 +161,19 @@ def _merge_file(
     *,
     is_repository: bool,
 ) -> None:
-    text = _read(file, is_repository=is_repository)
-    if text is None:
-        return
     try:
-        content: Any = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        text = _read(file, is_repository=is_repository)
+        if text is None:
+            return
+        content: Any = bounded_toml.parse(text)
+    except ConfigError as error:
+        if not table:
+            raise
+        # A broken pyproject.toml is some other tool's business; say it and go on.
+        warnings.append(f"{error.message}; its settings are ignored")
+        return
+    except bounded_toml.TomlError as error:
         if table:
-            # A broken pyproject.toml is some other tool's business; say it and go on.
             warnings.append(f"{file} is not valid TOML ({error}); its settings are ignored")
             return
         raise ConfigError(
@@ -164,9 +201,14 @@ def _read(file: Path, *, is_repository: bool) -> str | None:
     try:
         if not file.is_file() or (is_repository and file.is_symlink()):
             return None
-        if file.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ConfigError(f"{file} is larger than 1 MiB", hint="keep settings small")
-        return file.read_text(encoding="utf-8")
+        limit = _MAX_REPOSITORY_BYTES if is_repository else _MAX_CONFIG_BYTES
+        with file.open("rb") as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise ConfigError(
+                f"{file} is larger than {limit >> 10} KiB", hint="keep settings small"
+            )
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text") from error
     except OSError as error:
@@ -192,8 +234,8 @@ def _line_of(text: str, dotted: str) -> int | None:
     in_section, fallback = header is None, None
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("["):
-            in_section = header is None or bool(header.match(line))
-        elif pattern.match(line):
+            in_section = header is None or (section in line and bool(header.match(line)))
+        elif key in line and pattern.match(line):
             if in_section:
                 return number
             fallback = fallback or number
@@ -201,18 +243,10 @@ def _line_of(text: str, dotted: str) -> int | None:
 
 
 def _merge_environment(environment: Mapping[str, str], values: dict[str, Any]) -> None:
-    by_variable = {variable_of(dotted): dotted for dotted in known_keys()}
-    for variable in sorted(environment):
-        if not variable.startswith(ENVIRONMENT_PREFIX):
-            continue
-        dotted = by_variable.get(variable)
-        if dotted is None:
-            close = difflib.get_close_matches(variable, by_variable, n=1)
-            raise ConfigError(
-                f"{variable} is not a setting of codebuddy",
-                hint=f"did you mean {close[0]}?" if close else "unset it",
-            )
-        values[dotted] = _from_text(dotted, environment[variable], variable)
+    for dotted in known_keys():
+        variable = variable_of(dotted)
+        if variable in environment:
+            values[dotted] = _from_text(dotted, environment[variable], variable)
 
 
 def _from_text(dotted: str, text: str, where: str) -> Any:
@@ -223,12 +257,14 @@ def _from_text(dotted: str, text: str, where: str) -> Any:
             return True
         if lowered in ("0", "false", "no", "off", ""):
             return False
-        raise ConfigError(f"{where} must be true or false, not {text!r}")
+        raise ConfigError(f"{where} must be true or false, not {text!r:.{_MAX_SHOWN}}")
     if kind is int:
         try:
             return _checked(dotted, int(text), where)
         except ValueError:
-            raise ConfigError(f"{where} must be a whole number, not {text!r}") from None
+            raise ConfigError(
+                f"{where} must be a whole number, not {text!r:.{_MAX_SHOWN}}"
+            ) from None
     if kind is not str:
         return _checked(dotted, [each.strip() for each in text.split(",") if each.strip()], where)
     return _checked(dotted, text, where)
@@ -247,7 +283,7 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
     if dotted not in known:
         close = difflib.get_close_matches(dotted, known, n=1)
         raise ConfigError(
-            f"{where}: unknown setting {dotted}",
+            f"{where}: unknown setting {dotted:.{_MAX_SHOWN}}",
             hint=f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}",
         )
     kind, metadata = _type_of(dotted), known[dotted].metadata
@@ -255,13 +291,13 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
         if isinstance(value, list) and all(isinstance(each, str) for each in value):
             return tuple(value)
         raise ConfigError(
-            f"{where}: {dotted} must be a list of texts, not {value!r:.60}",
+            f"{where}: {dotted} must be a list of texts, not {value!r:.{_MAX_SHOWN}}",
             hint=f"it means: {metadata['doc']}",
         )
     if type(value) is not kind:
         raise ConfigError(
             f"{where}: {dotted} must be {_TYPE_NAMES[kind]}, "
-            f"not {type(value).__name__} {value!r:.60}",
+            f"not {type(value).__name__} {value!r:.{_MAX_SHOWN}}",
             hint=f"it means: {metadata['doc']}",
         )
     low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
@@ -271,10 +307,22 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
             hint=f"it means: {metadata['doc']}",
         )
     if choices and value not in choices:
-        raise ConfigError(f"{where}: {dotted} must be one of {', '.join(choices)}, not {value!r}")
+        raise ConfigError(
+            f"{where}: {dotted} must be one of {', '.join(choices)}, not {value!r:.{_MAX_SHOWN}}"
+        )
+    if metadata["is_folder"] and not _is_whole_path(str(value)):
+        raise ConfigError(
+            f"{where}: {dotted} must be a whole path, not {value!r:.{_MAX_SHOWN}}",
+            hint="a relative one would mean another folder wherever you stand",
+        )
     if isinstance(value, str) and "\0" in value:
         raise ConfigError(f"{where}: {dotted} must not contain a NUL character")
     return value
+
+
+def _is_whole_path(path: str) -> bool:
+    """Whether `path` is absolute or begins with a home folder; an empty one stands for none."""
+    return not path or os.path.isabs(os.path.expanduser(path))  # noqa: PTH111, PTH117
 
 
 _TYPE_NAMES: dict[type, str] = {

@@ -31,12 +31,19 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text being edited: `text` keeps its line endings exactly."""
+    """A text being edited: `text` keeps its line endings exactly.
+
+    `language` says what the path does not tell. Where `text` is not the file's own but that of
+    `cell` (from 1) of a notebook and of those above, `in_file` is the place in the file.
+    """
 
     path: str
     text: str
     absolute: Path
     encoding: str = "utf-8"
+    language: str = ""
+    cell: int = 0
+    in_file: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,9 @@ class Context:
     have `\n` line endings whatever the document has. `extent` is how much is wanted: the
     rest of a line, a statement, or the body of a block whose lines are indented by at least
     `body_indent` columns.
+
+    `language` is that at the cursor. Where the document holds others too, `parsed` is prefix and
+    suffix as a parser of that language is to see them, and `closing` begins what ends its code.
     """
 
     document: Document
@@ -143,6 +153,13 @@ class Context:
     inside: Literal["code", "comment", "string"] = "code"
     extent: Extent = "line"
     body_indent: int = 0
+    parsed: tuple[str, str] | None = None
+    closing: str = ""
+
+    @property
+    def code(self) -> tuple[str, str]:
+        """Prefix and suffix as a parser of `language` is to see them, of the same lengths."""
+        return self.parsed or (self.prefix, self.suffix)
 
     @property
     def line_before(self) -> str:

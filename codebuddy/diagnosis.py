@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from codebuddy import __version__, paths, platforms
+from codebuddy import __version__, isolation, paths, platforms
 from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.settings import Settings
@@ -35,6 +35,7 @@ Problems = list[dict[str, str]]
 def diagnose() -> dict[str, Any]:
     """All sections and, under `problems`, a list of `{"problem", "remedy"}`."""
     problems: Problems = []
+    _check_environment(problems)
     repository, settings = _surroundings(problems)
     report: dict[str, Any] = {"codebuddy": _program(settings, problems)}
     report["machine"] = _guarded(lambda: _machine(settings), problems)
@@ -47,6 +48,21 @@ def diagnose() -> dict[str, Any]:
     }
     report["problems"] = problems
     return report
+
+
+def _check_environment(problems: Problems) -> None:
+    """Warn of variables that let the folder one stands in give programs their code."""
+    for name, entries in isolation.dropped_at_start().items():
+        each = dict.fromkeys(f"'{entry}'" if entry else "an empty entry" for entry in entries)
+        problems.append(
+            {
+                "problem": f"{name} holds {', '.join(each)}, which means the working folder: "
+                "other programs would run what a repository puts there (codebuddy ignores it)",
+                "remedy": f"remove it; {name}=/x${{{name}:+:${name}}} adds /x to a list"
+                if name in isolation.LISTS
+                else f"set {name} to an absolute path, or unset it",
+            }
+        )
 
 
 def _guarded(section: Any, problems: Problems) -> dict[str, Any]:
@@ -184,6 +200,10 @@ def _repository(repository: Any, settings: Settings, problems: Problems) -> dict
         return {"root": None}
     from codebuddy.index.search import RepositoryIndex
 
+    if repository.refused_folder:
+        problems.append(
+            {"problem": repository.refused_folder, "remedy": "delete it, or close it to others"}
+        )
     facts: dict[str, Any] = {
         "root": str(repository.root),
         "index": str(repository.index_folder),

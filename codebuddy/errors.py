@@ -4,14 +4,17 @@ Each carries one sentence that names the thing and, in `hint`, the remedy. Front
 print both without a traceback and exit with `exit_code`.
 
     CodebuddyError            1
-    |- UsageError             2   the call itself is wrong (position, argument, not a repository)
+    |- UsageError             2   the call itself is wrong (position, argument)
+    |  `- NotInRepositoryError 2  a folder is in no git repository
     |- ConfigError            1   a settings file, variable or flag has a bad value
     |- RepositoryError        1   git refuses or the repository is damaged
     |- DocumentError          1   a file to complete cannot be read or written
     |- IndexingError          1   the index cannot be read, written or locked
     |- ModelError             1   a model is missing, damaged or does not fit
-    |  `- DownloadError       1   no source delivered the bytes that the catalog names
+    |  |- DownloadError       1   no source delivered the bytes that the catalog names
+    |  `- ServerRefusedError  1   a model server answered with another status than 200
     |- GenerationError        1   the runtime failed while generating
+    |  `- TimeLimitError      1   the request's time was over before the model could answer
     `- EngineError            1   the engine cannot be started or does not answer
        |- EngineBusyError     1   its queue is full
        `- SupersededError     1   the request was cancelled, or a newer one took its place
@@ -47,6 +50,10 @@ class UsageError(CodebuddyError):
     exit_code = 2
 
 
+class NotInRepositoryError(UsageError):
+    """A folder is in no git repository, and what is asked needs one."""
+
+
 class ConfigError(CodebuddyError):
     """A setting has an unknown name or a bad value; the message names file and key."""
 
@@ -71,8 +78,18 @@ class DownloadError(ModelError):
     """No source delivered the bytes that the catalog names."""
 
 
+class ServerRefusedError(ModelError):
+    """A model server answered a request with a refusal; `status` is its HTTP status."""
+
+    status = 0
+
+
 class GenerationError(CodebuddyError):
     """The model runtime failed while it loaded or generated."""
+
+
+class TimeLimitError(GenerationError):
+    """The time that a request was given was over before the model could answer."""
 
 
 class HeadError(CodebuddyError):

@@ -7,15 +7,26 @@ import stat
 from pathlib import Path
 
 import platformdirs
+from platformdirs.unix import Unix
 
 from codebuddy.errors import CodebuddyError
 
 APP = "codebuddy"
+# Whether the XDG_ variables say where things are: not on macOS and Windows.
+_HAS_XDG = issubclass(platformdirs.PlatformDirs, Unix)
+
+
+def _own(named: str, below_home: str) -> Path:
+    """`named`, or the usual place where an XDG variable is relative.
+
+    XDG says to ignore such a value: it would take settings from the repository one stands in.
+    """
+    return Path(named) if os.path.isabs(named) else Path.home() / below_home / APP  # noqa: PTH117
 
 
 def cache_folder() -> Path:
     """Derived data that can be rebuilt or downloaded again: models, fallback indexes."""
-    return Path(platformdirs.user_cache_dir(APP, appauthor=False))
+    return _own(platformdirs.user_cache_dir(APP, appauthor=False), ".cache")
 
 
 def models_folder() -> Path:
@@ -34,6 +45,22 @@ def whole_model_name(name: str) -> str:
     return str(Path(name).expanduser().absolute()) if is_model_path(name) else name
 
 
+def given_file(name: str) -> str:
+    """The file that a caller names: as it stands, or percent-encoded as JSON answers write it.
+
+    A name that is there as it stands is that file, whatever it would mean decoded.
+    """
+    if "%" not in name or "\0" in name or os.path.lexists(name):
+        return name
+    from urllib.parse import unquote_to_bytes
+
+    try:
+        decoded = os.fsdecode(unquote_to_bytes(os.fsencode(name)))
+    except UnicodeEncodeError:
+        return name
+    return decoded if "\0" not in decoded and os.path.lexists(decoded) else name
+
+
 def fallback_indexes_folder() -> Path:
     """Indexes of repositories whose git folder cannot be written."""
     return cache_folder() / "indexes"
@@ -41,17 +68,23 @@ def fallback_indexes_folder() -> Path:
 
 def user_config_file() -> Path:
     """The user's own settings."""
-    return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "config.toml"
+    return _own(platformdirs.user_config_dir(APP, appauthor=False), ".config") / "config.toml"
 
 
 def log_folder() -> Path:
     """Reports of bugs; never holds code."""
-    return Path(platformdirs.user_log_dir(APP, appauthor=False))
+    return _own(platformdirs.user_log_dir(APP, appauthor=False), ".local/state")
 
 
 def serve_token_file() -> Path:
     """What programs must show to `codebuddy serve`, unless it is told of another file."""
-    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "serve-token"
+    folder = _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
+    return folder / "serve-token"
+
+
+def spare_unsaved_folder() -> Path:
+    """Unsaved text of the editor where the repository's own codebuddy folder takes none."""
+    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "unsaved"
 
 
 def runtime_folder() -> Path:
@@ -101,10 +134,38 @@ def ensure_folder(folder: Path) -> Path:
         CodebuddyError: It cannot be created; the message names it and the system's reason.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Each part by itself: `mkdir` gives the parents that it makes to everybody.
+        for missing in [each for each in reversed(folder.parents) if not each.exists()]:
+            missing.mkdir(exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise CodebuddyError(
             f"cannot create the folder {folder}: {os.strerror(error.errno or 0)}",
-            hint="set XDG_CACHE_HOME or CODEBUDDY_MODEL_FOLDER to a folder that you can write",
+            hint=remedy_for(folder),
         ) from error
     return folder
+
+
+def remedy_for(folder: Path) -> str:
+    """What makes a folder of ours that cannot be written lie elsewhere."""
+    if not _HAS_XDG:
+        return "make it writable, or set HOME to a folder that you can write"
+    state = Path(platformdirs.user_state_dir(APP, appauthor=False))
+    named = os.environ.get("XDG_RUNTIME_DIR", "")
+    # The first that fits: the special ones lie inside the others.
+    places = [
+        (runtime_folder(), "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"),
+        (models_folder(), "XDG_CACHE_HOME", "CODEBUDDY_MODEL_FOLDER"),
+        (cache_folder(), "XDG_CACHE_HOME", ""),
+        (log_folder(), "XDG_STATE_HOME", ""),
+        (state, "XDG_STATE_HOME", ""),
+        (user_config_file().parent, "XDG_CONFIG_HOME", ""),
+    ]
+    for place, variable, other in places:
+        if not folder.is_relative_to(place):
+            continue
+        if named and place.is_relative_to(named):
+            return f"make {named} writable, or set XDG_RUNTIME_DIR to another folder of yours"
+        either = f"{variable} or {other}" if other else variable
+        return f"set {either} to a folder that you can write"
+    return f"make {folder.parent} writable, or give another place"

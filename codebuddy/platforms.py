@@ -21,6 +21,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from codebuddy.isolation import child_environment as child_environment
+from codebuddy.isolation import find_program as find_program
+from codebuddy.isolation import python_command as python_command
+
 IS_WINDOWS = os.name == "nt"
 
 _LOCK_POLL_S = 0.05
@@ -62,8 +66,11 @@ def exclusive_lock(
         LocksUnsupportedError: The file system cannot lock.
         OSError: The file cannot be opened.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    # As safely as a read, for a pipe can lie in its place, too.
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _SAFE_READ, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(file))
         deadline = time.monotonic() + timeout_s
         if not _try_lock(descriptor):
             if on_wait is not None:

@@ -14,6 +14,7 @@ def _key(
     high: int | None = None,
     choices: tuple[str, ...] = (),
     from_repository: bool = False,
+    is_folder: bool = False,
 ) -> Any:
     """A setting with its documentation and bounds."""
     return field(
@@ -24,6 +25,7 @@ def _key(
             "high": high,
             "choices": choices,
             "from_repository": from_repository,
+            "is_folder": is_folder,
         },
     )
 
@@ -33,7 +35,11 @@ class ModelSettings:
     """`[model]`: which weights, and what of the machine they may use."""
 
     name: str = _key("qwen2.5-coder-1.5b", "a name of the catalog, or the path of a GGUF file")
-    folder: str = _key("", "where weights are kept; empty for the cache folder")
+    folder: str = _key(
+        "",
+        "where weights are kept, a whole path; empty for the cache folder",
+        is_folder=True,
+    )
     n_ctx: int = _key(4096, "tokens that prompt and completion may take", low=256, high=131072)
     threads: int = _key(0, "CPU threads; 0 for the number of physical cores", low=0, high=1024)
     gpu_layers: int = _key(-1, "layers on the GPU; -1 for as many as fit", low=-1, high=10000)

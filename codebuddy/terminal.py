@@ -22,6 +22,13 @@ _INVISIBLE = frozenset(
 )
 
 
+# Under which keys JSON answers name files and folders.
+PATH_KEYS = frozenset(
+    {"path", "file", "root", "index", "folder", "repository", "changed", "shared_from"}
+    | {"seeded_from", "paths", "files", "socket", "python"}
+)
+
+
 class _Shown(dict[int, str]):
     """Translation table for `str.translate`, filled as characters are met."""
 
@@ -66,7 +73,11 @@ def answer(text: str, *, newline: bool = True) -> None:
 
 
 def answer_json(value: Any) -> None:
-    """Write the command's answer as one JSON document; non-ASCII is escaped."""
+    """Write the command's answer as one JSON document; non-ASCII is escaped.
+
+    A path that is not UTF-8 is written as people see it (`caf\\xe9.py`), with its bytes
+    percent-encoded under the same key and `_bytes` (`"path_bytes": "caf%E9.py"`).
+    """
     click.echo(json.dumps(_encodable(value), ensure_ascii=True, allow_nan=False))
 
 
@@ -137,12 +148,34 @@ def _encodable(value: Any) -> Any:
             )
         return value
     if isinstance(value, dict):
-        return {_encodable(key): _encodable(item) for key, item in value.items()}
+        found = {_encodable(key): _encodable(item) for key, item in value.items()}
+        return found | {
+            f"{key}_bytes": b for key in PATH_KEYS & value.keys() if (b := _bytes_of(value[key]))
+        }
     if isinstance(value, list | tuple):
         return [_encodable(item) for item in value]
     if isinstance(value, float):
         return round(value, 6)
     return value
+
+
+def _bytes_of(path: Any) -> Any:
+    """What names a path that is not UTF-8 without loss; `None` where nothing is lost.
+
+    Of several paths it is a list, with `None` for each that is UTF-8.
+    """
+    if isinstance(path, list | tuple):
+        found = [_bytes_of(each) for each in path]
+        return found if any(found) else None
+    if not isinstance(path, str) or _encodable(path) == path:
+        return None
+    from urllib.parse import quote_from_bytes
+
+    try:
+        return quote_from_bytes(os.fsencode(path), safe="/")
+    except UnicodeEncodeError:
+        # No name of this system's.
+        return None
 
 
 def counted(number: int, thing: str) -> str:

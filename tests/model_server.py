@@ -1,6 +1,8 @@
 """A stand-in for llama-server and Ollama: real sockets, their documented JSON, a byte tokenizer.
 
 It answers each prompt with a fixed text, a piece at a time, and records what it was asked.
+`faults` names what it does wrong: `PATH is silent` takes a request and says nothing, `PATH has
+slow headers` and `PATH has endless headers` never end the head of an answer.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class ModelServerStandIn(ThreadingHTTPServer):
         self.faults = faults
         self.asked: list[tuple[str, Any]] = []
         self.sent = 0
+        # Requests that are being answered with silence.
+        self.hanging = 0
         self.is_client_gone = threading.Event()
 
     @property
@@ -57,6 +61,7 @@ def serving(kind: str, *faults: str) -> Iterator[ModelServerStandIn]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: ModelServerStandIn
 
     def log_message(self, *arguments: object) -> None:
@@ -64,6 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, None))
+        if self._hang():
+            return
         if self.server.kind == "llama-server" and self.path == "/props":
             self._reply(
                 {
@@ -81,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, body))
+        if self._hang():
+            return
         if self.path == "/tokenize":
             text = body["content"]
             is_mark = body["parse_special"] and text in MARKS
@@ -90,6 +99,41 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(body)
         else:
             self._reply({"error": "not found"}, 404)
+
+    def _hang(self) -> bool:
+        """Whether the request is answered with silence, or with a head that has no end."""
+        drips = {
+            "is silent": b"",
+            "has slow headers": b"X",
+            # Any number of interim answers may come before the real one.
+            "has endless headers": b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
+        }
+        for way, drip in drips.items():
+            if f"{self.path} {way}" in self.server.faults:
+                self.close_connection = True
+                if way == "has slow headers":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                self._wait_for_the_client_to_go(drip)
+                return True
+        return False
+
+    def _wait_for_the_client_to_go(self, drip: bytes = b"") -> None:
+        self.server.hanging += 1
+        self.connection.settimeout(0.02)
+        try:
+            while True:
+                if drip:
+                    self.wfile.write(drip)
+                try:
+                    if not self.connection.recv(1):
+                        break
+                except TimeoutError:
+                    continue
+        except OSError:
+            pass
+        finally:
+            self.server.hanging -= 1
+            self.server.is_client_gone.set()
 
     def _stream(self, body: dict[str, Any]) -> None:
         self.send_response(200)
@@ -113,6 +157,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.sent += 1
                 if "endless" in self.server.faults:
                     time.sleep(0.01)
+                if "stalls" in self.server.faults:
+                    self._wait_for_the_client_to_go()
+                    return
+                if "blank lines" in self.server.faults:
+                    self._wait_for_the_client_to_go(b"\n: still here\n\n" * 100)
+                    return
                 if "breaks off" in self.server.faults:
                     self.connection.close()
                     return

@@ -136,12 +136,9 @@ def _channels(context: Context, index: CodeIndex) -> dict[str, list[SearchResult
 
 
 def _lexical(query: Sequence[str], context: Context, index: CodeIndex) -> list[SearchResult]:
-    window = retrieval._lines_at_cursor(context)
-
     def is_unwanted(chunk: Chunk) -> bool:
-        return retrieval._is_at_cursor(chunk, context) or retrieval._is_near_copy(
-            chunk.text, window
-        )
+        lines = retrieval._telling_lines(chunk.text.split("\n"))
+        return retrieval._is_at_cursor(chunk, context) or not lines
 
     return index.lexical(query, retrieval._CANDIDATES, is_unwanted) if query else []
 

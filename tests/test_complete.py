@@ -160,7 +160,7 @@ def test_a_stream_that_was_cut_afterwards_says_so(capsys):
         (["cart.py:1:999"], "there is no column 999"),
         (["missing.py:1"], "missing.py does not exist"),
         (["cart.py"], "is not a position"),
-        (["../outside.py:1"], "outside the repository"),
+        (["../outside.py:1"], "../outside.py does not exist"),
         ([".:1"], "is a folder"),
         (["cart.py:1", "--model", "qwen9000"], "qwen9000"),
         (["cart.py:1", "--model", "/nowhere/x.gguf"], "no model file"),
@@ -179,14 +179,14 @@ def test_bad_calls_get_one_clear_sentence(repository, arguments, said):
     assert done.stdout == b""
 
 
-def test_outside_a_repository_is_a_usage_error(tmp_path):
-    """Without a repository the exit code is 2, and the sentence says so."""
+def test_outside_a_repository_nothing_is_looked_up(tmp_path):
+    """A file in no repository is completed, and the receipt says why there is no lookup."""
     folder = tmp_path / "plain"
     folder.mkdir()
     (folder / "a.py").write_text("x = 1\n")
-    done = codebuddy(folder, "complete", "a.py:1")
-    assert done.returncode == 2
-    assert "repository" in done.stderr.decode()
+    done = codebuddy(folder, "complete", "a.py:1", "--model", "echo")
+    assert done.returncode == 0
+    assert "not looked up: the file is in no git repository" in done.stderr.decode()
 
 
 def test_a_missing_model_names_the_command(repository, tmp_path, monkeypatch):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from codebuddy.config import known_keys, load_settings
+from codebuddy import bounded_toml
+from codebuddy.config import known_keys, load_settings, own_variables
 from codebuddy.errors import ConfigError
 
 
@@ -112,7 +118,8 @@ def test_a_broken_pyproject_is_somebody_elses_business(root):
     [
         ("CODEBUDDY_MODEL_THREADS", "many"),
         ("CODEBUDDY_OFFLINE", "perhaps"),
-        ("CODEBUDDY_NONSENSE", "1"),
+        ("CODEBUDDY_MODEL_FOLDER", "models"),
+        ("CODEBUDDY_MODEL_FOLDER", "./models"),
         ("CODEBUDDY_MODEL_N_CTX", "-5"),
     ],
 )
@@ -154,3 +161,220 @@ def test_a_list_may_stand_in_a_file_and_in_a_variable(root):
     (root / ".codebuddy.toml").write_text("[hook]\ndisable = 'CB104'\n")
     with pytest.raises(ConfigError, match=r"line 2: hook\.disable must be a list of texts"):
         load_settings(root, {}, user_file=root / "none")
+
+
+def test_a_folder_may_begin_with_the_home_folder():
+    """A whole path, in either form."""
+    for folder in ("/srv/models", "~/models", ""):
+        settings = load_settings(None, {"CODEBUDDY_MODEL_FOLDER": folder}).settings
+        assert settings.model.folder == folder
+
+
+# ---- Variables of another program of the same name.
+
+
+def test_unknown_variables_are_ignored_and_told(root):
+    """They set nothing and stop nothing; a near miss is told what it may have meant."""
+    given = {
+        "CODEBUDDY_API_KEY": "k",
+        "CODEBUDDY_MODEL_THREAD": "3",
+        "CODEBUDDY_": "",
+        "CODEBUDDY_COMPLETION_MAX_LINES": "7",
+    }
+    loaded = load_settings(root, given, user_file=root / "none")
+    assert loaded.settings.completion.max_lines == 7
+    assert loaded.warnings == (
+        "CODEBUDDY_, CODEBUDDY_API_KEY, CODEBUDDY_MODEL_THREAD are not settings of codebuddy and "
+        "are ignored; did you mean CODEBUDDY_MODEL_THREADS?",
+    )
+    assert own_variables(given) == {"CODEBUDDY_COMPLETION_MAX_LINES": "7"}
+    many = {f"CODEBUDDY_X{i}" * 20: "" for i in range(9)}
+    (warning,) = load_settings(None, many).warnings
+    assert "and 4 more are not settings" in warning
+    assert len(warning) < 500
+
+
+def _run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "codebuddy", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "total"],
+        ["complete", "cart.py:6", "--model", "echo", "--json"],
+        ["index", "--json"],
+        ["models", "list", "--json"],
+        ["hook", "status", "--json"],
+        ["hook", "run", "--staged", "--json"],
+        ["engine", "status", "--json"],
+        ["doctor", "--json"],
+        ["lsp"],
+    ],
+    ids=lambda arguments: "_".join(arguments[:2]),
+)
+def test_every_command_warns_once_and_goes_on(repository, arguments):
+    """It exits as without the variable, and its answer is on stdout alone."""
+    before = _run(repository, *arguments)
+    after = _run(repository, *arguments, CODEBUDDY_TEAM_TOKEN="hunter2")
+    assert after.returncode == before.returncode
+    said = Counter(after.stderr.splitlines())
+    assert [line for line in said.elements() if "CODEBUDDY" in line] == [
+        "warning: CODEBUDDY_TEAM_TOKEN is not a setting of codebuddy and is ignored"
+    ]
+    assert "hunter2" not in after.stderr + after.stdout
+    # Only doctor lists it in its answer.
+    assert after.stdout.count("CODEBUDDY_TEAM_TOKEN") == (arguments[0] == "doctor")
+
+
+def test_the_engine_does_not_repeat_it(repository, engine):
+    """A completion and a search through the engine are warned of once, by the command."""
+    for arguments in (["complete", "cart.py:6", "--model", "echo"], ["search", "total"]):
+        done = _run(repository, *arguments, CODEBUDDY_TEAM_TOKEN="1")
+        assert done.returncode == 0, done.stderr
+        assert (done.stderr + done.stdout).count("CODEBUDDY_TEAM_TOKEN") == 1
+
+
+def test_the_hook_reviews_and_says_nothing_of_it(repository, git):
+    """An unknown variable neither switches the hook off nor stands in its few lines."""
+    # The limit is for a busy machine.
+    variables = {"CODEBUDDY_TEAM_TOKEN": "1", "CODEBUDDY_HOOK_LIMIT_MS": "30000"}
+    _run(repository, "hook", "install", **variables)
+    (repository / "new.py").write_text("def f():\n    breakpoint()\n")
+    git(repository, "add", "new.py")
+    done = subprocess.run(
+        ["git", "commit", "-m", "x"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    assert "CB108" in done.stdout + done.stderr
+    assert "CODEBUDDY_TEAM_TOKEN" not in done.stdout + done.stderr
+
+
+def test_a_known_variable_with_a_bad_value_stays_an_error(repository):
+    """Beside an unknown one, which is told first."""
+    done = _run(repository, "search", "x", CODEBUDDY_TEAM="1", CODEBUDDY_MODEL_THREADS="many")
+    assert done.returncode == ConfigError.exit_code
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["warning", "error"]
+
+
+# ---- Hostile TOML.
+
+_DEEP = ".".join("abcdefghijklmn")
+HOSTILE = {
+    "one dotted key": lambda n: "a" + ".a" * (n // 2) + " = 1\n",
+    "one spaced key": lambda n: "a" + " . a" * (n // 4) + " = 1\n",
+    "one quoted key": lambda n: '"a"' + '."a"' * (n // 4) + " = 1\n",
+    "a literal key": lambda n: "'a'" + ".'a'" * (n // 4) + " = 1\n",
+    "a key in a table": lambda n: "x = {a" + ".a" * (n // 2) + " = 1}\n",
+    "a header": lambda n: "[a" + ".a" * (n // 2) + "]\n",
+    "an array's header": lambda n: "[[a" + ".a" * (n // 2) + "]]\n",
+    "lists": lambda n: "a = " + "[" * n,
+    "tables": lambda n: "a = " + "{a=" * (n // 3),
+    "behind a string": lambda n: 'a = """\n\\""" """\nb' + ".a" * (n // 2) + " = 1\n",
+    "behind quotes": lambda n: "a = '''x'''''\nb" + ".a" * (n // 2) + " = 1\n",
+    "behind a comment": lambda n: '# "\na' + ".a" * (n // 2) + " = 1\n",
+}
+LARGE = {
+    "deep keys": lambda n: "".join(f"{_DEEP}.k{i} = 1\n" for i in range(n // 34)),
+    "deep headers": lambda n: "".join(f"[{_DEEP}.k{i}]\n" for i in range(n // 34)),
+    "arrays of tables": lambda n: "[[a.b.c]]\n" * (n // 10),
+    "a long list": lambda n: "a = [" + "1," * (n // 2) + "]\n",
+    "escapes": lambda n: 'a = "' + "\\n" * (n // 2) + '"\n',
+    "an open string": lambda n: 'a = "' + '\\"' * (n // 2) + "\n",
+    "open lines": lambda n: 'a = """' + '\\"' * (n // 2) + "\n",
+    "quotes": lambda n: '"' * n,
+    "apostrophes": lambda n: "'" * n,
+    "digits": lambda n: "a = " + "9" * n + "\n",
+    "hexadecimal": lambda n: "a = 0x" + "f" * n + "\n",
+    "a long key": lambda n: "a" * n + " = 1\n",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_key_or_value_that_is_too_deep_is_refused_before_it_is_parsed(tmp_path, kind):
+    """In a repository's file it is an error that names the file; no part of the cost is paid."""
+    text = HOSTILE[kind](1 << 17)
+    with pytest.raises(bounded_toml.TomlError, match=r"more than \d+ (parts|deep) \(at line \d\)"):
+        bounded_toml.parse(text)
+    (tmp_path / ".codebuddy.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path, {}, user_file=tmp_path / "none")
+    assert str(tmp_path / ".codebuddy.toml") in caught.value.message
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_the_cost_of_large_toml_grows_with_its_length(kind):
+    """Four times the text takes about four times the steps, which are counted, not timed."""
+    costs = [_steps(LARGE[kind](size)) for size in (1 << 13, 1 << 15)]
+    assert costs[1] <= 6 * costs[0] + 2000
+
+
+def _steps(text: str) -> int:
+    """Lines of Python that are run to parse `text`."""
+    count = 0
+
+    def trace(_frame: object, _event: str, _argument: object) -> object:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    try:
+        bounded_toml.parse(text)
+    except bounded_toml.TomlError:
+        pass
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[completion]\nmax_tokens = " + "9" * 5000,
+        "[completion]\nmax_tokens = 0x" + "f" * 5000,
+        "[completion]\nmax_tokens = [" + "0x" + "f" * 5000 + "]",
+        "[completion]\nretrieve = '" + "x" * 5000 + "'",
+        "[completion]\n" + "x" * 5000 + " = 1",
+        "x = " + "[" * 60 + "]" * 60,
+        "[completion]\nmax_tokens = 1979-13-45",
+        "[completion]\nmax_tokens = 1979-05-27T07:32:00+99:99",
+        "[completion]\nmax_tokens = nan",
+        "\x00",
+        "a = 1 # " + "y" * (1 << 18),
+    ],
+    ids=range(11),
+)
+def test_values_that_python_cannot_hold_or_show_are_one_short_sentence(tmp_path, text):
+    """An error that names the file, never a bug; where pyproject.toml is broken, a warning."""
+    file = tmp_path / ".codebuddy.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path, {}, user_file=tmp_path / "none")
+    assert str(file) in caught.value.message
+    assert len(caught.value.message) < 500
+    file.rename(tmp_path / "pyproject.toml")
+    loaded = load_settings(tmp_path, {}, user_file=tmp_path / "none")
+    assert all("pyproject.toml" in each for each in loaded.warnings)
+
+
+def test_real_settings_are_as_deep_as_they_like():
+    """The deepest that projects have, and odd texts, are read as tomllib reads them."""
+    text = (
+        "[tool.pixi.feature.gpu.target.linux-64.dependencies]\na.b.c.'d.e.f'.\"g.h\" = 1.5\n"
+        'x = [[[1, 2], [\'\'\'a.b\'\'\', """c"""""]], [{y = {z.w = 1}}]]\n'
+        "v = [" + "'1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18', 1.5, " * 40 + "]\n"
+    )
+    assert bounded_toml.parse(text) == tomllib.loads(text)

@@ -75,8 +75,8 @@ def test_a_gain_that_is_worth_its_time_is_looked_up():
     assert (decision.probability, decision.expected_gain) == (0.9, 10.0)
     assert decision.threshold == pytest.approx(0.1 + 0.8 * 0.2)
     assert decision.reason == (
-        "+10.0 points expected for 2000 ms, worth it: "
-        "the function being called is defined elsewhere"
+        "10.0 points expected from a lookup are worth its 2000 ms, "
+        "mostly because the function being called is defined elsewhere"
     )
     assert decision.head == "test"
 
@@ -100,10 +100,10 @@ def test_only_what_there_is_much_of_is_named():
     known = NamesKnown({}, {})
     short = decide(context_at("x = ‸"), "auto", known, head, LookupPrice(1.0, 1.0))
     assert short.features == ()
-    assert short.reason == "+3.0 points expected for 1 ms, worth it"
+    assert short.reason == "3.0 points expected from a lookup are worth its 1 ms"
     deep = decide(context_at("        x = ‸"), "auto", known, head, LookupPrice(1.0, 1.0))
     assert deep.features == (("indent", 6.0),)
-    assert deep.reason.endswith("worth it: deeply indented")
+    assert deep.reason.endswith("mostly because the line is deeply indented")
 
 
 def test_a_lookup_that_costs_nothing_needs_no_gain_to_speak_of():

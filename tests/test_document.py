@@ -43,9 +43,12 @@ def test_bytes_survive_the_round_trip(content, encoding):
     assert encode(text, found) == content
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfa\x00", b"caf\xe9\n", b"a\0b"])
-def test_binary_and_foreign_encodings_are_refused(root, content):
-    """Text that is not UTF-8 is refused by name, and the file stays as it is."""
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfa\x00", b"a\0b", "x = 1\n".encode("utf-16-le"), "x = 1\n".encode("utf-32")],
+)
+def test_binary_files_and_what_is_not_read_are_refused(root, content):
+    """They are refused by name, and the file stays as it is."""
     (root / "f.py").write_bytes(content)
     with pytest.raises(DocumentError) as caught:
         load_document("f.py", root)
@@ -75,7 +78,13 @@ def test_unsaved_text_needs_no_file(root):
 
 @pytest.mark.parametrize(
     "content",
-    [b"a = \r\nb\r\n", b"\xef\xbb\xbfa = \nb\n", b"\xff\xfe" + "a = \n".encode("utf-16-le")],
+    [
+        b"a = \r\nb\r\n",
+        b"\xef\xbb\xbfa = \nb\n",
+        b"\xff\xfe" + "a = \n".encode("utf-16-le"),
+        b"a = \n# caf\xe9\r\n",
+        b"a = \n# \x81\xff\r\n",
+    ],
 )
 def test_apply_inserts_and_keeps_everything_else(root, content):
     """Encoding, mark, line endings and mode stay; only the text goes in."""
@@ -89,6 +98,19 @@ def test_apply_inserts_and_keeps_everything_else(root, content):
     assert file.read_bytes() == content[:at] + "42".encode(encoding) + content[at:]
     assert stat.S_IMODE(file.stat().st_mode) == 0o750
     assert [entry.name for entry in root.iterdir()] == ["f.py"]
+
+
+@pytest.mark.parametrize("content", [b"a = \n# caf\xe9\n", b"a = \n# \x81\n"])
+def test_apply_writes_in_the_files_encoding_or_not_at_all(root, content):
+    """What the encoding does not have is refused in a sentence, and the file is unchanged."""
+    (root / "f.py").write_bytes(content)
+    document = load_document("f.py", root)
+    with pytest.raises(DocumentError, match=r"^f\.py cannot hold the character U\+03BB"):
+        apply_suggestion(document, Position(1, 5), "'λ'")
+    assert (root / "f.py").read_bytes() == content
+    if document.encoding == "cp1252":
+        apply_suggestion(document, Position(1, 5), "'é€'")
+        assert (root / "f.py").read_bytes() == b"a = '\xe9\x80'\n# caf\xe9\n"
 
 
 def test_apply_refuses_a_file_that_changed(root):
@@ -109,3 +131,18 @@ def test_apply_writes_through_a_link_inside(root):
     apply_suggestion(load_document("link.py", root), Position(1, 5), "1")
     assert (root / "link.py").is_symlink()
     assert (root / "real.py").read_text() == "a = 1\n"
+
+
+def test_an_applied_suggestion_keeps_hard_links_and_respects_read_only_files(tmp_path):
+    """`--apply` changes the bytes of the file and nothing else of it."""
+    file, other = tmp_path / "a.py", tmp_path / "b.py"
+    file.write_bytes(b"x = \n")
+    os.link(file, other)
+    apply_suggestion(load_document(str(file), tmp_path), Position(1, 5), "1")
+    assert other.read_bytes() == b"x = 1\n"
+    assert other.samefile(file)
+    file.chmod(0o444)
+    with pytest.raises(DocumentError, match=r"cannot write a.py: it is read-only") as caught:
+        apply_suggestion(load_document(str(file), tmp_path), Position(1, 5), "2")
+    assert "chmod u+w a.py" in caught.value.hint
+    assert file.read_bytes() == b"x = 1\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from codebuddy.errors import (
     SupersededError,
     UsageError,
 )
+from codebuddy.index import walk
 from tests.conftest import SMALL_MODEL
 from tests.engine_support import call, codebuddy, json_of, typing, wait_until
 from tests.index_support import make_repository
@@ -94,10 +97,13 @@ def test_with_and_without_the_engine_errors_are_the_same(repository, arguments):
 
 
 def test_outside_a_repository_both_say_so(tmp_path):
-    """The engine looks where the client stands."""
+    """The engine looks where the file lies; a search needs a repository."""
     (tmp_path / "a.py").write_text("x\n")
     for more in ([], ["--no-engine"]):
         done = codebuddy(tmp_path, "complete", "a.py:1", "--model", "echo", *more)
+        assert done.returncode == 0
+        assert "the file is in no git repository" in done.stderr
+        done = codebuddy(tmp_path, "search", "x", *more)
         assert done.returncode == 2
         assert "is not inside a git repository" in done.stderr
 
@@ -237,6 +243,67 @@ def test_a_changed_setting_asks_the_model_again(repository):
     assert client.complete(typing(repository, CART, 6))["engine"]["is_cached"]
     (repository / ".codebuddy.toml").write_text("[completion]\nmax_lines = 3\n")
     assert not client.complete(typing(repository, CART, 6))["engine"]["is_cached"]
+
+
+def line_of_discount(answer):
+    """Where the chunk that an answer looked up ends in pricing.py."""
+    (line,) = {each["end_line"] for each in answer["chunks"] if each["path"] == "pricing.py"}
+    return line
+
+
+def test_a_changed_index_asks_the_model_again(repository):
+    """What was suggested before another file changed is not served after it was indexed anew."""
+    client = EngineClient.connect()
+    # Of a file that was written just before, an update has something to note later.
+    time.sleep(walk.RACY_NS / 1e9)
+    codebuddy(repository, "index")
+    text = "import pricing\n\n\ndef total(items):\n    return pricing.apply_discount("
+    wanted = typing(repository, text, 5, retrieve="always", should_update=False)
+    first = client.complete(wanted)
+    assert client.complete(wanted)["engine"]["is_cached"]
+    # An update that finds nothing changed leaves what is kept.
+    codebuddy(repository, "index")
+    assert client.complete(wanted)["engine"]["is_cached"]
+    file = repository / "pricing.py"
+    file.write_text("# About prices.\n" * 9 + "\n" + file.read_text())
+    codebuddy(repository, "index")
+    after = client.complete(wanted)
+    assert not after["engine"]["is_cached"]
+    assert line_of_discount(after) == line_of_discount(first) + 10
+    assert client.complete(wanted)["engine"]["is_cached"]
+    # Without lookups the index decides nothing.
+    alone = typing(repository, text, 5, retrieve="never", should_update=False)
+    client.complete(alone)
+    file.write_text(file.read_text() + "\n\ndef unrelated():\n    return 1\n")
+    codebuddy(repository, "index")
+    assert client.complete(alone)["engine"]["is_cached"]
+
+
+@pytest.mark.parametrize(
+    "change", ["extras", "takes_back", "prefer", "budget_ms", "head", "weights"]
+)
+def test_all_that_changes_a_suggestion_is_part_of_its_key(repository, tmp_path, change):
+    """An editor's pieces, a wish, a head of the repository's own, weights replaced in place."""
+    client = EngineClient.connect()
+    weights = tmp_path / "tiny.gguf"
+    weights.symlink_to(SMALL_MODEL)
+    model = str(weights) if change == "weights" else "echo"
+    wanted = typing(repository, CART, 6, model=model, max_tokens=2, retrieve=None)
+    wanted = dataclasses.replace(wanted, should_update=False)
+    client.complete(wanted)
+    assert client.complete(wanted)["engine"]["is_cached"]
+    if change == "head":
+        folder = repository / ".git" / "codebuddy"
+        folder.mkdir(exist_ok=True)
+        (folder / "head.json").write_text("{}")
+    elif change == "weights":
+        weights.unlink()
+        shutil.copyfile(SMALL_MODEL, weights)
+    else:
+        new = {"extras": (("a.py", "x = 1\n"),), "takes_back": True, "prefer": "speed"}
+        wanted = dataclasses.replace(wanted, **{change: new.get(change, 50_000)})
+    assert not client.complete(wanted)["engine"]["is_cached"]
+    assert client.complete(wanted)["engine"]["is_cached"]
 
 
 def test_a_keystroke_that_disagrees_asks_the_model(repository):

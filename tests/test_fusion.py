@@ -50,13 +50,34 @@ def index(repository):
         yield found
 
 
-def test_the_definition_of_a_name_in_use_is_retrieved_and_copies_are_not(index, repository):
-    """The other file's definition comes first; the text at the cursor and its copy never come."""
+def test_what_is_called_is_retrieved_and_nearly_the_same_code_beside_it(index, repository):
+    """The other file's definition, and the file that looks alike; never the text at the cursor."""
     text = (repository / "cart.py").read_text().replace("apply_discount(\n", "apply_discount(‸\n")
     results = retrieve(context_at(text, "cart.py"), index, 8)
-    assert results[0].chunk.path == "pricing.py"
-    assert "call" in results[0].channels
-    assert not {"cart.py", "copy.py"} & {result.chunk.path for result in results}
+    first = [result.chunk.path for result in results][:3]
+    assert "pricing.py" in first
+    assert "call" in next(r for r in results if r.chunk.path == "pricing.py").channels
+    assert "copy.py" in first
+    assert "cart.py" not in {result.chunk.path for result in results}
+
+
+def test_the_line_behind_a_resemblance_is_retrieved(repository):
+    """A sibling that does nearly the same shows what comes next, and precedes imported names."""
+    body = """def {name}(client):
+    reply = client.get("/items")
+    if reply.status != 200:
+        raise LookupError(reply.reason)
+"""
+    (repository / "orders.py").write_text(
+        body.format(name="orders")
+        + "    return sorted(reply.json(), key=lambda each: each['created'])\n"
+    )
+    opened = open_repository(repository)
+    update_index(opened, Settings())
+    typed = "import pricing\n\n\n" + body.format(name="refunds") + "    ‸\n"
+    with RepositoryIndex.open(opened, Settings()) as index:
+        results = retrieve(context_at(typed, "refunds.py"), index, 8)
+    assert "key=lambda each: each['created']" in results[0].chunk.text
 
 
 def test_at_most_two_chunks_of_a_file(index):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -235,3 +236,194 @@ def test_the_script_is_posix_and_its_python_is_read_back(tmp_path):
         assert stub.python_of(text) == python
         assert stub.version_of(text) == stub.VERSION
     assert stub.version_of(THEIRS) is None
+
+
+MINE = '# mine\nif [ -n "$LOUD" ]; then\n    echo mine ran\nfi\n'
+
+
+def added(text, place):
+    """The script with the user's own lines at its top, in its middle or at its end."""
+    head, _, rest = text.partition("\n")
+    if place == "top":
+        return f"{head}\n{MINE}{rest}"
+    if place == "end":
+        return text + MINE
+    before, guard, after = text.partition("[ -z ")
+    return before + MINE + guard + after
+
+
+@pytest.mark.parametrize("place", ["top", "middle", "end"])
+def test_lines_of_the_user_survive_a_second_install(project, place):
+    """They stay where they were, once, and the script is ours still."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    clean = file.read_text()
+    file.write_text(added(clean, place))
+    for _ in range(2):
+        assert project.codebuddy("hook", "install").returncode == 0
+        assert file.read_text() == added(clean, place)
+    assert "pre-commit: installed (" in project.codebuddy("hook", "status").stdout
+    done = subprocess.run(["dash", "-n", str(file)], capture_output=True)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("place", ["top", "middle", "end"])
+@pytest.mark.parametrize("mode", [0o755, 0o700, 0o644])
+def test_uninstall_leaves_the_lines_of_the_user(project, place, mode):
+    """The script is theirs then: nothing of ours is in it, and its mode is what it was."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    file.write_text(added(file.read_text(), place))
+    file.chmod(mode)
+    done = project.codebuddy("hook", "uninstall")
+    assert done.stdout == "uninstalled pre-commit\n"
+    assert f"your own lines are kept in {file}" in done.stderr
+    assert file.read_text() == f"#!/bin/sh\n{MINE}"
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    assert "pre-commit: somebody else's" in project.codebuddy("hook", "status").stdout
+
+
+def test_uninstall_keeps_added_lines_beside_a_hook_that_comes_back(project):
+    """The hook from before is put back bit for bit; what was added to ours lies beside it."""
+    put_theirs(project)
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    file.write_text(file.read_text() + MINE)
+    done = project.codebuddy("hook", "uninstall", "--json")
+    kept = file.with_name("pre-commit.own-lines")
+    assert json.loads(done.stdout) == {"uninstalled": ["pre-commit"], "own_lines": [str(kept)]}
+    assert file.read_text() == THEIRS
+    assert kept.read_text() == f"#!/bin/sh\n{MINE}"
+    assert not kept.stat().st_mode & stat.S_IXUSR
+
+
+def test_another_shell_of_the_user_stays(project):
+    """Who added lines may have chosen their shell."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    text = file.read_text().replace("#!/bin/sh\n", f"#!/bin/bash\n{MINE}")
+    file.write_text(text)
+    project.codebuddy("hook", "install")
+    assert file.read_text() == text
+    project.codebuddy("hook", "uninstall")
+    assert file.read_text() == f"#!/bin/bash\n{MINE}"
+
+
+def test_a_script_with_windows_line_ends_is_known_as_ours(project):
+    """An editor may have changed them; no shell runs such a script, so install mends it."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    clean = file.read_text()
+    file.write_bytes((clean + MINE).replace("\n", "\r\n").encode())
+    project.codebuddy("hook", "install")
+    assert file.read_bytes() == (clean + MINE).encode()
+    assert not file.with_name("pre-commit.codebuddy-legacy").exists()
+    file.write_bytes(clean.replace("\n", "\r\n").encode())
+    project.codebuddy("hook", "uninstall")
+    assert not file.exists()
+
+
+def test_bytes_that_are_no_utf8_are_kept(project):
+    """A line of the user in an older encoding comes through as it is."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    file.write_bytes(file.read_bytes() + b"# caf\xe9\n")
+    project.codebuddy("hook", "install")
+    assert file.read_bytes().endswith(b"# caf\xe9\n")
+    project.codebuddy("hook", "uninstall")
+    assert file.read_bytes() == b"#!/bin/sh\n# caf\xe9\n"
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+def test_our_script_behind_a_link_is_written_through_it(project, kind):
+    """Who keeps hooks among other files, and links them, keeps both."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    other = project.root.parent / "dotfiles-hook"
+    file.rename(other)
+    if kind == "symbolic":
+        file.symlink_to(other)
+    else:
+        os.link(other, file)
+    other.write_text(other.read_text().replace("python=", "python=/gone"))
+    assert project.codebuddy("hook", "install").returncode == 0
+    assert file.is_symlink() == (kind == "symbolic")
+    assert file.samefile(other)
+    assert "python=/gone" not in other.read_text()
+    project.codebuddy("hook", "uninstall")
+    assert not os.path.lexists(file)
+    assert other.exists()
+
+
+def test_a_read_only_script_is_named(project):
+    """Who took the right to write away has a reason."""
+    project.codebuddy("hook", "install")
+    file = hook_file(project)
+    file.write_text(file.read_text() + MINE)
+    file.chmod(0o555)
+    before = file.read_text()
+    for verb in ("install", "uninstall"):
+        done = project.codebuddy("hook", verb)
+        assert done.returncode == 1
+        assert "read-only" in done.stderr
+        assert file.read_text() == before
+
+
+FORMER = """\
+#!/bin/sh
+# codebuddy-hook-3e0c1a7d 2
+# Written by 'codebuddy hook install'; 'codebuddy hook uninstall' takes it away again.
+# Suggests, and never stops a commit. 'git commit --no-verify' goes without it.
+
+python=/usr/bin/python3
+here=$(dirname -- "$0")
+legacy=$here/pre-commit.codebuddy-legacy
+
+# The hook that was here before decides as it always did.
+if [ -x "$legacy" ]; then
+    "$legacy" "$@" || exit $?
+fi
+
+# A commit made while this hook runs is none of its business.
+[ -z "${_CODEBUDDY_HOOK:-}" ] || exit 0
+_CODEBUDDY_HOOK=1
+export _CODEBUDDY_HOOK
+[ -x "$python" ] || exit 0
+
+git_folder=$(git rev-parse --git-dir 2>/dev/null) || exit 0
+for state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply; do
+    [ ! -e "$git_folder/$state" ] || exit 0
+done
+
+# Set before anything is started, and for what was started last until its number is known.
+stop='kill -KILL "${child:-$!}" 2>/dev/null; kill "${watchdog:-$!}" 2>/dev/null; exit 0'
+trap "$stop" INT TERM HUP
+"$python" -P -m codebuddy hook run --from-git pre-commit </dev/null 2>/dev/null &
+child=$!
+(
+    trap 'kill "${pause:-$!}" 2>/dev/null; exit 0' TERM
+    sleep 3 &
+    pause=$!
+    wait "$pause" && kill -KILL "$child"
+) </dev/null >/dev/null 2>&1 &
+watchdog=$!
+wait "$child" 2>/dev/null
+kill "$watchdog" 2>/dev/null
+exit 0
+"""
+
+
+@pytest.mark.parametrize("lines", ["", MINE])
+def test_a_script_of_an_earlier_version_is_ours_but_for_added_lines(project, lines):
+    """What an earlier codebuddy wrote is replaced and taken away whole."""
+    file = put_theirs(project, FORMER + lines)
+    project.codebuddy("hook", "install")
+    project.codebuddy("hook", "install")
+    clean = file.read_text()
+    assert clean.endswith(f"exit 0\n{lines}")
+    assert 'here=$(dirname -- "$0")' not in clean or stub.VERSION == 2
+    for text in (clean, FORMER + lines):
+        file.write_text(text)
+        project.codebuddy("hook", "uninstall")
+        assert (file.read_text() if file.exists() else "") == (f"#!/bin/sh\n{lines}" * bool(lines))
+        project.codebuddy("hook", "uninstall")

@@ -74,7 +74,20 @@ def test_no_step_knows_another():
 
 
 @pytest.mark.parametrize(
-    "leaf", ["errors", "datatypes", "code_index", "positions", "paths", "settings", "config"]
+    "leaf",
+    [
+        "errors",
+        "datatypes",
+        "code_index",
+        "positions",
+        "paths",
+        "settings",
+        "config",
+        "source_text",
+        "user_file",
+        "bounded_toml",
+        "isolation",
+    ],
 )
 def test_leaves_know_only_leaves(leaf):
     """The leaves import nothing of the project but each other."""

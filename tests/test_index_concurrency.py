@@ -13,8 +13,8 @@ import pytest
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
 from codebuddy.index import schema
-from codebuddy.index.build import LOCK_NAME
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.seeding import LOCK_NAME
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.engine_support import wait_until

@@ -20,6 +20,7 @@ from codebuddy.index.pool import WorkerPool
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.walk import FileStat
 from codebuddy.settings import IndexSettings, Settings
+from codebuddy.source_text import as_utf8
 from codebuddy.vcs.repository import Repository, open_repository
 from tests.index_support import clean_dump, database, dump, index, make_repository, module, write
 
@@ -236,7 +237,9 @@ def test_pathological_content_is_indexed(tmp_path, content):
     report = index(root)
     assert (report.files, report.skipped) == (2, {})
     entry = dump(database(root))["files"]["b'bad.py'"]
-    assert sum(chunk[1] - chunk[0] for chunk in entry["chunks"]) == len(content)
+    # 0x85 is no UTF-8, which chunks are kept as.
+    text = as_utf8(content) or b""
+    assert sum(chunk[1] - chunk[0] for chunk in entry["chunks"]) == len(text)
 
 
 def test_a_line_of_fifty_megabytes_is_indexed_when_it_is_allowed(tmp_path):
@@ -271,3 +274,65 @@ def test_secrets_never_reach_the_index_file(tmp_path):
     assert walk.has_private_key(pem.encode())
     assert key.encode() not in database(root).read_bytes()
     assert key.lower() not in dump(database(root))["postings"]
+
+
+def _command_on_small_disk(
+    root: Path, limit_bytes: int, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    program = _SMALL_DISK.replace('["index", "--jobs", "1"]', repr(list(arguments)))
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program, str(limit_bytes)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": _PACKAGE_PARENT},
+    )
+
+
+@pytest.mark.parametrize("limit", [0, 8192, 60_000])
+def test_a_first_build_without_room_leaves_no_index_and_later_commands_say_why_once(
+    tmp_path, limit
+):
+    """Nothing is said to be usable, damaged or to be forced where nothing was indexed."""
+    root = make_repository(tmp_path / "r", {f"m{i}.py": module(f"name_{i}") for i in range(40)})
+    for arguments in (
+        ("index",), ("index",), ("index", "--force"), ("search", "name_1", "--no-engine")
+    ):  # fmt: skip
+        done = _command_on_small_disk(root, limit, *arguments)
+        assert done.returncode == 1, done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 2, lines
+        assert "cannot be read or written" in lines[0] or "disk is full" in lines[0]
+        assert "nothing is indexed yet" in lines[1]
+        assert "usable" not in done.stderr
+        assert "--force" not in done.stderr
+        assert "damaged" not in done.stderr
+        left = {each.name for each in database(root).parent.iterdir()}
+        assert left <= {"index.lock"}, left
+    done = _command_on_small_disk(
+        root, limit, "complete", "m1.py:3", "--no-engine", "--model", "echo"
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("warning: ") == 1, done.stderr
+    assert index(root).added == 40
+    assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
+
+
+def test_without_room_the_old_index_is_said_to_be_usable_and_is(tmp_path):
+    """An update and a rebuild that find no room leave it, and nothing half done beside it."""
+    root = make_repository(tmp_path / "r", {f"m{i}.py": module(f"name_{i}") for i in range(8)})
+    index(root)
+    before = dump(database(root))
+    size = database(root).stat().st_size
+    write(root, {f"n{i}.py": module(f"more_{i}") * 20 for i in range(40)})
+    for arguments in (("index",), ("index", "--force")):
+        done = _command_on_small_disk(root, size, *arguments)
+        assert done.returncode == 1
+        assert "what was indexed stays usable" in done.stderr.splitlines()[1]
+        assert dump(database(root)) == before
+        assert not (database(root).parent / "index.new.db").exists()
+    done = _command_on_small_disk(root, size, "search", "name_1", "--no-engine")
+    assert done.returncode == 0
+    (line,) = done.stderr.strip().splitlines()
+    assert "using the index as it is" in line
+    assert "free" in line

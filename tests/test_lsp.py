@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.engine_support import wait_until
 from tests.lsp_support import Client, editing, place
+from tests.serve_support import environment_for
 
 TEXT = "def total(items):\n    first()\n    call_it(\n\n\ndef other():\n    pass\n"
 
@@ -118,6 +120,38 @@ def test_typing_what_was_suggested_costs_nothing(client):
     client.change(uri, {"range": {"start": cursor, "end": cursor}, "text": "call"})
     # Another model call would repeat the whole line that stands there now.
     assert client.suggested(uri, 2, 16) == "_it("
+
+
+def test_a_changed_index_is_followed(repository, tmp_path):
+    """The same place is served from memory until another file is indexed anew."""
+    index = [sys.executable, "-P", "-m", "codebuddy", "-C", str(repository), "index"]
+    with editing(repository, tmp_path / "home", CODEBUDDY_COMPLETION_RETRIEVE="always") as client:
+        environment = environment_for(tmp_path / "home")
+        subprocess.run(index, env=environment, check=True, capture_output=True)
+        client.initialize()
+        text = "import pricing\n\n\ndef total(items):\n    return pricing.apply_discount(\n"
+        uri = client.open("cart.py", text)
+
+        def receipt():
+            client.suggested(uri, 4, 34)
+            command = {"command": "codebuddy.receipt"}
+            return client.request("workspace/executeCommand", command)["result"]
+
+        def is_remembered():
+            return receipt()["timings_ms"] == receipt()["timings_ms"]
+
+        # The server brings the index up to date once, beside the first request.
+        assert wait_until(is_remembered)
+        first = receipt()
+        assert "depends_on" not in first
+        file = repository / "pricing.py"
+        file.write_text("# About prices.\n" * 9 + "\n" + file.read_text())
+        subprocess.run(index, env=environment, check=True, capture_output=True)
+        third = receipt()
+        assert third["timings_ms"] != first["timings_ms"]
+        before, after = [{e["end_line"] for e in found["chunks"]} for found in (first, third)]
+        assert max(after) == max(before) + 10
+        assert wait_until(is_remembered)
 
 
 def test_a_document_without_a_file_is_completed(client):
@@ -238,17 +272,18 @@ def test_lone_surrogates_are_text(client):
     assert client.suggested(uri, 1, 14).endswith("+ y(")
 
 
-def test_only_a_repository_is_completed(shop, tmp_path):
-    """Outside any repository nothing is suggested, and the editor's log says why, once."""
+def test_outside_of_a_repository_nothing_is_looked_up(shop, tmp_path):
+    """A file in no repository is completed all the same, and the receipt says why no lookup."""
     root = tmp_path / "plain"
     root.mkdir()
     with editing(shop[0], shop[1]) as client:
         client.root = root
         client.initialize()
         uri = client.open("a.py", TEXT)
-        assert client.suggested(uri, 2, 12) == ""
-        assert client.suggested(uri, 2, 12) == ""
-        assert sum("not" in message and "git" in message for message in client.messages()) == 1
+        assert client.suggested(uri, 2, 12) == "call_it("
+        receipt = client.request("workspace/executeCommand", {"command": "codebuddy.receipt"})
+        reason = receipt["result"]["decision"]["reason"]
+        assert reason == "the file is in no git repository"
 
 
 def test_a_cancelled_request_is_answered_as_cancelled(client):

@@ -271,7 +271,7 @@ def test_a_budget_ends_the_stream_with_what_there_is(kind):
     """The text so far, and the reason."""
     with serving(kind, "endless") as server:
         generator = opened(settings(server.url))
-        text, stats = generated(generator, generator.tokenize("x"), budget_ms=1500)
+        text, stats = generated(generator, generator.tokenize("x"), budget_ms=1500, max_tokens=2000)
         generator.close()
     assert stats.finish_reason == "budget"
     assert (ANSWER * 500).startswith(text)

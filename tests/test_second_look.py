@@ -118,7 +118,7 @@ def test_without_time_or_probabilities_nothing_is_written_again(shop, small_mode
     """A budget that is used up, and a model that tells no probabilities, keep the first text."""
     unasked = suggest(shop, small_model, head_of(90.0, 90.0), budget_ms=0.01)
     assert not unasked.receipt.decision.retrieve
-    assert "worth it if a text without one is poor" in unasked.receipt.decision.reason
+    assert "only if the text without one is poor" in unasked.receipt.decision.reason
     hasty = suggest(shop, small_model, head_of(-5.0, 90.0), budget_ms=300.0)
     assert hasty.receipt.decision.kept == ""
     assert not hasty.receipt.decision.retrieve

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -14,8 +17,9 @@ from codebuddy.config import load_settings
 from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
-from codebuddy.serve.completer import open_completer
+from codebuddy.serve.completer import OnText, open_completer
 from codebuddy.serve.fallback import FallbackCompleter
+from codebuddy.serve.local import LocalCompleter
 from tests.engine_support import wait_until
 from tests.lsp_support import editing
 from tests.serve_support import serving
@@ -138,3 +142,92 @@ def test_the_engine_is_left_out_where_it_is_switched_off(repository):
     answer = open_completer(load_settings().settings, "echo").complete(call(repository))
     assert answer["warnings"] == []
     assert not paths.runtime_folder().exists()
+
+
+class _Watched(LocalCompleter):
+    """The real one, which notes what is open, and lets a test hold a call inside."""
+
+    opened: ClassVar[list[_Watched]] = []
+    inside = threading.Event()
+    go_on = threading.Event()
+
+    def __init__(self, model: str | None) -> None:
+        super().__init__(model)
+        self.closed = 0
+        self.uses_after_close = 0
+        self.opened.append(self)
+
+    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+        """As the real one, once the test says so."""
+        self.inside.set()
+        assert self.go_on.wait(60)
+        self.uses_after_close += self.closed
+        return super().complete(call, on_text)
+
+    def close(self) -> None:
+        """As the real one, and counted."""
+        self.closed += 1
+        super().close()
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_model_of_this_process_is_freed_once_and_not_under_a_call(repository, monkeypatch):
+    """The engine is well again while a call is inside: the call ends first, then the model goes."""
+    monkeypatch.setattr("codebuddy.serve.local.LocalCompleter", _Watched)
+    monkeypatch.setattr(_Watched, "opened", [])
+    monkeypatch.setattr(_Watched, "inside", threading.Event())
+    monkeypatch.setattr(_Watched, "go_on", threading.Event())
+    folder = paths.runtime_folder()
+    folder.parent.mkdir(parents=True)
+    folder.write_text("in the way")
+    completer = make_completer()
+    with ThreadPoolExecutor(1) as threads:
+        held = threads.submit(completer.complete, call(repository, request="held"))
+        try:
+            assert _Watched.inside.wait(60)
+            folder.unlink()
+            # Each of these looks for the engine; the first one that finds it is answered there.
+            assert wait_until(lambda: _is_served(completer, repository))
+            assert _Watched.opened[0].closed == 0
+        finally:
+            _Watched.go_on.set()
+        assert held.result(60)["text"] == ECHOED
+    assert wait_until(lambda: all(each.closed for each in _Watched.opened))
+    assert [each.uses_after_close for each in _Watched.opened] == [0] * len(_Watched.opened)
+    # Nothing is loaded here any more, and nothing is freed again.
+    assert completer.complete(call(repository))["engine"]
+    assert [each.closed for each in _Watched.opened] == [1] * len(_Watched.opened)
+
+
+def _is_served(completer: FallbackCompleter, root: Path) -> bool:
+    """Whether the engine is used again, without waiting for who is held inside."""
+    completer._look_again()
+    return not completer._trouble
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_cancellation_between_two_ways_is_not_lost(repository, monkeypatch):
+    """It comes while this process makes its own completer ready, and ends the call all the same."""
+    paths.runtime_folder().parent.mkdir(parents=True)
+    paths.runtime_folder().write_text("in the way")
+    completer = make_completer()
+    threads = []
+
+    class Slow(LocalCompleter):
+        """Somebody cancels while it is made: the cancellation has to wait for it."""
+
+        def __init__(self, model: str | None) -> None:
+            thread = threading.Thread(target=completer.cancel, args=("editor", "gone"))
+            thread.start()
+            threads.append(thread)
+            thread.join(0.3)
+            super().__init__(model)
+
+        def complete(self, *arguments: Any) -> dict[str, Any]:
+            threads[0].join(60)
+            return super().complete(*arguments)
+
+    monkeypatch.setattr("codebuddy.serve.local.LocalCompleter", Slow)
+    with pytest.raises(SupersededError):
+        completer.complete(call(repository, request="gone"))
+    assert completer.complete(call(repository, request="here"))["text"] == ECHOED

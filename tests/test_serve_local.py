@@ -127,9 +127,12 @@ def test_a_cancelled_task_cancels_its_client_only(repository):
 
 
 def test_errors_are_those_of_the_path(repository, tmp_path):
-    """A wrong place or a folder without a repository is the error that the shell shows."""
+    """A wrong place or a file of git's own is the error that the shell shows."""
     completer = LocalCompleter("echo")
     with pytest.raises(UsageError, match="no line 9"):
         completer.complete(CompletionCall(str(repository / "cart.py"), 9, 99, "x\n"))
-    with pytest.raises(UsageError):
-        completer.complete(call(tmp_path, "me"))
+    with pytest.raises(UsageError, match="belongs to git itself"):
+        completer.complete(call(repository / ".git", "me"))
+    # Without a repository there is nothing to look up, and that is no error.
+    found = completer.complete(call(tmp_path, "me"))
+    assert found["decision"]["reason"] == "the file is in no git repository"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from codebuddy.assembly import Surroundings, open_index
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.serve.completer import AsyncCompleter
+from codebuddy.serve.infill import RawRequest
+from codebuddy.serve.local import LocalCompleter
 from codebuddy.serve.matching import FileMatcher, Window
+from codebuddy.serve.raw_completion import RawCompleter
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 
@@ -108,3 +116,41 @@ def test_an_ambiguous_border_is_left_alone(repository):
     (repository / "twice.py").write_text(text)
     window = FileMatcher(repository).match(block, "\nlast_line_here = 3\n", ["twice.py"], None)
     assert (window.path, window.prefix) == ("twice.py", block)
+
+
+def test_requests_side_by_side_share_one_index(steps, monkeypatch):
+    """Each is placed, and the index is opened once: a second one would never be closed."""
+    root, text = steps
+    repository = open_repository(root)
+    open_index(Surroundings(repository, Settings())).close()
+    opened = []
+    real = RepositoryIndex.open
+
+    def counted(*arguments, **more):
+        opened.append(real(*arguments, **more))
+        return opened[-1]
+
+    monkeypatch.setattr(RepositoryIndex, "open", counted)
+    raw = RawCompleter(Surroundings(repository, Settings()), AsyncCompleter(LocalCompleter("echo")))
+    requests = [
+        RawRequest(*window_of(text, line, line + 20, line + 40)) for line in range(20, 100, 2)
+    ]
+    with ThreadPoolExecutor(16) as threads:
+        windows = list(threads.map(raw._place, requests))
+    assert {window.path for window in windows} == {"deep/steps.py"}
+    assert len(opened) == 1
+
+
+def test_a_name_that_a_client_says_gives_the_language_only(steps):
+    """A file that is found by its text is that file; else the name stands for the document."""
+    root, text = steps
+    around = Surroundings(open_repository(root), Settings())
+    raw = RawCompleter(around, AsyncCompleter(LocalCompleter("echo")))
+    known = RawRequest(*window_of(text, 60, 120, 150), said_name="x/deep/steps.py")
+    known = dataclasses.replace(known, extras=(("deep/steps.py", "x = 1"),))
+    assert raw._place(known).path == "deep/steps.py"
+    unknown = RawRequest("fn main() {\n    ", "\n}\n", said_name="src/new.rs")
+    assert raw._place(unknown) == Window("src/new.rs", unknown.prefix, unknown.suffix)
+    outside = dataclasses.replace(unknown, said_name="../../etc/passwd")
+    assert raw._place(outside).path == ""
+    assert asyncio.run(raw.complete(outside)).receipt["file"] == "untitled"

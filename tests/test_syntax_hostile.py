@@ -94,7 +94,7 @@ def test_a_deadline_that_has_passed_means_no_tree():
 def test_a_file_without_time_falls_back(monkeypatch):
     """A file that cannot be parsed in its time is cut by lines, and the reason is told."""
     source = b"x = [1, 2, 3]\n" * 50_000
-    monkeypatch.setattr("codebuddy.index.analysis.PARSE_BUDGET_MS", 0)
+    monkeypatch.setattr("codebuddy.index.parts.PARSE_BUDGET_MS", 0)
     analysis = analyze("a.py", source)
     assert analysis.fallback == "deadline"
     assert uncovered(source, analysis) == ""

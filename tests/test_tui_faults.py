@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 from functools import partial
 
 import psutil
@@ -95,6 +96,23 @@ def test_a_receipt_names_what_tipped_the_decision():
     said = verdict_of({"decision": {**decision, "mode": "auto", "reason": "+4.2 points"}}).plain
     assert "expected to win" not in said, "the reason says it"
     assert shown.index("+1.25 names defined elsewhere") < shown.index("-0.50 inside a string")
+
+
+@pytest.mark.parametrize("mode", ["auto", "always", "never"])
+@pytest.mark.parametrize("retrieve", [False, True])
+def test_no_two_facts_of_a_receipt_touch_or_break_a_row(mode, retrieve):
+    """The verdict stands alone, and every row of figures fits beside a scroll bar."""
+    decision = {"mode": mode, "retrieve": retrieve, "probability": 0.94, "threshold": 1.0}
+    rows = verdict_of({"decision": {**decision, "reason": "why"}}).plain.split("\n")
+    assert rows[0] == ("looked up" if retrieve else "not looked up")
+    assert rows[1:-1] == ([] if mode == "never" else [f"p 0.94 < 1.00, {mode}", rows[2]])
+    assert rows[-1] == "why"
+    times = dict.fromkeys(("context", "retrieval", "prefill", "postprocess", "total"), 999.9)
+    times["prefill"] = 9_999_999.0
+    rows += costs_of({"timings_ms": times, "model": "m"}).plain.split("\n")[1:]
+    assert max(map(len, rows)) <= 36
+    for row in rows:
+        assert not re.search(r"[a-z]\d", row), row
 
 
 def test_a_receipt_tells_of_two_texts_and_says_features_in_words():
@@ -266,11 +284,11 @@ async def test_a_file_that_grows_to_a_gigabyte_is_left_alone(repository):
 @pytest.mark.asyncio
 async def test_a_file_that_is_no_text_is_read_only(repository):
     """Its bytes are shown and typing is refused, with the reason."""
-    (repository / "latin.py").write_bytes(b"# caf\xe9\n")
-    async with journey(repository, "latin.py") as one:
+    (repository / "odd.py").write_bytes(b"# caf\xe9 \x81\n")
+    async with journey(repository, "odd.py") as one:
         await one.type("x")
         await one.press("backspace", "tab", "ctrl+x")
-        assert one.text == "# café\n"
+        assert one.text == "# café \x81\n"
         await one.until(lambda: "not UTF-8" in one.screen_text())
         assert "read-only" in one.screen_text()
 

@@ -25,6 +25,7 @@ from codebuddy.tui.text.journal import Journal, Record
         "中文\x85\u2028x\n".encode(),
         "utf16\n".encode("utf-16"),
         b"\x0c form feed \x1b[31m\n",
+        b"caf\xe9 \x80\r\n",
     ],
 )
 def test_a_file_comes_back_byte_for_byte(tmp_path, content):
@@ -45,9 +46,21 @@ def test_line_ends_of_what_is_typed_are_the_files_own(tmp_path):
     assert path.read_bytes() == b"a\r\nnew\r\nb\r\n"
 
 
-def test_bytes_that_are_no_utf8_are_read_only_and_shown(tmp_path):
-    """Latin-1 and binary files open read-only; saving them is refused."""
-    for content in (b"caf\xe9\n", b"a\0b"):
+def test_what_the_encoding_cannot_hold_is_not_saved(tmp_path):
+    """A Windows-1252 file stays one: a character that it does not have is named."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"caf\xe9\n")
+    opened = open_file(path)
+    save_file(opened, "café €\n")
+    assert path.read_bytes() == b"caf\xe9 \x80\n"
+    with pytest.raises(DocumentError, match=r"U\+03BB.*unchanged"):
+        save_file(open_file(path), "λ\n")
+    assert path.read_bytes() == b"caf\xe9 \x80\n"
+
+
+def test_bytes_of_no_encoding_are_read_only_and_shown(tmp_path):
+    """Files in an unknown encoding and binary files open read-only; saving them is refused."""
+    for content in (b"caf\xe9 \x81\n", b"a\0b"):
         path = tmp_path / "a.bin"
         path.write_bytes(content)
         opened = open_file(path)

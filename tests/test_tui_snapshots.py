@@ -19,7 +19,8 @@ RECEIPT = {
         "retrieve": True,
         "probability": 0.75,
         "threshold": 0.5,
-        "reason": "defined elsewhere in the repository: apply_discount, shipping_cost",
+        "reason": "2.6 points expected from a lookup are worth its 410 ms,"
+        " mostly because a value is being assigned",
         "mode": "auto",
     },
     "chunks": [

@@ -345,11 +345,16 @@ def test_any_target_opens(repository, target, opened):
         ("cart.py:0", b"start at 1"),
         ("shelf", b"shelf is a folder"),
         ("shelf:3", b"shelf is a folder"),
+        ("pipe", b"pipe is not a regular file"),
+        ("pipe:3", b"pipe is not a regular file"),
+        ("/dev/zero", b"/dev/zero is not a regular file"),
+        ("x" * 300, b"cannot be opened: File name too long"),
     ],
 )
 def test_what_is_no_file_is_refused_before_the_screen(repository, target, words, opened):
-    """A folder and a position that is none give one sentence and exit code 2."""
+    """A folder, a pipe, a device and a position that is none: one sentence and exit code 2."""
     (repository / "shelf").mkdir()
+    os.mkfifo(repository / "pipe")
     program = opened(repository, target)
     assert program.end() == 2
     assert words in program.output

@@ -104,11 +104,11 @@ def test_a_file_of_five_gigabytes_is_skipped_by_its_size(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"text\0more", b"\xff\xfet\0e\0x\0t\0", b"\xfe\xff\0t\0e", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"],
-    ids=["nul", "utf-16-le", "utf-16-be", "png"],
+    [b"text\0more", b"x" * 9000 + b"\0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x1f\x8b\x08\x02\xe9"],
+    ids=["nul", "late nul", "png", "gzip"],
 )
 def test_binary_content_is_skipped(tmp_path, content):
-    """A NUL near the start or a UTF-16 mark makes a file binary."""
+    """A NUL anywhere makes a file binary, as do control characters in what is no UTF-8."""
     root = make_repository(tmp_path / "r", {"b.py": content})
     assert index(root).skipped == {"binary": 1}
     assert index(root).skipped == {"binary": 1}
@@ -116,18 +116,41 @@ def test_binary_content_is_skipped(tmp_path, content):
 
 @pytest.mark.parametrize(
     "content",
-    [b"caf\xe9 = 1\r\n", b"\xef\xbb\xbfx = 1\n", b"a = 1\r\nb = 2\nc = 3\r", b"\xff\xff\xff"],
-    ids=["latin-1", "bom", "mixed line endings", "invalid"],
+    ["x = 1\n".encode("utf-32"), "x = 1\n".encode("utf-16-le"), b"\xff\xfex\0y"],
+    ids=["utf-32", "utf-16 without a mark", "utf-16 cut off"],
 )
-def test_odd_text_is_kept_byte_for_byte(tmp_path, content):
-    """Invalid UTF-8, marks and mixed line endings are text; chunks cover every byte once."""
+def test_an_encoding_that_is_not_read_is_a_reason_of_its_own(tmp_path, content):
+    """So that `codebuddy index` names such files."""
+    root = make_repository(tmp_path / "r", {"b.py": content})
+    report = index(root)
+    assert report.skipped == {"encoding": 1}
+    assert report.skipped_files == [("b.py", "encoding")]
+    assert index(root).skipped == {"encoding": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"caf\xe9 = 1\r\n", "café = 1\r\n"),
+        (b"\xef\xbb\xbfx = 1\n", "x = 1\n"),
+        (b"a = 1\r\nb = 2\nc = 3\r", "a = 1\r\nb = 2\nc = 3\r"),
+        (b"\xff\xff\xff", "ÿÿÿ"),
+        (b"x = '\x81'\n", "x = '\ufffd'\n"),
+        (b"\xff\xfet\0e\0x\0t\0", "text"),
+        (b"\xfe\xff\0t\0e", "te"),
+    ],
+    ids=["latin-1", "bom", "mixed line endings", "ones", "unknown", "utf-16-le", "utf-16-be"],
+)
+def test_odd_text_is_kept_character_for_character(tmp_path, content, text):
+    """Chunks cover the file's text, as UTF-8 without a mark, byte for byte."""
     root = make_repository(tmp_path / "r", {"t.py": content})
     assert index(root).files == 1
     (entry,) = dump(database(root))["files"].values()
     spans = [(chunk[0], chunk[1]) for chunk in entry["chunks"]]
     assert spans[0][0] == 0
-    assert spans[-1][1] == len(content)
+    assert spans[-1][1] == len(text.encode())
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
+    assert "".join(chunk[-1] for chunk in entry["chunks"]) == text
 
 
 @pytest.mark.parametrize(

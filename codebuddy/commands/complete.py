@@ -95,11 +95,10 @@ def command(
     what it cost) to stderr.
     """
     from codebuddy.errors import UsageError
-    from codebuddy.positions import parse_target
 
     if should_apply and from_stdin:
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
-    file, line, column = parse_target(target)
+    file, line, column = _target(target)
     text = _read_to_apply(file) if should_apply else _read_stdin() if from_stdin else None
     call = CompletionCall(
         file,
@@ -134,6 +133,14 @@ def command(
     _print(found, is_streamed=printer is not None, is_applied=is_applied)
 
 
+def _target(target: str) -> tuple[str, int, int | None]:
+    from codebuddy.paths import given_file
+    from codebuddy.positions import parse_target
+
+    file, line, column = parse_target(target)
+    return given_file(file), line, column
+
+
 def _from_engine(
     call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
 ) -> dict[str, Any] | None:
@@ -144,7 +151,6 @@ def _from_engine(
     place = dataclasses.replace(
         call,
         file=os.path.abspath(call.file),  # noqa: PTH100
-        folder=str(Path.cwd()),
         name=call.file,
     )
 
@@ -164,15 +170,15 @@ def _from_here(
     call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
 ) -> dict[str, Any]:
     """The answer found in this process: the same path, on a model loaded for it."""
-    from codebuddy.assembly import find_place, open_generator, open_judge, open_surroundings
+    from codebuddy.assembly import find_place, open_generator, open_judge, surroundings_of_file
     from codebuddy.completion.pipeline import complete
     from codebuddy.completion.receipt import as_dictionary
 
-    place = find_place(
-        open_surroundings(call.flags()), call.file, call.line, call.column, call.unsaved()
-    )
+    surroundings = surroundings_of_file(call.file, call.flags())
+    # With `--apply` the text is the file's own, as it is on disk.
+    place = find_place(surroundings, call.file, call.line, call.column, call.unsaved())
     started = time.perf_counter()
-    generator = open_generator(place.surroundings.settings, status)
+    generator = open_generator(place.surroundings.settings, status, call.budget_ms or 0)
     startup_ms = 0.0
 
     def suggest(index: CodeIndex | None) -> Suggestion:
@@ -215,12 +221,13 @@ def _with_or_without_index(
     from codebuddy.assembly import with_index
     from codebuddy.errors import IndexingError
 
-    if place.mode == "never":
+    if not place.may_look_up:
         return suggest(None)
     try:
         return with_index(place.surroundings, suggest, should_update=should_update)
     except IndexingError as error:
-        note(f"warning: {safe_line(error.message)}; completing without lookups")
+        remedy = f" ({error.hint})" if error.hint else ""
+        note(f"warning: {safe_line(f'{error.message}; completing without lookups{remedy}')}")
         return suggest(None)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from codebuddy.hook.review import Outcome
 
 _EXIT_FOUND = 1
+_MAX_MISSING = 5
 _HOOK = click.Choice(["pre-commit", "prepare-commit-msg"])
 
 
@@ -74,26 +75,31 @@ def uninstall(*, as_json: bool) -> None:
     from codebuddy.hook.stub import HOOKS
 
     repository = open_surroundings().repository
-    gone = [name for name in HOOKS if installation.uninstall(repository, name)]
+    found = {name: installation.uninstall(repository, name) for name in HOOKS}
+    gone = [name for name, own in found.items() if own is not None]
     if not gone:
         # Where hooks are kept elsewhere, this says where the line is that was added by hand.
         installation.hooks_folder(repository)
     if as_json:
-        answer_json({"uninstalled": gone})
+        answer_json({"uninstalled": gone, "own_lines": [own for own in found.values() if own]})
         return
     answer(f"uninstalled {', '.join(gone)}" if gone else "no hook of codebuddy's is installed")
+    for own in filter(None, found.values()):
+        note(f"your own lines are kept in {safe_line(own)}")
 
 
 @command.command("status", epilog="Example: codebuddy hook status")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
-    """Show which hooks are installed and which rules are on."""
+    """Show which hooks are installed, which index they use and which rules are on."""
     from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
     from codebuddy.hook.catalog import RULES
+    from codebuddy.hook.index_access import index_state
     from codebuddy.hook.review import rules_in_use
 
     surroundings = open_surroundings()
+    index = index_state(surroundings.repository, surroundings.settings)
     found = installation.status(surroundings.repository)
     in_use = {rule.id for rule in rules_in_use(surroundings.settings.hook)}
     if as_json:
@@ -101,10 +107,16 @@ def status(*, as_json: bool) -> None:
             {
                 "hooks": [_status_item(each) for each in found],
                 "rules": {rule.id: rule.id in in_use for rule in RULES},
+                "index": {
+                    "state": index.state,
+                    "message": index.message,
+                    "shared_from": None if index.shared_from is None else str(index.shared_from),
+                },
             }
         )
         return
     lines = [f"{each.name}: {_condition(each)}" for each in found]
+    lines.append(f"index: {safe_line(index.message)}")
     lines += [
         f"  {rule.id} {'on ' if rule.id in in_use else 'off'} {rule.name}: {rule.summary}"
         for rule in RULES
@@ -124,7 +136,9 @@ def status(*, as_json: bool) -> None:
     help="How to write the findings (text).",
 )
 @click.option("--json", "style", flag_value="json", help="The same as --format json.")
-@click.option("--strict", is_flag=True, help="Exit with 1 if anything is found.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 if anything is found, or could not be looked at."
+)
 @click.option(
     "--max", "most", type=click.IntRange(0), metavar="N", help="Findings at most; 0 for all."
 )
@@ -158,19 +172,21 @@ def run(
         run_from_git(hook, message_file)
     outcome, shown = _reviewed(scope, commits, most, wait_s, no_update=no_update)
     _write(style, outcome, shown)
-    return _EXIT_FOUND if strict and outcome.findings else 0
+    # What could not be looked at is not known to be in order.
+    is_in_order = not (outcome.findings or outcome.failed or outcome.missing)
+    return _EXIT_FOUND if strict and not is_in_order else 0
 
 
 def _reviewed(
     scope: str, commits: str | None, most: int | None, wait_s: int, *, no_update: bool
 ) -> tuple[Outcome, list[Finding]]:
     from codebuddy.assembly import open_surroundings, with_index
-    from codebuddy.hook import session
+    from codebuddy.hook import report, session
     from codebuddy.hook.finding import without_edits
     from codebuddy.hook.lookup import IndexLookup
     from codebuddy.hook.model import Model
     from codebuddy.hook.record import keep
-    from codebuddy.hook.review import review, rules_in_use
+    from codebuddy.hook.review import ordered, review, rules_in_use
     from codebuddy.vcs.plumbing import staged_index_file
 
     surroundings = open_surroundings()
@@ -184,15 +200,24 @@ def _reviewed(
     elif scope == "all":
         chosen = session.everything(repository, index_file)
     else:
-        chosen = session.staged(repository, index_file)
+        chosen = session.staged(repository, index_file, session.UNLIMITED)
+
+    found: list[Finding] = []
 
     def ask(index: Any) -> Outcome:
         with session.opened(repository, settings, chosen, IndexLookup(index)) as opened:
             if wait_s:
                 opened.model = Model(repository.root, time.monotonic() + wait_s)
-            return review(opened, rules)
+            found.clear()
+            return review(opened, rules, found)
 
-    outcome = with_index(surroundings, ask, should_update=not no_update)
+    try:
+        outcome = with_index(surroundings, ask, should_update=not no_update)
+    except KeyboardInterrupt:
+        if found:
+            answer(report.text([without_edits(each) for each in ordered(found)]))
+            note("interrupted: not everything was reviewed")
+        raise
     limit = settings.hook.max_findings if most is None else most or len(outcome.findings)
     shown = list(outcome.findings[:limit])
     if not keep(repository, shown):
@@ -207,6 +232,7 @@ def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
         extra = {
             "suppressed": outcome.n_suppressed,
             "failed": dict(outcome.failed),
+            "missing": list(outcome.missing),
             "timings_ms": outcome.timings_ms,
         }
         answer_json(report.as_json(shown, len(outcome.findings), extra))
@@ -214,6 +240,13 @@ def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
         answer(report.WRITERS[style](shown))
     for module, reason in outcome.failed:
         note(f"warning: the rules of {module} could not run: {safe_line(reason)}")
+    for path in outcome.missing[:_MAX_MISSING]:
+        note(
+            f"warning: {safe_line(path)} was not reviewed: git does not have its content, new or "
+            "old ('git fsck' and 'git fetch' may tell why)"
+        )
+    if len(outcome.missing) > _MAX_MISSING:
+        note(f"warning: and {len(outcome.missing) - _MAX_MISSING} more files were not reviewed")
     n_more = len(outcome.findings) - len(shown)
     if n_more > 0:
         note(f"and {n_more} more; --max 0 shows all")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codebuddy.terminal import answer, answer_json, note
+from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.inference.catalog import CatalogEntry
@@ -179,7 +179,7 @@ def _settings(flags: dict[str, Any] | None = None) -> Settings:
 
     loaded = load_settings(flags=flags)
     for warning in loaded.warnings:
-        note(warning)
+        note(f"warning: {safe_line(warning)}")
     return loaded.settings
 
 

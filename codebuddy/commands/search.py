@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex, SearchChannel
 
+# Behind the file of a query that names one.
+_PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
 _EXCERPT_LINES = 6
 _EXCERPT_LINES_ABOVE = 2
 _EXCERPT_COLUMNS = 160
@@ -49,7 +52,8 @@ _NEAR = {
 @click.option(
     "--near",
     metavar="FILE",
-    help="The file that the query comes from; what it imports or changes with comes up.",
+    help="The file that the query comes from; what it imports or changes with comes up. Its"
+    " own repository is searched.",
 )
 @click.option(
     "--per-file",
@@ -83,10 +87,16 @@ def command(
 ) -> None:
     """Entry point of the verb."""
     from codebuddy.errors import UsageError
+    from codebuddy.paths import given_file
 
     query = " ".join(query_words)
     if not query.strip():
         raise UsageError("the query is empty", hint="give some words or names to look for")
+    if len(query_words) == 1:
+        place = _PLACE.search(query)
+        file = query[: place.start()] if place else query
+        query = given_file(file) + query[len(file) :]
+    near = near and given_file(near)
     if near and not Path(near).exists():
         note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
     wish = _Wish(query, top_k, channel, near or "", per_file, embedder)
@@ -100,6 +110,8 @@ def command(
     if as_json:
         answer_json(found)
         return
+    if near and not Path.cwd().is_relative_to(found["repository"]):
+        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
     items = found["results"]
     if not items:
         note(safe_line(found.get("reason") or "nothing found"))
@@ -138,17 +150,19 @@ def _from_engine(wish: _Wish, *, should_update: bool) -> dict[str, Any] | None:
 
 def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
     """The answer found in this process."""
-    from codebuddy.assembly import open_surroundings, with_index
+    from codebuddy.assembly import surroundings_of_folder, with_index
     from codebuddy.errors import IndexingError
     from codebuddy.index.answer import found_answer, path_beneath
     from codebuddy.index.embed import NO_EMBEDDER
+    from codebuddy.vcs.location import folder_to_search
 
     if wish.channel == "dense" and wish.embedder == NO_EMBEDDER:
         raise IndexingError(
             f"--embedder {NO_EMBEDDER} leaves nothing for --channel dense to compare",
             hint="leave out --embedder, or name another one",
         )
-    surroundings = open_surroundings({"index.embedder": wish.embedder})
+    folder = folder_to_search(Path.cwd(), wish.near)
+    surroundings = surroundings_of_folder(folder, {"index.embedder": wish.embedder})
     root = surroundings.repository.root
     near = path_beneath(root, wish.near, Path.cwd()) if wish.near else ""
     timings_ms: dict[str, float] = {}
@@ -165,7 +179,7 @@ def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
 
     answered = with_index(surroundings, ask, should_update=should_update)
     timings_ms["total"] = (time.perf_counter() - started) * 1000
-    return answered | {"timings_ms": timings_ms}
+    return answered | {"repository": str(root), "timings_ms": timings_ms}
 
 
 def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:

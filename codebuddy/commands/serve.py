@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the token is; made if it is not there.",
+    help="A file with a token that stays the same; made if it is not there.",
 )
 @click.option(
     "--no-token", is_flag=True, help="Ask for no token: any program of this machine may ask."
@@ -47,36 +49,39 @@ def command(
     model: str | None,
     as_json: bool,
 ) -> int:
-    """Complete over HTTP, with lookups in this repository.
+    """Complete over HTTP, with lookups in this repository, if the folder is in one.
 
     Speaks llama-server's /infill, OpenAI's /v1/completions and /v1/models, to this machine
     alone. Clients send the token as 'Authorization: Bearer TOKEN' or 'X-API-Key: TOKEN'.
     Ends with Ctrl-C. docs/editors.md says how editors are set up.
     """
     from codebuddy import paths
-    from codebuddy.assembly import open_surroundings
+    from codebuddy.assembly import surroundings_of_folder
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.inference.installed import find_model
     from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
     from codebuddy.serve.listener import check_address, hosts_of, listen
-    from codebuddy.serve.token_file import read_or_make_token
 
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
-    surroundings = open_surroundings({"serve.port": port, "model.name": model})
+    flags = {"serve.port": port, "model.name": model}
+    surroundings = surroundings_of_folder(Path.cwd(), flags)
     # A missing model is told now, and not to the first keystroke.
     if is_remote(surroundings.settings.model):
         connect(surroundings.settings.model).close()
     else:
         find_model(surroundings.settings.model.name, surroundings.settings, say=note)
     file = None if no_token else (token_file or paths.serve_token_file()).absolute()
-    token = "" if file is None else read_or_make_token(file)
-    with listen(address, surroundings.settings.serve.port) as listener:
+    with (
+        listen(address, surroundings.settings.serve.port) as listener,
+        _token(file, is_usual=token_file is None) as (token, is_new),
+    ):
         listened = listener.getsockname()[1]
         hosts = hosts_of(address, listened, names)
         rules = Rules(hosts, frozenset(f"http://{each}" for each in hosts), token)
         shown = f"[{address}]" if ":" in address else address
-        _tell(surroundings, f"http://{shown}:{listened}", file, as_json=as_json)
+        url = f"http://{shown}:{listened}"
+        _tell(surroundings, url, file, is_new=is_new, as_json=as_json)
         try:
             _serve(surroundings, rules, listener)
         except KeyboardInterrupt:
@@ -96,7 +101,7 @@ def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) ->
         note(f"warning: {safe_line(sentence)}")
 
     completer = AsyncCompleter(open_completer(settings, settings.model.name), warn)
-    raw = RawCompleter(surroundings.repository, settings, completer)
+    raw = RawCompleter(surroundings, completer)
     try:
         raw.prewarm()
         run(raw, rules, listener)
@@ -104,15 +109,37 @@ def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) ->
         completer.close()
 
 
-def _tell(surroundings: Surroundings, url: str, file: Path | None, *, as_json: bool) -> None:
+@contextlib.contextmanager
+def _token(file: Path | None, *, is_usual: bool) -> Iterator[tuple[str, bool]]:
+    """The token, empty without a file, and whether it is another one than before."""
+    from codebuddy.serve.token_file import read_or_make_token, renewed_token
+
+    if file is None:
+        yield "", False
+    elif is_usual:
+        with renewed_token(file) as found:
+            yield found
+    else:
+        yield read_or_make_token(file), False
+
+
+def _tell(
+    surroundings: Surroundings, url: str, file: Path | None, *, is_new: bool, as_json: bool
+) -> None:
     """Where it listens, and what a client needs to know."""
-    root, model = surroundings.repository.root, surroundings.settings.model.name
+    root, model = surroundings.root, surroundings.settings.model.name
+    has_repository = surroundings.found is not None
     if as_json:
         where = {"url": url, "token_file": None if file is None else str(file)}
-        answer_json(where | {"repository": str(root), "model": model})
+        named = str(root) if has_repository else None
+        answer_json(where | {"repository": named, "model": model, "token_is_new": is_new})
         return
+    if not has_repository:
+        note(f"{safe_line(str(root))} is in no git repository, so nothing is looked up for it")
     answer(f"serving {safe_line(str(root))} with {safe_line(model)} at {url}")
     if file is None:
         note("no token is asked for: any program of this machine may ask")
     else:
         answer(f"the token is in {safe_line(str(file))}")
+        if is_new:
+            note("it is a new one: start your editors again, or have them read the file again")

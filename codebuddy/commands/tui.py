@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _FRAMES_PER_SECOND = "120"
 # How long Esc and Alt with a letter wait for the rest of a key's sequence; Textual's 100 lag.
 _ESCAPE_DELAY_MS = "50"
+# Of a name that the system refuses.
+_SHOWN_CHARACTERS = 60
 
 
 @click.command(
@@ -96,18 +98,26 @@ def _start(target: str | None) -> tuple[Path, Location | None] | None:
     if not target:
         return None
     from codebuddy.errors import UsageError
+    from codebuddy.paths import given_file
     from codebuddy.positions import parse_target
     from codebuddy.tui.text.buffer import Location
 
     if "\0" in target:
         raise UsageError("a file's name cannot contain a NUL character")
-    file, place = Path(target), None
+    try:
+        Path(target).exists()
+    except OSError as error:
+        shown = safe_line(target[:_SHOWN_CHARACTERS])
+        raise UsageError(f"{shown} cannot be opened: {error.strerror}") from error
+    file, place = Path(given_file(target)), None
     if not file.exists() and ":" in file.name:
         name, line, column = parse_target(target)
-        file, place = Path(name), Location(line - 1, (column or 1) - 1)
+        file, place = Path(given_file(name)), Location(line - 1, (column or 1) - 1)
     if file.is_dir():
         raise UsageError(
             f"{safe_line(str(file))} is a folder",
             hint="give a file in it; without one, 'codebuddy tui' opens the repository",
         )
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{safe_line(str(file))} is not a regular file", hint="give a text file")
     return file.absolute(), place

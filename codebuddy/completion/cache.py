@@ -8,6 +8,7 @@ one. Lookups cost a few hashes of the buffer (BLAKE2b, about 1 GB/s).
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ _DIGEST_BYTES = 16
 class Place:
     """Where a suggestion is wanted, and everything that it depends on.
 
-    `fingerprint` names what else decides: model, settings, path, language, index state.
+    `fingerprint` names what else decides: model, settings, path, language. Whether the files that
+    a suggestion was made from have changed since (index, heads, weights), the caller looks at
+    when it is found (`engine.dependencies`).
     """
 
     prefix: str
@@ -39,11 +42,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Hit(Generic[T]):
-    """A suggestion that is still right: what is left of `text`, and what was kept with it."""
+    """A suggestion found again: what is left of `text`, and what was kept with it.
+
+    `typed` counts the characters since, negative if some were deleted; `age_s` the seconds.
+    """
 
     text: str
     typed: int
     value: T
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class _Entry(Generic[T]):
     head: str
     text: str
     value: T
+    made: float
 
     @property
     def size_bytes(self) -> int:
@@ -81,7 +89,7 @@ class SuggestionCache(Generic[T]):
         """Keep `text`, suggested at `place`; an earlier one for the same place is replaced."""
         start = place.prefix.rfind("\n") + 1
         key = next(iter(_keys(place, [start])))[1]
-        entry = _Entry(place.prefix[start:], text, value)
+        entry = _Entry(place.prefix[start:], text, value, time.monotonic())
         if entry.size_bytes > self._max_bytes:
             return
         kept = [each for each in self._lines.pop(key, []) if self._stays(each, entry)]
@@ -154,7 +162,7 @@ def _nearest(entries: list[_Entry[T]], tail: str) -> Hit[T] | None:
         # An empty suggestion is an answer too, at exactly its own place.
         is_right = entry.text.startswith(typed) and (len(entry.text) > len(typed) or not typed)
         if is_right and (best is None or len(typed) <= best.typed):
-            best = Hit(entry.text[len(typed) :], len(typed), entry.value)
+            best = Hit(entry.text[len(typed) :], len(typed), entry.value, _age_s(entry))
     return best
 
 
@@ -162,8 +170,13 @@ def _after_deletion(entries: list[_Entry[T]], tail: str) -> Hit[T] | None:
     for entry in reversed(entries):
         deleted = len(entry.head) - len(tail)
         if 0 < deleted <= _MAX_DELETED and entry.head.startswith(tail) and entry.text:
-            return Hit(entry.head[len(tail) :] + entry.text, -deleted, entry.value)
+            text = entry.head[len(tail) :] + entry.text
+            return Hit(text, -deleted, entry.value, _age_s(entry))
     return None
+
+
+def _age_s(entry: _Entry[T]) -> float:
+    return time.monotonic() - entry.made
 
 
 def _line_starts(prefix: str) -> list[int]:

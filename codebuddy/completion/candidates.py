@@ -67,7 +67,8 @@ def _unindexed_imports(context: Context, index: CodeIndex) -> Imports:
     document = context.document
     if index.imports(document.path) or not context.imported:
         return None
-    return analyze(document.path, document.text.encode("utf-8", "replace")).imports
+    source = document.text.encode("utf-8", "replace")
+    return analyze(document.path, source, document.language).imports
 
 
 class _Ranker:

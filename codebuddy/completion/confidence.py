@@ -18,21 +18,42 @@ _UNKNOWN_LOGPROB = -0.7
 _UNKNOWN_ENTROPY = 1.0
 _DOUBTFUL = math.log(0.5)
 
-# In words, for receipts: what speaks for a lookup, and what against one. `it` is the model.
+# In words, for receipts, as clauses behind "because": what speaks for a lookup, and what against.
 WORDS: dict[str, tuple[str, str]] = {
-    "first_logprob": ("it is unsure of its first token", "it is sure of its first token"),
-    "first_entropy": ("it considers many beginnings", "it considers few beginnings"),
-    "first_mean_logprob": ("it is unsure of its first tokens", "it is sure of its first tokens"),
-    "mean_logprob": ("it is unsure on average", "it is sure on average"),
+    "first_logprob": (
+        "the model is unsure of its first token",
+        "the model is sure of its first token",
+    ),
+    "first_entropy": ("the model considers many beginnings", "the model considers few beginnings"),
+    "first_mean_logprob": (
+        "the model is unsure of its first tokens",
+        "the model is sure of its first tokens",
+    ),
+    "mean_logprob": ("the model is unsure on average", "the model is sure on average"),
     "min_logprob": ("one token is a guess", "no token is a guess"),
-    "low_quartile_logprob": ("it is unsure of many tokens", "it is sure of nearly all tokens"),
-    "median_logprob": ("it is unsure of most tokens", "it is sure of most tokens"),
-    "spread_logprob": ("its sureness varies", "its sureness hardly varies"),
-    "sum_logprob": ("the text is unlikely", "the text is likely"),
-    "doubtful_share": ("it doubts many tokens", "it doubts few tokens"),
-    "written": ("how much it wrote", "how much it wrote"),
-    "is_cut": ("whether it came to an end", "whether it came to an end"),
+    "low_quartile_logprob": (
+        "the model is unsure of many tokens",
+        "the model is sure of nearly all tokens",
+    ),
+    "median_logprob": ("the model is unsure of most tokens", "the model is sure of most tokens"),
+    "spread_logprob": (
+        "the model is surer of some tokens than of others",
+        "the model is about as sure of one token as of another",
+    ),
+    "sum_logprob": ("the whole text is unlikely", "the whole text is likely"),
+    "doubtful_share": ("the model doubts many tokens", "the model doubts few tokens"),
+    "written": (
+        "a text of this length often gains by a lookup",
+        "a text of this length seldom gains by a lookup",
+    ),
+    "is_cut": (
+        "a text that ends like this one often gains by a lookup",
+        "a text that ends like this one seldom gains by a lookup",
+    ),
 }
+# Which of these grow with the model's doubt, and of which nothing is said but what a head finds.
+_GROW_WITH_DOUBT = frozenset({"first_entropy", "spread_logprob", "doubtful_share"})
+_NEUTRAL = frozenset({"written", "is_cut"})
 NAMES = tuple(WORDS)
 
 
@@ -56,6 +77,20 @@ def confidence_features(stats: GenerationStats) -> dict[str, float]:
         "written": math.log1p(stats.generated_tokens),
         "is_cut": float(stats.finish_reason != "stop"),
     }
+
+
+def is_said_truly(name: str, distance: float, move: float) -> bool:
+    """Whether the words for a statistic are true of a text.
+
+    Args:
+        name: Of the statistic.
+        distance: How far its value lies above the mean.
+        move: How far it moved the score towards a lookup.
+    """
+    if name in _NEUTRAL:
+        return True
+    is_doubtful = (distance > 0) is (name in _GROW_WITH_DOUBT)
+    return is_doubtful is (move > 0)
 
 
 def mean_probability(stats: GenerationStats) -> float | None:

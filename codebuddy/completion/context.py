@@ -27,7 +27,8 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     Args:
         document: The text, with its own line endings.
         position: Where the text goes in; inside the document.
-        language: The document's language, `text` if none is known.
+        language: The document's language, `text` if none is known. Where the document embeds
+            code, what is at the cursor counts.
 
     Raises:
         UsageError: The position is outside the document.
@@ -35,11 +36,14 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     _, offset = resolve(document.text, position.line, position.column, document.path)
     prefix = document.text[:offset].replace("\r\n", "\n")
     suffix = document.text[offset:].replace("\r\n", "\n")
-    source = (prefix + suffix).encode("utf-8", "replace")
-    cursor = _size(prefix)
+    code = _code_at(document, prefix + suffix, language, len(prefix))
+    language = code.language
+    parsed = code.text[: len(prefix)], code.text[len(prefix) :]
+    source = code.text.encode("utf-8", "replace")
+    cursor = _size(parsed[0])
     place = syntax.place_at(source, language, cursor)
     names = syntax.names_in(source, language)
-    near = _near_names(source, prefix, suffix, language, cursor)
+    near = _near_names(source, *parsed, language, cursor)
     extent, body_indent = find_extent(prefix, suffix, language, place)
     return Context(
         document=document,
@@ -54,7 +58,16 @@ def build_context(document: Document, position: Position, language: str) -> Cont
         inside=place.inside,
         extent=extent,
         body_indent=body_indent,
+        parsed=None if parsed == (prefix, suffix) else parsed,
+        closing=code.closing,
     )
+
+
+def _code_at(document: Document, text: str, language: str, place: int) -> syntax.CodeAt:
+    """The code around a place as a parser is to see it."""
+    if syntax.language_for(document.path) == syntax.NOTEBOOK:
+        return syntax.CodeAt(language, syntax.parsable(text, language))
+    return syntax.code_at(text, language, place)
 
 
 def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) -> tuple[Extent, int]:

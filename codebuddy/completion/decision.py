@@ -20,20 +20,17 @@ from typing import Literal
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.confidence import WORDS as TEXT_WORDS
-from codebuddy.completion.confidence import confidence_features
-from codebuddy.completion.features import WORDS as PLACE_WORDS
+from codebuddy.completion.confidence import confidence_features, is_said_truly
 from codebuddy.completion.features import NamesKnown, extract_features
 from codebuddy.completion.head import Head, Stage
+from codebuddy.completion.reasons import conditional_reason, head_reason, rule_reason
 from codebuddy.datatypes import Context, Decision, GenerationStats, RetrieveMode
 
 THRESHOLD = 0.5
 # Points of edit similarity that a second of waiting must bring, by preference.
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
-_WORDS = {**{name: (said, said) for name, said in PLACE_WORDS.items()}, **TEXT_WORDS}
 # Of the price at which a first text costs no time, what one that is shown is worth waiting for.
 _WHERE_SHOWN = 0.5
-_NAMED_IN_REASON = 3
-_FEATURES_IN_REASON = 2
 _FEATURES_TOLD = 3
 # Names further away than these say little about what comes next.
 _NEAREST_NAMES = 6
@@ -57,12 +54,6 @@ class LookupPrice:
         return max(0.0, self.expected_ms) / 1000 * self.points_per_second
 
 
-def in_words(feature: str, move: float) -> str:
-    """What a feature says that moved the score by `move`; the name itself where it is not known."""
-    speaks_for, speaks_against = _WORDS.get(feature, (feature, feature))
-    return speaks_for if move > 0 else speaks_against
-
-
 def names_known(context: Context, index: CodeIndex) -> NamesKnown:
     """What the index's symbol table says of the names around the cursor; no lookup."""
     path = context.document.path
@@ -80,6 +71,7 @@ def decide(
     price: LookupPrice | None = None,
     *,
     is_shown: bool = False,
+    why_no_index: str = "there is no index to ask",
 ) -> Decision:
     """Whether to retrieve.
 
@@ -90,13 +82,14 @@ def decide(
         head: What judges, if there is one.
         price: What a lookup costs; needed with a head.
         is_shown: Whether a first text is shown while a second one is written.
+        why_no_index: What is said where nothing is `known`.
     """
     if known is None:
         return Decision(
             retrieve=False,
             probability=0.0,
             threshold=THRESHOLD,
-            reason="retrieval is off" if mode == "never" else "there is no index to ask",
+            reason="retrieval is off" if mode == "never" else why_no_index,
             mode=mode,
         )
     if head is not None and price is not None:
@@ -152,9 +145,7 @@ def _by_head(
         judged,
         retrieve=False,
         threshold=1.0,
-        reason=_head_reason(
-            judged.expected_gain or 0.0, judged.features, price, " if a text without one is poor"
-        ),
+        reason=conditional_reason(judged.expected_gain or 0.0, price.expected_ms),
     )
 
 
@@ -179,6 +170,7 @@ def _judged(
     """What a stage of a head says, with its price."""
     verdict = stage.judge(values)
     features = _told(stage, values, verdict.features)
+    is_second = called == "confidence"
     retrieve = verdict.gain >= price.points
     threshold = stage.probability_at_gain(price.points)
     return Decision(
@@ -186,7 +178,9 @@ def _judged(
         probability=verdict.probability,
         # The readings are interpolated apart; the verdict is the gain's.
         threshold=min(threshold, verdict.probability) if retrieve else threshold,
-        reason=_head_reason(verdict.gain, features, price),
+        reason=head_reason(
+            verdict.gain, price.expected_ms, features, is_worth=retrieve, is_second=is_second
+        ),
         mode="auto",
         expected_gain=verdict.gain,
         expected_ms=price.expected_ms,
@@ -199,27 +193,17 @@ def _judged(
 def _told(
     stage: Stage, values: Mapping[str, float], moves: tuple[tuple[str, float], ...]
 ) -> tuple[tuple[str, float], ...]:
-    """The strongest features that can be said of this place.
+    """The strongest features of which their words are true here.
 
     What is said of a place's feature is said of a large value of it: a small one goes unsaid.
     """
     usual = dict(zip(stage.features, stage.means, strict=False))
-    said = [
-        each for each in moves if each[0] in TEXT_WORDS or values[each[0]] > usual.get(each[0], 0)
-    ]
-    return tuple(said[:_FEATURES_TOLD])
 
+    def is_true(name: str, move: float) -> bool:
+        distance = values[name] - usual.get(name, 0)
+        return is_said_truly(name, distance, move) if name in TEXT_WORDS else distance > 0
 
-def _head_reason(
-    gain: float, features: tuple[tuple[str, float], ...], price: LookupPrice, condition: str = ""
-) -> str:
-    """Gain, cost and what speaks for the verdict; `condition` is what being worth it rests on."""
-    is_worth = gain >= price.points
-    cost = f"{max(0.0, price.expected_ms):.0f} ms"
-    verdict = f"worth it{condition}" if is_worth else "too little"
-    said = f"{gain:+.1f} points expected for {cost}, {verdict}"
-    pulls = [each for each in features if (each[1] > 0) is is_worth][:_FEATURES_IN_REASON]
-    return f"{said}: {'; '.join(in_words(*each) for each in pulls)}" if pulls else said
+    return tuple([each for each in moves if is_true(*each)][:_FEATURES_TOLD])
 
 
 def _by_rule(context: Context, known: NamesKnown) -> Decision:
@@ -230,19 +214,6 @@ def _by_rule(context: Context, known: NamesKnown) -> Decision:
         retrieve=probability >= THRESHOLD,
         probability=probability,
         threshold=THRESHOLD,
-        reason=_rule_reason(context, names),
+        reason=rule_reason(context, names, len(nearest)),
         mode="auto",
     )
-
-
-def _rule_reason(context: Context, names: list[str]) -> str:
-    if names:
-        shown = ", ".join(names[:_NAMED_IN_REASON])
-        more = len(names) - _NAMED_IN_REASON
-        tail = f" and {more} more" if more > 0 else ""
-        return f"defined elsewhere in the repository: {shown}{tail}"
-    if context.inside != "code":
-        return f"inside a {context.inside}, no name to look up"
-    if not context.near:
-        return "no names near the cursor"
-    return "the names near the cursor are defined in this file or not in the repository"

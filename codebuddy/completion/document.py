@@ -5,23 +5,28 @@ Keeps encoding, byte order mark, line endings and mode. It knows nothing of mode
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-from codebuddy import platforms
+from codebuddy.completion.notebook import is_notebook, written_form
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import resolve
+from codebuddy.source_text import check_insertable, decode, encode, read_text
+from codebuddy.user_file import NotRestoredError, ReadOnlyFileError, write_user_file
+
+__all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "apply_suggestion",
+    "decode",
+    "encode",
+    "line_ending",
+    "load_document",
+    "not_written",
+]
 
 MAX_DOCUMENT_BYTES = 32 << 20
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 
 
 def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: str = "") -> Document:
@@ -60,36 +65,14 @@ def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: st
     return Document(relative.as_posix(), text, absolute, encoding)
 
 
-def decode(content: bytes, name: str) -> tuple[str, str]:
-    """Text and encoding of `content`: UTF-8, or UTF-16 and UTF-8 with a byte order mark.
-
-    Raises:
-        DocumentError: It is binary or in another encoding.
-    """
-    encoding = next((e for mark, e in _MARKS if content.startswith(mark)), "utf-8")
-    body = content[2:] if encoding.startswith("utf-16") else content
-    try:
-        text = body.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DocumentError(
-            f"{name} is not UTF-8 text (byte {error.start})", hint="convert it to UTF-8 first"
-        ) from error
-    if "\0" in text:
-        raise DocumentError(f"{name} is a binary file", hint="give a text file")
-    return text, encoding
-
-
-def encode(text: str, encoding: str) -> bytes:
-    """The opposite of `decode`, byte order mark included."""
-    mark = next((m for m, e in _MARKS if e == encoding and e.startswith("utf-16")), b"")
-    return mark + text.encode(encoding)
-
-
 def apply_suggestion(document: Document, position: Position, text: str) -> None:
-    """Insert `text` into the file: atomically, keeping mode, encoding and line endings.
+    """Insert `text` into the file: all of it or nothing, keeping encoding and line endings.
+
+    In a notebook's file it goes into the cell's source, as JSON writes it.
 
     Raises:
-        DocumentError: The file changed since it was read, or cannot be written.
+        DocumentError: The file changed since it was read, its encoding cannot hold the text, or
+            it cannot be written.
     """
     file = document.absolute
     current = _read(file, document.path)
@@ -98,44 +81,26 @@ def apply_suggestion(document: Document, position: Position, text: str) -> None:
             f"{document.path} was changed while the suggestion was made; nothing was written",
             hint="run the command again",
         )
-    _, offset = resolve(document.text, position.line, position.column, document.path)
+    check_insertable(text, read_text(current, document.path), document.path)
+    if is_notebook(document.path):
+        offset, text = written_form(document, position, text)
+    else:
+        _, offset = resolve(document.text, position.line, position.column, document.path)
     changed = document.text[:offset] + text + document.text[offset:]
     try:
-        write_atomically(file, encode(changed, document.encoding))
+        write_user_file(file, encode(changed, document.encoding), expected=current)
     except OSError as error:
-        raise DocumentError(
-            f"cannot write {document.path}: {error.strerror}; it is unchanged"
-        ) from error
+        raise not_written(document.path, error) from error
 
 
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write beside `file`, then rename over it: a reader sees the old bytes or the new ones.
-
-    The mode of a file that is there stays.
-
-    Raises:
-        OSError: It cannot be written; `file` is unchanged.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{file.name[:40]}.", suffix=".tmp", dir=file.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        new.chmod(_mode_of(file))
-        platforms.replace_durably(new, file)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-
-
-def _mode_of(file: Path) -> int:
-    """The mode of `file`, or that of a new one."""
-    try:
-        return stat.S_IMODE(file.stat().st_mode)
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+def not_written(name: str, error: OSError) -> DocumentError:
+    """Why the file that a person calls `name` could not be written, as one sentence."""
+    if isinstance(error, NotRestoredError):
+        return DocumentError(f"cannot write {name}: {error.strerror}")
+    hint = f"chmod u+w {name}" if isinstance(error, ReadOnlyFileError) else ""
+    return DocumentError(
+        f"cannot write {name}: {error.strerror or error}; it is unchanged", hint=hint
+    )
 
 
 def line_ending(text: str) -> str:

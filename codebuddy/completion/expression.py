@@ -18,12 +18,15 @@ _MAX_LOOKED_BACK_CHARACTERS = 20_000
 _MAX_CALLEE_CHARACTERS = 200
 _MAX_BINDINGS = 3
 _OPENERS, _CLOSERS = "([{", ")]}"
-_NAME = r"[^\W\d][\w$]*"
+# Nobody writes longer names; without a bound a line of one letter would be gone through for each.
+_NAME = r"[^\W\d][\w$]{0,100}+"
 _LINK = r"(?:\?\.|\.|->|::)"
-_CALLEE = re.compile(rf"(?:({_NAME})\s*{_LINK}\s*)?({_NAME})\s*!?(?:::)?(?:<[\w, ]*>)?\s*\($")
-_MEMBER = re.compile(rf"({_NAME})\s*(?:\(\s*\))?\s*{_LINK}\s*({_NAME})?$")
-_WRAPPERS = r"(?:Optional|Option|Box|Rc|Arc|List|list|Vec|Array|Promise|Ref|RefMut)\s*[\[<]\s*"
-_MODIFIERS = r"(?:[&*?]|mut\s|dyn\s|impl\s|const\s|final\s|'\w+\s|['\"])*"
+_CALLEE = re.compile(
+    rf"(?:({_NAME})\s*+{_LINK}\s*+)?({_NAME})\s*+!?(?:::)?(?:<[\w, ]{{0,100}}>)?\s*+\($"
+)
+_MEMBER = re.compile(rf"({_NAME})\s*+(?:\(\s*+\)\s*+)?{_LINK}\s*+({_NAME})?$")
+_WRAPPERS = r"(?:Optional|Option|Box|Rc|Arc|List|list|Vec|Array|Promise|Ref|RefMut)\s*[\[<]\s*+"
+_MODIFIERS = r"(?:[&*?]|mut\s|dyn\s|impl\s|const\s|final\s|'\w+\s|['\"]){0,8}"
 _OWN = frozenset({"self", "this", "cls", "Self", "super", "static"})
 
 
@@ -76,12 +79,14 @@ def types_of(name: str, prefix: str) -> list[str]:
         return []
     text = prefix[-_MAX_LOOKED_BACK_CHARACTERS:]
     own = re.escape(name)
-    annotated = rf"\b{own}\s*\??:\s*{_MODIFIERS}(?:{_WRAPPERS})?{_MODIFIERS}(?:{_NAME}\.)*({_NAME})"
-    bound = (
-        rf"\b{own}\s*:?=\s*{_MODIFIERS}(?:await\s+|new\s+)*((?:{_NAME}(?:\.|::))*{_NAME})\s*[({{]"
+    annotated = (
+        rf"\b{own}\s*+\??:\s*+{_MODIFIERS}(?:{_WRAPPERS})?{_MODIFIERS}(?:{_NAME}\.)*({_NAME})"
     )
-    declared = rf"\b([A-Z][\w$]*)(?:<[^;(){{}}]*>)?[&*\s]+{own}\b\s*[=;,)(]"
-    parameter = rf"\b{own}\s+[*&]?(?:{_NAME}\.)?([A-Z][\w$]*)\b"
+    bound = (
+        rf"\b{own}\s*+:?=\s*+{_MODIFIERS}(?:await\s+|new\s+)*((?:{_NAME}(?:\.|::))*{_NAME})\s*[({{]"
+    )
+    declared = rf"\b([A-Z][\w$]{{0,100}}+)(?:<[^;(){{}}]{{0,200}}>)?[&*\s]++{own}\b\s*+[=;,)(]"
+    parameter = rf"\b{own}\s++[*&]?(?:{_NAME}\.)?([A-Z][\w$]{{0,100}}+)\b"
     found: list[tuple[int, str]] = []
     for pattern in (annotated, bound, declared, parameter):
         for match in re.finditer(pattern, text):

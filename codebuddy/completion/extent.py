@@ -5,6 +5,7 @@ Knows the context and the text so far, neither model nor index.
 
 from __future__ import annotations
 
+from codebuddy.completion.closers import find_doubled
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
 
@@ -27,6 +28,29 @@ def take_extent(text: str, context: Context, max_lines: int) -> tuple[str, bool]
         The text up to its end, and whether that end is certain: more tokens would not
         change it.
     """
+    taken, is_certain = _take(text, context, max_lines)
+    doubled = find_doubled(text, context)
+    if doubled is None or doubled.start >= len(taken):
+        return taken, is_certain
+    cut = cut_before_closer(text, doubled.start, context)
+    return _take(cut, context, max_lines)[0], is_certain or doubled.is_certain
+
+
+def cut_before_closer(text: str, start: int, context: Context) -> str:
+    """`text` up to `start`, where a closer begins that the document has behind the cursor.
+
+    The line break before it goes too, unless the closer behind stands on the cursor's line and
+    would be moved to the next one by it.
+    """
+    cut = text[:start]
+    head, line_break, last = cut.rpartition("\n")
+    if line_break and not last.strip() and not (text[:1] == "\n" and context.line_after.strip()):
+        return head
+    return cut
+
+
+def _take(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
+    """As `take_extent`, without a look at closers."""
     lines = text.split("\n")
     first = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
     if first == len(lines):

@@ -28,23 +28,23 @@ _IMPORT = re.compile(r"^\s*(?:import|from|use|require|#include|using|export\s+\{
 _FLOW = re.compile(r"^\s*(?:if|elif|else if|while|for|match|switch|case|unless|until)\b")
 _RETURN = re.compile(r"^\s*(?:return|yield|raise|throw|await)\b")
 
-# In words, for receipts: what a large value says of the place.
+# In words, for receipts: what a large value says of the place, as a clause behind "because".
 WORDS: dict[str, str] = {
     "elsewhere_nearest": "a name right before the cursor is defined elsewhere",
-    "elsewhere_6": "nearest names defined elsewhere",
-    "elsewhere_24": "near names defined elsewhere",
-    "elsewhere_on_line": "names on this line defined elsewhere",
-    "unresolved_24": "near names that this file does not define",
-    "unresolved_on_line": "names on this line that this file does not define",
-    "resolved_on_line": "names on this line that this file defines",
-    "rarity": "those names are defined in few places",
+    "elsewhere_6": "many of the nearest names are defined elsewhere",
+    "elsewhere_24": "many names nearby are defined elsewhere",
+    "elsewhere_on_line": "names on this line are defined elsewhere",
+    "unresolved_24": "this file does not define many of the names nearby",
+    "unresolved_on_line": "this file does not define names on this line",
+    "resolved_on_line": "this file defines names on this line",
+    "rarity": "names that this file lacks are defined in few places",
     "callee_elsewhere": "the function being called is defined elsewhere",
     "callee_here": "the function being called is defined in this file",
     "receiver_elsewhere": "the object before the dot is defined elsewhere",
     "receiver_here": "the object before the dot is defined in this file",
-    "imported": "names imported by this file",
-    "imported_internal": "imported names that the repository defines",
-    "imported_internal_near": "names near the cursor imported from this repository",
+    "imported": "this file imports many names",
+    "imported_internal": "this file imports many names of the repository",
+    "imported_internal_near": "names near the cursor are imported from the repository",
     "at_attribute": "an attribute or method follows",
     "in_arguments": "the cursor is inside an argument list",
     "at_statement_start": "a new statement begins",
@@ -59,14 +59,42 @@ WORDS: dict[str, str] = {
     "in_word": "a word is being typed",
     "typed": "much of the line is typed already",
     "has_line_after": "text follows on the line",
-    "scope_depth": "deep inside definitions",
-    "indent": "deeply indented",
+    "scope_depth": "the cursor is deep inside definitions",
+    "indent": "the line is deeply indented",
     "prefix_lines": "much of the file stands above",
     "suffix_lines": "much of the file stands below",
-    "repeated": "the line begins as earlier ones do",
-    "repeats": "how many earlier lines begin the same",
+    "repeated": "the line begins as others do",
+    "repeats": "many other lines begin the same",
 }
 NAMES = tuple(WORDS)
+# What a person would take as a reason for a lookup, or against one. Where a head weighs such a
+# feature the other way round, it is not given as the reason.
+SPEAK_FOR = frozenset(
+    {
+        "elsewhere_nearest",
+        "elsewhere_6",
+        "elsewhere_24",
+        "elsewhere_on_line",
+        "unresolved_24",
+        "unresolved_on_line",
+        "rarity",
+        "callee_elsewhere",
+        "receiver_elsewhere",
+        "imported_internal",
+        "imported_internal_near",
+    }
+)
+SPEAK_AGAINST = frozenset(
+    {
+        "resolved_on_line",
+        "callee_here",
+        "receiver_here",
+        "in_comment",
+        "in_string",
+        "repeated",
+        "repeats",
+    }
+)
 
 
 class NamesKnown(NamedTuple):

@@ -26,10 +26,10 @@ _MODULES_PER_NAME = 3
 _IMPORT_LINES = 300
 _CALLABLE_KINDS = frozenset({"function", "method", "macro"})
 _NAME = re.compile(r"[A-Z]\w+")
-_BASES = re.compile(r"\(([^)]*)\)|(?:extends|implements|:)\s+(.*)")
+_BASES = re.compile(r"\(([^)]{0,500})\)|(?:extends|implements|:)\s+(.*)")
 _VALUE_TYPE = re.compile(r"(?::|=)\s*(?:new\s+|&)?(?:\w+\.)*([A-Z]\w+)")
 _IMPORT_LINE = re.compile(
-    r"\s*(?:import|from|use|pub use|const|let|var|export|#include|using|mod|[\w.]*\s*\"|\})"
+    r"\s*+(?:import|from|use|pub use|const|let|var|export|#include|using|mod|[\w.]*+\s*+\"|\})"
 )
 _WORD = re.compile(r"[\w$-]+")
 # Words of import statements that name no module.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from codebuddy.code_index import CodeIndex
@@ -30,6 +30,7 @@ from codebuddy.completion.postprocess import clean
 from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.completion.reasons import first_kept_reason, too_late_reason
 from codebuddy.completion.retrieval import retrieve, with_editor_chunks
 from codebuddy.datatypes import (
     Context,
@@ -46,6 +47,7 @@ from codebuddy.datatypes import (
     SearchResult,
     Suggestion,
 )
+from codebuddy.errors import TimeLimitError
 from codebuddy.settings import CompletionSettings
 
 _TOP_K = 8
@@ -62,7 +64,7 @@ class Workshop:
 
     A `memory` that is kept from call to call lets a file's prompts begin alike. `head` judges
     whether a lookup is worth its price, which `pace` tells and learns; without both of them a
-    plain rule decides.
+    plain rule decides. `why_no_index` is what a person is told where there is none.
     """
 
     generator: Generator
@@ -72,6 +74,7 @@ class Workshop:
     memory: PromptMemory | None = None
     head: Head | None = None
     pace: Pace | None = None
+    why_no_index: str = "there is no index to ask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         price = _price(context, workshop)
         head = _usable_head(request, workshop)
         mode, is_shown = request.retrieve, request.takes_back
-        decision = decide(context, mode, known, head, price, is_shown=is_shown)
+        why = workshop.why_no_index
+        decision = decide(context, mode, known, head, price, is_shown=is_shown, why_no_index=why)
     is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
     is_open = is_open and head is not None and head.confidence is not None
     is_told = request.takes_back or not is_open
@@ -235,14 +239,17 @@ def _attempt(
             results = retrieve(context, workshop.index, _TOP_K)
             results = with_editor_chunks(results, context, request.extras)
     lookup_ms = course.passed_ms() - lookup_started_ms if decision.retrieve else 0.0
-    with course.timed("prompt"):
-        prompt = _prompt(context, results, workshop)
-    how = GenerationSettings(
-        workshop.settings.max_tokens,
-        budget_ms=course.left_ms(),
-        is_typing=request.is_typing,
-    )
-    generation = _generate(prompt, context, workshop, how, on_text)
+    prompt, generation = Prompt(()), Generation("", GenerationStats(finish_reason="budget"))
+    # Another program's tokens have to be waited for: the budget may be over before the prompt is.
+    with suppress(TimeLimitError):
+        with course.timed("prompt"):
+            prompt = _prompt(context, results, course)
+        how = GenerationSettings(
+            workshop.settings.max_tokens,
+            budget_ms=course.left_ms(),
+            is_typing=request.is_typing,
+        )
+        generation = _generate(prompt, context, workshop, how, on_text)
     stats = generation.stats
     for step, spent in (("prefill", stats.prefill_ms), ("generate", stats.generate_ms)):
         course.timings[step] = course.timings.get(step, 0.0) + spent
@@ -275,7 +282,8 @@ def _look_again(
         decision = replace(decision, first_ms=course.passed_ms())
     left_ms = course.left_ms()
     if decision.retrieve and left_ms and (decision.expected_ms or 0.0) > left_ms:
-        reason = f"{decision.reason}; no time is left for it"
+        expected = decision.expected_gain or 0.0, decision.expected_ms or 0.0
+        reason = too_late_reason(*expected, left_ms)
         decision = replace(decision, retrieve=False, threshold=1.0, reason=reason)
     if not decision.retrieve:
         return decision, first
@@ -287,13 +295,21 @@ def _look_again(
         kept = replace(second, stats=second.stats.with_cost_of(first.stats))
         return replace(decision, kept="second"), kept
     kept = replace(first, stats=first.stats.with_cost_of(second.stats))
-    reason = f"{decision.reason}; the first text was the likelier one"
+    reason = first_kept_reason(
+        first.stats,
+        second.stats,
+        is_empty=not second.text,
+        budget_ms=course.request.budget_ms,
+    )
     return replace(decision, kept="first", reason=reason), kept
 
 
-def _prompt(context: Context, results: list[SearchResult], workshop: Workshop) -> Prompt:
+def _prompt(context: Context, results: list[SearchResult], course: _Course) -> Prompt:
     """The prompt, with the chunks of the file's last one in their places where that is fair."""
+    workshop = course.workshop
     memory, path = workshop.memory, context.document.path
+    # A model server, which has to be asked for tokens, may be slow or silent.
+    getattr(workshop.generator, "limit_time", lambda _: None)(course.left_ms())
     if memory is not None:
         results = memory.settle(path, results)
     prompt = build_prompt(

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 
 from codebuddy import syntax
-from codebuddy.completion.extent import bracket_depth
+from codebuddy.completion.closers import find_doubled, is_balanced
+from codebuddy.completion.extent import bracket_depth, cut_before_closer
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
 
@@ -84,6 +85,17 @@ def cut_control_characters(text: str, _context: Context) -> str:
     return text
 
 
+def cut_end_of_region(text: str, context: Context) -> str:
+    """Cut where the text ends the script or the style that the cursor lies in."""
+    if not context.closing:
+        return text
+    if context.closing.startswith("<"):
+        found = re.search(re.escape(context.closing), text, re.IGNORECASE)
+    else:
+        found = re.search(rf"^{re.escape(context.closing)}", text, re.MULTILINE)
+    return text if found is None else text[: found.start()]
+
+
 def fix_indent(text: str, context: Context) -> str:
     """Drop indentation that the line has already; add what a block's body lacks altogether."""
     before = context.line_before
@@ -119,6 +131,12 @@ def _repeats_indent(before: str, width: int, rest: str, context: Context) -> boo
     if following:
         return indent_width(following[0]) < len(before) + width
     return len(before) >= context.body_indent
+
+
+def cut_closed_already(text: str, context: Context) -> str:
+    """Cut where the text closes what the text behind the cursor closes."""
+    doubled = find_doubled(text, context)
+    return text if doubled is None else cut_before_closer(text, doubled.start, context)
 
 
 def cut_repeated_suffix(text: str, context: Context) -> str:
@@ -210,8 +228,8 @@ def cut_doubled_closers(text: str, context: Context) -> str:
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
     """Keep the longest cut after which the tree is no worse than without any text.
 
-    Only where the whole text makes it worse and some shorter cut does not; what cannot be
-    parsed in time is left as it is.
+    Where there is none, the text stays if its brackets and quotes are in order: it is only
+    unfinished. Else nothing does. What cannot be parsed in time is left as it is.
     """
     if context.inside != "code" or not text.strip():
         return text
@@ -222,7 +240,7 @@ def cut_what_breaks_syntax(text: str, context: Context) -> str:
     for cut in _shorter_cuts(text):
         if 0 <= _errors(cut, context) <= allowed:
             return cut
-    return text
+    return text if is_balanced(text, context) else ""
 
 
 def _shorter_cuts(text: str) -> list[str]:
@@ -246,24 +264,32 @@ def _is_no_worse(cut: str, text: str, context: Context) -> bool:
 
 
 def _errors(text: str, context: Context) -> int:
-    before = context.prefix[-_PARSED_CHARACTERS:]
-    after = context.suffix[:_PARSED_CHARACTERS]
+    before = context.code[0][-_PARSED_CHARACTERS:]
+    after = context.code[1][:_PARSED_CHARACTERS]
     source = (before + text + after).encode("utf-8", "replace")
     return syntax.count_errors(source, context.language)
 
 
 def trim_end(text: str, context: Context) -> str:
     """No blank end: the document's own line ending follows."""
+    after = context.line_after.strip()
     if not text.strip():
         return ""
-    return text.rstrip() if not context.line_after.strip() else text.rstrip("\n")
+    if not after:
+        return text.rstrip()
+    if after[0] in ")]}" and text[0] == "\n" and not text.rpartition("\n")[2].strip():
+        # The bracket behind goes to a line of its own, as the one that opens it has one.
+        return text.rstrip() + "\n" + text.rpartition("\n")[2]
+    return text.rstrip("\n")
 
 
 FILTERS: tuple[tuple[str, Filter], ...] = (
     ("special tokens", cut_special_tokens),
     ("code fence", cut_code_fence),
     ("control characters", cut_control_characters),
+    ("ends the script", cut_end_of_region),
     ("indentation", fix_indent),
+    ("closed already", cut_closed_already),
     ("repeats what follows", cut_repeated_suffix),
     ("repeats what stands above", cut_repeated_lines_above),
     ("loop", cut_loops),

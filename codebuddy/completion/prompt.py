@@ -3,24 +3,29 @@
 Fill-in-the-middle as the vocabulary's own tokens say it, with retrieved chunks as files of
 the same repository before the current one (the repository-level form of Qwen2.5-Coder,
 arXiv 2409.12186). The order goes from what changes least to what changes most while a
-person types: chunks, file name, prefix, suffix. The prefix's window begins at a line that
+person types: chunks, file name, prefix, suffix. The prefix's window begins at a place that
 moves only every few lines, so that most keystrokes leave the KV cache valid.
 """
 
 from __future__ import annotations
 
+import bisect
+import re
 from collections.abc import Sequence
 
 from codebuddy.datatypes import Context, Generator, PackedChunk, Prompt, SearchResult
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import line_comment
 
-# The prefix's window begins at a multiple of this many lines.
-_WINDOW_STEP_LINES = 16
-# No tokenizer in use makes fewer tokens than one per this many characters of code.
-_MAX_CHARACTERS_PER_TOKEN = 12
+# What the prefix's window holds of its budget at least, where the file has that much. The rest
+# is the room in which its beginning can stay where it is while a person types.
+_LEAST_SHARE_PERCENT = 90
+# Characters per token that are tried first: code has 3 to 4 mostly, runs of blanks far more.
+_CHARACTERS_PER_TOKEN = 5
 # Room for the tokens between the parts and for file names.
 _OVERHEAD_TOKENS = 48
+# A name may take one part in so many of the model's context.
+_NAME_SHARE = 8
 
 
 def build_prompt(
@@ -35,7 +40,9 @@ def build_prompt(
     The file's own text comes first in the budget; chunks take what is left, in their order,
     whole where they fit and else cut after a line.
     """
-    room = generator.n_ctx - settings.max_tokens - _OVERHEAD_TOKENS
+    # A high limit of tokens to write must not leave the file without room.
+    reserved = min(settings.max_tokens, generator.n_ctx // 2)
+    room = generator.n_ctx - reserved - _OVERHEAD_TOKENS
     prefix_budget = max(1, min(settings.prefix_tokens, room * 3 // 5))
     suffix_budget = max(0, min(settings.suffix_tokens, room - prefix_budget))
     prefix = prefix_window(context.prefix, prefix_budget, generator)
@@ -52,28 +59,90 @@ def build_prompt(
 
 
 def prefix_window(prefix: str, budget: int, generator: Generator) -> list[int]:
-    """The last tokens of `prefix`, `budget` at most, from a line that seldom moves."""
-    tail = prefix[-budget * _MAX_CHARACTERS_PER_TOKEN :]
-    skipped = prefix[: len(prefix) - len(tail)].count("\n")
-    lines = tail.splitlines(keepends=True)
-    step = _WINDOW_STEP_LINES
-    # The tail's first line is cut off unless the tail is everything.
-    begin = 0 if len(tail) == len(prefix) else step - skipped % step
-    sizes = [
-        (start, len(generator.tokenize("".join(lines[start : start + step]))))
-        for start in range(begin, max(begin + 1, len(lines)), step)
-    ]
-    total = sum(size for _, size in sizes)
-    while len(sizes) > 1 and total > budget:
-        total -= sizes.pop(0)[1]
-    first = sizes[0][0] if sizes else 0
-    text = "".join(lines[first:])
-    return generator.tokenize(text)[-budget:] if text else []
+    """The last tokens of `prefix`: all of them, or 90 to 100% of `budget`.
+
+    The window begins at the line whose number is divisible by the highest power of two, of
+    all lines that the budget allows for; in a line that alone exceeds the budget, at such an
+    offset in it. That place stays the best one while text is added at the end, until the
+    budget no longer reaches it.
+    """
+    tail, tokens = _tail(prefix, budget, generator)
+    if len(tokens) <= budget:
+        return tokens
+    least = -(-budget * _LEAST_SHARE_PERCENT // 100)
+    # A window from `begin` is too long, one from `end` too short.
+    begin, end = len(prefix) - len(tail), len(prefix)
+    for candidates in (_LineStarts(prefix, begin), _Offsets(prefix)):
+        while (place := candidates.best_between(begin, end)) is not None:
+            found = generator.tokenize(prefix[place:])
+            if len(found) > budget:
+                begin, tokens = place, found
+            elif len(found) < least:
+                end = place
+            else:
+                return found
+    # A single character is more than a tenth of the budget.
+    return tokens[-budget:] if budget > 0 else []
+
+
+def _tail(prefix: str, budget: int, generator: Generator) -> tuple[str, list[int]]:
+    """The end of `prefix` that has more tokens than `budget`, or all of it, and its tokens."""
+    size = max(1, budget) * _CHARACTERS_PER_TOKEN
+    while True:
+        tail = prefix[-size:]
+        tokens = generator.tokenize(tail) if tail else []
+        if len(tokens) > budget or len(tail) == len(prefix):
+            return tail, tokens
+        size *= 2
+
+
+class _LineStarts:
+    """The beginnings of lines as places where a window may begin."""
+
+    def __init__(self, text: str, begin: int) -> None:
+        self._first_number = text.count("\n", 0, begin) + 1
+        self._starts = [match.end() for match in re.compile("\n").finditer(text, begin)]
+
+    def best_between(self, begin: int, end: int) -> int | None:
+        """The line start strictly between, of the number that more halvings leave whole."""
+        low = bisect.bisect_right(self._starts, begin)
+        high = bisect.bisect_left(self._starts, end)
+        if low >= high:
+            return None
+        number = _most_even(self._first_number + low, self._first_number + high - 1)
+        return self._starts[number - self._first_number]
+
+
+class _Offsets:
+    """All places in a line, counted from its beginning."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def best_between(self, begin: int, end: int) -> int | None:
+        """The offset strictly between, of the number that more halvings leave whole."""
+        if end - begin < 2:
+            return None
+        line = self._text.rfind("\n", 0, begin + 1) + 1
+        return line + _most_even(begin + 1 - line, end - 1 - line)
+
+
+def _most_even(low: int, high: int) -> int:
+    """The number in [low, high] that is divisible by the highest power of two."""
+    # The bits that both bounds share, then the first one in which they differ.
+    shift = max(0, (low - 1) ^ high).bit_length() - 1
+    return high >> shift << shift
 
 
 def suffix_window(suffix: str, budget: int, generator: Generator) -> list[int]:
-    """The first tokens of `suffix`, `budget` at most."""
-    return generator.tokenize(suffix[: budget * _MAX_CHARACTERS_PER_TOKEN])[:budget]
+    """The first tokens of `suffix`: all of them, or `budget` of them."""
+    size = max(1, budget) * _CHARACTERS_PER_TOKEN
+    while True:
+        head = suffix[:size]
+        tokens = generator.tokenize(head) if head else []
+        if len(tokens) >= budget or len(head) == len(suffix):
+            return tokens[: max(0, budget)]
+        size *= 2
 
 
 def pack_chunks(
@@ -86,7 +155,7 @@ def pack_chunks(
     packed = []
     for result in results:
         text = result.chunk.text.replace("\r\n", "\n").rstrip() + "\n"
-        heading = len(generator.tokenize(result.chunk.path)) + 3
+        heading = len(_name_tokens(result.chunk.path, generator)) + 2
         tokens = generator.tokenize(text)
         if heading + len(tokens) > budget:
             tokens = _cut_after_line(text, tokens, budget - heading, generator)
@@ -98,17 +167,25 @@ def pack_chunks(
 
 
 def _cut_after_line(text: str, tokens: list[int], budget: int, generator: Generator) -> list[int]:
-    """The tokens of as many whole lines as fit; none if that is less than a quarter."""
+    """The tokens of as many whole lines as fit; none if that is less than a quarter of all."""
     if budget < len(tokens) / 4:
         return []
-    lines = text.splitlines(keepends=True)
-    keep = len(lines) * budget // len(tokens)
-    while keep:
-        cut = generator.tokenize("".join(lines[:keep]))
+    ends = [match.end() for match in re.finditer("\n", text)]
+    best: list[int] = []
+    low, high = 0, len(ends)
+    while low < high:
+        middle = (low + high) // 2
+        cut = generator.tokenize(text[: ends[middle]])
         if len(cut) <= budget:
-            return cut
-        keep -= 1
-    return []
+            best, low = cut, middle + 1
+        else:
+            high = middle
+    return best if len(best) >= len(tokens) / 4 else []
+
+
+def _name_tokens(name: str, generator: Generator) -> list[int]:
+    """A name's tokens with the end of its line; of a very long one, the last ones."""
+    return generator.tokenize(name + "\n")[-(generator.n_ctx // _NAME_SHARE) :]
 
 
 def _fim_tokens(
@@ -123,10 +200,10 @@ def _fim_tokens(
     tokens: list[int] = []
     if fim.separator is not None and (packed or fim.repository is not None):
         if fim.repository is not None:
-            tokens += [fim.repository, *generator.tokenize(repository_name + "\n")]
+            tokens += [fim.repository, *_name_tokens(repository_name, generator)]
         for chunk, body in packed:
-            tokens += [fim.separator, *generator.tokenize(chunk.result.chunk.path + "\n"), *body]
-        tokens += [fim.separator, *generator.tokenize(context.document.path + "\n")]
+            tokens += [fim.separator, *_name_tokens(chunk.result.chunk.path, generator), *body]
+        tokens += [fim.separator, *_name_tokens(context.document.path, generator)]
     elif packed:
         prefix = generator.tokenize(_as_comments(packed, context.language)) + prefix
     assert fim.prefix is not None

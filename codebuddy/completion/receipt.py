@@ -17,11 +17,14 @@ def as_dictionary(suggestion: Suggestion) -> dict[str, Any]:
     """The suggestion with the stable keys of `complete --json`."""
     receipt = suggestion.receipt
     stats = receipt.stats
+    document = suggestion.document
+    position = document.in_file or suggestion.position
     return {
         "text": suggestion.text,
-        "file": suggestion.document.path,
-        "line": suggestion.position.line,
-        "column": suggestion.position.column,
+        "file": document.path,
+        "line": position.line,
+        "column": position.column,
+        **({"cell": document.cell} if document.cell else {}),
         "model": receipt.model,
         "finish_reason": receipt.finish_reason,
         "confidence": mean_probability(stats),

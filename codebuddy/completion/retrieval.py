@@ -23,14 +23,17 @@ _QUERY_LINES_AFTER = 4
 _CANDIDATES = 40
 # Lookalikes of one file teach the same; its definitions are different ones.
 _MAX_LOOKALIKES_PER_FILE = 2
-_WEIGHTS = {"call": 4.0, "member": 4.0, "name": 1.0, "import": 1.0, "beside": 1.0, "lexical": 0.5}
+# Lookalikes weigh as much as the definition of what is called: often another file holds nearly
+# the same code, and the line behind the resemblance is the answer (docs/log.md).
+_WEIGHTS = {"call": 4.0, "member": 4.0, "name": 1.0, "import": 1.0, "beside": 1.0, "lexical": 4.0}
 # Smaller than for search: the first of a short list of definitions counts for much.
 _RRF_K = 10
-# A chunk of which this share of lines stands at the cursor already teaches nothing new.
+# A piece from the editor of which this share of lines is in the prompt teaches nothing new.
 _NEAR_COPY_SHARE = 0.6
 _TRIVIAL_LINE_LENGTH = 4
-# Lines of the document that every prompt holds anyway.
+# Lines of the document that every prompt holds anyway, if they are no longer than this together.
 _WINDOW_LINES = 60
+_WINDOW_CHARACTERS = 4800
 # The channel, and the kind of chunk, of what an editor sent along.
 EDITOR = "editor"
 
@@ -39,12 +42,11 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
     """The best pieces for the place, from the best down.
 
     A result found as a definition has its chunk's signatures for text; never the text at the
-    cursor itself, nor a near-copy of it.
+    cursor itself. Code of another file that is nearly the same is welcome.
     """
-    window = _lines_at_cursor(context)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or _is_near_copy(chunk.text, window)
+        return _is_at_cursor(chunk, context) or not _telling_lines(chunk.text.split("\n"))
 
     found = find_candidates(context, expression_at(context.prefix), index)
     channels = {
@@ -90,8 +92,8 @@ def with_editor_chunks(
 
 def query_terms(context: Context) -> list[str]:
     """Words around the cursor: the lines just before it, the next ones, the enclosing headers."""
-    before = context.prefix.split("\n")[-_QUERY_LINES_BEFORE:]
-    after = context.suffix.split("\n")[: _QUERY_LINES_AFTER + 1]
+    before = context.prefix[-_WINDOW_CHARACTERS:].split("\n")[-_QUERY_LINES_BEFORE:]
+    after = context.suffix[:_WINDOW_CHARACTERS].split("\n")[: _QUERY_LINES_AFTER + 1]
     return list(dict.fromkeys(terms("\n".join([*before, *after, *context.scope]))))
 
 
@@ -143,18 +145,35 @@ def _limit_lookalikes(results: Iterable[SearchResult], top_k: int) -> list[Searc
 
 
 def _is_at_cursor(chunk: Chunk, context: Context) -> bool:
-    """Whether the chunk overlaps the part of this document that the prompt may hold."""
+    """Whether the chunk overlaps the lines of this document that the prompt holds anyway."""
     if chunk.path != context.document.path:
         return False
-    first = context.position.line - _WINDOW_LINES
-    last = context.position.line + _WINDOW_LINES
+    before, after = _window(context)
+    first = context.position.line - _reach(before, context.prefix)
+    last = context.position.line + _reach(after, context.suffix)
     return chunk.start_line <= last and chunk.end_line >= first
 
 
+def _reach(lines: list[str], text: str) -> int:
+    """How many lines beside the cursor's own the prompt holds, of which `lines` are known."""
+    is_cut = len(lines) < _WINDOW_LINES and len(text) > _WINDOW_CHARACTERS
+    return len(lines) - 1 if is_cut else _WINDOW_LINES
+
+
 def _lines_at_cursor(context: Context) -> set[str]:
-    before = context.prefix.split("\n")[-_WINDOW_LINES:]
-    after = context.suffix.split("\n")[:_WINDOW_LINES]
+    before, after = _window(context)
     return set(_telling_lines([*before, *after]))
+
+
+def _window(context: Context) -> tuple[list[str], list[str]]:
+    """The lines before and after the cursor that the prompt holds anyway.
+
+    Fewer where they are long: a file whose lines have thousands of characters is mostly outside
+    of the prompt, a few lines away from the cursor.
+    """
+    before = context.prefix[-_WINDOW_CHARACTERS - 1 :].split("\n")[-_WINDOW_LINES:]
+    after = context.suffix[: _WINDOW_CHARACTERS + 1].split("\n")[:_WINDOW_LINES]
+    return before, after
 
 
 def _is_near_copy(text: str, window: set[str]) -> bool:

@@ -37,7 +37,7 @@ def prepare_folder() -> Path:
     try:
         paths.ensure_folder(folder)
     except CodebuddyError as error:
-        raise EngineError(error.message, hint="set XDG_RUNTIME_DIR or XDG_CACHE_HOME") from error
+        raise EngineError(error.message, hint=error.hint) from error
     with opened_folder(folder) as descriptor:
         os.fchmod(descriptor, 0o700)
     return folder

@@ -17,7 +17,7 @@ from typing import Any
 
 import codebuddy
 from codebuddy import __version__, paths
-from codebuddy.config import ENVIRONMENT_PREFIX, load_settings, variable_of
+from codebuddy.config import load_settings, own_variables, variable_of
 from codebuddy.engine import address, process
 from codebuddy.engine.exchange import LeftError, OtherIdentityError, exchange
 from codebuddy.engine.protocol import (
@@ -57,9 +57,7 @@ class EngineClient:
         self._identity = identity(dataclasses.asdict(engine_settings))
         # What the engine resolves a repository's settings with, in the place of its own
         # environment: flags and variables are this process's.
-        variables = {
-            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)
-        }
+        variables = own_variables(os.environ)
         if (named := variable_of("model.name")) in variables:
             variables[named] = paths.whole_model_name(variables[named])
         self._settings = {
@@ -144,7 +142,7 @@ class EngineClient:
             "max_per_file": max_per_file,
             "should_update": should_update,
         }
-        body = query.encode("utf-8", "replace")
+        body = query.encode("utf-8", "surrogatepass")
         return self._answer("/v1/search", {"wish": wish, "settings": self._settings}, body)
 
     def cancel(self, client: str, request: str = "") -> None:

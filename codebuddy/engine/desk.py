@@ -19,13 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.cache import Hit, Place, SuggestionCache
+from codebuddy.engine import dependencies
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.engine.unwanted import UnwantedCalls
-from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError, SupersededError
+from codebuddy.errors import (
+    CodebuddyError,
+    EngineBusyError,
+    IndexingError,
+    SupersededError,
+    UsageError,
+)
 from codebuddy.settings import EngineSettings
+from codebuddy.vcs.location import real_folder
 
 _INDEX_MODULE = "codebuddy.engine.indexer"
 # The files of a repository that may hold settings (`config.load_settings`).
@@ -100,7 +108,7 @@ class Desk:
             return job
         if job.place is not None:
             hit = self.cache.get(job.place)
-            if hit is not None:
+            if hit is not None and dependencies.may_be_served(hit):
                 self.counts["cache_hits"] += 1
                 self._answer_from(job, hit)
                 return job
@@ -212,7 +220,7 @@ class Desk:
     def _serve_follower(self, job: Job) -> None:
         """The job that `job` waited for is over: what it left, or the queue."""
         hit = self.cache.get(job.place) if job.place is not None else None
-        if hit is not None:
+        if hit is not None and dependencies.may_be_served(hit):
             self.counts["joined"] += 1
             self._answer_from(job, hit)
             return
@@ -230,6 +238,9 @@ class Desk:
         if job.op == "complete" and job.place is not None and _is_whole(result):
             self.cache.put(job.place, str(result["text"]), result)
         if job.op == "complete":
+            if job.priority == "ask":
+                # For one who keeps it; who asks is told the same with and without an engine.
+                result = {k: v for k, v in result.items() if k != dependencies.KEY}
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._works_ahead:
@@ -268,7 +279,8 @@ class Desk:
             return
         prefix = job.place.prefix + text
         place = Place(prefix, job.place.suffix, job.place.fingerprint)
-        if self.cache.get(place) is not None:
+        known = self.cache.get(place)
+        if known is not None and dependencies.may_be_served(known):
             return
         line, column = position_after(prefix)
         call = dataclasses.replace(
@@ -318,7 +330,12 @@ class Desk:
 
 
 def _folder_of(call: CompletionCall) -> str:
-    return call.folder or call.file.rpartition("/")[0] or "/"
+    """The folder whose repository is asked; where a link leads nowhere, that of its path."""
+    try:
+        return call.folder or str(real_folder(call.file))
+    except UsageError:
+        # The worker says what is wrong.
+        return call.file.rpartition("/")[0] or "/"
 
 
 def _is_whole(result: Mapping[str, Any]) -> bool:
@@ -330,7 +347,8 @@ def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
     sources = head.get("settings")
     stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    parts = (call.file, call.folder, call.client, call.flags(), sources, stamps)
+    wish = (call.budget_ms, call.takes_back, call.extras, call.language)
+    parts = (call.file, call.folder, call.client, call.flags(), wish, sources, stamps)
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
 
 

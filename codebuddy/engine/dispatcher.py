@@ -16,12 +16,14 @@ from codebuddy.completion.cache import is_still_wanted
 from codebuddy.engine.job import Job
 from codebuddy.engine.queue import RequestQueue
 from codebuddy.engine.supervisor import WorkerProcess
-from codebuddy.errors import CodebuddyError, GenerationError, SupersededError
+from codebuddy.errors import CodebuddyError, GenerationError, SupersededError, TimeLimitError
 
 _MODEL_MODULE = "codebuddy.engine.worker"
 # The longest completion at a tenth of a usual speed; whoever waits longer waits for nothing.
 _JOB_LIMIT_S = 1800.0
 _LOOK_EVERY_S = 0.5
+# So long beyond its own time a request waits for its turn.
+_SPARE_S = 2.0
 
 _NEWER = "a newer request took the place of this one"
 
@@ -80,6 +82,9 @@ class Dispatcher:
             return
         for old in self._queue.put(job):
             self._supersede(old)
+        if job.call is not None and job.call.budget_ms is not None:
+            waits_s = job.call.budget_ms / 1000 + _SPARE_S - (time.monotonic() - job.arrived)
+            asyncio.get_running_loop().call_later(waits_s, self._give_up_waiting, job)
         if running is not None and self._must_yield(running, job):
             self.cancel(running, SupersededError(_NEWER))
         self._wake.set()
@@ -222,6 +227,17 @@ class Dispatcher:
 
     def _supersede(self, job: Job) -> None:
         job.fail(SupersededError(_NEWER))
+
+    def _give_up_waiting(self, job: Job) -> None:
+        """Its time is over, and something else still runs, perhaps on a model server's silence."""
+        if job.started is None and not job.is_finished:
+            self.cancel(
+                job,
+                TimeLimitError(
+                    "the engine was busy with other requests for all of the time that was given",
+                    hint="give more time with --budget-ms, or see 'codebuddy engine status'",
+                ),
+            )
 
     def _is_joined(self, running: Job, job: Job) -> bool:
         """Whether what runs will answer `job` too: only agreeing text was typed since."""

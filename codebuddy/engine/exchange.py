@@ -81,7 +81,7 @@ def exchange(
             if response.status == http.client.SERVICE_UNAVAILABLE:
                 raise LeftError("the engine ended before it answered")
             while line := response.readline():
-                event = decode_line(line)
+                event = _event_of(line)
                 if response.status >= http.client.BAD_REQUEST:
                     raise error_from_wire(event)
                 yield event
@@ -92,10 +92,12 @@ def exchange(
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise EngineError("the engine ended before its answer did", hint="try again") from error
-    except UsageError as error:
-        # Ours for a line that is no JSON; the engine's own refusals come through unharmed.
-        if error.message.startswith("a message is"):
-            raise EngineError("the engine's answer cannot be read") from error
-        raise
     finally:
         channel.close()
+
+
+def _event_of(line: bytes) -> dict[str, Any]:
+    try:
+        return decode_line(line)
+    except UsageError as error:
+        raise EngineError("the engine's answer cannot be read") from error

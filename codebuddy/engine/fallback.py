@@ -33,8 +33,8 @@ def ask_engine(ask: Callable[[EngineClient], T]) -> T | None:
     except (EngineBusyError, SupersededError):
         raise
     except EngineError as error:
-        remedy = f" ({error.hint})" if error.hint.startswith("codebuddy ") else ""
-        note(f"note: {safe_line(error.message)}; working without it{remedy}")
+        remedy = f" ({error.hint})" if error.hint else ""
+        note(f"note: {safe_line(error.message)}; working without it{safe_line(remedy)}")
         return None
     except ModelError:
         if is_terminal(sys.stdin) and is_terminal(sys.stderr):

@@ -18,29 +18,42 @@ from typing import Any
 from codebuddy.assembly import Surroundings
 from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.workplace import Workplace, index_key
-from codebuddy.errors import CodebuddyError, IndexingError
+from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.seeding import can_be_seeded
+from codebuddy.vcs.location import folder_to_search
 
 # While somebody types, an index looked at so lately is taken as fresh: git and a walk cost
 # 0.1 s in a small repository and seconds in a large one.
 _FRESH_FOR_S = 2.0
 # Behind another process that updates the index, as in `assembly`.
 _LOCK_TIMEOUT_S = 30.0
-_THREADS = 4
+# Builds from nothing take all cores each; updates of what is there take moments.
+_BUILDING_THREADS = 2
+_UPDATE_THREADS = 16
+# Requests at once. Most of them wait for an update, which takes nothing but a thread.
+_MAX_REQUESTS = 256
 
 
 class IndexWorker:
-    """Answers `refresh` and `search`, several at a time."""
+    """Answers `refresh` and `search`, each in a thread of its own.
+
+    Waiting takes no place from others: a search waits for the update of its own repository
+    and for nothing that is done in another one. An index answers one search at a time.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._workplace = Workplace()
         self._lock = threading.Lock()
-        self._searches = ThreadPoolExecutor(_THREADS, thread_name_prefix="search")
-        self._updates = ThreadPoolExecutor(_THREADS, thread_name_prefix="update")
+        self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
+        self._updates = ThreadPoolExecutor(_UPDATE_THREADS, thread_name_prefix="update")
+        self._n_requests = 0
         self._running: dict[tuple[Path, str], Future[str]] = {}
         self._updated_at: dict[tuple[Path, str], float] = {}
         self._first_builds: set[tuple[Path, str]] = set()
+        # Why the last update of an index failed.
+        self._failures: dict[tuple[Path, str], CodebuddyError] = {}
 
     def run(self) -> None:
         """Serve until the engine is gone."""
@@ -51,7 +64,15 @@ class IndexWorker:
         if message["op"] == "quit":
             # An update that is cut off leaves a whole index; SQLite sees to that.
             os._exit(0)
-        self._searches.submit(self._serve, message, body)
+        with self._lock:
+            has_room = self._n_requests < _MAX_REQUESTS
+            self._n_requests += has_room
+        if has_room:
+            threading.Thread(target=self._serve, args=(message, body), daemon=True).start()
+        else:
+            busy = f"the engine is busy: {_MAX_REQUESTS} requests wait for an index already"
+            error = EngineBusyError(busy, hint="try again in a moment")
+            self._channel.send_error(message["id"], error)
 
     def _serve(self, message: dict[str, Any], body: bytes) -> None:
         try:
@@ -59,15 +80,18 @@ class IndexWorker:
             self._channel.send({"type": "result", "id": message["id"], "result": result})
         except Exception as error:  # noqa: BLE001
             self._channel.send_error(message["id"], error)
+        finally:
+            with self._lock:
+                self._n_requests -= 1
 
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
         wish = message["wish"]
-        with self._lock:
-            surroundings, warnings = self._workplace.surroundings(
-                wish["folder"], message["settings"], {}
-            )
+        folder = str(folder_to_search(Path(wish["folder"]), wish.get("near", "")))
+        surroundings, warnings = self._workplace.surroundings(folder, message["settings"], {})
         started = time.perf_counter()
         found = list(warnings)
+        if message["op"] == "refresh" and surroundings.found is None:
+            return {"warnings": found, "timings_ms": {"update": 0.0}}
         if wish.get("should_update", True):
             wait_s = float(wish.get("wait_s", _LOCK_TIMEOUT_S))
             found += self._refresh(surroundings, wait_s, may_be_old=wish.get("may_be_old", False))
@@ -75,11 +99,12 @@ class IndexWorker:
         timings_ms = {"update": (refreshed - started) * 1000}
         if message["op"] == "refresh":
             return {"warnings": found, "timings_ms": timings_ms}
-        query = body.decode("utf-8", "replace")
+        query = _query_of(body)
         answer = self._search(surroundings, query, wish)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
-        return answer | {"timings_ms": timings_ms, "warnings": found}
+        where = {"repository": str(surroundings.repository.root)}
+        return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(
         self, surroundings: Surroundings, query: str, wish: dict[str, Any]
@@ -91,26 +116,31 @@ class IndexWorker:
             near = path_beneath(surroundings.repository.root, wish["near"], Path(wish["folder"]))
 
         def ask() -> dict[str, Any]:
-            with self._lock:
-                index = self._workplace.index(surroundings)
-            return found_answer(
-                index,
-                query,
-                wish["top_k"],
-                wish["channel"],
-                near=near,
-                max_per_file=wish["max_per_file"],
-            )
+            with self._workplace.lease_index(surroundings) as index:
+                return found_answer(
+                    index,
+                    query,
+                    wish["top_k"],
+                    wish["channel"],
+                    near=near,
+                    max_per_file=wish["max_per_file"],
+                )
 
         try:
             return ask()
         except DamagedIndexError:
             # It was noted as damaged, so the next update builds it anew.
+            self._workplace.forget_index(surroundings)
             with self._lock:
-                self._workplace.forget_index(surroundings)
                 self._updated_at.pop(index_key(surroundings), None)
             if not wish.get("should_update", True):
                 raise
+        except IndexingError:
+            failure = self._failures.get(index_key(surroundings))
+            if failure is not None and not _has_index(surroundings):
+                # More than that there is no index: why there is none.
+                raise failure from None
+            raise
         self._refresh(surroundings, _LOCK_TIMEOUT_S)
         return ask()
 
@@ -143,10 +173,12 @@ class IndexWorker:
             with self._lock:
                 running = self._running.get(key)
                 if running is None:
+                    threads = self._updates
                     if not _has_index(surroundings):
                         self._first_builds.add(key)
-                    running = self._updates.submit(self._update, surroundings)
-                    self._running[key] = running
+                        if not can_be_seeded(surroundings.repository):
+                            threads = self._builds
+                    running = self._running[key] = threads.submit(self._update, surroundings)
             warning = running.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             return []
@@ -161,15 +193,31 @@ class IndexWorker:
                 surroundings.repository, surroundings.settings, lock_timeout_s=_LOCK_TIMEOUT_S
             )
         except CodebuddyError as error:
-            if isinstance(error, IndexingError):
-                return f"{error.message}; using the index as it is"
-            return error.message
+            with self._lock:
+                self._failures[key] = error
+            if not isinstance(error, IndexingError):
+                return error.message
+            remedy = f" ({error.hint})" if error.hint else ""
+            has_index = _has_index(surroundings)
+            left = "using the index as it is" if has_index else "there is none yet"
+            return f"{error.message}; {left}{remedy}"
+        else:
+            with self._lock:
+                self._failures.pop(key, None)
         finally:
             with self._lock:
                 self._updated_at[key] = time.monotonic()
                 self._first_builds.discard(key)
                 del self._running[key]
         return ""
+
+
+def _query_of(body: bytes) -> str:
+    try:
+        # It may name a path that is not UTF-8.
+        return body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "replace")
 
 
 def _has_index(surroundings: Surroundings) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 
 from codebuddy.completion.cache import Place
 from codebuddy.engine.protocol import CompletionCall, error_to_wire
-from codebuddy.errors import CodebuddyError, UsageError
+from codebuddy.errors import CodebuddyError, DocumentError, UsageError
 from codebuddy.positions import resolve
+from codebuddy.source_text import decode
 
 _ids = itertools.count(1)
 
@@ -79,12 +80,13 @@ class Job:
 def place_of(call: CompletionCall, fingerprint: str) -> Place | None:
     """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
     unsaved = call.unsaved()
-    if unsaved is None:
+    # A place in a notebook's JSON is none in the text that is completed.
+    if unsaved is None or (call.file.endswith(".ipynb") and not call.language):
         return None
     try:
-        text = unsaved.decode("utf-8")
+        text, _ = decode(unsaved, call.file)
         _, offset = resolve(text, call.line, call.column, call.file)
-    except (UnicodeDecodeError, UsageError):
+    except (DocumentError, UsageError):
         # The worker says what is wrong.
         return None
     return Place(text[:offset], text[offset:], fingerprint)

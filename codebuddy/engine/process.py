@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,8 +62,7 @@ def _spawn(folder: Path, timeout_s: float) -> None:
     """
     ours, its = os.pipe()
     try:
-        # `-P` keeps the current folder, which may be a hostile repository, off the module path.
-        command = [sys.executable, "-P", "-m", _SERVICE_MODULE, str(folder), str(its)]
+        command = platforms.python_command(_SERVICE_MODULE, str(folder), str(its))
         try:
             platforms.spawn_service(command, _environment(), its)
         finally:
@@ -83,16 +81,12 @@ def _spawn(folder: Path, timeout_s: float) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with the package on the module path and nothing that git leaked."""
-    environment = {
+    """A child's, with nothing that git leaked."""
+    return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in platforms.child_environment().items()
         if not name.startswith(("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"))
     }
-    package_parent = str(Path(__file__).resolve().parents[2])
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, package_parent]))
-    return environment
 
 
 def is_running(folder: Path) -> bool:

@@ -24,6 +24,7 @@ from typing import Any
 from codebuddy import __version__, errors
 from codebuddy.errors import CodebuddyError, EngineError, UsageError
 from codebuddy.paths import whole_model_name
+from codebuddy.source_text import MARK
 
 # A document may have 32 MiB (`completion.document`); the rest is the head.
 MAX_TEXT_BYTES = 32 << 20
@@ -61,6 +62,8 @@ class CompletionCall:
             useful first.
         prefer: `speed`, `balanced` or `quality`.
         takes_back: Whether the client is told a first suggestion that a second may replace.
+        language: What the text is written in, where the file's name does not tell: that of a
+            notebook's cells.
     """
 
     file: str
@@ -82,6 +85,14 @@ class CompletionCall:
     extras: tuple[tuple[str, str], ...] = ()
     prefer: str | None = None
     takes_back: bool = False
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        """Take away a byte order mark that an editor counts as a character of its text."""
+        if isinstance(self.text, str) and self.text.startswith(MARK):
+            object.__setattr__(self, "text", self.text.removeprefix(MARK))
+            if self.line == 1 and self.column is not None and self.column > 1:
+                object.__setattr__(self, "column", self.column - 1)
 
     def flags(self) -> dict[str, Any]:
         """The settings that the call sets, by their dotted names."""
@@ -133,6 +144,7 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "extras": (list, False, 0, 0),
     "prefer": (str, True, 0, 0),
     "takes_back": (bool, False, 0, 0),
+    "language": (str, False, 0, 0),
 }
 MAX_EXTRAS = 16
 # In a head of 1 MiB, where a character takes 6 bytes at most.

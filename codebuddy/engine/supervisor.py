@@ -14,12 +14,12 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from codebuddy import platforms
 from codebuddy.engine.protocol import decode_line, encode_message
 from codebuddy.errors import CodebuddyError, EngineError
 
@@ -133,11 +133,8 @@ class WorkerProcess:
         ours, its = socket.socketpair()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                self._module,
-                str(its.fileno()),
+                *platforms.python_command(self._module, str(its.fileno())),
+                env=platforms.child_environment(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,

@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from codebuddy.assembly import Place, Surroundings, find_place
+from codebuddy.assembly import Place, find_place
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.pipeline import complete
 from codebuddy.completion.receipt import as_dictionary
 from codebuddy.datatypes import Generator, Suggestion
+from codebuddy.engine import dependencies
 from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.protocol import CompletionCall, call_from_message
 from codebuddy.engine.workplace import Workplace, settings_of
@@ -29,6 +30,7 @@ from codebuddy.errors import (
     ModelError,
     SupersededError,
 )
+from codebuddy.vcs.location import real_folder
 
 # How often a running generation is told again to stop: one that only begins forgets the first.
 _CANCEL_EVERY_S = 0.005
@@ -102,14 +104,17 @@ class ModelWorker:
             return self._describe(self._open_generator(settings))
         call = call_from_message(message["call"], body)
         surroundings, warnings = self._workplace.surroundings(
-            call.folder or call.file.rpartition("/")[0] or "/", message["settings"], call.flags()
+            call.folder or str(real_folder(call.file, call.name)), message["settings"], call.flags()
         )
-        place = find_place(
-            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
-        )
-        generator = self._open_generator(surroundings.settings)
+        where = (call.file, call.line, call.column)
+        place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
+        generator = self._open_generator(surroundings.settings, self._time_left(call))
+        # Before the index is asked: what changes from here on makes the answer out of date.
+        files = self._workplace.files_behind(surroundings, has_index=place.mode != "never")
+        depends_on = dependencies.stamped(files)
         suggestion, more = self._suggest(message, call, place, generator)
-        return as_dictionary(suggestion) | {"warnings": [*warnings, *more]}
+        answer = as_dictionary(suggestion) | {"warnings": [*warnings, *more]}
+        return answer | {dependencies.KEY: depends_on}
 
     def _suggest(
         self, message: dict[str, Any], call: CompletionCall, place: Place, generator: Generator
@@ -119,9 +124,8 @@ class ModelWorker:
             # The prompt is evaluated, and not a token generated.
             completion = dataclasses.replace(place.surroundings.settings.completion, max_tokens=0)
             settings = dataclasses.replace(place.surroundings.settings, completion=completion)
-            place = dataclasses.replace(
-                place, surroundings=Surroundings(place.surroundings.repository, settings)
-            )
+            surroundings = dataclasses.replace(place.surroundings, settings=settings)
+            place = dataclasses.replace(place, surroundings=surroundings)
         request_id = int(message["id"])
         wants_text = bool(message.get("wants_text"))
         warnings: list[str] = []
@@ -152,7 +156,7 @@ class ModelWorker:
             warnings.extend(judge.warnings)
             return complete(request, place.workshop(heard, index, memory, judge), on_text)
 
-        if place.mode == "never":
+        if not place.may_look_up:
             return ask(None), warnings
         try:
             return ask(self._workplace.index(place.surroundings)), warnings
@@ -167,11 +171,11 @@ class ModelWorker:
             return 0.0
         return max(1.0, call.budget_ms - (time.perf_counter() - self._started) * 1000)
 
-    def _open_generator(self, settings: Any) -> Generator:
+    def _open_generator(self, settings: Any, budget_ms: float = 0.0) -> Generator:
         with self._lock:
             self._generator = None
         started = time.perf_counter()
-        generator, is_new = self._workplace.generator(settings)
+        generator, is_new = self._workplace.generator(settings, budget_ms)
         with self._lock:
             self._generator = generator
         if is_new:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.config import LoadedSettings, load_settings
 from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, IndexingError, UsageError
+from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.settings import ModelSettings, Settings
-from codebuddy.vcs.repository import Repository, open_repository
+from codebuddy.vcs.location import existing_folder, repository_around
+from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
@@ -35,9 +38,15 @@ _Identity = tuple[int, ...]
 
 
 class Workplace:
-    """Open things of one worker; not safe for concurrent use."""
+    """Open things of one worker.
+
+    `surroundings`, `lease_index` and `forget_index` may be called from several threads, all
+    else by one at a time.
+    """
 
     def __init__(self) -> None:
+        # Guards repositories and indexes; never held while a file or git is waited for.
+        self._lock = threading.Lock()
         self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
         # Opened for an embedder: that of a query must be that of the vectors.
         self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
@@ -50,7 +59,7 @@ class Workplace:
     def surroundings(
         self, folder: str, settings: Mapping[str, Any], flags: Mapping[str, Any]
     ) -> tuple[Surroundings, tuple[str, ...]]:
-        """The repository around `folder`, its settings, and what was ignored of them.
+        """The repository around `folder`, if any, its settings, and what was ignored of them.
 
         Args:
             folder: Absolute; one that does not exist stands for its nearest parent.
@@ -58,41 +67,86 @@ class Workplace:
             flags: Dotted names to values.
 
         Raises:
-            UsageError: It is in no repository.
+            UsageError: It is in a bare repository.
             ConfigError: A setting is wrong.
         """
-        repository = self._repository(_existing(Path(folder)))
-        loaded = settings_of(settings, repository.root, flags)
-        return Surroundings(repository, loaded.settings), loaded.warnings
+        existing = existing_folder(Path(folder))
+        repository = self._repository(existing)
+        root = None if repository is None else repository.root
+        loaded = settings_of(settings, root, flags)
+        real = Path(os.path.realpath(existing))
+        return Surroundings(repository, loaded.settings, real), loaded.warnings
 
     def index(self, surroundings: Surroundings) -> RepositoryIndex:
-        """The repository's index, opened once.
+        """The repository's index, opened once; for callers that work one after the other.
 
         Raises:
             IndexingError: There is none that can be used.
         """
-        from codebuddy.index.search import RepositoryIndex
+        with self.lease_index(surroundings) as index:
+            return index
 
+    @contextlib.contextmanager
+    def lease_index(self, surroundings: Surroundings) -> Iterator[RepositoryIndex]:
+        """The repository's index, opened once, and open inside the context whatever happens.
+
+        Safe from several threads: an index that others push out, or that failed for them, is
+        closed when the last of them is done with it.
+
+        Raises:
+            IndexingError: There is none that can be used.
+        """
+        with contextlib.ExitStack() as stack:
+            index = self._kept_index(surroundings, stack)
+            if index is None:
+                from codebuddy.index.seeding import open_or_seed
+
+                # Not under the lock: a large index takes a second, and others go on meanwhile.
+                opened = open_or_seed(surroundings.repository, surroundings.settings)
+                index = self._keep_index(surroundings, opened, stack)
+            yield index
+
+    def _kept_index(
+        self, surroundings: Surroundings, stack: contextlib.ExitStack
+    ) -> RepositoryIndex | None:
+        with self._lock:
+            kept = self._indexes.get(index_key(surroundings))
+            if kept is not None:
+                self._indexes.move_to_end(index_key(surroundings))
+                stack.enter_context(kept.lease())
+            return kept
+
+    def _keep_index(
+        self, surroundings: Surroundings, opened: RepositoryIndex, stack: contextlib.ExitStack
+    ) -> RepositoryIndex:
         key = index_key(surroundings)
-        kept = self._indexes.pop(key, None)
-        if kept is None:
-            kept = RepositoryIndex.open(surroundings.repository, surroundings.settings)
-            if len(self._indexes) >= _MAX_OPEN:
-                _, oldest = self._indexes.popitem(last=False)
-                oldest.close()
-        self._indexes[key] = kept
-        return kept
+        dropped: list[RepositoryIndex] = []
+        with self._lock:
+            if key in self._indexes:
+                # Another thread was quicker.
+                dropped.append(opened)
+            else:
+                self._indexes[key] = opened
+                if len(self._indexes) > _MAX_OPEN:
+                    dropped.append(self._indexes.popitem(last=False)[1])
+            index = self._indexes[key]
+            stack.enter_context(index.lease())
+        for each in dropped:
+            with contextlib.suppress(IndexingError):
+                each.close()
+        return index
 
     def forget_index(self, surroundings: Surroundings) -> None:
-        """Close an index that failed, so that the next request opens it anew."""
-        kept = self._indexes.pop(index_key(surroundings), None)
+        """Let go of an index that failed, so that the next request opens it anew."""
+        with self._lock:
+            kept = self._indexes.pop(index_key(surroundings), None)
         if kept is not None:
             with contextlib.suppress(IndexingError):
                 kept.close()
 
     def memory(self, surroundings: Surroundings) -> PromptMemory:
         """What the last prompts of the repository's files held."""
-        root = surroundings.repository.root
+        root = surroundings.root
         kept = self._memories.pop(root, None) or PromptMemory()
         if len(self._memories) >= _MAX_OPEN:
             self._memories.popitem(last=False)
@@ -101,11 +155,13 @@ class Workplace:
 
     def judge(self, surroundings: Surroundings, generator: Generator) -> Judge:
         """What decides on lookups there; read anew when a head's file or the model changes."""
-        folder = surroundings.repository.index_folder
+        found = surroundings.found
+        # Outside of any repository one judge serves all folders.
+        folder = Path() if found is None else found.index_folder
         marks = (
             generator.name,
             surroundings.settings.completion,
-            _identity(heads.personal_head_file(surroundings.repository)),
+            () if found is None else _identity(heads.personal_head_file(found)),
             _identity(heads.default_head_file()),
         )
         kept = self._judges.pop(folder, None)
@@ -116,10 +172,11 @@ class Workplace:
         self._judges[folder] = kept
         return kept[1]
 
-    def generator(self, settings: Settings) -> tuple[Generator, bool]:
+    def generator(self, settings: Settings, budget_ms: float = 0.0) -> tuple[Generator, bool]:
         """The model that the settings name, and whether it was loaded just now.
 
-        Another model, other threads or a file that was replaced mean loading anew.
+        Another model, other threads or a file that was replaced mean loading anew. A model
+        server has `budget_ms` to say what it is, where that is not 0.
 
         Raises:
             ModelError: It is missing, damaged or does not fit.
@@ -128,20 +185,41 @@ class Workplace:
             of, path, identity = self._loaded
             if of == settings.model and identity == _identity(path):
                 return self._generator, False
-        return self._load(settings), True
+        return self._load(settings, budget_ms), True
+
+    def files_behind(self, surroundings: Surroundings, *, has_index: bool) -> list[str]:
+        """The files that a suggestion there is made from, beside its text and the settings.
+
+        Args:
+            surroundings: Where; the model is the one that is loaded.
+            has_index: Whether the index may be asked.
+        """
+        repository = surroundings.repository
+        files = []
+        if has_index:
+            # Not its seal, which an update renews that changes nothing.
+            files = [
+                repository.index_folder / DATABASE_NAME,
+                heads.personal_head_file(repository),
+                heads.default_head_file(),
+            ]
+        if self._loaded is not None and self._loaded[1] is not None:
+            files.append(self._loaded[1])
+        return [str(file) for file in files]
 
     def forget_remote(self) -> None:
         """Let go of a model server that failed: the next request asks anew what it is."""
         if self._loaded is not None and self._loaded[0].url:
             self.close_generator()
 
-    def _load(self, settings: Settings) -> Generator:
+    def _load(self, settings: Settings, budget_ms: float) -> Generator:
         from codebuddy.inference.installed import find_model
         from codebuddy.inference.remote import connect, is_remote
 
         if is_remote(settings.model):
             self.close_generator()
-            self._generator, self._loaded = connect(settings.model), (settings.model, None, ())
+            found = connect(settings.model, budget_ms)
+            self._generator, self._loaded = found, (settings.model, None, ())
             return self._generator
         model = find_model(settings.model.name, settings, say=lambda _: None)
         self.close_generator()
@@ -179,15 +257,23 @@ class Workplace:
         if close is not None:
             close()
 
-    def _repository(self, folder: Path) -> Repository:
-        kept = self._repositories.pop(folder, None)
+    def _repository(self, folder: Path) -> Repository | None:
+        with self._lock:
+            kept = self._repositories.get(folder)
         if kept is not None and kept[0] == _marks(folder, kept[1].root):
-            self._repositories[folder] = kept
+            with self._lock:
+                if folder in self._repositories:
+                    self._repositories.move_to_end(folder)
             return kept[1]
-        repository = open_repository(folder)
-        if len(self._repositories) >= _MAX_OPEN:
-            self._repositories.popitem(last=False)
-        self._repositories[folder] = (_marks(folder, repository.root), repository)
+        repository = repository_around(folder)
+        if repository is None:
+            return None
+        marks = _marks(folder, repository.root)
+        with self._lock:
+            self._repositories[folder] = (marks, repository)
+            self._repositories.move_to_end(folder)
+            if len(self._repositories) > _MAX_OPEN:
+                self._repositories.popitem(last=False)
         return repository
 
 
@@ -222,15 +308,6 @@ def _resume(generator: LlamaGenerator, file: Path) -> None:
     generator.load_state(aside)
     with contextlib.suppress(OSError):
         aside.unlink()
-
-
-def _existing(folder: Path) -> Path:
-    """The nearest folder that exists; an unsaved file may lie in one that does not."""
-    for each in (folder, *folder.parents):
-        with contextlib.suppress(OSError, ValueError):
-            if each.is_dir():
-                return each
-    raise UsageError(f"{folder} is not a folder")
 
 
 def _marks(folder: Path, root: Path) -> _Identity:

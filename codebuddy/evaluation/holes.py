@@ -305,8 +305,8 @@ def _open(path: str, index: IndexedFiles, commit: str) -> _OpenFile | None:
     text = "".join(chunk.text for chunk in chunks)
     source = text.encode("utf-8", "replace")
     head = text[:600].lower()
-    if len(source) != chunks[-1].end_byte or "\r" in text or "\0" in text:
-        # Not UTF-8, or with line endings that the answer would have to guess.
+    if len(source) != chunks[-1].end_byte or any(each in text for each in "\r\0\ufffd"):
+        # Of no known encoding, or with line endings that the answer would have to guess.
         return None
     if any(mark in head for mark in _GENERATED_MARKS):
         return None

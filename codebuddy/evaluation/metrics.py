@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from codebuddy.syntax import identifiers
 
-_CALL = re.compile(r"([A-Za-z_$][\w$]*)\s*(?:!|::<[^()<>]*>|<[^()<>]*>)?\s*\(")
+_CALL = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*+)\s*+(?:(?:!|(?:::)?<[^()<>]{0,200}>)\s*+)?\(")
 # A gain of this much in quality is as good as lookups get (docs/evaluation.md).
 _FULL_GAIN = 0.10
 _LEVEL_WEIGHT, _GAIN_WEIGHT = 0.6, 0.4

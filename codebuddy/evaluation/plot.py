@@ -5,6 +5,7 @@ The only module that imports matplotlib, which the `plot` extra brings.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,9 @@ def _save(figure: Any, file: Path) -> None:
 
 def _figure_class() -> Any:
     """matplotlib's figure, without a window system (about 0.5 s to import)."""
+    # Settings of matplotlib's in the working folder, which is the repository, would be read.
+    here = Path.cwd()
+    os.chdir(Path(__file__).parent)
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -112,4 +116,6 @@ def _figure_class() -> Any:
             "plots need matplotlib, which is not installed",
             hint="install it with: pip install 'codebuddy[plot]'",
         ) from error
+    finally:
+        os.chdir(here)
     return Figure

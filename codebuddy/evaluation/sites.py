@@ -36,7 +36,7 @@ _NO_BODY = re.compile(
     r"class|enum|struct|union|interface|field|object|declaration|variant|trait|impl|template"
     r"|protocol|extension|annotation|accessor|prelude|comment"
 )
-_QUALIFIER = re.compile(rb"([A-Za-z_]\w*)\s*(?:\?\.|\.|::|->)\s*$")
+_QUALIFIER = re.compile(rb"(?<!\w)([A-Za-z_]\w*+)\s*+(?:\?\.|\.|::|->)\s*$")
 _QUALIFIER_WINDOW_BYTES = 80
 _WORD = re.compile(r"[\w$-]+")
 

@@ -1,6 +1,8 @@
 """Writing a finding's patch to the work tree, and nowhere else: the index and HEAD stay.
 
-All of it or nothing: each file is checked before the first is written.
+All of it or nothing: each file is checked and prepared before the first is written, and where
+the rest fails, those that were written get back what they had. A file keeps its encoding, byte
+order mark and line endings.
 """
 
 from __future__ import annotations
@@ -8,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codebuddy.completion.document import encode, line_ending, load_document, write_atomically
+from codebuddy.completion.document import line_ending, load_document, not_written
 from codebuddy.datatypes import Document
 from codebuddy.errors import DocumentError
 from codebuddy.hook.finding import Edit
+from codebuddy.source_text import encode
+from codebuddy.user_file import FileChange, NotRestoredError, write_user_files
 from codebuddy.vcs.repository import Repository
 
 
@@ -24,7 +28,9 @@ class Applied:
 
 
 def apply_edits(repository: Repository, edits: Sequence[Edit]) -> list[Applied]:
-    """Write the edits to the files of the work tree.
+    """Write the edits to the files of the work tree: all of them, or none.
+
+    A patch that a killed process left half done is completed.
 
     Raises:
         DocumentError: A file does not hold what the patch replaces, or cannot be written.
@@ -33,16 +39,39 @@ def apply_edits(repository: Repository, edits: Sequence[Edit]) -> list[Applied]:
     by_path: dict[str, list[Edit]] = {}
     for edit in edits:
         by_path.setdefault(edit.path, []).append(edit)
-    changed = [_changed(repository, path, own) for path, own in by_path.items()]
-    for each in changed:
-        content = encode(each.text, each.document.encoding)
-        try:
-            write_atomically(each.document.absolute, content)
-        except OSError as error:
-            raise DocumentError(
-                f"cannot write {each.document.path}: {error.strerror}; it is unchanged"
-            ) from error
+    found = [_changed(repository, path, own) for path, own in by_path.items()]
+    changed = [each for each in found if each.text != each.document.text]
+    if not changed:
+        raise DocumentError("the patch is in the files already", hint="stage them with 'git add'")
+    changes = [
+        FileChange(
+            each.document.absolute,
+            _encoded(each),
+            expected=encode(each.document.text, each.document.encoding),
+        )
+        for each in changed
+    ]
+    try:
+        write_user_files(changes)
+    except OSError as error:
+        names = {str(each.document.absolute): each.document.path for each in changed}
+        failed = not_written(names.get(str(error.filename), str(error.filename)), error)
+        if len(changes) > 1 and not isinstance(error, NotRestoredError):
+            told = f"{failed.message}, and so are the other files of the patch"
+            raise DocumentError(told, failed.hint) from error
+        raise failed from error
     return changed
+
+
+def _encoded(each: Applied) -> bytes:
+    try:
+        return encode(each.text, each.document.encoding)
+    except UnicodeEncodeError as error:
+        raise DocumentError(
+            f"{each.document.path} cannot hold the patch in its encoding "
+            f"({each.document.encoding}); nothing was written",
+            hint="convert it to UTF-8 first",
+        ) from error
 
 
 def _changed(repository: Repository, path: str, edits: Sequence[Edit]) -> Applied:
@@ -54,13 +83,15 @@ def _changed(repository: Repository, path: str, edits: Sequence[Edit]) -> Applie
     # From the last line up, so that earlier line numbers stay right.
     for edit in sorted(edits, key=lambda each: -each.first_line):
         old = edit.old.split("\n")
+        new = [] if edit.new is None else edit.new.split("\n")
         first = _place(lines, old, edit.first_line - 1)
         if first is None:
+            if new and lines[edit.first_line - 1 : edit.first_line - 1 + len(new)] == new:
+                continue
             raise DocumentError(
                 f"{path} no longer holds the lines that the patch replaces; nothing was written",
                 hint="run 'codebuddy hook run --staged' again",
             )
-        new = [] if edit.new is None else edit.new.split("\n")
         lines[first : first + len(old)] = new
         raw[first : first + len(old)] = [line + carriage for line in new]
     return Applied(document, "\n".join(raw))

@@ -1,27 +1,35 @@
 """What git's own call of a hook does: says a few lines in time, or nothing, and exits with 0.
 
-The review runs in a thread that nobody waits for longer than agreed, and the system's alarm
-ends the process whatever it hangs in; until that is set, the shell script's own limit holds.
-A mistake in the settings is told in one sentence, because it would switch the hook off unseen.
-Every other error is silence; `codebuddy hook run` tells.
+The review runs in a process of its own, which hands over each finding as it is made. Whatever
+becomes of it (it hangs in native code, crashes, is killed, takes too long), this one shows what
+was found by then, ends it and exits. The system's alarm ends both, and before that is set the
+shell script's own limit holds.
+A mistake in the settings is told in one sentence, because it would switch the hook off unseen;
+so is a look for secrets and leftovers that did not come to its end. Every other error is
+silence; `codebuddy hook run` tells.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, ConfigError
-from codebuddy.hook.finding import Finding
+from codebuddy.hook.channel import Channel
+from codebuddy.hook.finding import Finding, finding_from
 from codebuddy.hook.review import rules_in_use
 from codebuddy.settings import Settings
+from codebuddy.terminal import safe_text
 from codebuddy.vcs import plumbing
 from codebuddy.vcs.repository import Repository
 
@@ -33,6 +41,10 @@ _SHOWING_S = 0.1
 _LONGEST_SHOWING_S = 0.5
 # What the rules may overrun by, between two looks at the clock.
 _GRACE_S = 0.15
+# What writing the patches down may take, and what lies in the pipe at the end.
+_KEEPING_S = 0.3
+_READING_S = 0.2
+_SHARED = ("record", "report", "session")
 # States in which git commits what it made itself, or the user what somebody else wrote.
 _BUSY_WITH = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
 
@@ -41,10 +53,11 @@ _started = time.monotonic()
 
 @dataclass(slots=True)
 class Work:
-    """What the working thread shares with the one that waits for it.
+    """What the reviewing process shares with the one that waits for it.
 
     `is_ready` is set once nothing but the model is waited for; `waits_for_model` then says
-    whether to.
+    whether to. `is_incomplete` until the quick rules have looked at everything that is new, or
+    git could not tell what is. In the reviewing process `channel` takes the news.
     """
 
     repository: Repository
@@ -52,6 +65,8 @@ class Work:
     findings: list[Finding] = field(default_factory=list)
     is_ready: threading.Event = field(default_factory=threading.Event)
     waits_for_model: bool = False
+    is_incomplete: bool = True
+    channel: Channel | None = None
 
     @property
     def rules_deadline(self) -> float:
@@ -72,9 +87,19 @@ class Work:
         """Say that only the model is left; whether there is time for it at all."""
         if not self.may_ask or self.model_deadline <= time.monotonic():
             return False
-        self.waits_for_model = True
-        self.is_ready.set()
+        if self.channel is not None:
+            self.channel.send({"news": "model"})
         return True
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """Take in what the reviewing process sent."""
+        if news["news"] == "finding":
+            self.findings.append(finding_from(news["finding"]))
+        elif news["news"] == "complete":
+            self.is_incomplete = False
+        elif news["news"] == "model":
+            self.waits_for_model = True
+            self.is_ready.set()
 
 
 def run(hook: str, message_file: str | None) -> None:
@@ -93,7 +118,7 @@ def run(hook: str, message_file: str | None) -> None:
             # Where the rules took less than their time, what is left of it is for showing.
             end = work.rules_deadline + _GRACE_S + _SHOWING_S
             _arm(max(time.monotonic() + _LONGEST_SHOWING_S, end))
-            _tell(work)
+            _tell(work, hook)
     # Nothing else is waited for: no thread, no lock, no exit handler.
     os._exit(0)
 
@@ -110,23 +135,70 @@ def _complain(hook: str, error: ConfigError) -> None:
 
 
 def _wait_for(work: Work, hook: str, message_file: str | None) -> None:
-    def do() -> None:
-        with suppress(CodebuddyError, OSError, ValueError, LookupError, RuntimeError):
+    """Let the review run, and take in what it finds until it is done or the time is over."""
+    reading, writing = os.pipe()
+    _arm(work.rules_deadline + _GRACE_S + _SHOWING_S)
+    child = _started_work(work, hook, message_file, reading, writing)
+
+    def listen() -> None:
+        with (
+            suppress(OSError, ValueError, LookupError, TypeError),
+            os.fdopen(reading, "rb") as lines,
+        ):
+            for line in lines:
+                work.hear(json.loads(line))
+        work.is_ready.set()
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    work.is_ready.wait(_left_s(work.rules_deadline + _GRACE_S))
+    if work.waits_for_model:
+        _arm(work.model_deadline + _GRACE_S + _SHOWING_S)
+        listener.join(_left_s(work.model_deadline))
+    if child:
+        # At once, whatever it hangs in; what it sent lies in the pipe.
+        with suppress(OSError):
+            os.kill(child, signal.SIGKILL)
+        listener.join(_READING_S)
+
+
+def _started_work(
+    work: Work, hook: str, message_file: str | None, reading: int, writing: int
+) -> int:
+    """Begin the work; the number of its process, 0 where the system has no `fork`."""
+    if not hasattr(os, "fork"):
+        work.channel = Channel(writing)
+        threading.Thread(target=_do, args=(work, hook, message_file), daemon=True).start()
+        return 0
+    # Both processes need these: once is enough.
+    for module in _SHARED:
+        import_module(f"codebuddy.hook.{module}")
+    child = os.fork()
+    if child:
+        os.close(writing)
+        return child
+    with suppress(BaseException):
+        # Its own alarm, for when the parent is killed; and nothing that holds git's streams.
+        _arm(max(work.rules_deadline, work.model_deadline) + _GRACE_S + _SHOWING_S)
+        os.close(reading)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        work.channel = Channel(writing)
+        _do(work, hook, message_file)
+    os._exit(0)
+
+
+def _do(work: Work, hook: str, message_file: str | None) -> None:
+    assert work.channel is not None
+    with work.channel:
+        try:
             if hook == "pre-commit":
                 _review(work)
             elif message_file is not None:
                 from codebuddy.hook.message import offer
 
                 offer(work, Path(message_file))
-        work.is_ready.set()
-
-    worker = threading.Thread(target=do, daemon=True)
-    _arm(work.rules_deadline + _GRACE_S + _SHOWING_S)
-    worker.start()
-    work.is_ready.wait(_left_s(work.rules_deadline + _GRACE_S))
-    if work.waits_for_model:
-        _arm(work.model_deadline + _GRACE_S + _SHOWING_S)
-        worker.join(_left_s(work.model_deadline))
+        except (CodebuddyError, OSError, ValueError, LookupError, RuntimeError):
+            work.channel.send({"news": "complete"})
 
 
 def _left_s(deadline: float) -> float:
@@ -143,25 +215,42 @@ def _review(work: Work) -> None:
     from codebuddy.hook import session
     from codebuddy.hook.index_access import index_lookup
     from codebuddy.hook.model import Model
-    from codebuddy.hook.review import review, wants_model
+    from codebuddy.hook.review import quick_rules, review, wants_model
 
     repository, settings = work.repository, work.settings
+    assert work.channel is not None
+    found = _Sent(work.channel)
     rules = rules_in_use(settings.hook)
     with_model = [rule for rule in rules if rule.needs_model]
+    quick = quick_rules(rules)
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
-    deadline = work.rules_deadline
-    with (
-        index_lookup(repository, settings) as lookup,
-        session.opened(repository, settings, scope, lookup, deadline=deadline) as opened,
-    ):
-        model = None
-        if work.may_ask and wants_model(opened, with_model):
-            model = Model(repository.root, work.model_deadline)
-        review(opened, session.without_model(rules), work.findings)
-        if model is not None and work.begin_model():
-            opened.deadline = work.model_deadline
-            opened.model = model
-            review(opened, with_model, work.findings)
+    with session.opened(repository, settings, scope, None, deadline=work.rules_deadline) as opened:
+        # What was found so far counts even if all that follows is hostile.
+        outcome = review(opened, quick, found)
+        if not (outcome.is_late or outcome.failed or opened.state.is_cut):
+            work.channel.send({"news": "complete"})
+        with index_lookup(repository, settings) as opened.lookup:
+            model = None
+            if work.may_ask and wants_model(opened, with_model):
+                model = Model(repository.root, work.model_deadline)
+            others = [rule for rule in session.without_model(rules) if rule not in quick]
+            review(opened, others, found)
+            if model is not None and work.begin_model():
+                opened.deadline = work.model_deadline
+                opened.model = model
+                review(opened, with_model, found)
+
+
+class _Sent(list[Finding]):
+    """Findings that are handed over as they are added."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def append(self, finding: Finding) -> None:
+        super().append(finding)
+        self._channel.send({"news": "finding", "finding": asdict(finding)})
 
 
 def _is_busy(git_folder: Path) -> bool:
@@ -169,28 +258,46 @@ def _is_busy(git_folder: Path) -> bool:
     return any(os.path.lexists(git_folder / name) for name in _BUSY_WITH)
 
 
-def _tell(work: Work) -> None:
+def _tell(work: Work, hook: str) -> None:
     """To stdout, which git sends where its own messages go."""
-    found = list(work.findings)
-    if not found:
-        return
-    from codebuddy.hook import report
-    from codebuddy.hook.finding import without_edits
-    from codebuddy.hook.record import keep
     from codebuddy.hook.review import ordered
-    from codebuddy.terminal import safe_text
 
-    found = ordered(found)
+    found = ordered(work.findings)
     shown = found[: work.settings.hook.max_findings]
-    if not keep(work.repository, shown):
-        shown = [without_edits(each) for each in shown]
-    lines = [report.text(shown)] if shown else []
+    lines = []
+    if shown:
+        from codebuddy.hook import report
+        from codebuddy.hook.finding import without_edits
+
+        if not _kept(work.repository, shown):
+            shown = [without_edits(each) for each in shown]
+        lines.append(report.text(shown))
     if len(found) > len(shown) > 0:
-        # It is read when the commit is made: nothing is staged any more.
-        is_first = not plumbing.head_commit(work.repository)
-        scope = "--all" if is_first else "--range HEAD~1..HEAD"
-        n_more = len(found) - len(shown)
-        lines.append(f"and {n_more} more: codebuddy hook run {scope} --max 0")
+        lines.append(
+            f"and {len(found) - len(shown)} more: codebuddy hook run {_later(work)} --max 0"
+        )
+    if hook == "pre-commit" and work.is_incomplete:
+        lines.append(
+            "codebuddy: not all new lines could be looked at; "
+            f"to see the rest: codebuddy hook run {_later(work)}"
+        )
     if lines:
         sys.stdout.write(safe_text("\n".join(lines)) + "\n")
         sys.stdout.flush()
+
+
+def _later(work: Work) -> str:
+    """What reviews this change when the commit is made, and nothing is staged any more."""
+    is_first = not plumbing.head_commit(work.repository)
+    return "--all" if is_first else "--range HEAD~1..HEAD"
+
+
+def _kept(repository: Repository, shown: list[Finding]) -> bool:
+    """Whether the patches could be kept; where that hangs, they were not, and all is shown."""
+    from codebuddy.hook.record import keep
+
+    kept: list[bool] = []
+    keeper = threading.Thread(target=lambda: kept.append(keep(repository, shown)), daemon=True)
+    keeper.start()
+    keeper.join(_KEEPING_S)
+    return kept == [True]

@@ -24,7 +24,7 @@ _KEYED = {
     "SendGrid key": r"\bSG\.[\w-]{22}\.[\w-]{43}",
     "npm token": r"\bnpm_[A-Za-z0-9]{36}\b",
     "Python package upload token": r"\bpypi-AgE[\w-]{50,}",
-    "OpenAI key": r"\bsk-(?:proj-|svcacct-|admin-)?[\w-]{20,}T3BlbkFJ[\w-]{20,}",
+    "OpenAI key": r"\bsk-(?:proj-|svcacct-|admin-)?[\w-]{20,200}T3BlbkFJ[\w-]{20,}",
     "Anthropic key": r"\bsk-ant-(?:api|admin)\d\d-[\w-]{80,}",
     "model hub token": r"\bhf_[A-Za-z]{34}\b",
     "DigitalOcean token": r"\bdo[opr]_v1_[a-f0-9]{64}\b",
@@ -49,19 +49,19 @@ _KEYED = {
     "private key": r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----",
     "password in an address": r"\b[a-z][a-z0-9+.-]{2,20}://[\w.%+-]{0,64}:"
     r"(?P<value>[^\s:@/'\"`<>{}$\\]{6,128})@(?P<host>[\w.-]+)",
-    "signed token": r"\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{20,}",
+    "signed token": r"\beyJ[\w-]{15,400}\.eyJ[\w-]{15,}\.[\w-]{20,}",
 }
 _FORMATS = [(name, re.compile(pattern)) for name, pattern in _KEYED.items()]
 _NAMED = re.compile(
-    r"(?i)(?<![\w.-])(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|"
-    r"private[_-]?key|auth[_-]?token|access[_-]?token|client[_-]?secret|credential)[\w.-]*)"
-    r"[\"']?\s*(?::=|=>|[:=])\s*(?P<quote>[\"'])(?P<value>[^\"'\s]{16,200})(?P=quote)"
+    r"(?i)(?<![\w.-])(?=[\w.-]*?(?:passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|"
+    r"private[_-]?key|auth[_-]?token|access[_-]?token|client[_-]?secret|credential))"
+    r"(?P<name>[\w.-]++)[\"']?\s*+(?::=|=>|[:=])\s*+(?P<quote>[\"'])(?P<value>[^\"'\s]{16,200})(?P=quote)"
 )
 # In a file of settings a value stands without quotes, up to the end of its line.
 _UNQUOTED = re.compile(
-    r"(?i)^\s*(?:export\s+|-\s+)?(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|api[_-]?key|"
-    r"access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|credential)[\w.-]*)"
-    r"\s*[:=]\s*(?P<value>[\w+/=.!@#%^&*~-]{16,200})\s*(?:\s[#;].*)?$"
+    r"(?i)^\s*+(?:export\s+|-\s+)?(?=[\w.-]*?(?:passw(?:or)?d|passphrase|secret|api[_-]?key|"
+    r"access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|credential))"
+    r"(?P<name>[\w.-]++)\s*+[:=]\s*+(?P<value>[\w+/=.!@#%^&*~-]{16,200})\s*(?:\s[#;].*)?$"
 )
 # Such a name speaks of where a secret is, not of what it is.
 _ONLY_NAMED = re.compile(r"(?i)(?:name|file|path|ref|url|uri|id|version)$")
@@ -70,7 +70,7 @@ _PLACEHOLDER = re.compile(
     r"12345|abcde|redacted|<\w|\$\{|\{\{|%\(|test|none|null|todo|insert|replace|secret|password|"
     r"fixture|dev(?:elop)?|local"
 )
-_IDENTIFIER = re.compile(r"[A-Za-z_]+(?:[._/-][A-Za-z_]+)*|[a-z]+(?:[A-Z][a-z]+)+")
+_IDENTIFIER = re.compile(r"[A-Za-z_]++(?:[./-][A-Za-z_]++)*+|[a-z]++(?:[A-Z][a-z]++)++")
 _LOCAL_HOST = re.compile(r"(?i)localhost|127\.|0\.0\.0\.0|host|example|test|\.local$|^\w+$")
 # Most lines hold nothing like any of these, and forty patterns a line are slow.
 _LIKELY = re.compile(

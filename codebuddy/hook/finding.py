@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 # Lines of evidence that say enough; the others are counted.
 MAX_EVIDENCE = 5
@@ -61,3 +62,10 @@ class Finding:
 def without_edits(finding: Finding) -> Finding:
     """The finding where its patch cannot be kept, and so cannot be applied."""
     return replace(finding, edits=())
+
+
+def finding_from(fields: dict[str, Any]) -> Finding:
+    """The opposite of `asdict`, after a way through JSON."""
+    evidence = tuple(Evidence(**each) for each in fields["evidence"])
+    edits = tuple(Edit(**each) for each in fields["edits"])
+    return Finding(**{**fields, "evidence": evidence, "edits": edits})

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from codebuddy.errors import RepositoryError
-from codebuddy.hook import stub
+from codebuddy.hook import own_lines, stub
 from codebuddy.settings import HookSettings
+from codebuddy.user_file import ReadOnlyFileError, write_user_file
 from codebuddy.vcs import plumbing
 from codebuddy.vcs.repository import Repository
 
@@ -64,6 +65,8 @@ def install(repository: Repository, name: str, settings: HookSettings) -> HookSt
     # A second above what the process itself keeps to: for an interpreter that hangs.
     limit_s = max(_MIN_LIMIT_S, settings.budget_s, math.ceil(settings.limit_ms / 1000) + 1)
     text = stub.script(name, Path(sys.executable), limit_s)
+    if before.condition not in ("none", "foreign"):
+        text = own_lines.merged(text, _read(before.file))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if before.condition == "foreign":
@@ -75,7 +78,7 @@ def install(repository: Repository, name: str, settings: HookSettings) -> HookSt
             before.file.rename(legacy)
         try:
             _write(before.file, text)
-        except OSError:
+        except BaseException:
             if before.condition == "foreign":
                 legacy.rename(before.file)
             raise
@@ -84,11 +87,15 @@ def install(repository: Repository, name: str, settings: HookSettings) -> HookSt
     return _status(folder, name)
 
 
-def uninstall(repository: Repository, name: str) -> bool:
+def uninstall(repository: Repository, name: str) -> str | None:
     """Take our hook `name` away and put back what was there before.
 
+    Lines that a user added stay in the script; where another hook comes back to that place,
+    they are kept beside it.
+
     Returns:
-        Whether there was one of ours.
+        Where the user's own lines are, empty if there were none; `None` if there was no hook
+        of ours.
 
     Raises:
         RepositoryError: The folder cannot be written.
@@ -99,18 +106,32 @@ def uninstall(repository: Repository, name: str) -> bool:
         # Hooks may have been sent elsewhere since, and ours still lie in the usual place.
         folder = _common_folder(repository) / "hooks"
         if folder.is_symlink():
-            return False
+            return None
     found = _status(folder, name)
     if found.condition in ("none", "foreign"):
-        return False
+        return None
+    left = own_lines.without_ours(stub.script(name, Path(sys.executable), 0), _read(found.file))
+    kept = found.file if left else None
     try:
         if found.has_legacy:
+            kept = _free_place(found.file) if left else None
+            if kept is not None:
+                write_user_file(kept, left.encode("utf-8", "surrogateescape"))
             _legacy(found.file).replace(found.file)
+        elif left:
+            write_user_file(found.file, left.encode("utf-8", "surrogateescape"))
         else:
             found.file.unlink()
     except OSError as error:
         raise _unwritable(found.file.parent, error) from error
-    return True
+    return "" if kept is None else str(kept)
+
+
+def _free_place(file: Path) -> Path:
+    """Where lines can be kept that stood in `file`: git runs nothing of such a name."""
+    names = (f"{file.name}.own-lines", *(f"{file.name}.own-lines.{n}" for n in range(2, 100)))
+    places = [file.with_name(name) for name in names]
+    return next((each for each in places if not os.path.lexists(each)), places[-1])
 
 
 def hooks_folder(repository: Repository) -> Path:
@@ -174,9 +195,10 @@ def _elsewhere(what: str) -> RepositoryError:
 
 
 def _unwritable(folder: Path, error: OSError) -> RepositoryError:
+    what = "script" if isinstance(error, ReadOnlyFileError) else "folder"
     return RepositoryError(
         f"the hook cannot be written in {folder}: {error.strerror or error}",
-        hint="make the folder writable; nothing was changed",
+        hint=f"make the {what} writable; nothing was changed",
     )
 
 
@@ -201,28 +223,24 @@ def _legacy(file: Path) -> Path:
 
 
 def _read(file: Path) -> str:
-    """The script's text; empty for links and whatever is no small file: none of ours."""
+    """The script's text; empty for whatever is no small file, and so none of ours."""
     try:
-        status_ = file.lstat()
+        status_ = file.stat()
         if not stat.S_ISREG(status_.st_mode) or status_.st_size > _MAX_SCRIPT_BYTES:
             return ""
-        return file.read_text(encoding="utf-8", errors="replace")
+        return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return ""
 
 
 def _write(file: Path, text: str) -> None:
-    """Beside it, then in its place: git never runs half a script."""
-    new = file.with_name(f".{file.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        new.replace(file)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
+    """All of the script or none: git never runs half of it. One that is there can be run after."""
+    mask = os.umask(0)
+    os.umask(mask)
+    write_user_file(file, text.encode("utf-8", "surrogateescape"), mode=0o777 & ~mask)
+    mode = file.stat().st_mode
+    if not mode & stat.S_IXUSR:
+        file.chmod(stat.S_IMODE(mode) | (mode & 0o444) >> 2)
 
 
 def _line(out: bytes) -> str:

@@ -21,18 +21,20 @@ Exists = Callable[[str], bool]
 
 _SOURCE_FOLDERS = ("", "src", "lib", "python")
 _SCRIPT_SUFFIXES = (".ts", ".tsx", ".d.ts", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts")
+_COMPONENT_SUFFIXES = (".vue", ".svelte", ".astro")
 _TYPESCRIPT_OF = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
 _MAX_HOPS = 4
 # Any of these may bind names that no tool can see.
 _DYNAMIC_PYTHON = re.compile(
-    rb"^(?:async )?def __getattr__|^\s*__getattr__\s*[=,:]|globals\(\)|\bexec\("
-    rb"|sys\.modules\[(?:__name__|[^\]\n]*\]\s*=(?!=))"
+    rb"^(?:async )?def __getattr__|^[^\S\n]*+__getattr__\s*[=,:]|globals\(\)|\bexec\("
+    rb"|sys\.modules\[(?:__name__|[^\]\n]{0,200}\]\s*=(?!=))"
     rb"|setattr\(sys|^__path__|(?<![\w.])vars\(\)|import\s+__getattr__|(?<![\w.])locals\(\)",
     re.MULTILINE,
 )
 _DYNAMIC_SCRIPT = re.compile(
     rb"export\s*\*|module\.exports|\bexports\b|export\s*=|declare\s+module"
 )
+_SCRIPT_ELSEWHERE = re.compile(rb"<script\b[^>]{0,2000}\bsrc\s*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,12 @@ class Resolver:
         if file.tree is None or file.tree.root_node.has_error:
             return None
         if not _is_python(file.path):
-            if _DYNAMIC_SCRIPT.search(file.source) or b"export" not in file.source:
+            is_component = file.path.endswith(_COMPONENT_SUFFIXES)
+            if is_component and name == "default":
+                return True
+            if _DYNAMIC_SCRIPT.search(file.code) or b"export" not in file.code:
+                return None
+            if is_component and _SCRIPT_ELSEWHERE.search(file.source):
                 return None
             if name == "default" and b"default" in file.source:
                 return True
@@ -211,7 +218,7 @@ def module_word(path: str) -> str:
 
 
 def _is_python(path: str) -> bool:
-    return path.endswith((".py", ".pyi"))
+    return path.endswith((".py", ".pyi", ".ipynb"))
 
 
 def _python_files(module: str) -> Iterator[str]:
@@ -230,7 +237,7 @@ def _script(importer: str, module: str, exists: Exists) -> str | None:
     stem, suffix = posixpath.splitext(place)
     candidates = [place] if suffix else []
     candidates += [stem + other for other in _TYPESCRIPT_OF.get(suffix, ())]
-    candidates += [place + other for other in _SCRIPT_SUFFIXES]
+    candidates += [place + other for other in (*_SCRIPT_SUFFIXES, *_COMPONENT_SUFFIXES)]
     candidates += [posixpath.join(place, "index" + other) for other in _SCRIPT_SUFFIXES]
     return _first(iter(candidates), exists)
 

@@ -16,6 +16,7 @@ from codebuddy.errors import CodebuddyError
 from codebuddy.hook.catalog import BY_ID, RULES, Rule
 from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
 from codebuddy.hook.lookup import CodeLookup
+from codebuddy.hook.notebooks import in_file
 from codebuddy.hook.resolution import Resolver
 from codebuddy.hook.state import State
 from codebuddy.hook.suppression import is_suppressed
@@ -80,13 +81,14 @@ class Outcome:
     """What a review found, the most useful first, and what kept it from looking further.
 
     `n_suppressed` counts findings that a comment on the line switched off; `failed` names
-    rules that could not be run, with the reason.
+    rules that could not be run, with the reason; `missing` files that git could not give.
     """
 
     findings: tuple[Finding, ...]
     n_suppressed: int = 0
     is_late: bool = False
     failed: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -137,13 +139,13 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
                 if is_suppressed(finding, review_.state):
                     n_suppressed += 1
                 else:
-                    found.append(finding)
+                    found.append(in_file(finding, review_.state))
         except OutOfTime:
             is_late = True
         except CodebuddyError as error:
             failed.append((module, error.message))
-        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            # A rule's own fault: a commit is never held up, the others go on.
+        except Exception as error:  # noqa: BLE001
+            # A rule's own fault, whatever it is: the others go on.
             failed.append((module, f"{type(error).__name__}: {error}"))
         timings_ms[module] = (time.monotonic() - started) * 1000
     return Outcome(
@@ -151,8 +153,14 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
         n_suppressed=n_suppressed,
         is_late=is_late,
         failed=tuple(failed),
+        missing=tuple(review_.state.missing_paths),
         timings_ms=timings_ms,
     )
+
+
+def quick_rules(rules: Iterable[Rule]) -> list[Rule]:
+    """Those that look at the new lines alone."""
+    return [rule for rule in rules if rule.module in _QUICK]
 
 
 def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
@@ -162,9 +170,11 @@ def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
     )
 
 
+# These need neither the index nor another file: they run first, before either is opened.
+_QUICK = ("secrets", "leftovers", "binaries")
 # What needs one look at the new lines comes before what asks the index, the model last.
 _ORDER = (
-    "leftovers secrets binaries removed imports callers deprecated duplicate untested cochange "
+    "secrets leftovers binaries removed imports callers deprecated duplicate untested cochange "
     "unfinished opinion"
 ).split()
 

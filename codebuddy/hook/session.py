@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy.errors import UsageError
+from codebuddy.errors import RepositoryError, UsageError
 from codebuddy.hook.catalog import Rule
 from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.model import Model
@@ -20,7 +20,7 @@ from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 from codebuddy.vcs.repository import Repository
 
 HISTORY_COMMITS = 3000
-_UNLIMITED = 1_000_000
+UNLIMITED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,21 @@ class Scope:
     max_read: int = MAX_READ_CHANGES
 
 
-def staged(repository: Repository, index_file: Path | None) -> Scope:
-    """What the next commit would change."""
+def staged(
+    repository: Repository, index_file: Path | None, max_read: int = MAX_READ_CHANGES
+) -> Scope:
+    """What the next commit would change; at most `max_read` files are read.
+
+    Raises:
+        RepositoryError: The commit that is checked out cannot be read.
+    """
     old = plumbing.head_commit(repository) or plumbing.empty_tree(repository)
-    return Scope(old, Revision(index_file=index_file))
+    return Scope(old, Revision(index_file=index_file), max_read)
 
 
 def everything(repository: Repository, index_file: Path | None) -> Scope:
     """Every staged file, as if all of it were new."""
-    return Scope(plumbing.empty_tree(repository), Revision(index_file=index_file), _UNLIMITED)
+    return Scope(plumbing.empty_tree(repository), Revision(index_file=index_file), UNLIMITED)
 
 
 def commit_range(repository: Repository, text: str) -> Scope:
@@ -48,7 +54,7 @@ def commit_range(repository: Repository, text: str) -> Scope:
 
     Raises:
         UsageError: It is no range.
-        RepositoryError: A side is no commit.
+        RepositoryError: A side is no commit, or they have no known common ancestor.
     """
     separator = "..." if "..." in text else ".."
     old, found, new = text.partition(separator)
@@ -57,8 +63,13 @@ def commit_range(repository: Repository, text: str) -> Scope:
     first = plumbing.commit_named(repository, old)
     last = plumbing.commit_named(repository, new or "HEAD")
     if separator == "...":
-        first = plumbing.merge_base(repository, first, last)
-    return Scope(first, Revision(last), _UNLIMITED)
+        try:
+            first = plumbing.merge_base(repository, first, last)
+        except RepositoryError as error:
+            raise RepositoryError(
+                f"{text} cannot be reviewed: {error.message}", error.hint
+            ) from error
+    return Scope(first, Revision(last), UNLIMITED)
 
 
 @contextmanager

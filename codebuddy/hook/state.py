@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from codebuddy.hook.lines import added_lines
 from codebuddy.index.file_role import role_of
-from codebuddy.syntax.limits import is_binary, reason_not_to_parse
+from codebuddy.source_text import as_utf8
+from codebuddy.syntax.limits import reason_not_to_parse
 from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 
 if TYPE_CHECKING:
+    from codebuddy.hook.notebooks import CellCode
     from codebuddy.index.symbols import FoundDefinition, Symbols
     from codebuddy.syntax.grammar import Tree
     from codebuddy.syntax.imported import ImportedName
@@ -32,22 +34,52 @@ _REGULAR_MODES = frozenset({"100644", "100755"})
 
 
 class SourceFile:
-    """One content of one path; what is known of it is worked out when it is asked for."""
+    """One content of one path; what is known of it is worked out when it is asked for.
 
-    def __init__(self, path: str, source: bytes) -> None:
+    `source` is UTF-8 without a byte order mark, whatever the file's own encoding is.
+    """
+
+    def __init__(self, path: str, source: bytes, cells: CellCode | None = None) -> None:
+        """`cells` is the code that stands for a notebook's `source` in everything but `raw`."""
         self.path = path
-        self.source = source
+        self.source = source if cells is None else cells.text.encode("utf-8", "replace")
+        self.cells = cells
+        self._stored = source
+
+    @property
+    def raw(self) -> SourceFile:
+        """The file as a plain text, with all that is not code."""
+        return self if self.cells is None else SourceFile(self.path, self._stored)
 
     @cached_property
     def language(self) -> str:
-        """The language's name, `text` if unknown."""
-        from codebuddy.syntax.languages import language_for
+        """The language of its code, `text` if unknown."""
+        return self._code[0]
 
-        return language_for(self.path, self.source[:4096])
+    @property
+    def code(self) -> bytes:
+        """The source with what is no code of its language masked; every byte in its place."""
+        return self._code[1]
+
+    @cached_property
+    def _code(self) -> tuple[str, bytes]:
+        from codebuddy.syntax.embedded import COMPONENTS, script_of
+        from codebuddy.syntax.languages import NOTEBOOK, language_for
+        from codebuddy.syntax.notebook import is_notebook_text, parsable
+
+        language = language_for(self.path, self.source[:4096])
+        if language in COMPONENTS:
+            # One without a script is imported like any other.
+            return script_of(self.source, language) or ("javascript", b"")
+        if language == NOTEBOOK and (self.cells or not is_notebook_text(self.source)):
+            language = self.cells.language if self.cells else "python"
+            text = self.source.decode("utf-8", "surrogateescape")
+            return language, parsable(text, language).encode("utf-8", "surrogateescape")
+        return language, self.source
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines without their endings; bytes that are not UTF-8 are replaced."""
+        """The lines without their endings; what is no character is U+FFFD."""
         return self.source.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
 
     @cached_property
@@ -55,9 +87,9 @@ class SourceFile:
         """The syntax tree, or `None` where there can be none."""
         from codebuddy.syntax.grammar import grammar_for, parse
 
-        if grammar_for(self.language) is None or reason_not_to_parse(self.source, self.language):
+        if grammar_for(self.language) is None or reason_not_to_parse(self.code, self.language):
             return None
-        return parse(self.source, self.language, PARSE_BUDGET_MS)
+        return parse(self.code, self.language, PARSE_BUDGET_MS)
 
     @cached_property
     def symbols(self) -> Symbols:
@@ -73,7 +105,7 @@ class SourceFile:
             return Symbols((), (), ())
         try:
             deadline = time.monotonic() + PARSE_BUDGET_MS / 1000
-            return find_symbols(self.tree, self.source, grammar, deadline)
+            return find_symbols(self.tree, self.code, grammar, deadline)
         except OutOfTimeError:
             return Symbols((), (), ())
 
@@ -84,7 +116,7 @@ class SourceFile:
 
         if self.tree is None:
             return ()
-        return find_imported(self.tree, self.source, self.language)
+        return find_imported(self.tree, self.code, self.language)
 
     def occurrences(self, names: Iterable[str]) -> list[Occurrence]:
         """Where `names` stand in the code of a Python or JavaScript file."""
@@ -93,18 +125,31 @@ class SourceFile:
         return (
             []
             if self.tree is None
-            else find_occurrences(self.tree, self.source, self.language, names)
+            else find_occurrences(self.tree, self.code, self.language, names)
         )
 
     def holds_word(self, name: str) -> bool:
         """Whether the text holds `name`, code or not."""
         return name.encode("utf-8", "surrogateescape") in self.source
 
+    def holds_beside_code(self, name: str) -> bool:
+        """Whether a part that is no code of its language, such as markup, holds `name`."""
+        if self.code is self.source:
+            return False
+        word = re.compile(
+            rb"(?<![\w$])" + re.escape(name.encode("utf-8", "surrogateescape")) + rb"(?![\w$])"
+        )
+        return len(word.findall(self.source)) > len(word.findall(self.code))
+
     def defines(self, name: str) -> bool:
         """Whether the text seems to define a function `name`: told without a parser."""
         word = re.escape(name.encode("utf-8", "surrogateescape"))
         pattern = (
-            rb"\b(?:def|fn|func|function|fun|sub)\s+" + word + rb"\b|(?m:^\s*)" + word + rb"\s*\("
+            rb"\b(?:def|fn|func|function|fun|sub)\s+"
+            + word
+            + rb"\b|(?m:^[^\S\n]*+)"
+            + word
+            + rb"\s*\("
         )
         return re.search(pattern, self.source) is not None
 
@@ -168,6 +213,7 @@ class State:
         self._list_paths = paths
         self._paths: frozenset[bytes] | None = None
         self._added: dict[str, frozenset[int]] = {}
+        self._missing: dict[str, None] = {}
         self.changes: list[Change] = []
         self.n_left_out = 0
         for count, raw in enumerate(raw_changes):
@@ -175,6 +221,8 @@ class State:
                 self.n_left_out += 1
             elif {raw.old_mode, raw.new_mode} & _REGULAR_MODES:
                 self.changes.append(_change(raw))
+        # Whether there were more files than may be looked at.
+        self.is_cut = self.n_left_out > 0
         self._by_path = {each.path: each for each in self.changes if each.path}
         self._by_old_path = {each.old_path: each for each in self.changes if each.old_path}
 
@@ -211,14 +259,15 @@ class State:
                 name = b""
             else:
                 name = self._revision.name_of(os.fsencode(path))
-            self._new[path] = self._read(path, name)
+            self._new[path] = self._read(path, name, is_object=change is not None)
         return self._new[path]
 
     def old_file(self, path: str) -> SourceFile | None:
         """The file that lay at `path` before, if the change touched it."""
         if path not in self._old:
             change = self._by_old_path.get(path)
-            self._old[path] = self._read(path, change.old_object.encode() if change else b"")
+            name = change.old_object.encode() if change else b""
+            self._old[path] = self._read(path, name, is_object=True)
         return self._old[path]
 
     def size_of(self, change: Change) -> int:
@@ -233,10 +282,11 @@ class State:
         """Changed files that people write: no vendored, generated, binary or huge ones."""
         count = 0
         for change in self.changes:
-            if not change.path or count >= self._max_read:
+            if not change.path or role_of(change.path) in ("vendored", "generated"):
                 continue
-            if role_of(change.path) in ("vendored", "generated"):
-                continue
+            if count >= self._max_read:
+                self.is_cut = True
+                break
             count += 1
             file = self.file(change.path)
             if file is not None and role_of(change.path, file.source) in ("code", "test"):
@@ -248,17 +298,48 @@ class State:
         if known is None:
             file = self.file(change.path)
             old = self.old_file(change.old_path) if change.old_path else None
-            known = (
-                frozenset() if file is None else added_lines(old.lines if old else [], file.lines)
-            )
+            if file is None or (old is None and self._is_old_unknown(change)):
+                # Against nothing every line would be new.
+                known = frozenset()
+            else:
+                known = added_lines(old.lines if old else [], file.lines)
             self._added[change.path] = known
         return known
 
-    def _read(self, path: str, name: bytes) -> SourceFile | None:
+    @property
+    def missing_paths(self) -> list[str]:
+        """Changed files with a content that git names and does not have, as far as was asked."""
+        return list(self._missing)
+
+    def added_text(self, change: Change) -> frozenset[int]:
+        """The same for the file as a plain text: of a notebook, its outputs too."""
+        file = self.file(change.path)
+        if file is None or file.cells is None:
+            return self.added(change)
+        old = self.old_file(change.old_path) if change.old_path else None
+        return added_lines(old.raw.lines if old else [], file.raw.lines)
+
+    def _is_old_unknown(self, change: Change) -> bool:
+        """Whether there is an older text that could not be had."""
+        if not change.old_path:
+            return False
+        size = self._reader.size_of(change.old_object.encode())
+        return size is None or size > self._max_bytes
+
+    def _read(self, path: str, name: bytes, *, is_object: bool = False) -> SourceFile | None:
         if not name:
             return None
-        source = self._reader.read(name, self._max_bytes)
-        return None if source is None or is_binary(source) else SourceFile(path, source)
+        content = self._reader.read(name, self._max_bytes)
+        if content is None and is_object and self._reader.size_of(name) is None:
+            self._missing[path] = None
+        source = None if content is None else as_utf8(content)
+        if source is None:
+            return None
+        if path.endswith(".ipynb"):
+            from codebuddy.hook.notebooks import read_cell_code
+
+            return SourceFile(path, source, read_cell_code(source))
+        return SourceFile(path, source)
 
 
 def _change(raw: RawChange) -> Change:

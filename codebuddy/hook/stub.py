@@ -13,13 +13,13 @@ from pathlib import Path
 
 # Told apart from other people's hooks by this line; the number is the script's version.
 MARK = "codebuddy-hook-3e0c1a7d"
-VERSION = 2
+VERSION = 3
 LEGACY_SUFFIX = ".codebuddy-legacy"
 GUARD_VARIABLE = "_CODEBUDDY_HOOK"
 HOOKS = ("pre-commit", "prepare-commit-msg")
 
-_VERSION = re.compile(rf"^# {MARK} (\d+)$", re.MULTILINE)
-_PYTHON = re.compile(r"^python=(.*)$", re.MULTILINE)
+_VERSION = re.compile(rf"^# {MARK} (\d+)\r?$", re.MULTILINE)
+_PYTHON = re.compile(r"^python=([^\r\n]*)\r?$", re.MULTILINE)
 
 _SCRIPT = """\
 #!/bin/sh
@@ -28,7 +28,8 @@ _SCRIPT = """\
 # Suggests, and never stops a commit. 'git commit --no-verify' goes without it.
 
 python={python}
-here=$(dirname -- "$0")
+# git calls a hook by a path. Nothing is run to find the folder: PATH may begin with the repository.
+case $0 in */*) here=${{0%/*}} ;; *) here=. ;; esac
 legacy=$here/{name}{legacy_suffix}
 
 # The hook that was here before decides as it always did.
@@ -42,6 +43,30 @@ fi
 export {guard}
 [ -x "$python" ] || exit 0
 
+# An empty or relative entry of these means the repository, whose files would run as programs,
+# modules or libraries. What is left of a list goes to $kept.
+keep_absolute() {{
+    kept=
+    rest=$1:
+    while [ -n "$rest" ]; do
+        entry=${{rest%%:*}}
+        rest=${{rest#*:}}
+        case $entry in /*) kept=${{kept:+$kept:}}$entry ;; esac
+    done
+}}
+keep_absolute "${{PATH:-}}"
+PATH=${{kept:-/usr/bin:/bin}}
+keep_absolute "${{PYTHONPATH:-}}"
+PYTHONPATH=$kept
+[ -n "$kept" ] || unset PYTHONPATH
+case ${{LD_LIBRARY_PATH:-}} in *";"*) unset LD_LIBRARY_PATH ;; esac
+keep_absolute "${{LD_LIBRARY_PATH:-}}"
+LD_LIBRARY_PATH=$kept
+[ -n "$kept" ] || unset LD_LIBRARY_PATH
+case ${{PYTHONHOME:-/}} in [!/]* | *:[!/]* | *:) unset PYTHONHOME ;; esac
+case ${{PYTHONUSERBASE:-/}} in /*) ;; *) unset PYTHONUSERBASE ;; esac
+case ${{PYTHONPYCACHEPREFIX:-/}} in /*) ;; *) unset PYTHONPYCACHEPREFIX ;; esac
+case ${{HOME:-/}} in /*) ;; *) unset HOME ;; esac
 git_folder=$(git rev-parse --git-dir 2>/dev/null) || exit 0
 for state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply; do
     [ ! -e "$git_folder/$state" ] || exit 0

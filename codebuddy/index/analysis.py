@@ -8,31 +8,25 @@ used, `fallback` says why and the chunks are windows of lines.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from codebuddy.index.chunk import Cut, cut_by_lines, cut_by_syntax
-from codebuddy.index.symbols import (
-    FoundDefinition,
-    FoundReference,
-    find_symbols,
-)
-from codebuddy.syntax.grammar import grammar_for, parse
-from codebuddy.syntax.languages import language_for
-from codebuddy.syntax.limits import OutOfTimeError, reason_not_to_parse
+from codebuddy.index.cells import moved_definition, read_cells
+from codebuddy.index.chunk import Cut
+from codebuddy.index.parts import read_document, read_part
+from codebuddy.index.symbols import FoundDefinition, FoundReference
+from codebuddy.syntax.embedded import embeds_code
+from codebuddy.syntax.languages import NOTEBOOK, language_for
+from codebuddy.syntax.notebook import NotebookError
 
 __all__ = ["ChunkSpan", "FileAnalysis", "FoundDefinition", "FoundReference", "analyze"]
 
 # To be raised when the same bytes give other rows: indexes of an older one are built anew.
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 
 MAX_SIGNATURE_CHARACTERS = 200
 # The promise is 2 s a file, fallback included; what is left is for the lines and the slack
 # of the checks. Ordinary files take milliseconds.
-PARSE_BUDGET_MS = 1000
 TOTAL_BUDGET_MS = 1500
-
-# Kinds that are no places of their own in a file: many share one line or one statement.
-_SMALL_KINDS = frozenset(["variable", "field", "constant", "property", "prototype"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,11 @@ class ChunkSpan:
 
 @dataclass(frozen=True, slots=True)
 class FileAnalysis:
-    """What is in a file; `fallback` is empty, or why its chunks are windows of lines."""
+    """What is in a file; `fallback` is empty, or why its chunks are windows of lines.
+
+    Of a notebook `text` holds the cells, which the chunks' bytes count in; their lines are the
+    file's. `unreadable` says why there is nothing at all.
+    """
 
     language: str
     chunks: tuple[ChunkSpan, ...]
@@ -62,41 +60,62 @@ class FileAnalysis:
     references: tuple[FoundReference, ...] = ()
     imports: tuple[str, ...] = ()
     fallback: str = ""
+    text: bytes | None = None
+    unreadable: str = ""
 
 
-def analyze(path: str, source: bytes) -> FileAnalysis:
-    """Analyse the file `path` with the content `source`; never raises for any content."""
-    language = language_for(path, source[:4096])
-    grammar = grammar_for(language)
-    reason = "no grammar" if grammar is None else ""
-    reason = reason_not_to_parse(source, language) or reason
-    if reason or grammar is None:
-        return _by_lines(language, source, reason)
+def analyze(path: str, source: bytes, language: str = "") -> FileAnalysis:
+    """Analyse the file `path` with the content `source`; never raises for any content.
+
+    `language` is that of `source` where the path does not tell.
+    """
+    language = language or language_for(path, source[:4096])
     deadline = time.monotonic() + TOTAL_BUDGET_MS / 1000
-    tree = parse(source, language, PARSE_BUDGET_MS)
-    if tree is None:
-        return _by_lines(language, source, "deadline")
-    try:
-        symbols = find_symbols(tree, source, grammar, deadline)
-        places = [each for each in symbols.definitions if each.kind not in _SMALL_KINDS]
-        places.sort(key=lambda each: (each.extent[0], -each.extent[1]))
-        cuts = cut_by_syntax(tree, source, grammar, [each.extent for each in places], deadline)
-    except OutOfTimeError:
-        return _by_lines(language, source, "deadline")
+    if language == NOTEBOOK:
+        return _of_notebook(source, deadline)
+    read = read_document if embeds_code(language) else read_part
+    part = read(source, language, deadline)
     return FileAnalysis(
         language=language,
-        chunks=tuple(_spans(source, cuts, places)),
-        definitions=symbols.definitions,
-        references=symbols.references,
-        imports=symbols.imports,
+        chunks=tuple(_spans(source, list(part.cuts), part.places)),
+        definitions=part.definitions,
+        references=part.references,
+        imports=part.imports,
+        fallback=part.fallback,
     )
 
 
-def _by_lines(language: str, source: bytes, reason: str) -> FileAnalysis:
+def _of_notebook(source: bytes, deadline: float) -> FileAnalysis:
+    try:
+        language, cells = read_cells(source, deadline)
+    except NotebookError:
+        return FileAnalysis(NOTEBOOK, (), unreadable="broken notebook")
+    chunks: list[ChunkSpan] = []
+    definitions: list[FoundDefinition] = []
+    references: list[FoundReference] = []
+    n_bytes = 0
+    for cell in cells:
+        chunks += [
+            replace(
+                span,
+                start_byte=span.start_byte + n_bytes,
+                end_byte=span.end_byte + n_bytes,
+                start_line=cell.line(span.start_line),
+                end_line=cell.line(span.end_line),
+            )
+            for span in _spans(cell.source, list(cell.part.cuts), cell.part.places)
+        ]
+        definitions += [moved_definition(each, cell, n_bytes) for each in cell.part.definitions]
+        references.extend(replace(each, line=cell.line(each.line)) for each in cell.part.references)
+        n_bytes += len(cell.source)
     return FileAnalysis(
         language=language,
-        chunks=tuple(_spans(source, cut_by_lines(source), [])),
-        fallback=reason,
+        chunks=tuple(chunks),
+        definitions=tuple(definitions),
+        references=tuple(references),
+        imports=tuple(dict.fromkeys(each for cell in cells for each in cell.part.imports)),
+        fallback=next((c.part.fallback for c in cells if c.part.fallback == "deadline"), ""),
+        text=b"".join(cell.source for cell in cells),
     )
 
 

@@ -5,10 +5,8 @@ It knows neither the database nor what the rows are for.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import zlib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codebuddy.index import walk
+from codebuddy.index.details import MAX_REFERENCES, pack_details
 from codebuddy.index.file_role import role_of
 from codebuddy.index.packing import pack_text
 from codebuddy.index.postings import PostingsColumns
@@ -25,7 +24,6 @@ from codebuddy.index.terms import count_terms, squashed
 from codebuddy.index.walk import FileStat, Skipped
 
 MAX_NAME_LENGTH = 256
-MAX_REFERENCES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,22 @@ class BatchResult:
     source_bytes: int = 0
 
 
+class _UnreadableError(Exception):
+    """A file of a known format that is broken; `reason` says of what kind it is."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 def analyze_batch(batch: Batch) -> BatchResult:
     """Read and analyse every file of `batch`."""
     result = BatchResult()
     counts: list[dict[str, int]] = []
     for path, seen, known_digest in batch.files:
-        outcome = walk.read_file(batch.root, path, batch.max_file_bytes, time.time_ns())
+        outcome = walk.read_file(
+            batch.root, path, batch.max_file_bytes, time.time_ns(), known_digest
+        )
         if outcome is None:
             result.gone.append(path)
         elif isinstance(outcome, Skipped):
@@ -92,6 +100,10 @@ def analyze_batch(batch: Batch) -> BatchResult:
             result.source_bytes += len(outcome.source)
             try:
                 analysed, file_counts = _analyse(path, outcome)
+            except _UnreadableError as error:
+                skip = Skipped(error.reason, outcome.stat)
+                result.skipped.append((path, skip, outcome.digest))
+                continue
             except (ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError):
                 # The analysis promises never to raise; one file must not cost the others.
                 result.skipped.append((path, Skipped("crash", outcome.stat), outcome.digest))
@@ -102,11 +114,25 @@ def analyze_batch(batch: Batch) -> BatchResult:
     return result
 
 
+def find_unchanged(batch: Batch) -> BatchResult:
+    """Those files of `batch` whose contents are indexed already; the others are left out."""
+    result = BatchResult(columns=_columns(()))
+    for path, _, known_digest in batch.files:
+        outcome = walk.read_file(
+            batch.root, path, batch.max_file_bytes, time.time_ns(), known_digest
+        )
+        if isinstance(outcome, walk.ReadFile) and outcome.digest == known_digest:
+            result.unchanged.append((path, outcome.stat, outcome.is_racy))
+    return result
+
+
 def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[str, int]]]:
     from codebuddy.index.analysis import analyze
 
-    source = read.source
-    analysis = analyze(os.fsdecode(path), source)
+    analysis = analyze(os.fsdecode(path), read.source)
+    if analysis.unreadable:
+        raise _UnreadableError(analysis.unreadable)
+    source = read.source if analysis.text is None else analysis.text
     chunks: list[tuple[Any, ...]] = []
     counts: list[dict[str, int]] = []
     for span in analysis.chunks:
@@ -125,13 +151,13 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         where = (found.kind, found.line, found.end_line, _clean(found.signature), chunk)
         qualified = _clean(found.qualified)[: 2 * MAX_NAME_LENGTH]
         definitions.append((squashed(name), name, qualified, *where))
-    details = {
-        "references": [
-            [_clean(found.name)[:MAX_NAME_LENGTH], found.kind, found.line]
+    details = pack_details(
+        [
+            (_clean(found.name)[:MAX_NAME_LENGTH], found.kind, found.line)
             for found in analysis.references[:MAX_REFERENCES]
         ],
-        "imports": [_clean(name) for name in analysis.imports],
-    }
+        map(_clean, analysis.imports),
+    )
     analysed = AnalysedFile(
         path=path,
         stat=read.stat,
@@ -140,10 +166,10 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         language=analysis.language,
         fallback=analysis.fallback,
         role=role_of(os.fsdecode(path), source),
-        n_lines=source.count(b"\n") + (not source.endswith(b"\n") and bool(source)),
+        n_lines=read.source.count(b"\n") + (not read.source.endswith(b"\n") and bool(read.source)),
         chunks=chunks,
         definitions=definitions if chunks else [],
-        details=zlib.compress(json.dumps(details, separators=(",", ":")).encode(), 6),
+        details=details,
     )
     return analysed, counts
 

@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from codebuddy import __version__, paths, platforms
-from codebuddy.errors import CodebuddyError, IndexingError
-from codebuddy.index import schema, seal, suspicion, walk
-from codebuddy.index.batch import BatchResult, analyze_batch
+from codebuddy import platforms
+from codebuddy.errors import IndexingError
+from codebuddy.index import failed_update, schema, seal, seeding, sqlite_errors, suspicion, walk
+from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
     embed_missing,
@@ -27,21 +27,20 @@ from codebuddy.index.embed import (
     is_embedded,
     note_embedded,
 )
-from codebuddy.index.file_role import ROLES_VERSION
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.report import IndexReport
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.seeding import LOCK_NAME, NEW_NAME
 from codebuddy.index.store import StoredFile
-from codebuddy.index.terms import TERMS_VERSION
+from codebuddy.index.version import analysis_version
 from codebuddy.index.writer import IndexWriter
+from codebuddy.private_files import make_folder, remedy_for, why_not_private
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 
-LOCK_NAME = "index.lock"
 # Stands while files are parsed in this process; what it finds of a predecessor died parsing.
 PARSING_NAME = "index.parsing"
-_NEW_NAME = "index.new.db"
 
 LOCK_TIMEOUT_S = 600.0
 # Starting a worker takes about 0.3 s, in which this process parses as many files.
@@ -106,21 +105,30 @@ def update_index(
             hint="keep the repository on a local file system",
         ) from error
     except OSError as error:
-        raise IndexingError(
-            f"the index {folder} cannot be used: {error.strerror or error}",
-            hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
+        raise failed_update.with_what_is_left(
+            failed_update.unusable(folder, error), folder
         ) from error
+    except IndexingError as error:
+        if sqlite_errors.is_failed_write(error):
+            raise failed_update.with_what_is_left(error, folder) from error.__cause__
+        raise
     report.seconds = time.monotonic() - started
     return report
 
 
 def _ensure_index_folder(repository: Repository) -> Path:
+    folder = repository.index_folder
     try:
-        return paths.ensure_folder(repository.index_folder)
-    except CodebuddyError as error:
-        # A completion goes on without an index, but not after just any error.
+        return make_folder(folder)
+    except OSError as error:
+        place = Path(error.filename or folder)
+        if why_not_private(place):
+            raise IndexingError(
+                f"the folder {place} is not used: {error.strerror}", hint=remedy_for(place)
+            ) from error
         raise IndexingError(
-            error.message, hint="set XDG_CACHE_HOME to a folder that you can write"
+            f"cannot create the folder {folder}: {error.strerror or error}",
+            hint="set XDG_CACHE_HOME to a folder that you can write",
         ) from error
 
 
@@ -132,32 +140,49 @@ def _update_locked(
     tell: ProgressCallback,
 ) -> IndexReport:
     file = folder / DATABASE_NAME
-    _remove_with_journal(folder / _NEW_NAME)
+    seeded = ""
+    failed_update.remove_with_journal(folder / NEW_NAME)
     if suspicion.is_suspect(folder):
         tell(Progress("notice", message="the index was found damaged; building it again"))
         if file.exists() or file.is_symlink():
             schema.move_aside(file)
         suspicion.forget(folder)
+    elif not force and not os.path.lexists(file):
+        seeded = _seed(repository, settings, tell)
     if force and file.exists():
         return _rebuild_beside(repository, settings, folder, tell)
     try:
         writer, is_new = _open_or_create(file, tell)
-        return _bring_up_to_date(writer, repository, settings, tell, is_new=is_new)
+        report = _bring_up_to_date(writer, repository, settings, tell, is_new=is_new)
     except DamagedIndexError as error:
         tell(Progress("notice", message=f"{error.message}; building it again"))
         schema.move_aside(file)
-        writer = _created(file)
-        return _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+        writer, seeded = _created(file), ""
+        report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    report.seeded_from = seeded
+    return report
+
+
+def _seed(repository: Repository, settings: Settings, tell: ProgressCallback) -> str:
+    """Take over the index of another work tree; which one, or an empty text."""
+    found = seeding.seed(repository, settings.index.max_file_bytes)
+    if found.work_tree is not None:
+        told = f"taking over the index of {found.work_tree}, another work tree of the repository"
+        tell(Progress("notice", message=told))
+        return str(found.work_tree)
+    for refusal in found.refusals:
+        tell(Progress("notice", message=f"{refusal}; building one from the files"))
+    return ""
 
 
 def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bool]:
     if not (file.exists() or file.is_symlink()):
         return _created(file), True
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
-    if writer.meta("analysis") != _analysis_version():
+    if writer.meta("analysis") != analysis_version():
         writer.close()
         tell(Progress("notice", message="the index was made by another version; building it again"))
-        _remove_with_journal(file)
+        failed_update.remove_with_journal(file)
         return _created(file), True
     if not schema.is_sealed(writer.connection, file):
         # The last writer was killed. SQLite has played its journal back, if nobody took that.
@@ -166,10 +191,10 @@ def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bo
 
 
 def _created(file: Path) -> IndexWriter:
-    _remove_with_journal(file)
+    failed_update.remove_with_journal(file)
     writer = IndexWriter(file, schema.create(file))
     with writer.transaction():
-        writer.put_meta("analysis", _analysis_version())
+        writer.put_meta("analysis", analysis_version())
     return writer
 
 
@@ -177,33 +202,26 @@ def _rebuild_beside(
     repository: Repository, settings: Settings, folder: Path, tell: ProgressCallback
 ) -> IndexReport:
     """Build a new database beside the old one and put it in its place when it is whole."""
-    file, new = folder / DATABASE_NAME, folder / _NEW_NAME
-    writer = _created(new)
-    report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    file, new = folder / DATABASE_NAME, folder / NEW_NAME
+    try:
+        writer = _created(new)
+        report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+    except BaseException:
+        # On a full disk it would take the room that the next try needs.
+        with suppress(OSError):
+            failed_update.remove_with_journal(new)
+        raise
     try:
         # Plays back a killed writer's journal, which would else be played into the new one.
         schema.connect(file, is_writer=True).close()
     except IndexingError:
-        _remove_with_journal(file)
+        failed_update.remove_with_journal(file)
     seal.remove(file)
     platforms.replace_durably(new, file)
     seal.remove(new)
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
     writer.seal_and_close()
     return report
-
-
-def _remove_with_journal(file: Path) -> None:
-    seal.remove(file)
-    for each in (file.with_name(file.name + "-journal"), file):
-        each.unlink(missing_ok=True)
-
-
-def _analysis_version() -> bytes:
-    """Changes whenever the same bytes would give other rows."""
-    from codebuddy.index.analysis import ANALYSIS_VERSION
-
-    return f"{__version__} {ANALYSIS_VERSION} {TERMS_VERSION} {ROLES_VERSION}".encode()
 
 
 def _bring_up_to_date(
@@ -239,6 +257,8 @@ def _bring_up_to_date(
         # What was committed before an interrupt is whole.
         with suppress(IndexingError):
             writer.seal_and_close()
+        if is_new:
+            failed_update.remove_if_empty(writer.file)
         raise
     writer.seal_and_close()
     return report
@@ -257,7 +277,20 @@ def _take_out(writer: IndexWriter, plan: Plan, report: IndexReport) -> None:
 def _analysed(
     repository: Repository, settings: Settings, plan: Plan, parsing: Path
 ) -> Generator[BatchResult]:
-    """Results for all files to read, from this process if they are few, else from workers."""
+    """Results for all files to read, from this process if they are few, else from workers.
+
+    Of many files whose former contents are known, as after a checkout or in a new work tree,
+    most have them still: those are told here, sooner than a worker has started.
+    """
+    known = tuple(each for each in plan.to_read if each[2])
+    if len(known) >= _POOL_FROM_FILES:
+        max_bytes = settings.index.max_file_bytes
+        settled = find_unchanged(Batch(repository.root_bytes, known, max_bytes))
+        yield settled
+        same = {path for path, *_ in settled.unchanged}
+        plan = replace(plan, to_read=[each for each in plan.to_read if each[0] not in same])
+    if not plan.to_read:
+        return
     todo = list(batches(plan, repository.root_bytes, settings.index.max_file_bytes))
     total_bytes = sum(stat.size for _, stat, _ in plan.to_read)
     is_small = len(plan.to_read) < _POOL_FROM_FILES and total_bytes < _POOL_FROM_BYTES

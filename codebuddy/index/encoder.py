@@ -230,9 +230,27 @@ def open_encoder(name: str = "", *, may_download: bool = False) -> Encoder:
     """
     if name in DEFAULT_NAMES:
         return StaticEncoder.open(paths.shipped_models_folder() / "embedder")
+    name = _checked_name(name)
     if _is_static(Path(name)):
         return StaticEncoder.open(Path(name))
     return TransformerEncoder.open(name, may_download=may_download)
+
+
+def _checked_name(name: str) -> str:
+    """`name`, if it is a path that begins as one, or a name of the hub that is no path as well.
+
+    The libraries take a folder for the model of that name on the hub, and run what it names: a
+    repository could plant one in the working folder.
+    """
+    if name.startswith(("./", "../", "~")) or os.path.isabs(name):  # noqa: PTH117
+        return os.path.expanduser(name)  # noqa: PTH111
+    # A name of one word is one of the libraries' own organisation.
+    if os.path.lexists(name) or os.path.lexists(f"sentence-transformers/{name}"):
+        raise ModelError(
+            f"the embedder {name} is named like a file or folder here",
+            hint=f"write ./{name} for the folder, or run it elsewhere for the model of the hub",
+        )
+    return name
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:

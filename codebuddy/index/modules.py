@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 _FOLDER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main"})
 _HEADER_SUFFIXES = frozenset({"h", "hh", "hpp", "hxx"})
 _FAMILIES = {
-    "python": ("py", "pyi", "pyx"),
-    "javascript": ("js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts", "vue", "svelte"),
+    "python": ("py", "pyi", "pyx", "ipynb"),
+    "javascript": ("js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts", "vue", "svelte", "astro"),
     "go": ("go",),
     "rust": ("rs",),
     "java": ("java", "kt", "kts", "scala", "groovy"),
@@ -34,7 +34,7 @@ _DOTTED = frozenset({"python", "java", "c_sharp", "lua"})
 # Their imports name folders, each file of which is meant.
 _FOLDER_IMPORTS = frozenset({"go", "java", "c_sharp"})
 _SEPARATORS = re.compile(r"::|\\|/")
-_SCRIPT_SUFFIX = re.compile(r"\.(?:[cm]?[jt]sx?|vue|svelte|hpp|hh|hxx|h|rb|php|dart|lua)$")
+_SCRIPT_SUFFIX = re.compile(r"\.(?:[cm]?[jt]sx?|vue|svelte|astro|hpp|hh|hxx|h|rb|php|dart|lua)$")
 _MAX_FILES = 32
 # An import's last words may be names within a module; more of them are none of ours.
 _MAX_TRAILING = 2
@@ -55,7 +55,8 @@ class ModuleMap:
         self._in_folder: dict[str, list[str]] = defaultdict(list)
         # In one order, whatever order they were indexed in.
         for path in sorted(paths):
-            if not family_of(path):
+            # Notebooks import, and nothing imports them.
+            if not family_of(path) or path.endswith(".ipynb"):
                 continue
             self._paths.add(path)
             folder, name = posixpath.split(path)

@@ -8,14 +8,11 @@ It knows batches and results, not what is in them.
 from __future__ import annotations
 
 import dataclasses
-import os
 import queue
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
@@ -41,8 +38,7 @@ class WorkerPool:
 
     def __init__(self, n_workers: int, command: Sequence[str] = ()) -> None:
         self._n_workers = n_workers
-        # `-P` keeps the current folder, which may be a hostile repository, off the module path.
-        self._command = list(command) or [sys.executable, "-P", "-m", worker.__name__]
+        self._command = list(command) or platforms.python_command(worker.__name__)
         self._todo: deque[Batch] = deque()
         self._results: queue.Queue[BatchResult | BaseException] = queue.Queue(
             maxsize=_RESULTS_PER_WORKER * n_workers
@@ -176,13 +172,8 @@ class WorkerPool:
 
 
 def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    package_parent = str(Path(worker.__file__).resolve().parents[2])
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, package_parent]))
     # numpy's thread pools would only fight with the other workers.
-    environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
-    return environment
+    return platforms.child_environment(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 
 
 def _singles(batch: Batch) -> list[Batch]:

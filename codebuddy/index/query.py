@@ -19,7 +19,7 @@ _FILE_NAME = re.compile(r"^[\w.-]+\.([a-z]{1,5})$")
 _TEXT_SUFFIXES = frozenset("md rst txt json toml yaml yml html css scss sh sql xml ini cfg".split())
 _QUALIFIED = re.compile(r"^[\w$]+(?:(?:\.|::|->|#)~?[\w$]+)*(?:\(\))?[?!]?$")
 # Case within a word or underscores: nobody writes so in prose.
-_IDENTIFIER = re.compile(r"[a-z0-9][A-Z]|\w_+\w|[A-Z]{2,}[a-z]")
+_IDENTIFIER = re.compile(r"[a-z0-9][A-Z]|\w_+\w|[A-Z]{2}[a-z]")
 _CODE_MARKS = re.compile(
     r"[{};=<>|&]|\w\(|\)\s*[:.,]|\[\w|->|=>|::|\bdef \w|\bfn \w|\bfunc \w|\breturn\b"
 )

@@ -7,7 +7,7 @@ beside the hit that it moved. It knows chunks by their places alone, and reads n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codebuddy.index.file_role import FileRole
@@ -150,3 +150,14 @@ class _Factors:
     def _role_factor(self, role: FileRole) -> float:
         is_wanted = role == self._own_role or not _ROLE_WORDS[role].isdisjoint(self._wanted)
         return 1.0 if is_wanted else self._weights.roles.get(role, 1.0)
+
+
+def alone(
+    channel: str, ranked: Iterator[tuple[int, float]], near: Mapping[int, str] | None = None
+) -> Iterator[Ranked]:
+    """The ranking of one channel alone."""
+    reasons = near or {}
+    return (
+        Ranked(chunk_id, score, {channel: score}, {channel: place}, {}, reasons.get(chunk_id, ""))
+        for place, (chunk_id, score) in enumerate(ranked, 1)
+    )

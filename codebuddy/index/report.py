@@ -12,6 +12,7 @@ class IndexReport:
     `skipped` counts files by reason, `skipped_files` names up to 100 of them with theirs, those
     of the rarest reasons first: one secret is not lost among a thousand pictures. `vectors`
     are those of `embedder` that the index holds, `vectors_made` those of them made just now.
+    `seeded_from` is the work tree whose index was taken over, where this one had none.
     """
 
     files: int = 0
@@ -28,6 +29,7 @@ class IndexReport:
     embedder: str = ""
     vectors: int = 0
     vectors_made: int = 0
+    seeded_from: str = ""
 
     def as_json(self) -> dict[str, object]:
         """The stable keys of `codebuddy index --json`."""
@@ -47,4 +49,4 @@ class IndexReport:
             "embedder": self.embedder,
             "vectors": self.vectors,
             "vectors_made": self.vectors_made,
-        }
+        } | ({"seeded_from": self.seeded_from} if self.seeded_from else {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,18 +17,27 @@ from typing import Any
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import seal
+from codebuddy.index import companions, seal, sqlite_errors
+from codebuddy.private_files import remedy_for, why_not_private
 
 DATABASE_NAME = "index.db"
 SCHEMA_VERSION = 2
 # "cdbd", so that another program's database is told apart.
 APPLICATION_ID = 0x63646264
 BUSY_TIMEOUT_S = 10.0
+# Steps of SQLite's machine, of which it takes some 100 million in a second.
+_STEPS_AT_ONCE = 100_000
+_STEPS_PER_BYTE = 10
+_FREE_STEPS = 5_000_000
+# Whether the limit ended what this thread asked last: SQLite says the same of any interrupt.
+_steps = threading.local()
+# A file that is exchanged while it is opened is opened again.
+_OPEN_ATTEMPTS = 3
 
 REBUILD_HINT = "run 'codebuddy index --force' to build it again"
 
 # SQLite keeps these texts, and an index whose texts differ is not one of ours.
-_TABLES = {
+TABLES = {
     "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)"
     " WITHOUT ROWID",
     "files": "CREATE TABLE files (id INTEGER PRIMARY KEY, path BLOB NOT NULL,"
@@ -93,15 +103,36 @@ def check(row_crc: object, what: str, *values: Any) -> None:
         raise DamagedIndexError(f"the index is damaged: {what} has a wrong checksum")
 
 
-def connect(file: Path, *, is_writer: bool) -> sqlite3.Connection:
+def connect(
+    file: Path, *, is_writer: bool, timeout_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
     """Open an existing database, verified as ours and whole.
+
+    Args:
+        file: The database.
+        is_writer: Whether it is opened to write.
+        timeout_s: How long to wait for another process that holds it.
 
     Raises:
         DamagedIndexError: It is no index, or not the one that codebuddy left there.
         IndexingError: A newer codebuddy wrote it, or it is busy or unreadable.
     """
-    with translated(file):
-        connection = _open(file, is_writer=is_writer)
+    for _ in range(_OPEN_ATTEMPTS):
+        before = _identity(file)
+        try:
+            return _connect_once(file, is_writer=is_writer, timeout_s=timeout_s)
+        except DamagedIndexError:
+            # Put in the place of another while it was opened, it was compared with the wrong file.
+            if _identity(file) == before:
+                raise
+    raise IndexingError(
+        f"the index {file} is busy: another process is replacing it", hint="try again in a moment"
+    )
+
+
+def _connect_once(file: Path, *, is_writer: bool, timeout_s: float) -> sqlite3.Connection:
+    with translated(file, is_opening=True):
+        connection = _open(file, is_writer=is_writer, timeout_s=timeout_s)
         try:
             _set_up(connection, is_writer=is_writer)
             _verify(connection, file)
@@ -111,30 +142,49 @@ def connect(file: Path, *, is_writer: bool) -> sqlite3.Connection:
     return connection
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def create(file: Path) -> sqlite3.Connection:
     """Make an empty index in the new file `file`, for its owner alone, and open it to write."""
-    with translated(file):
+    with translated(file, is_opening=True):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = _open(file, is_writer=True)
         try:
-            _set_up(connection, is_writer=True)
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES.values():
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("COMMIT")
+            connection = _open(file, is_writer=True)
+            try:
+                _make_tables(connection)
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
-            connection.close()
+            # Half a database would count as a damaged one.
+            for each in (file.with_name(file.name + "-journal"), file):
+                with suppress(OSError):
+                    each.unlink()
             raise
     return connection
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    _set_up(connection, is_writer=True)
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in TABLES.values():
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def is_sealed(connection: sqlite3.Connection, file: Path) -> bool:
     """Whether the last writer finished and sealed the file; `connect` has compared its bytes."""
     with translated(file):
         connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
+        connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         found = seal.is_current(file)
         connection.execute("COMMIT")
     return found
@@ -144,9 +194,30 @@ def write_seal(connection: sqlite3.Connection, file: Path) -> None:
     """Seal what the writer leaves."""
     with translated(file):
         connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
+        connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         seal.write(file)
         connection.execute("COMMIT")
+
+
+def limit_steps(connection: sqlite3.Connection, n_free: int = _FREE_STEPS) -> None:
+    """End what takes many more steps than reading all of the database several times.
+
+    SQLite follows a tree whose pages lead to each other as if it had no end. It counts what
+    comes until the next call, inside a transaction.
+
+    Args:
+        connection: Of the database.
+        n_free: Steps that any database may take.
+    """
+    left = (n_free + _STEPS_PER_BYTE * size_of(connection)) // _STEPS_AT_ONCE
+
+    def spend() -> bool:
+        nonlocal left
+        left -= 1
+        _steps.ran_out = left < 0
+        return left < 0
+
+    connection.set_progress_handler(spend, _STEPS_AT_ONCE)
 
 
 def check_structure(connection: sqlite3.Connection) -> None:
@@ -160,75 +231,86 @@ def check_structure(connection: sqlite3.Connection) -> None:
         raise DamagedIndexError(f"the index is damaged: {found}")
 
 
+def size_of(connection: sqlite3.Connection) -> int:
+    """Bytes of all pages, inside a transaction."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
+
+
 def move_aside(file: Path) -> Path:
     """Rename a database that cannot be used, in the place of the last such one."""
     aside = file.with_name(file.name + ".damaged")
     try:
         file.replace(aside)
         seal.remove(file)
-        # A journal left behind would be played back into the next database.
-        with suppress(FileNotFoundError):
-            file.with_name(file.name + "-journal").unlink()
     except OSError as error:
         raise IndexingError(
-            f"the damaged index {file} cannot be moved aside: {error.strerror}",
-            hint="make its folder writable, or delete it",
+            f"the damaged index {file} cannot be moved to {aside.name}: {error.strerror}",
+            hint=f"make its folder writable, or delete both {file.name} and {aside.name} there",
         ) from error
+    # A journal left behind would be played back into the next database.
+    companions.remove_companions(file)
     return aside
 
 
 @contextmanager
-def translated(file: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours."""
+def translated(file: Path, *, is_opening: bool = False) -> Iterator[None]:
+    """SQLite's and the system's errors as ours: as damage only what is proven to be.
+
+    While it is opened, what SQLite cannot make sense of is damage; later a look at the file tells.
+    """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise _operational(file, error) from error
-    except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
+        if getattr(_steps, "ran_out", False):
+            _steps.ran_out = False
+            raise DamagedIndexError(
+                f"the index {file} is damaged: reading it leads in circles"
+            ) from error
         # SQLite quotes damaged text in its messages, which Python then cannot decode.
+        known = sqlite_errors.explained(file, error)
+        if known is None and not is_opening and not sqlite_errors.is_damage(error):
+            known = None if is_damaged(file) else sqlite_errors.unexplained(file, error)
+        if known is None:
+            known = DamagedIndexError(f"the index {file} is damaged: {error}")
+        raise known from error
+    except zlib.error as error:
         raise DamagedIndexError(f"the index {file} is damaged: {error}") from error
     except OSError as error:
+        raise sqlite_errors.of_system(file, error) from error
+
+
+def is_damaged(file: Path) -> bool:
+    """Whether the file, opened afresh, shows damage; one that is busy or gone does not."""
+    try:
+        connection = connect(file, is_writer=False, timeout_s=0.0)
+    except DamagedIndexError:
+        return True
+    except IndexingError:
+        return False
+    try:
+        check_structure(connection)
+    except (DamagedIndexError, sqlite3.Error, UnicodeDecodeError) as error:
+        return isinstance(error, DamagedIndexError) or sqlite_errors.is_damage(error)
+    finally:
+        connection.close()
+    return False
+
+
+def _open(file: Path, *, is_writer: bool, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    if reason := why_not_private(file.parent):
         raise IndexingError(
-            f"the index {file} cannot be used: {error.strerror or error}",
-            hint="make its folder writable, or set XDG_CACHE_HOME to one that is",
-        ) from error
-
-
-def _operational(file: Path, error: sqlite3.OperationalError) -> IndexingError:
-    code = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else 0
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return IndexingError(
-            f"the index {file} is busy: another process is writing it",
-            hint="try again in a moment",
+            f"the index in {file.parent} is not used: {reason}", hint=remedy_for(file.parent)
         )
-    if code == sqlite3.SQLITE_FULL:
-        return IndexingError(
-            f"the disk is full while writing the index {file}",
-            hint="free some space and run 'codebuddy index' again; what was indexed stays usable",
-        )
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return IndexingError(
-            f"the index {file} cannot be opened: {error}",
-            hint="check the rights of its folder",
-        )
-    if code == sqlite3.SQLITE_IOERR:
-        return IndexingError(
-            f"the index {file} cannot be read or written: {error}",
-            hint="check the disk's free space and health; what was indexed stays usable",
-        )
-    return DamagedIndexError(f"the index {file} is damaged: {error}")
-
-
-def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
-    if file.is_symlink():
-        raise DamagedIndexError(f"the index {file} is a link, which codebuddy never makes")
+    if reason := companions.problem_before_opening(file):
+        raise DamagedIndexError(f"the index {file} is damaged: {reason}")
     # Readers, too, must be able to play back a killed writer's journal.
     can_write = os.access(file, os.W_OK) and platforms.is_writable_folder(file.parent)
     mode = "rw" if is_writer or can_write else "ro"
     connection = sqlite3.connect(
         f"{file.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=BUSY_TIMEOUT_S,
+        timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -259,6 +341,7 @@ def _set_up(connection: sqlite3.Connection, *, is_writer: bool) -> None:
 
 def _verify(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("BEGIN")
+    limit_steps(connection)
     found = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
     )
@@ -269,11 +352,9 @@ def _verify(connection: sqlite3.Connection, file: Path) -> None:
             f"the index {file} was written by a newer codebuddy",
             hint="use that one, or delete the index to build it again",
         )
-    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != _TABLES:
+    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != TABLES:
         raise DamagedIndexError(f"{file} is not an index of this codebuddy")
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-    if file.stat().st_size != pages * page_bytes:
+    if file.stat().st_size != size_of(connection):
         raise DamagedIndexError(f"the index {file} is damaged: it is cut off")
     if seal.check(file) is False:
         raise DamagedIndexError(f"the index {file} is damaged: its bytes have changed")

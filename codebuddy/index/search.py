@@ -27,12 +27,13 @@ from codebuddy.index.channels import POOL, Channels
 from codebuddy.index.contents import IndexStats, count_contents
 from codebuddy.index.embed import NO_EMBEDDER, embedder_name
 from codebuddy.index.hybrid import hybrid
+from codebuddy.index.lease import Leases
 from codebuddy.index.outline import signature_form
-from codebuddy.index.ranker import Ranked, RankingWeights
+from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
 from codebuddy.index.store import Store
 from codebuddy.index.suspicion import note_damage
-from codebuddy.index.symbol_channel import SMALL_KINDS, Near
+from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import count_terms, squashed
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
@@ -55,6 +56,7 @@ class RepositoryIndex:
         self._identity = _identity(file)
         self._channels: Channels | None = None
         self._lock = threading.RLock()
+        self._leases = Leases(self._close_store)
 
     @classmethod
     def open(cls, repository: Repository, settings: Settings) -> RepositoryIndex:
@@ -76,7 +78,22 @@ class RepositoryIndex:
             raise
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, as soon as the last lease on it has ended."""
+        self._leases.let_go()
+
+    @contextmanager
+    def lease(self) -> Iterator[RepositoryIndex]:
+        """Keep it open for as long as the context lasts, whoever closes it meanwhile.
+
+        Raises:
+            IndexingError: It is closed already.
+        """
+        with self._leases.held() as is_open:
+            if not is_open:
+                raise self._closed()
+            yield self
+
+    def _close_store(self) -> None:
         with self._lock:
             self._store.close()
 
@@ -120,15 +137,15 @@ class RepositoryIndex:
             raise UsageError("the query is empty", hint="give some words or names to look for")
         with self._snapshot() as channels:
             if channel == "lexical":
-                ranked = _single(channel, channels.lexical.ranked(count_terms(query)))
+                ranked = alone(channel, channels.lexical.ranked(count_terms(query)))
             elif channel == "symbol":
                 found, reasons = channels.by_symbol(query, channels.by_words(query), near)
-                ranked = _single(channel, iter(found), reasons)
+                ranked = alone(channel, iter(found), reasons)
             elif channel == "dense":
                 if not channels.has_dense:
                     raise self._no_vectors()
                 limit = max(POOL, _LOOKED_AT_PER_RESULT * top_k)
-                ranked = _single(channel, iter(channels.by_meaning(query, limit)))
+                ranked = alone(channel, iter(channels.by_meaning(query, limit)))
             else:
                 ranked = hybrid(query, channels, self._store, near, weights or RankingWeights())
             return self._results(ranked, top_k, exclude, max_per_file)
@@ -151,7 +168,7 @@ class RepositoryIndex:
         """
         weights = Counter(terms)
         with self._snapshot() as channels:
-            ranked = _single("lexical", channels.lexical.ranked(weights))
+            ranked = alone("lexical", channels.lexical.ranked(weights))
             return self._results(ranked, top_k, exclude, max_per_file)
 
     def dense(
@@ -165,7 +182,7 @@ class RepositoryIndex:
         """The best chunks by the similarity of vectors; none where the index holds no vectors."""
         with self._snapshot() as channels:
             found = channels.by_meaning(text, max(POOL, _LOOKED_AT_PER_RESULT * top_k))
-            return self._results(_single("dense", iter(found)), top_k, exclude, max_per_file)
+            return self._results(alone("dense", iter(found)), top_k, exclude, max_per_file)
 
     def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
         """Where each of `names` is defined, code before values; unknown names are left out."""
@@ -307,6 +324,8 @@ class RepositoryIndex:
     def _snapshot(self) -> Iterator[Channels]:
         """One state of the index; damage met on the way is noted for the next update."""
         with self._lock:
+            if self._leases.is_over:
+                raise self._closed()
             try:
                 self._reopen_if_replaced()
                 with self._store.snapshot() as has_changed:
@@ -318,12 +337,16 @@ class RepositoryIndex:
                 note_damage(self._file.parent)
                 raise
 
+    def _closed(self) -> IndexingError:
+        return IndexingError(f"the index {self._file} is closed already", hint="try again")
+
     def _reopen_if_replaced(self) -> None:
         identity = _identity(self._file)
         if identity != self._identity:
+            # Opened first, so that a failure leaves the old one usable.
+            opened = Store.open(self._file)
             self._store.close()
-            self._store = Store.open(self._file)
-            self._identity = identity
+            self._store, self._identity = opened, identity
             self._channels = None
 
     def _no_vectors(self) -> IndexingError:
@@ -357,17 +380,6 @@ class RepositoryIndex:
                 SearchResult(chunk, each.score, each.channels, each.ranks, each.factors, each.near)
             )
         return results
-
-
-def _single(
-    channel: str, ranked: Iterator[tuple[int, float]], near: Near | None = None
-) -> Iterator[Ranked]:
-    """The ranking of one channel alone."""
-    reasons = near or {}
-    return (
-        Ranked(chunk_id, score, {channel: score}, {channel: place}, {}, reasons.get(chunk_id, ""))
-        for place, (chunk_id, score) in enumerate(ranked, 1)
-    )
 
 
 def _identity(file: Path) -> tuple[int, int]:

@@ -54,7 +54,7 @@ _MIN_PREFIX_LENGTH = 3
 _PER_NAME = 50
 _PARTS_POOL = 30
 # Possessive, and begun at a word's start only: a word of a megabyte is gone through once.
-_CALLED = re.compile(r"(\w++)(?:::)?(?:<[^<>()]{0,60}>)?[!?]?\(|\bnew\s+(\w++)")
+_CALLED = re.compile(r"(?<!\w)(\w++)(?:::)?(?:<[^<>()]{0,60}>)?[!?]?\(|\bnew\s+(\w++)")
 _QUALIFIED = re.compile(r"\b\w++(?:(?:\.|::|->|#|/)\w++)+")
 
 

@@ -2,7 +2,8 @@
 
 The list comes from git; `.codebuddyignore` of the root takes files away and, with `!`,
 brings back files that git ignores. Reading follows no link, blocks on nothing, and refuses
-what is too large, binary or secret, with the reason. It knows nothing of chunks.
+what is too large, binary, secret or in an encoding that is not read, with the reason. It
+knows nothing of chunks.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy import platforms
+from codebuddy.errors import IndexingError
+from codebuddy.index.ignore_rules import IgnoreRules, MatchingTimeoutError, TooManyPatternsError
+from codebuddy.source_text import as_utf8, reason_unreadable
 from codebuddy.vcs.repository import Repository
 
 IGNORE_FILE = b".codebuddyignore"
-_MAX_IGNORE_BYTES = 1 << 20
-_BINARY_HEAD_BYTES = 8192
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_MAX_IGNORE_BYTES = 128 << 10
 # A file changed this shortly before it was read may change again within the same tick of
 # the file system's clock (2 s on FAT), so its times alone do not prove it unchanged.
 RACY_NS = 2_000_000_000
@@ -67,7 +69,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file's bytes; `is_racy` when its times were too fresh to prove anything later."""
+    """A file's text as UTF-8 without a byte order mark, and the digest of its bytes.
+
+    `is_racy` when its times were too fresh to prove anything later.
+    """
 
     source: bytes
     stat: FileStat
@@ -101,40 +106,41 @@ def candidates(repository: Repository, max_bytes: int) -> dict[bytes, FileStat |
 
 def _selected(repository: Repository) -> Iterable[bytes]:
     listed = repository.list_files()
-    spec = _ignore_spec(repository)
-    if spec is None:
+    content = _ignore_file(repository)
+    if not content:
         return listed
-    kept = [path for path in listed if spec.check_file(os.fsdecode(path)).include is not True]
-    if any(pattern.include is False for pattern in spec.patterns):
-        kept += [
-            path
-            for path in repository.list_ignored_files()
-            if spec.check_file(os.fsdecode(path)).include is False
-        ]
+    if len(content) > _MAX_IGNORE_BYTES:
+        raise _unusable_rules(f"it is larger than {_MAX_IGNORE_BYTES:,} bytes")
+    try:
+        rules = IgnoreRules(content)
+        kept = [path for path in listed if rules.verdict(path) is not True]
+        if rules.brings_back:
+            ignored = repository.list_ignored_files()
+            kept += [path for path in ignored if rules.verdict(path) is False]
+    except TooManyPatternsError as error:
+        raise _unusable_rules(str(error)) from error
+    except MatchingTimeoutError as error:
+        raise _unusable_rules("matching its patterns takes too long") from error
     return kept
 
 
-def _ignore_spec(repository: Repository) -> Any:
-    """The root's `.codebuddyignore` in gitignore syntax, or `None`."""
+def _ignore_file(repository: Repository) -> bytes:
+    """The beginning of the root's `.codebuddyignore`; empty if there is none."""
     try:
         descriptor = platforms.open_beneath(repository.root_bytes, IGNORE_FILE)
     except OSError:
-        return None
+        return b""
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return None
-        text = stream.read(_MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
-    from pathspec import GitIgnoreSpec
+            return b""
+        return stream.read(_MAX_IGNORE_BYTES + 1)
 
-    lines = []
-    for line in text.splitlines():
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:
-            # git, too, passes over a pattern that means nothing.
-            continue
-        lines.append(line)
-    return GitIgnoreSpec.from_lines(lines)
+
+def _unusable_rules(reason: str) -> IndexingError:
+    return IndexingError(
+        f"{os.fsdecode(IGNORE_FILE)} cannot be used: {reason}",
+        hint="make it simpler, or delete it",
+    )
 
 
 def _reason_at_sight(path: bytes, status: os.stat_result, max_bytes: int) -> str:
@@ -172,7 +178,9 @@ def has_private_key(source: bytes) -> bool:
     )
 
 
-def read_file(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFile | Skipped | None:
+def read_file(
+    root: bytes, path: bytes, max_bytes: int, now_ns: int, known_digest: bytes = b""
+) -> ReadFile | Skipped | None:
     """Read one candidate.
 
     Args:
@@ -180,18 +188,21 @@ def read_file(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFile
         path: Relative to it.
         max_bytes: Larger files are skipped as `large`.
         now_ns: The system's time, only to tell a racy file.
+        known_digest: Of a content that is indexed; a file with it comes without its text.
 
     Returns:
         The file, why it is skipped, or `None` when it is gone.
     """
     for _ in range(2):
-        outcome = _read_once(root, path, max_bytes, now_ns)
+        outcome = _read_once(root, path, max_bytes, now_ns, known_digest)
         if not (isinstance(outcome, Skipped) and outcome.reason == "changing"):
             break
     return outcome
 
 
-def _read_once(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFile | Skipped | None:
+def _read_once(
+    root: bytes, path: bytes, max_bytes: int, now_ns: int, known_digest: bytes
+) -> ReadFile | Skipped | None:
     unknown = FileStat(0, 0, 0, 0)
     try:
         descriptor = platforms.open_beneath(root, path)
@@ -219,11 +230,15 @@ def _read_once(root: bytes, path: bytes, max_bytes: int, now_ns: int) -> ReadFil
     is_racy = max(before.mtime_ns, before.ctime_ns) + RACY_NS > now_ns
     # A stat that matches nothing makes the next update look at a racy file again.
     settled = FileStat(before.size, 0, 0, before.inode) if is_racy else before
-    if source.startswith(_UTF16_MARKS) or b"\0" in source[:_BINARY_HEAD_BYTES]:
-        return Skipped("binary", settled)
-    if has_private_key(source):
+    digest = hashlib.sha256(source).digest()
+    if digest == known_digest:
+        return ReadFile(b"", before, digest, is_racy)
+    text = as_utf8(source)
+    if text is None:
+        return Skipped(reason_unreadable(source), settled)
+    if has_private_key(text):
         return Skipped("secret", settled)
-    return ReadFile(source, before, hashlib.sha256(source).digest(), is_racy)
+    return ReadFile(text, before, digest, is_racy)
 
 
 def _read_fully(stream: Any, size: int) -> bytes:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy import paths
+from codebuddy import bounded_toml, paths
 from codebuddy.errors import ModelError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -151,12 +150,12 @@ def load_catalog(file: Path | None = None) -> Catalog:
         raw = file.read_bytes()
         if len(raw) > _MAX_CATALOG_BYTES:
             raise ModelError(f"the catalog {file} is larger than 1 MiB")
-        content = tomllib.loads(raw.decode())
+        content = bounded_toml.parse(raw.decode())
     except OSError as error:
         raise ModelError(
             f"the model catalog {file} cannot be read: {error.strerror}", hint="reinstall codebuddy"
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, bounded_toml.TomlError) as error:
         raise ModelError(f"the model catalog {file} is not valid TOML: {error}") from error
     where = f"the model catalog {file}"
     _only(content, {"default", "model"}, where)

@@ -45,6 +45,23 @@ _FAMILIES: dict[str, FimSpelling] = {
     "starcoder": _STARCODER,
 }
 
+# Marks that few texts hold by chance stand first; `<PRE>` and `[PREFIX]` may be anything.
+_WRITTEN = (
+    FimSpelling("<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"),
+    FimSpelling("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),
+    FimSpelling("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),
+    FimSpelling("<AIX-SPAN-PRE>", "<AIX-SPAN-POST>", "<AIX-SPAN-MIDDLE>"),
+    FimSpelling("[PREFIX]", "[SUFFIX]", "[MIDDLE]"),
+)
+# Marks between the files of a repository, and the tokens that begin and fill up a sequence.
+FILE_MARKS = ("<|file_sep|>", "<|file_separator|>", "<file_sep>", "<filename>")
+REPOSITORY_MARKS = ("<|repo_name|>", "<repo_name>", "<reponame>")
+START_MARKS = (
+    *("<s>", "<bos>", "<|endoftext|>", "<|begin_of_text|>"),
+    *("<\uff5cbegin\u2581of\u2581sentence\uff5c>", "<|begin\u2581of\u2581sentence|>"),
+)
+PAD_MARKS = ("<|fim_pad|>", "<fim_pad>")
+
 
 def spelling_of(model: str) -> FimSpelling | None:
     """The marks that `model` was trained with, judged by its name; None if it is not known."""
@@ -56,3 +73,8 @@ def spelling_of(model: str) -> FimSpelling | None:
 def every_spelling() -> tuple[FimSpelling, ...]:
     """All that are known, each once."""
     return tuple(dict.fromkeys(_FAMILIES.values()))
+
+
+def written_spellings() -> tuple[FimSpelling, ...]:
+    """All in which clients write prompts themselves: also those of models that are not served."""
+    return (*every_spelling(), *_WRITTEN)

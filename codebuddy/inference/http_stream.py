@@ -1,27 +1,40 @@
 """JSON over HTTP to one model server: requests, streamed lines, cancelling by closing.
 
 Standard library alone. Every way in which a server can fail is one sentence with its
-address. It knows no model and no prompt.
+address, and every wait for it has an end, whatever it sends or does not send. It knows no
+model and no prompt.
 """
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import ipaddress
 import json
-import socket
+import math
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from codebuddy.errors import ConfigError, GenerationError, ModelError
+from codebuddy.errors import (
+    CodebuddyError,
+    ConfigError,
+    GenerationError,
+    ModelError,
+    ServerRefusedError,
+    TimeLimitError,
+)
+from codebuddy.inference.timed_socket import TimedSocket, open_socket
 
 _CONNECT_TIMEOUT_S = 3.0
-# A server is silent while it evaluates a prompt, on a slow machine for long.
-_READ_TIMEOUT_S = 300.0
+# Short requests, as for tokens, are answered beside a running generation.
+_ASK_TIMEOUT_S = 10.0
+# A server is silent while it evaluates a prompt, on a slow machine for long, but not once it
+# has begun to write.
+_PREFILL_TIMEOUT_S = 300.0
+_STALL_TIMEOUT_S = 60.0
 _MAX_BODY_BYTES = 16 << 20
 _MAX_LINE_BYTES = 1 << 20
 _SHOWN_BYTES = 200
@@ -55,8 +68,10 @@ class ModelServer:
         self._host, self._port, self._path = host, port, parts.path.rstrip("/")
         self._is_encrypted = parts.scheme == "https"
         self._connection: http.client.HTTPConnection | None = None
+        # When all that the present request asks for has to be over.
+        self._ends_at = math.inf
         self._lock = threading.Lock()
-        self._streaming: socket.socket | None = None
+        self._active: TimedSocket | None = None
         self._is_cancelled = threading.Event()
 
     def close(self) -> None:
@@ -65,45 +80,64 @@ class ModelServer:
             self._connection.close()
             self._connection = None
 
+    def limit_time(self, budget_ms: float) -> None:
+        """Short requests end `budget_ms` from now at the latest; 0 takes the limit away.
+
+        They raise TimeLimitError then. A stream has a limit of its own.
+        """
+        self._ends_at = time.monotonic() + budget_ms / 1000 if budget_ms > 0 else math.inf
+
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The answer to a short request: GET without a body, else POST.
 
         Raises:
-            ModelError: The server cannot be reached, refuses, or answers nonsense.
+            ServerRefusedError: The server answers with another status than 200.
+            ModelError: The server cannot be reached, is too slow, or answers nonsense.
+            TimeLimitError: The time of `limit_time` is over.
+            GenerationError: `cancel` was called.
         """
+        self._is_cancelled.clear()
+        ends_at = min(self._ends_at, time.monotonic() + _ASK_TIMEOUT_S)
         for is_last in (False, True):
-            connection = self._connection or self._connect()
+            was_kept = self._connection is not None
+            connection = self._connection or self._connect(ends_at, self._ends_at)
+            self._connection = None
             try:
+                self._activate(connection, ends_at)
                 response = self._send(connection, path, body)
                 content = response.read(_MAX_BODY_BYTES)
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
-                was_kept, self._connection = self._connection is not None, None
                 # A connection that was kept may have been closed by the server meanwhile.
-                if was_kept and not is_last:
+                is_stale = was_kept and not isinstance(error, TimeoutError)
+                if is_stale and not is_last and not self._is_cancelled.is_set():
                     continue
-                raise self._unreachable(error) from error
+                raise self._unreachable(error, self._ends_at) from error
+            finally:
+                self._deactivate()
             self._connection = connection
             self._check_status(response, path, content)
             return self._parsed(content)
         raise AssertionError("unreachable")
 
-    def stream(self, path: str, body: dict[str, Any]) -> Iterator[Any]:
+    def stream(self, path: str, body: dict[str, Any], budget_ms: float = 0.0) -> Iterator[Any]:
         """The JSON objects of a streamed answer; closing the iterator closes the connection.
 
-        Both forms in use are taken: lines of JSON, and server-sent events.
+        Both forms in use are taken: lines of JSON, and server-sent events. A server may be
+        silent for minutes before the first one, and not for long between them.
 
         Raises:
+            TimeLimitError: `budget_ms` are over, whatever the server does; 0 means no limit.
             GenerationError: `cancel` was called, or the server failed on the way.
             ModelError: The server cannot be reached or refuses.
         """
         self._is_cancelled.clear()
-        connection = self._connect()
+        started = time.monotonic()
+        limit_at = started + budget_ms / 1000 if budget_ms > 0 else math.inf
+        connection = self._connect(min(limit_at, started + _CONNECT_TIMEOUT_S), limit_at)
         response = None
-        with self._lock:
-            # Kept apart: http.client gives the socket away where the answer ends the connection.
-            self._streaming = connection.sock
         try:
+            active = self._activate(connection, min(limit_at, started + _PREFILL_TIMEOUT_S))
             response = self._send(connection, path, body)
             if response.status != http.client.OK:
                 self._check_status(response, path, response.read(_MAX_BODY_BYTES))
@@ -111,13 +145,11 @@ class ModelServer:
                 text = line.strip().removeprefix(b"data:").strip()
                 if text and text != b"[DONE]" and not text.startswith((b":", b"event:")):
                     yield self._parsed(text)
+                    active.ends_at = min(limit_at, time.monotonic() + _STALL_TIMEOUT_S)
         except (http.client.HTTPException, OSError) as error:
-            if self._is_cancelled.is_set():
-                raise GenerationError("cancelled") from error
-            raise self.broken_off(_reason(error)) from error
+            raise self._failed(error, limit_at) or self.broken_off(_reason(error)) from error
         finally:
-            with self._lock:
-                self._streaming = None
+            self._deactivate()
             if response is not None:
                 response.close()
             connection.close()
@@ -131,23 +163,46 @@ class ModelServer:
         )
 
     def cancel(self) -> None:
-        """End the running stream at once; servers stop when their client is gone."""
+        """End what is being asked, at once; servers stop when their client is gone."""
         self._is_cancelled.set()
         with self._lock:
-            if self._streaming is not None:
-                with contextlib.suppress(OSError):
-                    self._streaming.shutdown(socket.SHUT_RDWR)
+            if self._active is not None:
+                self._active.shutdown()
 
-    def _connect(self) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self._is_encrypted else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=_CONNECT_TIMEOUT_S)
+    def _connect(self, ends_at: float, limit_at: float) -> http.client.HTTPConnection:
+        """A connection made before `ends_at`; `limit_at` is when the request's own time ends."""
+        default_port = http.client.HTTPS_PORT if self._is_encrypted else http.client.HTTP_PORT
+        port = self._port or default_port
+        connection = http.client.HTTPConnection(self._host, port)
+        connection.default_port = default_port
+        # It would connect without any of the limits.
+        connection.auto_open = 0
         try:
-            connection.connect()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise self._unreachable(error) from error
-        connection.sock.settimeout(_READ_TIMEOUT_S)
+            connection.sock = open_socket(
+                self._host,
+                port,
+                min(ends_at, time.monotonic() + _CONNECT_TIMEOUT_S),
+                lambda: not self._is_cancelled.is_set(),
+                is_encrypted=self._is_encrypted,
+            )
+        except OSError as error:
+            raise self._unreachable(error, limit_at) from error
         return connection
+
+    def _activate(self, connection: http.client.HTTPConnection, ends_at: float) -> TimedSocket:
+        """Let `cancel` reach the connection, which has until `ends_at`."""
+        active: TimedSocket = connection.sock  # type: ignore[assignment]
+        active.ends_at = ends_at
+        with self._lock:
+            # Kept apart: http.client gives the socket away where the answer ends the connection.
+            self._active = active
+        if self._is_cancelled.is_set():
+            active.shutdown()
+        return active
+
+    def _deactivate(self) -> None:
+        with self._lock:
+            self._active = None
 
     def _send(
         self, connection: http.client.HTTPConnection, path: str, body: dict[str, Any] | None
@@ -161,10 +216,12 @@ class ModelServer:
         if response.status == http.client.OK:
             return
         text = content[:_SHOWN_BYTES].decode("utf-8", "replace").strip()
-        raise ModelError(
+        error = ServerRefusedError(
             f"the model server {self.url} answered {path} with {response.status}: {text}",
             hint="check model.url; the server must be llama-server or Ollama",
         )
+        error.status = response.status
+        raise error
 
     def _parsed(self, content: bytes) -> Any:
         try:
@@ -175,8 +232,19 @@ class ModelServer:
                 hint="check model.url; the server must be llama-server or Ollama",
             ) from error
 
-    def _unreachable(self, error: Exception) -> ModelError:
-        return ModelError(
+    def _failed(self, error: Exception, limit_at: float) -> CodebuddyError | None:
+        """What to raise where the failure is no fault of the server's; else `None`."""
+        if self._is_cancelled.is_set():
+            return GenerationError("cancelled")
+        if isinstance(error, TimeoutError) and time.monotonic() >= limit_at:
+            return TimeLimitError(
+                f"the model server {self.url} did not answer within the time that was given",
+                hint="look at the server's own log, or give more time with --budget-ms",
+            )
+        return None
+
+    def _unreachable(self, error: Exception, limit_at: float) -> CodebuddyError:
+        return self._failed(error, limit_at) or ModelError(
             f"the model server {self.url} cannot be reached: {_reason(error)}",
             hint="start it, correct model.url, or empty model.url to use llama.cpp in-process",
         )

@@ -6,7 +6,6 @@ special tokens stays text.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference.fim_families import every_spelling
 from codebuddy.inference.http_stream import ModelServer
+from codebuddy.inference.remote_pieces import number_of, stream_pieces, text_of
 
 # Tokenized texts that are kept: most of a prompt is the same from keystroke to keystroke.
 _MAX_TOKENIZED = 2048
@@ -36,13 +36,13 @@ class LlamaServerGenerator:
         self._tokenized: OrderedDict[str, list[int]] = OrderedDict()
         alias = properties.get("model_alias") or properties.get("model_path") or "model"
         self.name = str(alias).replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
-        try:
-            self.n_ctx = int(properties["default_generation_settings"]["n_ctx"])
-        except (KeyError, TypeError, ValueError) as error:
+        told = properties.get("default_generation_settings")
+        self.n_ctx = int(number_of(told.get("n_ctx") if isinstance(told, dict) else None))
+        if not self.n_ctx:
             raise ModelError(
                 f"{server.url} does not say how much context its model has",
                 hint="use a newer llama-server",
-            ) from error
+            )
         self.fim = self._find_fim()
         # Whether the vocabulary wants one shows in what the server itself would prepend.
         started = self._ask_tokens("a", adds_special=True)
@@ -65,8 +65,12 @@ class LlamaServerGenerator:
         self._server.close()
 
     def cancel(self) -> None:
-        """Stop the running `generate`, from any thread."""
+        """Stop what is asked of the server, from any thread."""
         self._server.cancel()
+
+    def limit_time(self, budget_ms: float) -> None:
+        """Tokenizing ends `budget_ms` from now at the latest; 0 takes the limit away."""
+        self._server.limit_time(budget_ms)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens written in `text` are taken as plain text."""
@@ -107,29 +111,19 @@ class LlamaServerGenerator:
             "timings_per_token": True,
         }
         stats.prompt_tokens = len(tokens)
-        stats.finish_reason = "length"
-        started = time.perf_counter()
-        deadline = started + settings.budget_ms / 1000 if settings.budget_ms > 0 else None
-        for event in self._server.stream("/completion", body):
-            now = time.perf_counter()
-            if not stats.prefill_ms:
-                stats.prefill_ms = (now - started) * 1000
-            if not isinstance(event, dict) or "error" in event:
-                raise _failure(self._server.url, event)
-            is_last = bool(event.get("stop"))
-            if is_last:
-                stats.finish_reason = _FINISH_REASONS.get(str(event.get("stop_type")), "stop")
-            else:
-                stats.generated_tokens += 1
-            _take_counts(event.get("timings"), stats)
-            if piece := event.get("content"):
-                yield str(piece)
-            if is_last:
-                return
-            if deadline is not None and now > deadline:
-                stats.finish_reason = "budget"
-                return
-        raise self._server.broken_off()
+        yield from stream_pieces(self._server, "/completion", body, settings, stats, self._take)
+
+    def _take(self, event: dict[str, Any], stats: GenerationStats) -> tuple[str, bool]:
+        """The event's text, and whether it is the last one."""
+        if "error" in event:
+            raise _failure(self._server.url, event)
+        is_last = bool(event.get("stop"))
+        if is_last:
+            stats.finish_reason = _FINISH_REASONS.get(str(event.get("stop_type")), "stop")
+        else:
+            stats.generated_tokens += 1
+        _take_counts(event.get("timings"), stats)
+        return text_of(event.get("content")), is_last
 
     def _find_fim(self) -> FimTokens:
         """The markers of the family of which this vocabulary has the most as single tokens."""
@@ -174,16 +168,16 @@ def _count(fim: FimTokens) -> int:
 def _take_counts(timings: Any, stats: GenerationStats) -> None:
     """The server's own counts, where it tells them."""
     if isinstance(timings, dict):
-        stats.evaluated_tokens = int(timings.get("prompt_n", 0))
+        stats.evaluated_tokens = int(number_of(timings.get("prompt_n")))
         stats.reused_tokens = max(0, stats.prompt_tokens - stats.evaluated_tokens)
-        stats.generated_tokens = int(timings.get("predicted_n", stats.generated_tokens))
-        stats.generate_ms = float(timings.get("predicted_ms", 0.0))
+        stats.generated_tokens = int(number_of(timings.get("predicted_n"), stats.generated_tokens))
+        stats.generate_ms = number_of(timings.get("predicted_ms"))
 
 
-def _failure(url: str, event: Any) -> GenerationError:
-    told = event.get("error") if isinstance(event, dict) else None
+def _failure(url: str, event: dict[str, Any]) -> GenerationError:
+    told = event["error"]
     message = told.get("message") if isinstance(told, dict) else told
     return GenerationError(
-        f"the model server {url} failed: {message or 'it sent no JSON object'!s:.200}",
+        f"the model server {url} failed: {message!s:.200}",
         hint="look at the server's own log",
     )

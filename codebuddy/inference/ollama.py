@@ -9,7 +9,6 @@ and suffix as two fields, and Ollama's template for the model joins them.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference.fim_families import FimSpelling, spelling_of
 from codebuddy.inference.http_stream import ModelServer
+from codebuddy.inference.remote_pieces import number_of, stream_pieces, text_of
 
 _PREFIX, _SUFFIX, _MIDDLE, _REPOSITORY, _SEPARATOR = range(5)
 _FIRST_PIECE = 16
@@ -60,7 +60,7 @@ class OllamaGenerator:
         self._server.close()
 
     def cancel(self) -> None:
-        """Stop the running `generate`, from any thread."""
+        """Stop what is asked of the server, from any thread."""
         self._server.cancel()
 
     def tokenize(self, text: str) -> list[int]:
@@ -76,36 +76,15 @@ class OllamaGenerator:
             GenerationError: The call was cancelled, or the server failed.
         """
         options = {
-            "num_predict": settings.max_tokens,
+            # To Ollama 0 means without end; one token is the least that evaluates a prompt.
+            "num_predict": settings.max_tokens or 1,
             "temperature": settings.temperature,
             "seed": settings.seed,
             "num_ctx": self.n_ctx,
         }
         body = {"model": self._model, "stream": True, "options": options, **self._spell(tokens)}
         stats.prompt_tokens = len(tokens)
-        stats.finish_reason = "length"
-        started = time.perf_counter()
-        deadline = started + settings.budget_ms / 1000 if settings.budget_ms > 0 else None
-        for event in self._server.stream("/api/generate", body):
-            now = time.perf_counter()
-            if not stats.prefill_ms:
-                stats.prefill_ms = (now - started) * 1000
-            if not isinstance(event, dict) or "error" in event:
-                told = event.get("error") if isinstance(event, dict) else "it sent no JSON object"
-                raise GenerationError(f"Ollama failed: {told!s:.200}", hint="see Ollama's log")
-            is_last = bool(event.get("done"))
-            if is_last:
-                _take_final(event, stats)
-            else:
-                stats.generated_tokens += 1
-            if piece := event.get("response"):
-                yield str(piece)
-            if is_last:
-                return
-            if deadline is not None and now > deadline:
-                stats.finish_reason = "budget"
-                return
-        raise self._server.broken_off()
+        yield from stream_pieces(self._server, "/api/generate", body, settings, stats, _take)
 
     def _spell(self, tokens: Sequence[int]) -> dict[str, Any]:
         """The prompt as Ollama's fields."""
@@ -174,11 +153,24 @@ def _marks(spelling: FimSpelling) -> dict[int, str]:
     }
 
 
+def _take(event: dict[str, Any], stats: GenerationStats) -> tuple[str, bool]:
+    """The event's text, and whether it is the last one."""
+    if "error" in event:
+        raise GenerationError(f"Ollama failed: {event['error']!s:.200}", hint="see Ollama's log")
+    is_last = bool(event.get("done"))
+    if is_last:
+        _take_final(event, stats)
+    else:
+        stats.generated_tokens += 1
+    return text_of(event.get("response")), is_last
+
+
 def _take_final(event: dict[str, Any], stats: GenerationStats) -> None:
     """Ollama's own counts; it leaves out what its cache spared."""
+    evaluated = int(number_of(event.get("prompt_eval_count")))
     stats.finish_reason = "length" if event.get("done_reason") == "length" else "stop"
-    stats.prompt_tokens = max(int(event.get("prompt_eval_count") or 0), stats.prompt_tokens)
-    stats.evaluated_tokens = int(event.get("prompt_eval_count") or 0)
+    stats.prompt_tokens = max(evaluated, stats.prompt_tokens)
+    stats.evaluated_tokens = evaluated
     stats.reused_tokens = max(0, stats.prompt_tokens - stats.evaluated_tokens)
-    stats.generated_tokens = int(event.get("eval_count") or stats.generated_tokens)
-    stats.generate_ms = float(event.get("eval_duration") or 0) / 1e6
+    stats.generated_tokens = int(number_of(event.get("eval_count"))) or stats.generated_tokens
+    stats.generate_ms = number_of(event.get("eval_duration")) / 1e6

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from codebuddy.inference.catalog import CatalogEntry, HubSource, PackagesSource, Source
 from codebuddy.inference.transfer import Limits, SourceError, folder_bytes, run_watched
+from codebuddy.isolation import clean_environment
 
 _COPY_BYTES = 1 << 20
 # What could redirect Python's own imports in a child.
@@ -79,7 +80,8 @@ def pip_environment(environment: Mapping[str, str], temporary: Path) -> dict[str
 
 
 def _without(environment: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name not in names}
+    clean = clean_environment(dict(environment))
+    return {name: value for name, value in clean.items() if name not in names}
 
 
 def _fetch_hub(source: HubSource, staged: Path, what: Fetch) -> None:

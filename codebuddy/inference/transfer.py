@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +45,7 @@ class NoSpaceError(Exception):
 def child_command(arguments: Sequence[str]) -> list[str]:
     """The command line of a download process (see `fetch_child`)."""
     program = Path(__file__).with_name("fetch_child.py")
-    # -P: nothing is imported from the folder that it runs in.
-    return [sys.executable, "-P", str(program), *arguments]
+    return platforms.python_command(program, *arguments)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -10,7 +10,7 @@ from codebuddy.serve.open_document import OpenDocument
 from codebuddy.serve.suggester import Shown
 
 ACCEPTED_COMMAND = "codebuddy.accepted"
-_WORD_BEFORE = re.compile(r"\w*$")
+_WORD_BEFORE = re.compile(r"(?<!\w)\w*$")
 _LINE_END = re.compile(r"\r?\n")
 _LABEL_CHARACTERS = 60
 # Sorts after everything that other servers know for sure.

@@ -6,8 +6,10 @@ died, goes on by itself, and looks in the background whether the engine is well 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from codebuddy.engine.unwanted import UnwantedCalls
@@ -43,6 +45,8 @@ class FallbackCompleter:
         # Held while what follows is used.
         self._lock = threading.Lock()
         self._local: LocalCompleter | None = None
+        # Calls that are worked on here: the model is freed when the last one ends.
+        self._users = 0
         # Why the engine is not used; empty while it is.
         self._trouble = ""
         self._look_at = 0.0
@@ -64,10 +68,8 @@ class FallbackCompleter:
             except EngineError as error:
                 self._give_up(error)
         self._look_again()
-        if self._unwanted.take(call.client, call.request):
-            raise SupersededError("the request was cancelled")
-        trouble = self._trouble
-        answer = self._here().complete(call, on_text)
+        with self._here(call.client, call.request) as (local, trouble):
+            answer = local.complete(call, on_text)
         if trouble:
             warning = f"{trouble}; completing without the engine"
             answer["warnings"] = [*answer.get("warnings", []), warning]
@@ -77,9 +79,9 @@ class FallbackCompleter:
         """As `Completer.cancel`, wherever the call is."""
         with self._lock:
             local = self._local
-        if local is None:
-            self._unwanted.add(client, request)
-        else:
+            if local is None:
+                self._unwanted.add(client, request)
+        if local is not None:
             local.cancel(client, request)
         if not self._trouble:
             self._engine.cancel(client, request)
@@ -102,20 +104,45 @@ class FallbackCompleter:
                 self._give_up(error)
             else:
                 return
-        self._here().prewarm(file, text, line, column, client=client, model=model)
+        with self._here() as (local, _):
+            local.prewarm(file, text, line, column, client=client, model=model)
 
     def accepted(self, client: str, text: str) -> None:
         """As `Completer.accepted`; only the engine keeps statistics."""
         if not self._trouble:
             self._engine.accepted(client, text)
 
-    def _here(self) -> LocalCompleter:
+    @contextlib.contextmanager
+    def _here(self, client: str = "", request: str = "") -> Iterator[tuple[LocalCompleter, str]]:
+        """The completer of this process, and why it is used. It is not closed before the end.
+
+        Raises:
+            SupersededError: The client's request of that name was cancelled already.
+        """
         from codebuddy.serve.local import LocalCompleter
 
         with self._lock:
-            if self._local is None:
-                self._local = LocalCompleter(self._model)
-            return self._local
+            # Looked at together with the completer, which hears of later cancellations.
+            if self._unwanted.take(client, request):
+                raise SupersededError("the request was cancelled")
+            local = self._local = self._local or LocalCompleter(self._model)
+            self._users += 1
+            trouble = self._trouble
+        try:
+            yield local, trouble
+        finally:
+            with self._lock:
+                self._users -= 1
+            self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        """Free the model of this process where the engine works and nobody is here any more."""
+        with self._lock:
+            if self._trouble or self._users:
+                return
+            local, self._local = self._local, None
+        if local is not None:
+            local.close()
 
     def _give_up(self, error: EngineError) -> None:
         with self._lock:
@@ -142,8 +169,6 @@ class FallbackCompleter:
                 self._look_at = time.monotonic() + self._pause_s
             return
         with self._lock:
-            local, self._local = self._local, None
             self._trouble, self._is_looking = "", False
             self._pause_s = self._first_pause_s
-        if local is not None:
-            local.close()
+        self._close_if_unused()

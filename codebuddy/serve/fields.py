@@ -1,7 +1,8 @@
-"""The body of a request: JSON with known fields only, each of its type and within its bounds.
+"""The body of a request: JSON whose used fields are each of their type and within their bounds.
 
-Most of what llama-server and OpenAI take is accepted, checked and then left unused: this
-program decides how it generates, and nothing of a request is forwarded to a model runtime.
+Most of what llama-server and OpenAI take is accepted and left unused: this program decides how
+it generates, and nothing of a request is forwarded to a model runtime. What would be missed if
+it were left unused is refused.
 """
 
 from __future__ import annotations
@@ -100,19 +101,39 @@ INFILL_FIELDS = _SHARED | {
     "image_data": Field("refused"),
 }
 
-OPENAI_FIELDS = _SHARED | {
+_ANY_COUNT = Field("int", -(2**63), 2**63)
+# What OpenAI's interface uses of a request. All other fields are left unused, whatever they
+# hold: clients of a dozen servers send the fields of all of them.
+OPENAI_FIELDS = {
+    "prompt": Field("any"),
     "suffix": _TEXT,
-    "max_tokens": Field("int", 0, 8192),
-    "n": Field("int", 1, 8),
-    "best_of": Field("int", 1, 8),
-    "echo": _SWITCH,
-    "user": Field("text", high=512),
+    "filename": Field("text", high=4096),
+    "stop": Field("any"),
+    "stream": _SWITCH,
     "stream_options": Field("any"),
+    "n": Field("int", 1, 2**31 - 1),
+    "best_of": Field("int", 1, 2**31 - 1),
+    "echo": _SWITCH,
+    # One thing under the names of several servers, the first one that is set counts.
+    "max_tokens": _ANY_COUNT,
+    "max_completion_tokens": _ANY_COUNT,
+    "max_new_tokens": _ANY_COUNT,
+    "n_predict": _ANY_COUNT,
+    "num_predict": _ANY_COUNT,
+    # What must not be left out in silence: whoever sends it relies on it.
     "logprobs": Field("refused"),
     "grammar": Field("refused"),
     "json_schema": Field("refused"),
     "response_format": Field("refused"),
+    "guided_json": Field("refused"),
+    "guided_regex": Field("refused"),
+    "guided_choice": Field("refused"),
+    "guided_grammar": Field("refused"),
+    "structured_outputs": Field("refused"),
+    "image_data": Field("refused"),
+    "tools": Field("refused"),
 }
+MAX_TOKENS_NAMES = tuple(name for name, field in OPENAI_FIELDS.items() if field is _ANY_COUNT)
 
 
 def parse_body(content: bytes) -> dict[str, Any]:
@@ -133,8 +154,10 @@ def parse_body(content: bytes) -> dict[str, Any]:
     return value
 
 
-def check_fields(body: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The fields that are set, checked; null counts as not set.
+def check_fields(
+    body: Mapping[str, Any], fields: Mapping[str, Field], *, may_be_unknown: bool = False
+) -> dict[str, Any]:
+    """The fields that are set, checked; null counts as not set, and so does false for a text.
 
     Raises:
         UsageError: One is unknown, of another type or out of its bounds; it is named.
@@ -142,7 +165,11 @@ def check_fields(body: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[s
     checked = {}
     for name, value in body.items():
         if name not in fields:
+            if may_be_unknown:
+                continue
             raise UsageError(f"unknown field {name!r:.80}")
+        if value is False and fields[name].kind in ("text", "any", "refused"):
+            continue
         if value is not None:
             _check(name, value, fields[name])
             checked[name] = value

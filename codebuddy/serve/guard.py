@@ -50,7 +50,7 @@ class Rules:
             return Refusal(403, "this Origin may not use codebuddy")
         if method not in _METHODS:
             return Refusal(405, f"{method[:20]} is not supported")
-        if path not in _OPEN_PATHS and not self._has_token(headers):
+        if path.rstrip("/") not in _OPEN_PATHS and not self._has_token(headers):
             return Refusal(401, "the token is missing or wrong; see 'codebuddy serve --help'")
         if method == "POST" and _media_type(headers) != "application/json":
             return Refusal(415, "send JSON with 'Content-Type: application/json'")

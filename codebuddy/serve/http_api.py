@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -36,8 +37,14 @@ from codebuddy.serve.infill import (
     infill_piece,
     parse_infill,
 )
-from codebuddy.serve.openai import CompletionAnswers, models_answer, parse_completion
+from codebuddy.serve.openai import (
+    CompletionAnswers,
+    model_entry,
+    models_answer,
+    parse_completion,
+)
 from codebuddy.serve.raw_completion import Completion, RawCompleter
+from codebuddy.serve.unserved import unserved
 
 # A body that has not arrived by then will not: 8 MiB take a tenth of a second here.
 _BODY_TIMEOUT_S = 5.0
@@ -80,13 +87,21 @@ def run(completer: RawCompleter, rules: Rules, listener: socket.socket) -> None:
 def build_app(completer: RawCompleter, rules: Rules) -> Guard:
     """The guarded application."""
     api = _Api(completer)
+    table: list[tuple[str, Callable[[Request], Awaitable[Response]], str]] = [
+        ("/health", api.health, "GET"),
+        ("/v1/health", api.health, "GET"),
+        ("/v1/models", api.models, "GET"),
+        ("/models", api.models, "GET"),
+        # A model's name may be a path.
+        ("/v1/models/{name:path}", api.model, "GET"),
+        ("/infill", api.infill, "POST"),
+        ("/v1/completions", api.completions, "POST"),
+    ]
     routes = [
-        Route("/health", api.health, methods=["GET"]),
-        Route("/v1/health", api.health, methods=["GET"]),
-        Route("/v1/models", api.models, methods=["GET"]),
-        Route("/models", api.models, methods=["GET"]),
-        Route("/infill", api.infill, methods=["POST"]),
-        Route("/v1/completions", api.completions, methods=["POST"]),
+        Route(path + ending, handler, methods=[method])
+        for path, handler, method in table
+        # Not a redirect: clients send a body or a token to the new place, or not.
+        for ending in ("", "/")
     ]
     # Typed by Starlette for handlers of any exception, and called with these.
     handlers: Mapping[Any, Any] = {
@@ -94,7 +109,9 @@ def build_app(completer: RawCompleter, rules: Rules) -> Guard:
         CodebuddyError: _known_error,
         Exception: _unknown_error,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), rules)
+    served = Starlette(routes=routes, exception_handlers=handlers)
+    served.router.redirect_slashes = False
+    return Guard(served, rules)
 
 
 class _Api:
@@ -111,28 +128,38 @@ class _Api:
         """The model that answers."""
         return json_response(models_answer(self._completer.model))
 
+    async def model(self, request: Request) -> Response:
+        """The model of that name."""
+        name = request.path_params["name"]
+        if name != self._completer.model:
+            raise HTTPException(404, f"the model is {self._completer.model}, not {name:.200}")
+        return json_response(model_entry(name))
+
     async def infill(self, request: Request) -> Response:
         """Complete between a prefix and a suffix, as llama-server does."""
         raw, wanted = parse_infill(await _read_body(request))
         model = self._completer.model
 
-        def last(delta: str, receipt: Mapping[str, Any]) -> list[bytes]:
-            return [event(infill_answer(delta, receipt, model) | {"generation_settings": {}})]
+        def last(delta: str, done: Completion) -> list[bytes]:
+            answer = infill_answer(delta, done.receipt, model)
+            return [event(answer | {"generation_settings": {}})]
 
-        if raw.is_stream and not raw.is_empty:
+        if raw.is_stream:
             return self._stream(request, raw, lambda delta: event(infill_piece(delta)), last)
         done = await self._complete(request, raw)
         return json_response(cut_to_fields(infill_answer(done.text, done.receipt, model), wanted))
 
     async def completions(self, request: Request) -> Response:
         """Complete a prompt, with or without a suffix, as OpenAI does."""
-        raw = parse_completion(await _read_body(request))
-        answers = CompletionAnswers(self._completer.model)
+        wish = parse_completion(await _read_body(request))
+        raw = wish.raw
+        answers = CompletionAnswers(self._completer.model, wish)
 
-        def last(delta: str, receipt: Mapping[str, Any]) -> list[bytes]:
-            return [event(answers.last_piece(delta, receipt)), event("[DONE]")]
+        def last(delta: str, done: Completion) -> list[bytes]:
+            pieces = answers.last_pieces(delta, done.alternatives, done.receipt)
+            return [*map(event, pieces), event("[DONE]")]
 
-        if raw.is_stream and not raw.is_empty:
+        if raw.is_stream:
             return self._stream(request, raw, lambda delta: event(answers.piece(delta)), last)
         done = await self._complete(request, raw)
         return json_response(answers.whole([done.text, *done.alternatives], done.receipt))
@@ -156,7 +183,7 @@ class _Api:
         request: Request,
         raw: RawRequest,
         piece: Callable[[str], bytes],
-        last: Callable[[str, Mapping[str, Any]], list[bytes]],
+        last: Callable[[str, Completion], list[bytes]],
     ) -> Response:
         """Server-sent events: what was added each time, then the end with the costs."""
 
@@ -168,7 +195,7 @@ class _Api:
                     delta = text[len(sent) :] if text.startswith(sent) else ""
                     sent += delta
                     if done is not None:
-                        for each in last(delta, done.receipt):
+                        for each in last(delta, done):
                             yield each
                     elif delta:
                         yield piece(delta)
@@ -217,8 +244,12 @@ def _sentence(error: CodebuddyError) -> str:
     return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
-async def _http_error(_request: Request, error: HTTPException) -> Response:
-    response = error_response(error.status_code, error.detail)
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    is_routed = "endpoint" in request.scope and error.status_code != HTTPStatus.METHOD_NOT_ALLOWED
+    sentence = error.detail if is_routed else unserved(request.method, request.url.path)
+    response = error_response(error.status_code, sentence)
+    if allowed := (error.headers or {}).get("Allow"):
+        response.headers["Allow"] = allowed
     # The rest of the body, if any, was not read.
     response.headers["Connection"] = "close"
     return response

@@ -22,7 +22,8 @@ class RawRequest:
     """A wish for a completion of a raw text, whichever protocol it came by.
 
     `extras` are pieces of files that the editor had open, as names and texts, the oldest first;
-    `budget_ms` limits the generation.
+    `budget_ms` limits the generation. `filename` is a file of the repository, `said_name` what
+    a client calls it that may know it by another path.
     """
 
     prefix: str
@@ -34,6 +35,7 @@ class RawRequest:
     budget_ms: int | None = None
     is_stream: bool = False
     alternatives: int = 0
+    said_name: str = ""
 
     @property
     def is_empty(self) -> bool:

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from codebuddy import __version__
+from codebuddy.completion.notebook import is_notebook
 from codebuddy.errors import CodebuddyError
 from codebuddy.positions import Encoding
 from codebuddy.serve.completer import AsyncCompleter, Completer
@@ -89,6 +91,7 @@ class _Front:
             types.TEXT_DOCUMENT_DID_OPEN: self._did_open,
             types.TEXT_DOCUMENT_DID_CHANGE: self._did_change,
             types.TEXT_DOCUMENT_DID_CLOSE: self._did_close,
+            types.NOTEBOOK_DOCUMENT_DID_CHANGE: self._did_change,
             types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: self._folders_changed,
         }
         # pygls keeps its notes on the handler itself, which a bound method does not take.
@@ -127,10 +130,12 @@ class _Front:
 
     def _did_open(self, params: types.DidOpenTextDocumentParams) -> None:
         document = self._documents.get(params.text_document.uri)
-        if (file := self._file_of(document)) is not None:
+        if (file := self._file_of(document)) is not None and not is_notebook(file):
             self._suggester.opened(file, document)
 
-    def _did_change(self, _params: types.DidChangeTextDocumentParams) -> None:
+    def _did_change(
+        self, _params: types.DidChangeTextDocumentParams | types.DidChangeNotebookDocumentParams
+    ) -> None:
         self._suggester.typed()
 
     def _did_close(self, _params: types.DidCloseTextDocumentParams) -> None:
@@ -182,7 +187,13 @@ class _Front:
         if file is None or document.trouble:
             return None
         try:
-            return await self._suggester.suggest(document, offset, file, is_automatic=is_automatic)
+            language = self._documents.language_of(document, file)
+            text, begin = self._documents.with_cells_above(document)
+            if begin:
+                document = replace(document, text=text, _starts=[])
+            return await self._suggester.suggest(
+                document, begin + offset, file, language=language, is_automatic=is_automatic
+            )
         except CodebuddyError as error:
             self._tell(error)
             return None

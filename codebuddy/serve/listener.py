@@ -5,11 +5,13 @@ Binds exactly the address that was asked for, or fails; never another one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 
 from codebuddy.errors import CodebuddyError, UsageError
 
@@ -65,14 +67,40 @@ def listen(address: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        is_taken = error.errno == errno.EADDRINUSE
+        if error.errno == errno.EADDRINUSE:
+            raise _taken(address, port) from error
         raise CodebuddyError(
-            f"port {port} of {address} is taken"
-            if is_taken
-            else f"cannot listen on port {port} of {address}: {error.strerror}",
-            hint="give another one with --port, or end the program that has it",
+            f"cannot listen on port {port} of {address}: {error.strerror}",
+            hint="give another one with --port",
         ) from error
     return listener
+
+
+def _taken(address: str, port: int) -> CodebuddyError:
+    """Who has the port: what another user's program listens on, editors must not ask."""
+    user = user_listening(port)
+    if user is None or not hasattr(os, "geteuid") or user == os.geteuid():
+        return CodebuddyError(
+            f"port {port} of {address} is taken",
+            hint="give another one with --port, or end the program that has it",
+        )
+    return CodebuddyError(
+        f"port {port} of {address} is taken by a program of another user ({user}), which gets the "
+        "code and the token of every editor that is set up for this port",
+        hint="give another one with --port, and set your editors up for that one",
+    )
+
+
+def user_listening(port: int) -> int | None:
+    """The user id of the program that listens on a TCP port here; None where nobody says."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                # The local address, the state (0A listens) and the user.
+                if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == "0A":
+                    return int(fields[7])
+    return None
 
 
 def hosts_of(address: str, port: int, names: Iterable[str] = ()) -> frozenset[str]:

@@ -20,16 +20,26 @@ from codebuddy.assembly import Place, Surroundings, find_place, open_index
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.pipeline import complete
 from codebuddy.completion.receipt import as_dictionary
-from codebuddy.config import ENVIRONMENT_PREFIX
+from codebuddy.config import own_variables
 from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator, Suggestion
+from codebuddy.engine import dependencies
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.engine.workplace import Workplace
-from codebuddy.errors import CodebuddyError, GenerationError, IndexingError, SupersededError
+from codebuddy.errors import (
+    CodebuddyError,
+    GenerationError,
+    IndexingError,
+    ModelError,
+    SupersededError,
+)
 from codebuddy.serve.completer import OnText
+from codebuddy.vcs.location import real_folder
 
 # An index is brought up to date in the background, no sooner than this after the last time.
 _UPDATE_EVERY_S = 30.0
+# How often a running generation is told again to stop: one that only begins forgets the first.
+_CANCEL_EVERY_S = 0.005
 
 
 class LocalCompleter:
@@ -38,9 +48,7 @@ class LocalCompleter:
     def __init__(self, model: str | None) -> None:
         self._flags = {"model.name": model}
         self._sources = {
-            "environment": {
-                k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT_PREFIX)
-            },
+            "environment": own_variables(os.environ),
             "user_file": str(paths.user_config_file()),
         }
         # Held while the workplace is used.
@@ -56,7 +64,8 @@ class LocalCompleter:
         # What clients call the requests that are here, by their tickets.
         self._names: dict[int, str] = {}
         self._unwanted = UnwantedCalls()
-        self._running = ""
+        # The client and the ticket of the request that has its turn.
+        self._running: tuple[str, int] | None = None
 
     def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
         """The suggestion, with the keys of `codebuddy complete --json`.
@@ -79,17 +88,17 @@ class LocalCompleter:
         with self._turn:
             self._check(call.client, ticket)
             with self._state:
-                self._running = call.client
+                self._running = call.client, ticket
             try:
                 return self._complete(call, lambda: self._check(call.client, ticket), on_text)
-            except GenerationError:
+            except (GenerationError, ModelError):
                 self._workplace.forget_remote()
-                # What llama.cpp says when it was stopped.
+                # What llama.cpp or a model server says when it was stopped.
                 self._check(call.client, ticket)
                 raise
             finally:
                 with self._state:
-                    self._running = ""
+                    self._running = None
 
     def cancel(self, client: str, request: str = "") -> None:
         """End the client's requests, or the one named `request`; they raise SupersededError."""
@@ -119,8 +128,9 @@ class LocalCompleter:
     ) -> None:
         """Load the model and look at the index. The prompt waits for the first real request."""
         with self._turn:
-            surroundings, _ = self._surroundings(file, {"model.name": model} if model else {})
-            self._open_generator(surroundings)
+            flags = {"model.name": model} if model else {}
+            surroundings, _ = self._surroundings(str(real_folder(file)), flags)
+            self._open_generator(surroundings, 0)
             self._keep_up_to_date(surroundings)
 
     def accepted(self, client: str, text: str) -> None:
@@ -129,14 +139,16 @@ class LocalCompleter:
     def _complete(
         self, call: CompletionCall, check: Callable[[], None], on_text: OnText | None
     ) -> dict[str, Any]:
-        surroundings, warnings = self._surroundings(call.folder or call.file, call.flags())
-        place = find_place(
-            surroundings, call.file, call.line, call.column, call.unsaved(), call.name
-        )
+        folder = call.folder or str(real_folder(call.file, call.name))
+        surroundings, warnings = self._surroundings(folder, call.flags())
+        where = (call.file, call.line, call.column)
+        place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
         check()
-        opened = self._open_generator(surroundings)
+        opened = self._open_generator(surroundings, call.budget_ms or 0)
         generator = _Stoppable(opened, check)
         judge = self._workplace.judge(surroundings, opened)
+        files = self._workplace.files_behind(surroundings, has_index=place.mode != "never")
+        depends_on = dependencies.stamped(files)
 
         def ask(index: CodeIndex | None) -> Suggestion:
             check()
@@ -147,12 +159,13 @@ class LocalCompleter:
             )
 
         suggestion = self._with_or_without_index(place, ask)
-        return as_dictionary(suggestion) | {"warnings": [*warnings, *judge.warnings]}
+        answer = as_dictionary(suggestion) | {"warnings": [*warnings, *judge.warnings]}
+        return answer | {dependencies.KEY: depends_on}
 
     def _with_or_without_index(
         self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]
     ) -> Suggestion:
-        if place.mode == "never":
+        if not place.may_look_up:
             return ask(None)
         self._keep_up_to_date(place.surroundings)
         try:
@@ -166,16 +179,18 @@ class LocalCompleter:
     ) -> tuple[Surroundings, tuple[str, ...]]:
         return self._workplace.surroundings(place, self._sources, self._flags | flags)
 
-    def _open_generator(self, surroundings: Surroundings) -> Generator:
+    def _open_generator(self, surroundings: Surroundings, budget_ms: float) -> Generator:
         with self._state:
             self._generator = None
-        generator, _ = self._workplace.generator(surroundings.settings)
+        generator, _ = self._workplace.generator(surroundings.settings, budget_ms)
         with self._state:
             self._generator = generator
         return generator
 
     def _keep_up_to_date(self, surroundings: Surroundings) -> None:
-        root = surroundings.repository.root
+        root = surroundings.root
+        if surroundings.found is None:
+            return
         if time.monotonic() - self._updated_at.get(root, -_UPDATE_EVERY_S) >= _UPDATE_EVERY_S:
             self._updated_at[root] = time.monotonic()
             threading.Thread(target=_update, args=(surroundings,), daemon=True).start()
@@ -192,9 +207,19 @@ class LocalCompleter:
     def _supersede(self, client: str) -> int:
         """End what the client has here. The caller holds the state."""
         ticket = self._newest[client] = next(self._tickets)
-        if self._running == client:
-            getattr(self._generator, "cancel", lambda: None)()
+        running = self._running
+        if running is not None and running[0] == client:
+            threading.Thread(target=self._stop, args=(running,), daemon=True).start()
         return ticket
+
+    def _stop(self, running: tuple[str, int]) -> None:
+        """Tell the model to stop until that request is over, in whatever state it is."""
+        while True:
+            with self._state:
+                if self._running != running:
+                    return
+                getattr(self._generator, "cancel", lambda: None)()
+            time.sleep(_CANCEL_EVERY_S)
 
     def _check(self, client: str, ticket: int) -> None:
         with self._state:

@@ -7,6 +7,7 @@ nothing after `shutdown`. It does not complete.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lsprotocol import types
@@ -17,6 +18,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from codebuddy.errors import CodebuddyError
 from codebuddy.serve.open_document import EditorPosition
 from codebuddy.serve.workspace import EditorWorkspace
+from codebuddy.syntax.notebook import MAX_CELLS
 
 _SERVER_NOT_INITIALIZED = -32002
 _INVALID_REQUEST = -32600
@@ -30,7 +32,13 @@ class CompletionServer(LanguageServer):
     protocol: CompletionProtocol
 
     def __init__(self, version: str) -> None:
-        super().__init__("codebuddy", version, protocol_cls=CompletionProtocol)
+        every = types.NotebookDocumentFilterWithNotebook(notebook="*")
+        super().__init__(
+            "codebuddy",
+            version,
+            protocol_cls=CompletionProtocol,
+            notebook_document_sync=types.NotebookDocumentSyncOptions([every]),
+        )
         self.documents = EditorWorkspace()
         self._told: set[str] = set()
 
@@ -86,34 +94,92 @@ class CompletionProtocol(LanguageServerProtocol):
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Any:
         """Keep a document that was opened, then tell the server's own handler."""
         item = params.text_document
-        try:
-            self._server.documents.open(item.uri, item.language_id, item.text, item.version)
-        except CodebuddyError as error:
-            self._server.tell_once(f"codebuddy: {error.message}")
-            return
-        yield self.fm.features[types.TEXT_DOCUMENT_DID_OPEN], (params,), None
+        if self._open(item):
+            yield self.fm.features[types.TEXT_DOCUMENT_DID_OPEN], (params,), None
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Any:
         """Follow the changes, then tell the server's own handler."""
-        identifier = params.text_document
-        changes = [_change(each) for each in params.content_changes]
-        try:
-            self._server.documents.change(identifier.uri, identifier.version, changes)
-        except CodebuddyError as error:
-            self._server.tell_once(f"codebuddy: {error.message}")
-            return
-        yield self.fm.features[types.TEXT_DOCUMENT_DID_CHANGE], (params,), None
+        if self._change(params.text_document, params.content_changes):
+            yield self.fm.features[types.TEXT_DOCUMENT_DID_CHANGE], (params,), None
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         """Forget a document that was closed."""
         self._server.documents.close(params.text_document.uri)
 
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_OPEN)
+    def lsp_notebook_document__did_open(self, params: types.DidOpenNotebookDocumentParams) -> None:
+        """Keep a notebook's cells and their order."""
+        notebook = params.notebook_document
+        for item in params.cell_text_documents:
+            self._open(item)
+        self._server.documents.arrange_cells(notebook.uri, 0, MAX_CELLS, _cells(notebook.cells))
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    def lsp_notebook_document__did_change(
+        self, params: types.DidChangeNotebookDocumentParams
+    ) -> Any:
+        """Follow cells that come, go, move or change, then tell the server's own handler."""
+        change = params.change.cells
+        if change is None:
+            return
+        if change.structure is not None:
+            array = change.structure.array
+            for item in change.structure.did_open or ():
+                self._open(item)
+            for closed in change.structure.did_close or ():
+                self._server.documents.close(closed.uri)
+            self._server.documents.arrange_cells(
+                params.notebook_document.uri,
+                array.start,
+                array.delete_count,
+                _cells(array.cells or ()),
+            )
+        followed = [self._change(each.document, each.changes) for each in change.text_content or ()]
+        if any(followed):
+            yield self.fm.features[types.NOTEBOOK_DOCUMENT_DID_CHANGE], (params,), None
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    def lsp_notebook_document__did_close(
+        self, params: types.DidCloseNotebookDocumentParams
+    ) -> None:
+        """Forget a notebook and its cells."""
+        self._server.documents.close_notebook(params.notebook_document.uri)
+        for closed in params.cell_text_documents:
+            self._server.documents.close(closed.uri)
+
+    def _open(self, item: types.TextDocumentItem) -> bool:
+        """Keep a document; whether it is one that can be kept."""
+        try:
+            self._server.documents.open(item.uri, item.language_id, item.text, item.version)
+        except CodebuddyError as error:
+            self._server.tell_once(f"codebuddy: {error.message}")
+            return False
+        return True
+
+    def _change(
+        self,
+        document: types.VersionedTextDocumentIdentifier,
+        events: Sequence[types.TextDocumentContentChangeEvent],
+    ) -> bool:
+        """Follow a document's changes; whether they fit."""
+        changes = [_change(each) for each in events]
+        try:
+            self._server.documents.change(document.uri, document.version, changes)
+        except CodebuddyError as error:
+            self._server.tell_once(f"codebuddy: {error.message}")
+            return False
+        return True
+
     @property
     def is_shut_down(self) -> bool:
         """Whether the editor asked for the end as the protocol says."""
         return bool(self._shutdown)
+
+
+def _cells(cells: Iterable[types.NotebookCell]) -> list[tuple[str, bool]]:
+    return [(each.document, each.kind == types.NotebookCellKind.Code) for each in cells]
 
 
 def _change(event: types.TextDocumentContentChangeEvent) -> Change:

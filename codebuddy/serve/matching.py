@@ -18,9 +18,9 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.code_index import CodeIndex
-from codebuddy.completion.document import decode
 from codebuddy.errors import CodebuddyError
 from codebuddy.index.terms import terms
+from codebuddy.source_text import decode
 
 # A buffer differs from its file by what was typed since it was saved.
 _LEAST_SHARE = 0.7
@@ -46,7 +46,7 @@ class Window:
 
 
 class FileMatcher:
-    """Finds files of one repository; the last ones found are tried first."""
+    """Finds files of one repository; the last ones found are tried first. One caller."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -10,12 +10,15 @@ import asyncio
 import contextlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codebuddy.completion.notebook import is_notebook
+from codebuddy.engine import dependencies
 from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS, CompletionCall
 from codebuddy.errors import IndexingError, SupersededError, UsageError
 from codebuddy.index.walk import has_private_key, has_secret_name
@@ -23,10 +26,10 @@ from codebuddy.positions import position_at
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window
-from codebuddy.settings import Settings
-from codebuddy.vcs.repository import Repository
+from codebuddy.syntax.notebook import is_notebook_text
 
 if TYPE_CHECKING:
+    from codebuddy.assembly import Surroundings
     from codebuddy.index.search import RepositoryIndex
 
 # What a text is called that no file is known to hold.
@@ -43,22 +46,25 @@ class Completion:
 
 
 class RawCompleter:
-    """Completes raw texts as places of one repository."""
+    """Completes raw texts as places of one repository, or of a folder outside of any.
 
-    def __init__(
-        self, repository: Repository, settings: Settings, completer: AsyncCompleter
-    ) -> None:
-        self.model = settings.model.name
-        self._repository = repository
-        self._settings = settings
+    A file that lies in a submodule or in another repository below is completed with that one.
+    """
+
+    def __init__(self, surroundings: Surroundings, completer: AsyncCompleter) -> None:
+        self.model = surroundings.settings.model.name
+        self._surroundings = surroundings
+        self._root = surroundings.root
         self._completer = completer
-        self._matcher = FileMatcher(repository.root)
+        self._matcher = FileMatcher(self._root)
         self._index: RepositoryIndex | None = None
+        # Held while matcher and index are used.
+        self._placing = threading.Lock()
         self._numbers = itertools.count(1)
 
     def prewarm(self) -> None:
         """Load the model and look at the index, in the background."""
-        file = str(self._repository.root / _NAMELESS)
+        file = str(self._root / _NAMELESS)
         self._completer.prewarm(file, "", self._new_client(), self.model)
 
     async def complete(self, raw: RawRequest) -> Completion:
@@ -100,7 +106,7 @@ class RawCompleter:
             if limit.is_reached and not work.done():
                 yield limit.text, Completion(limit.text, {"finish_reason": limit.reason})
                 return
-            answer = await work
+            answer = {k: v for k, v in (await work).items() if k != dependencies.KEY}
             text = cut_at_stops(answer["text"].replace("\r\n", "\n"), raw.stops)
             others = tuple(cut_at_stops(each, raw.stops) for each in answer["alternatives"])
             yield text, Completion(text, answer, others)
@@ -114,12 +120,18 @@ class RawCompleter:
         prefix, suffix = (t.replace("\r\n", "\n") for t in (raw.prefix, raw.suffix))
         if raw.filename:
             return Window(self._inside(raw.filename), prefix, suffix)
-        nearby = [name for name, _ in raw.extras if name]
-        try:
-            return self._matcher.match(prefix, suffix, nearby, self._opened_index())
-        except IndexingError:
-            self._index = None
-            return self._matcher.match(prefix, suffix, nearby, None)
+        nearby = [name for name in (raw.said_name, *(name for name, _ in raw.extras)) if name]
+        # Requests come side by side, and neither the index nor what was found last is for two.
+        with self._placing:
+            try:
+                found = self._matcher.match(prefix, suffix, nearby, self._opened_index())
+            except IndexingError:
+                self._close_index()
+                found = self._matcher.match(prefix, suffix, nearby, None)
+        if not found.path and raw.said_name:
+            # No file of that text is known; the name still says which language it is.
+            return Window(self._matcher.relative(raw.said_name), prefix, suffix)
+        return found
 
     def _inside(self, filename: str) -> str:
         """A named file's path relative to the root.
@@ -127,28 +139,42 @@ class RawCompleter:
         Raises:
             UsageError: It leads out of the repository.
         """
-        root = self._repository.root
+        root = self._root
         path = Path(os.path.normpath(root / filename))
         if "\0" in filename or not path.is_relative_to(root) or path == root:
-            raise UsageError(f"filename {filename!r:.200} is outside the repository {root}")
+            raise UsageError(f"filename {filename!r:.200} is outside the {self._kind} {root}")
         return path.relative_to(root).as_posix()
 
     def _call(self, raw: RawRequest, window: Window) -> CompletionCall:
         text = window.prefix + window.suffix
         position = position_at(text, len(window.prefix))
+        file = self._root / (window.path or _NAMELESS)
+        if is_notebook(file.name) and is_notebook_text(text):
+            raise UsageError(
+                f"{window.path} is a notebook's JSON, which is not completed",
+                hint="send the text of its cells, or use 'codebuddy complete FILE:LINE'",
+            )
+        # A link that leads out of here is refused, which the root as its folder sees to.
+        is_inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(self._root))
         return CompletionCall(
-            file=str(self._repository.root / (window.path or _NAMELESS)),
+            file=str(file),
             line=position.line,
             column=position.column,
             text=text,
-            max_tokens=raw.max_tokens,
+            max_tokens=self._possible(raw.max_tokens),
             model=self.model,
             alternatives=raw.alternatives,
             client=self._new_client(),
             priority="typing",
-            folder=str(self._repository.root),
+            folder="" if is_inside else str(self._root),
             extras=self._extras(raw),
         )
+
+    def _possible(self, max_tokens: int | None) -> int | None:
+        """No more tokens than leave the prompt most of the model's context."""
+        settings = self._surroundings.settings
+        most = max(settings.completion.max_tokens, settings.model.n_ctx // 4)
+        return None if max_tokens is None else min(max_tokens, most)
 
     def _extras(self, raw: RawRequest) -> tuple[tuple[str, str], ...]:
         """The editor's pieces, the newest first, without secrets and within the engine's limits.
@@ -174,13 +200,23 @@ class RawCompleter:
         """Connections are not people: none supersedes another, its end alone cancels it."""
         return f"http-{os.getpid()}-{next(self._numbers)}"
 
+    @property
+    def _kind(self) -> str:
+        return "folder" if self._surroundings.found is None else "repository"
+
     def _opened_index(self) -> RepositoryIndex | None:
-        if self._index is None:
-            from codebuddy.index.search import RepositoryIndex
+        if self._index is None and self._surroundings.found is not None:
+            from codebuddy.index.seeding import open_or_seed
 
             with contextlib.suppress(IndexingError):
-                self._index = RepositoryIndex.open(self._repository, self._settings)
+                self._index = open_or_seed(self._surroundings.found, self._surroundings.settings)
         return self._index
+
+    def _close_index(self) -> None:
+        if self._index is not None:
+            with contextlib.suppress(IndexingError):
+                self._index.close()
+            self._index = None
 
 
 class _Limit:

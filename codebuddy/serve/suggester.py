@@ -15,6 +15,7 @@ from typing import Any
 
 from codebuddy.completion.cache import Place, SuggestionCache
 from codebuddy.completion.debounce import debounce_ms
+from codebuddy.engine import dependencies
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
 from codebuddy.positions import position_at
@@ -60,12 +61,19 @@ class Suggester:
         self._completer.prewarm(file, document.text, f"{self._client}-open", self._model)
 
     async def suggest(
-        self, document: OpenDocument, offset: int, file: str, *, is_automatic: bool
+        self,
+        document: OpenDocument,
+        offset: int,
+        file: str,
+        *,
+        language: str = "",
+        is_automatic: bool,
     ) -> Shown | None:
         """What goes in at `offset`, or `None` where nothing does or a newer request came.
 
         A suggestion that was asked for before and agrees with what was typed since costs
-        nothing. Cancelling the task stops the model.
+        nothing, unless the index or what else it was made from has changed. Cancelling the
+        task stops the model. `language` says what the file's name does not.
 
         Raises:
             CodebuddyError: As `Completer.complete`.
@@ -90,6 +98,7 @@ class Suggester:
             model=self._model,
             client=self._client,
             priority="typing",
+            language=language,
         )
         started = time.monotonic()
         try:
@@ -118,12 +127,15 @@ class Suggester:
 
     def _known(self, place: Place) -> Shown | None:
         hit = self._cache.get(place)
-        return self._show(hit.text, hit.value) if hit is not None and hit.text else None
+        if hit is None or not hit.text or not dependencies.may_be_served(hit):
+            return None
+        return self._show(hit.text, hit.value)
 
     def _show(self, text: str, answer: dict[str, Any]) -> Shown:
         shown = Shown(next(self._numbers), text)
+        told = {name: value for name, value in answer.items() if name != dependencies.KEY}
         self._receipts[shown.number] = {
-            **answer,
+            **told,
             "id": shown.number,
             "shown": text,
             "accepted_characters": 0,

@@ -1,20 +1,28 @@
-"""The secret that programs show to the HTTP interface, in a file of the user's alone."""
+"""The secret that programs show to the HTTP interface, in a file of the user's alone.
+
+While no server runs, any program of this machine may take its port, and gets the token from the
+editors that go on asking. So the token of the usual file is a new one at each start; servers
+that run at the same time share it. A file that the user names keeps what it holds.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from codebuddy import paths
+from codebuddy import paths, platforms, shared_lock
 from codebuddy.errors import CodebuddyError, ConfigError
 
 # 256 bits.
 _TOKEN_BYTES = 32
 _MAX_FILE_BYTES = 4096
 _TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{32,512}")
+_LOCK_TIMEOUT_S = 5.0
 _OPEN_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -25,16 +33,78 @@ def read_or_make_token(file: Path) -> str:
         ConfigError: It is a link, somebody else's, readable for others, or holds no token.
         CodebuddyError: It cannot be made or read.
     """
-    paths.ensure_folder(file.parent)
     try:
+        _ensure_folder(file.parent)
         return _make(file)
     except FileExistsError:
         return _read(file)
     except OSError as error:
-        raise CodebuddyError(
-            f"cannot make the token file {file}: {error.strerror}",
-            hint="give another place with --token-file",
-        ) from error
+        raise _unwritable(file, error) from error
+
+
+@contextlib.contextmanager
+def renewed_token(file: Path) -> Iterator[tuple[str, bool]]:
+    """The token in `file`, and whether it was made now: as long as no other server is inside.
+
+    Raises:
+        ConfigError: The file is a link, somebody else's, or readable for others.
+        CodebuddyError: It cannot be made or read.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            _ensure_folder(file.parent)
+            with _alone(file.with_name(f"{file.name}.lock")):
+                users = file.with_name(f"{file.name}.users")
+                is_first = held.enter_context(shared_lock.joined(users))
+                is_there = os.path.lexists(file)
+                token = _renew(file) if is_first or not is_there else _read(file)
+        except OSError as error:
+            raise _unwritable(file, error) from error
+        yield token, is_first or not is_there
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """No two servers decide at once whether they are the first, where files can be locked."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(platforms.LocksUnsupportedError):
+            held.enter_context(platforms.exclusive_lock(lock, _LOCK_TIMEOUT_S))
+        yield
+
+
+def _renew(file: Path) -> str:
+    """Put a new token in the place of the old one, which may be damaged but must be ours."""
+    with contextlib.suppress(FileNotFoundError):
+        _close_checked(file)
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    token = _make(fresh)
+    fresh.replace(file)
+    return token
+
+
+def _close_checked(file: Path) -> None:
+    descriptor = _open(file)
+    try:
+        _check(file, os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _ensure_folder(folder: Path) -> None:
+    try:
+        paths.ensure_folder(folder)
+    except CodebuddyError as error:
+        hint = f"{error.hint}, or give a token's file with --token-file"
+        raise CodebuddyError(error.message, hint=hint) from error
+
+
+def _unwritable(file: Path, error: OSError) -> CodebuddyError:
+    return CodebuddyError(
+        f"cannot make the token file {file}: {error.strerror}",
+        hint="give another place with --token-file",
+    )
 
 
 def _make(file: Path) -> str:
@@ -45,15 +115,21 @@ def _make(file: Path) -> str:
     return token
 
 
-def _read(file: Path) -> str:
+def _open(file: Path) -> int:
     try:
         # Without O_NONBLOCK a FIFO in its place would be waited for.
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_SAFELY)
+        return os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_SAFELY)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ConfigError(
             f"the token file {file} cannot be opened: {error.strerror}",
             hint="it must be a regular file of yours; remove it, and a new one is made",
         ) from error
+
+
+def _read(file: Path) -> str:
+    descriptor = _open(file)
     try:
         _check(file, os.fstat(descriptor))
         content = os.read(descriptor, _MAX_FILE_BYTES)

@@ -3,9 +3,11 @@
 Nothing heavy is imported until a language's grammar is needed.
 """
 
+from codebuddy.syntax.embedded import CodeAt, code_at, embeds_code
 from codebuddy.syntax.grammar import keywords, line_comment, parse
-from codebuddy.syntax.languages import UNKNOWN, language_for, languages
+from codebuddy.syntax.languages import NOTEBOOK, UNKNOWN, language_for, languages
 from codebuddy.syntax.near import names_between
+from codebuddy.syntax.notebook import parsable
 from codebuddy.syntax.scope import (
     NamesInFile,
     Place,
@@ -17,11 +19,15 @@ from codebuddy.syntax.scope import (
 )
 
 __all__ = [
+    "NOTEBOOK",
     "UNKNOWN",
+    "CodeAt",
     "NamesInFile",
     "Place",
     "block_end",
+    "code_at",
     "count_errors",
+    "embeds_code",
     "identifiers",
     "keywords",
     "language_for",
@@ -29,6 +35,7 @@ __all__ = [
     "line_comment",
     "names_between",
     "names_in",
+    "parsable",
     "parse",
     "place_at",
 ]

@@ -12,14 +12,14 @@ _MAX_LINES_ABOVE = 80
 
 _LITERAL_OPENING = re.compile(r"""^[rRbBuUfF]*("{3}|'{3}|"|')""")
 _LINE_COMMENTS = {
-    "//": re.compile(rb"\s*//[/!]*\s?(.*)"),
-    "#": re.compile(rb"\s*#(?!!)#*\s?(.*)"),
-    "--": re.compile(rb"\s*---*\s?[|^]?\s?(.*)"),
+    "//": re.compile(rb"^\s*+//[/!]*\s?(.*)"),
+    "#": re.compile(rb"^\s*+#(?!!)#*\s?(.*)"),
+    "--": re.compile(rb"^\s*+---*\s?[|^]?\s?(.*)"),
 }
 _NO_LINE_COMMENT = re.compile(rb"(?!)()")
 _ATTRIBUTE = re.compile(rb"\s*(?:@\w|#!?\[|\[\w|template\s*<)")
 _COMMENT_MARKS = re.compile(
-    rb"^\s*(?:/\*+!?|\(\*+|\{-\s*\|?|<!--|\*(?!/))\s?|\s*(?:\*+/|\*+\)|-\}|-->)\s*$"
+    rb"^\s*(?:/\*+!?|\(\*+|\{-\s*\|?|<!--|\*(?!/))\s?|(?<!\s)\s*+(?:(?<!\*)\*++[/)]|-\}|-->)\s*$"
 )
 
 

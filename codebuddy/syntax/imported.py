@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PYTHON = frozenset({"python"})
 JAVASCRIPT = frozenset({"javascript", "typescript", "tsx"})
 
+# Each of these can import the others' files.
+_FAMILIES = (PYTHON, JAVASCRIPT)
+
 _STRING_QUOTES = "\"'`"
 _MAX_ANCESTORS = 30
 _WORDS = re.compile(rb"\b(?:import|export|require)\b")
@@ -40,6 +43,11 @@ class ImportedName:
     line: int
     column: int
     is_guarded: bool = False
+
+
+def is_same_family(one: str, other: str) -> bool:
+    """Whether two languages are one, or import each other's files."""
+    return one == other or any({one, other} <= family for family in _FAMILIES)
 
 
 def find_imported(tree: Tree, source: bytes, language: str) -> tuple[ImportedName, ...]:

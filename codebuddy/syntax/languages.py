@@ -21,10 +21,10 @@ _EXTENSIONS: dict[str, str] = {
     "go": "go",
     "haskell": "hs hs-boot",
     "hcl": "hcl tf tfvars nomad",
-    "html": "html htm xhtml vue svelte",
+    "html": "html htm xhtml",
     "java": "java",
     "javascript": "js jsx mjs cjs es6",
-    "json": "json jsonc json5 geojson webmanifest ipynb code-workspace",
+    "json": "json jsonc json5 geojson webmanifest code-workspace",
     "julia": "jl",
     "kotlin": "kt kts",
     "lua": "lua rockspec",
@@ -47,6 +47,13 @@ _EXTENSIONS: dict[str, str] = {
     "yaml": "yaml yml clang-format",
     "zig": "zig zon",
 }
+
+# Documents that hold code of other languages (`embedded`, `notebook`); none has a grammar of
+# its own.
+NOTEBOOK = "notebook"
+_DOCUMENTS = {"vue": "vue", "svelte": "svelte", "astro": "astro", "ipynb": NOTEBOOK}
+# Of these documents and HTML: what is no code of another language is markup.
+MARKUP = frozenset({"html", "vue", "svelte", "astro"})
 
 # language -> whole file names (lower case).
 _FILE_NAMES: dict[str, str] = {
@@ -80,20 +87,20 @@ _INTERPRETERS: dict[str, str] = {
 
 _BY_EXTENSION = {
     extension: language for language, words in _EXTENSIONS.items() for extension in words.split()
-}
+} | _DOCUMENTS
 _BY_FILE_NAME = {
     name: language for language, words in _FILE_NAMES.items() for name in words.split()
 }
 
 _SHEBANG = re.compile(rb"#!\s*(\S+)(?:\s+(?:-S\s+)?(?:\w+=\S*\s+)*(\S+))?")
-_VERSION = re.compile(r"[-\d.]+$")
+_VERSION = re.compile(r"(?<![-\d.])[-\d.]+$")
 
 # What a C header can only hold in one of its larger relatives.
-_OBJC_HEADER = re.compile(rb"^\s*(?:@interface|@protocol|@class|#import)\b", re.MULTILINE)
-_OBJC_SOURCE = re.compile(rb"^\s*(?:#\s*\w+|@\w+|//|/\*)", re.MULTILINE)
+_OBJC_HEADER = re.compile(rb"^[^\S\n]*+(?:@interface|@protocol|@class|#import)\b", re.MULTILINE)
+_OBJC_SOURCE = re.compile(rb"^[^\S\n]*+(?:#\s*+\w+|@\w+|//|/\*)", re.MULTILINE)
 _CPP_HEADER = re.compile(
-    rb"^\s*(?:template\s*<|namespace\b|using\s+\w|class\s+\w|public:|private:|protected:)"
-    rb"|^\s*#\s*include\s*<(?:\w+)>|\bstd::",
+    rb"^[^\S\n]*+(?:template\s*<|namespace\b|using\s+\w|class\s+\w|public:|private:|protected:)"
+    rb"|^[^\S\n]*+#\s*+include\s*<(?:\w+)>|\bstd::",
     re.MULTILINE,
 )
 
@@ -105,11 +112,14 @@ def languages() -> tuple[str, ...]:
 
 def extensions(language: str) -> tuple[str, ...]:
     """The file name extensions of `language`, the most usual first; none if it is unknown."""
-    return tuple(_EXTENSIONS.get(language, "").split())
+    own = [extension for extension, name in _DOCUMENTS.items() if name == language]
+    return tuple(_EXTENSIONS.get(language, "").split() or own)
 
 
 def language_for(path: str, head: bytes = b"") -> str:
-    """The language of the file `path`: a name of `languages()`, or `text`.
+    """The language of the file `path`: a name of `languages()`, a document's, or `text`.
+
+    Documents that embed code are `vue`, `svelte`, `astro` and `notebook`.
 
     `head` is the file's beginning, as much as is at hand; it decides for files without a
     telling name (`#!`) and tells C headers from C++ and Objective-C ones.

@@ -46,12 +46,19 @@ SPECS: dict[str, LanguageSpec] = {
     "typescript": scripting.TYPESCRIPT,
     "yaml": data.YAML,
     "zig": systems.ZIG,
+    # Their markup and their JSON; the code in them is found by `embedded` and `notebook`.
+    "notebook": data.JSON,
+    "vue": data.COMPONENT,
+    "svelte": data.COMPONENT,
+    "astro": data.COMPONENT,
 }
 
 # language -> (package, function), where they differ from `tree_sitter_<language>.language`.
 LOADERS: dict[str, tuple[str, str]] = {
     "ocaml": ("tree_sitter_ocaml", "language_ocaml"),
     "ocaml_interface": ("tree_sitter_ocaml", "language_ocaml_interface"),
+    "notebook": ("tree_sitter_json", "language"),
+    **dict.fromkeys(["vue", "svelte", "astro"], ("tree_sitter_html", "language")),
     "php": ("tree_sitter_php", "language_php"),
     "tsx": ("tree_sitter_typescript", "language_tsx"),
     "typescript": ("tree_sitter_typescript", "language_typescript"),

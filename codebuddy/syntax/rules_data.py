@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codebuddy.syntax.spec import LanguageSpec, binds, define, imports, refer, types, variable
 
 _SQL_OBJECTS = {
@@ -122,6 +124,9 @@ HTML = LanguageSpec(
     blocks=types("document element"),
     line_comment="",
 )
+
+# Markup with a script: most of its lines, and of what is looked up there, are the script's.
+COMPONENT = replace(HTML, line_comment="//")
 
 CSS = LanguageSpec(
     rules=(

@@ -31,7 +31,7 @@ _KEYED_LANGUAGES = frozenset({"json", "yaml"})
 _MAX_NAME_BYTES = 200
 _WORD = re.compile(r"[A-Za-z_]\w*[?!]?")
 _CONSTANT_NAME = re.compile(r"_*[A-Z][A-Z0-9_]+")
-_TYPE_NAME = re.compile(r"_*[A-Z]\w*[a-z]\w*")
+_TYPE_NAME = re.compile(r"_*+[A-Z](?=\w*?[a-z])\w*+")
 _PUNCTUATION = frozenset("( ) [ ] { } , ; . : :: ?. #[ @[ => -> \" ' `".split())
 _NUMBER = re.compile(r"(?:^|_)(?:integer|float|number|decimal|int|hex|octal|imaginary)(?:$|_)")
 _CONSTANTS = frozenset("true false none null nil undefined boolean self this super iota".split())

@@ -22,7 +22,7 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from codebuddy import platforms
-from codebuddy.errors import CodebuddyError
+from codebuddy.errors import CodebuddyError, DocumentError
 from codebuddy.tui.messages import GuardGone, TerminalGone
 from codebuddy.tui.output_filter import NoControlCharacters
 from codebuddy.tui.palette import THEMES, themes
@@ -85,6 +85,7 @@ class CodebuddyApp(App[None]):
         self._is_automatic = is_automatic
         self._repository: Repository | None = None
         self._is_leaving = False
+        self._is_asking_to_leave = False
 
     @property
     def workspace(self) -> Workspace:
@@ -126,6 +127,7 @@ class CodebuddyApp(App[None]):
             workspace.state.shows_tree = state.shows_tree
             workspace.state.shows_receipt = state.shows_receipt
             await workspace.restore(state)
+        workspace.tell_of_waiting()
         if self._start is not None:
             path, place = self._start
             await workspace.open_path(path, place)
@@ -162,34 +164,56 @@ class CodebuddyApp(App[None]):
     @work
     async def action_leave(self) -> None:
         """Leave; unsaved texts are asked about, and can wait for the next time."""
+        if self._is_asking_to_leave:
+            return
+        self._is_asking_to_leave = True
+        try:
+            if await self._may_leave():
+                self.leave_now()
+        finally:
+            self._is_asking_to_leave = False
+
+    async def _may_leave(self) -> bool:
         workspace = self.workspace
         unsaved = [each for each in workspace.documents if each.is_modified]
-        if unsaved:
-            names = "\n".join(each.name for each in unsaved[:8])
-            answer = await self.push_screen_wait(
-                ChoiceScreen(
-                    "not everything is saved",
-                    [
-                        Answer("save", "Save all and leave"),
-                        Answer("keep", "Leave; keep the unsaved text for the next time"),
-                        Answer("drop", "Leave without saving"),
-                        Answer("", "Stay"),
-                    ],
-                    detail=names,
-                )
+        if not unsaved:
+            return True
+        answer = await self.push_screen_wait(
+            ChoiceScreen(
+                "not everything is saved",
+                [
+                    Answer("save", "Save all and leave"),
+                    Answer("keep", "Leave; keep the unsaved text for the next time"),
+                    Answer("drop", "Leave without saving"),
+                    Answer("", "Stay"),
+                ],
+                detail="\n".join(each.name for each in unsaved[:8]),
             )
-            if not answer:
-                return
-            if answer == "save":
-                for document in unsaved:
-                    if not await workspace.save(document):
-                        return
-            elif answer == "drop":
-                for document in unsaved:
-                    document.editor.buffer.mark_saved()
-                    if workspace.keeper is not None:
-                        await workspace.keeper.forget(document)
-        self.leave_now()
+        )
+        if answer == "save":
+            for document in unsaved:
+                # What is typed while it is saved is to be saved as well.
+                while document.is_modified:
+                    if await workspace.save(document) != "saved":
+                        return False
+        elif answer == "keep":
+            return await self._is_kept()
+        elif answer == "drop":
+            for document in unsaved:
+                document.editor.buffer.mark_saved()
+                if workspace.keeper is not None:
+                    await workspace.keeper.forget(document)
+        return bool(answer)
+
+    async def _is_kept(self) -> bool:
+        """Whether the unsaved text is in the journal; else it is told why not."""
+        try:
+            if self.workspace.keeper is not None:
+                await self.workspace.keeper.keep_unsaved()
+        except OSError as error:
+            self.workspace.say(f"unsaved text cannot be kept: {error.strerror}", "error")
+            return False
+        return True
 
     async def action_quit(self) -> None:
         """Textual's own word for leaving."""
@@ -214,13 +238,15 @@ class CodebuddyApp(App[None]):
         self.exit()
 
     def rescue(self) -> None:
-        """Write what must not be lost, at once."""
+        """Write what must not be lost, at once; what cannot be written is told in the end."""
         if self._repository is None:
             return
         workspace = self.workspace
-        with contextlib.suppress(OSError):
-            if workspace.keeper is not None:
-                workspace.keeper.keep_unsaved_now()
+        if workspace.keeper is not None:
+            lost = workspace.keeper.keep_unsaved_now()
+            workspace.keeper.journal.close()
+            if lost and self.failure is None:
+                self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
         with contextlib.suppress(OSError):
             save_session(self._session_folder, workspace.session_state())
 

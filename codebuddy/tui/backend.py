@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import secrets
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from codebuddy import platforms
 from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import CodebuddyError, EngineError, IndexingError, SupersededError
@@ -251,7 +251,6 @@ class EngineBackend:
             model=self.model,
             client=client,
             priority="ask" if wish.is_asked_for else "typing",
-            folder=str(self._root),
             name=wish.file.name,
             request=secrets.token_hex(8),
             takes_back=True,
@@ -320,10 +319,8 @@ async def run_index_update(root: Path, on_step: Callable[[IndexStep], None]) -> 
         IndexingError: It failed; the message is the child's.
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "codebuddy.tui.index_child",
-        str(root),
+        *platforms.python_command("codebuddy.tui.index_child", str(root)),
+        env=platforms.child_environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

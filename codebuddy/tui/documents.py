@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from codebuddy.syntax.languages import NOTEBOOK
 from codebuddy.tui.backend import Wish
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import OpenedFile
@@ -20,7 +21,8 @@ class OpenDocument:
     """`name` is the path relative to the repository's root, or absolute outside it.
 
     `has_changed_on_disk` once another program wrote the file while the text here is unsaved;
-    `journaled_revision` is the revision that the journal holds.
+    `journaled_revision` is the revision that the journal holds; `next_path` where the document
+    is being saved under another name.
     """
 
     name: str
@@ -29,11 +31,17 @@ class OpenDocument:
     has_changed_on_disk: bool = False
     journaled_revision: int = 0
     is_in_journal: bool = False
+    next_path: Path | None = None
 
     @property
     def path(self) -> Path:
         """Where the file is."""
         return self.opened.path
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether it is a notebook's JSON, in which nothing is suggested."""
+        return self.editor.language == NOTEBOOK
 
     @property
     def is_modified(self) -> bool:
@@ -47,6 +55,8 @@ class OpenDocument:
             return "read-only"
         if self.has_changed_on_disk:
             return "changed on disk"
+        if self.is_notebook:
+            return "no suggestions in JSON"
         return "new" if self.opened.on_disk is None else ""
 
     def tab(self) -> Tab:

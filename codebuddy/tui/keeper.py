@@ -7,15 +7,24 @@ awaited. It asks a person nothing: what needs an answer is raised or returned.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from codebuddy import paths
 from codebuddy.errors import DocumentError
 from codebuddy.syntax import language_for
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.text.files import has_changed, open_file, save_file
-from codebuddy.tui.text.journal import Journal, Record
+from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.text.files import (
+    ChangedOnDiskError,
+    OpenedFile,
+    has_changed,
+    open_file,
+    save_file,
+)
+from codebuddy.tui.text.journal import Journal, Leftover
 from codebuddy.tui.text.motion import indentation_unit
 from codebuddy.tui.widgets.editor import Editor
 from codebuddy.vcs.repository import Repository
@@ -26,23 +35,32 @@ _DEFAULT_TAB_WIDTH = 4
 
 @dataclass(frozen=True, slots=True)
 class DiskNews:
-    """What the watch found of a document: another text, gone, or no text any more."""
+    """What the watch found of a document: another text, gone, or no text any more.
+
+    `revision` is that of the text when the file was looked at.
+    """
 
     document: OpenDocument
-    is_gone: bool
-    text: str | None
+    revision: int
+    is_gone: bool = False
     problem: str = ""
 
 
 class Keeper:
-    """The documents of one repository."""
+    """The documents of one repository.
+
+    Text is typed while the disk works: what counts as saved is the text that was written, never
+    the one that stands there when the disk is done.
+    """
 
     def __init__(self, repository: Repository) -> None:
         self.root = repository.root
         self.folder = repository.index_folder / "tui"
         self.documents: list[OpenDocument] = []
-        self.journal = Journal(self.folder / "unsaved")
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:32]
+        self.journal = Journal(self.folder / "unsaved", paths.spare_unsaved_folder() / name)
         self._saving = asyncio.Lock()
+        self._opening = asyncio.Lock()
 
     def name_of(self, path: Path) -> str:
         """How a path is called: relative to the root if it lies there."""
@@ -52,117 +70,203 @@ class Keeper:
             return str(path)
 
     def find(self, path: Path) -> OpenDocument | None:
-        """The open document of a path."""
-        return next((each for each in self.documents if each.path == path), None)
+        """The open document of a path, or the one that is being saved there."""
+        return next((each for each in self.documents if path in (each.path, each.next_path)), None)
 
-    async def open(self, path: Path) -> tuple[OpenDocument, Record | None]:
+    async def find_same(self, path: Path) -> OpenDocument | None:
+        """The open document of a path or of the same file under another name."""
+        path = absolute(path)
+        document = self.find(path)
+        if document is not None:
+            return document
+        documents = list(self.documents)
+        names = [path, *(each.path for each in documents)]
+        wanted, *known = await asyncio.to_thread(lambda: [_identity(each) for each in names])
+        same = (each for each, identity in zip(documents, known, strict=True) if identity == wanted)
+        return self.find(path) or next((each for each in same if each in self.documents), None)
+
+    async def open(self, path: Path) -> tuple[OpenDocument, list[Leftover]]:
         """Open a file, or return the document that is open already.
 
         Returns:
-            The document, and the journal's record of unsaved text if it says something else.
+            The document, and what earlier editors left of it in the journal, the newest first,
+            as far as it says something else.
 
         Raises:
             DocumentError: It cannot be opened.
         """
-        path = Path(os.path.abspath(path))  # noqa: PTH100 - links stay links
-        document = self.find(path)
-        if document is not None:
-            return document, None
-        name = self.name_of(path)
-        opened = await asyncio.to_thread(open_file, path)
-        record = await asyncio.to_thread(self.journal.record_of, name)
-        document = self.find(path)
-        if document is not None:
-            return document, None
-        head = opened.text[:_HEAD_CHARACTERS].encode("utf-8", "replace")
-        editor = Editor(opened.text, language=language_for(name, head))
-        unit = indentation_unit(editor.buffer)
-        editor.editing.tab_width = _DEFAULT_TAB_WIDTH if unit == "\t" else max(2, len(unit))
-        editor.is_read_only = opened.is_read_only
-        document = OpenDocument(name, opened, editor)
-        self.documents.append(document)
-        if record is not None and record.text == opened.text:
-            await asyncio.to_thread(self.journal.drop, name, self.journal.turn())
-            record = None
-        return document, record
+        path = absolute(path)
+        async with self._opening:
+            document = await self.find_same(path)
+            if document is not None:
+                return document, []
+            name = self.name_of(path)
+            opened = await asyncio.to_thread(open_file, path)
+            leftovers = await asyncio.to_thread(self._leftovers, name, opened.text)
+            document = self.find(path)
+            if document is not None:
+                return document, []
+            head = opened.text[:_HEAD_CHARACTERS].encode("utf-8", "replace")
+            editor = Editor(opened.text, language=language_for(name, head))
+            unit = indentation_unit(editor.buffer)
+            editor.editing.tab_width = _DEFAULT_TAB_WIDTH if unit == "\t" else max(2, len(unit))
+            editor.is_read_only = opened.is_read_only
+            document = OpenDocument(name, opened, editor)
+            self.documents.append(document)
+            return document, leftovers
+
+    def _leftovers(self, name: str, text: str) -> list[Leftover]:
+        found = self.journal.leftovers(name)
+        for each in found:
+            if each.record.text == text:
+                self.journal.throw_away(each)
+        return [each for each in found if each.record.text != text]
+
+    async def restore(self, document: OpenDocument, leftover: Leftover) -> None:
+        """Take the text of a leftover; undo brings the file's text back.
+
+        Raises:
+            OSError: The journal cannot be written; the leftover stays where it is.
+        """
+        record = leftover.record
+        document.editor.replace_text(record.text)
+        document.editor.go(Location(record.line, record.column))
+        await self._keep(document)
+        await asyncio.to_thread(self.journal.throw_away, leftover)
 
     async def save(self, document: OpenDocument, *, should_overwrite: bool = False) -> None:
-        """Write a document.
+        """Write a document. What is typed meanwhile stays unsaved.
 
         Raises:
             ChangedOnDiskError: Another program wrote the file meanwhile.
             DocumentError: It cannot be written; nothing was.
         """
         async with self._saving:
-            buffer = document.editor.buffer
-            revision, text = buffer.revision, buffer.text
-            document.opened = await asyncio.to_thread(
-                save_file, document.opened, text, should_overwrite=should_overwrite
-            )
-            document.has_changed_on_disk = False
-            if buffer.revision == revision:
-                buffer.mark_saved()
-                await self.forget(document)
+            await self._write(document, document.opened, should_overwrite=should_overwrite)
+
+    async def _write(
+        self, document: OpenDocument, target: OpenedFile, *, should_overwrite: bool
+    ) -> None:
+        text, state = document.editor.buffer.snapshot()
+        document.opened = await asyncio.to_thread(
+            save_file, target, text, should_overwrite=should_overwrite
+        )
+        document.has_changed_on_disk = False
+        document.editor.buffer.mark_saved(state)
+        if not document.is_modified:
+            await self.forget(document)
+
+    def accept_disk(self, document: OpenDocument, error: ChangedOnDiskError) -> bool:
+        """Let the next save overwrite what `error` found on disk, and nothing newer.
+
+        Returns:
+            Whether that is known; else only a save that overwrites whatever is there helps.
+        """
+        if error.is_known:
+            document.opened = replace(document.opened, on_disk=error.found)
+        return error.is_known
 
     async def save_as(self, document: OpenDocument, path: Path, *, should_overwrite: bool) -> None:
         """Write a document to another place, which is its own from now on.
 
         Raises:
             ChangedOnDiskError: Something is there.
-            DocumentError: It cannot be written.
+            DocumentError: It cannot be written, or is open in another tab.
         """
-        before = document.name
-        target = replace(
-            document.opened, path=path, on_disk=None, reason_read_only="", encoding="utf-8"
-        )
-        async with self._saving:
-            text = document.editor.buffer.text
-            document.opened = await asyncio.to_thread(
-                save_file, target, text, should_overwrite=should_overwrite
+        path = absolute(path)
+        other = await self.find_same(path)
+        if other is not None and other is not document:
+            raise DocumentError(
+                f"{self.name_of(path)} is open in another tab", hint="close that one first"
             )
+        before = document.name
+        encoding = "utf-8" if document.opened.is_read_only else document.opened.encoding
+        target = replace(
+            document.opened, path=path, on_disk=None, reason_read_only="", encoding=encoding
+        )
+        document.next_path = path
+        try:
+            async with self._saving:
+                await self._write(document, target, should_overwrite=should_overwrite)
+        finally:
+            document.next_path = None
         document.name = self.name_of(path)
         document.editor.is_read_only = False
-        document.editor.buffer.mark_saved()
-        await asyncio.to_thread(self.journal.drop, before, self.journal.turn())
+        # What was typed meanwhile is written under the new name.
+        document.is_in_journal = False
+        if document.name != before:
+            await asyncio.to_thread(self.journal.drop, before, self.journal.turn())
 
-    async def reload(self, document: OpenDocument) -> None:
+    async def reload(self, document: OpenDocument, *, revision: int | None = None) -> bool:
         """Take the file's text as it is now; undo brings the old one back.
+
+        Args:
+            document: Which one.
+            revision: The text's revision, where no other text may be replaced.
+
+        Returns:
+            Whether it was taken; not if the text is of another revision by now.
 
         Raises:
             DocumentError: It cannot be read.
         """
-        opened = await asyncio.to_thread(open_file, document.path)
-        document.opened = opened
-        document.has_changed_on_disk = False
-        document.editor.is_read_only = opened.is_read_only
-        if opened.text != document.editor.buffer.text:
-            document.editor.replace_text(opened.text)
-        document.editor.buffer.mark_saved()
-        await self.forget(document)
+        buffer = document.editor.buffer
+        async with self._saving:
+            opened = await asyncio.to_thread(open_file, document.path)
+            if revision is not None and (buffer.revision != revision or document.is_modified):
+                return False
+            document.opened = opened
+            document.has_changed_on_disk = False
+            document.editor.is_read_only = opened.is_read_only
+            if opened.text != buffer.text:
+                document.editor.replace_text(opened.text)
+            buffer.mark_saved()
+            await self.forget(document)
+            return True
 
     async def keep_unsaved(self) -> None:
         """Write what is unsaved and new to the journal.
 
         Raises:
-            OSError: The journal cannot be written.
+            OSError: The journal cannot be written for one of them; the others are kept.
         """
+        problem: OSError | None = None
         for document in list(self.documents):
-            revision = document.editor.buffer.revision
-            if not document.is_modified:
-                if document.is_in_journal:
-                    await self.forget(document)
-                continue
-            if document.journaled_revision == revision and document.is_in_journal:
-                continue
-            turn = self.journal.turn()
-            await asyncio.to_thread(self.journal.keep, document.record(), turn)
-            document.journaled_revision, document.is_in_journal = revision, True
+            try:
+                await self._keep(document)
+            except OSError as error:
+                problem = error
+        if problem is not None:
+            raise problem
 
-    def keep_unsaved_now(self) -> None:
-        """As `keep_unsaved`, at once, for when the program is about to end."""
+    async def _keep(self, document: OpenDocument) -> None:
+        revision = document.editor.buffer.revision
+        if not document.is_modified:
+            if document.is_in_journal:
+                await self.forget(document)
+            return
+        is_kept = document.journaled_revision == revision and document.is_in_journal
+        if is_kept and await asyncio.to_thread(self.journal.has, document.name):
+            return
+        turn = self.journal.turn()
+        await asyncio.to_thread(self.journal.keep, document.record(), turn)
+        document.journaled_revision, document.is_in_journal = revision, True
+
+    def keep_unsaved_now(self) -> list[str]:
+        """As `keep_unsaved`, at once, for when the program is about to end.
+
+        Returns:
+            What could not be kept, with the reason.
+        """
+        lost = []
         for document in self.documents:
-            if document.is_modified:
+            if not document.is_modified:
+                continue
+            try:
                 self.journal.keep(document.record())
+            except OSError as error:
+                lost.append(f"{document.name} ({error.strerror})")
+        return lost
 
     async def forget(self, document: OpenDocument) -> None:
         """Drop a document's record."""
@@ -176,16 +280,38 @@ class Keeper:
             opened = document.opened
             if document.has_changed_on_disk or self._saving.locked():
                 continue
+            revision = document.editor.buffer.revision
             if not await asyncio.to_thread(has_changed, opened):
                 continue
             if document.opened is opened:
-                news.append(await asyncio.to_thread(_news_of, document))
+                news.append(await asyncio.to_thread(_news_of, document, revision))
         return news
 
 
-def _news_of(document: OpenDocument) -> DiskNews:
+def _news_of(document: OpenDocument, revision: int) -> DiskNews:
     try:
         opened = open_file(document.path)
     except DocumentError as error:
-        return DiskNews(document, is_gone=False, text=None, problem=error.message)
-    return DiskNews(document, opened.on_disk is None, opened.text)
+        return DiskNews(document, revision, problem=error.message)
+    return DiskNews(document, revision, is_gone=opened.on_disk is None)
+
+
+def absolute(path: Path) -> Path:
+    """`path` with its folders in order; links stay links.
+
+    Raises:
+        DocumentError: It cannot be a path.
+    """
+    if "\0" in str(path):
+        raise DocumentError("a file's name cannot contain a NUL character")
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What two names of one file have in common."""
+    try:
+        status = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    # Where the system tells no number, names are compared.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -40,10 +41,10 @@ def launch(
         CodebuddyError: It could not begin (no repository).
         Exception: A bug, after everything was saved.
     """
-    folder = _folder_of(start)
+    folder, has_file = _folder_of(start), start is not None
     backend = make_backend(folder, settings, should_use_engine=should_use_engine)
     app = CodebuddyApp(
-        lambda: _find_repository(folder),
+        lambda: _find_repository(folder, may_be_outside=has_file),
         backend,
         start=start,
         theme_name=settings.tui.theme,
@@ -73,20 +74,31 @@ def make_backend(folder: Path, settings: Settings, *, should_use_engine: bool) -
     return OwnBackend(folder, settings.model.name)
 
 
-def _find_repository(folder: Path) -> Repository:
-    from codebuddy.vcs.repository import open_repository
+def _find_repository(folder: Path, *, may_be_outside: bool) -> Repository:
+    """The repository around `folder`.
 
-    return open_repository(folder)
+    Outside of any, a file can be edited and completed all the same: what stands for the
+    repository then lists no files, and keeps unsaved text in the cache folder.
+    """
+    from codebuddy import paths
+    from codebuddy.errors import NotInRepositoryError
+    from codebuddy.vcs.repository import Repository, open_repository
+
+    try:
+        return open_repository(folder)
+    except NotInRepositoryError:
+        if not may_be_outside:
+            raise
+    root = Path(os.path.realpath(folder))
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
+    return Repository(root, root / ".git", paths.fallback_indexes_folder() / name, is_shallow=False)
 
 
 def _folder_of(start: tuple[Path, Location | None] | None) -> Path:
-    """The folder whose repository is meant: that of the file, if it lies in one."""
-    if start is None:
-        return Path.cwd()
-    path = start[0]
-    if path.is_dir():
-        return path
-    return next((each for each in path.parents if each.is_dir()), Path.cwd())
+    """The folder whose repository is meant: that of the file, where it really lies."""
+    from codebuddy.vcs.location import real_folder
+
+    return Path.cwd() if start is None else real_folder(str(start[0]))
 
 
 def _end_well_on_signals(app: CodebuddyApp) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,10 +28,12 @@ from codebuddy.tui.backend import (
 
 if TYPE_CHECKING:
     from codebuddy.assembly import Surroundings
-    from codebuddy.datatypes import RetrieveMode
+    from codebuddy.datatypes import Generator, RetrieveMode
     from codebuddy.engine.workplace import Workplace
 
 T = TypeVar("T")
+
+_CANCEL_EVERY_S = 0.005
 
 
 class OwnBackend:
@@ -43,22 +46,37 @@ class OwnBackend:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="completion")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
         self._workplace: Workplace | None = None
+        self._generator: Generator | None = None
 
     async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
         """See `Backend.complete`."""
         loop = asyncio.get_running_loop()
-        is_unwanted = threading.Event()
+        is_unwanted, is_over = threading.Event(), threading.Event()
+        is_over.set()
 
-        def told(text: str) -> None:
+        def check() -> None:
             if is_unwanted.is_set():
                 raise SupersededError("the suggestion is not wanted any more")
+
+        def told(text: str) -> None:
+            check()
             if on_text is not None:
                 loop.call_soon_threadsafe(on_text, text)
 
+        def work() -> dict[str, Any]:
+            is_over.clear()
+            try:
+                check()
+                return self._complete(wish, told)
+            finally:
+                is_over.set()
+
         try:
-            return await self._in(self._thread, lambda: self._complete(wish, told))
+            return await self._in(self._thread, work)
         except asyncio.CancelledError:
             is_unwanted.set()
+            # A model server may be silent for minutes, and there is one thread for all.
+            threading.Thread(target=self._stop, args=(is_over,), daemon=True).start()
             raise
 
     async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
@@ -83,9 +101,7 @@ class OwnBackend:
         """See `Backend.use`."""
         before, self.model = self.model, name
         try:
-            await self._in(
-                self._thread, lambda: self._place()[0].generator(self._place()[1].settings)
-            )
+            await self._in(self._thread, self._load)
         except BaseException:
             self.model = before
             raise
@@ -103,59 +119,58 @@ class OwnBackend:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
 
+    def _stop(self, is_over: threading.Event) -> None:
+        """Tell the model to stop until that work is over: one that only begins forgets it."""
+        while not is_over.is_set():
+            getattr(self._generator, "cancel", lambda: None)()
+            is_over.wait(_CANCEL_EVERY_S)
+
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
-    def _place(self) -> tuple[Workplace, Surroundings]:
+    def _load(self) -> None:
+        workplace, surroundings = self._place(self._root)
+        workplace.generator(surroundings.settings)
+
+    def _place(self, folder: Path) -> tuple[Workplace, Surroundings]:
         import os
 
         from codebuddy import paths
-        from codebuddy.config import ENVIRONMENT_PREFIX
+        from codebuddy.config import own_variables
         from codebuddy.engine.workplace import Workplace
 
         if self._workplace is None:
             self._workplace = Workplace()
-        environment = {
-            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)
+        sources = {
+            "environment": own_variables(os.environ),
+            "user_file": str(paths.user_config_file()),
         }
-        sources = {"environment": environment, "user_file": str(paths.user_config_file())}
         surroundings, _ = self._workplace.surroundings(
-            str(self._root), sources, {"model.name": self.model}
+            str(folder), sources, {"model.name": self.model}
         )
         return self._workplace, surroundings
 
     def _complete(self, wish: Wish, told: Callable[[str], None]) -> dict[str, Any]:
-        from codebuddy.completion.document import load_document
-        from codebuddy.completion.pipeline import Request, Workshop, complete
+        from codebuddy.assembly import find_place
+        from codebuddy.completion.pipeline import complete
         from codebuddy.completion.receipt import as_dictionary
-        from codebuddy.datatypes import Position
-        from codebuddy.syntax import language_for
+        from codebuddy.vcs.location import real_folder
 
-        workplace, surroundings = self._place()
-        repository, settings = surroundings.repository, surroundings.settings
+        workplace, surroundings = self._place(real_folder(str(wish.file), wish.file.name))
         unsaved = wish.text.encode("utf-8", "replace")
-        document = load_document(str(wish.file), repository.root, unsaved)
-        generator, _ = workplace.generator(settings)
+        place = find_place(
+            surroundings, str(wish.file), wish.line, wish.column, unsaved, wish.file.name
+        )
+        generator = self._generator = workplace.generator(surroundings.settings)[0]
         index = None
-        with contextlib.suppress(IndexingError):
-            index = workplace.index(surroundings)
-        request = Request(
-            document,
-            Position(wish.line, wish.column),
-            language_for(document.path, unsaved[:4096]),
-            cast("RetrieveMode", wish.retrieve or settings.completion.retrieve),
-            alternatives=wish.alternatives,
-            takes_back=True,
-        )
+        if surroundings.found is not None:
+            with contextlib.suppress(IndexingError):
+                index = workplace.index(surroundings)
+        request = place.request(wish.alternatives, takes_back=True)
+        if wish.retrieve is not None:
+            request = replace(request, retrieve=cast("RetrieveMode", wish.retrieve))
         judge = workplace.judge(surroundings, generator)
-        workshop = Workshop(
-            generator,
-            index,
-            settings.completion,
-            repository.root.name,
-            head=judge.head,
-            pace=judge.pace,
-        )
+        workshop = place.workshop(generator, index, judge=judge)
         answer = as_dictionary(complete(request, workshop, told))
         return answer | {"warnings": [*judge.warnings]}
 
@@ -163,6 +178,6 @@ class OwnBackend:
         from codebuddy.index.answer import found_items
         from codebuddy.index.build import update_index
 
-        workplace, surroundings = self._place()
+        workplace, surroundings = self._place(self._root)
         update_index(surroundings.repository, surroundings.settings)
         return found_items(workplace.index(surroundings), query, top_k, cast("Any", channel))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codebuddy import platforms
 from codebuddy.errors import CodebuddyError
 
 # The report of a review that found more than this is not a report.
@@ -44,8 +44,8 @@ async def review_staged(root: Path) -> list[Remark]:
         ReviewError: It failed; the message is the child's last line.
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "codebuddy", "hook", "run", "--staged", "--format", "json"),
+        *platforms.python_command("codebuddy", "hook", "run", "--staged", "--format", "json"),
+        env=platforms.child_environment(),
         cwd=root,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -61,8 +61,9 @@ async def review_staged(root: Path) -> list[Remark]:
         report = json.loads(out[:_MAX_REPORT_BYTES])
         return [_remark(each) for each in report["findings"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        last = complaint.decode("utf-8", "replace").strip().split("\n")[0]
-        raise ReviewError(last.removeprefix("error: ") or "the review gave no report") from error
+        lines = complaint.decode("utf-8", "replace").strip().split("\n")
+        told = next((line for line in lines if line.startswith("error: ")), lines[0])
+        raise ReviewError(told.removeprefix("error: ") or "the review gave no report") from error
 
 
 def apply_remark(root: Path, remark: Remark) -> list[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codebuddy.completion.document import line_ending, write_atomically
+from codebuddy import bounded_toml
+from codebuddy.completion.document import line_ending
 from codebuddy.errors import ConfigError
+from codebuddy.user_file import write_user_file
 
 Value = str | int | bool
 
@@ -47,7 +48,8 @@ def write_setting(file: Path, dotted: str, value: Value | None) -> None:
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(target, changed.encode("utf-8"))
+        expected = content if target.exists() else None
+        write_user_file(target, changed.encode("utf-8"), expected=expected)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
 
@@ -155,8 +157,8 @@ def _written(value: Value) -> str:
 
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return bounded_toml.parse(text)
+    except bounded_toml.TomlError:
         return None
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,9 +22,9 @@ from codebuddy.vcs.repository import (
     SAFE_CONFIG,
     SAFE_ENVIRONMENT,
     Repository,
+    git_environment,
     git_executable,
     index_folder_of,
-    is_users_own_variable,
     open_repository,
     translated,
 )
@@ -118,12 +119,36 @@ def staged_index_file(repository: Repository, *, is_from_git: bool) -> Path | No
 
 
 def head_commit(repository: Repository) -> str:
-    """The commit that is checked out, or an empty text before the first one."""
+    """The commit that is checked out, or an empty text before the first one.
+
+    Raises:
+        RepositoryError: There is one, and it cannot be read: all files would seem to be new.
+    """
     try:
         out = run(repository.root, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
-    except RepositoryError:
-        return ""
+    except RepositoryError as error:
+        if _is_unborn(repository):
+            return ""
+        raise RepositoryError(
+            f"the commit that HEAD of {repository.root} names cannot be read",
+            hint="see 'git fsck'; in a partial or shallow clone 'git fetch' may bring it",
+        ) from error
     return out.decode("ascii", "replace").strip()
+
+
+def _is_unborn(repository: Repository) -> bool:
+    """Whether HEAD names a branch that has no commit yet."""
+    try:
+        branch = run(repository.root, "symbolic-ref", "--quiet", "HEAD").strip()
+    except RepositoryError:
+        return False
+    name = os.fsdecode(branch)
+    with suppress(RepositoryError):
+        run(repository.root, "show-ref", "--verify", "--quiet", "--", name)
+        return False
+    # A file that is there and names no commit is damaged: git makes it whole at once.
+    place = run(repository.root, "rev-parse", "--git-path", name).removesuffix(b"\n")
+    return not os.path.lexists(repository.root / os.fsdecode(place))
 
 
 def commit_named(repository: Repository, name: str) -> str:
@@ -136,19 +161,39 @@ def commit_named(repository: Repository, name: str) -> str:
         arguments = ("--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
         out = run(repository.root, "rev-parse", *arguments)
     except (RepositoryError, ValueError) as error:
+        hint = _FETCH_MORE if repository.is_shallow else "see 'git log --oneline'"
         raise RepositoryError(
-            f"{name} is not a commit of {repository.root}", hint="see 'git log --oneline'"
+            f"{name} is not a commit of {_described(repository)}", hint=hint
         ) from error
     return out.decode("ascii", "replace").split()[-1]
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str:
-    """The best common ancestor of two commits, or `one` where there is none."""
+    """The best common ancestor of two commits.
+
+    Raises:
+        RepositoryError: They have none, or none that this clone knows.
+    """
     try:
         out = run(repository.root, "merge-base", one, other)
-    except RepositoryError:
-        return one
-    return out.decode("ascii", "replace").strip() or one
+    except RepositoryError as error:
+        hint = _FETCH_MORE if repository.is_shallow else "compare them as they are: A..B"
+        raise RepositoryError(
+            f"{one[:12]} and {other[:12]} have no common ancestor (merge base) in "
+            f"{_described(repository)}",
+            hint=hint,
+        ) from error
+    return out.decode("ascii", "replace").strip()
+
+
+_FETCH_MORE = (
+    "fetch more history: 'git fetch --unshallow', or 'git fetch --deepen=100' of both branches"
+)
+
+
+def _described(repository: Repository) -> str:
+    kind = "the shallow clone " if repository.is_shallow else ""
+    return f"{kind}{repository.root}"
 
 
 def changes_between(repository: Repository, old: str, new: Revision) -> list[RawChange]:
@@ -326,7 +371,7 @@ def _start(
     folder: Path, arguments: Sequence[str], index_file: Path | None
 ) -> subprocess.Popen[bytes]:
     options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]
-    environment = {name: value for name, value in os.environ.items() if is_users_own_variable(name)}
+    environment = git_environment(os.environ)
     environment.update(SAFE_ENVIRONMENT)
     if index_file is not None:
         environment[_INDEX_VARIABLE] = str(index_file)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import paths, platforms
-from codebuddy.errors import RepositoryError, UsageError
+from codebuddy.errors import NotInRepositoryError, RepositoryError, UsageError
+from codebuddy.isolation import clean_environment
+from codebuddy.private_files import remedy_for, why_not_private
 
 GIT_TIMEOUT_S = 60.0
 # 5,000 commits of the largest repositories tried take 0.3 s.
@@ -74,6 +75,21 @@ class Repository:
     git_folder: Path
     index_folder: Path
     is_shallow: bool
+
+    @property
+    def refused_folder(self) -> str:
+        """A sentence where the git folder has a place for derived data that is not used.
+
+        Empty where the place instead of it cannot be made either, which is an error of its own.
+        """
+        own_place, place = self.git_folder / paths.APP, self.index_folder
+        is_elsewhere = place.parent == paths.fallback_indexes_folder()
+        reason = why_not_private(own_place) if is_elsewhere else ""
+        nearest = next(each for each in (place, *place.parents) if each.exists())
+        if not reason or not nearest.is_dir():
+            return ""
+        remedy = remedy_for(own_place)
+        return f"the folder {own_place} is not used: {reason}; {place} is used instead ({remedy})"
 
     @cached_property
     def root_bytes(self) -> bytes:
@@ -147,7 +163,8 @@ def open_repository(start: Path) -> Repository:
     """The repository whose work tree holds the folder `start`.
 
     Raises:
-        UsageError: `start` is outside any repository, in a bare one, or not in a work tree.
+        NotInRepositoryError: `start` is outside any repository.
+        UsageError: It is in a bare one, or not in a work tree.
         RepositoryError: git refuses (another owner, damaged configuration) or is missing.
     """
     start = Path(os.path.realpath(start))
@@ -179,9 +196,9 @@ def open_repository(start: Path) -> Repository:
 
 
 def index_folder_of(own_place: Path) -> Path:
-    """`own_place` if it can be written, else a place of this repository in the cache folder."""
+    """`own_place` if it can be written, and by nobody else; else a place in the cache folder."""
     nearest = own_place if own_place.exists() else own_place.parent
-    if own_place.is_symlink() or not platforms.is_writable_folder(nearest):
+    if why_not_private(own_place) or not platforms.is_writable_folder(nearest):
         name = hashlib.sha256(os.fsencode(own_place)).hexdigest()[:32]
         return paths.fallback_indexes_folder() / name
     return own_place
@@ -266,9 +283,7 @@ def _read_part(process: Any, timeout_s: float, max_bytes: int) -> tuple[bytes, b
 
 def git_executable() -> str:
     """git's absolute path; a relative entry of PATH could name a program of the repository."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    absolute = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
-    found = shutil.which("git", path=absolute or os.devnull)
+    found = platforms.find_program("git")
     if found is None:
         raise _git_missing()
     return found
@@ -303,7 +318,7 @@ def translated(folder: Path, complaint: str) -> UsageError | RepositoryError:
     text = complaint.strip()
     lowered = text.lower()
     if "not a git repository" in lowered:
-        return UsageError(
+        return NotInRepositoryError(
             f"{folder} is not inside a git repository", hint="go to one, or run 'git init'"
         )
     if "safe.barerepository" in lowered or "must be run in a work tree" in lowered:
@@ -323,16 +338,25 @@ def is_users_own_variable(name: str) -> bool:
     return not name.upper().startswith("GIT_") or name.upper() in _KEPT_VARIABLES
 
 
+def git_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of `environment` git gets: nothing that leaked, and no place in the working folder."""
+    clean = clean_environment(dict(environment))
+    return {name: value for name, value in clean.items() if is_users_own_variable(name)}
+
+
 @contextmanager
 def _without_leaked_variables() -> Iterator[None]:
-    """Hide GIT_* variables while a child starts: GitPython copies `os.environ` and can only add."""
+    """The clean environment without GIT_* variables while a child starts: GitPython copies
+    `os.environ` and can only add."""
     with _environment_lock:
-        hidden = {
-            name: value for name, value in os.environ.items() if not is_users_own_variable(name)
-        }
-        for name in hidden:
+        before = dict(os.environ)
+        wanted = git_environment(before)
+        changed = {name for name, value in before.items() if wanted.get(name) != value}
+        for name in changed:
             del os.environ[name]
+            if name in wanted:
+                os.environ[name] = wanted[name]
         try:
             yield
         finally:
-            os.environ.update(hidden)
+            os.environ.update({name: before[name] for name in changed})

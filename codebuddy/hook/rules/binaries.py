@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from codebuddy.hook.finding import Finding
 from codebuddy.hook.review import Review
-from codebuddy.syntax.limits import is_binary
+from codebuddy.source_text import as_utf8
 
 _MEBIBYTE = 1 << 20
 # Larger files are not read to be told from texts.
@@ -24,7 +24,7 @@ def check(review: Review) -> Iterator[Finding]:
         if size <= limit:
             continue
         content = review.state.content(change, _MAX_READ_BYTES)
-        if content is not None and not is_binary(content):
+        if content is not None and as_utf8(content) is not None:
             continue
         kind = "file" if content is None else "binary file"
         yield Finding(

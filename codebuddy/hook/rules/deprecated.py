@@ -18,10 +18,12 @@ _WORD = "deprecated"
 _KINDS = frozenset({"function", "method", "class", "interface", "struct"})
 # In the lines above the name (decorators, comments), in any language.
 _MARK_ABOVE = re.compile(
-    r"(?m)^\s*(?:@(?:\w+\.)*deprecated?\b|@Deprecated\b|#\[deprecated|\[\[deprecated|\[Obsolete"
+    r"(?m)^[^\S\n]*+(?:@(?:\w+\.)*deprecated?\b|@Deprecated\b|#\[deprecated|\[\[deprecated|\[Obsolete"
     r"|(?://+|/?\*+|#)\s*(?:@deprecated\b|Deprecated:))"
 )
-_MARK_INSIDE = re.compile(r"\.\.\s+deprecated::|^\s*(?:\"{3}|'{3})?\s*Deprecated[:.]", re.MULTILINE)
+_MARK_INSIDE = re.compile(
+    r"\.\.\s+deprecated::|^[^\S\n]*+(?:\"{3}|'{3})?[^\S\n]*+Deprecated[:.]", re.MULTILINE
+)
 _REPLACEMENT = re.compile(
     r"(?i)(?:use|call|in favou?r of|replaced by|replacement is|prefer|instead use)\s+"
     r"(?:the\s+)?(?::\w+:)?(?:\{@link\s+|[`'\"~.])*(?P<name>[A-Za-z_][\w.]*\w)"

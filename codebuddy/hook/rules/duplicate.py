@@ -14,6 +14,9 @@ from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
 from codebuddy.index.symbols import FoundDefinition
 from codebuddy.index.terms import count_terms
+from codebuddy.syntax.embedded import COMPONENTS
+from codebuddy.syntax.imported import is_same_family
+from codebuddy.syntax.languages import NOTEBOOK, language_for
 
 MIN_TOKENS = 50
 _MIN_LINES = 4
@@ -29,6 +32,8 @@ _STANDS_ALONE = re.compile(
 )
 # Files of these cannot import each other's functions.
 _WITHOUT_IMPORTS = frozenset({"bash"})
+# What these define cannot be called from another file.
+_NOT_IMPORTED = frozenset({NOTEBOOK, *COMPONENTS})
 _MAX_DEPTH = 100
 
 
@@ -71,11 +76,22 @@ def _call(definition: FoundDefinition) -> str:
     """The call as one would write it, from the signature."""
     parameters = definition.signature.partition("(")[2].rpartition(")")[0]
     names = []
-    for part in re.split(r",(?![^\[(]*[\])])", parameters):
+    for part in _parts(parameters):
         name = re.split(r"[:=]", part.strip())[0].strip()
         if name and name not in ("self", "cls", "*", "/") and not name.startswith("**"):
             names.append(name.split()[-1])
     return f"{definition.qualified}({', '.join(names)})"
+
+
+def _parts(parameters: str) -> list[str]:
+    """What commas separate outside brackets."""
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(parameters):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth <= 0:
+            parts.append(parameters[start:place])
+            start = place + 1
+    return [*parts, parameters[start:]]
 
 
 def _new_functions(review: Review) -> Iterator[_Function]:
@@ -119,14 +135,17 @@ def _candidates(review: Review, function: _Function, new: list[_Function]) -> It
         return
     for other in new:
         is_earlier = (other.path, other.definition.line) < (function.path, function.definition.line)
-        if is_earlier and _is_comparable(function, other):
+        is_importable = language_for(other.path) not in _NOT_IMPORTED
+        if is_earlier and is_importable and _is_comparable(function, other):
             yield other
     terms = list(count_terms(function.text))[:_MAX_TERMS]
     fresh = {(each.path, each.definition.qualified) for each in new}
     for chunk in review.lookup.similar(terms, _CANDIDATES):
         file = review.state.file(chunk.path)
         own = review.state.file(function.path)
-        if file is None or own is None or file.language != own.language:
+        if file is None or own is None or not is_same_family(file.language, own.language):
+            continue
+        if language_for(chunk.path) in _NOT_IMPORTED:
             continue
         if role_of(chunk.path, file.source) != "code" or _STANDS_ALONE.search(chunk.path):
             continue

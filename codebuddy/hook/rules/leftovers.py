@@ -23,7 +23,7 @@ _PYTHON = re.compile(
     r"|import\s+i?pdb\s*;\s*\S|from\s+IPython\s+import\s+embed\s*;\s*\S)"
 )
 _SCRIPT = re.compile(
-    r"^\s*(?:debugger\s*;?\s*(?://.*)?$|(?:describe|it|test|context)\.only\(|f(?:it|describe)\()"
+    r"^\s*+(?:debugger\s*+(?:;\s*+)?(?://.*)?$|(?:describe|it|test|context)\.only\(|f(?:it|describe)\()"
 )
 _RUST = re.compile(r"^\s*(?:let\s+\w+\s*=\s*)?dbg!\(")
 _RUBY = re.compile(r"^\s*(?:binding\.(?:pry|irb|break)|byebug)\b\s*$")
@@ -40,7 +40,7 @@ _LEFTOVERS = {
 # A debugger's own code and what tests it stop in a debugger on purpose.
 _ON_PURPOSE = re.compile(r"(?:^|[/_.-])(?:i?pdb|debug(?:ger|ging)?|breakpoints?)(?:[/_.-]|$)", re.I)
 # Somebody told a linter that this very statement is meant to be there.
-_MEANT = re.compile(r"\bno-(?:debugger|only-tests|focused-tests?)\b|\bnoqa:[^#]*\bT100\b")
+_MEANT = re.compile(r"\bno-(?:debugger|only-tests|focused-tests?)\b|\bnoqa:[^#]{0,200}?\bT100\b")
 _OURS, _THEIRS = re.compile(r"^<{7}(?: \S.*)?$"), re.compile(r"^>{7}(?: \S.*)?$")
 _MIDDLE = re.compile(r"^={7}$")
 

@@ -17,14 +17,14 @@ from codebuddy.hook.review import Review, shown_evidence
 from codebuddy.hook.rules.renames import renamed_to
 from codebuddy.hook.state import Change, SourceFile
 from codebuddy.index.file_role import role_of
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON
+from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, is_same_family
 from codebuddy.syntax.occurrences import Occurrence
 
 _KINDS = frozenset({"function", "class", "constant", "variable", "type", "interface", "enum"})
 _MAX_NAMES = 60
 _DEFINED = re.compile(
     rb"\b(?:def|class|function\*?|const|let|var|interface|type|enum)\s+([\w$]+)"
-    rb"|^([\w$]+)\s*(?:=|:[^=\n]*=|,)|^\s+([\w$]+)\s*\(",
+    rb"|^([\w$]+)\s*(?:=|:[^=\n]*=|,)|^[^\S\n]++([\w$]+)\s*\(",
     re.MULTILINE,
 )
 _BUILTINS = frozenset(dir(builtins))
@@ -70,7 +70,9 @@ def _gone_file(review: Review, change: Change, old: SourceFile) -> Iterator[Find
     places: list[Evidence] = []
     for path in review.places(stem):
         file = review.state.file(path)
-        if file is None or file.language != old.language or not file.holds_word(stem):
+        if file is None or not file.holds_word(stem):
+            continue
+        if not is_same_family(file.language, old.language):
             continue
         for each in file.imported:
             verdict = review.resolver.verdict(path, each)
@@ -220,7 +222,12 @@ def _is_defined_elsewhere(review: Review, path: str, name: str) -> bool:
 def _edits(
     uses: list[tuple[str, SourceFile, Occurrence]], name: str, replacement: str
 ) -> tuple[Edit, ...]:
-    """The lines of the uses with the new name in the place of the old one."""
+    """The lines of the uses with the new name in the place of the old one.
+
+    None where a component's markup has the name too: half a renaming breaks it.
+    """
+    if any(file.holds_beside_code(name) for _, file, _ in uses):
+        return ()
     by_line: dict[tuple[str, int], list[Occurrence]] = {}
     files = {path: file for path, file, _ in uses}
     for path, _, each in uses:

@@ -27,14 +27,15 @@ _SETTINGS = re.compile(
 
 def check(review: Review) -> Iterator[Finding]:
     """The secrets on new lines."""
-    for change, file in review.state.written():
+    for change, code in review.state.written():
         review.check_time()
+        file = code.raw
         is_test = role_of(change.path, file.source) == "test"
         is_example = is_test or bool(_PROSE.search(change.path))
         # A text file beside the code may well be where somebody keeps a key.
         is_made_up = is_test or (is_example and not change.path.endswith(".txt"))
         count = 0
-        for number in sorted(review.state.added(change)):
+        for number in sorted(review.state.added_text(change)):
             text = file.lines[number - 1]
             # Tests and manuals are full of made-up passwords and of keys made for them; a
             # token of a documented format is one anywhere.

@@ -16,7 +16,8 @@ from codebuddy.index.symbols import FoundDefinition
 MAX_TOKENS = 3000
 
 _TOKEN = re.compile(
-    r"[A-Za-z_$][\w$]*|\d[\w.]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\S", re.UNICODE
+    r"[A-Za-z_$][\w$]*|\d[\w.]*|\"(?:\\.|[^\"\\\n]){0,400}\"|'(?:\\.|[^'\\\n]){0,400}'|\S",
+    re.UNICODE,
 )
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _PARAMETERS = re.compile(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
@@ -24,13 +25,14 @@ _PARAMETERS = re.compile(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 _BINDING = (
     re.compile(
         r"(?m)^[ \t]*(?:let[ \t]+(?:mut[ \t]+)?|const[ \t]+|var[ \t]+|auto[ \t]+)?"
-        r"([\w$]+(?:[ \t]*,[ \t]*[\w$]+)*)(?:[ \t]*:[^=\n]*)?[ \t]+(?::=|[-+*/|&]?=)(?!=)"
+        r"([\w$]+(?:[ \t]*,[ \t]*[\w$]+)*)"
+        r"(?:[ \t]*+:[^=\n]*+(?<=[ \t])=|[ \t]++(?::=|[-+*/|&]?=))(?!=)"
     ),
     re.compile(
-        r"\bfor\s*\(?\s*(?:let\s+|const\s+|var\s+)?([\w$]+(?:\s*,\s*[\w$]+)*)\s+(?:in|of)\b"
+        r"\bfor\s*+(?:\(\s*+)?(?:let\s+|const\s+|var\s+)?([\w$]+(?:\s*,\s*[\w$]+)*)\s++(?:in|of)\b"
     ),
     re.compile(r"\bas\s+(\w+)"),
-    re.compile(r"(\w+)\s*:="),
+    re.compile(r"(?<!\w)(\w++)\s*+:="),
 )
 _MAX_COMMENTS = 500
 _MAX_CHARACTERS = 100_000

@@ -20,10 +20,10 @@ _STUB = re.compile(
     r"(?:pass|\.\.\.|raise NotImplementedError(?:\(.*\))?|(?:#\s*(?:TODO|FIXME)\b.*\n\s*)?"
     r"(?:pass|\.\.\.))"
 )
-_MAYBE_STUB = re.compile(rb"(?m)^\s+(?:pass|\.\.\.|raise NotImplementedError)\b|^\s+\.\.\.")
+_MAYBE_STUB = re.compile(rb"(?m)^[^\S\n]++(?:(?:pass|raise NotImplementedError)\b|\.\.\.)")
 # Where an empty body is what is meant.
 _INTERFACE = re.compile(r"@(?:\w+\.)*(?:abstract\w*|overload|override|typing\.overload)\b")
-_INTERFACE_CLASS = re.compile(r"\((?:[^)]*\b)?(?:ABC|Protocol|ABCMeta|Interface)\b")
+_INTERFACE_CLASS = re.compile(r"\b(?:ABC|Protocol|ABCMeta|Interface)\b")
 _EMPTY_ON_PURPOSE = re.compile(r"(?i)noop|no_op|dummy|null|stub|ignore|abstract|base|hook|on_")
 _MAX_STUBS = 3
 _MAX_LINES = 12
@@ -90,7 +90,7 @@ def _is_interface(file: SourceFile, definition: FoundDefinition) -> bool:
     above = "\n".join(file.lines[max(0, definition.line - 1 - _LINES_ABOVE) : definition.line - 1])
     owner = definition.qualified.rpartition(".")[0]
     signature = next((d.signature for d in file.symbols.definitions if d.qualified == owner), "")
-    return bool(_INTERFACE.search(above) or _INTERFACE_CLASS.search(signature))
+    return bool(_INTERFACE.search(above) or _INTERFACE_CLASS.search(signature.partition("(")[2]))
 
 
 def _completed(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from codebuddy import platforms
 
 REGISTRIES = ("pypi", "npm", "debian")
 MAX_FILE_BYTES = 300_000
@@ -70,15 +71,30 @@ def download(package: Package, folder: Path) -> bool:
     """Fetch the package's archive into `folder`; whether it is there."""
     pinned = {
         "pypi": [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+            *platforms.python_command("pip", "download", "--quiet", "--no-deps"),
             *("--only-binary=:all:", "--dest", ".", f"{package.name}=={package.version}"),
         ],
-        "npm": ["npm", "pack", "--silent", f"{package.name}@{package.version}"],
-        "debian": ["apt-get", "download", "--quiet", f"{package.name}={package.version}"],
+        "npm": [_program("npm"), "pack", "--silent", f"{package.name}@{package.version}"],
+        "debian": [
+            *(_program("apt-get"), "download", "--quiet"),
+            f"{package.name}={package.version}",
+        ],
     }[package.registry]
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(pinned, cwd=folder, capture_output=True, timeout=600, check=False)
+    done = subprocess.run(
+        pinned,
+        cwd=folder,
+        env=platforms.child_environment(),
+        capture_output=True,
+        timeout=600,
+        check=False,
+    )
     return done.returncode == 0
+
+
+def _program(name: str) -> str:
+    """The absolute path of a program; its bare name where there is none, for the error."""
+    return platforms.find_program(name) or name
 
 
 def extract_folder(wheel: Path, prefix: str, folder: Path) -> None:
@@ -161,7 +177,9 @@ def _members(archive: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[
     elif archive.suffix == ".deb":
         with (
             subprocess.Popen(
-                ["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE
+                [_program("dpkg-deb"), "--fsys-tarfile", str(archive)],
+                env=platforms.child_environment(),
+                stdout=subprocess.PIPE,
             ) as process,
             tarfile.open(fileobj=process.stdout, mode="r|") as package,
         ):

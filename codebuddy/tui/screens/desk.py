@@ -1,15 +1,15 @@
 """The screen's lower half: open documents, and what is done with their files.
 
-Opening, saving, closing, finding, recovering. Questions are asked here, the disk is
-`Keeper`'s. What suggests and what is shown beside is `workspace`'s.
+Opening, saving, closing. Questions are asked here, the disk is `Keeper`'s. What happens to
+files and unsaved text meanwhile is `watching`'s; what suggests and what is shown beside is
+`workspace`'s.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
 from textual.containers import Container
@@ -20,20 +20,20 @@ from textual.screen import Screen
 from codebuddy.errors import CodebuddyError
 from codebuddy.terminal import safe_line
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.keeper import DiskNews, Keeper
+from codebuddy.tui.keeper import Keeper, absolute
 from codebuddy.tui.messages import EditRefused
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen, EntryScreen
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import ChangedOnDiskError
-from codebuddy.tui.text.journal import Record
+from codebuddy.tui.text.journal import Leftover
 from codebuddy.tui.widgets.editor import Editor
 from codebuddy.tui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:
     from codebuddy.vcs.repository import Repository
 
-_JOURNAL_EVERY_S = 0.7
-_LOOK_EVERY_S = 1.5
+# What became of a wish to save: written, replaced by the file's text, or nothing.
+Saved = Literal["saved", "reloaded", ""]
 
 
 class Desk(Screen[None]):
@@ -43,7 +43,7 @@ class Desk(Screen[None]):
         super().__init__()
         self.keeper: Keeper | None = None
         self.active: OpenDocument | None = None
-        self._told_of_journal = False
+        self._asking_to_close: OpenDocument | None = None
 
     @property
     def documents(self) -> list[OpenDocument]:
@@ -53,8 +53,6 @@ class Desk(Screen[None]):
     def begin(self, repository: Repository) -> None:
         """The repository is known: documents can be opened and watched."""
         self.keeper = Keeper(repository)
-        self.set_interval(_JOURNAL_EVERY_S, self._keep_unsaved)
-        self.set_interval(_LOOK_EVERY_S, self._look_at_disk)
 
     # Opening and closing
 
@@ -65,23 +63,34 @@ class Desk(Screen[None]):
         if self.keeper is None:
             return None
         try:
-            document, record = await self.keeper.open(path)
+            document, leftovers = await self.keeper.open(path)
         except CodebuddyError as error:
             if not is_quiet:
                 self.tell(error)
             return None
+        if document not in self.documents:
+            return None
+        path = absolute(path)
+        if path not in (document.path, document.next_path) and not is_quiet:
+            name = self.keeper.name_of(path)
+            self.say(f"{name} is the same file as {document.name}, which is open")
         if not document.editor.is_attached:
             editors = self.query_one("#editors", Container)
             document.editor.display = False
+            if leftovers:
+                # What is typed now would be replaced by what is restored.
+                document.editor.is_read_only = True
             await editors.mount(document.editor)
         self.show(document)
         if place is not None:
             document.editor.go(place)
         if document.opened.is_read_only and not is_quiet:
             self.say(f"{document.opened.reason_read_only}; it is shown read-only", "warning")
-        if record is not None:
-            self._offer_recovery(document, record)
+        self.document_opened(document, leftovers)
         return document
+
+    def document_opened(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
+        """A document was opened, or gone to again; `leftovers` is unsaved text of earlier times."""
 
     def show(self, document: OpenDocument) -> None:
         """Bring a document to the front."""
@@ -121,34 +130,48 @@ class Desk(Screen[None]):
     async def action_close(self) -> None:
         """Close the document; one that is not saved asks first."""
         document = self.active
-        if document is None or self.keeper is None:
+        if document is None or self.keeper is None or self._asking_to_close is document:
             return
-        if document.is_modified:
+        self._asking_to_close = document
+        try:
+            if await self._may_close(document):
+                await self.discard(document)
+        finally:
+            self._asking_to_close = None
+
+    async def _may_close(self, document: OpenDocument) -> bool:
+        """Whether a document is saved, or is not to be; what is typed while it is saved counts."""
+        while document.is_modified:
             answer = await self.app.push_screen_wait(
                 ChoiceScreen(
                     f"{document.path.name} is not saved",
                     [Answer("save", "Save it"), Answer("drop", "Close without saving")],
                 )
             )
-            if not answer or (answer == "save" and not await self.save(document)):
-                return
-        await self.discard(document)
+            if answer == "drop":
+                return True
+            if not answer or await self.save(document) != "saved":
+                return False
+        return True
 
     async def discard(self, document: OpenDocument) -> None:
         """Take a document off the desk, its unsaved text too."""
-        if self.keeper is None:
+        if self.keeper is None or document not in self.documents:
             return
         at = self.documents.index(document)
+        # Keys that come while the disk works go to what is in front afterwards.
         self.documents.remove(document)
-        # Its record may be under way to the disk.
-        await self.keeper.forget(document)
-        await document.editor.remove()
+        document.editor.is_read_only = True
+        document.editor.display = False
         self.active = None
         if self.documents:
             self.show(self.documents[min(at, len(self.documents) - 1)])
         else:
             self.refresh_tabs()
             self.document_shown()
+        # Its record may be under way to the disk.
+        await self.keeper.forget(document)
+        await document.editor.remove()
 
     # Saving
 
@@ -158,43 +181,54 @@ class Desk(Screen[None]):
         if self.active is not None:
             await self.save(self.active)
 
-    async def save(self, document: OpenDocument) -> bool:
+    async def save(self, document: OpenDocument) -> Saved:
         """Save; what another program wrote is never overwritten without a word.
 
         Returns:
-            Whether it is saved now.
+            What became of it. After `reloaded` what was typed is in the undo history alone.
         """
         if self.keeper is None:
-            return False
-        try:
-            await self.keeper.save(document)
-        except ChangedOnDiskError as error:
-            answer = await self.app.push_screen_wait(
-                ChoiceScreen(
-                    error.message,
-                    [
-                        Answer("reload", "Take the file's text (undo brings mine back)"),
-                        Answer("overwrite", "Overwrite it with mine"),
-                        Answer("", "Do nothing"),
-                    ],
-                )
-            )
-            if not answer:
-                return False
+            return ""
+        should_overwrite = False
+        while True:
             try:
-                if answer == "reload":
-                    await self.keeper.reload(document)
-                else:
-                    await self.keeper.save(document, should_overwrite=True)
-            except CodebuddyError as later:
-                self.tell(later)
-                return False
-        except CodebuddyError as error:
-            self.tell(error)
-            return False
+                await self.keeper.save(document, should_overwrite=should_overwrite)
+                break
+            except ChangedOnDiskError as error:
+                answer = await self._ask_what_wins(error)
+                if answer != "overwrite":
+                    return await self._reload(document) if answer == "reload" else ""
+                should_overwrite = not self.keeper.accept_disk(document, error)
+            except CodebuddyError as error:
+                self.tell(error)
+                return ""
         self.refresh_tabs()
         self.document_saved(document)
-        return True
+        return "saved"
+
+    async def _ask_what_wins(self, error: ChangedOnDiskError) -> str:
+        return await self.app.push_screen_wait(
+            ChoiceScreen(
+                error.message,
+                [
+                    Answer("reload", "Take the file's text (undo brings mine back)"),
+                    Answer("overwrite", "Overwrite it with mine"),
+                    Answer("", "Do nothing"),
+                ],
+            )
+        )
+
+    async def _reload(self, document: OpenDocument) -> Saved:
+        """Take the file's text, and let the person see it: nothing is closed now."""
+        assert self.keeper is not None
+        try:
+            await self.keeper.reload(document)
+        except CodebuddyError as error:
+            self.tell(error)
+            return ""
+        self.refresh_tabs()
+        self.say(f"{document.path.name} has the file's text now; Ctrl+Z brings yours back")
+        return "reloaded"
 
     def document_saved(self, document: OpenDocument) -> None:
         """A document was saved; for subclasses."""
@@ -214,18 +248,20 @@ class Desk(Screen[None]):
             return
         path = self.keeper.root / name
         should_overwrite = False
-        if path.exists():
-            answer = await self.app.push_screen_wait(
-                ChoiceScreen(f"{name} exists", [Answer("yes", "Overwrite it")])
-            )
-            if not answer:
+        while True:
+            try:
+                await self.keeper.save_as(document, path, should_overwrite=should_overwrite)
+                break
+            except ChangedOnDiskError:
+                answer = await self.app.push_screen_wait(
+                    ChoiceScreen(f"{name} exists", [Answer("yes", "Overwrite it")])
+                )
+                if not answer:
+                    return
+                should_overwrite = True
+            except CodebuddyError as error:
+                self.tell(error)
                 return
-            should_overwrite = True
-        try:
-            await self.keeper.save_as(document, path, should_overwrite=should_overwrite)
-        except CodebuddyError as error:
-            self.tell(error)
-            return
         self.refresh_tabs()
         self.document_saved(document)
 
@@ -240,67 +276,6 @@ class Desk(Screen[None]):
     @work
     async def _open_new(self, path: Path) -> None:
         await self.open_path(path)
-
-    # What happens to files meanwhile
-
-    @work(exclusive=True, group="journal")
-    async def _keep_unsaved(self) -> None:
-        if self.keeper is None:
-            return
-        try:
-            await self.keeper.keep_unsaved()
-        except OSError as error:
-            if not self._told_of_journal:
-                self._told_of_journal = True
-                self.say(f"unsaved text cannot be kept safe: {error.strerror}", "warning")
-
-    @work(exclusive=True, group="disk")
-    async def _look_at_disk(self) -> None:
-        if self.keeper is None:
-            return
-        for news in await self.keeper.look_at_disk():
-            await self._take_news(news)
-        self.refresh_tabs()
-
-    async def _take_news(self, news: DiskNews) -> None:
-        document = news.document
-        name = document.path.name
-        if self.keeper is None or document not in self.documents:
-            return
-        if news.is_gone or news.problem or document.is_modified:
-            document.has_changed_on_disk = True
-            what = "was deleted" if news.is_gone else news.problem or "was changed"
-            document.editor.buffer.mark_unsaved()
-            self.say(f"{name}: {what} outside; your text is kept", "warning")
-            return
-        try:
-            await self.keeper.reload(document)
-        except CodebuddyError as error:
-            self.tell(error)
-            return
-        self.say(f"{name} was changed outside and read again")
-
-    @work
-    async def _offer_recovery(self, document: OpenDocument, record: Record) -> None:
-        answer = await self.app.push_screen_wait(
-            ChoiceScreen(
-                f"{document.path.name} has unsaved text from the last time",
-                [
-                    Answer("restore", "Restore it (undo brings the file's text back)"),
-                    Answer("drop", "Throw it away"),
-                ],
-                detail=_difference(document.editor.buffer.lines, record.text),
-                can_cancel=False,
-            )
-        )
-        if self.keeper is None:
-            return
-        if answer == "restore":
-            document.editor.replace_text(record.text)
-            document.editor.go(Location(record.line, record.column))
-            self.refresh_tabs()
-        elif answer == "drop":
-            await self.keeper.forget(document)
 
     @on(EditRefused)
     def refuse_edit(self, event: EditRefused) -> None:
@@ -327,18 +302,3 @@ class Desk(Screen[None]):
     def editor(self) -> Editor | None:
         """The editor in front."""
         return self.active.editor if self.active else None
-
-
-def _difference(lines: Sequence[str], text: str) -> str:
-    """The first lines of `text` that are not those of the file, with their number."""
-    kept = text.split("\n")
-    same = next(
-        (
-            number
-            for number, pair in enumerate(zip(lines, kept, strict=False))
-            if pair[0] != pair[1]
-        ),
-        min(len(lines), len(kept)),
-    )
-    shown = "\n".join(line[:70] for line in kept[same : same + 5])
-    return f"from line {same + 1}:\n{shown}" if shown.strip() else f"shorter from line {same + 1}"

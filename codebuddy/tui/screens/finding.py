@@ -12,7 +12,6 @@ from textual import on, work
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui.backend import Backend
-from codebuddy.tui.screens.desk import Desk
 from codebuddy.tui.screens.dialogs import EntryScreen
 from codebuddy.tui.screens.palettes import (
     DefinitionsPalette,
@@ -21,6 +20,7 @@ from codebuddy.tui.screens.palettes import (
     definitions_of,
 )
 from codebuddy.tui.screens.picker import Picked
+from codebuddy.tui.screens.watching import WatchingDesk
 from codebuddy.tui.text import find, motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.find_bar import FindBar
@@ -31,7 +31,7 @@ _MAX_JUMPS = 100
 _IMPORTS_WITHIN_LINES = 2000
 
 
-class FindingDesk(Desk):
+class FindingDesk(WatchingDesk):
     """A desk with a find bar, palettes and a way back. `paths` are the repository's files."""
 
     def __init__(self, backend: Backend) -> None:

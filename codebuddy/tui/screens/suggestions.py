@@ -49,7 +49,7 @@ class SuggestingDesk(FindingDesk):
         """Typing goes on; so does asking."""
         self._notice = ""
         document = self.editor_of(event.editor)
-        if document is not None:
+        if document is not None and not document.is_notebook:
             self.suggester.changed(document, is_typing=event.is_typing)
         self.refresh_tabs()
 
@@ -58,7 +58,7 @@ class SuggestingDesk(FindingDesk):
         """Nothing is suggested where nothing was typed."""
         self._notice = ""
         document = self.editor_of(event.editor)
-        if document is not None:
+        if document is not None and not document.is_notebook:
             self.suggester.moved(document)
         self.refresh_status()
 
@@ -89,7 +89,12 @@ class SuggestingDesk(FindingDesk):
     def suggestion_asked(self, event: SuggestionAsked) -> None:
         """A key asked for one."""
         document = self.editor_of(event.editor)
-        if document is not None and not document.opened.is_read_only:
+        if document is not None and document.is_notebook:
+            self.say(
+                "nothing is suggested in a notebook's JSON; for a cell:"
+                f" codebuddy complete {document.name}:LINE --apply"
+            )
+        elif document is not None and not document.opened.is_read_only:
             self.suggester.ask(document, should_vary=event.should_vary)
 
     @work(exclusive=True, group="accepted")

@@ -230,7 +230,7 @@ class Workspace(ChoosingDesk):
             await self.open_path(
                 self.keeper.root / each.path, Location(each.line, each.column), is_quiet=True
             )
-        if state.active < len(self.documents):
+        if 0 <= state.active < len(self.documents):
             self.show(self.documents[state.active])
 
     # Other screens
@@ -260,18 +260,23 @@ class Workspace(ChoosingDesk):
     async def action_compare(self) -> None:
         """Never, always and auto at the cursor."""
         document = self.active
-        if document is None:
+        if document is None or document.is_notebook:
             return
         from codebuddy.tui.screens.compare import CompareScreen
 
         self.suggester.cancel()
         document.show_ghost(None)
         wish = document.wish(is_asked_for=True, alternatives=0)
+        revision = document.editor.buffer.revision
         _, before, _ = document.around_cursor()
         language = document.editor.language
         text = await self.app.push_screen_wait(CompareScreen(self.backend, wish, before, language))
-        if text:
-            document.editor.put(text)
+        if not text:
+            return
+        if document.editor.buffer.revision != revision:
+            self.say("the text changed meanwhile; nothing was inserted", "warning")
+            return
+        document.editor.put(text)
 
     @work
     async def action_review(self) -> None:

@@ -6,14 +6,19 @@ what leaves the editor.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 # A pause this long begins a new step of undo.
 _PAUSE_S = 1.0
 _MAX_STEPS = 5000
+_numbers = itertools.count(1)
+
+# What identifies a text among the steps: the last step's number, and how many edits it has.
+State = tuple[int, int]
 
 
 class Location(NamedTuple):
@@ -43,12 +48,21 @@ class Edit(NamedTuple):
 
 @dataclass(slots=True)
 class _Step:
-    """Edits that are undone together, with the cursor before the first of them."""
+    """Edits that are undone together, with the cursor before the first of them.
+
+    No two steps have the same `number`, so that a text is never taken for another one.
+    """
 
     cursor: Location
     edits: list[Edit] = field(default_factory=list)
     touched_at_s: float = 0.0
     is_open: bool = True
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def state(self) -> State:
+        """What identifies the text behind this step."""
+        return (self.number, len(self.edits))
 
 
 def end_of(start: Location, text: str) -> Location:
@@ -62,7 +76,7 @@ def end_of(start: Location, text: str) -> Location:
 class TextBuffer:
     """Lines without their newlines; there is always at least one.
 
-    `revision` changes with every edit, and `saved_revision` says which one is on disk.
+    `revision` changes with every edit.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -71,7 +85,9 @@ class TextBuffer:
         self.listeners: list[Callable[[Edit], None]] = []
         self._undo: list[_Step] = []
         self._redo: list[_Step] = []
-        self._saved_depth: tuple[int, int] | None = (0, 0)
+        # The text before the first step that can be undone.
+        self._first_state: State = (0, 0)
+        self._saved_state: State | None = (0, 0)
 
     @property
     def text(self) -> str:
@@ -86,16 +102,21 @@ class TextBuffer:
     @property
     def is_modified(self) -> bool:
         """Whether the text differs from what was last saved or loaded; undo can undo it."""
-        return self._saved_depth != self._depth()
+        return self._saved_state != self._state()
 
-    def mark_saved(self) -> None:
-        """The text as it stands is what is on disk."""
+    def snapshot(self) -> tuple[str, State]:
+        """The text as it stands, and what `mark_saved` is told once it is on disk."""
         self.close_step()
-        self._saved_depth = self._depth()
+        return self.text, self._state()
+
+    def mark_saved(self, state: State | None = None) -> None:
+        """The text of `state`, by default as it stands, is what is on disk."""
+        self.close_step()
+        self._saved_state = self._state() if state is None else state
 
     def mark_unsaved(self) -> None:
         """What is on disk is something else, whatever is undone."""
-        self._saved_depth = None
+        self._saved_state = None
 
     def clamp(self, place: Location) -> Location:
         """The nearest place inside the text."""
@@ -137,6 +158,30 @@ class TextBuffer:
         self._apply(edit)
         return edit
 
+    def replace_many(
+        self, edits: Iterable[tuple[Location, Location, str]], cursor: Location
+    ) -> int:
+        """Make many replacements, the last in the text first, as one step of undo.
+
+        Args:
+            edits: Start and end of what stands there, and the new text; they do not overlap.
+            cursor: Where the cursor was, for undo.
+
+        Returns:
+            How many changed something.
+        """
+        step = _Step(cursor, is_open=False)
+        for start, end, text in edits:
+            removed = self.slice(start, end)
+            if removed == text:
+                continue
+            if not step.edits:
+                self._add_step(step)
+                self._redo.clear()
+            step.edits.append(Edit(start, removed, text))
+            self._apply(step.edits[-1])
+        return len(step.edits)
+
     def close_step(self) -> None:
         """The next edit is undone by itself (the cursor went elsewhere)."""
         if self._undo:
@@ -151,21 +196,6 @@ class TextBuffer:
         """The next edit may be undone together with the last again."""
         if self._undo:
             self._undo[-1].is_open = True
-
-    def join_steps(self, depth: int) -> None:
-        """Make all steps above `depth` (of `undo_depth`) one, for edits that belong together."""
-        joined = self._undo[depth:]
-        if len(joined) > 1:
-            first = joined[0]
-            for step in joined[1:]:
-                first.edits += step.edits
-            first.is_open = False
-            del self._undo[depth + 1 :]
-
-    @property
-    def undo_depth(self) -> int:
-        """How many steps can be undone."""
-        return len(self._undo)
 
     def undo(self) -> Location | None:
         """Take the last step back.
@@ -196,12 +226,9 @@ class TextBuffer:
         self._undo.append(step)
         return step.edits[-1].new_end
 
-    def _depth(self) -> tuple[int, int]:
+    def _state(self) -> State:
         """What identifies the present text among the steps."""
-        if not self._undo:
-            return (0, 0)
-        step = self._undo[-1]
-        return (id(step), len(step.edits))
+        return self._undo[-1].state if self._undo else self._first_state
 
     def _step_for(self, edit: Edit, cursor: Location) -> _Step:
         """The open step if `edit` goes on with it, else a new one."""
@@ -214,10 +241,13 @@ class TextBuffer:
         ):
             return step
         new = _Step(cursor)
-        self._undo.append(new)
-        if len(self._undo) > _MAX_STEPS:
-            del self._undo[0]
+        self._add_step(new)
         return new
+
+    def _add_step(self, step: _Step) -> None:
+        self._undo.append(step)
+        if len(self._undo) > _MAX_STEPS:
+            self._first_state = self._undo.pop(0).state
 
     def _apply(self, edit: Edit) -> None:
         start, end = edit.start, edit.old_end

@@ -242,14 +242,7 @@ class Editing:
         Returns:
             How many.
         """
-        self.buffer.close_step()
-        depth = self.buffer.undo_depth
-        count = 0
-        for start, end, text in reversed(list(edits)):
-            self.buffer.close_step()
-            if self.buffer.replace(start, end, text, self.cursor) is not None:
-                count += 1
-        self.buffer.join_steps(depth)
+        count = self.buffer.replace_many(reversed(list(edits)), self.cursor)
         self.go(self.cursor)
         return count
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from codebuddy.completion.document import decode, encode, write_atomically
+from codebuddy import user_file
+from codebuddy.completion.document import not_written
 from codebuddy.errors import DocumentError
+from codebuddy.source_text import check_storable, encode, read_text
 
 MAX_FILE_BYTES = 32 << 20
 # A file without text in its beginning is not shown at all.
@@ -63,14 +65,20 @@ def open_file(path: Path) -> OpenedFile:
         return OpenedFile(path, "", "utf-8", is_crlf=False, on_disk=None)
     except OSError as error:
         raise DocumentError(f"{path.name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DocumentError(f"{path.name} cannot be read: {error}") from error
     reason = ""
     try:
-        text, encoding = decode(content, path.name)
+        found = read_text(content, path.name)
+        text, encoding = found.text, found.encoding
+        if not found.is_exact:
+            reason = f"{path.name} holds bytes that are not UTF-8"
     except DocumentError as error:
-        text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
         reason = error.message
-    if not reason and not os.access(path, os.W_OK):
-        reason = f"{path.name} may not be written"
+    if reason:
+        text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
+    if not reason and user_file.is_read_only(path):
+        reason = f"{path.name} is marked as read-only or may not be written"
     is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
     if is_crlf:
         text = text.replace("\r\n", "\n")
@@ -90,29 +98,62 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
             overwritten.
         DocumentError: It is read-only or cannot be written; the file is unchanged.
     """
+    name = opened.path.name
     if opened.is_read_only:
         raise DocumentError(opened.reason_read_only, hint="save it under another name")
     if not should_overwrite and has_changed(opened):
-        raise ChangedOnDiskError(
-            f"{opened.path.name} was changed by another program since it was opened",
-            hint="reload it, or overwrite it",
-        )
-    content = encode(text.replace("\n", "\r\n") if opened.is_crlf else text, opened.encoding)
+        raise _changed(opened)
+    content = _encoded(opened, text)
     target = Path(os.path.realpath(opened.path))
     try:
+        if target.is_dir():
+            raise DocumentError(f"cannot write {name}: it is a folder; it is unchanged")
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, content)
+        user_file.write_user_file(target, content)
         status = target.stat()
-    except (OSError, UnicodeEncodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DocumentError(
-            f"cannot write {opened.path.name}: {reason}; it is unchanged"
-        ) from error
-    return OpenedFile(opened.path, text, opened.encoding, opened.is_crlf, _state(content, status))
+    except user_file.FileChangedError as error:
+        raise _changed(opened) from error
+    except OSError as error:
+        raise not_written(name, error) from error
+    except ValueError as error:
+        raise DocumentError(f"cannot write {name}: {error}; it is unchanged") from error
+    return replace(opened, text=text, on_disk=_state(content, status))
+
+
+def _encoded(opened: OpenedFile, text: str) -> bytes:
+    """The bytes of `text` as the file has them."""
+    check_storable(text, opened.encoding, opened.path.name)
+    return encode(text.replace("\n", "\r\n") if opened.is_crlf else text, opened.encoding)
 
 
 class ChangedOnDiskError(DocumentError):
-    """The file is not what was opened any more."""
+    """The file is not what was opened any more.
+
+    `found` is what it is now (`None`: it is gone), `is_known` whether that could be told.
+    """
+
+    found: DiskState | None = None
+    is_known: bool = False
+
+
+def _changed(opened: OpenedFile) -> ChangedOnDiskError:
+    name = opened.path.name
+    try:
+        content, status = _read(opened.path)
+    except FileNotFoundError:
+        error = ChangedOnDiskError(
+            f"{name} was deleted by another program since it was opened", hint="write it again"
+        )
+        error.is_known = True
+    except (OSError, DocumentError):
+        error = ChangedOnDiskError(f"{name} is not the file that was opened any more")
+    else:
+        error = ChangedOnDiskError(
+            f"{name} was changed by another program since it was opened",
+            hint="reload it, or overwrite it",
+        )
+        error.found, error.is_known = _state(content, status), True
+    return error
 
 
 def has_changed(opened: OpenedFile) -> bool:
@@ -131,15 +172,19 @@ def has_changed(opened: OpenedFile) -> bool:
         if status.st_size != known.size_bytes:
             return True
         content, _ = _read(opened.path)
-    except FileNotFoundError:
+    except OSError:
+        # Where nothing was and nothing can be read, writing says why.
         return known is not None
-    except (OSError, DocumentError):
+    except DocumentError:
         return True
     return _digest(content) != known.digest
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
-    # The file may become another between two looks: limits hold for what was opened.
+    # Opening some devices does something: they are not opened at all. The file may become
+    # another between two looks: limits hold for what was opened.
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise DocumentError(f"{path.name} is not a regular file", hint="open a text file")
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS)
     try:
         status = os.fstat(descriptor)
@@ -161,7 +206,7 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
     return content, status
 
 
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def _state(content: bytes, status: os.stat_result) -> DiskState:

@@ -196,8 +196,13 @@ class EditorView(ScrollView, can_focus=True):
         self.post_message(EditorMoved(self))
 
     def replace_text(self, text: str) -> None:
-        """Another text in the place of this one, as one step of undo; the cursor stays."""
+        """Another text in the place of this one, as one step of undo; the cursor stays.
+
+        What was undone before stays within reach: it comes back with undo as well.
+        """
         cursor = self.editing.cursor
+        while self.buffer.redo() is not None:
+            pass
         self.buffer.close_step()
         self.buffer.replace(Location(0, 0), self.buffer.end, text, cursor)
         self.editing.go(cursor)

@@ -16,11 +16,12 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from codebuddy.completion.decision import in_words
+from codebuddy.completion.reasons import in_words
 from codebuddy.tui import literal
 
 _STEPS = ("context", "decision", "retrieval", "prompt", "prefill", "generate", "postprocess")
-_BAR_CELLS = 14
+# With a scroll bar the panel is 36 cells wide: a step, its bar and its time fit into one row.
+_BAR_CELLS = 12
 _FEATURES_SHOWN = 4
 _SECONDS_FROM_MS = 1_000
 
@@ -86,18 +87,24 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
     probability = _number(decision.get("probability"))
     threshold = _number(decision.get("threshold"))
     looked_up = bool(decision.get("retrieve"))
+    mode = str(decision.get("mode", ""))
+    # Pictures of the screen drop blanks at the beginning of a piece: what stands beside another
+    # piece would touch it.
     parts = [
         Content.styled("looked up" if looked_up else "not looked up", "bold $primary"),
-        Content(f"  p {probability:.2f}"),
-        Content.styled(
-            f" {'≥' if probability >= threshold else '<'} {threshold:.2f}", literal.MUTED
-        ),
-        literal.line(f"  {decision.get('mode', '')}", literal.MUTED),
         Content("\n"),
-        _gauge(probability, threshold),
-        Content("\n"),
-        literal.line(str(decision.get("reason", ""))),
     ]
+    if mode != "never":
+        # Nothing is judged where nothing may be looked up.
+        sign = "≥" if probability >= threshold else "<"
+        parts += [
+            Content(f"p {probability:.2f} "),
+            literal.line(f"{sign} {threshold:.2f}, {mode}".rstrip(", "), literal.MUTED),
+            Content("\n"),
+            _gauge(probability, threshold),
+            Content("\n"),
+        ]
+    parts.append(literal.line(str(decision.get("reason", ""))))
     gain, cost_ms = decision.get("expected_gain"), decision.get("expected_ms")
     is_said = decision.get("mode") == "auto"
     if gain is not None and cost_ms is not None and not is_said:

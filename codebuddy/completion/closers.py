@@ -1,0 +1,201 @@
+"""Closers that the text behind the cursor has already: brackets, quotes, tags, words like `end`.
+
+Editors close what a person opens. A model often does not see it and closes it again. What may
+be closed is told by the balance: of what is open before the cursor, the text behind it closes
+the innermost; a closer in a completion is right where fewer things than before are left open
+or closed twice. Knows the context and the text so far, neither model nor index.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from codebuddy.datatypes import Context
+from codebuddy.syntax import UNKNOWN
+from codebuddy.syntax.brackets import Frame, Scanner
+from codebuddy.syntax.lexicon import LEXICONS, UNKNOWN_LEXICON
+
+# Text read on each side of the cursor.
+_MAX_CHARACTERS = 200_000
+_WORD_END = re.compile(r"[A-Za-z_]+\Z")
+_MAX_WORD = 30
+# Words and signs behind a closed block with which the same statement goes on.
+_GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    """Where a closer begins that the document has already, or a line that breaks a string.
+
+    `is_certain` is false while more text may show that it is right after all.
+    """
+
+    start: int
+    is_certain: bool
+
+
+def find_doubled(text: str, context: Context) -> Doubled | None:
+    """The first closer in `text` that the text behind the cursor has already."""
+    balance = _balance(*context.code, context.language, context.inside)
+    if not balance.frames or not text:
+        return None
+    return balance.find_doubled(text)
+
+
+def is_balanced(text: str, context: Context) -> bool:
+    """Whether all that `text` closes was open; what it opens it may leave open."""
+    balance = _balance(*context.code, context.language, context.inside)
+    scanner = Scanner(context.language, balance.frames)
+    scanner.scan(balance.before + text, len(balance.before), is_recovering=False)
+    return scanner.cost == 0
+
+
+@dataclass(slots=True)
+class _Balance:
+    """What is open at a cursor, and how well what follows closes it."""
+
+    before: str
+    after: str
+    language: str
+    frames: tuple[Frame, ...]
+    _costs: dict[int, int] = field(default_factory=dict)
+    _end: int = -1
+
+    def find_doubled(self, text: str) -> Doubled | None:
+        """As the function of the same name."""
+        whole, begin = self.before + text, len(self.before)
+        # A word that the text completes may be one that opens a block: `de` and `f total`.
+        word = _WORD_END.search(self.before[-_MAX_WORD:])
+        start_at = begin if word is None or self.opens(word[0]) else begin - len(word[0])
+        depth = len(self.frames)
+        found: list[Doubled] = []
+
+        def watch(start: int, end: int, left: int) -> bool:
+            nonlocal depth
+            frame = self.frames[left]
+            if whole[start] == "\n":
+                # Type arguments that were none and comments end with the line; a string must not.
+                if any(each.mode.kind == "string" for each in self.frames[left:]):
+                    found.append(Doubled(max(0, start - begin), is_certain=True))
+                depth = left
+                return bool(found)
+            if self._cost(left) <= self._cost(depth):
+                depth = left
+                return False
+            state = _goes_on(whole, start, end, frame, scanner)
+            if state != "yes":
+                found.append(Doubled(max(0, start - begin), state == "no"))
+                return True
+            depth = left
+            return False
+
+        scanner = Scanner(self.language, self.frames)
+        scanner.scan(whole, start_at, watch=watch, is_recovering=False)
+        return found[0] if found else None
+
+    def opens(self, word: str) -> bool:
+        """Whether `word` opens or closes a block by itself."""
+        words = LEXICONS.get(self.language, UNKNOWN_LEXICON).words
+        return word in words or word in words.values()
+
+    def _cost(self, left: int) -> int:
+        """What is open or closed once too often where `left` frames are open at the cursor."""
+        if self._end < 0:
+            self._settle(len(self.frames))
+        if left not in self._costs:
+            self._settle(left)
+        return self._costs[left]
+
+    def _settle(self, left: int) -> None:
+        """Read what follows the cursor, to where the outermost frame is closed at first.
+
+        In a string, to the end of the line, or of the text where the string may have more
+        lines: the quote that seems to close it may open the next one, which only the end shows.
+        """
+        is_first = left == len(self.frames)
+        strings = [frame for frame in self.frames if frame.mode.kind == "string"]
+        has_long_string = any(not frame.in_line for frame in strings)
+        before = self.before
+        if self.after.startswith(">"):
+            # Behind a blank it would be taken for an operator.
+            before = before.rstrip(" ")
+        elif _is_in_word(before, self.after):
+            # Whatever is inserted ends the one word and begins the other.
+            before += " "
+        document = before + self.after
+
+        def watch(_start: int, end: int, still: int) -> bool:
+            is_over = is_first and still == 0 and not has_long_string
+            if is_over:
+                line_end = document.find("\n", end) if strings else end
+                stops.append(end)
+                self._end = (len(document) if line_end < 0 else line_end) - len(before)
+            return is_over
+
+        stops: list[int] = []
+
+        stop = len(document) if is_first else len(before) + self._end
+        self._end = len(self.after) if is_first else self._end
+        scanner = Scanner(self.language, self.frames[:left])
+        scanner.scan(document, len(before), stop, watch)
+        if stops:
+            scanner.scan(document, stops[0], len(before) + self._end)
+        open_frames = sum(not each.is_soft and each.closer != "\n" for each in scanner.frames)
+        self._costs[left] = scanner.cost + open_frames
+
+
+def _is_in_word(before: str, after: str) -> bool:
+    return before[-1:].isalnum() and after[:1].isalnum()
+
+
+def _goes_on(whole: str, start: int, end: int, frame: Frame, scanner: Scanner) -> str:
+    """Whether a block that the text closes is opened again on the same line: `} else {`.
+
+    Returns:
+        `yes`, `no`, or `open` while the line is not whole.
+    """
+    line = whole.rfind("\n", 0, start) + 1
+    if frame.closer not in ("}", "end") or whole[line:start].strip():
+        return "no"
+    rest, newline, _ = whole[end:].partition("\n")
+    word = rest.strip()
+    if word and not any(each.startswith(word[:9]) or word.startswith(each) for each in _GOES_ON):
+        return "no"
+    if not newline:
+        return "open"
+    after = Scanner(scanner.language, tuple(scanner.frames))
+    after.scan(whole, end, end + len(rest))
+    return "yes" if len(after.frames) > len(scanner.frames) and word else "no"
+
+
+@lru_cache(maxsize=4)
+def _balance(prefix: str, suffix: str, language: str, inside: str) -> _Balance:
+    before, after = prefix, suffix[:_MAX_CHARACTERS]
+    if len(before) > _MAX_CHARACTERS:
+        before = before[before.find("\n", len(before) - _MAX_CHARACTERS) + 1 :]
+    begin = max(before.find("<?") + 2, 0) if language == "php" and "<?" in before else 0
+    frames = _frames(before, begin, language)
+    if language != UNKNOWN and not _agrees(frames, inside):
+        # A token was misread further up: the cursor's own line says what it can.
+        frames = _frames(before, before.rfind("\n") + 1, language)
+        if inside != "code" and not _agrees(frames, inside):
+            frames = ()
+    return _Balance(before, after, language, frames)
+
+
+def _frames(before: str, begin: int, language: str) -> tuple[Frame, ...]:
+    scanner = Scanner(language)
+    scanner.scan(before, begin)
+    return tuple(scanner.frames)
+
+
+def _agrees(frames: tuple[Frame, ...], inside: str) -> bool:
+    """Whether frames and syntax tree tell the same of the cursor: in code, string or comment."""
+    if not frames:
+        return inside == "code"
+    top = frames[-1]
+    if top.mode.kind == "code" and inside != "code":
+        return any(each.mode.kind in ("string", "element", "tag") for each in frames)
+    return not (top.mode.kind == "string" and inside == "code" and not top.in_line)

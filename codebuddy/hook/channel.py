@@ -1,0 +1,34 @@
+"""From the reviewing process to the one that waits: a line of JSON for each piece of news."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextlib import suppress
+from typing import Any
+
+
+class Channel:
+    """The writing end. Whatever was sent is with the reader, also if this process dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._stream = os.fdopen(descriptor, "wb")
+        self._lock = threading.Lock()
+
+    def send(self, news: dict[str, Any]) -> None:
+        """Write one line.
+
+        Raises:
+            OSError: The reader is gone.
+        """
+        with self._lock:
+            self._stream.write(json.dumps(news).encode("ascii") + b"\n")
+            self._stream.flush()
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with suppress(OSError):
+            self._stream.close()

@@ -1,0 +1,50 @@
+"""Closing a thing that others may be using: the last one who uses it does it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Leases:
+    """Who uses a thing now. Safe from several threads.
+
+    Args:
+        close: Closes it; called once, when its owner has let go of it and nobody uses it.
+    """
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self._lock = threading.Lock()
+        self._n_held = 0
+        self._is_let_go = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closed, or about to be."""
+        with self._lock:
+            return self._is_let_go and not self._n_held
+
+    def let_go(self) -> None:
+        """The owner needs it no longer."""
+        with self._lock:
+            is_first, self._is_let_go = not self._is_let_go, True
+            should_close = is_first and not self._n_held
+        if should_close:
+            self._close()
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keep it open inside the context; yields False where it is closed already."""
+        with self._lock:
+            is_open = not (self._is_let_go and not self._n_held)
+            self._n_held += is_open
+        try:
+            yield is_open
+        finally:
+            with self._lock:
+                self._n_held -= is_open
+                should_close = is_open and self._is_let_go and not self._n_held
+            if should_close:
+                self._close()
