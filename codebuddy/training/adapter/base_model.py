@@ -35,6 +35,7 @@ def load_base(file: Path, device: str = "cpu", workers: int = 8) -> Any:
         ValueError: Its architecture is not known here.
     """
     import gguf
+    import numpy as np
     import torch
 
     reader = gguf.GGUFReader(file)
@@ -43,7 +44,7 @@ def load_base(file: Path, device: str = "cpu", workers: int = 8) -> Any:
     is_llama = _text(reader, "general.architecture") == "llama"
 
     def unpack(tensor: Any) -> tuple[str, Any]:
-        values = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type)).clone()
+        values = torch.from_numpy(np.array(gguf.dequantize(tensor.data, tensor.tensor_type)))
         name = _name(tensor.name)
         if is_llama and ".q_proj" in name:
             values = _unpermute(values, heads[0])

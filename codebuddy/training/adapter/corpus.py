@@ -72,9 +72,7 @@ def write_samples(file: Path, package: Package, samples: list[Sample]) -> None:
     """Token ids one after the other with their lengths; places and kinds as JSON."""
     about = {
         "package": [package.registry, package.name, package.version, package.licence],
-        "samples": [
-            [s.kind, s.language, s.path, s.start_byte, s.end_byte] for s in samples
-        ],
+        "samples": [[s.kind, s.language, s.path, s.start_byte, s.end_byte] for s in samples],
     }
     partial = file.with_suffix(".partial.npz")
     np.savez_compressed(
@@ -97,7 +95,8 @@ def _neighbours(
     start = random.Random(f"{seed}:{package.key}").randrange(len(files))
     if sum(len(content) for _, content in files) <= MAX_BYTES:
         start = 0
-    chosen, total = [], 0
+    chosen: list[tuple[str, bytes]] = []
+    total = 0
     for path, content in files[start:] + files[:start]:
         if total + len(content) > MAX_BYTES or len(chosen) == MAX_FILES:
             break

@@ -22,7 +22,10 @@ MIDDLE_AT = -1
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """One adapter to train: `parts` are names of linear layers, `scaling` is alpha / rank."""
+    """One adapter to train: `parts` are linear layers by their names in transformers.
+
+    `scaling` is alpha / rank, `rate` the highest learning rate.
+    """
 
     name: str
     rank: int
@@ -34,7 +37,12 @@ class AdapterConfig:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`prompt` is `[n, p]` padded at the left, without its middle token; `middle` `[n, m]`."""
+    """Token ids, both padded behind: `prompt` `[n, p]` without its middle token, `middle` `[n, m]`.
+
+    `middle` begins with the middle token; `targets` are what follows each, -100 where nothing is
+    to be foretold. Padding lies behind, since a row that may look at nothing but padding has no
+    finite answer on some GPUs.
+    """
 
     prompt: Any
     prompt_mask: Any
@@ -51,7 +59,7 @@ def add_adapters(base: Any, configs: Sequence[AdapterConfig]) -> Any:
     for config in configs:
         lora = LoraConfig(
             r=config.rank,
-            lora_alpha=config.rank * config.scaling,
+            lora_alpha=round(config.rank * config.scaling),
             target_modules=list(config.parts),
             lora_dropout=config.dropout,
             task_type="CAUSAL_LM",
@@ -102,8 +110,8 @@ def collate(samples: Sequence[tuple[Any, Any]], device: str) -> Batch:
     middle_mask = np.zeros((len(samples), widest), np.int64)
     targets = np.full((len(samples), widest), -100, np.int64)
     for row, (tokens, given, (_, wanted)) in enumerate(zip(prompts, inputs, samples, strict=True)):
-        prompt[row, longest - len(tokens) :] = tokens
-        prompt_mask[row, longest - len(tokens) :] = 1
+        prompt[row, : len(tokens)] = tokens
+        prompt_mask[row, : len(tokens)] = 1
         middle[row, : len(given)] = given
         middle_mask[row, : len(given)] = 1
         targets[row, : len(wanted)] = wanted
@@ -115,13 +123,11 @@ def read_prompt(model: Any, batch: Batch) -> list[tuple[Any, Any]]:
     """Keys and values of the prompts, layer by layer, as the base has them."""
     import torch
 
-    positions = (batch.prompt_mask.cumsum(1) - 1).clamp(min=0)
     inner = model.get_base_model().model
     with torch.no_grad(), model.disable_adapter():
         out = inner(
             input_ids=batch.prompt,
             attention_mask=batch.prompt_mask,
-            position_ids=positions,
             use_cache=True,
         )
     return [(layer.keys, layer.values) for layer in out.past_key_values.layers]
@@ -174,7 +180,7 @@ def train(
     seed: int,
     on_step: Callable[[int, float, dict[str, float]], None],
     planned_steps: int = 0,
-) -> int:
+) -> tuple[int, int]:
     """Train every adapter on the samples until they are through or `seconds` are over.
 
     The rate rises for 3% of the time and falls as a cosine of the time that is used up (or of
@@ -182,7 +188,10 @@ def train(
     then over rows.
 
     Returns:
-        Steps done.
+        Steps done, and batches left out since their loss was no finite number.
+
+    Raises:
+        FloatingPointError: More than one batch of fifty was left out.
     """
     import torch
 
@@ -191,7 +200,7 @@ def train(
         mine = [p for n, p in model.named_parameters() if f".{config.name}." in n]
         optimizers[config.name] = torch.optim.AdamW(mine, lr=config.rate, weight_decay=0.0)
     rng = random.Random(seed)
-    started, step = time.monotonic(), 0
+    started, step, left_out = time.monotonic(), 0, 0
     for batch in batches(samples, batch_tokens, rng, device):
         spent = time.monotonic() - started
         share = step / planned_steps if planned_steps else spent / seconds
@@ -207,13 +216,34 @@ def train(
                 group["lr"] = config.rate * factor
             loss = middle_losses(model, batch, cache).mean()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
-            optimizer.step()
+            norm = torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
+            # One such step would make every weight, and all that follows, no number.
+            if math.isfinite(float(norm)) and math.isfinite(float(loss.detach())):
+                optimizer.step()
+                losses[config.name] = loss.detach()
             optimizer.zero_grad(set_to_none=True)
-            losses[config.name] = loss.detach()
         step += 1
+        left_out += len(losses) < len(configs)
+        if left_out > 1 + step // 50:
+            raise FloatingPointError(f"{left_out} of {step} batches have no finite loss")
         on_step(step, share, losses)
-    return step
+    return step, left_out
+
+
+def mean_loss(
+    model: Any, name: str, samples: Sequence[tuple[Any, Any]], batch_tokens: int, device: str
+) -> float:
+    """Mean loss of the samples' middles, in nats a token, with the adapter `name` or none."""
+    import torch
+
+    if name:
+        model.set_adapter(name)
+    total = 0.0
+    with torch.no_grad():
+        for batch in batches(samples, batch_tokens, random.Random(0), device):
+            cache = read_prompt(model, batch)
+            total += float(middle_losses(model, batch, cache, has_adapter=bool(name)).sum())
+    return total / max(1, len(samples))
 
 
 def generate(

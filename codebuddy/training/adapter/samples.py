@@ -192,8 +192,9 @@ def _unrelated(
 ) -> list[SearchResult]:
     """As many chunks of other files, chosen blindly: the adapter learns to pass over such."""
     paths = [path.decode("utf-8", "replace") for path in repository.list_files()]
-    chosen: list[Chunk] = []
-    for path in chance.sample(paths, min(len(paths), 12)):
-        if path != hole.path and (chunks := index.chunks_of(path)):
-            chosen.append(chance.choice(chunks))
+    chosen: list[Chunk] = [
+        chance.choice(chunks)
+        for path in chance.sample(paths, min(len(paths), 12))
+        if path != hole.path and (chunks := index.chunks_of(path))
+    ]
     return [SearchResult(chunk, 1.0, {"lexical": 1.0}) for chunk in chosen[: max(3, len(found))]]

@@ -46,9 +46,7 @@ class Vocabulary:
         data = text.encode("utf-8", "replace")
         size = len(data) + 8
         buffer = (ctypes.c_int32 * size)()
-        count = self._llama.llama_tokenize(
-            self._vocab, data, len(data), buffer, size, False, False
-        )
+        count = self._llama.llama_tokenize(self._vocab, data, len(data), buffer, size, False, False)
         return list(buffer[:count])
 
     def text(self, tokens: list[int]) -> str:

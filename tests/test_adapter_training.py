@@ -1,0 +1,268 @@
+"""Training of adapters: a tiny base of random weights, trained, exported, and run by llama.cpp."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from codebuddy.inference.llama_library import load_library
+from codebuddy.training.adapter.base_model import LINEAR, load_base
+from codebuddy.training.adapter.export import adapter_weights, write_adapter
+from codebuddy.training.adapter.fit import (
+    AdapterConfig,
+    add_adapters,
+    collate,
+    generate,
+    middle_losses,
+    read_prompt,
+    train,
+)
+
+# peft asks transformers for what that will drop.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+HIDDEN, INNER, LAYERS, HEADS, KV_HEADS, VOCABULARY = 64, 96, 2, 4, 2, 320
+MIDDLE, END = 300, 301
+ANSWER = [77, 88, 99, END]
+BOTH = (
+    AdapterConfig("small", 4, ("o_proj", "down_proj"), 3e-2),
+    AdapterConfig("all", 8, tuple(LINEAR), 3e-2),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The model is so small that threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base_file(tmp_path_factory):
+    """A qwen2 model of two layers with random weights and no vocabulary."""
+    import gguf
+
+    file = tmp_path_factory.mktemp("base") / "tiny.gguf"
+    rng = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(file, "qwen2")
+    writer.add_context_length(512)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_freq_base(1e6)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_tokenizer_model("no_vocab")
+
+    def add(name, *shape):
+        values = rng.standard_normal(shape) * (0.3 if len(shape) == 2 else 0.1)
+        writer.add_tensor(name, values.astype(np.float32))
+
+    width = HIDDEN * KV_HEADS // HEADS
+    add("token_embd.weight", VOCABULARY, HIDDEN)
+    add("output.weight", VOCABULARY, HIDDEN)
+    writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
+    for block in range(LAYERS):
+        for part, rows, columns in (
+            ("attn_q", HIDDEN, HIDDEN),
+            ("attn_k", width, HIDDEN),
+            ("attn_v", width, HIDDEN),
+            ("attn_output", HIDDEN, HIDDEN),
+            ("ffn_gate", INNER, HIDDEN),
+            ("ffn_up", INNER, HIDDEN),
+            ("ffn_down", HIDDEN, INNER),
+        ):
+            add(f"blk.{block}.{part}.weight", rows, columns)
+            if part in ("attn_q", "attn_k", "attn_v"):
+                add(f"blk.{block}.{part}.bias", rows)
+        for part in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{block}.{part}.weight", np.ones(HIDDEN, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Prompts of random tokens, of several lengths, that all go on with the same answer."""
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(5, 40, size=120)
+    return [(np.append(rng.integers(0, 290, size=n), MIDDLE), np.array(ANSWER)) for n in lengths]
+
+
+def trained(base_file, samples, steps=60):
+    """The model with both adapters after some steps, and the losses on the way."""
+    import torch
+
+    torch.manual_seed(0)
+    model = add_adapters(load_base(base_file), BOTH)
+    told = []
+    done = train(
+        model,
+        BOTH,
+        samples * 20,
+        batch_tokens=400,
+        seconds=0,
+        planned_steps=steps,
+        device="cpu",
+        seed=2,
+        on_step=lambda _step, _share, losses: told.append(
+            {name: float(loss) for name, loss in losses.items()}
+        ),
+    )
+    return model, told, done
+
+
+@pytest.fixture(scope="module")
+def result(base_file, samples):
+    """What `trained` gives, once for all tests."""
+    return trained(base_file, samples)
+
+
+def test_every_adapter_learns_over_one_reading_of_the_prompt(result, samples):
+    """Each writes the answer; the base does not, and its keys and values are as before."""
+    import torch
+
+    model, told, (steps, left_out) = result
+    assert (steps, left_out) == (60, 0)
+    batch = collate(samples[:6], "cpu")
+    cache = read_prompt(model, batch)
+    with torch.no_grad():
+        before = float(middle_losses(model, batch, cache, has_adapter=False).mean())
+    for config in BOTH:
+        assert told[-1][config.name] < told[0][config.name] / 2
+        model.set_adapter(config.name)
+        again = read_prompt(model, batch)
+        assert all(torch.equal(a[0], b[0]) for a, b in zip(cache, again, strict=True))
+        with torch.no_grad():
+            assert float(middle_losses(model, batch, cache).mean()) < before / 2
+    model.set_adapter("all")
+    rows, logprobs, entropy = generate(model, batch, cache, 8, [END], has_adapter=True)
+    assert rows == [ANSWER[:-1]] * 6
+    assert [len(each) for each in logprobs] == [3] * 6
+    assert len(entropy) == 6
+    assert generate(model, batch, cache, 8, [END], [88], has_adapter=True)[0] == [[77, 88]] * 6
+    assert generate(model, batch, cache, 8, [END], has_adapter=False)[0] != rows
+
+
+def test_padding_changes_nothing(result, samples):
+    """A row's loss is the same alone and beside longer ones."""
+    import torch
+
+    model, _, _ = result
+    model.set_adapter("all")
+    short, long = (pick(samples, key=lambda each: len(each[0])) for pick in (min, max))
+    losses = []
+    for rows in ([short], [long, short]):
+        batch = collate(rows, "cpu")
+        with torch.no_grad():
+            losses.append(float(middle_losses(model, batch, read_prompt(model, batch))[-1]))
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
+
+
+def test_the_same_seed_gives_the_same_adapter(result, base_file, samples):
+    """Bit for bit, on one machine."""
+    first = adapter_weights(result[0], "all")
+    second = adapter_weights(trained(base_file, samples)[0], "all")
+    assert first.keys() == second.keys()
+    assert len(first) == LAYERS * len(LINEAR)
+    for place, (a, b) in first.items():
+        assert np.array_equal(a, second[place][0])
+        assert np.array_equal(b, second[place][1])
+
+
+def test_llama_cpp_says_the_same_with_the_adapter_on(result, base_file, samples, tmp_path):
+    """The prompt is read without it; from the middle token on it acts, as it was trained."""
+    import torch
+
+    model, _, _ = result
+    config = BOTH[1]
+    file = tmp_path / "adapter.gguf"
+    weights = adapter_weights(model, config.name)
+    write_adapter(file, weights, "qwen2", config.rank * config.scaling)
+    prompt, answer = samples[0]
+    batch = collate([samples[0]], "cpu")
+    cache = read_prompt(model, batch)
+    model.set_adapter(config.name)
+    given = [int(prompt[-1]), *map(int, answer[:-1])]
+    found = run_llama(base_file, file, [int(t) for t in prompt[:-1]], given)
+    assert [int(row.argmax()) for row in found] == ANSWER
+    # The middle's losses, in both.
+    log = torch.log_softmax(torch.tensor(np.array(found)), -1)
+    theirs = -float(log[range(4), ANSWER].mean())
+    with torch.no_grad():
+        ours = float(middle_losses(model, batch, cache)[0])
+    assert theirs == pytest.approx(ours, abs=0.05)
+    without = run_llama(base_file, None, [int(t) for t in prompt[:-1]], given)
+    assert np.abs(np.array(without) - np.array(found)).max() > 1
+
+
+def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tmp_path):
+    """One bad batch is left out and counted; a base that gives nothing else ends the training."""
+    import torch
+
+    model = add_adapters(load_base(base_file), BOTH)
+    with torch.no_grad():
+        model.get_base_model().lm_head.weight[0] = float("nan")
+    with pytest.raises(FloatingPointError, match="no finite loss"):
+        train(
+            model,
+            BOTH,
+            samples,
+            batch_tokens=400,
+            seconds=0,
+            planned_steps=9,
+            device="cpu",
+            seed=2,
+            on_step=lambda *_: None,
+        )
+    weights = adapter_weights(model, "all")
+    assert all(np.isfinite(a).all() and np.isfinite(b).all() for a, b in weights.values())
+    place = next(iter(weights))
+    broken = {place: (np.full_like(weights[place][0], np.inf), weights[place][1])}
+    with pytest.raises(ValueError, match=r"blk\.0\..* no finite number"):
+        write_adapter(tmp_path / "a.gguf", broken, "qwen2", 16)
+    assert not (tmp_path / "a.gguf").exists()
+
+
+def run_llama(base, adapter, prompt, given):
+    """Logits after each token of `given`, behind `prompt`, which is read without the adapter."""
+    llama = load_library()
+    model = llama.llama_model_load_from_file(str(base).encode(), llama.llama_model_default_params())
+    assert model
+    params = llama.llama_context_default_params()
+    params.n_ctx, params.n_batch, params.n_ubatch, params.n_threads = 256, 256, 256, 1
+    context = llama.llama_init_from_model(model, params)
+    loaded = None
+    try:
+        decode(llama, context, prompt)
+        if adapter is not None:
+            loaded = llama.llama_adapter_lora_init(model, str(adapter).encode())
+            assert loaded
+            one = (llama.llama_adapter_lora_p_ctypes * 1)(loaded)
+            assert llama.llama_set_adapters_lora(context, one, 1, (ctypes.c_float * 1)(1.0)) == 0
+        rows = []
+        for token in given:
+            decode(llama, context, [token])
+            pointer = llama.llama_get_logits_ith(context, -1)
+            rows.append(np.ctypeslib.as_array(pointer, shape=(VOCABULARY,)).copy())
+        return rows
+    finally:
+        llama.llama_free(context)
+        llama.llama_model_free(model)
+
+
+def decode(llama, context, tokens):
+    """Evaluate tokens behind what the context holds."""
+    array = (llama.llama_token * len(tokens))(*tokens)
+    assert llama.llama_decode(context, llama.llama_batch_get_one(array, len(tokens))) == 0
