@@ -144,7 +144,8 @@ def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
     """
     repository = open_repository(Path.cwd())
     loaded = load_settings(repository.root, flags=flags)
-    for warning in loaded.warnings:
+    refused = repository.refused_folder
+    for warning in [*loaded.warnings, *([refused] if refused else [])]:
         note(f"warning: {safe_line(warning)}")
     return Surroundings(repository, loaded.settings)
 

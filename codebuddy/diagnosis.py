@@ -184,6 +184,10 @@ def _repository(repository: Any, settings: Settings, problems: Problems) -> dict
         return {"root": None}
     from codebuddy.index.search import RepositoryIndex
 
+    if repository.refused_folder:
+        problems.append(
+            {"problem": repository.refused_folder, "remedy": "delete it, or close it to others"}
+        )
     facts: dict[str, Any] = {
         "root": str(repository.root),
         "index": str(repository.index_folder),

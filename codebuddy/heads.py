@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy import paths, platforms
+from codebuddy import paths
 from codebuddy.completion.confidence import NAMES as CONFIDENCE_NAMES
 from codebuddy.completion.features import NAMES
 from codebuddy.completion.head import RETRIEVAL_VERSION, Head, load_head
 from codebuddy.errors import HeadError
+from codebuddy.private_files import write_file
 from codebuddy.settings import CompletionSettings
 from codebuddy.vcs.repository import Repository
 
@@ -80,7 +81,7 @@ def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead
     """
     warnings: list[str] = []
     own = personal_head_file(repository)
-    if own.exists():
+    if os.path.lexists(own):
         try:
             head = load_head_file(own)
             differing = [k for k in _MUST_AGREE if head.trained_for.get(k) != wanted.get(k)]
@@ -96,7 +97,7 @@ def choose_head(repository: Repository, wanted: Mapping[str, Any]) -> ChosenHead
     if not default_head_file().exists():
         return ChosenHead(None, tuple(warnings))
     try:
-        return ChosenHead(load_head_file(default_head_file()), tuple(warnings))
+        return ChosenHead(load_head_file(default_head_file(), follows_links=True), tuple(warnings))
     except HeadError as error:
         return ChosenHead(None, (*warnings, f"{error.message}; a plain rule decides"))
 
@@ -107,20 +108,21 @@ def load_shipped_head() -> Head:
     Raises:
         HeadError: It is missing or damaged.
     """
-    return load_head_file(default_head_file())
+    return load_head_file(default_head_file(), follows_links=True)
 
 
 def save_head(file: Path, content: Mapping[str, Any]) -> None:
     """Write a head, whole or not at all."""
-    fresh = file.with_name(f"{file.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-    platforms.replace_durably(fresh, file)
+    text = json.dumps(content, separators=(",", ":")) + "\n"
+    write_file(file, text.encode("ascii"), is_durable=True)
 
 
-def load_head_file(file: Path) -> Head:
+def load_head_file(file: Path, *, follows_links: bool = False) -> Head:
     """The head in `file`, for the features that this codebuddy computes.
+
+    An installation may link to the files that come with it (`follows_links`), nobody else.
 
     Raises:
         HeadError: It is missing, damaged, or for other features.
     """
-    return load_head(file, NAMES, CONFIDENCE_NAMES)
+    return load_head(file, NAMES, CONFIDENCE_NAMES, follows_links=follows_links)

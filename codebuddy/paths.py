@@ -101,7 +101,10 @@ def ensure_folder(folder: Path) -> Path:
         CodebuddyError: It cannot be created; the message names it and the system's reason.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Each part by itself: `mkdir` gives the parents that it makes to everybody.
+        for missing in [each for each in reversed(folder.parents) if not each.exists()]:
+            missing.mkdir(exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise CodebuddyError(
             f"cannot create the folder {folder}: {os.strerror(error.errno or 0)}",

@@ -62,8 +62,11 @@ def exclusive_lock(
         LocksUnsupportedError: The file system cannot lock.
         OSError: The file cannot be opened.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    # As safely as a read, for a pipe can lie in its place, too.
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _SAFE_READ, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(file))
         deadline = time.monotonic() + timeout_s
         if not _try_lock(descriptor):
             if on_wait is not None:

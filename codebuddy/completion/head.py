@@ -8,7 +8,6 @@ on average. What each feature did to a score is its weight times its distance fr
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.errors import HeadError
+from codebuddy.private_files import read_json
 
 FORMAT = "codebuddy-head"
 VERSION = 1
@@ -97,24 +97,29 @@ class Head:
     asked_again: float = 0.0
 
 
-def load_head(file: Path, of_place: Sequence[str], of_text: Sequence[str]) -> Head:
+def load_head(
+    file: Path,
+    of_place: Sequence[str],
+    of_text: Sequence[str],
+    *,
+    follows_links: bool = False,
+) -> Head:
     """Read a head.
 
     Args:
         file: JSON as `codebuddy train head` writes it.
         of_place: The features that are known before the model runs.
         of_text: Those that are known besides once a text was written.
+        follows_links: Whether the file may be a link.
 
     Raises:
         HeadError: It is missing, damaged, of a newer codebuddy, or for other features.
     """
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise HeadError(f"the head {file} is larger than {_MAX_BYTES} bytes")
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, _MAX_BYTES, follows_links=follows_links)
     except OSError as error:
         raise HeadError(f"the head {file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise HeadError(f"the head {file} is damaged: it is not JSON") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise HeadError(f"{file} is not a head of codebuddy")

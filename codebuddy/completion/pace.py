@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from codebuddy.datatypes import GenerationStats
+from codebuddy.private_files import read_json, write_file
 
 # Before anything was measured: a laptop's CPU with a model of 1.5 billion weights.
 _FIRST_MS_PER_TOKEN = 8.0
@@ -62,11 +62,9 @@ class Pace:
         figures.pop(self._key, None)
         figures[self._key] = (round(self.ms_per_token, 4), round(self.lookup_ms, 3))
         kept = dict(list(figures.items())[-_MAX_ENTRIES:])
-        fresh = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(kept), encoding="utf-8")
-            fresh.replace(self._file)
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_file(self._file, json.dumps(kept).encode("ascii"))
 
     def price_ms(self, without_tokens: int, with_tokens: int) -> float:
         """Milliseconds that a lookup adds, negative where its prompt is the warmer one.
@@ -81,10 +79,8 @@ class Pace:
 def _read(file: Path) -> dict[str, tuple[float, float]]:
     """The figures of a file; those that make no sense are left out."""
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            return {}
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(file, _MAX_BYTES)
+    except (OSError, ValueError):
         return {}
     found: dict[str, tuple[float, float]] = {}
     for key, value in content.items() if isinstance(content, dict) else ():

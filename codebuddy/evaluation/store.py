@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,13 +16,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from codebuddy import paths, platforms
 from codebuddy.errors import CodebuddyError, UsageError
+from codebuddy.private_files import (
+    append_to,
+    make_folder,
+    parse_json,
+    read_file,
+    whole_number,
+    write_file,
+)
 from codebuddy.vcs.repository import Repository
 
 FORMAT = 1
 _SUFFIX = ".jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+# A task takes some kilobytes, and a run some hundred tasks.
+_MAX_RUN_BYTES = 256 << 20
+_MAX_PLANNED = 10_000_000
 # What must be the same for a run to go on where another stopped.
 _MUST_AGREE = ("commit", "model", "settings", "seed", "kinds", "arms", "holes", "program", "mode")
 
@@ -108,10 +117,7 @@ class RunWriter:
         """
         line = json.dumps({"type": "task", **task}, ensure_ascii=True) + "\n"
         try:
-            with self._file.open("ab") as stream:
-                stream.write(line.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
+            append_to(self._file, line.encode())
         except OSError as error:
             raise _unwritable(self._file, error) from error
         self.run.tasks[str(task["id"])] = dict(task)
@@ -128,7 +134,14 @@ def begin_run(repository: Repository, header: Mapping[str, Any]) -> RunWriter:
     Raises:
         CodebuddyError: It cannot be written.
     """
-    folder = paths.ensure_folder(runs_folder(repository))
+    folder = runs_folder(repository)
+    try:
+        make_folder(folder, levels=2)
+    except OSError as error:
+        raise CodebuddyError(
+            f"no run can be kept in {error.filename or folder}: {error.strerror}",
+            hint="delete what stands there, or make the folder around it writable",
+        ) from error
     wanted = json.loads(json.dumps(header))
     for run in list_runs(repository):
         agrees = all(run.header.get(key) == wanted.get(key) for key in _MUST_AGREE)
@@ -165,7 +178,7 @@ def _read(file: Path) -> Run:
     """
     name = file.name.removesuffix(_SUFFIX)
     try:
-        lines = file.read_bytes().split(b"\n")
+        lines = read_file(file, _MAX_RUN_BYTES).split(b"\n")
     except OSError as error:
         raise UsageError(f"the run {file} cannot be read: {error.strerror}") from error
     header = _parse(lines[0])
@@ -174,6 +187,13 @@ def _read(file: Path) -> Run:
             f"{file} is damaged, or no run of this codebuddy", hint="delete it, or name another"
         )
     run = Run(name, {key: value for key, value in header.items() if key not in ("type", "format")})
+    try:
+        whole_number(run.header.get("planned", 0), 0, _MAX_PLANNED)
+        is_sound = isinstance(run.header.get("started", ""), str)
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise UsageError(f"{file} is damaged: its first line makes no sense", hint="delete it")
     for line in lines[1:]:
         task = _parse(line)
         if task is not None and task.get("type") == "task" and isinstance(task.get("id"), str):
@@ -185,8 +205,8 @@ def _read(file: Path) -> Run:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = parse_json(line)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 
@@ -195,13 +215,9 @@ def _write(file: Path, run: Run) -> None:
     first = {"type": "run", "format": FORMAT, **run.header}
     lines = [first, *({"type": "task", **task} for task in run.tasks.values())]
     content = "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in lines)
-    new = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with new.open("wb") as stream:
-            stream.write(content.encode())
-        platforms.replace_durably(new, file)
+        write_file(file, content.encode(), is_durable=True)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise _unwritable(file, error) from error
 
 

@@ -6,17 +6,13 @@ Derived data like the index: lost without harm, replaced as a whole, for its own
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Container, Sequence
-from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from codebuddy import paths
-from codebuddy.errors import CodebuddyError, DocumentError, UsageError
+from codebuddy.errors import DocumentError, UsageError
 from codebuddy.hook.finding import Edit, Finding
+from codebuddy.private_files import make_folder, read_json, whole_number, write_file
 from codebuddy.vcs.repository import Repository
 
 _NAME = "hook.json"
@@ -25,6 +21,8 @@ _MAX_BYTES = 8 << 20
 _MAX_REVIEWS = 10
 _MAX_ROWS = 500
 _MAX_KEPT_BYTES = 2 << 20
+# More lines than a file that is looked at can have.
+_MAX_LINE = 1 << 31
 
 
 def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
@@ -43,17 +41,9 @@ def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
     }
     content = _content(list(new.values()), _earlier(repository, new))
     try:
-        folder = paths.ensure_folder(repository.index_folder)
-        handle, name = tempfile.mkstemp(prefix=".hook.", suffix=".tmp", dir=folder)
-    except (OSError, CodebuddyError):
-        return False
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(content)
-        Path(name).replace(file)
+        make_folder(repository.index_folder)
+        write_file(file, content.encode("ascii"))
     except OSError:
-        with suppress(OSError):
-            Path(name).unlink()
         return False
     return True
 
@@ -110,35 +100,43 @@ def _content(new: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) -
 def _rows(repository: Repository) -> list[dict[str, Any]]:
     file = repository.index_folder / _NAME
     try:
-        if file.is_symlink() or file.stat().st_size > _MAX_BYTES:
-            raise DocumentError(f"{file} is not what codebuddy left there", hint="delete it")
-        rows: Any = json.loads(file.read_text(encoding="utf-8"))
+        rows: Any = read_json(file, _MAX_BYTES)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise DocumentError(
+            f"{file} cannot be read: {error.strerror or error}", hint="delete it"
+        ) from error
+    except ValueError as error:
         raise DocumentError(f"{file} cannot be read: {error}", hint="delete it") from error
-    kept = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    for row in kept:
-        row.setdefault("age", 0)
-    is_ours = all(
-        {"id", "rule", "edits"} <= row.keys() and isinstance(row["age"], int) for row in kept
-    )
-    if not is_ours or len(kept) != len(rows):
+    if not isinstance(rows, list) or not all(map(_is_ours, rows)):
         raise DocumentError(f"{file} is not what codebuddy left there", hint="delete it")
-    return kept
+    return [{**row, "age": row.get("age", 0)} for row in rows]
+
+
+def _is_ours(row: Any) -> bool:
+    """Whether a row is one that `keep` writes; its edits are looked at when they are asked for."""
+    if not isinstance(row, dict) or not isinstance(row.get("edits"), list):
+        return False
+    age = row.get("age", 0)
+    has_age = type(age) is int and 0 <= age < _MAX_REVIEWS
+    return has_age and all(isinstance(row.get(key), str) for key in ("id", "rule"))
 
 
 def _edit(row: Any) -> Edit:
     try:
         edit = Edit(**row)
-    except TypeError as error:
-        raise DocumentError(
-            "a patch cannot be read", hint="run 'codebuddy hook run --staged' again"
-        ) from error
-    is_whole = isinstance(edit.path, str) and isinstance(edit.old, str)
-    is_whole = is_whole and isinstance(edit.first_line, int) and isinstance(edit.last_line, int)
-    if not is_whole or not isinstance(edit.new, str | None):
-        raise DocumentError(
-            "a patch cannot be read", hint="run 'codebuddy hook run --staged' again"
-        )
+        first = whole_number(edit.first_line, 1, _MAX_LINE)
+        # A patch that only inserts ends on the line before its first one.
+        whole_number(edit.last_line, first - 1, _MAX_LINE)
+    except (TypeError, ValueError) as error:
+        raise _unreadable() from error
+    if not isinstance(edit.path, str) or not isinstance(edit.old, str):
+        raise _unreadable()
+    if not isinstance(edit.new, str | None):
+        raise _unreadable()
     return edit
+
+
+def _unreadable() -> DocumentError:
+    return DocumentError("a patch cannot be read", hint="run 'codebuddy hook run --staged' again")

@@ -28,8 +28,10 @@ from codebuddy.inference.catalog import (
     check_name,
 )
 from codebuddy.inference.gguf import GgufHeader, read_header
+from codebuddy.private_files import read_json, write_file
 
 _MAX_LIST_BYTES = 1 << 20
+_LARGEST_CONTEXT = 1 << 30
 
 
 def added_file(folder: Path) -> Path:
@@ -45,16 +47,14 @@ def load_added(folder: Path) -> tuple[CatalogEntry, ...]:
     """
     file = added_file(folder)
     try:
-        if file.stat().st_size > _MAX_LIST_BYTES:
-            raise _damaged(file, "it is larger than 1 MiB")
-        items = json.loads(file.read_bytes())
+        items = read_json(file, _MAX_LIST_BYTES, follows_links=True)
     except FileNotFoundError:
         return ()
     except NotADirectoryError:
         return ()
     except OSError as error:
         raise _damaged(file, error.strerror or str(error)) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _damaged(file, "it is not valid JSON") from error
     if not isinstance(items, list):
         raise _damaged(file, "it is not a list")
@@ -175,12 +175,9 @@ def _write_list(folder: Path, entries: Sequence[CatalogEntry]) -> None:
     keys = ("name", "title", "file", "bytes", "sha256", "n_ctx", "fim")
     items = [{key: getattr(entry, key) for key in keys} for entry in entries]
     file = added_file(folder)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        draft.write_text(json.dumps(items, indent=1), encoding="utf-8")
-        draft.replace(file)
+        write_file(file, json.dumps(items, indent=1).encode("ascii"))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ModelError(f"cannot write {file}: {error.strerror}") from error
 
 
@@ -190,6 +187,8 @@ def _entry(item: Any, file: Path) -> CatalogEntry:
         name, title, size, n_ctx = item["name"], item["title"], item["bytes"], item["n_ctx"]
         if not (type(size) is int and type(n_ctx) is int and type(item["fim"]) is bool):
             raise _damaged(file, "a value has the wrong type")
+        if size < 0 or not 0 < n_ctx <= _LARGEST_CONTEXT:
+            raise _damaged(file, "a number is out of bounds")
         return CatalogEntry(
             name=check_name(name, where),
             title=str(title),

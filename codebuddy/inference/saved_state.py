@@ -12,19 +12,20 @@ import ctypes
 import hashlib
 import json
 import os
-import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from codebuddy import platforms
 from codebuddy.inference.kv_cache import KvCache
+from codebuddy.private_files import open_plain, parse_json, whole_number
 
 # About 4,000 tokens of the default model.
 MAX_BYTES = 128 << 20
 _MAGIC = b"codebuddy kv 1\n"
 _MAX_HEADER_BYTES = 4 << 20
 _CHECKSUM_BYTES = 32
+_LARGEST_TOKEN = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ def save(
     content = b"".join([_MAGIC, header, *(state for _, state in states)])
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Made anew, so that a link planted in its place is not written through.
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.write(_checksum(content))
@@ -103,10 +106,9 @@ def load(path: Path, llama: Any, context: Any, kv: KvCache, identity: Identity) 
 def _read(path: Path) -> bytes | None:
     """The file's checked content, if it is a plain file of this user that no other may write."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with os.fdopen(descriptor, "rb") as stream:
+        with os.fdopen(open_plain(path), "rb") as stream:
             status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES * 2:
+            if status.st_size > MAX_BYTES * 2:
                 return None
             if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
                 return None
@@ -122,15 +124,17 @@ def _parse(
 ) -> list[tuple[list[int], int, bytes]] | None:
     end = content.find(b"\n", len(_MAGIC), len(_MAGIC) + _MAX_HEADER_BYTES)
     try:
-        header = json.loads(content[len(_MAGIC) : end])
+        header = parse_json(content[len(_MAGIC) : end])
         if header["identity"] != asdict(identity) or len(header["slots"]) > n_slots:
             return None
         parts, at = [], end + 1
         for slot in header["slots"]:
-            state = content[at : at + slot["bytes"]]
-            parts.append((list(slot["tokens"]), int(slot["exact"]), state))
-            at += slot["bytes"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+            size = whole_number(slot["bytes"], 0, len(content))
+            tokens = [whole_number(token, 0, _LARGEST_TOKEN) for token in slot["tokens"]]
+            exact = whole_number(slot["exact"], 0, len(tokens))
+            parts.append((tokens, exact, content[at : at + size]))
+            at += size
+    except (ValueError, KeyError, TypeError):
         return None
     return parts if at == len(content) else None
 

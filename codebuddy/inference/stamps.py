@@ -10,9 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from codebuddy.private_files import read_json, write_file
+
+_MAX_STAMP_BYTES = 4096
 _STAMP_SUFFIX = ".verified.json"
 _HASH_BYTES = 1 << 20
 
@@ -53,8 +57,8 @@ def read_stamp(path: Path) -> Stamp | None:
     """The stamp of `path` if it has one and the file is still the same, else None."""
     try:
         status = path.stat()
-        recorded = Stamp(**json.loads(stamp_file(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):
+        recorded = Stamp(**read_json(stamp_file(path), _MAX_STAMP_BYTES, follows_links=True))
+    except (OSError, ValueError, TypeError):
         return None
     current = Stamp(status.st_size, status.st_mtime_ns, status.st_ino, recorded.sha256)
     return recorded if recorded == current else None
@@ -63,21 +67,17 @@ def read_stamp(path: Path) -> Stamp | None:
 def recorded_digest(path: Path) -> str | None:
     """The digest that was once recorded for `path`, whatever the file is now."""
     try:
-        digest = json.loads(stamp_file(path).read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        stamp = read_json(stamp_file(path), _MAX_STAMP_BYTES, follows_links=True)
+        digest = stamp["sha256"]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return digest if isinstance(digest, str) else None
 
 
 def write_stamp(path: Path, stamp: Stamp) -> None:
     """Record `stamp` beside `path`; a folder that cannot be written costs only a later rehash."""
-    file = stamp_file(path)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(asdict(stamp)), encoding="utf-8")
-        draft.replace(file)
-    except OSError:
-        draft.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_file(stamp_file(path), json.dumps(asdict(stamp)).encode("ascii"))
 
 
 def remove_stamp(path: Path) -> None:

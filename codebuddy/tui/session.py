@@ -6,13 +6,15 @@ It lies beside the index, in the repository's codebuddy folder; a damaged file i
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codebuddy.private_files import make_folder, read_json, whole_number, write_file
+
 _MAX_BYTES = 1 << 20
+# More lines or columns than a file that the editor opens can have.
+_MAX_PLACE = 1 << 31
 _MAX_FILES = 40
 
 
@@ -39,41 +41,44 @@ class SessionState:
 
 def load_session(folder: Path) -> SessionState:
     """The state saved in `folder`, or an empty one."""
-    file = folder / "session.json"
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            return SessionState()
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(folder / "session.json", _MAX_BYTES)
         files = [
-            OpenFileState(str(each["path"]), *(int(each[key]) for key in ("line", "column", "top")))
+            OpenFileState(
+                _text(each["path"]),
+                *(whole_number(each[key], 0, _MAX_PLACE) for key in ("line", "column", "top")),
+            )
             for each in values.get("files", [])[:_MAX_FILES]
         ]
         return SessionState(
             files,
-            int(values.get("active", 0)),
+            whole_number(values.get("active", 0), 0, _MAX_PLACE),
             _flag(values.get("shows_tree")),
             _flag(values.get("shows_receipt")),
-            [str(each) for each in values.get("recent_searches", [])][:_MAX_FILES],
+            [_text(each) for each in values.get("recent_searches", [])][:_MAX_FILES],
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return SessionState()
 
 
 def save_session(folder: Path, state: SessionState) -> None:
     """Save the state for the next time.
 
+    Args:
+        folder: `tui` in the index's folder; neither may be a link.
+        state: What to save.
+
     Raises:
         OSError: It cannot be written; the last state is still there.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(prefix=".session.", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(asdict(state), stream, ensure_ascii=True)
-        Path(name).replace(folder / "session.json")
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    make_folder(folder, levels=2)
+    write_file(folder / "session.json", json.dumps(asdict(state)).encode("ascii"))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("it is no text")
+    return value
 
 
 def _flag(value: Any) -> bool | None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from codebuddy import paths, platforms
 from codebuddy.errors import RepositoryError, UsageError
+from codebuddy.private_files import remedy_for, why_not_private
 
 GIT_TIMEOUT_S = 60.0
 # 5,000 commits of the largest repositories tried take 0.3 s.
@@ -74,6 +75,21 @@ class Repository:
     git_folder: Path
     index_folder: Path
     is_shallow: bool
+
+    @property
+    def refused_folder(self) -> str:
+        """A sentence where the git folder has a place for derived data that is not used.
+
+        Empty where the place instead of it cannot be made either, which is an error of its own.
+        """
+        own_place, place = self.git_folder / paths.APP, self.index_folder
+        is_elsewhere = place.parent == paths.fallback_indexes_folder()
+        reason = why_not_private(own_place) if is_elsewhere else ""
+        nearest = next(each for each in (place, *place.parents) if each.exists())
+        if not reason or not nearest.is_dir():
+            return ""
+        remedy = remedy_for(own_place)
+        return f"the folder {own_place} is not used: {reason}; {place} is used instead ({remedy})"
 
     @cached_property
     def root_bytes(self) -> bytes:
@@ -179,9 +195,9 @@ def open_repository(start: Path) -> Repository:
 
 
 def index_folder_of(own_place: Path) -> Path:
-    """`own_place` if it can be written, else a place of this repository in the cache folder."""
+    """`own_place` if it can be written, and by nobody else; else a place in the cache folder."""
     nearest = own_place if own_place.exists() else own_place.parent
-    if own_place.is_symlink() or not platforms.is_writable_folder(nearest):
+    if why_not_private(own_place) or not platforms.is_writable_folder(nearest):
         name = hashlib.sha256(os.fsencode(own_place)).hexdigest()[:32]
         return paths.fallback_indexes_folder() / name
     return own_place

@@ -7,22 +7,24 @@ which repository, model and retrieval the rows belong to.
 
 from __future__ import annotations
 
+import errno
 import json
-import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy import platforms
 from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
 from codebuddy.completion.features import NAMES as PLACE_FEATURES
 from codebuddy.errors import TrainingError
 from codebuddy.heads import TRAINED_FOR
+from codebuddy.private_files import append_to, parse_json, read_file, write_file
 
 FORMAT = "codebuddy-head-labels"
 VERSION = 1
+_MAX_BYTES = 256 << 20
+# Beyond any time, size or feature of a hole.
+_LARGEST = 1e12
 
 
 class DamagedLabelsError(TrainingError):
@@ -85,38 +87,46 @@ class Example:
 def write_header(file: Path, about: Mapping[str, Any]) -> None:
     """Begin a file of labels; its folder is made if needed."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"format": FORMAT, "version": VERSION, **about}) + "\n", "utf-8")
+    write_file(file, _header(about))
 
 
 def append_example(file: Path, example: Example) -> None:
     """Add a row, on the disk before this returns."""
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(_row(example))
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_to(file, _row(example).encode("utf-8"))
 
 
 def rewrite_examples(file: Path, about: Mapping[str, Any], examples: Iterable[Example]) -> None:
     """Replace the file by one with these rows, whole or not at all."""
-    fresh = file.with_name(f"{file.name}.{os.getpid()}")
-    write_header(fresh, {k: v for k, v in about.items() if k not in ("format", "version")})
-    with fresh.open("a", encoding="utf-8") as stream:
-        stream.writelines(map(_row, examples))
-    platforms.replace_durably(fresh, file)
+    header = _header({k: v for k, v in about.items() if k not in ("format", "version")})
+    write_file(file, header + "".join(map(_row, examples)).encode("utf-8"), is_durable=True)
 
 
-def read_examples(file: Path) -> tuple[dict[str, Any], list[Example]]:
+def ends_with_line(file: Path) -> bool:
+    """Whether the file's last row is whole."""
+    return read_file(file, _MAX_BYTES).endswith(b"\n")
+
+
+def read_examples(
+    file: Path, *, follows_links: bool = False
+) -> tuple[dict[str, Any], list[Example]]:
     """Header and rows; a last row that was cut off while being written is left out.
+
+    Args:
+        file: JSON lines.
+        follows_links: Whether the file may be a link, as an installation makes them.
 
     Raises:
         DamagedLabelsError: It is no file of labels, or is damaged before its last row.
         TrainingError: It cannot be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        content = read_file(file, _MAX_BYTES, follows_links=follows_links)
+        lines = content.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise DamagedLabelsError(f"the labels {file} are damaged: they are no text") from error
     except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ELOOP, errno.EFBIG):
+            raise DamagedLabelsError(f"{file} holds no labels: {error.strerror}") from error
         raise TrainingError(f"the labels {file} cannot be read: {error.strerror}") from error
     rows = list(_parsed(lines, file))
     if not rows or rows[0].get("format") != FORMAT or rows[0].get("version") != VERSION:
@@ -141,7 +151,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
     found: list[Example] = []
     first: dict[str, Any] = {}
     for file in files:
-        header, examples = read_examples(file)
+        header, examples = read_examples(file, follows_links=True)
         first = first or header
         for key in TRAINED_FOR:
             if header.get(key) != first.get(key):
@@ -154,6 +164,10 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
     return first, found
 
 
+def _header(about: Mapping[str, Any]) -> bytes:
+    return (json.dumps({"format": FORMAT, "version": VERSION, **about}) + "\n").encode("ascii")
+
+
 def _row(example: Example) -> str:
     return json.dumps(asdict(example), separators=(",", ":")) + "\n"
 
@@ -163,8 +177,8 @@ def _parsed(lines: list[str], file: Path) -> Iterator[dict[str, Any]]:
         if not line:
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line.encode("utf-8"))
+        except ValueError as error:
             # What was being written when the power or the process went has no line ending.
             if number == len(lines):
                 return
@@ -178,19 +192,19 @@ def _example(row: dict[str, Any]) -> Example:
     """An example of a row; what is known of its numbers is checked, other keys are left out."""
     never, always = (
         Arm(
-            edit_similarity=_number(arm["edit_similarity"]),
+            edit_similarity=_number(arm["edit_similarity"], 0, 100),
             exact=bool(arm["exact"]),
-            prompt_tokens=int(_number(arm["prompt_tokens"])),
-            generated_tokens=int(_number(arm["generated_tokens"])),
-            ms=_number(arm["ms"]),
+            prompt_tokens=int(_number(arm["prompt_tokens"], 0)),
+            generated_tokens=int(_number(arm["generated_tokens"], 0)),
+            ms=_number(arm["ms"], 0),
         )
         for arm in (row["never"], row["always"])
     )
     return Example(
         repository=str(row["repository"]),
         path=str(row["path"]),
-        start=int(row["start"]),
-        end=int(row["end"]),
+        start=int(_number(row["start"], 0)),
+        end=int(_number(row["end"], 0)),
         kind=str(row["kind"]),
         language=str(row["language"]),
         features=_numbers(row["features"], PLACE_FEATURES),
@@ -210,10 +224,10 @@ def _numbers(content: Mapping[str, Any], needed: Iterable[str] = ()) -> dict[str
     return found
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, smallest: float = -_LARGEST, largest: float = _LARGEST) -> float:
     number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("a number is not finite")
+    if not smallest <= number <= largest:
+        raise ValueError("a number is out of bounds")
     return number
 
 

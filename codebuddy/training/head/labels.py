@@ -8,6 +8,7 @@ at any moment and go on later.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from codebuddy.training.head.examples import (
     DamagedLabelsError,
     Example,
     append_example,
+    ends_with_line,
     read_examples,
     rewrite_examples,
     write_header,
@@ -185,7 +187,7 @@ def _found(suggestion: Suggestion) -> dict[str, float]:
 
 def _begun(file: Path, header: Mapping[str, Any]) -> list[Example]:
     """The rows that stand already; a file for other labels is renamed, not lost."""
-    if not file.exists():
+    if not os.path.lexists(file):
         write_header(file, header)
         return []
     try:
@@ -194,7 +196,7 @@ def _begun(file: Path, header: Mapping[str, Any]) -> list[Example]:
     except DamagedLabelsError as error:
         found, examples, why = {}, [], f"make no sense ({error.message})"
     if all(found.get(key) == value for key, value in header.items() if key != "commit"):
-        if not file.read_bytes().endswith(b"\n"):
+        if not ends_with_line(file):
             # Without the row that a kill cut short.
             rewrite_examples(file, found, examples)
         return examples

@@ -10,14 +10,24 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
-import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from codebuddy.private_files import (
+    make_folder,
+    read_json,
+    whole_number,
+    why_not_private,
+    write_file,
+)
+
 _MAX_RECORD_BYTES = 96 << 20
+# More lines or columns than a file that the editor opens can have.
+_MAX_PLACE = 1 << 31
+# `unsaved` in `tui` in the index's folder.
+_OWN_LEVELS = 3
 _KEPT_DAYS = 60
 
 
@@ -69,31 +79,24 @@ class Journal:
         return True
 
     def _write(self, record: Record) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(prefix=".unsaved.", suffix=".tmp", dir=self._folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as stream:
-                json.dump(asdict(record), stream, ensure_ascii=True)
-            Path(name).replace(self._file(record.path))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        make_folder(self._folder, levels=_OWN_LEVELS)
+        write_file(self._file(record.path), json.dumps(asdict(record)).encode("ascii"))
 
     def drop(self, path: str, turn: int | None = None) -> None:
         """Forget a document's record; `turn` is as in `keep`."""
         with self._lock, contextlib.suppress(OSError):
-            if self._is_due(path, turn):
+            if self._is_due(path, turn) and self._is_own_folder():
                 self._file(path).unlink(missing_ok=True)
 
     def record_of(self, path: str) -> Record | None:
         """The document's record, or `None`; a damaged one is none."""
-        return _read(self._file(path))
+        return _read(self._file(path)) if self._is_own_folder() else None
 
     def records(self) -> list[Record]:
         """All of them, the newest first; those of long ago are dropped."""
         found = []
         with contextlib.suppress(OSError):
-            for file in self._folder.glob("*.json"):
+            for file in self._folder.glob("*.json") if self._is_own_folder() else ():
                 record = _read(file)
                 if record is None:
                     continue
@@ -101,7 +104,14 @@ class Journal:
                     file.unlink(missing_ok=True)
                 else:
                     found.append(record)
-        return sorted(found, key=lambda record: -record.saved_at_s)
+        # A clock that was wrong is no reason to lose text, nor to come before all other.
+        now = time.time()
+        return sorted(found, key=lambda record: -min(record.saved_at_s, now))
+
+    def _is_own_folder(self) -> bool:
+        """Whether no link leads there: what lies elsewhere is neither read nor dropped."""
+        own = [self._folder, *self._folder.parents[: _OWN_LEVELS - 1]]
+        return not any(map(why_not_private, own))
 
     def _file(self, path: str) -> Path:
         name = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -110,17 +120,12 @@ class Journal:
 
 def _read(file: Path) -> Record | None:
     try:
-        if file.stat().st_size > _MAX_RECORD_BYTES:
-            return None
-        values = json.loads(file.read_text(encoding="utf-8"))
-        record = Record(**values)
-    except (OSError, ValueError, TypeError, RecursionError):
+        record = Record(**read_json(file, _MAX_RECORD_BYTES))
+        whole_number(record.line, 0, _MAX_PLACE)
+        whole_number(record.column, 0, _MAX_PLACE)
+    except (OSError, ValueError, TypeError):
         return None
-    is_sound = (
-        isinstance(record.path, str)
-        and isinstance(record.text, str)
-        and isinstance(record.line, int)
-        and isinstance(record.column, int)
-        and isinstance(record.saved_at_s, int | float)
-    )
-    return record if is_sound else None
+    is_text = all(isinstance(each, str) for each in (record.path, record.text, record.base))
+    if not is_text or type(record.saved_at_s) not in (int, float) or record.saved_at_s < 0:
+        return None
+    return record
