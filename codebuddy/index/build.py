@@ -15,9 +15,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy import __version__, paths, platforms
-from codebuddy.errors import CodebuddyError, IndexingError
-from codebuddy.index import schema, seal, suspicion, walk
+from codebuddy import __version__, platforms
+from codebuddy.errors import IndexingError
+from codebuddy.index import companions, schema, seal, suspicion, walk
 from codebuddy.index.batch import BatchResult, analyze_batch
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
@@ -35,6 +35,7 @@ from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.store import StoredFile
 from codebuddy.index.terms import TERMS_VERSION
 from codebuddy.index.writer import IndexWriter
+from codebuddy.private_files import make_folder, remedy_for, why_not_private
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 
@@ -106,22 +107,38 @@ def update_index(
             hint="keep the repository on a local file system",
         ) from error
     except OSError as error:
-        raise IndexingError(
-            f"the index {folder} cannot be used: {error.strerror or error}",
-            hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
-        ) from error
+        raise _unusable(folder, error) from error
     report.seconds = time.monotonic() - started
     return report
 
 
 def _ensure_index_folder(repository: Repository) -> Path:
+    folder = repository.index_folder
     try:
-        return paths.ensure_folder(repository.index_folder)
-    except CodebuddyError as error:
-        # A completion goes on without an index, but not after just any error.
+        return make_folder(folder)
+    except OSError as error:
+        place = Path(error.filename or folder)
+        if why_not_private(place):
+            raise IndexingError(
+                f"the folder {place} is not used: {error.strerror}", hint=remedy_for(place)
+            ) from error
         raise IndexingError(
-            error.message, hint="set XDG_CACHE_HOME to a folder that you can write"
+            f"cannot create the folder {folder}: {error.strerror or error}",
+            hint="set XDG_CACHE_HOME to a folder that you can write",
         ) from error
+
+
+def _unusable(folder: Path, error: OSError) -> IndexingError:
+    """A failure of the system's in the index's folder; a file that must not be there is named."""
+    named = Path(os.fsdecode(error.filename)) if error.filename else folder
+    if named != folder and os.path.lexists(named) and (named.is_symlink() or not named.is_file()):
+        return IndexingError(
+            f"{named} is not what codebuddy left there: {error.strerror}", hint="delete it"
+        )
+    return IndexingError(
+        f"the index {folder} cannot be used: {error.strerror or error}",
+        hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
+    )
 
 
 def _update_locked(
@@ -195,8 +212,8 @@ def _rebuild_beside(
 
 def _remove_with_journal(file: Path) -> None:
     seal.remove(file)
-    for each in (file.with_name(file.name + "-journal"), file):
-        each.unlink(missing_ok=True)
+    companions.remove_companions(file)
+    file.unlink(missing_ok=True)
 
 
 def _analysis_version() -> bytes:

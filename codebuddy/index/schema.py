@@ -10,24 +10,29 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import seal
+from codebuddy.index import companions, seal
+from codebuddy.private_files import remedy_for, why_not_private
 
 DATABASE_NAME = "index.db"
 SCHEMA_VERSION = 2
 # "cdbd", so that another program's database is told apart.
 APPLICATION_ID = 0x63646264
 BUSY_TIMEOUT_S = 10.0
+# Steps of SQLite's machine, of which it takes some 100 million in a second.
+_STEPS_AT_ONCE = 100_000
+_STEPS_PER_BYTE = 10
+_FREE_STEPS = 5_000_000
 
 REBUILD_HINT = "run 'codebuddy index --force' to build it again"
 
 # SQLite keeps these texts, and an index whose texts differ is not one of ours.
-_TABLES = {
+TABLES = {
     "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)"
     " WITHOUT ROWID",
     "files": "CREATE TABLE files (id INTEGER PRIMARY KEY, path BLOB NOT NULL,"
@@ -119,7 +124,7 @@ def create(file: Path) -> sqlite3.Connection:
         try:
             _set_up(connection, is_writer=True)
             connection.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES.values():
+            for statement in TABLES.values():
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -134,7 +139,7 @@ def is_sealed(connection: sqlite3.Connection, file: Path) -> bool:
     """Whether the last writer finished and sealed the file; `connect` has compared its bytes."""
     with translated(file):
         connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
+        connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         found = seal.is_current(file)
         connection.execute("COMMIT")
     return found
@@ -144,9 +149,29 @@ def write_seal(connection: sqlite3.Connection, file: Path) -> None:
     """Seal what the writer leaves."""
     with translated(file):
         connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
+        connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         seal.write(file)
         connection.execute("COMMIT")
+
+
+def limit_steps(connection: sqlite3.Connection, n_free: int = _FREE_STEPS) -> None:
+    """End what takes many more steps than reading all of the database several times.
+
+    SQLite follows a tree whose pages lead to each other as if it had no end. It counts what
+    comes until the next call, inside a transaction.
+
+    Args:
+        connection: Of the database.
+        n_free: Steps that any database may take.
+    """
+    left = (n_free + _STEPS_PER_BYTE * size_of(connection)) // _STEPS_AT_ONCE
+
+    def spend() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    connection.set_progress_handler(spend, _STEPS_AT_ONCE)
 
 
 def check_structure(connection: sqlite3.Connection) -> None:
@@ -160,20 +185,25 @@ def check_structure(connection: sqlite3.Connection) -> None:
         raise DamagedIndexError(f"the index is damaged: {found}")
 
 
+def size_of(connection: sqlite3.Connection) -> int:
+    """Bytes of all pages, inside a transaction."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
+
+
 def move_aside(file: Path) -> Path:
     """Rename a database that cannot be used, in the place of the last such one."""
     aside = file.with_name(file.name + ".damaged")
     try:
         file.replace(aside)
         seal.remove(file)
-        # A journal left behind would be played back into the next database.
-        with suppress(FileNotFoundError):
-            file.with_name(file.name + "-journal").unlink()
     except OSError as error:
         raise IndexingError(
-            f"the damaged index {file} cannot be moved aside: {error.strerror}",
-            hint="make its folder writable, or delete it",
+            f"the damaged index {file} cannot be moved to {aside.name}: {error.strerror}",
+            hint=f"make its folder writable, or delete both {file.name} and {aside.name} there",
         ) from error
+    # A journal left behind would be played back into the next database.
+    companions.remove_companions(file)
     return aside
 
 
@@ -216,12 +246,18 @@ def _operational(file: Path, error: sqlite3.OperationalError) -> IndexingError:
             f"the index {file} cannot be read or written: {error}",
             hint="check the disk's free space and health; what was indexed stays usable",
         )
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return DamagedIndexError(f"the index {file} is damaged: reading it leads in circles")
     return DamagedIndexError(f"the index {file} is damaged: {error}")
 
 
 def _open(file: Path, *, is_writer: bool) -> sqlite3.Connection:
-    if file.is_symlink():
-        raise DamagedIndexError(f"the index {file} is a link, which codebuddy never makes")
+    if reason := why_not_private(file.parent):
+        raise IndexingError(
+            f"the index in {file.parent} is not used: {reason}", hint=remedy_for(file.parent)
+        )
+    if reason := companions.problem_before_opening(file):
+        raise DamagedIndexError(f"the index {file} is damaged: {reason}")
     # Readers, too, must be able to play back a killed writer's journal.
     can_write = os.access(file, os.W_OK) and platforms.is_writable_folder(file.parent)
     mode = "rw" if is_writer or can_write else "ro"
@@ -259,6 +295,7 @@ def _set_up(connection: sqlite3.Connection, *, is_writer: bool) -> None:
 
 def _verify(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("BEGIN")
+    limit_steps(connection)
     found = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
     )
@@ -269,11 +306,9 @@ def _verify(connection: sqlite3.Connection, file: Path) -> None:
             f"the index {file} was written by a newer codebuddy",
             hint="use that one, or delete the index to build it again",
         )
-    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != _TABLES:
+    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != TABLES:
         raise DamagedIndexError(f"{file} is not an index of this codebuddy")
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-    if file.stat().st_size != pages * page_bytes:
+    if file.stat().st_size != size_of(connection):
         raise DamagedIndexError(f"the index {file} is damaged: it is cut off")
     if seal.check(file) is False:
         raise DamagedIndexError(f"the index {file} is damaged: its bytes have changed")

@@ -16,9 +16,13 @@ import threading
 import zlib
 from pathlib import Path
 
+from codebuddy.private_files import open_plain, read_file, write_file
+
 _BLOCK_BYTES = 1 << 20
 # Where SQLite's file format keeps the number that every commit changes.
 _CHANGE_COUNTER = slice(24, 28)
+_HEADER_BYTES = 100
+_MAX_SEAL_BYTES = 200
 
 _descriptors: dict[tuple[int, int], int] = {}
 _lock = threading.Lock()
@@ -29,13 +33,7 @@ def write(file: Path) -> None:
     if is_current(file):
         return
     counter, size, crc = _state(file, with_crc=True)
-    new = _place(file).with_name(_place(file).name + ".new")
-    # Made anew, so that a link planted in its place is not written through.
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(f"{counter} {size} {crc}\n")
-    new.replace(_place(file))
+    write_file(_place(file), f"{counter} {size} {crc}\n".encode("ascii"))
 
 
 def remove(file: Path) -> None:
@@ -59,9 +57,18 @@ def is_current(file: Path) -> bool:
     return _sealed(file)[:2] == [counter, size]
 
 
+def beginning(file: Path) -> tuple[int, bytes]:
+    """The file's size, and its first bytes: more than SQLite's header has."""
+    with _lock:
+        descriptor = _descriptor(file)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return os.fstat(descriptor).st_size, os.read(descriptor, _HEADER_BYTES)
+
+
 def _sealed(file: Path) -> list[int]:
     try:
-        return [int(number) for number in _place(file).read_text(encoding="ascii").split()]
+        content = read_file(_place(file), _MAX_SEAL_BYTES)
+        return [int(number) for number in content.decode("ascii").split()]
     except (OSError, ValueError):
         return []
 
@@ -88,12 +95,11 @@ def _state(file: Path, *, with_crc: bool) -> tuple[int, int, int]:
 
 
 def _descriptor(file: Path) -> int:
-    status = file.stat()
+    status = file.lstat()
     key = (status.st_dev, status.st_ino)
     if key not in _descriptors:
         # Of databases that are gone nobody else holds a lock that counts.
         for old in [each for each, held in _descriptors.items() if not os.fstat(held).st_nlink]:
             os.close(_descriptors.pop(old))
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        _descriptors[key] = os.open(file, flags)
+        _descriptors[key] = open_plain(file)
     return _descriptors[key]
