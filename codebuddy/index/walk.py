@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy import platforms
+from codebuddy.errors import IndexingError
+from codebuddy.index.ignore_rules import IgnoreRules, MatchingTimeoutError, TooManyPatternsError
 from codebuddy.vcs.repository import Repository
 
 IGNORE_FILE = b".codebuddyignore"
-_MAX_IGNORE_BYTES = 1 << 20
+_MAX_IGNORE_BYTES = 128 << 10
 _BINARY_HEAD_BYTES = 8192
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # A file changed this shortly before it was read may change again within the same tick of
@@ -101,40 +103,41 @@ def candidates(repository: Repository, max_bytes: int) -> dict[bytes, FileStat |
 
 def _selected(repository: Repository) -> Iterable[bytes]:
     listed = repository.list_files()
-    spec = _ignore_spec(repository)
-    if spec is None:
+    content = _ignore_file(repository)
+    if not content:
         return listed
-    kept = [path for path in listed if spec.check_file(os.fsdecode(path)).include is not True]
-    if any(pattern.include is False for pattern in spec.patterns):
-        kept += [
-            path
-            for path in repository.list_ignored_files()
-            if spec.check_file(os.fsdecode(path)).include is False
-        ]
+    if len(content) > _MAX_IGNORE_BYTES:
+        raise _unusable_rules(f"it is larger than {_MAX_IGNORE_BYTES:,} bytes")
+    try:
+        rules = IgnoreRules(content)
+        kept = [path for path in listed if rules.verdict(path) is not True]
+        if rules.brings_back:
+            ignored = repository.list_ignored_files()
+            kept += [path for path in ignored if rules.verdict(path) is False]
+    except TooManyPatternsError as error:
+        raise _unusable_rules(str(error)) from error
+    except MatchingTimeoutError as error:
+        raise _unusable_rules("matching its patterns takes too long") from error
     return kept
 
 
-def _ignore_spec(repository: Repository) -> Any:
-    """The root's `.codebuddyignore` in gitignore syntax, or `None`."""
+def _ignore_file(repository: Repository) -> bytes:
+    """The beginning of the root's `.codebuddyignore`; empty if there is none."""
     try:
         descriptor = platforms.open_beneath(repository.root_bytes, IGNORE_FILE)
     except OSError:
-        return None
+        return b""
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return None
-        text = stream.read(_MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
-    from pathspec import GitIgnoreSpec
+            return b""
+        return stream.read(_MAX_IGNORE_BYTES + 1)
 
-    lines = []
-    for line in text.splitlines():
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:
-            # git, too, passes over a pattern that means nothing.
-            continue
-        lines.append(line)
-    return GitIgnoreSpec.from_lines(lines)
+
+def _unusable_rules(reason: str) -> IndexingError:
+    return IndexingError(
+        f"{os.fsdecode(IGNORE_FILE)} cannot be used: {reason}",
+        hint="make it simpler, or delete it",
+    )
 
 
 def _reason_at_sight(path: bytes, status: os.stat_result, max_bytes: int) -> str:
