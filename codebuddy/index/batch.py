@@ -5,10 +5,8 @@ It knows neither the database nor what the rows are for.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import zlib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codebuddy.index import walk
+from codebuddy.index.details import MAX_REFERENCES, pack_details
 from codebuddy.index.file_role import role_of
 from codebuddy.index.packing import pack_text
 from codebuddy.index.postings import PostingsColumns
@@ -25,7 +24,6 @@ from codebuddy.index.terms import count_terms, squashed
 from codebuddy.index.walk import FileStat, Skipped
 
 MAX_NAME_LENGTH = 256
-MAX_REFERENCES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +123,13 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         where = (found.kind, found.line, found.end_line, _clean(found.signature), chunk)
         qualified = _clean(found.qualified)[: 2 * MAX_NAME_LENGTH]
         definitions.append((squashed(name), name, qualified, *where))
-    details = {
-        "references": [
-            [_clean(found.name)[:MAX_NAME_LENGTH], found.kind, found.line]
+    details = pack_details(
+        [
+            (_clean(found.name)[:MAX_NAME_LENGTH], found.kind, found.line)
             for found in analysis.references[:MAX_REFERENCES]
         ],
-        "imports": [_clean(name) for name in analysis.imports],
-    }
+        map(_clean, analysis.imports),
+    )
     analysed = AnalysedFile(
         path=path,
         stat=read.stat,
@@ -143,7 +141,7 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         n_lines=source.count(b"\n") + (not source.endswith(b"\n") and bool(source)),
         chunks=chunks,
         definitions=definitions if chunks else [],
-        details=zlib.compress(json.dumps(details, separators=(",", ":")).encode(), 6),
+        details=details,
     )
     return analysed, counts
 

@@ -7,15 +7,15 @@ a file's content is read.
 
 from __future__ import annotations
 
-import json
 import os
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from math import log2, sqrt
 
 from codebuddy.errors import RepositoryError
-from codebuddy.index.packing import unpack_bytes
+from codebuddy.index.packing import is_list_of, pack_json, unpack_json
+from codebuddy.index.row_checks import is_path
+from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.writer import IndexWriter
 from codebuddy.vcs.repository import Repository
 
@@ -24,6 +24,8 @@ META_KEY = "history"
 MAX_COMMITS = 5_000
 # Renames of folders, new licence headers, releases: such commits join what is not related.
 _MAX_FILES_PER_COMMIT = 30
+_MAX_PATHS = MAX_COMMITS * _MAX_FILES_PER_COMMIT
+_MAX_PACKED_BYTES = 16 << 20
 # Weighs down pairs that have met once or twice.
 _SMOOTHING = 1.0
 _MIN_SCORE = 0.02
@@ -50,8 +52,41 @@ def pack_history(head: str, commits: Sequence[Sequence[str]]) -> bytes:
     numbers: dict[str, int] = {}
     rows = [[numbers.setdefault(path, len(numbers)) for path in paths] for paths in commits]
     # Paths may hold bytes that are no UTF-8; JSON's escapes carry them through.
-    content = json.dumps([head, list(numbers), rows], separators=(",", ":"))
-    return zlib.compress(content.encode("ascii"), 6)
+    packed = pack_json([head, list(numbers), rows], _MAX_PACKED_BYTES)
+    return packed if packed is not None else pack_history(head, commits[: len(commits) // 2])
+
+
+def _unpacked(data: bytes) -> tuple[str, list[str], list[list[int]]]:
+    """Head, paths, and commits as places in the paths.
+
+    Raises:
+        DamagedIndexError: `data` is not of `pack_history`.
+    """
+    content = unpack_json(data, _MAX_PACKED_BYTES)
+    if not isinstance(content, list) or len(content) != len(("head", "names", "commits")):
+        raise _damaged()
+    head, names, commits = content
+    if not isinstance(head, str) or not is_list_of(names, str, _MAX_PATHS):
+        raise _damaged()
+    if not all(map(_is_path, names)) or not is_list_of(commits, list, MAX_COMMITS):
+        raise _damaged()
+    for commit in commits:
+        if not is_list_of(commit, int, _MAX_FILES_PER_COMMIT):
+            raise _damaged()
+        if not all(0 <= place < len(names) for place in commit):
+            raise _damaged()
+    return head, names, commits
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return is_path(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
+
+
+def _damaged() -> DamagedIndexError:
+    return DamagedIndexError("the index is damaged: its history is none")
 
 
 def refresh_history(writer: IndexWriter, repository: Repository) -> None:
@@ -65,7 +100,7 @@ def refresh_history(writer: IndexWriter, repository: Repository) -> None:
 
 def _head_of(data: bytes | None) -> str | None:
     """The commit whose history `data` is."""
-    return None if data is None else str(json.loads(unpack_bytes(data))[0])
+    return None if data is None else _unpacked(data)[0]
 
 
 class CoChange:
@@ -75,7 +110,7 @@ class CoChange:
         self._paths: list[str] = []
         self._commits: list[list[int]] = []
         if data is not None:
-            _, self._paths, self._commits = json.loads(unpack_bytes(data))
+            _, self._paths, self._commits = _unpacked(data)
         self._numbers = {path: number for number, path in enumerate(self._paths)}
         self._commits_of: dict[int, list[int]] = defaultdict(list)
         self._weights: dict[int, float] = defaultdict(float)
@@ -98,7 +133,7 @@ class CoChange:
             commit = self._commits[place]
             for other in commit:
                 together[other] += _weight(commit)
-        del together[number]
+        together.pop(number, None)
         own = self._weights[number] + _SMOOTHING
         scored = [
             (weight / sqrt(own * (self._weights[other] + _SMOOTHING)), self._paths[other])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.store import Store, VectorSpace
-from codebuddy.index.vectors import Vectors, unpack_vectors
+from codebuddy.index.vectors import Vectors, row_bytes, unpack_vectors
 
 
 class DenseRanker:
@@ -25,6 +25,10 @@ class DenseRanker:
 
     def __init__(self, store: Store, space: VectorSpace) -> None:
         rows = list(store.vectors())
+        for row in rows:
+            # Before room for so many is made.
+            if len(row.data) != row_bytes(row.n_chunks, space.dim):
+                raise _damaged(row.file_id)
         n_chunks = sum(row.n_chunks for row in rows)
         self._ids = np.empty(n_chunks, np.int64)
         self._matrix: Vectors = np.empty((n_chunks, space.dim), np.float32)
@@ -33,9 +37,7 @@ class DenseRanker:
             end = done + row.n_chunks
             self._ids[done:end] = np.arange(row.first_chunk, row.first_chunk + row.n_chunks)
             if not unpack_vectors(row.data, row.n_chunks, space.dim, self._matrix[done:end]):
-                raise DamagedIndexError(
-                    f"the index is damaged: the vectors of file {row.file_id} are none"
-                )
+                raise _damaged(row.file_id)
             done = end
         self._dim = space.dim
 
@@ -64,3 +66,7 @@ class DenseRanker:
             for place in top.tolist()
             if scores[place] > 0
         ]
+
+
+def _damaged(file_id: int) -> DamagedIndexError:
+    return DamagedIndexError(f"the index is damaged: the vectors of file {file_id} are none")

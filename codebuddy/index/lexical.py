@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codebuddy.index.postings import Numbers, decode_postings
+from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.segments import Segment, unpack_histogram, unpack_segment
 from codebuddy.index.sparse import CorpusStatistics, SparseBM25
 from codebuddy.index.store import Store
@@ -37,6 +38,8 @@ class LexicalRanker:
             n_terms=sum(each.n_live_terms for each in self._segments),
             histogram=unpack_histogram(store.meta("histogram")),
         )
+        if max(statistics.histogram, default=0) > statistics.n_documents:
+            raise DamagedIndexError("the index is damaged: its statistics are of more documents")
         self.bm25 = SparseBM25(statistics)
         for segment in self._segments:
             segment.norms = self.bm25.normalized_lengths(segment.lengths)
@@ -123,7 +126,7 @@ class LexicalRanker:
                 missing, rows = terms, self._store.postings(segment.id, terms)
             for term in missing:
                 data = rows.get(term)
-                decoded = None if data is None else decode_postings(data)
+                decoded = None if data is None else decode_postings(data, len(segment.lengths))
                 self._cache[segment.id, term] = decoded
                 self._cached_bytes += 200 + (decoded[0].nbytes * 2 if decoded else 0)
         found = {}

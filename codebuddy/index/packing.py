@@ -1,12 +1,17 @@
-"""Texts of the index, packed small, and unpacked without trust in what they claim to be."""
+"""Texts of the index, packed small, and unpacked without trust in what they claim to be.
+
+A kilobyte can unpack to a megabyte, and a name stand for anything: whoever unpacks says how
+much there can be.
+"""
 
 from __future__ import annotations
 
+import json
 import zlib
+from typing import Any
 
 from codebuddy.index.schema import DamagedIndexError
-
-_MAX_UNPACKED_BYTES = 1 << 28
+from codebuddy.private_files import parse_json
 
 
 def pack_text(source: bytes) -> bytes:
@@ -14,19 +19,52 @@ def pack_text(source: bytes) -> bytes:
     return zlib.compress(source, 6)
 
 
-def unpack_bytes(data: bytes) -> bytes:
-    """Unpack what is far below the limit unless somebody planted it."""
+def pack_json(value: Any, max_bytes: int) -> bytes | None:
+    """A value, small, in ASCII; `None` if `unpack_json` would refuse it."""
+    content = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return zlib.compress(content, 6) if len(content) <= max_bytes else None
+
+
+def unpack_bytes(data: bytes, max_bytes: int) -> bytes:
+    """What was packed, if it is no more than `max_bytes`.
+
+    Raises:
+        DamagedIndexError: It is more, or nothing that was packed.
+    """
     unpacking = zlib.decompressobj()
-    found = unpacking.decompress(data, _MAX_UNPACKED_BYTES)
-    if not unpacking.eof:
+    try:
+        found = unpacking.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise DamagedIndexError("the index is damaged: a packed column is none") from error
+    if not unpacking.eof or unpacking.unused_data or len(found) > max_bytes:
         raise DamagedIndexError("the index is damaged: a packed column has no end")
     return found
 
 
 def unpack_text(data: bytes, n_bytes: int) -> str:
     """A chunk's text; bytes that are not UTF-8 are shown as the replacement character."""
-    # Bounded, so that a planted index cannot unpack into gigabytes.
-    source = zlib.decompressobj().decompress(data, n_bytes + 1)
+    source = unpack_bytes(data, n_bytes)
     if len(source) != n_bytes:
         raise DamagedIndexError("the index is damaged: a chunk's text has the wrong length")
     return source.decode("utf-8", "replace")
+
+
+def unpack_json(data: bytes, max_bytes: int) -> Any:
+    """The value of `pack_json`; what it is made of is for the caller to check.
+
+    Raises:
+        DamagedIndexError: It is none.
+    """
+    try:
+        return parse_json(unpack_bytes(data, max_bytes))
+    except ValueError as error:
+        raise DamagedIndexError("the index is damaged: a packed column is no JSON") from error
+
+
+def is_list_of(value: object, kind: type, max_items: int) -> bool:
+    """Whether `value` is a list of up to so many things of exactly this type."""
+    return (
+        isinstance(value, list)
+        and len(value) <= max_items
+        and all(type(each) is kind for each in value)
+    )

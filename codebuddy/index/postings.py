@@ -16,9 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codebuddy.index.packing import unpack_bytes
+from codebuddy.index.schema import DamagedIndexError
+
 Numbers = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
+
+# 32 bits take five bytes of 7; the last one has 4 of them.
+_MAX_WIDTH, _MAX_LAST = 5, 0x0F
+# Where nobody knows how many there can be.
+_MAX_COUNT = 1 << 24
 
 
 def encode_numbers(values: npt.NDArray[Any]) -> tuple[Bytes, npt.NDArray[np.int64]]:
@@ -41,15 +49,24 @@ def encode_numbers(values: npt.NDArray[Any]) -> tuple[Bytes, npt.NDArray[np.int6
 
 
 def decode_numbers(data: bytes) -> Numbers:
-    """The values of `encode_numbers`."""
+    """The values of `encode_numbers`.
+
+    Raises:
+        DamagedIndexError: `data` is not of that.
+    """
     raw = np.frombuffer(data, np.uint8)
     is_end = raw < 0x80
     if is_end.all():
         return raw.astype(np.uint32)
+    if not is_end[-1]:
+        raise _damaged("a number has no end")
     ends = np.flatnonzero(is_end)
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
-    place = np.arange(int(ends[-1]) + 1) - np.repeat(starts, ends - starts + 1)
-    septets = (raw[: int(ends[-1]) + 1] & 0x7F).astype(np.uint32) << (7 * place).astype(np.uint32)
+    widths = ends - starts + 1
+    if int(widths.max()) > _MAX_WIDTH or (raw[ends[widths == _MAX_WIDTH]] > _MAX_LAST).any():
+        raise _damaged("a number is too large")
+    place = np.arange(len(raw)) - np.repeat(starts, widths)
+    septets = (raw & 0x7F).astype(np.uint32) << (7 * place).astype(np.uint32)
     return np.add.reduceat(septets, starts).astype(np.uint32)
 
 
@@ -58,9 +75,16 @@ def pack_numbers(values: npt.NDArray[Any]) -> bytes:
     return zlib.compress(encode_numbers(values)[0].tobytes(), 1)
 
 
-def unpack_numbers(data: bytes) -> Numbers:
-    """The values of `pack_numbers`."""
-    return decode_numbers(zlib.decompress(data))
+def unpack_numbers(data: bytes, max_count: int = _MAX_COUNT) -> Numbers:
+    """The values of `pack_numbers`.
+
+    Raises:
+        DamagedIndexError: `data` is not of that, or of more values than `max_count`.
+    """
+    values = decode_numbers(unpack_bytes(data, _MAX_WIDTH * max_count))
+    if len(values) > max_count:
+        raise _damaged("a column is too long")
+    return values
 
 
 def pack_flags(flags: Flags) -> bytes:
@@ -69,18 +93,43 @@ def pack_flags(flags: Flags) -> bytes:
 
 
 def unpack_flags(data: bytes, count: int) -> Flags:
-    """The values of `pack_flags`."""
+    """The values of `pack_flags`.
+
+    Raises:
+        DamagedIndexError: `data` is not of so many flags.
+    """
     if not data:
         return np.zeros(count, bool)
-    packed = np.frombuffer(zlib.decompress(data), np.uint8)
+    packed = np.frombuffer(unpack_bytes(data, (count + 7) // 8), np.uint8)
+    if len(packed) != (count + 7) // 8:
+        raise _damaged("flags are missing")
     return np.unpackbits(packed, count=count).astype(bool)
 
 
-def decode_postings(data: bytes) -> tuple[Numbers, Numbers]:
-    """A term's document numbers, ascending, and its frequencies in them."""
+def decode_postings(data: bytes, n_documents: int = _MAX_COUNT) -> tuple[Numbers, Numbers]:
+    """A term's document numbers, ascending, and its frequencies in them.
+
+    Args:
+        data: A row of `PostingsColumns.rows`.
+        n_documents: How many documents the segment has.
+
+    Raises:
+        DamagedIndexError: `data` is no such row, or names a document that is not there.
+    """
     values = decode_numbers(data)
     half = len(values) // 2
-    return np.cumsum(values[:half], dtype=np.uint32), values[half:]
+    if len(values) != 2 * half or half > n_documents:
+        raise _damaged("postings do not fit together")
+    documents = np.cumsum(values[:half], dtype=np.uint64)
+    if half and (int(documents[-1]) >= n_documents or not values[1:half].all()):
+        raise _damaged("postings name a document that is not there")
+    if not values[half:].all():
+        raise _damaged("a term stands nowhere in its document")
+    return documents.astype(np.uint32), values[half:]
+
+
+def _damaged(what: str) -> DamagedIndexError:
+    return DamagedIndexError(f"the index is damaged: {what}")
 
 
 @dataclass(slots=True)
@@ -147,28 +196,42 @@ class PostingsColumns:
         return values
 
 
-def columns_of_rows(rows: Sequence[tuple[str, bytes]]) -> PostingsColumns:
-    """The columns that `PostingsColumns.rows` wrote, decoded all at once."""
+def columns_of_rows(
+    rows: Sequence[tuple[str, bytes]], n_documents: int = _MAX_COUNT
+) -> PostingsColumns:
+    """The columns that `PostingsColumns.rows` wrote, decoded all at once.
+
+    Raises:
+        DamagedIndexError: A row is none of those, or names a document that is not there.
+    """
     terms = [term for term, _ in rows]
     if not rows:
         empty = np.zeros(0, np.uint32)
         return PostingsColumns([], empty, empty, empty)
+    if not all(blob and blob[-1] < 0x80 for _, blob in rows):
+        raise _damaged("a number has no end")
     data = b"".join(blob for _, blob in rows)
     byte_ends = np.cumsum([len(blob) for _, blob in rows])
     values = decode_numbers(data)
     value_ends = np.cumsum(np.frombuffer(data, np.uint8) < 0x80)[byte_ends - 1]
     widths = np.diff(value_ends, prepend=0)
     counts = widths // 2
+    if (widths != 2 * counts).any():
+        raise _damaged("postings do not fit together")
     starts = np.cumsum(counts) - counts
     place = np.arange(int(counts.sum())) + np.repeat(starts, counts)
     gaps = values[place].astype(np.int64)
     running = np.cumsum(gaps)
     before = np.repeat(running[starts] - gaps[starts], counts)
+    documents, frequencies = running - before, values[place + np.repeat(counts, counts)]
+    gaps[starts] = 1
+    if int(documents.max()) >= n_documents or not gaps.all() or not frequencies.all():
+        raise _damaged("postings name a document that is not there")
     return PostingsColumns(
         terms,
         np.repeat(np.arange(len(terms), dtype=np.uint32), counts),
-        (running - before).astype(np.uint32),
-        values[place + np.repeat(counts, counts)],
+        documents.astype(np.uint32),
+        frequencies,
     )
 
 

@@ -20,6 +20,7 @@ from codebuddy.index.postings import (
     unpack_flags,
     unpack_numbers,
 )
+from codebuddy.index.row_checks import MAX_ID
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.store import StoredSegment
 
@@ -29,6 +30,9 @@ _MERGE_WIDTH = 4
 _DEAD_SHARE = 0.3
 # A query that has to look into so many segments is slower than the merge that it waits for.
 _VERY_MANY = 24
+# k different document frequencies take k * k / 2 postings.
+_MAX_FREQUENCIES = 400_000
+_MAX_TERMS = 1 << 31
 
 
 @dataclass(slots=True)
@@ -69,11 +73,14 @@ def unpack_segment(row: StoredSegment) -> Segment:
     Raises:
         DamagedIndexError: The columns do not fit together.
     """
-    gaps = unpack_numbers(row.document_ids)
-    lengths = unpack_numbers(row.lengths)
-    if len(gaps) != row.n_documents or len(lengths) != row.n_documents:
+    gaps = unpack_numbers(row.document_ids, row.n_documents)
+    lengths = unpack_numbers(row.lengths, row.n_documents)
+    is_whole = len(gaps) == row.n_documents == len(lengths)
+    if not is_whole or not gaps[1:].all():
         raise DamagedIndexError(f"the index is damaged: segment {row.id} does not fit together")
     ids = np.cumsum(gaps.astype(np.int64))
+    if len(ids) and int(ids[-1]) > MAX_ID:
+        raise DamagedIndexError(f"the index is damaged: segment {row.id} holds impossible ids")
     return Segment(row.id, ids, lengths, unpack_flags(row.dead, row.n_documents))
 
 
@@ -84,11 +91,19 @@ def pack_histogram(histogram: dict[int, int]) -> bytes:
 
 
 def unpack_histogram(data: bytes | None) -> dict[int, int]:
-    """The value of `pack_histogram`."""
+    """The value of `pack_histogram`.
+
+    Raises:
+        DamagedIndexError: `data` is none.
+    """
     if not data:
         return {}
-    numbers = unpack_numbers(data).tolist()
-    return dict(zip(numbers[::2], numbers[1::2], strict=True))
+    numbers = unpack_numbers(data, _MAX_FREQUENCIES).tolist()
+    frequencies, counts = numbers[::2], numbers[1::2]
+    is_whole = len(frequencies) == len(counts) == len(set(frequencies))
+    if not is_whole or max(counts, default=0) > _MAX_TERMS or 0 in numbers:
+        raise DamagedIndexError("the index is damaged: its statistics do not fit together")
+    return dict(zip(frequencies, counts, strict=True))
 
 
 def segments_to_merge(segments: Sequence[Segment], max_documents: int) -> list[Segment]:

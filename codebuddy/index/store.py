@@ -6,7 +6,6 @@ many queries it takes; a writer only ever blocks it for the moment of a commit.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.datatypes import Chunk, Definition
-from codebuddy.index import schema
-from codebuddy.index.packing import unpack_bytes, unpack_text
+from codebuddy.index import row_checks, schema
+from codebuddy.index.details import unpack_details
+from codebuddy.index.packing import unpack_text
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.walk import FileStat, Skipped
 
@@ -33,6 +33,8 @@ _SELECT_DEFINITION = (
     "SELECT id, file_id, squashed, name, qualified, kind, line, end_line, signature, chunk_id,"
     " crc FROM definitions"
 )
+# A chunk's own row takes more; of dead chunks there are never many more than of live ones.
+_LEAST_DOCUMENT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Store:
             self.connection.execute("BEGIN")
             try:
                 # The first read takes the shared lock; only then is the version that of the state.
-                self.connection.execute("SELECT count(*) FROM meta").fetchone()
+                self.connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
+                schema.limit_steps(self.connection)
                 version = self.connection.execute("PRAGMA data_version").fetchone()[0]
                 has_changed = version != self._data_version
                 self._data_version = version
@@ -137,7 +140,7 @@ class Store:
         row = self._row("SELECT value, crc FROM meta WHERE key = ?", (key,))
         if row is None:
             return None
-        schema.check(row[1], f"meta {key}", key, row[0])
+        row_checks.check("meta", f"meta {key}", (key, *row))
         return bytes(row[0])
 
     def files(self) -> Iterator[StoredFile]:
@@ -166,7 +169,10 @@ class Store:
         Answered from the path index alone, which carries no checksums: paths only lead to
         rows, which are checked.
         """
-        return [path for (path,) in self.connection.execute("SELECT path FROM files")]
+        found = [path for (path,) in self.connection.execute("SELECT path FROM files")]
+        if not all(map(row_checks.is_path, found)):
+            raise DamagedIndexError("the index is damaged: a path leads nowhere")
+        return found
 
     def file_ids(self, paths: Sequence[bytes]) -> dict[bytes, int]:
         """The ids of those of `paths` that are indexed; unchecked, as `paths`."""
@@ -176,10 +182,11 @@ class Store:
 
     def skipped(self) -> Iterator[tuple[bytes, Skipped, bytes]]:
         """Every skipped file: path, reason with stat, and digest if it was read."""
-        for path, reason, *numbers, digest, crc in self.connection.execute(
+        for row in self.connection.execute(
             "SELECT path, reason, size, mtime_ns, ctime_ns, inode, digest, crc FROM skipped"
         ):
-            schema.check(crc, "a skipped file", path, reason, *numbers, digest)
+            row_checks.check("skipped", "a skipped file", row)
+            path, reason, *numbers, digest, _ = row
             yield path, Skipped(reason, FileStat(*numbers)), digest
 
     def details(self, file_id: int) -> FileDetails:
@@ -187,21 +194,19 @@ class Store:
         row = self._row("SELECT data, crc FROM details WHERE file_id = ?", (file_id,))
         if row is None:
             raise DamagedIndexError(f"the index is damaged: details of file {file_id} are missing")
-        schema.check(row[1], f"details of file {file_id}", file_id, row[0])
-        content = json.loads(unpack_bytes(row[0]))
-        return FileDetails(
-            tuple((name, kind, line) for name, kind, line in content["references"]),
-            tuple(content["imports"]),
-        )
+        row_checks.check("details", f"details of file {file_id}", (file_id, *row))
+        return FileDetails(*unpack_details(row[0]))
 
     def segments(self) -> list[StoredSegment]:
-        """Every segment, oldest first."""
+        """Every segment, oldest first; together of no more documents than the file can hold."""
         found = []
-        for *values, crc in self.connection.execute(
+        left = schema.size_of(self.connection) // _LEAST_DOCUMENT_BYTES
+        for row in self.connection.execute(
             "SELECT id, n_documents, document_ids, lengths, dead, crc FROM segments ORDER BY id"
         ):
-            schema.check(crc, f"segment {values[0]}", *values)
-            found.append(StoredSegment(*values))
+            row_checks.check("segments", f"segment {row[0]}", row)
+            left -= row_checks.check_number(row[1], f"segment {row[0]}", left)
+            found.append(StoredSegment(*row[:-1]))
         return found
 
     def postings(self, segment: int, terms: Sequence[str]) -> dict[str, bytes]:
@@ -211,7 +216,8 @@ class Store:
         for term in terms:
             row = self._row(statement, (segment, term))
             if row is not None:
-                schema.check(row[1], f"term {term!r} of segment {segment}", segment, term, row[0])
+                what = f"term {term!r} of segment {segment}"
+                row_checks.check("postings", what, (segment, term, *row))
                 found[term] = row[0]
         return found
 
@@ -220,7 +226,8 @@ class Store:
         for term, data, crc in self.connection.execute(
             "SELECT term, data, crc FROM postings WHERE segment = ? ORDER BY term", (segment,)
         ):
-            schema.check(crc, f"term {term!r} of segment {segment}", segment, term, data)
+            what = f"term {term!r} of segment {segment}"
+            row_checks.check("postings", what, (segment, term, data, crc))
             yield term, data
 
     def vector_space(self) -> VectorSpace | None:
@@ -228,18 +235,15 @@ class Store:
         value = self.meta("embedder")
         if value is None:
             return None
-        key, _, dim = value.decode("utf-8", "replace").rpartition(" ")
-        if not dim.isdecimal():
-            raise DamagedIndexError("the index is damaged: its encoder has no dimension")
-        return VectorSpace(key, int(dim))
+        return VectorSpace(*row_checks.check_space(value))
 
     def vectors(self) -> Iterator[StoredVectors]:
         """Every row of vectors, by file."""
-        for *values, crc in self.connection.execute(
+        for row in self.connection.execute(
             "SELECT file_id, first_chunk, n_chunks, data, crc FROM vectors ORDER BY file_id"
         ):
-            schema.check(crc, f"vectors of file {values[0]}", *values)
-            yield StoredVectors(*values)
+            row_checks.check_vectors(row)
+            yield StoredVectors(*row[:-1])
 
     def chunks(self, ids: Sequence[int], *, may_miss: bool = False) -> list[Chunk]:
         """The chunks of these ids, in this order.
@@ -262,7 +266,7 @@ class Store:
         row = self._row("SELECT file_id FROM chunks WHERE id = ?", (chunk_id,))
         if row is None:
             raise DamagedIndexError(f"the index is damaged: chunk {chunk_id} is missing")
-        return int(row[0])
+        return row_checks.check_number(row[0], f"chunk {chunk_id}")
 
     def chunks_of(self, stored: StoredFile) -> list[Chunk]:
         """A file's chunks in their order."""
@@ -282,22 +286,28 @@ class Store:
         """(id, first line, last line) of a file's chunks in their order; unchecked, as `paths`."""
         statement = "SELECT id, start_line, end_line FROM chunks WHERE file_id = ?"
         rows = self.connection.execute(f"{statement} ORDER BY start_byte", (file_id,))
-        return [(chunk_id, first, last) for chunk_id, first, last in rows]
+        what = f"a chunk of file {file_id}"
+        return [
+            (chunk_id, row_checks.check_number(first, what), row_checks.check_number(last, what))
+            for chunk_id, first, last in rows
+        ]
 
     def count_chunks(self) -> int:
         """How many chunks there are."""
-        count: int = self.connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
-        return count
+        return self._rows_of("chunks")
 
     def count_files(self) -> int:
         """How many files there are."""
-        count: int = self.connection.execute("SELECT count(*) FROM files").fetchone()[0]
-        return count
+        return self._rows_of("files")
+
+    def _rows_of(self, table: str) -> int:
+        # The short form counts in one step, which nothing would end.
+        return int(self._row(f"SELECT sum(id > 0) FROM {table}", ())[0] or 0)  # noqa: S608
 
     def count_vectors(self) -> int:
         """How many chunks have a vector, of whatever encoder."""
         count = self.connection.execute("SELECT sum(n_chunks) FROM vectors").fetchone()[0]
-        return int(count or 0)
+        return row_checks.check_number(count or 0, "the number of vectors")
 
     def definitions(
         self, squashed: str, *, is_prefix: bool = False, limit: int = 100
@@ -348,12 +358,12 @@ class Store:
 
     def _definitions(self, where: str, values: tuple[Any, ...], limit: int) -> list[Definition]:
         found = []
-        for *columns, crc in self.connection.execute(
+        for row in self.connection.execute(
             f"{_SELECT_DEFINITION} WHERE {where} ORDER BY squashed, name, file_id, line LIMIT ?",
             (*values, limit),
         ):
-            schema.check(crc, f"definition {columns[0]}", *columns)
-            _, file_id, _, name, qualified, kind, line, end_line, signature, chunk_id = columns
+            row_checks.check_definition(row)
+            _, file_id, _, name, qualified, kind, line, end_line, signature, chunk_id, _ = row
             path = os.fsdecode(self.file_by_id(file_id).path)
             found.append(
                 Definition(name, qualified, kind, path, line, end_line, signature, chunk_id)
@@ -361,7 +371,7 @@ class Store:
         return found
 
     def _chunk(self, row: tuple[Any, ...]) -> Chunk:
-        schema.check(row[-1], f"chunk {row[0]}", *row[:-1])
+        row_checks.check_chunk(row)
         id_, file_id, start_byte, end_byte, start_line, end_line, kind, symbol, signature = row[:9]
         stored = self.file_by_id(file_id)
         return Chunk(
@@ -383,7 +393,7 @@ class Store:
 
 
 def _file(row: tuple[Any, ...]) -> StoredFile:
-    schema.check(row[-1], f"file {row[0]}", *row[:-1])
+    row_checks.check_file(row)
     id_, path, size, mtime_ns, ctime_ns, inode, digest, is_racy, *rest, _ = row
     return StoredFile(
         id_, path, FileStat(size, mtime_ns, ctime_ns, inode), digest, bool(is_racy), *rest

@@ -14,6 +14,8 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 _LARGEST = 127.0
+# Vectors are about as long as 1, and what is computed of them must stay finite.
+_LARGEST_SCALE = 1e6
 _SCALE = np.dtype("<f4")
 
 
@@ -26,6 +28,7 @@ def pack_vectors(vectors: npt.NDArray[Any]) -> bytes:
     """`[n, dim]` as a row; a vector that is not finite becomes zeros, which nothing finds."""
     vectors = np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, 0)
     scales = (np.abs(vectors).max(axis=1, initial=0.0) / _LARGEST).astype(_SCALE)
+    scales = np.minimum(scales, _LARGEST_SCALE).astype(_SCALE)
     divisors = np.where(scales > 0, scales, 1).astype(np.float32)
     quantized = np.rint(vectors / divisors[:, None]).clip(-_LARGEST, _LARGEST).astype(np.int8)
     return bytes(scales.tobytes() + quantized.tobytes())
@@ -33,10 +36,10 @@ def pack_vectors(vectors: npt.NDArray[Any]) -> bytes:
 
 def unpack_vectors(data: bytes, n_chunks: int, dim: int, out: Vectors) -> bool:
     """Fill `out`, `[n_chunks, dim]`, with a row's vectors; false if it is no such row."""
-    if len(data) != row_bytes(n_chunks, dim):
+    if n_chunks < 0 or len(data) != row_bytes(n_chunks, dim):
         return False
     scales = np.frombuffer(data, _SCALE, n_chunks)
-    if not np.isfinite(scales).all():
+    if not ((scales >= 0) & (scales <= _LARGEST_SCALE)).all():
         return False
     quantized = np.frombuffer(data, np.int8, offset=scales.nbytes).reshape(n_chunks, dim)
     np.multiply(quantized, scales[:, None], out=out)

@@ -19,6 +19,7 @@ import numpy as np
 from codebuddy.index import schema, seal
 from codebuddy.index.batch import AnalysedFile, BatchResult, lengths_of
 from codebuddy.index.postings import SegmentBuilder, columns_of_rows, decode_postings
+from codebuddy.index.row_checks import check_number
 from codebuddy.index.schema import DamagedIndexError, checksum
 from codebuddy.index.segments import (
     Segment,
@@ -38,6 +39,8 @@ _MERGED_PER_WRITTEN = 10
 _SHORT_BYTES = 64
 # Above this number of affected terms, reading every term at once is quicker than one by one.
 _MANY_TERMS = 20_000
+# Far more than 8 MB of source take, however small the database still is.
+_STEPS_OF_A_COMMIT = 5_000_000_000
 
 
 class IndexWriter(Store):
@@ -67,7 +70,7 @@ class IndexWriter(Store):
 
     def _largest(self, table: str, column: str) -> int:
         row = self._row(f"SELECT max({column}) FROM {table}", ())  # noqa: S608
-        return int(row[0] or 0)
+        return check_number(row[0] or 0, f"an id of {table}")
 
     def check_everything(self) -> None:
         """Read every row and compare SQLite's trees, as after a writer that was killed.
@@ -105,6 +108,7 @@ class IndexWriter(Store):
         """
         with schema.translated(self.file):
             self.connection.execute("BEGIN IMMEDIATE")
+            schema.limit_steps(self.connection, _STEPS_OF_A_COMMIT)
             if self._is_sealed:
                 seal.remove(self.file)
                 self._is_sealed = False
@@ -211,7 +215,7 @@ class IndexWriter(Store):
         builder = SegmentBuilder()
         ids: list[Any] = []
         for segment in chosen:
-            columns = columns_of_rows(list(self.all_postings(segment.id)))
+            columns = columns_of_rows(list(self.all_postings(segment.id)), len(segment.lengths))
             is_live = ~segment.is_dead
             kept = is_live[columns.document]
             renumbered = (np.cumsum(is_live) - 1).astype(np.uint32)
@@ -357,7 +361,7 @@ def _add_frequencies(
     has_dead = bool(segment.is_dead.any())
     for term, data in rows:
         if has_dead:
-            documents, _ = decode_postings(data)
+            documents, _ = decode_postings(data, len(segment.lengths))
             count = len(documents) - int(segment.is_dead[documents].sum())
         else:
             count = _n_documents(data)
