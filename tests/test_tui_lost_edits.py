@@ -522,11 +522,11 @@ async def test_a_read_only_file_is_told_and_its_text_goes_elsewhere(repository):
 
 @pytest.mark.asyncio
 async def test_what_the_encoding_cannot_hold_is_told(repository):
-    """A character that UTF-8 cannot hold keeps the text open, and names its line."""
+    """A character that UTF-8 cannot hold keeps the text open, and is named with its line."""
     async with journey(repository, is_automatic=False) as one:
         one.editor.put("a\nb\ud800")
         await one.press("ctrl+s")
-        await one.until(lambda: one.shows("line 2 has a character"))
+        await one.until(lambda: one.shows("U+D800 of line 2"))
         assert one.document.is_modified
 
 
