@@ -444,8 +444,10 @@ def test_a_script_of_an_earlier_version_is_ours_but_for_added_lines(project, lin
     clean = file.read_text()
     assert clean.endswith(f"exit 0\n{lines}")
     assert 'here=$(dirname -- "$0")' not in clean or stub.VERSION == 2
+    python = stub.python_of(clean)
+    assert python is not None
     assert clean.removesuffix(lines) == stub.script(
-        "pre-commit", stub.python_of(clean), int(clean.partition("    sleep ")[2].partition(" ")[0])
+        "pre-commit", python, int(clean.partition("    sleep ")[2].partition(" ")[0])
     )
     for text in (clean, former + lines):
         file.write_text(text)
