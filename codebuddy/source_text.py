@@ -129,17 +129,23 @@ def check_insertable(text: str, into: SourceText, name: str) -> None:
         DocumentError: It cannot.
     """
     # The rest of an inexact file is in an encoding that is not known.
-    check_storable(text, into.encoding if into.is_exact else "", name)
+    _check(text, into.encoding if into.is_exact else "", name, names_line=False)
 
 
 def check_storable(text: str, encoding: str, name: str) -> None:
-    """As `check_insertable`, by the encoding alone; an empty one is not known."""
+    """As `check_insertable`, for the whole text of a file in `encoding`."""
+    _check(text, encoding, name, names_line=True)
+
+
+def _check(text: str, encoding: str, name: str, *, names_line: bool) -> None:
     try:
         text.encode(encoding or "ascii")
     except UnicodeEncodeError as error:
         what = f"its encoding is {encoding}" if encoding else "its encoding is not known"
+        line = text.count("\n", 0, error.start) + 1
+        where = f" of line {line}" if names_line else ""
         raise DocumentError(
-            f"{name} cannot hold the character U+{ord(text[error.start]):04X}, since {what};"
+            f"{name} cannot hold the character U+{ord(text[error.start]):04X}{where}, since {what};"
             " it is unchanged",
             hint=_CONVERT_HINT,
         ) from error

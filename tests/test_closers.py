@@ -210,9 +210,13 @@ def test_a_hostile_text_costs_no_more_than_its_length(unit, path):
 
     def spent(size: int) -> float:
         text = unit * (size // len(unit))
-        started = time.process_time()
-        Scanner(language).scan(text)
-        return time.process_time() - started
+        found = []
+        # The least of some: what else the machine does only adds.
+        for _ in range(3):
+            started = time.process_time()
+            Scanner(language).scan(text)
+            found.append(time.process_time() - started)
+        return min(found)
 
     spent(1000)
     assert spent(40_000) < 16 * max(0.005, spent(10_000))

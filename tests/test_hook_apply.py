@@ -191,3 +191,23 @@ def test_a_text_file_of_another_encoding_is_no_binary_file(tmp_path):
     told = project.codebuddy("hook", "run").stdout
     assert "b.bin:1:1 CB111" in told
     assert "a.txt" not in told
+
+
+@pytest.mark.parametrize(
+    ("before", "edit", "after"),
+    [
+        (b"1\r\n2\r\n3", Edit("a.py", 3, 3, "3", "x"), b"1\r\n2\r\nx"),
+        (b"1\r\n2\r\n3", Edit("a.py", 3, 3, "3", "x\ny"), b"1\r\n2\r\nx\r\ny"),
+        (b"1\r\n2\r\n3", Edit("a.py", 2, 3, "2\n3", "x"), b"1\r\nx"),
+        (b"1\r\n2\r\n3", Edit("a.py", 3, 3, "3", None), b"1\r\n2"),
+        (b"1\n2\n3", Edit("a.py", 3, 3, "3", None), b"1\n2"),
+        (b"1\r\n2\r\n3\r\n", Edit("a.py", 3, 3, "3", "x\ny"), b"1\r\n2\r\nx\r\ny\r\n"),
+        (b"1\r\n2\n3\r\n4\r\n", Edit("a.py", 2, 2, "2", "x\ny"), b"1\r\nx\ny\n3\r\n4\r\n"),
+        (b"1\n2\r\n3\n", Edit("a.py", 2, 2, "2", "x"), b"1\nx\r\n3\n"),
+    ],
+)
+def test_each_line_keeps_its_ending_and_the_last_one_has_none(tmp_path, before, edit, after):
+    """A carriage return is added nowhere that the file has none."""
+    project = Project(tmp_path / "repo", files={"a.py": before})
+    apply_edits(open_repository(project.root), [edit])
+    assert (project.root / "a.py").read_bytes() == after

@@ -413,16 +413,43 @@ exit 0
 """
 
 
+# What the first version had in the place of the lines from `# Set before` on.
+FIRST = (
+    FORMER.partition("\n# Set before")[0].replace("7d 2", "7d 1")
+    + """
+"$python" -P -m codebuddy hook run --from-git pre-commit </dev/null 2>/dev/null &
+child=$!
+(
+    sleep 3 &
+    pause=$!
+    trap 'kill "$pause" 2>/dev/null; exit 0' TERM
+    wait "$pause" && kill -KILL "$child"
+) </dev/null >/dev/null 2>&1 &
+watchdog=$!
+trap 'kill -KILL "$child" 2>/dev/null; kill "$watchdog" 2>/dev/null; exit 0' INT TERM HUP
+wait "$child" 2>/dev/null
+kill "$watchdog" 2>/dev/null
+exit 0
+"""
+)
+
+
+@pytest.mark.parametrize("former", [FIRST, FORMER], ids=["1", "2"])
 @pytest.mark.parametrize("lines", ["", MINE])
-def test_a_script_of_an_earlier_version_is_ours_but_for_added_lines(project, lines):
+def test_a_script_of_an_earlier_version_is_ours_but_for_added_lines(project, lines, former):
     """What an earlier codebuddy wrote is replaced and taken away whole."""
-    file = put_theirs(project, FORMER + lines)
+    file = put_theirs(project, former + lines)
     project.codebuddy("hook", "install")
     project.codebuddy("hook", "install")
     clean = file.read_text()
     assert clean.endswith(f"exit 0\n{lines}")
     assert 'here=$(dirname -- "$0")' not in clean or stub.VERSION == 2
-    for text in (clean, FORMER + lines):
+    python = stub.python_of(clean)
+    assert python is not None
+    assert clean.removesuffix(lines) == stub.script(
+        "pre-commit", python, int(clean.partition("    sleep ")[2].partition(" ")[0])
+    )
+    for text in (clean, former + lines):
         file.write_text(text)
         project.codebuddy("hook", "uninstall")
         assert (file.read_text() if file.exists() else "") == (f"#!/bin/sh\n{lines}" * bool(lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,10 +168,24 @@ def test_a_review_by_hand_that_is_interrupted_shows_what_it_found(project):
 
 
 def test_a_pipe_in_the_place_of_the_patches_is_not_waited_for(project):
-    """Where the patches cannot be kept the findings are shown without them."""
+    """It is exchanged for a file, and the patch that was named can be applied."""
     file = project.root / ".git" / "codebuddy" / "hook.json"
     file.unlink(missing_ok=True)
     os.mkfifo(file)
+    project.stage({"a.py": SECRET + "breakpoint()\n"})
+    told = commit(project)
+    assert b"a.py:1:10 CB110" in told
+    assert file.is_file()
+    assert b"codebuddy hook apply" in told
+    assert project.codebuddy("hook", "apply", "CB108").returncode == 0
+    assert (project.root / "a.py").read_text() == SECRET
+
+
+def test_where_the_patches_cannot_be_kept_the_findings_are_shown_without(project):
+    """A folder in the place of their file."""
+    file = project.root / ".git" / "codebuddy" / "hook.json"
+    file.unlink(missing_ok=True)
+    file.mkdir()
     project.stage({"a.py": SECRET + "breakpoint()\n"})
     told = commit(project)
     assert b"a.py:1:10 CB110" in told
@@ -214,3 +229,43 @@ def test_lines_that_are_alike_everywhere_cost_no_cube():
 )
 def test_new_lines_are_those_of_the_longest_common_runs(old, new, added):
     assert "".join(map(str, sorted(added_lines(list(old), list(new))))) == added
+
+
+def test_a_file_that_git_cannot_compare_is_told(project):
+    """Without the old content no line counts as new: a secret may hide there."""
+    old = project.git("rev-parse", "HEAD:b.py").strip()
+    project.stage({"b.py": SECRET})
+    place = project.root / ".git" / "objects" / old[:2] / old[2:]
+    place.unlink()
+    # Without `-q` git itself shows what the commit changed, and fails at that.
+    done = subprocess.run(
+        ["git", "-C", str(project.root), "commit", "-q", "-m", "Change"],
+        capture_output=True,
+        check=True,
+    )
+    assert UNSEEN in done.stdout + done.stderr
+
+
+def test_git_that_fails_half_way_is_told(project, tmp_path):
+    """It says what is staged and is gone when contents are asked for: nothing was looked at."""
+    project.stage({"a.py": SECRET + "def f():\n    pass\n"})
+    folder, git, chmod = tmp_path / "bin", shutil.which("git"), shutil.which("chmod")
+    folder.mkdir()
+    script = folder / "git"
+    script.write_text(
+        f'#!/bin/sh\ncase "$*" in *diff-index*) {chmod} -x "$0" ;; esac\nexec {git} "$@"\n'
+    )
+    script.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "codebuddy", "hook", "run", "--from-git", "pre-commit"],
+        cwd=project.root,
+        env={
+            **os.environ,
+            "PATH": str(folder),
+            "CODEBUDDY_HOOK_BUDGET_S": "30",
+            "CODEBUDDY_ENGINE_ENABLED": "1",
+        },
+        capture_output=True,
+        check=True,
+    )
+    assert UNSEEN in done.stdout

@@ -104,6 +104,27 @@ def test_a_journal_that_names_a_file_deletes_nothing_at_a_forced_rebuild(root, t
     assert "m3.py" in search(root)
 
 
+@pytest.mark.parametrize("name", ["a", "notes.txt"])
+def test_a_journal_shorter_than_a_header_deletes_nothing(root, tmp_path, monkeypatch, name):
+    """SQLite believes the record whatever stands before it, and a name may be relative."""
+    monkeypatch.chdir(tmp_path)
+    journal, victim = super_journal_record(Path(name))[4:], tmp_path / name
+    assert len(journal) < 28
+    copy = tmp_path / "copy.db"
+    shutil.copy(database(root), copy)
+    victim.write_text("years of work")
+    copy.with_name("copy.db-journal").write_bytes(journal)
+    connection = sqlite3.connect(copy)
+    connection.execute("SELECT count(*) FROM meta").fetchone()
+    connection.close()
+    assert not victim.exists(), "the bytes are right: SQLite itself deletes the file"
+    victim.write_text("years of work")
+    database(root).with_name("index.db-journal").write_bytes(journal)
+    with pytest.raises(DamagedIndexError, match="its journal named another file"):
+        search(root)
+    assert victim.read_text() == "years of work"
+
+
 def _link(place: Path, outside: Path) -> None:
     place.symlink_to(outside)
 

@@ -348,6 +348,7 @@ EXECUTABLE = {
     ("isolation.py", "python_command"),
     ("isolation.py", "_become_clean"),
     ("hook/install.py", "install"),
+    ("hook/install.py", "uninstall"),
     ("hook/install.py", "_status"),
     ("diagnosis.py", "_program"),
 }

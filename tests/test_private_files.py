@@ -340,13 +340,13 @@ def test_a_record_of_absurd_numbers_is_none(tmp_path, key, number):
 
 
 def test_unsaved_text_of_the_future_is_kept(tmp_path):
-    """A clock that was wrong loses nobody's text; nothing was saved later than now."""
+    """A clock that was wrong loses nobody's text, and makes none the newest for ever."""
     journal = Journal(tmp_path / "codebuddy" / "tui" / "unsaved")
-    journal.keep(Record("m.py", "text", 1, 2, "", time.time() + 1e9))
-    found = journal.record_of("m.py")
-    assert found is not None
-    assert found.text == "text"
-    assert found.saved_at_s <= time.time()
+    future = Record("m.py", "text", 1, 2, "", time.time() + 1e9)
+    journal.keep(future)
+    journal.keep(Record("old.py", "old", 1, 2, "", time.time() - 1e9))
+    assert journal.record_of("m.py") == future
+    assert [each.path for each in journal.records()] == ["m.py", "old.py"]
 
 
 def finding(rule: str = "r") -> Finding:

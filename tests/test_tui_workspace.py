@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from textual import events
 from textual.widgets import OptionList
 
 from codebuddy.tui.own_backend import OwnBackend
@@ -341,3 +342,14 @@ async def test_folders_come_before_files_and_a_name_may_be_both():
         "b.py": {"x": None},
         "a": {"c.py": None, "b": {"d": None}},
     }
+
+
+async def test_keys_that_come_close_together_work_in_their_order(repository):
+    """None of the editor's keys is overtaken by one that is pressed after it."""
+    pressed = ["a", "b", "backspace", "c", "enter", "d", "left", "e", "up", "f", "ctrl+z", "g"]
+    async with journey(repository, is_automatic=False) as one:
+        for key in pressed:
+            one.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await one.until(lambda: one.editor.buffer.lines[0].endswith("gc"))
+        assert one.editor.buffer.lines[0] == "agc"
+        assert one.editor.buffer.lines[1].startswith("edfrom")

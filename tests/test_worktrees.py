@@ -284,3 +284,26 @@ def test_without_any_index_the_status_says_so(tmp_path):
     with RepositoryIndex.open(open_repository(root), Settings()):
         told = codebuddy(root, "hook", "status").stdout
     assert "index: of this work tree, 1 file" in told
+
+
+def test_the_status_of_the_hooks_is_told_where_the_index_fails(tmp_path):
+    """A damage that only reading shows is told in the index's own line."""
+    import sqlite3
+
+    root = make_repository(tmp_path / "r", {"a.py": "x = 1\n"})
+    index(root)
+    folder = open_repository(root).index_folder
+    connection = sqlite3.connect(folder / "index.db")
+    page = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'files_by_path'"
+    ).fetchone()
+    n_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    (folder / "index.seal").unlink()
+    with (folder / "index.db").open("rb+") as stream:
+        stream.seek((page[0] - 1) * n_bytes)
+        stream.write(b"\0" * n_bytes)
+    status = json_of(codebuddy(root, "hook", "status", "--json"))
+    assert status["index"]["state"] == "none"
+    assert "damaged" in status["index"]["message"]
+    assert status["hooks"]

@@ -92,9 +92,32 @@ def _changed(repository: Repository, path: str, edits: Sequence[Edit]) -> Applie
                 f"{path} no longer holds the lines that the patch replaces; nothing was written",
                 hint="run 'codebuddy hook run --staged' again",
             )
-        lines[first : first + len(old)] = new
-        raw[first : first + len(old)] = [line + carriage for line in new]
+        end = first + len(old)
+        replaced = _ended(new, raw[first:end], carriage, is_last=end == len(raw))
+        lines[first:end], raw[first:end] = new, replaced
+        if not new and first == len(raw):
+            # What is the file's last line now ends as the old one did: not at all.
+            raw[first - 1 :] = [line.removesuffix("\r") for line in raw[first - 1 :]]
     return Applied(document, "\n".join(raw))
+
+
+def _ended(new: Sequence[str], old: Sequence[str], usual: str, *, is_last: bool) -> list[str]:
+    """New lines, each with the carriage return, or none, of the old line in its place.
+
+    Args:
+        new: Without carriage returns.
+        old: What they replace, with them.
+        usual: What most lines of the file have.
+        is_last: Whether the file ends with them: its last line has no line break.
+    """
+    endings = ["\r" if line.endswith("\r") else "" for line in old]
+    at_end = endings[-1]
+    if is_last:
+        endings[-1] = usual
+    ended = [line + endings[min(at, len(old) - 1)] for at, line in enumerate(new)]
+    if is_last and new:
+        ended[-1] = new[-1] + at_end
+    return ended
 
 
 def _place(lines: list[str], old: list[str], expected: int) -> int | None:

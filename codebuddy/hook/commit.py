@@ -57,7 +57,8 @@ class Work:
 
     `is_ready` is set once nothing but the model is waited for; `waits_for_model` then says
     whether to. `is_incomplete` until the quick rules have looked at everything that is new, or
-    git could not tell what is. In the reviewing process `channel` takes the news.
+    git could not tell what is. In the reviewing process `channel` takes the news, and
+    `has_begun` says whether the rules look at something.
     """
 
     repository: Repository
@@ -66,6 +67,7 @@ class Work:
     is_ready: threading.Event = field(default_factory=threading.Event)
     waits_for_model: bool = False
     is_incomplete: bool = True
+    has_begun: bool = False
     channel: Channel | None = None
 
     @property
@@ -198,7 +200,9 @@ def _do(work: Work, hook: str, message_file: str | None) -> None:
 
                 offer(work, Path(message_file))
         except (CodebuddyError, OSError, ValueError, LookupError, RuntimeError):
-            work.channel.send({"news": "complete"})
+            # A later failure says nothing of what the quick rules left out.
+            if not work.has_begun:
+                work.channel.send({"news": "complete"})
 
 
 def _left_s(deadline: float) -> float:
@@ -226,8 +230,9 @@ def _review(work: Work) -> None:
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
     with session.opened(repository, settings, scope, None, deadline=work.rules_deadline) as opened:
         # What was found so far counts even if all that follows is hostile.
+        work.has_begun = True
         outcome = review(opened, quick, found)
-        if not (outcome.is_late or outcome.failed or opened.state.is_cut):
+        if not (outcome.is_late or outcome.failed or outcome.missing or opened.state.is_cut):
             work.channel.send({"news": "complete"})
         with index_lookup(repository, settings) as opened.lookup:
             model = None
@@ -288,7 +293,10 @@ def _tell(work: Work, hook: str) -> None:
 
 def _later(work: Work) -> str:
     """What reviews this change when the commit is made, and nothing is staged any more."""
-    is_first = not plumbing.head_commit(work.repository)
+    is_first = False
+    # What was found is shown even if git fails by now.
+    with suppress(CodebuddyError):
+        is_first = not plumbing.head_commit(work.repository)
     return "--all" if is_first else "--range HEAD~1..HEAD"
 
 

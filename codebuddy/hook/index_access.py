@@ -50,12 +50,13 @@ def index_state(repository: Repository, settings: Settings) -> IndexState:
     """Which index the next commit is reviewed with."""
     found = _opened(repository, settings)
     if isinstance(found, IndexingError):
-        remedy = f" ({found.hint})" if found.hint else ""
-        message = f"none: {found.message}, and most rules find nothing without one{remedy}"
-        return IndexState("none", message)
+        return _none(found)
     index, shared_from = found
-    with index:
-        n_files = index.count_files()
+    try:
+        with index:
+            n_files = index.count_files()
+    except IndexingError as error:
+        return _none(error)
     if shared_from is None:
         return IndexState("own", f"of this work tree, {n_files} files")
     message = (
@@ -63,6 +64,12 @@ def index_state(repository: Repository, settings: Settings) -> IndexState:
         " 'codebuddy index' makes one of it in a moment"
     )
     return IndexState("shared", message, shared_from)
+
+
+def _none(error: IndexingError) -> IndexState:
+    remedy = f" ({error.hint})" if error.hint else ""
+    message = f"none: {error.message}, and most rules find nothing without one{remedy}"
+    return IndexState("none", message)
 
 
 def _opened(

@@ -25,6 +25,9 @@ _FORMER = frozenset(
         '"$python" -P -m codebuddy hook run --from-git pre-commit </dev/null 2>/dev/null &',
         '"$python" -P -m codebuddy hook run --from-git prepare-commit-msg --message-file "$1"'
         " </dev/null 2>/dev/null &",
+        """    trap 'kill "$pause" 2>/dev/null; exit 0' TERM""",
+        'trap \'kill -KILL "$child" 2>/dev/null; kill "$watchdog" 2>/dev/null; exit 0\''
+        " INT TERM HUP",
     }
 )
 # So much of a line of ours is left where the user changed it.

@@ -90,7 +90,8 @@ def _wrong_with(journal: Path, database_bytes: int) -> str:
         return ""
     if size > 2 * database_bytes + _JOURNAL_SLACK_BYTES:
         return "was larger than the index"
-    if ending.endswith(_JOURNAL_MAGIC) and size >= _JOURNAL_HEADER_BYTES:
+    # SQLite believes the record in a journal that is too short for a header, too.
+    if ending.endswith(_JOURNAL_MAGIC) and size >= _RECORD_END_BYTES:
         return "named another file"
     if head.startswith(_JOURNAL_MAGIC) and len(head) == _JOURNAL_HEADER_BYTES:
         # SQLite stretches the database to so many pages first.

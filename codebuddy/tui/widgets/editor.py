@@ -93,12 +93,22 @@ class Editor(EditorView):
     # Keys
 
     async def on_key(self, event: events.Key) -> None:
-        """A printable key is typed; the others are bindings, told whether Shift selects."""
+        """A printable key is typed; the others are bindings, told whether Shift selects.
+
+        The editor's own bindings run here, not when the event has bubbled up: by then keys that
+        were pressed later would have been typed.
+        """
         self._select = "shift+" in event.key
         if event.is_printable and event.character is not None:
             event.stop()
             event.prevent_default()
             self.type_text(event.character)
+            return
+        binding = next(iter(self._bindings.key_to_bindings.get(event.key, ())), None)
+        if binding is not None:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
 
     def on_paste(self, event: events.Paste) -> None:
         """What the terminal pastes goes in as one piece."""
