@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from codebuddy.training.adapter.fit import (
     read_prompt,
     train,
 )
+from tests.conftest import DEFAULT_MODEL
 
 # peft asks transformers for what that will drop.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -266,3 +268,49 @@ def decode(llama, context, tokens):
     """Evaluate tokens behind what the context holds."""
     array = (llama.llama_token * len(tokens))(*tokens)
     assert llama.llama_decode(context, llama.llama_batch_get_one(array, len(tokens))) == 0
+
+
+@pytest.mark.model
+def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
+    """Each prompt is that of a completion, and its middle is what stood at the cursor."""
+    from codebuddy.index.build import update_index
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.settings import IndexSettings, Settings
+    from codebuddy.training.adapter.samples import cut_samples
+    from codebuddy.training.adapter.vocabulary import Vocabulary
+    from codebuddy.vcs.repository import open_repository
+
+    root = tmp_path / "shop"
+    root.mkdir()
+    for name in ("cart", "prices", "orders"):
+        lines = [
+            f"def {name}_{n}(amounts, rate):\n    total = sum(amounts) * rate\n"
+            f"    checked = check(total, len(amounts))\n    return round(checked, {n})\n"
+            for n in range(12)
+        ]
+        (root / f"{name}.py").write_text("\n\n".join(lines))
+    git = ("git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], check=True)
+    repository, settings = open_repository(root), Settings(index=IndexSettings(embedder="none"))
+    update_index(repository, settings)
+    vocabulary = Vocabulary(DEFAULT_MODEL)
+    with RepositoryIndex.open(repository, settings) as index:
+        samples = list(cut_samples(repository, index, vocabulary, 151643, 60, 1))
+    assert len(samples) > 30
+    assert {"line", "block", "inner", "word"} <= {each.kind for each in samples}
+    fim = vocabulary.fim
+    assert any(fim.separator in each.prompt[:-1] for each in samples)
+    assert fim.prefix is not None
+    assert fim.suffix is not None
+    for sample in samples:
+        assert sample.prompt[-1] == fim.middle
+        assert sample.middle[-1] == 151643
+        assert vocabulary.is_end(sample.middle[-1])
+        begin, end = sample.prompt.index(fim.prefix), sample.prompt.index(fim.suffix)
+        before = vocabulary.text(sample.prompt[begin + 1 : end])
+        after = vocabulary.text(sample.prompt[end + 1 : -1])
+        whole = before + vocabulary.text(sample.middle[:-1]) + after
+        assert whole in (root / sample.path).read_text()
+        if sample.kind == "inner":
+            assert after[0] in ")]}\"'`"
