@@ -194,9 +194,9 @@ class Workplace:
             surroundings: Where; the model is the one that is loaded.
             has_index: Whether the index may be asked.
         """
-        repository = surroundings.repository
+        repository = surroundings.found
         files = []
-        if has_index:
+        if has_index and repository is not None:
             # Not its seal, which an update renews that changes nothing.
             files = [
                 repository.index_folder / DATABASE_NAME,
