@@ -220,3 +220,19 @@ def test_a_hostile_text_costs_no_more_than_its_length(unit, path):
 
     spent(1000)
     assert spent(40_000) < 16 * max(0.005, spent(10_000))
+
+
+@pytest.mark.parametrize("path", ["shop.ts", "shop.js", "Shop.java", "shop.c", "shop.cpp"])
+def test_a_comment_is_closed_where_only_the_next_one_is_closed_behind(path):
+    """A comment of a class whose members have comments too."""
+    marked = "/** A shop. ‸\nclass Shop {\n  /** Its name. */\n  int name;\n}\n"
+    context = context_at(marked, path)
+    assert find_doubled("Open daily. */", context) is None
+
+
+@pytest.mark.parametrize("path", ["shop.ts", "shop.js", "Shop.java", "shop.c", "shop.cpp"])
+def test_a_comment_that_the_editor_closed_is_not_closed_again(path):
+    marked = "/** A shop. ‸ */\nclass Shop {\n  /** Its name. */\n  int name;\n}\n"
+    found = find_doubled("Open daily. */", context_at(marked, path))
+    assert found is not None
+    assert found.start == len("Open daily. ")

@@ -136,3 +136,12 @@ def test_errors_are_those_of_the_path(repository, tmp_path):
     # Without a repository there is nothing to look up, and that is no error.
     found = completer.complete(call(tmp_path, "me"))
     assert found["decision"]["reason"] == "the file is in no git repository"
+
+
+def test_a_file_outside_of_any_repository_is_completed(tmp_path):
+    file = tmp_path / "alone.py"
+    file.write_text("import os\nprint(os.", encoding="utf-8")
+    call = CompletionCall(str(file), 2, 10, file.read_text(), model="echo", priority="typing")
+    answer = LocalCompleter("echo").complete(call, None)
+    assert not answer["decision"]["retrieve"]
+    assert "no git repository" in answer["decision"]["reason"]

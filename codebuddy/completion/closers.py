@@ -81,7 +81,7 @@ class _Balance:
                     found.append(Doubled(max(0, start - begin), is_certain=True))
                 depth = left
                 return bool(found)
-            if self._cost(left) <= self._cost(depth):
+            if self._is_left_open(frame) or self._cost(left) <= self._cost(depth):
                 depth = left
                 return False
             state = _goes_on(whole, start, end, frame, scanner)
@@ -99,6 +99,19 @@ class _Balance:
         """Whether `word` opens or closes a block by itself."""
         words = LEXICONS.get(self.language, UNKNOWN_LEXICON).words
         return word in words or word in words.values()
+
+    def _is_left_open(self, frame: Frame) -> bool:
+        """Whether `frame` is a comment that nothing behind the cursor closes.
+
+        The next closer belongs to the next comment where that one begins before it.
+        """
+        if frame.mode.kind != "comment" or frame.in_line or frame.mode.forms[0].nested:
+            return False
+        opener = rf"(?:^|\s)(?:{frame.mode.forms[0].opener})"
+        found = re.search(frame.closer, self.after, re.MULTILINE)
+        return found is not None and bool(
+            re.search(opener, self.after[: found.start()], re.MULTILINE)
+        )
 
     def _cost(self, left: int) -> int:
         """What is open or closed once too often where `left` frames are open at the cursor."""

@@ -110,7 +110,7 @@ class ModelWorker:
         place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
         generator = self._open_generator(surroundings.settings, self._time_left(call))
         # Before the index is asked: what changes from here on makes the answer out of date.
-        files = self._workplace.files_behind(surroundings, has_index=place.mode != "never")
+        files = self._workplace.files_behind(surroundings, has_index=place.may_look_up)
         depends_on = dependencies.stamped(files)
         suggestion, more = self._suggest(message, call, place, generator)
         answer = as_dictionary(suggestion) | {"warnings": [*warnings, *more]}

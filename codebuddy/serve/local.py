@@ -147,7 +147,7 @@ class LocalCompleter:
         opened = self._open_generator(surroundings, call.budget_ms or 0)
         generator = _Stoppable(opened, check)
         judge = self._workplace.judge(surroundings, opened)
-        files = self._workplace.files_behind(surroundings, has_index=place.mode != "never")
+        files = self._workplace.files_behind(surroundings, has_index=place.may_look_up)
         depends_on = dependencies.stamped(files)
 
         def ask(index: CodeIndex | None) -> Suggestion:
