@@ -202,6 +202,31 @@ def test_a_new_import_of_a_name_that_is_not_there_is_found(tmp_path, line, sente
 
 
 @pytest.mark.parametrize(
+    ("text", "patched"),
+    [
+        ("from shop.sums import add_upp\n", "from shop.sums import add_up\n"),
+        (
+            "from shop.sums import add_upp\n\nprint(add_upp([1]), add_upp)\n",
+            "from shop.sums import add_up\n\nprint(add_up([1]), add_up)\n",
+        ),
+        (
+            "from shop.sums import add_upp as total\n\nprint(total([1]))\n",
+            "from shop.sums import add_up as total\n\nprint(total([1]))\n",
+        ),
+        ("from shop.sums import add_upp\n\nadd_upp = add_upp or len\n", ""),
+    ],
+)
+def test_the_patch_of_a_mistyped_import_renames_its_uses_too(tmp_path, text, patched):
+    """Half of it would only move the error; where it is unclear what to rename, there is none."""
+    files = {"shop/__init__.py": "", "shop/sums.py": MODULE, "main.py": "x = 1\n"}
+    (found,) = staged_review(tmp_path / "project", files, {"main.py": text}, "CB103")
+    lines = text.split("\n")
+    for edit in found.edits:
+        lines[edit.first_line - 1 : edit.last_line] = edit.new.split("\n")
+    assert ("\n".join(lines) if found.edits else "") == patched
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "from shop.sums import add_up\n",

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from codebuddy.hook.finding import Edit, Evidence, Finding
 from codebuddy.hook.review import Review
+from codebuddy.hook.rules.renames import renaming_edits
 from codebuddy.hook.state import SourceFile
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON
+from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, ImportedName
+from codebuddy.syntax.occurrences import Occurrence
 
 
 def check(review: Review) -> Iterator[Finding]:
@@ -36,7 +38,7 @@ def check(review: Review) -> Iterator[Finding]:
             message = f"{verdict.path} has no {each.name}"
             if close:
                 message += f"; did you mean {close}?"
-            edits = _edit(file, each.line, each.column, each.name, close) if close else ()
+            edits = _edits(file, each, close) if close else ()
             yield Finding(
                 "CB103", change.path, each.line, each.column, message, evidence, edits=edits
             )
@@ -47,10 +49,13 @@ def _close_name(target: SourceFile, name: str) -> str:
     return close[0] if close else ""
 
 
-def _edit(file: SourceFile, line: int, column: int, old: str, new: str) -> tuple[Edit, ...]:
-    text = file.lines[line - 1]
-    start = column - 1
-    if text[start : start + len(old)] != old:
-        return ()
-    changed = text[:start] + new + text[start + len(old) :]
-    return (Edit(file.path, line, line, text, changed),)
+def _edits(file: SourceFile, imported: ImportedName, close: str) -> tuple[Edit, ...]:
+    """The import and what it brings in, with the name that there is; none where that is unclear."""
+    name = imported.name
+    uses = [Occurrence(name, imported.line, imported.column, 0, "import")]
+    if imported.alias == name:
+        found = [each for each in file.occurrences([name]) if each.receiver is None]
+        if any(each.role == "bind" for each in found):
+            return ()
+        uses += [each for each in found if each.role in ("call", "read", "decorator")]
+    return renaming_edits([(file.path, file, each) for each in uses], name, close)

@@ -11,10 +11,10 @@ import builtins
 import re
 from collections.abc import Iterator
 
-from codebuddy.hook.finding import Edit, Evidence, Finding
+from codebuddy.hook.finding import Evidence, Finding
 from codebuddy.hook.resolution import module_word
 from codebuddy.hook.review import Review, shown_evidence
-from codebuddy.hook.rules.renames import renamed_to
+from codebuddy.hook.rules.renames import renamed_to, renaming_edits
 from codebuddy.hook.state import Change, SourceFile
 from codebuddy.index.file_role import role_of
 from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, is_same_family
@@ -120,7 +120,7 @@ def _gone_names(review: Review, path: str, old: SourceFile, new: SourceFile) -> 
             f"{name} is {became}, and is still used here",
             evidence,
             n_more,
-            edits=_edits(uses, name, replacement) if replacement else (),
+            edits=renaming_edits(uses, name, replacement) if replacement else (),
         )
 
 
@@ -207,7 +207,7 @@ def _gone_methods(review: Review, old: SourceFile, new: SourceFile) -> Iterator[
                 each.column,
                 f"{each.class_name}.{each.name} is {became}, and is still called here",
                 (Evidence(new.path, each.line, new.line(each.line)),),
-                edits=_edits([(new.path, new, each)], each.name, replacement)
+                edits=renaming_edits([(new.path, new, each)], each.name, replacement)
                 if replacement
                 else (),
             )
@@ -217,29 +217,3 @@ def _is_defined_elsewhere(review: Review, path: str, name: str) -> bool:
     if review.lookup is None:
         return True
     return any(each.path != path for each in review.lookup.definitions(name))
-
-
-def _edits(
-    uses: list[tuple[str, SourceFile, Occurrence]], name: str, replacement: str
-) -> tuple[Edit, ...]:
-    """The lines of the uses with the new name in the place of the old one.
-
-    None where a component's markup has the name too: half a renaming breaks it.
-    """
-    if any(file.holds_beside_code(name) for _, file, _ in uses):
-        return ()
-    by_line: dict[tuple[str, int], list[Occurrence]] = {}
-    files = {path: file for path, file, _ in uses}
-    for path, _, each in uses:
-        by_line.setdefault((path, each.line), []).append(each)
-    edits = []
-    for (path, line), places in by_line.items():
-        text = files[path].lines[line - 1]
-        new = text
-        for each in sorted(places, key=lambda place: -place.column):
-            start = each.column - 1
-            if new[start : start + len(name)] == name:
-                new = new[:start] + replacement + new[start + len(name) :]
-        if new != text:
-            edits.append(Edit(path, line, line, text, new))
-    return tuple(edits)
