@@ -222,7 +222,7 @@ def test_the_patch_of_a_mistyped_import_renames_its_uses_too(tmp_path, text, pat
     (found,) = staged_review(tmp_path / "project", files, {"main.py": text}, "CB103")
     lines = text.split("\n")
     for edit in found.edits:
-        lines[edit.first_line - 1 : edit.last_line] = edit.new.split("\n")
+        lines[edit.first_line - 1 : edit.last_line] = (edit.new or "").split("\n")
     assert ("\n".join(lines) if found.edits else "") == patched
 
 
