@@ -85,7 +85,7 @@ def _check_depth(text: str) -> None:
 def _behind_string(text: str, at: int, quote: str) -> int | None:
     """Where the text in quotes that begins at `at` has ended; `None` where it never does."""
     if not text.startswith(quote * 3, at):
-        found = (_BASIC if quote == '"' else _LITERAL).match(text, at)
+        found = _BASIC.match(text, at) if quote == '"' else _LITERAL.match(text, at)
         return found.end() if found else None
     if quote == "'":
         closed = text.find("'''", at + 3)

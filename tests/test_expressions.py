@@ -13,6 +13,8 @@ import pytest
 
 from codebuddy.completion import expression
 from codebuddy.hook import credentials, state
+from codebuddy.syntax import modes
+from codebuddy.syntax.lexicon import LEXICONS
 from tests.expression_costs import Expression, Unknown, expressions, too_expensive
 
 
@@ -39,16 +41,35 @@ _VALUES = {
     "completion/expression.py": {
         "pattern": _recorded(expression, "finditer", lambda: expression.types_of("name", "name"))
     },
+    "completion/closers.py": {
+        "frame": SimpleNamespace(closer=r"\*/"),
+        "opener": r"(?:^|\s)(?:/\*)",
+    },
     "completion/members.py": {"owner": "name"},
+    "completion/postprocess.py": {"context": SimpleNamespace(closing="</script>")},
     "config.py": {"key": "key", "section": "section"},
     "evaluation/masked_index.py": {"name": "name", "pattern": r"(?<!\w)name(?!\w)"},
     "hook/credentials.py": {"pattern": list(credentials._KEYED.values())},
     "hook/rules/callers.py": {"changed": SimpleNamespace(name="name"), "name": "name"},
     "hook/rules/deprecated.py": {"name": "name"},
     "hook/state.py": {
-        "pattern": _recorded(state, "search", lambda: state.SourceFile("a.py", b"").defines("name"))
+        "name": "name",
+        "pattern": _recorded(
+            state, "search", lambda: state.SourceFile("a.py", b"").defines("name")
+        ),
     },
-    "index/ignores.py": {"pattern": "", "name": "name"},
+    # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
+    "index/ignore_rules.py": {"expressions": [b"name"]},
+    "syntax/brackets.py": {
+        "form": SimpleNamespace(opener=r"/\*"),
+        "top": SimpleNamespace(word="do"),
+        "mode": SimpleNamespace(lexicon=SimpleNamespace(heredoc=r"<<[-~]?(\w+)")),
+    },
+    "syntax/embedded.py": {"name": "script"},
+    "syntax/modes.py": {
+        "pattern": [modes.base_mode(language).pattern.pattern for language in LEXICONS],
+        "words": "do|if|end",
+    },
     "syntax/occurrences.py": {"alternatives": b"name|other"},
     "tui/screens/desk.py": {"name": "name"},
     "tui/settings_file.py": {"key": "key", "section": "section"},

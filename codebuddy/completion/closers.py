@@ -19,8 +19,8 @@ from codebuddy.syntax.lexicon import LEXICONS, UNKNOWN_LEXICON
 
 # Text read on each side of the cursor.
 _MAX_CHARACTERS = 200_000
-_WORD_END = re.compile(r"[A-Za-z_]+\Z")
 _MAX_WORD = 30
+_WORD_END = re.compile(r"[A-Za-z_]{1,30}\Z")
 # Words and signs behind a closed block with which the same statement goes on.
 _GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
 

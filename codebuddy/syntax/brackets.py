@@ -34,7 +34,7 @@ _VOID_ELEMENTS = frozenset(
 )
 _BEFORE_VALUE = re.compile(
     r"(?:^|[(,=:\[!&|?{};+*%~^<>\n-]|\b(?:return|typeof|case|in|of|do|else|when|if|unless|and|or"
-    r"|default|yield|await))\s*\Z"
+    r"|default|yield|await))\s{0,80}\Z"
 )
 _BEFORE_COMMAND = re.compile(
     r"(?:^|[;&|(){!`]|\b(?:then|do|else|elif|if|while|until|in))[ \t]*\Z", re.MULTILINE
