@@ -163,7 +163,8 @@ def test_apply_writes_the_work_tree_and_nothing_else(project):
     done = project.codebuddy("hook", "apply", "CB102")
     assert (done.returncode, done.stdout) == (0, "CB102: changed main.py (not staged)\n")
     content = (project.root / "main.py").read_bytes()
-    assert content == b"from sums import sum_of\r\n\r\nx = sum_of([1])\r\n\tend"
+    # Each line keeps its own ending, here a bare line feed among others.
+    assert content == b"from sums import sum_of\r\n\r\nx = sum_of([1])\n\tend"
     assert (project.git("ls-files", "-s"), project.git("rev-parse", "HEAD")) == before
 
 
