@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from codebuddy import platforms
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
@@ -111,5 +112,10 @@ def _as_repository(root: Path) -> Repository:
         ["add", "--all", "--force"],
         ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "x"],
     ):
-        subprocess.run(["git", "-C", str(root), *command], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", str(root), *command],
+            check=True,
+            capture_output=True,
+            env=platforms.child_environment(),
+        )
     return open_repository(root)
