@@ -11,7 +11,7 @@ from functools import partial
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 
 from codebuddy.syntax import line_comment
 from codebuddy.tui.messages import (
@@ -75,6 +75,7 @@ EDITOR_BINDINGS = [
     _key("alt+m", "go_bracket", "The matching bracket", MOVING),
 ]
 
+_OWN_KEYS = BindingsMap(EDITOR_BINDINGS)
 _CHANGING = frozenset(["newline", "edit", "move_lines", "comment", "cut", "paste"])
 
 
@@ -104,7 +105,8 @@ class Editor(EditorView):
             event.prevent_default()
             self.type_text(event.character)
             return
-        binding = next(iter(self._bindings.key_to_bindings.get(event.key, ())), None)
+        # Not those that it inherits, which may pass a key on.
+        binding = next(iter(_OWN_KEYS.key_to_bindings.get(event.key, ())), None)
         if binding is not None:
             event.stop()
             event.prevent_default()
