@@ -8,6 +8,7 @@ or closed twice. Knows the context and the text so far, neither model nor index.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -129,7 +130,7 @@ class _Balance:
         """
         is_first = left == len(self.frames)
         strings = [frame for frame in self.frames if frame.mode.kind == "string"]
-        has_long_string = any(not frame.in_line for frame in strings)
+        has_long_string = any(map(_is_long_string, strings))
         before = self.before
         if self.after.startswith(">"):
             # Behind a blank it would be taken for an operator.
@@ -191,11 +192,20 @@ def _balance(prefix: str, suffix: str, language: str, inside: str) -> _Balance:
     begin = max(before.find("<?") + 2, 0) if language == "php" and "<?" in before else 0
     frames = _frames(before, begin, language)
     if language != UNKNOWN and not _agrees(frames, inside):
-        # A token was misread further up: the cursor's own line says what it can.
-        frames = _frames(before, before.rfind("\n") + 1, language)
+        # A token was misread further up, or a string is not closed yet: the cursor's own line says
+        # what it can, but not by its quotes, where it may lie in a string of several lines.
+        line = before.rfind("\n") + 1
+        is_in_long_string = any(map(_is_long_string, _frames(before[:line], begin, language)))
+        frames = _frames(before, line, language)
+        if is_in_long_string:
+            frames = tuple(itertools.takewhile(lambda each: each.mode.kind != "string", frames))
         if inside != "code" and not _agrees(frames, inside):
             frames = ()
     return _Balance(before, after, language, frames)
+
+
+def _is_long_string(frame: Frame) -> bool:
+    return frame.mode.kind == "string" and not frame.in_line
 
 
 def _frames(before: str, begin: int, language: str) -> tuple[Frame, ...]:

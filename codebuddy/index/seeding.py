@@ -21,7 +21,7 @@ from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.store import Store
 from codebuddy.index.version import analysis_version
-from codebuddy.private_files import make_folder
+from codebuddy.private_files import make_folder, why_not_private
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 from codebuddy.vcs.worktrees import WorkTree, other_work_trees
@@ -98,7 +98,7 @@ def work_trees_with_index(repository: Repository) -> list[WorkTree]:
     for work_tree in other_work_trees(repository):
         with suppress(OSError):
             status = (work_tree.index_folder / DATABASE_NAME).lstat()
-            is_own = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+            is_own = not why_not_private(work_tree.index_folder) and not status.st_mode & 0o022
             is_whole = stat.S_ISREG(status.st_mode) and not suspicion.is_suspect(
                 work_tree.index_folder
             )
