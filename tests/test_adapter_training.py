@@ -275,9 +275,9 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
     """Each prompt is that of a completion, and its middle is what stood at the cursor."""
     from codebuddy.index.build import update_index
     from codebuddy.index.search import RepositoryIndex
+    from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.settings import IndexSettings, Settings
     from codebuddy.training.adapter.samples import cut_samples
-    from codebuddy.training.adapter.vocabulary import Vocabulary
     from codebuddy.vcs.repository import open_repository
 
     root = tmp_path / "shop"
@@ -294,7 +294,7 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
         subprocess.run([*git, *command], check=True)
     repository, settings = open_repository(root), Settings(index=IndexSettings(embedder="none"))
     update_index(repository, settings)
-    vocabulary = Vocabulary(DEFAULT_MODEL)
+    vocabulary = open_vocabulary(DEFAULT_MODEL)
     with RepositoryIndex.open(repository, settings) as index:
         samples = list(cut_samples(repository, index, vocabulary, 151643, 60, 1))
     assert len(samples) > 30
@@ -303,14 +303,18 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
     assert any(fim.separator in each.prompt[:-1] for each in samples)
     assert fim.prefix is not None
     assert fim.suffix is not None
+
+    def text(tokens):
+        return b"".join(map(vocabulary.piece, tokens)).decode()
+
     for sample in samples:
         assert sample.prompt[-1] == fim.middle
         assert sample.middle[-1] == 151643
         assert vocabulary.is_end(sample.middle[-1])
         begin, end = sample.prompt.index(fim.prefix), sample.prompt.index(fim.suffix)
-        before = vocabulary.text(sample.prompt[begin + 1 : end])
-        after = vocabulary.text(sample.prompt[end + 1 : -1])
-        whole = before + vocabulary.text(sample.middle[:-1]) + after
+        before = text(sample.prompt[begin + 1 : end])
+        after = text(sample.prompt[end + 1 : -1])
+        whole = before + text(sample.middle[:-1]) + after
         assert whole in (root / sample.path).read_text()
         if sample.kind == "inner":
             assert after[0] in ")]}\"'`"

@@ -155,7 +155,7 @@ def test_long_lines_leave_no_window_empty(prefix, budget, default_model):
     whole = default_model.tokenize(prefix)
     window = prefix_window(prefix, budget, default_model)
     assert min(len(whole), 0.9 * budget) <= len(window) <= budget
-    text = b"".join(default_model._piece(token) for token in window)
+    text = b"".join(default_model.vocabulary.piece(token) for token in window)
     assert prefix.encode().endswith(text)
     after = suffix_window(prefix, budget, default_model)
     assert len(after) == min(len(whole), budget)

@@ -8,7 +8,6 @@ suggestions.
 from __future__ import annotations
 
 import codecs
-import ctypes
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import platforms
-from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
+from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference import hardware, saved_state, stamps
 from codebuddy.inference.gguf import read_header
@@ -24,11 +23,11 @@ from codebuddy.inference.kv_cache import N_SEQUENCES, KvCache, StoppedError
 from codebuddy.inference.llama_library import gpu_devices, load_library, version
 from codebuddy.inference.logits import TokenChoice, choose_greedily, describe_choice
 from codebuddy.inference.speculation import PromptLookup
+from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import ModelSettings
 
 # Sampling above temperature 0: the usual cut of the unlikely tail.
 _TOP_P = 0.95
-_PIECE_BYTES = 256
 
 
 class LlamaGenerator:
@@ -69,7 +68,7 @@ class LlamaGenerator:
         if interrupts.was_interrupted:
             self.close()
             raise KeyboardInterrupt
-        self.fim = self._read_fim_tokens()
+        self.fim = self.vocabulary.fim
         self._identity = saved_state.Identity(
             model=_digest(path),
             runtime=version(),
@@ -114,8 +113,7 @@ class LlamaGenerator:
                 f"llama.cpp cannot make a context of {self.n_ctx} tokens for {self.name}",
                 hint="set model.n_ctx lower",
             )
-        self._vocab = llama.llama_model_get_vocab(self._model)
-        self._n_vocab = int(llama.llama_vocab_n_tokens(self._vocab))
+        self.vocabulary = Vocabulary(llama, self._model, self.name)
         self.kv = KvCache(
             llama,
             self._context,
@@ -173,22 +171,11 @@ class LlamaGenerator:
     @property
     def bos(self) -> int | None:
         """The beginning-of-sequence token, where the vocabulary asks for one."""
-        if not self._llama.llama_vocab_get_add_bos(self._vocab):
-            return None
-        token = int(self._llama.llama_vocab_bos(self._vocab))
-        return token if token >= 0 else None
+        return self.vocabulary.bos
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens written in `text` are taken as plain text."""
-        encoded = text.encode("utf-8", "replace")
-        room = len(encoded) + 8
-        tokens = (self._llama.llama_token * room)()
-        count = self._llama.llama_tokenize(
-            self._vocab, encoded, len(encoded), tokens, room, False, False
-        )
-        if count < 0:
-            raise GenerationError(f"{self.name} cannot tokenize {len(encoded)} bytes of text")
-        return list(tokens[:count])
+        return self.vocabulary.tokenize(text)
 
     def generate(
         self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
@@ -249,13 +236,13 @@ class LlamaGenerator:
             for choice in choices:
                 if stats.first_token_entropy is None:
                     stats.first_token_entropy = choice.entropy
-                if self._llama.llama_vocab_is_eog(self._vocab, choice.token):
+                if self.vocabulary.is_end(choice.token):
                     stats.finish_reason = "stop"
                     return
                 stats.generated_tokens += 1
                 stats.token_logprobs.append(choice.logprob)
                 stats.generate_ms = (time.perf_counter() - started) * 1000
-                if piece := decoder.decode(self._piece(choice.token)):
+                if piece := decoder.decode(self.vocabulary.piece(choice.token)):
                     yield piece
                 if stats.generated_tokens >= limit:
                     return
@@ -339,7 +326,7 @@ class LlamaGenerator:
         import numpy
 
         pointer = self._llama.llama_get_logits_ith(self._context, row)
-        return numpy.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+        return numpy.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
 
     def _is_stopping(self) -> bool:
         return self._should_stop.is_set() or time.perf_counter() > self._deadline_s
@@ -347,31 +334,6 @@ class LlamaGenerator:
     def _on_node(self, _data: object) -> bool:
         """llama.cpp asks before each graph node whether to stop."""
         return self._is_stopping()
-
-    def _piece(self, token: int) -> bytes:
-        """The token's bytes; special tokens have none."""
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        length = self._llama.llama_token_to_piece(
-            self._vocab, token, buffer, _PIECE_BYTES, 0, False
-        )
-        if length < 0:
-            buffer = ctypes.create_string_buffer(-length)
-            length = self._llama.llama_token_to_piece(self._vocab, token, buffer, -length, 0, False)
-        return buffer.raw[:length]
-
-    def _read_fim_tokens(self) -> FimTokens:
-        llama = self._llama
-        found = [
-            int(read(self._vocab))
-            for read in (
-                llama.llama_vocab_fim_pre,
-                llama.llama_vocab_fim_suf,
-                llama.llama_vocab_fim_mid,
-                llama.llama_vocab_fim_rep,
-                llama.llama_vocab_fim_sep,
-            )
-        ]
-        return FimTokens(*(token if token >= 0 else None for token in found))
 
 
 def _digest(path: Path) -> str:

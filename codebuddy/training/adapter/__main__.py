@@ -56,10 +56,10 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 def cut(arguments: argparse.Namespace) -> None:
     """Cut the samples of every archive."""
+    from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.training.adapter.corpus import cut_archive
-    from codebuddy.training.adapter.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary(arguments.base)
+    vocabulary = open_vocabulary(arguments.base)
     for part in PARTS:
         folder = arguments.work / "samples" / part
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,9 @@ import numpy as np
 from codebuddy import platforms
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import Settings
 from codebuddy.training.adapter.samples import Sample, cut_samples
-from codebuddy.training.adapter.vocabulary import Vocabulary
 from codebuddy.training.embedder.packages import Package, identify, is_permissive
 from codebuddy.training.embedder.pairs import LANGUAGES, written_by_hand
 from codebuddy.vcs.repository import Repository, open_repository

@@ -11,18 +11,19 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from codebuddy.completion.context import build_context
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.retrieval import retrieve
-from codebuddy.datatypes import Chunk, SearchResult
+from codebuddy.datatypes import Chunk, FimTokens, Generator, SearchResult
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import CompletionSettings
-from codebuddy.training.adapter.vocabulary import Vocabulary
 from codebuddy.vcs.repository import Repository
 
 # Shares of the kinds of holes. `line`, `call` and `block` are those of `eval`; `inner` ends
@@ -171,7 +172,8 @@ def _sample(
     if len(middle) > _MAX_MIDDLE_TOKENS:
         return None
     name = repository.root.name
-    prompt = build_prompt(context, results, vocabulary, settings, name)  # type: ignore[arg-type]
+    target = cast("Generator", _PromptTarget(vocabulary.tokenize, vocabulary.fim, vocabulary.bos))
+    prompt = build_prompt(context, results, target, settings, name)
     return Sample(
         kind=kind,
         language=hole.language,
@@ -181,6 +183,16 @@ def _sample(
         prompt=list(prompt.tokens),
         middle=[*middle, end_token],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _PromptTarget:
+    """What a prompt needs to know of the model that it is for: all but how it generates."""
+
+    tokenize: Callable[[str], list[int]]
+    fim: FimTokens
+    bos: int | None
+    n_ctx: int = 4096
 
 
 def _unrelated(
