@@ -370,8 +370,10 @@ def test_the_hook_knows_a_component_that_is_gone_and_a_name_that_is_not_there(tm
     [finding] = staged_review(tmp_path / "two", before, {"src/New.vue": new}, "CB103")
     assert (finding.line, finding.column) == (6, 10)
     assert "formatPrice" in finding.message
-    [edit] = finding.edits
-    assert (edit.first_line, edit.new) == (6, "import { formatPrice } from './pricing'")
+    assert [(edit.first_line, edit.new) for edit in finding.edits] == [
+        (6, "import { formatPrice } from './pricing'"),
+        (7, "const a = formatPrice(1)"),
+    ]
     fine = component("import Card from './Card.vue'\nimport Own from './New.vue'\n")
     assert staged_review(tmp_path / "three", before, {"src/New.vue": fine}, "CB103") == []
 
