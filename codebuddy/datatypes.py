@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from codebuddy.cancellation import CancellationToken
+
 RetrieveMode = Literal["auto", "always", "never"]
 Extent = Literal["line", "statement", "block"]
 DefinitionRoute = Literal["import", "package", "folder", "name"]
@@ -340,9 +342,16 @@ class Generator(Tokenizer, Protocol):
         ...
 
     def generate(
-        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+        self,
+        tokens: Sequence[int],
+        settings: GenerationSettings,
+        stats: GenerationStats,
+        cancellation: CancellationToken | None = None,
     ) -> Iterator[str]:
-        """Yield pieces of text; closing the iterator stops the work. Fills `stats`."""
+        """Yield pieces of text; closing the iterator stops the work. Fills `stats`.
+
+        A cancelled call raises SupersededError, inside prefill too.
+        """
         ...
 
 

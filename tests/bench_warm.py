@@ -28,12 +28,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.completion.cache import Place, SuggestionCache
 from codebuddy.completion.context import build_context
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.config import load_settings
 from codebuddy.datatypes import Document, GenerationSettings, GenerationStats, Position
-from codebuddy.errors import GenerationError, ModelError
+from codebuddy.errors import ModelError, SupersededError
 from codebuddy.inference.http_stream import ModelServer
 from codebuddy.inference.installed import find_model
 from codebuddy.inference.llama import LlamaGenerator
@@ -272,15 +273,17 @@ class Bench:
 
     def _cancel_after(self, tokens: list[int], seconds: float) -> float:
         called = [0.0]
+        token = CancellationToken()
 
         def cancel() -> None:
             called[0] = time.perf_counter()
-            self.model.cancel()
+            token.cancel()
 
         timer = threading.Timer(seconds, cancel)
         timer.start()
-        with suppress(GenerationError):
-            list(self.model.generate(tokens, GenerationSettings(2000), GenerationStats()))
+        with suppress(SupersededError):
+            how = GenerationSettings(2000)
+            list(self.model.generate(tokens, how, GenerationStats(), token))
         ended = time.perf_counter()
         timer.join()
         return max(0.0, ended - called[0]) * 1000

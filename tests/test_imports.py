@@ -77,6 +77,7 @@ def test_no_step_knows_another():
     "leaf",
     [
         "errors",
+        "cancellation",
         "datatypes",
         "code_index",
         "positions",
@@ -91,7 +92,7 @@ def test_no_step_knows_another():
 )
 def test_leaves_know_only_leaves(leaf):
     """The leaves import nothing of the project but each other."""
-    names = ("errors", "datatypes", "positions", "paths", "settings")
+    names = ("errors", "cancellation", "datatypes", "positions", "paths", "settings")
     leaves = {f"codebuddy.{name}" for name in names}
     of_project = {n for n in imported(PACKAGE / f"{leaf}.py") if n.startswith("codebuddy.")}
     assert of_project <= leaves

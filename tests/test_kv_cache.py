@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
-from codebuddy.errors import GenerationError
+from codebuddy.errors import SupersededError
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.inference.reuse import MIN_RUN
 from codebuddy.settings import ModelSettings
@@ -197,13 +198,14 @@ def test_cancel_stops_generation_with_drafts(small_model):
     """A cancelled generation ends at once where drafts are checked too, and the next one works."""
     tokens = small_model.tokenize("numbers = [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, ")
     stats = GenerationStats()
-    pieces = small_model.generate(tokens, GenerationSettings(1900), stats)
+    token = CancellationToken()
+    pieces = small_model.generate(tokens, GenerationSettings(1900), stats, token)
     for _ in range(20):
         next(pieces)
     assert stats.drafted_tokens > 0
-    timer = threading.Timer(0.05, small_model.cancel)
+    timer = threading.Timer(0.05, token.cancel)
     timer.start()
-    with pytest.raises(GenerationError, match="cancelled"):
+    with pytest.raises(SupersededError, match="cancelled"):
         list(pieces)
     timer.join()
     held = len(small_model.kv.held)

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
-from codebuddy.errors import GenerationError, ModelError
+from codebuddy.errors import GenerationError, ModelError, SupersededError
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.settings import ModelSettings
 from tests.conftest import SMALL_MODEL
@@ -93,17 +94,29 @@ def test_cancel_stops_prefill(default_model):
     """A cancelled prompt stops inside prefill, and the next call works."""
     tokens = default_model.tokenize("value = compute(1, 2, 3)\n" * 100)
     stats = GenerationStats()
-    timer = threading.Timer(0.3, default_model.cancel)
+    token = CancellationToken()
+    timer = threading.Timer(0.3, token.cancel)
     timer.start()
     started = time.perf_counter()
-    with pytest.raises(GenerationError, match="cancelled"):
-        list(default_model.generate(tokens, GenerationSettings(4), stats))
+    with pytest.raises(SupersededError, match="cancelled"):
+        list(default_model.generate(tokens, GenerationSettings(4), stats, token))
     cancelled_after = time.perf_counter() - started
     timer.join()
     full = GenerationStats()
     list(default_model.generate(tokens, GenerationSettings(1), full))
     assert full.prompt_tokens == len(tokens)
     assert cancelled_after * 1000 < full.prefill_ms
+
+
+def test_a_request_cancelled_before_it_begins_evaluates_nothing(small_model):
+    """Nothing that the generator does at its start clears the cancellation."""
+    token = CancellationToken()
+    stats = GenerationStats()
+    pieces = small_model.generate(small_model.tokenize(CODE), GenerationSettings(9), stats, token)
+    token.cancel()
+    with pytest.raises(SupersededError, match="cancelled"):
+        list(pieces)
+    assert stats.evaluated_tokens == 0
 
 
 def test_closing_the_iterator_stops_generation(small_model):

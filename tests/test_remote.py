@@ -13,13 +13,20 @@ from typing import Any
 
 import pytest
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.completion.pipeline import Request, Workshop, complete
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.diagnosis import diagnose
 from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import CompletionCall
-from codebuddy.errors import CodebuddyError, ConfigError, GenerationError, ModelError
+from codebuddy.errors import (
+    CodebuddyError,
+    ConfigError,
+    GenerationError,
+    ModelError,
+    SupersededError,
+)
 from codebuddy.inference.fim_families import spelling_of
 from codebuddy.inference.remote import connect
 from codebuddy.settings import CompletionSettings, ModelSettings
@@ -37,14 +44,15 @@ def settings(url: str, name: str = "qwen2.5-coder:1.5b", **more) -> ModelSetting
 
 
 def opened(how: ModelSettings) -> Any:
-    """The generator behind the address; each kind can be closed and cancelled."""
+    """The generator behind the address; each kind can be closed."""
     return connect(how)
 
 
-def generated(generator, tokens, **how):
+def generated(generator, tokens, token=None, **how):
     """The text and what it cost."""
     stats = GenerationStats()
-    pieces = generator.generate(tokens, GenerationSettings(**{"max_tokens": 9, **how}), stats)
+    asked = GenerationSettings(**{"max_tokens": 9, **how})
+    pieces = generator.generate(tokens, asked, stats, token)
     return "".join(pieces), stats
 
 
@@ -251,15 +259,16 @@ def test_cancel_from_another_thread_ends_the_stream(kind):
     with serving(kind, "endless") as server:
         generator = opened(settings(server.url))
         tokens = generator.tokenize("x")
+        token = CancellationToken()
 
         def cancel_once_it_streams() -> None:
             if wait_until(lambda: server.sent, 60):
-                generator.cancel()
+                token.cancel()
 
         other = threading.Thread(target=cancel_once_it_streams)
         other.start()
-        with pytest.raises(GenerationError, match="cancelled"):
-            generated(generator, tokens, max_tokens=2000)
+        with pytest.raises(SupersededError, match="cancelled"):
+            generated(generator, tokens, token, max_tokens=2000)
         other.join()
         server.faults.clear()
         assert generated(generator, tokens)[0] == ANSWER

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.completion.pipeline import Request, Workshop, complete
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.engine.client import EngineClient
@@ -74,10 +75,12 @@ def in_time(work: Callable[[], Any]) -> Any:
     return result.result(PATIENCE_S)
 
 
-def generated(generator: Any, **how: Any) -> tuple[str, GenerationStats]:
+def generated(
+    generator: Any, token: CancellationToken | None = None, **how: Any
+) -> tuple[str, GenerationStats]:
     stats = GenerationStats()
     asked = GenerationSettings(**{"max_tokens": 2000, **how})
-    return "".join(generator.generate(generator.tokenize("x"), asked, stats)), stats
+    return "".join(generator.generate(generator.tokenize("x"), asked, stats, token)), stats
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,13 +135,15 @@ def test_cancelling_ends_a_silent_server(kind, fault):
     with serving(kind, f"{GENERATE[kind]} {fault}" if is_head else fault) as server:
         generator = connect(settings(server.url))
 
+        token = CancellationToken()
+
         def cancel_once_it_hangs() -> None:
             assert wait_until(lambda: server.hanging, PATIENCE_S)
-            generator.cancel()
+            token.cancel()
 
         with in_background(cancel_once_it_hangs) as cancelling:
-            with pytest.raises(GenerationError, match="cancelled"):
-                in_time(lambda: generated(generator))
+            with pytest.raises(SupersededError, match="cancelled"):
+                in_time(lambda: generated(generator, token))
             cancelling.result()
         assert server.is_client_gone.wait(PATIENCE_S)
         server.faults.clear()
@@ -217,19 +222,31 @@ def test_a_connection_that_is_never_made_can_be_cancelled():
     """Before there is anything to close."""
     with full_listener() as port:
         server = http_stream.ModelServer(f"http://127.0.0.1:{port}", may_be_remote=False)
-        is_over = threading.Event()
+        token = CancellationToken()
+        timer = threading.Timer(0.1, token.cancel)
+        timer.start()
+        with pytest.raises(SupersededError, match="cancelled"):
+            in_time(lambda: list(server.stream("/completion", {}, 0.0, token)))
+        timer.join()
 
-        def cancel() -> None:
-            while not is_over.wait(0.02):
-                server.cancel()
 
-        with in_background(cancel) as cancelling:
-            try:
-                with pytest.raises(GenerationError, match="cancelled"):
-                    in_time(lambda: list(server.stream("/completion", {})))
-            finally:
-                is_over.set()
+@pytest.mark.parametrize("way", ["is silent", "has slow headers"])
+def test_a_silent_tokenizer_can_be_cancelled(way):
+    """Cancelling reaches the short questions that come before the generation."""
+    with serving("llama-server", f"/tokenize {way}") as server:
+        asked = http_stream.ModelServer(server.url, may_be_remote=False)
+        token = CancellationToken()
+        asked.limit_time(0, token)
+
+        def cancel_once_it_hangs() -> None:
+            assert wait_until(lambda: server.hanging, PATIENCE_S)
+            token.cancel()
+
+        with in_background(cancel_once_it_hangs) as cancelling:
+            with pytest.raises(SupersededError, match="cancelled"):
+                in_time(lambda: asked.ask("/tokenize", {"content": "x"}))
             cancelling.result()
+        asked.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -384,7 +401,8 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
             try:
                 answer = await asyncio.wait_for(backend.complete(wish), PATIENCE_S)
             finally:
-                getattr(backend._generator, "close", lambda: None)()
+                assert backend._workplace is not None
+                backend._workplace.close_generator()
                 backend.close()
             return str(answer["text"])
 

@@ -35,12 +35,12 @@ class Listener(EchoGenerator):
     def __init__(self):
         self.asked = []
 
-    def generate(self, tokens, settings, stats):
+    def generate(self, tokens, settings, stats, cancellation=None):
         """As the echo's own."""
         file_from = len(tokens) - 1 - list(reversed(tokens)).index(self.fim.prefix)
         parts = (tokens[:file_from], tokens[file_from:])
         self.asked.append(tuple(bytes(t for t in part if t < 256).decode() for part in parts))
-        return super().generate(tokens, settings, stats)
+        return super().generate(tokens, settings, stats, cancellation)
 
 
 @pytest.fixture

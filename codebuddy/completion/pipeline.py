@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.context import build_context
 from codebuddy.completion.decision import (
@@ -120,8 +121,10 @@ class _SecondJudge:
 class _Course:
     """What the steps of one call share; `timings` add up over attempts."""
 
-    def __init__(self, request: Request, workshop: Workshop) -> None:
-        self.request, self.workshop = request, workshop
+    def __init__(
+        self, request: Request, workshop: Workshop, cancellation: CancellationToken
+    ) -> None:
+        self.request, self.workshop, self.cancellation = request, workshop, cancellation
         self.timings: dict[str, float] = {}
         self._started = time.perf_counter()
 
@@ -137,7 +140,8 @@ class _Course:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Add the time of what is done inside to that of `step`."""
+        """Add the time of what is done inside to that of `step`; raises if it is cancelled."""
+        self.cancellation.check()
         started = time.perf_counter()
         try:
             yield
@@ -146,7 +150,12 @@ class _Course:
             self.timings[step] = self.timings.get(step, 0.0) + spent
 
 
-def complete(request: Request, workshop: Workshop, on_text: OnText | None = None) -> Suggestion:
+def complete(
+    request: Request,
+    workshop: Workshop,
+    on_text: OnText | None = None,
+    cancellation: CancellationToken | None = None,
+) -> Suggestion:
     """Suggest what goes in at the request's position.
 
     Args:
@@ -154,12 +163,14 @@ def complete(request: Request, workshop: Workshop, on_text: OnText | None = None
         workshop: Model, index and budgets.
         on_text: Called with the text so far while it grows, then with the final one, of
             which the others are beginnings unless a later filter cut further back.
+        cancellation: Looked at between the steps and at each piece of text.
 
     Raises:
+        SupersededError: It is cancelled.
         UsageError: The position is outside the document.
         GenerationError: The model failed.
     """
-    course = _Course(request, workshop)
+    course = _Course(request, workshop, cancellation or CancellationToken())
     with course.timed("context"):
         context = build_context(request.document, request.position, request.language)
     with course.timed("decision"):
@@ -249,7 +260,7 @@ def _attempt(
             budget_ms=course.left_ms(),
             is_typing=request.is_typing,
         )
-        generation = _generate(prompt, context, workshop, how, on_text)
+        generation = _generate(prompt, context, course, how, on_text)
     stats = generation.stats
     for step, spent in (("prefill", stats.prefill_ms), ("generate", stats.generate_ms)):
         course.timings[step] = course.timings.get(step, 0.0) + spent
@@ -309,7 +320,9 @@ def _prompt(context: Context, results: list[SearchResult], course: _Course) -> P
     workshop = course.workshop
     memory, path = workshop.memory, context.document.path
     # A model server, which has to be asked for tokens, may be slow or silent.
-    getattr(workshop.generator, "limit_time", lambda _: None)(course.left_ms())
+    limit_time = getattr(workshop.generator, "limit_time", None)
+    if limit_time is not None:
+        limit_time(course.left_ms(), course.cancellation)
     if memory is not None:
         results = memory.settle(path, results)
     prompt = build_prompt(
@@ -323,17 +336,18 @@ def _prompt(context: Context, results: list[SearchResult], course: _Course) -> P
 def _generate(
     prompt: Prompt,
     context: Context,
-    workshop: Workshop,
+    course: _Course,
     how: GenerationSettings,
     on_text: OnText | None = None,
 ) -> Generation:
     """Run the model until what was asked for is complete; not a token more."""
-    settings = workshop.settings
+    settings, cancellation = course.workshop.settings, course.cancellation
     stats = GenerationStats()
-    pieces = workshop.generator.generate(prompt.tokens, how, stats)
+    pieces = course.workshop.generator.generate(prompt.tokens, how, stats, cancellation)
     raw = ""
     try:
         for piece in pieces:
+            cancellation.check()
             raw += piece
             _, is_certain = take_extent(raw, context, settings.max_lines)
             if is_certain:
@@ -386,7 +400,7 @@ def _sample_alternatives(course: _Course, attempt: _Attempt, context: Context) -
             seed=seed,
             budget_ms=course.left_ms(),
         )
-        generation = _generate(attempt.prompt, context, workshop, how)
+        generation = _generate(attempt.prompt, context, course, how)
         if generation.stats.finish_reason == "budget":
             break
         text, _ = _finish(generation.text, context, workshop.settings)

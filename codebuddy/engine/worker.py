@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from codebuddy.assembly import Place, find_place
+from codebuddy.cancellation import CancellationToken
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.pipeline import complete
 from codebuddy.completion.receipt import as_dictionary
@@ -32,9 +33,6 @@ from codebuddy.errors import (
 )
 from codebuddy.vcs.location import real_folder
 
-# How often a running generation is told again to stop: one that only begins forgets the first.
-_CANCEL_EVERY_S = 0.005
-
 
 class ModelWorker:
     """Runs requests in the main thread, and hears of cancellations in another."""
@@ -44,9 +42,8 @@ class ModelWorker:
         self._workplace = Workplace()
         self._waiting: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue()
         self._lock = threading.Lock()
-        self._current: int | None = None
-        self._cancelled: set[int] = set()
-        self._generator: Generator | None = None
+        # Of the requests that wait here or run.
+        self._tokens: dict[int, CancellationToken] = {}
         self._started = 0.0
 
     def run(self) -> None:
@@ -57,58 +54,49 @@ class ModelWorker:
             if message["op"] == "quit":
                 self._workplace.close_generator()
                 return
-            request_id = int(message["id"])
-            with self._lock:
-                self._current = request_id
+            request_id, token = int(message["id"]), self._token(message)
             self._started = time.perf_counter()
             try:
                 result = self._answer(message, body)
                 self._channel.send({"type": "result", "id": request_id, "result": result})
             except Exception as error:  # noqa: BLE001
-                told = SupersededError("cancelled") if self._is_cancelled(request_id) else error
+                told = SupersededError("cancelled") if token.is_cancelled else error
                 if isinstance(told, GenerationError | ModelError):
                     self._workplace.forget_remote()
                 self._channel.send_error(request_id, told)
             finally:
                 with self._lock:
-                    self._current = None
-                    self._cancelled.discard(request_id)
+                    self._tokens.pop(request_id, None)
 
     def _receive(self, message: dict[str, Any], body: bytes) -> None:
-        if message.get("op") != "cancel":
-            self._waiting.put((message, body))
-            return
-        request_id = int(message["id"])
-        with self._lock:
-            self._cancelled.add(request_id)
-        threading.Thread(target=self._stop, args=(request_id,), daemon=True).start()
-
-    def _stop(self, request_id: int) -> None:
-        while True:
+        request_id = int(message.get("id", 0))
+        if message.get("op") == "cancel":
             with self._lock:
-                if self._current != request_id:
-                    return
-                cancel = getattr(self._generator, "cancel", None)
-                if cancel is not None:
-                    cancel()
-            time.sleep(_CANCEL_EVERY_S)
-
-    def _is_cancelled(self, request_id: int) -> bool:
+                token = self._tokens.get(request_id)
+            if token is not None:
+                token.cancel()
+            return
         with self._lock:
-            return request_id in self._cancelled
+            self._tokens[request_id] = CancellationToken()
+        self._waiting.put((message, body))
+
+    def _token(self, message: dict[str, Any]) -> CancellationToken:
+        with self._lock:
+            return self._tokens[int(message["id"])]
 
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
         if message["op"] == "load":
             flags = {"model.name": message.get("model")}
             settings = settings_of(message["settings"], None, flags).settings
-            return self._describe(self._open_generator(settings))
+            return self._describe(self._open_generator(settings, self._token(message)))
         call = call_from_message(message["call"], body)
         surroundings, warnings = self._workplace.surroundings(
             call.folder or str(real_folder(call.file, call.name)), message["settings"], call.flags()
         )
         where = (call.file, call.line, call.column)
         place = find_place(surroundings, *where, call.unsaved(), call.name, call.language)
-        generator = self._open_generator(surroundings.settings, self._time_left(call))
+        token = self._token(message)
+        generator = self._open_generator(surroundings.settings, token, self._time_left(call))
         # Before the index is asked: what changes from here on makes the answer out of date.
         files = self._workplace.files_behind(surroundings, has_index=place.may_look_up)
         depends_on = dependencies.stamped(files)
@@ -126,19 +114,15 @@ class ModelWorker:
             settings = dataclasses.replace(place.surroundings.settings, completion=completion)
             surroundings = dataclasses.replace(place.surroundings, settings=settings)
             place = dataclasses.replace(place, surroundings=surroundings)
-        request_id = int(message["id"])
+        request_id, token = int(message["id"]), self._token(message)
         wants_text = bool(message.get("wants_text"))
         warnings: list[str] = []
 
         def on_text(text: str) -> None:
-            if self._is_cancelled(request_id):
-                raise SupersededError("cancelled")
             if wants_text:
                 self._channel.send({"type": "text", "id": request_id, "text": text})
 
         def ask(index: CodeIndex | None) -> Suggestion:
-            if self._is_cancelled(request_id):
-                raise SupersededError("cancelled")
             heard: Any = generator
             if message.get("wants_pieces"):
                 heard = _Heard(generator, self._channel, request_id)
@@ -154,7 +138,8 @@ class ModelWorker:
             )
             judge = self._workplace.judge(place.surroundings, generator)
             warnings.extend(judge.warnings)
-            return complete(request, place.workshop(heard, index, memory, judge), on_text)
+            workshop = place.workshop(heard, index, memory, judge)
+            return complete(request, workshop, on_text, token)
 
         if not place.may_look_up:
             return ask(None), warnings
@@ -171,13 +156,11 @@ class ModelWorker:
             return 0.0
         return max(1.0, call.budget_ms - (time.perf_counter() - self._started) * 1000)
 
-    def _open_generator(self, settings: Any, budget_ms: float = 0.0) -> Generator:
-        with self._lock:
-            self._generator = None
+    def _open_generator(
+        self, settings: Any, token: CancellationToken, budget_ms: float = 0.0
+    ) -> Generator:
         started = time.perf_counter()
-        generator, is_new = self._workplace.generator(settings, budget_ms)
-        with self._lock:
-            self._generator = generator
+        generator, is_new = self._workplace.generator(settings, budget_ms, token)
         if is_new:
             load_ms = (time.perf_counter() - started) * 1000
             self._channel.send({"type": "loaded", "load_ms": load_ms, **self._describe(generator)})

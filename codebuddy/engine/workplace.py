@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from codebuddy import heads, paths
 from codebuddy.assembly import Judge, Surroundings, open_judge
+from codebuddy.cancellation import CancellationToken
 from codebuddy.completion.prompt_memory import PromptMemory
 from codebuddy.config import LoadedSettings, load_settings
 from codebuddy.datatypes import Generator
@@ -172,20 +173,26 @@ class Workplace:
         self._judges[folder] = kept
         return kept[1]
 
-    def generator(self, settings: Settings, budget_ms: float = 0.0) -> tuple[Generator, bool]:
+    def generator(
+        self,
+        settings: Settings,
+        budget_ms: float = 0.0,
+        cancellation: CancellationToken | None = None,
+    ) -> tuple[Generator, bool]:
         """The model that the settings name, and whether it was loaded just now.
 
         Another model, other threads or a file that was replaced mean loading anew. A model
         server has `budget_ms` to say what it is, where that is not 0.
 
         Raises:
+            SupersededError: `cancellation` is cancelled while a model server is asked.
             ModelError: It is missing, damaged or does not fit.
         """
         if self._generator is not None and self._loaded is not None:
             of, path, identity = self._loaded
             if of == settings.model and identity == _identity(path):
                 return self._generator, False
-        return self._load(settings, budget_ms), True
+        return self._load(settings, budget_ms, cancellation), True
 
     def files_behind(self, surroundings: Surroundings, *, has_index: bool) -> list[str]:
         """The files that a suggestion there is made from, beside its text and the settings.
@@ -212,13 +219,15 @@ class Workplace:
         if self._loaded is not None and self._loaded[0].url:
             self.close_generator()
 
-    def _load(self, settings: Settings, budget_ms: float) -> Generator:
+    def _load(
+        self, settings: Settings, budget_ms: float, cancellation: CancellationToken | None
+    ) -> Generator:
         from codebuddy.inference.installed import find_model
         from codebuddy.inference.remote import connect, is_remote
 
         if is_remote(settings.model):
             self.close_generator()
-            found = connect(settings.model, budget_ms)
+            found = connect(settings.model, budget_ms, cancellation)
             self._generator, self._loaded = found, (settings.model, None, ())
             return self._generator
         model = find_model(settings.model.name, settings, say=lambda _: None)

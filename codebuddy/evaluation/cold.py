@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats, Generator
 from codebuddy.inference.kv_cache import KvCache
 
@@ -73,7 +74,11 @@ class ColdGenerator:
         self.saved_ms = 0.0
 
     def generate(
-        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+        self,
+        tokens: Sequence[int],
+        settings: GenerationSettings,
+        stats: GenerationStats,
+        cancellation: CancellationToken | None = None,
     ) -> Iterator[str]:
         """As the wrapped generator's, from an empty cache or from the recording."""
         key = (tuple(tokens), settings)
@@ -83,6 +88,8 @@ class ColdGenerator:
             started = time.perf_counter()
             try:
                 for piece in known.pieces:
+                    if cancellation is not None:
+                        cancellation.check()
                     n_played += 1
                     yield piece
             except GeneratorExit:
@@ -94,7 +101,7 @@ class ColdGenerator:
         self._empty_cache()
         recording = self._recordings[key] = _Recording()
         started = time.perf_counter()
-        pieces = self._generator.generate(tokens, settings, stats)
+        pieces = self._generator.generate(tokens, settings, stats, cancellation)
         try:
             for index, piece in enumerate(pieces):
                 recording.pieces.append(piece)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 
 _PREFIX, _SUFFIX, _MIDDLE, _REPOSITORY, _SEPARATOR = range(256, 261)
@@ -31,9 +32,17 @@ class EchoGenerator:
         return list(text.encode("utf-8", "surrogateescape"))
 
     def generate(
-        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+        self,
+        tokens: Sequence[int],
+        settings: GenerationSettings,
+        stats: GenerationStats,
+        cancellation: CancellationToken | None = None,
     ) -> Iterator[str]:
-        """Yield the answer a character at a time."""
+        """Yield the answer a character at a time.
+
+        Raises:
+            SupersededError: The call was cancelled.
+        """
         before_suffix = list(tokens)
         if _SUFFIX in before_suffix:
             before_suffix = before_suffix[: before_suffix.index(_SUFFIX)]
@@ -44,6 +53,8 @@ class EchoGenerator:
         reply = (lines[-1] if lines else "pass") + "\n"
         stats.prompt_tokens = stats.evaluated_tokens = len(tokens)
         for character in reply[: settings.max_tokens]:
+            if cancellation is not None:
+                cancellation.check()
             stats.generated_tokens += 1
             yield character
         stats.finish_reason = "length" if len(reply) > settings.max_tokens else "stop"

@@ -12,18 +12,19 @@ import ipaddress
 import json
 import math
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import (
     CodebuddyError,
     ConfigError,
     GenerationError,
     ModelError,
     ServerRefusedError,
+    SupersededError,
     TimeLimitError,
 )
 from codebuddy.inference.timed_socket import TimedSocket, open_socket
@@ -41,7 +42,7 @@ _SHOWN_BYTES = 200
 
 
 class ModelServer:
-    """A server by its URL. One request at a time; `cancel` may come from any thread."""
+    """A server by its URL. One request at a time."""
 
     def __init__(self, url: str, *, may_be_remote: bool) -> None:
         """Check the URL; nothing is connected yet.
@@ -70,9 +71,7 @@ class ModelServer:
         self._connection: http.client.HTTPConnection | None = None
         # When all that the present request asks for has to be over.
         self._ends_at = math.inf
-        self._lock = threading.Lock()
-        self._active: TimedSocket | None = None
-        self._is_cancelled = threading.Event()
+        self._cancellation = CancellationToken()
 
     def close(self) -> None:
         """Close the connection that is kept for short requests."""
@@ -80,11 +79,13 @@ class ModelServer:
             self._connection.close()
             self._connection = None
 
-    def limit_time(self, budget_ms: float) -> None:
+    def limit_time(self, budget_ms: float, cancellation: CancellationToken | None = None) -> None:
         """Short requests end `budget_ms` from now at the latest; 0 takes the limit away.
 
-        They raise TimeLimitError then. A stream has a limit of its own.
+        They raise TimeLimitError then, and SupersededError once `cancellation` is cancelled.
+        A stream has limits of its own.
         """
+        self._cancellation = cancellation or CancellationToken()
         self._ends_at = time.monotonic() + budget_ms / 1000 if budget_ms > 0 else math.inf
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -94,33 +95,39 @@ class ModelServer:
             ServerRefusedError: The server answers with another status than 200.
             ModelError: The server cannot be reached, is too slow, or answers nonsense.
             TimeLimitError: The time of `limit_time` is over.
-            GenerationError: `cancel` was called.
+            SupersededError: The token of `limit_time` is cancelled.
         """
-        self._is_cancelled.clear()
+        cancellation = self._cancellation
         ends_at = min(self._ends_at, time.monotonic() + _ASK_TIMEOUT_S)
         for is_last in (False, True):
             was_kept = self._connection is not None
-            connection = self._connection or self._connect(ends_at, self._ends_at)
-            self._connection = None
+            kept, self._connection = self._connection, None
+            connection = kept or self._connect(ends_at, self._ends_at, cancellation)
+            active = _until(connection, ends_at)
             try:
-                self._activate(connection, ends_at)
-                response = self._send(connection, path, body)
-                content = response.read(_MAX_BODY_BYTES)
+                with cancellation.on_cancel(active.shutdown):
+                    response = self._send(connection, path, body)
+                    content = response.read(_MAX_BODY_BYTES)
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
                 # A connection that was kept may have been closed by the server meanwhile.
                 is_stale = was_kept and not isinstance(error, TimeoutError)
-                if is_stale and not is_last and not self._is_cancelled.is_set():
+                if is_stale and not is_last and not cancellation.is_cancelled:
                     continue
-                raise self._unreachable(error, self._ends_at) from error
-            finally:
-                self._deactivate()
+                raise self._unreachable(error, self._ends_at, cancellation) from error
             self._connection = connection
+            cancellation.check()
             self._check_status(response, path, content)
             return self._parsed(content)
         raise AssertionError("unreachable")
 
-    def stream(self, path: str, body: dict[str, Any], budget_ms: float = 0.0) -> Iterator[Any]:
+    def stream(
+        self,
+        path: str,
+        body: dict[str, Any],
+        budget_ms: float = 0.0,
+        cancellation: CancellationToken | None = None,
+    ) -> Iterator[Any]:
         """The JSON objects of a streamed answer; closing the iterator closes the connection.
 
         Both forms in use are taken: lines of JSON, and server-sent events. A server may be
@@ -128,33 +135,35 @@ class ModelServer:
 
         Raises:
             TimeLimitError: `budget_ms` are over, whatever the server does; 0 means no limit.
-            GenerationError: `cancel` was called, or the server failed on the way.
+            SupersededError: `cancellation` is cancelled.
+            GenerationError: The server failed on the way.
             ModelError: The server cannot be reached or refuses.
         """
-        self._is_cancelled.clear()
+        cancellation = cancellation or CancellationToken()
         started = time.monotonic()
         limit_at = started + budget_ms / 1000 if budget_ms > 0 else math.inf
-        connection = self._connect(min(limit_at, started + _CONNECT_TIMEOUT_S), limit_at)
+        connect_by = min(limit_at, started + _CONNECT_TIMEOUT_S)
+        connection = self._connect(connect_by, limit_at, cancellation)
+        active = _until(connection, min(limit_at, started + _PREFILL_TIMEOUT_S))
         response = None
         try:
-            active = self._activate(connection, min(limit_at, started + _PREFILL_TIMEOUT_S))
-            response = self._send(connection, path, body)
-            if response.status != http.client.OK:
-                self._check_status(response, path, response.read(_MAX_BODY_BYTES))
-            while line := response.readline(_MAX_LINE_BYTES):
-                text = line.strip().removeprefix(b"data:").strip()
-                if text and text != b"[DONE]" and not text.startswith((b":", b"event:")):
-                    yield self._parsed(text)
-                    active.ends_at = min(limit_at, time.monotonic() + _STALL_TIMEOUT_S)
+            with cancellation.on_cancel(active.shutdown):
+                response = self._send(connection, path, body)
+                if response.status != http.client.OK:
+                    self._check_status(response, path, response.read(_MAX_BODY_BYTES))
+                while line := response.readline(_MAX_LINE_BYTES):
+                    text = line.strip().removeprefix(b"data:").strip()
+                    if text and text != b"[DONE]" and not text.startswith((b":", b"event:")):
+                        yield self._parsed(text)
+                        active.ends_at = min(limit_at, time.monotonic() + _STALL_TIMEOUT_S)
         except (http.client.HTTPException, OSError) as error:
-            raise self._failed(error, limit_at) or self.broken_off(_reason(error)) from error
+            failure = _failed(self.url, error, limit_at, cancellation)
+            raise failure or self.broken_off(_reason(error)) from error
         finally:
-            self._deactivate()
             if response is not None:
                 response.close()
             connection.close()
-        if self._is_cancelled.is_set():
-            raise GenerationError("cancelled")
+        cancellation.check()
 
     def broken_off(self, reason: str = "its answer has no end") -> GenerationError:
         """What to raise where a stream ended too early."""
@@ -162,14 +171,9 @@ class ModelServer:
             f"the model server {self.url} broke off: {reason}", hint="look at the server's own log"
         )
 
-    def cancel(self) -> None:
-        """End what is being asked, at once; servers stop when their client is gone."""
-        self._is_cancelled.set()
-        with self._lock:
-            if self._active is not None:
-                self._active.shutdown()
-
-    def _connect(self, ends_at: float, limit_at: float) -> http.client.HTTPConnection:
+    def _connect(
+        self, ends_at: float, limit_at: float, cancellation: CancellationToken
+    ) -> http.client.HTTPConnection:
         """A connection made before `ends_at`; `limit_at` is when the request's own time ends."""
         default_port = http.client.HTTPS_PORT if self._is_encrypted else http.client.HTTP_PORT
         port = self._port or default_port
@@ -182,27 +186,12 @@ class ModelServer:
                 self._host,
                 port,
                 min(ends_at, time.monotonic() + _CONNECT_TIMEOUT_S),
-                lambda: not self._is_cancelled.is_set(),
+                lambda: not cancellation.is_cancelled,
                 is_encrypted=self._is_encrypted,
             )
         except OSError as error:
-            raise self._unreachable(error, limit_at) from error
+            raise self._unreachable(error, limit_at, cancellation) from error
         return connection
-
-    def _activate(self, connection: http.client.HTTPConnection, ends_at: float) -> TimedSocket:
-        """Let `cancel` reach the connection, which has until `ends_at`."""
-        active: TimedSocket = connection.sock  # type: ignore[assignment]
-        active.ends_at = ends_at
-        with self._lock:
-            # Kept apart: http.client gives the socket away where the answer ends the connection.
-            self._active = active
-        if self._is_cancelled.is_set():
-            active.shutdown()
-        return active
-
-    def _deactivate(self) -> None:
-        with self._lock:
-            self._active = None
 
     def _send(
         self, connection: http.client.HTTPConnection, path: str, body: dict[str, Any] | None
@@ -232,22 +221,37 @@ class ModelServer:
                 hint="check model.url; the server must be llama-server or Ollama",
             ) from error
 
-    def _failed(self, error: Exception, limit_at: float) -> CodebuddyError | None:
-        """What to raise where the failure is no fault of the server's; else `None`."""
-        if self._is_cancelled.is_set():
-            return GenerationError("cancelled")
-        if isinstance(error, TimeoutError) and time.monotonic() >= limit_at:
-            return TimeLimitError(
-                f"the model server {self.url} did not answer within the time that was given",
-                hint="look at the server's own log, or give more time with --budget-ms",
-            )
-        return None
-
-    def _unreachable(self, error: Exception, limit_at: float) -> CodebuddyError:
-        return self._failed(error, limit_at) or ModelError(
+    def _unreachable(
+        self, error: Exception, limit_at: float, cancellation: CancellationToken
+    ) -> CodebuddyError:
+        return _failed(self.url, error, limit_at, cancellation) or ModelError(
             f"the model server {self.url} cannot be reached: {_reason(error)}",
             hint="start it, correct model.url, or empty model.url to use llama.cpp in-process",
         )
+
+
+def _until(connection: http.client.HTTPConnection, ends_at: float) -> TimedSocket:
+    """The connection's socket, which has until `ends_at`.
+
+    Kept by the caller: http.client gives it away where the answer ends the connection.
+    """
+    active: TimedSocket = connection.sock  # type: ignore[assignment]
+    active.ends_at = ends_at
+    return active
+
+
+def _failed(
+    url: str, error: Exception, limit_at: float, cancellation: CancellationToken
+) -> CodebuddyError | None:
+    """What to raise where the failure is no fault of the server's; else `None`."""
+    if cancellation.is_cancelled:
+        return SupersededError("the request was cancelled")
+    if isinstance(error, TimeoutError) and time.monotonic() >= limit_at:
+        return TimeLimitError(
+            f"the model server {url} did not answer within the time that was given",
+            hint="look at the server's own log, or give more time with --budget-ms",
+        )
+    return None
 
 
 def _is_loopback(host: str) -> bool:

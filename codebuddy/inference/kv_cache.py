@@ -28,7 +28,7 @@ _UNKNOWN_DRIFT = 1 << 30
 
 
 class StoppedError(GenerationError):
-    """Evaluation was stopped from outside: `cancel`, or the end of a time budget."""
+    """Evaluation was stopped from outside: cancelled, or at the end of a time budget."""
 
 
 class KvCache:
@@ -151,7 +151,7 @@ class KvCache:
         if outcome == 0:
             return
         if self._is_stopping():
-            raise StoppedError("cancelled")
+            raise StoppedError("the evaluation was stopped")
         raise GenerationError(
             f"llama.cpp failed to evaluate {len(tokens)} tokens (code {outcome})",
             hint="codebuddy doctor",

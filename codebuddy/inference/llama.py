@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy import platforms
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference import hardware, saved_state, stamps
@@ -60,7 +61,8 @@ class LlamaGenerator:
         if not self._gpu_layers:
             needed = hardware.needed_bytes(shape, self.n_ctx, self._batch_tokens)
             hardware.check_memory(name, needed, hardware.available_bytes())
-        self._should_stop = threading.Event()
+        self._cancellation = CancellationToken()
+        self._was_interrupted = threading.Event()
         self._deadline_s = float("inf")
         # Ctrl-C inside a callback of native code would be lost.
         with platforms.interrupts_held(lambda: None) as interrupts:
@@ -120,7 +122,7 @@ class LlamaGenerator:
             n_cells=self.n_ctx,
             batch_tokens=self._batch_tokens,
             has_slots=has_slots,
-            on_interrupt=self._should_stop.set,
+            on_interrupt=self._was_interrupted.set,
             is_stopping=self._is_stopping,
         )
         # Kept as an attribute: C holds the pointer for as long as the context lives.
@@ -134,10 +136,6 @@ class LlamaGenerator:
             self._llama.llama_free(self._context)
             self._llama.llama_model_free(self._model)
             self._context = self._model = None
-
-    def cancel(self) -> None:
-        """Stop the running `generate` at the next graph node, from any thread."""
-        self._should_stop.set()
 
     def save_state(self, path: Path, max_bytes: int = saved_state.MAX_BYTES) -> int:
         """Write what the KV cache holds, the newest prompts first, so that a restart resumes.
@@ -178,15 +176,21 @@ class LlamaGenerator:
         return self.vocabulary.tokenize(text)
 
     def generate(
-        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+        self,
+        tokens: Sequence[int],
+        settings: GenerationSettings,
+        stats: GenerationStats,
+        cancellation: CancellationToken | None = None,
     ) -> Iterator[str]:
-        """Yield text pieces until the model ends, a limit, `cancel`, or the caller stops.
+        """Yield text pieces until the model ends, a limit, or the caller stops.
 
-        With `max_tokens` 0 the prompt is evaluated and no more.
+        With `max_tokens` 0 the prompt is evaluated and no more. Cancelling stops llama.cpp at
+        the next graph node.
 
         Raises:
-            GenerationError: The prompt does not fit, the call was cancelled, or llama.cpp
-                failed. The end of `budget_ms` is no error, but the `finish_reason`.
+            SupersededError: The call was cancelled.
+            GenerationError: The prompt does not fit, or llama.cpp failed. The end of
+                `budget_ms` is no error, but the `finish_reason`.
         """
         room = self.n_ctx - len(tokens)
         if not tokens or room < 1:
@@ -194,7 +198,9 @@ class LlamaGenerator:
                 f"a prompt of {len(tokens)} tokens does not fit into {self.n_ctx}",
                 hint="set completion.prefix_tokens lower or model.n_ctx higher",
             )
-        self._should_stop.clear()
+        self._was_interrupted.clear()
+        self._cancellation = cancellation or CancellationToken()
+        self._cancellation.check()
         started = time.perf_counter()
         budget_s = settings.budget_ms / 1000 if settings.budget_ms > 0 else float("inf")
         self._deadline_s = started + budget_s
@@ -210,12 +216,12 @@ class LlamaGenerator:
             if limit:
                 yield from self._pieces(tokens, settings, limit, stats)
         except StoppedError:
-            if self._should_stop.is_set():
-                raise
+            self._cancellation.check()
             stats.finish_reason = "budget"
             stats.prefill_ms = stats.prefill_ms or (time.perf_counter() - started) * 1000
         finally:
             self._deadline_s = float("inf")
+            self._cancellation = CancellationToken()
 
     def _pieces(
         self,
@@ -329,7 +335,8 @@ class LlamaGenerator:
         return numpy.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
 
     def _is_stopping(self) -> bool:
-        return self._should_stop.is_set() or time.perf_counter() > self._deadline_s
+        is_unwanted = self._was_interrupted.is_set() or self._cancellation.is_cancelled
+        return is_unwanted or time.perf_counter() > self._deadline_s
 
     def _on_node(self, _data: object) -> bool:
         """llama.cpp asks before each graph node whether to stop."""

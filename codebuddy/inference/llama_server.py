@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference.fim_families import every_spelling
@@ -64,13 +65,12 @@ class LlamaServerGenerator:
         """Close the connection."""
         self._server.close()
 
-    def cancel(self) -> None:
-        """Stop what is asked of the server, from any thread."""
-        self._server.cancel()
+    def limit_time(self, budget_ms: float, cancellation: CancellationToken | None = None) -> None:
+        """Tokenizing ends `budget_ms` from now at the latest, and when the request is cancelled.
 
-    def limit_time(self, budget_ms: float) -> None:
-        """Tokenizing ends `budget_ms` from now at the latest; 0 takes the limit away."""
-        self._server.limit_time(budget_ms)
+        0 takes the limit away.
+        """
+        self._server.limit_time(budget_ms, cancellation)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens written in `text` are taken as plain text."""
@@ -86,13 +86,17 @@ class LlamaServerGenerator:
         return list(held)
 
     def generate(
-        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+        self,
+        tokens: Sequence[int],
+        settings: GenerationSettings,
+        stats: GenerationStats,
+        cancellation: CancellationToken | None = None,
     ) -> Iterator[str]:
         """Yield text pieces as the server streams them.
 
         Raises:
-            GenerationError: The prompt does not fit, the call was cancelled, or the server
-                failed.
+            SupersededError: The call was cancelled.
+            GenerationError: The prompt does not fit, or the server failed.
         """
         room = self.n_ctx - len(tokens)
         if not tokens or room < 1:
@@ -111,7 +115,8 @@ class LlamaServerGenerator:
             "timings_per_token": True,
         }
         stats.prompt_tokens = len(tokens)
-        yield from stream_pieces(self._server, "/completion", body, settings, stats, self._take)
+        stream = self._server.stream("/completion", body, settings.budget_ms, cancellation)
+        yield from stream_pieces(self._server, stream, settings, stats, self._take)
 
     def _take(self, event: dict[str, Any], stats: GenerationStats) -> tuple[str, bool]:
         """The event's text, and whether it is the last one."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference.fim_families import FimSpelling, spelling_of
@@ -59,21 +60,22 @@ class OllamaGenerator:
         """Close the connection."""
         self._server.close()
 
-    def cancel(self) -> None:
-        """Stop what is asked of the server, from any thread."""
-        self._server.cancel()
-
     def tokenize(self, text: str) -> list[int]:
         """One id for each piece of text; marks of the model spelled in `text` are broken up."""
         return [self._id(piece) for piece in _PIECE.findall(self._harmless(text))]
 
     def generate(
-        self, tokens: Sequence[int], settings: GenerationSettings, stats: GenerationStats
+        self,
+        tokens: Sequence[int],
+        settings: GenerationSettings,
+        stats: GenerationStats,
+        cancellation: CancellationToken | None = None,
     ) -> Iterator[str]:
         """Yield text pieces as Ollama streams them.
 
         Raises:
-            GenerationError: The call was cancelled, or the server failed.
+            SupersededError: The call was cancelled.
+            GenerationError: The server failed.
         """
         options = {
             # To Ollama 0 means without end; one token is the least that evaluates a prompt.
@@ -84,7 +86,8 @@ class OllamaGenerator:
         }
         body = {"model": self._model, "stream": True, "options": options, **self._spell(tokens)}
         stats.prompt_tokens = len(tokens)
-        yield from stream_pieces(self._server, "/api/generate", body, settings, stats, _take)
+        stream = self._server.stream("/api/generate", body, settings.budget_ms, cancellation)
+        yield from stream_pieces(self._server, stream, settings, stats, _take)
 
     def _spell(self, tokens: Sequence[int]) -> dict[str, Any]:
         """The prompt as Ollama's fields."""

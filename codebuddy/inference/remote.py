@@ -6,6 +6,7 @@ machine is allowed unless `model.allow_remote` is set.
 
 from __future__ import annotations
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import ModelError, ServerRefusedError
 from codebuddy.inference.http_stream import ModelServer
 from codebuddy.inference.installed import ECHO
@@ -25,17 +26,20 @@ def is_remote(settings: ModelSettings) -> bool:
     return bool(settings.url) and settings.name != ECHO
 
 
-def connect(settings: ModelSettings, budget_ms: float = 0.0) -> RemoteGenerator:
+def connect(
+    settings: ModelSettings, budget_ms: float = 0.0, cancellation: CancellationToken | None = None
+) -> RemoteGenerator:
     """The generator behind `model.url`.
 
     Raises:
         ConfigError: The URL is wrong, or names another machine without leave.
         ModelError: Nothing answers there, or neither llama-server nor Ollama.
         TimeLimitError: It took `budget_ms`, where that is not 0, or far too long.
+        SupersededError: `cancellation` is cancelled.
     """
     server = ModelServer(settings.url, may_be_remote=settings.allow_remote)
     # A score of short questions: each may be answered in time, and all of them too late.
-    server.limit_time(min(budget_ms or _RECOGNIZE_MS, _RECOGNIZE_MS))
+    server.limit_time(min(budget_ms or _RECOGNIZE_MS, _RECOGNIZE_MS), cancellation)
     try:
         found = _recognize(server, settings)
     except BaseException:

@@ -19,8 +19,7 @@ TakeEvent = Callable[[dict[str, Any], GenerationStats], tuple[str, bool]]
 
 def stream_pieces(
     server: ModelServer,
-    path: str,
-    body: dict[str, Any],
+    events: Iterator[Any],
     settings: GenerationSettings,
     stats: GenerationStats,
     take_event: TakeEvent,
@@ -32,20 +31,19 @@ def stream_pieces(
 
     Args:
         server: Is asked.
-        path: Of the request.
-        body: Of the request.
+        events: Its `stream`, which nothing was read of.
         settings: Budget and number of tokens.
         stats: Filled in.
         take_event: Notes an event's counts; returns its text, and whether it is the last one.
 
     Raises:
-        GenerationError: The call was cancelled, or the server failed.
+        SupersededError: The call was cancelled.
+        GenerationError: The server failed.
         ModelError: The server cannot be reached, refuses, or sends nonsense.
     """
     stats.finish_reason = "length"
     started = time.perf_counter()
     ends_at = started + settings.budget_ms / 1000 if settings.budget_ms > 0 else float("inf")
-    events = server.stream(path, body, settings.budget_ms)
     try:
         for count, event in enumerate(events, 1):
             stats.prefill_ms = stats.prefill_ms or (time.perf_counter() - started) * 1000

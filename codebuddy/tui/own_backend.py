@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from codebuddy.errors import IndexingError, SupersededError
+from codebuddy.cancellation import CancellationToken
+from codebuddy.errors import IndexingError
 from codebuddy.tui.backend import (
     IndexStep,
     ModelLine,
@@ -28,12 +28,10 @@ from codebuddy.tui.backend import (
 
 if TYPE_CHECKING:
     from codebuddy.assembly import Surroundings
-    from codebuddy.datatypes import Generator, RetrieveMode
+    from codebuddy.datatypes import RetrieveMode
     from codebuddy.engine.workplace import Workplace
 
 T = TypeVar("T")
-
-_CANCEL_EVERY_S = 0.005
 
 
 class OwnBackend:
@@ -46,37 +44,24 @@ class OwnBackend:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="completion")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
         self._workplace: Workplace | None = None
-        self._generator: Generator | None = None
 
     async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
         """See `Backend.complete`."""
         loop = asyncio.get_running_loop()
-        is_unwanted, is_over = threading.Event(), threading.Event()
-        is_over.set()
-
-        def check() -> None:
-            if is_unwanted.is_set():
-                raise SupersededError("the suggestion is not wanted any more")
+        token = CancellationToken()
 
         def told(text: str) -> None:
-            check()
             if on_text is not None:
                 loop.call_soon_threadsafe(on_text, text)
 
         def work() -> dict[str, Any]:
-            is_over.clear()
-            try:
-                check()
-                return self._complete(wish, told)
-            finally:
-                is_over.set()
+            token.check()
+            return self._complete(wish, told, token)
 
         try:
             return await self._in(self._thread, work)
         except asyncio.CancelledError:
-            is_unwanted.set()
-            # A model server may be silent for minutes, and there is one thread for all.
-            threading.Thread(target=self._stop, args=(is_over,), daemon=True).start()
+            token.cancel()
             raise
 
     async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
@@ -119,12 +104,6 @@ class OwnBackend:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
 
-    def _stop(self, is_over: threading.Event) -> None:
-        """Tell the model to stop until that work is over: one that only begins forgets it."""
-        while not is_over.is_set():
-            getattr(self._generator, "cancel", lambda: None)()
-            is_over.wait(_CANCEL_EVERY_S)
-
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
@@ -150,7 +129,9 @@ class OwnBackend:
         )
         return self._workplace, surroundings
 
-    def _complete(self, wish: Wish, told: Callable[[str], None]) -> dict[str, Any]:
+    def _complete(
+        self, wish: Wish, told: Callable[[str], None], token: CancellationToken
+    ) -> dict[str, Any]:
         from codebuddy.assembly import find_place
         from codebuddy.completion.pipeline import complete
         from codebuddy.completion.receipt import as_dictionary
@@ -161,7 +142,7 @@ class OwnBackend:
         place = find_place(
             surroundings, str(wish.file), wish.line, wish.column, unsaved, wish.file.name
         )
-        generator = self._generator = workplace.generator(surroundings.settings)[0]
+        generator, _ = workplace.generator(surroundings.settings, cancellation=token)
         index = None
         if surroundings.found is not None:
             with contextlib.suppress(IndexingError):
@@ -171,7 +152,7 @@ class OwnBackend:
             request = replace(request, retrieve=cast("RetrieveMode", wish.retrieve))
         judge = workplace.judge(surroundings, generator)
         workshop = place.workshop(generator, index, judge=judge)
-        answer = as_dictionary(complete(request, workshop, told))
+        answer = as_dictionary(complete(request, workshop, told, token))
         return answer | {"warnings": [*judge.warnings]}
 
     def _search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
