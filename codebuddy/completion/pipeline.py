@@ -7,9 +7,8 @@ receipt. Every front door calls `complete`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from codebuddy.cancellation import CancellationToken
@@ -27,6 +26,7 @@ from codebuddy.completion.extent import take_extent
 from codebuddy.completion.features import NamesKnown
 from codebuddy.completion.head import Head
 from codebuddy.completion.pace import Pace
+from codebuddy.completion.pipeline_run import PipelineRun
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt import build_prompt
@@ -118,38 +118,6 @@ class _SecondJudge:
     price: LookupPrice
 
 
-class _Course:
-    """What the steps of one call share; `timings` add up over attempts."""
-
-    def __init__(
-        self, request: Request, workshop: Workshop, cancellation: CancellationToken
-    ) -> None:
-        self.request, self.workshop, self.cancellation = request, workshop, cancellation
-        self.timings: dict[str, float] = {}
-        self._started = time.perf_counter()
-
-    def passed_ms(self) -> float:
-        """Milliseconds since the call."""
-        return (time.perf_counter() - self._started) * 1000
-
-    def left_ms(self) -> float:
-        """Milliseconds of the budget that are left, at least one; 0 without a budget."""
-        if self.request.budget_ms <= 0:
-            return 0.0
-        return max(1.0, self.request.budget_ms - self.passed_ms())
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """Add the time of what is done inside to that of `step`; raises if it is cancelled."""
-        self.cancellation.check()
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = (time.perf_counter() - started) * 1000
-            self.timings[step] = self.timings.get(step, 0.0) + spent
-
-
 def complete(
     request: Request,
     workshop: Workshop,
@@ -170,7 +138,7 @@ def complete(
         UsageError: The position is outside the document.
         GenerationError: The model failed.
     """
-    course = _Course(request, workshop, cancellation or CancellationToken())
+    course = PipelineRun(request, workshop, cancellation or CancellationToken())
     with course.timed("context"):
         context = build_context(request.document, request.position, request.language)
     with course.timed("decision"):
@@ -239,7 +207,7 @@ def _price(context: Context, workshop: Workshop) -> LookupPrice | None:
 
 
 def _attempt(
-    course: _Course, context: Context, decision: Decision, on_text: OnText | None
+    course: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
 ) -> _Attempt:
     """Look up or not, prompt the model, clean up."""
     request, workshop = course.request, course.workshop
@@ -272,7 +240,7 @@ def _attempt(
 
 
 def _look_again(
-    course: _Course,
+    course: PipelineRun,
     context: Context,
     decision: Decision,
     first: _Attempt,
@@ -315,7 +283,7 @@ def _look_again(
     return replace(decision, kept="first", reason=reason), kept
 
 
-def _prompt(context: Context, results: list[SearchResult], course: _Course) -> Prompt:
+def _prompt(context: Context, results: list[SearchResult], course: PipelineRun) -> Prompt:
     """The prompt, with the chunks of the file's last one in their places where that is fair."""
     workshop = course.workshop
     memory, path = workshop.memory, context.document.path
@@ -336,7 +304,7 @@ def _prompt(context: Context, results: list[SearchResult], course: _Course) -> P
 def _generate(
     prompt: Prompt,
     context: Context,
-    course: _Course,
+    course: PipelineRun,
     how: GenerationSettings,
     on_text: OnText | None = None,
 ) -> Generation:
@@ -384,7 +352,7 @@ def _settled_part(raw: str, context: Context, settings: CompletionSettings) -> s
     return "\n".join(text.split("\n")[:-2])
 
 
-def _sample_alternatives(course: _Course, attempt: _Attempt, context: Context) -> list[str]:
+def _sample_alternatives(course: PipelineRun, attempt: _Attempt, context: Context) -> list[str]:
     """Other texts for the same prompt, sampled with fixed seeds.
 
     Fewer if samples agree, or once the budget is spent: its last one is not shown cut off.

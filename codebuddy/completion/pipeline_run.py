@@ -1,0 +1,49 @@
+"""State of one pipeline run: its request, the time that it has taken, and its cancellation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from codebuddy.cancellation import CancellationToken
+
+if TYPE_CHECKING:
+    from codebuddy.completion.pipeline import Request, Workshop
+
+
+class PipelineRun:
+    """State of one pipeline run; `timings`, in milliseconds, accumulate over generations."""
+
+    def __init__(
+        self, request: Request, workshop: Workshop, cancellation: CancellationToken
+    ) -> None:
+        self.request, self.workshop, self.cancellation = request, workshop, cancellation
+        self.timings: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def passed_ms(self) -> float:
+        """Milliseconds since the call."""
+        return (time.perf_counter() - self._started) * 1000
+
+    def left_ms(self) -> float:
+        """Milliseconds of the budget that are left, at least one; 0 without a budget."""
+        if self.request.budget_ms <= 0:
+            return 0.0
+        return max(1.0, self.request.budget_ms - self.passed_ms())
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the time of what is done inside to that of `step`.
+
+        Raises:
+            SupersededError: The request is cancelled.
+        """
+        self.cancellation.check()
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - started) * 1000
+            self.timings[step] = self.timings.get(step, 0.0) + spent
