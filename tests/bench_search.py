@@ -198,7 +198,6 @@ def variants(*, has_dense: bool) -> list[Variant]:
     for name, without in (
         ("without path", dataclasses.replace(full, path=0.0)),
         ("without roles", dataclasses.replace(full, roles={})),
-        ("with near 0.25", dataclasses.replace(full, near=0.25)),
     ):
         found.append(Variant(f"hybrid {name}", weights=without))
     return found
