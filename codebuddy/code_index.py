@@ -24,15 +24,6 @@ class CodeIndex(Protocol):
         """Where names are defined."""
         ...
 
-    def dense(
-        self,
-        text: str,
-        top_k: int,
-        exclude: Callable[[Chunk], bool] | None = None,
-    ) -> list[SearchResult]:
-        """The best chunks by the similarity of vectors; none where the index holds no vectors."""
-        ...
-
     def definitions_for(
         self,
         names: Sequence[str],
