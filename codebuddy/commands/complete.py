@@ -8,11 +8,11 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.engine.protocol import MAX_TEXT_BYTES, CompletionCall
+from codebuddy.service.request import MAX_TEXT_BYTES, CompletionRequest
 from codebuddy.terminal import (
     StatusLine,
     answer,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
     from codebuddy.datatypes import Suggestion
     from codebuddy.engine.client import EngineClient
+    from codebuddy.service.response import CompletionResponse
 
 
 @click.command(
@@ -100,7 +101,7 @@ def command(
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
     file, line, column = _target(target)
     text = _read_to_apply(file) if should_apply else _read_stdin() if from_stdin else None
-    call = CompletionCall(
+    call = CompletionRequest(
         file,
         line,
         column,
@@ -120,13 +121,13 @@ def command(
     found = None if no_engine else _from_engine(call, status, printer)
     if found is None:
         found = _from_here(call, status, printer)
-    for warning in found.pop("warnings", ()):
+    for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
     is_applied = bool(should_apply and found["text"])
     if is_applied:
         _apply(file, text, found)
     if as_json:
-        answer_json(found | {"applied": is_applied})
+        answer_json({**found, "engine": found.get("engine"), "applied": is_applied})
         return
     if printer is not None:
         printer.finish(found["text"], is_replaced=found["decision"].get("kept") == "second")
@@ -142,8 +143,8 @@ def _target(target: str) -> tuple[str, int, int | None]:
 
 
 def _from_engine(
-    call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
-) -> dict[str, Any] | None:
+    call: CompletionRequest, status: StatusLine, printer: _StreamPrinter | None
+) -> CompletionResponse | None:
     """The warm engine's answer; None where there is none to ask."""
     from codebuddy.engine.fallback import ask_engine
 
@@ -154,7 +155,7 @@ def _from_engine(
         name=call.file,
     )
 
-    def ask(engine: EngineClient) -> dict[str, Any]:
+    def ask(engine: EngineClient) -> CompletionResponse:
         status.show("the engine reads and writes")
         with status:
             return engine.complete(place, printer)
@@ -167,8 +168,8 @@ def _from_engine(
 
 
 def _from_here(
-    call: CompletionCall, status: StatusLine, printer: _StreamPrinter | None
-) -> dict[str, Any]:
+    call: CompletionRequest, status: StatusLine, printer: _StreamPrinter | None
+) -> CompletionResponse:
     """The answer found in this process: the same path, on a model loaded for it."""
     from codebuddy.assembly import find_place, open_generator, open_judge, surroundings_of_file
     from codebuddy.completion.pipeline import complete
@@ -196,10 +197,12 @@ def _from_here(
         note(f"warning: {safe_line(warning)}")
     suggestion = _with_or_without_index(place, suggest, should_update=call.should_update)
     judge.pace.save()
-    return as_dictionary(suggestion) | {"startup_ms": startup_ms, "engine": None}
+    response = as_dictionary(suggestion)
+    response["startup_ms"] = startup_ms
+    return response
 
 
-def _print(found: dict[str, Any], *, is_streamed: bool, is_applied: bool) -> None:
+def _print(found: CompletionResponse, *, is_streamed: bool, is_applied: bool) -> None:
     """The suggestions on stdout, the receipt on stderr."""
     from codebuddy.completion.receipt import receipt_lines
 
@@ -245,7 +248,7 @@ def _read_to_apply(file: str) -> bytes | None:
         return None
 
 
-def _apply(file: str, content: bytes | None, found: dict[str, Any]) -> None:
+def _apply(file: str, content: bytes | None, found: CompletionResponse) -> None:
     """Insert the suggestion, if the file still holds `content`."""
     from codebuddy.completion.document import apply_suggestion, decode
     from codebuddy.datatypes import Document, Position

@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,6 +14,7 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex, SearchChannel
+    from codebuddy.service.response import SearchHit, SearchResponse
 
 # Behind the file of a query that names one.
 _PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
@@ -105,7 +106,7 @@ def command(
     found = _from_engine(wish, should_update=not no_update) if uses_engine else None
     if found is None:
         found = _from_here(wish, should_update=not no_update)
-    for warning in found.pop("warnings", ()):
+    for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
     if as_json:
         answer_json(found)
@@ -131,7 +132,7 @@ class _Wish:
     embedder: str | None
 
 
-def _from_engine(wish: _Wish, *, should_update: bool) -> dict[str, Any] | None:
+def _from_engine(wish: _Wish, *, should_update: bool) -> SearchResponse | None:
     """The warm engine's answer; None where there is none to ask."""
     from codebuddy.engine.fallback import ask_engine
 
@@ -148,7 +149,7 @@ def _from_engine(wish: _Wish, *, should_update: bool) -> dict[str, Any] | None:
     )
 
 
-def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
+def _from_here(wish: _Wish, *, should_update: bool) -> SearchResponse:
     """The answer found in this process."""
     from codebuddy.assembly import surroundings_of_folder, with_index
     from codebuddy.errors import IndexingError
@@ -179,10 +180,10 @@ def _from_here(wish: _Wish, *, should_update: bool) -> dict[str, Any]:
 
     answered = with_index(surroundings, ask, should_update=should_update)
     timings_ms["total"] = (time.perf_counter() - started) * 1000
-    return answered | {"repository": str(root), "timings_ms": timings_ms}
+    return cast("SearchResponse", answered | {"repository": str(root), "timings_ms": timings_ms})
 
 
-def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:
+def _shown(item: SearchHit, *, has_reasons: bool) -> str:
     """Place, symbol, channel and score, then the lines around the one that matched."""
     title = f"{item['path']}:{item['line']} ({item['start_line']}-{item['end_line']})"
     if item["symbol"]:
@@ -204,7 +205,7 @@ def _shown(item: dict[str, Any], *, has_reasons: bool) -> str:
     return "\n".join([title, *([_reasons(item)] if has_reasons else []), *excerpt])
 
 
-def _reasons(item: dict[str, Any]) -> str:
+def _reasons(item: SearchHit) -> str:
     """Each channel's place and score, the factors of the fused score, what --near did."""
     explain = item["explain"]
     parts = [f"{name} #{explain['ranks'][name]} ({s:.3f})" for name, s in item["channels"].items()]

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from codebuddy.completion.confidence import mean_probability
 from codebuddy.datatypes import Suggestion
+
+if TYPE_CHECKING:
+    from codebuddy.service.response import CompletionResponse, DecisionResponse
 
 # Shorter waits for the engine's turn are not worth a word.
 _WAITED_MS = 100.0
 
 
-def as_dictionary(suggestion: Suggestion) -> dict[str, Any]:
+def as_dictionary(suggestion: Suggestion) -> CompletionResponse:
     """The suggestion with the stable keys of `complete --json`."""
     receipt = suggestion.receipt
     stats = receipt.stats
     document = suggestion.document
     position = document.in_file or suggestion.position
-    return {
+    response: CompletionResponse = {
         "text": suggestion.text,
         "file": document.path,
         "line": position.line,
         "column": position.column,
-        **({"cell": document.cell} if document.cell else {}),
         "model": receipt.model,
         "finish_reason": receipt.finish_reason,
         "confidence": mean_probability(stats),
-        "decision": dataclasses.asdict(receipt.decision),
+        "decision": cast("DecisionResponse", dataclasses.asdict(receipt.decision)),
         "chunks": [
             {
                 "path": packed.result.chunk.path,
@@ -53,9 +54,12 @@ def as_dictionary(suggestion: Suggestion) -> dict[str, Any]:
         "runtime": receipt.runtime,
         "alternatives": list(suggestion.alternatives),
     }
+    if document.cell:
+        response["cell"] = document.cell
+    return response
 
 
-def receipt_lines(answer: Mapping[str, Any], startup_ms: float) -> list[tuple[str, str]]:
+def receipt_lines(answer: CompletionResponse, startup_ms: float) -> list[tuple[str, str]]:
     """The receipt as (label, text): what was decided and why, what was used, what it cost.
 
     Args:
@@ -85,7 +89,7 @@ def receipt_lines(answer: Mapping[str, Any], startup_ms: float) -> list[tuple[st
     )
     times = answer["timings_ms"]
     steps = ", ".join(f"{step} {ms:.0f}" for step, ms in times.items() if step != "total")
-    waited_ms = (answer.get("engine") or {}).get("queue_ms", 0.0)
+    waited_ms = answer["engine"]["queue_ms"] if "engine" in answer else 0.0
     waited = f", {waited_ms:.0f} of it in the queue" if waited_ms >= _WAITED_MS else ""
     started = f"after {startup_ms:.0f} to start{waited}"
     lines.append(("time", f"{times['total']:.0f} ms ({steps}), {started}"))

@@ -13,21 +13,24 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import codebuddy
 from codebuddy import __version__, paths
 from codebuddy.config import load_settings, own_variables, variable_of
 from codebuddy.engine import address, process
 from codebuddy.engine.exchange import LeftError, OtherIdentityError, exchange
-from codebuddy.engine.protocol import (
-    CompletionCall,
-    call_to_message,
-    error_from_wire,
-    identity,
-)
+from codebuddy.engine.protocol import call_to_message, error_from_wire, identity
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.errors import EngineError, SupersededError
+from codebuddy.service.request import CompletionRequest
+from codebuddy.service.response import (
+    CompletionResponse,
+    ModelDescription,
+    ResponseFormError,
+    SearchResponse,
+    checked,
+)
 from codebuddy.settings import EngineSettings
 
 START_TIMEOUT_S = 10.0
@@ -38,6 +41,7 @@ _TRIES = 3
 # An engine that does not even answer this is killed.
 _STOP_ANSWER_S = 3.0
 
+T = TypeVar("T")
 OnText = Callable[[str], None]
 OnEvent = Callable[[Mapping[str, Any]], None]
 
@@ -81,7 +85,9 @@ class EngineClient:
         client._connected().close()
         return client
 
-    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+    def complete(
+        self, call: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """The suggestion, with the keys of `codebuddy complete --json`, and `engine`: its own.
 
         `engine` holds `queue_ms`, `total_ms` (from the request's arrival to its answer),
@@ -106,7 +112,7 @@ class EngineClient:
             if on_text is not None and event.get("type") == "text":
                 on_text(str(event.get("text", "")))
 
-        return self._answer("/v1/complete", message, body, on_event)
+        return self._answer(CompletionResponse, "/v1/complete", message, body, on_event)
 
     def search(
         self,
@@ -118,7 +124,7 @@ class EngineClient:
         near: str = "",
         max_per_file: int = 0,
         should_update: bool = True,
-    ) -> dict[str, Any]:
+    ) -> SearchResponse:
         """The best chunks of the repository around `folder`, with the keys of `search --json`.
 
         Args:
@@ -143,7 +149,8 @@ class EngineClient:
             "should_update": should_update,
         }
         body = query.encode("utf-8", "surrogatepass")
-        return self._answer("/v1/search", {"wish": wish, "settings": self._settings}, body)
+        head = {"wish": wish, "settings": self._settings}
+        return self._answer(SearchResponse, "/v1/search", head, body)
 
     def cancel(self, client: str, request: str = "") -> None:
         """End requests, running or waiting; they answer SupersededError.
@@ -177,7 +184,7 @@ class EngineClient:
         For a client that takes text back those of both texts. Returns at once; what goes wrong
         goes unsaid.
         """
-        call = CompletionCall(
+        call = CompletionRequest(
             file, line, column, text, model=model, client=client, priority="background",
             takes_back=takes_back,
         )  # fmt: skip
@@ -188,14 +195,15 @@ class EngineClient:
         """Say that the user took `text`, a suggestion or a part of one, for the statistics."""
         self._tell("/v1/accepted", {"client": client, "characters": len(text)})
 
-    def load(self, model: str | None = None) -> dict[str, Any]:
+    def load(self, model: str | None = None) -> ModelDescription:
         """Load the model that the settings name, unless it is loaded; what it uses.
 
         Raises:
             ModelError: It is missing, damaged or does not fit.
         """
         named = None if model is None else paths.whole_model_name(model)
-        return self._answer("/v1/load", {"model": named, "settings": self._settings}, b"")
+        head = {"model": named, "settings": self._settings}
+        return self._answer(ModelDescription, "/v1/load", head, b"")
 
     def status(self) -> dict[str, Any]:
         """What the engine is and did: see docs/engine.md for the keys."""
@@ -209,19 +217,24 @@ class EngineClient:
         list(self._exchange("POST", path, head, body))
 
     def _answer(
-        self, path: str, head: Mapping[str, Any], body: bytes, on_event: OnEvent | None = None
-    ) -> dict[str, Any]:
-        """The `result` of an exchange whose answer is lines."""
+        self,
+        kind: type[T],
+        path: str,
+        head: Mapping[str, Any],
+        body: bytes,
+        on_event: OnEvent | None = None,
+    ) -> T:
+        """The `result` of an exchange whose answer is lines, of the form `kind`."""
         for event in self._exchange("POST", path, head, body):
             if on_event is not None:
                 on_event(event)
-            kind = event.get("type")
-            if kind == "error":
+            if event.get("type") == "error":
                 raise error_from_wire(event)
-            if kind == "result":
-                result = event.get("result")
-                if isinstance(result, dict):
-                    return result
+            if event.get("type") == "result":
+                try:
+                    return checked(event.get("result"), kind)
+                except ResponseFormError as error:
+                    raise EngineError(f"the engine's answer cannot be read: {error}") from error
         raise EngineError("the engine ended its answer before the result")
 
     def _exchange(

@@ -25,7 +25,7 @@ def stamped(files: Iterable[str]) -> list[list[str]]:
     return [[file, _stamp(file)] for file in files]
 
 
-def may_be_served(hit: Hit[dict[str, Any]]) -> bool:
+def may_be_served(hit: Hit[Any]) -> bool:
     """Whether a suggestion that was kept is still right.
 
     It is while the files that it was made from are unchanged, and for a minute while a person

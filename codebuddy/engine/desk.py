@@ -22,7 +22,7 @@ from codebuddy.completion.cache import Hit, Place, SuggestionCache
 from codebuddy.engine import dependencies
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
-from codebuddy.engine.protocol import CompletionCall, call_to_message, error_from_wire
+from codebuddy.engine.protocol import call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.errors import (
@@ -32,6 +32,7 @@ from codebuddy.errors import (
     SupersededError,
     UsageError,
 )
+from codebuddy.service.request import CompletionRequest
 from codebuddy.settings import EngineSettings
 from codebuddy.vcs.location import real_folder
 
@@ -87,7 +88,7 @@ class Desk:
             )
 
     def complete(
-        self, call: CompletionCall, head: Mapping[str, Any], arrived: float | None = None
+        self, call: CompletionRequest, head: Mapping[str, Any], arrived: float | None = None
     ) -> Job:
         """A job for `call`, answered already if the cache knows.
 
@@ -130,7 +131,7 @@ class Desk:
         self.counts["cancelled"] += count
         return count
 
-    def prewarm(self, call: CompletionCall, head: Mapping[str, Any]) -> None:
+    def prewarm(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
         """Have the prompt of a place evaluated when there is nothing else to do."""
         call = dataclasses.replace(call, priority="background")
         self._refresh_beside(call, head)
@@ -141,7 +142,7 @@ class Desk:
         except EngineBusyError:
             self.counts["busy"] += 1
 
-    async def refresh(self, call: CompletionCall, head: Mapping[str, Any]) -> list[str]:
+    async def refresh(self, call: CompletionRequest, head: Mapping[str, Any]) -> list[str]:
         """Bring the index up to date as the call's priority allows.
 
         Returns:
@@ -163,7 +164,7 @@ class Desk:
         warnings: list[str] = answer["warnings"]
         return warnings
 
-    def _refresh_beside(self, call: CompletionCall, head: Mapping[str, Any]) -> None:
+    def _refresh_beside(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
         folder = _folder_of(call)
         now = time.monotonic()
         if now - self._refreshed_at.get(folder, float("-inf")) < _TYPING_UPDATES_EVERY_S:
@@ -203,7 +204,7 @@ class Desk:
         """End the workers."""
         await asyncio.gather(self.dispatcher.worker.close(), self.index_worker.close())
 
-    def _job(self, op: str, call: CompletionCall, head: Mapping[str, Any]) -> Job:
+    def _job(self, op: str, call: CompletionRequest, head: Mapping[str, Any]) -> Job:
         call_head, body = call_to_message(call)
         message = {
             "call": call_head,
@@ -329,7 +330,7 @@ class Desk:
         task.add_done_callback(self._tasks.discard)
 
 
-def _folder_of(call: CompletionCall) -> str:
+def _folder_of(call: CompletionRequest) -> str:
     """The folder whose repository is asked; where a link leads nowhere, that of its path."""
     try:
         return call.folder or str(real_folder(call.file))
@@ -343,7 +344,7 @@ def _is_whole(result: Mapping[str, Any]) -> bool:
     return result.get("finish_reason") != "budget"
 
 
-def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
+def _fingerprint(call: CompletionRequest, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
     sources = head.get("settings")
     stamps = _stamps(call, sources if isinstance(sources, dict) else {})
@@ -352,7 +353,7 @@ def _fingerprint(call: CompletionCall, head: Mapping[str, Any]) -> str:
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
 
 
-def _stamps(call: CompletionCall, sources: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+def _stamps(call: CompletionRequest, sources: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     """Size and time of each file that may hold settings for the call, where it is there."""
     folder = Path(call.folder or call.file)
     named = [str(sources.get("user_file") or "")]

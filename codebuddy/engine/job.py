@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codebuddy.completion.cache import Place
-from codebuddy.engine.protocol import CompletionCall, error_to_wire
+from codebuddy.engine.protocol import error_to_wire
 from codebuddy.errors import CodebuddyError, DocumentError, UsageError
 from codebuddy.positions import resolve
+from codebuddy.service.request import CompletionRequest
 from codebuddy.source_text import decode
 
 _ids = itertools.count(1)
@@ -37,7 +38,7 @@ class Job:
     body: bytes = b""
     client: str = ""
     priority: str = "ask"
-    call: CompletionCall | None = None
+    call: CompletionRequest | None = None
     place: Place | None = None
     id: int = field(default_factory=lambda: next(_ids))
     arrived: float = field(default_factory=time.monotonic)
@@ -77,7 +78,7 @@ class Job:
         self.is_finished = True
 
 
-def place_of(call: CompletionCall, fingerprint: str) -> Place | None:
+def place_of(call: CompletionRequest, fingerprint: str) -> Place | None:
     """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
     unsaved = call.unsaved()
     # A place in a notebook's JSON is none in the text that is completed.

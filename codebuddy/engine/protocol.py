@@ -17,103 +17,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from codebuddy import __version__, errors
 from codebuddy.errors import CodebuddyError, EngineError, UsageError
 from codebuddy.paths import whole_model_name
-from codebuddy.source_text import MARK
+from codebuddy.service.request import PRIORITIES, CompletionRequest
 
-# A document may have 32 MiB (`completion.document`); the rest is the head.
-MAX_TEXT_BYTES = 32 << 20
 MAX_HEAD_BYTES = 1 << 20
 ALIVE_EVERY_S = 1.0
 IDENTITY_HEADER = "Codebuddy-Identity"
-PRIORITIES = ("typing", "ask", "background")
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionCall:
-    """A wish for a suggestion.
-
-    Args:
-        file: Absolute path.
-        line: 1-based.
-        column: 1-based, in code points; None for the end of the line.
-        text: The buffer's unsaved text, or its bytes as a file would hold them; None reads
-            the disk.
-        retrieve: `auto`, `always` or `never`; None leaves it to the settings, as with all
-            that follow.
-        max_lines: Lines at most.
-        max_tokens: Tokens generated at most.
-        model: A name of the catalog, or a path.
-        alternatives: Other suggestions to sample.
-        budget_ms: Milliseconds after which the best so far is answered.
-        client: Whose request; a newer `typing` request supersedes the client's older ones.
-        priority: `typing` answers with the index as it is; `ask` waits for its update;
-            `background` yields to both.
-        folder: Whose repository; empty for the file's own folder.
-        name: What errors call the file; empty for `file`.
-        should_update: Whether the index is brought up to date.
-        request: A name of the client's for this call, by which it can be cancelled.
-        extras: Pieces of other files that the editor had at hand, as paths and texts, the most
-            useful first.
-        prefer: `speed`, `balanced` or `quality`.
-        takes_back: Whether the client is told a first suggestion that a second may replace.
-        language: What the text is written in, where the file's name does not tell: that of a
-            notebook's cells.
-    """
-
-    file: str
-    line: int
-    column: int | None = None
-    text: str | bytes | None = None
-    retrieve: str | None = None
-    max_lines: int | None = None
-    max_tokens: int | None = None
-    model: str | None = None
-    alternatives: int = 0
-    budget_ms: int | None = None
-    client: str = ""
-    priority: str = "ask"
-    folder: str = ""
-    name: str = ""
-    should_update: bool = True
-    request: str = ""
-    extras: tuple[tuple[str, str], ...] = ()
-    prefer: str | None = None
-    takes_back: bool = False
-    language: str = ""
-
-    def __post_init__(self) -> None:
-        """Take away a byte order mark that an editor counts as a character of its text."""
-        if isinstance(self.text, str) and self.text.startswith(MARK):
-            object.__setattr__(self, "text", self.text.removeprefix(MARK))
-            if self.line == 1 and self.column is not None and self.column > 1:
-                object.__setattr__(self, "column", self.column - 1)
-
-    def flags(self) -> dict[str, Any]:
-        """The settings that the call sets, by their dotted names."""
-        named = {
-            "completion.retrieve": self.retrieve,
-            "completion.prefer": self.prefer,
-            "completion.max_lines": self.max_lines,
-            "completion.max_tokens": self.max_tokens,
-            "model.name": self.model,
-        }
-        return {name: value for name, value in named.items() if value is not None}
-
-    def unsaved(self) -> bytes | None:
-        """The buffer's text as bytes."""
-        if isinstance(self.text, str):
-            # A lone surrogate, which an editor can send, is no text; it reads as `?`.
-            return self.text.encode("utf-8", "replace")
-        return self.text
+# The name under which docs/engine.md teaches it.
+CompletionCall = CompletionRequest
 
 
-def call_to_message(call: CompletionCall) -> tuple[dict[str, Any], bytes]:
+def call_to_message(call: CompletionRequest) -> tuple[dict[str, Any], bytes]:
     """The call as head and raw bytes."""
     head = asdict(call)
     if call.model is not None:
@@ -200,7 +122,7 @@ def _checked(
     return given
 
 
-def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionCall:
+def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionRequest:
     """The call that head and raw bytes tell, with every field's type and bounds checked.
 
     Raises:
@@ -216,7 +138,7 @@ def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionCall:
     if "extras" in given:
         given["extras"] = _extras(given["extras"])
     has_text = given.pop("text", False)
-    return CompletionCall(**given, text=body if has_text else None)
+    return CompletionRequest(**given, text=body if has_text else None)
 
 
 def _extras(value: list[Any]) -> tuple[tuple[str, str], ...]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Generic, Protocol, TypeVar
 
-from codebuddy.engine.protocol import PRIORITIES
 from codebuddy.errors import EngineBusyError
+from codebuddy.service.request import PRIORITIES
 
 _SUPERSEDING = ("typing", "background")
 

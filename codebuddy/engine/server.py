@@ -30,7 +30,6 @@ from codebuddy.engine.protocol import (
     ALIVE_EVERY_S,
     IDENTITY_HEADER,
     MAX_HEAD_BYTES,
-    MAX_TEXT_BYTES,
     call_from_message,
     decode_message,
     encode_line,
@@ -39,6 +38,7 @@ from codebuddy.engine.protocol import (
 )
 from codebuddy.engine.state import EndingError, EngineState
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, UsageError
+from codebuddy.service.request import MAX_TEXT_BYTES
 
 # One byte more than the largest document, so that its size can be told as an error.
 _MAX_BODY_BYTES = MAX_TEXT_BYTES + MAX_HEAD_BYTES + 1

@@ -22,7 +22,7 @@ from codebuddy.completion.receipt import as_dictionary
 from codebuddy.datatypes import Generator, Suggestion
 from codebuddy.engine import dependencies
 from codebuddy.engine.channel import Channel, open_channel
-from codebuddy.engine.protocol import CompletionCall, call_from_message
+from codebuddy.engine.protocol import call_from_message
 from codebuddy.engine.workplace import Workplace, settings_of
 from codebuddy.errors import (
     CodebuddyError,
@@ -31,6 +31,7 @@ from codebuddy.errors import (
     ModelError,
     SupersededError,
 )
+from codebuddy.service.request import CompletionRequest
 from codebuddy.vcs.location import real_folder
 
 
@@ -105,7 +106,7 @@ class ModelWorker:
         return answer | {dependencies.KEY: depends_on}
 
     def _suggest(
-        self, message: dict[str, Any], call: CompletionCall, place: Place, generator: Generator
+        self, message: dict[str, Any], call: CompletionRequest, place: Place, generator: Generator
     ) -> tuple[Suggestion, list[str]]:
         """The suggestion, and what went wrong with the lookups."""
         if message["op"] == "prewarm":
@@ -150,7 +151,7 @@ class ModelWorker:
             warnings.clear()
             return ask(None), [f"{error.message}; completing without lookups", *warnings]
 
-    def _time_left(self, call: CompletionCall) -> float:
+    def _time_left(self, call: CompletionRequest) -> float:
         """Milliseconds of the call's budget that are left, at least one; 0 without a budget."""
         if call.budget_ms is None:
             return 0.0

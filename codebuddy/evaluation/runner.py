@@ -138,8 +138,8 @@ def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult
         reason=decision["reason"],
         latency_ms=told["timings_ms"]["total"] + bench.generator.saved_ms,
         timings_ms=told["timings_ms"],
-        tokens={name: int(told["tokens"][name]) for name in TOKENS},
-        chunks=told["chunks"],
+        tokens={name: int(getattr(suggestion.receipt.stats, f"{name}_tokens")) for name in TOKENS},
+        chunks=[dict(chunk) for chunk in told["chunks"]],
         has_answer_in_chunks=_has_answer(hole, suggestion),
         finish_reason=told["finish_reason"],
     )

@@ -16,6 +16,7 @@ from codebuddy.errors import CodebuddyError
 
 if TYPE_CHECKING:
     from codebuddy.engine.client import EngineClient
+    from codebuddy.service.response import CompletionResponse
 
 _MIN_BUDGET_S = 0.2
 # An engine that lives answers a greeting within a few milliseconds; it has the time that the
@@ -89,9 +90,9 @@ class Model:
         if client is None:
             self._is_gone = True
             return _NOTHING
-        from codebuddy.engine.protocol import CompletionCall
+        from codebuddy.service.request import CompletionRequest
 
-        call = CompletionCall(
+        call = CompletionRequest(
             str(self._root / path),
             line,
             column,
@@ -104,7 +105,7 @@ class Model:
             folder=str(self._root),
             should_update=False,
         )
-        answers: list[dict[str, object]] = []
+        answers: list[CompletionResponse] = []
 
         def ask() -> None:
             with suppress(CodebuddyError, OSError, ValueError, LookupError):
@@ -119,8 +120,7 @@ class Model:
         return _answer(answers[0])
 
 
-def _answer(found: dict[str, object]) -> Answer:
-    text, confidence = found.get("text"), found.get("confidence")
-    if not isinstance(text, str) or found.get("finish_reason") == "budget":
+def _answer(found: CompletionResponse) -> Answer:
+    if found["finish_reason"] == "budget":
         return _NOTHING
-    return Answer(text, float(confidence) if isinstance(confidence, int | float) else 0.0)
+    return Answer(found["text"], found["confidence"] or 0.0)

@@ -9,6 +9,7 @@ from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
 from codebuddy.index.hit import Hit, locate
 from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.service.response import ExplainResponse, SearchHit
 from codebuddy.terminal import counted
 
 MAX_QUERY_CHARACTERS = 1_000_000
@@ -22,7 +23,7 @@ def found_items(
     *,
     near: str = "",
     max_per_file: int = 0,
-) -> list[dict[str, Any]]:
+) -> list[SearchHit]:
     """The results with the stable keys of `search --json`, the best first.
 
     `explain` says at which place each channel had a result (`ranks`), by what its fused score
@@ -92,9 +93,11 @@ def path_beneath(root: Path, file: str, folder: Path) -> str:
         raise UsageError(f"{file} is outside the repository {root}") from None
 
 
-def _item(result: SearchResult, hit: Hit) -> dict[str, Any]:
+def _item(result: SearchResult, hit: Hit) -> SearchHit:
     chunk = result.chunk
-    near = {"near": result.near} if result.near else {}
+    explain: ExplainResponse = {"ranks": result.ranks, "factors": result.factors}
+    if result.near:
+        explain["near"] = result.near
     return {
         "path": chunk.path,
         "line": hit.line,
@@ -105,6 +108,6 @@ def _item(result: SearchResult, hit: Hit) -> dict[str, Any]:
         "score": result.score,
         "channel": result.channel,
         "channels": result.channels,
-        "explain": {"ranks": result.ranks, "factors": result.factors, **near},
+        "explain": explain,
         "text": chunk.text,
     }

@@ -12,13 +12,14 @@ import secrets
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from codebuddy.errors import CodebuddyError
+from codebuddy.service.response import CompletionResponse
 from codebuddy.settings import Settings
 
 if TYPE_CHECKING:
-    from codebuddy.engine.protocol import CompletionCall
+    from codebuddy.service.request import CompletionRequest
 
 OnText = Callable[[str], None]
 
@@ -29,7 +30,9 @@ _THREADS = 16
 class Completer(Protocol):
     """Answers calls, from any thread."""
 
-    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+    def complete(
+        self, call: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """The suggestion, with the keys of `codebuddy complete --json`."""
         ...
 
@@ -87,7 +90,9 @@ class AsyncCompleter:
         self._warned: set[str] = set()
         self._threads = ThreadPoolExecutor(_THREADS, "completion")
 
-    async def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+    async def complete(
+        self, call: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """As `Completer.complete`; `on_text` is called in another thread.
 
         Cancelling the task cancels this call, and no newer one of the same client.

@@ -10,16 +10,17 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, SupersededError
+from codebuddy.service.response import CompletionResponse
 
 if TYPE_CHECKING:
     from codebuddy.engine.client import EngineClient
-    from codebuddy.engine.protocol import CompletionCall
     from codebuddy.serve.completer import OnText
     from codebuddy.serve.local import LocalCompleter
+    from codebuddy.service.request import CompletionRequest
 
 # After a failure the engine is looked at again, after each further one half as often.
 FIRST_PAUSE_S = 15.0
@@ -52,7 +53,9 @@ class FallbackCompleter:
         self._look_at = 0.0
         self._is_looking = False
 
-    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+    def complete(
+        self, call: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """As `Completer.complete`; `warnings` says so if it was not the engine.
 
         Raises:

@@ -23,7 +23,6 @@ from codebuddy.completion.receipt import as_dictionary
 from codebuddy.config import own_variables
 from codebuddy.datatypes import Suggestion
 from codebuddy.engine import dependencies
-from codebuddy.engine.protocol import CompletionCall
 from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.engine.workplace import Workplace
 from codebuddy.errors import (
@@ -34,6 +33,8 @@ from codebuddy.errors import (
     SupersededError,
 )
 from codebuddy.serve.completer import OnText
+from codebuddy.service.request import CompletionRequest
+from codebuddy.service.response import CompletionResponse
 from codebuddy.vcs.location import real_folder
 
 # An index is brought up to date in the background, no sooner than this after the last time.
@@ -59,7 +60,9 @@ class LocalCompleter:
         self._newest: dict[str, tuple[str, CancellationToken]] = {}
         self._unwanted = UnwantedCalls()
 
-    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+    def complete(
+        self, call: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """The suggestion, with the keys of `codebuddy complete --json`.
 
         Raises:
@@ -126,8 +129,8 @@ class LocalCompleter:
         """Nothing: only the engine keeps statistics."""
 
     def _complete(
-        self, call: CompletionCall, token: CancellationToken, on_text: OnText | None
-    ) -> dict[str, Any]:
+        self, call: CompletionRequest, token: CancellationToken, on_text: OnText | None
+    ) -> CompletionResponse:
         folder = call.folder or str(real_folder(call.file, call.name))
         surroundings, warnings = self._surroundings(folder, call.flags())
         where = (call.file, call.line, call.column)
@@ -146,8 +149,10 @@ class LocalCompleter:
             )
 
         suggestion = self._with_or_without_index(place, ask)
-        answer = as_dictionary(suggestion) | {"warnings": [*warnings, *judge.warnings]}
-        return answer | {dependencies.KEY: depends_on}
+        response = as_dictionary(suggestion)
+        response["warnings"] = [*warnings, *judge.warnings]
+        response["depends_on"] = depends_on
+        return response
 
     def _with_or_without_index(
         self, place: Place, ask: Callable[[CodeIndex | None], Suggestion]

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from codebuddy.completion.notebook import is_notebook
 from codebuddy.engine import dependencies
-from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS, CompletionCall
+from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS
 from codebuddy.errors import IndexingError, SupersededError, UsageError
 from codebuddy.index.walk import has_private_key, has_secret_name
 from codebuddy.positions import position_at
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window
+from codebuddy.service.request import CompletionRequest
 from codebuddy.syntax.notebook import is_notebook_text
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class RawCompleter:
             raise UsageError(f"filename {filename!r:.200} is outside the {self._kind} {root}")
         return path.relative_to(root).as_posix()
 
-    def _call(self, raw: RawRequest, window: Window) -> CompletionCall:
+    def _call(self, raw: RawRequest, window: Window) -> CompletionRequest:
         text = window.prefix + window.suffix
         position = position_at(text, len(window.prefix))
         file = self._root / (window.path or _NAMELESS)
@@ -156,7 +157,7 @@ class RawCompleter:
             )
         # A link that leads out of here is refused, which the root as its folder sees to.
         is_inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(self._root))
-        return CompletionCall(
+        return CompletionRequest(
             file=str(file),
             line=position.line,
             column=position.column,

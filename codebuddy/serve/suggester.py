@@ -16,11 +16,12 @@ from typing import Any
 from codebuddy.completion.cache import Place, SuggestionCache
 from codebuddy.completion.debounce import debounce_ms
 from codebuddy.engine import dependencies
-from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
 from codebuddy.positions import position_at
 from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.open_document import OpenDocument
+from codebuddy.service.request import CompletionRequest
+from codebuddy.service.response import CompletionResponse
 
 _KEPT_RECEIPTS = 64
 _KEPT_INTERVALS = 16
@@ -42,7 +43,7 @@ class Suggester:
         self._completer = completer
         self._model = model
         self._client = f"editor-{os.getpid()}"
-        self._cache: SuggestionCache[dict[str, Any]] = SuggestionCache()
+        self._cache: SuggestionCache[CompletionResponse] = SuggestionCache()
         self._receipts: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._numbers = itertools.count(1)
         self._newest = 0
@@ -90,7 +91,7 @@ class Suggester:
             if (known := self._known(place)) is not None:
                 return known
         position = position_at(document.text, offset)
-        call = CompletionCall(
+        call = CompletionRequest(
             file=file,
             line=position.line,
             column=position.column,
@@ -131,7 +132,7 @@ class Suggester:
             return None
         return self._show(hit.text, hit.value)
 
-    def _show(self, text: str, answer: dict[str, Any]) -> Shown:
+    def _show(self, text: str, answer: CompletionResponse) -> Shown:
         shown = Shown(next(self._numbers), text)
         told = {name: value for name, value in answer.items() if name != dependencies.KEY}
         self._receipts[shown.number] = {

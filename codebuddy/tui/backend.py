@@ -20,8 +20,9 @@ from typing import Any, Protocol, TypeVar
 
 from codebuddy import platforms
 from codebuddy.engine.client import EngineClient
-from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import CodebuddyError, EngineError, IndexingError, SupersededError
+from codebuddy.service.request import CompletionRequest
+from codebuddy.service.response import CompletionResponse, SearchHit
 
 T = TypeVar("T")
 OnText = Callable[[str], None]
@@ -102,14 +103,14 @@ class Backend(Protocol):
     model: str
     """The model in use, by name."""
 
-    async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
+    async def complete(self, wish: Wish, on_text: OnText | None = None) -> CompletionResponse:
         """A suggestion with the keys of `complete --json`; `on_text` gets it as it grows.
 
         `on_text` is called in the caller's loop. Cancelling the task cancels the work.
         """
         ...
 
-    async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
+    async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         """The best places for a query, with the keys of `search --json`."""
         ...
 
@@ -157,7 +158,7 @@ class EngineBackend:
         self._engine: EngineClient | None = None
         self._connecting = threading.Lock()
 
-    async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
+    async def complete(self, wish: Wish, on_text: OnText | None = None) -> CompletionResponse:
         """See `Backend.complete`."""
         loop = asyncio.get_running_loop()
         client = f"{self._client_name}-{wish.client}"
@@ -171,7 +172,7 @@ class EngineBackend:
 
         is_unwanted = threading.Event()
 
-        def complete(engine: EngineClient) -> dict[str, Any]:
+        def complete(engine: EngineClient) -> CompletionResponse:
             # The engine may have been starting all the while.
             if is_unwanted.is_set():
                 raise SupersededError("the suggestion is not wanted any more")
@@ -185,14 +186,13 @@ class EngineBackend:
                 self._threads.submit(self._quietly, lambda engine: engine.cancel(client, request))
             raise
 
-    async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
+    async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         """See `Backend.search`."""
         folder = str(self._root)
         answer = await self._ask(
             lambda engine: engine.search(folder, query, top_k=top_k, channel=channel)
         )
-        found: list[dict[str, Any]] = answer["results"]
-        return found
+        return answer["results"]
 
     async def prewarm(self, wish: Wish) -> None:
         """See `Backend.prewarm`."""
@@ -240,8 +240,8 @@ class EngineBackend:
         """See `Backend.close`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, wish: Wish, client: str) -> CompletionCall:
-        return CompletionCall(
+    def _call(self, wish: Wish, client: str) -> CompletionRequest:
+        return CompletionRequest(
             str(wish.file),
             wish.line,
             wish.column,

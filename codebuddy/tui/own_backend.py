@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import IndexingError
+from codebuddy.service.response import CompletionResponse, SearchHit
 from codebuddy.tui.backend import (
     IndexStep,
     ModelLine,
@@ -45,7 +46,7 @@ class OwnBackend:
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
         self._workplace: Workplace | None = None
 
-    async def complete(self, wish: Wish, on_text: OnText | None = None) -> dict[str, Any]:
+    async def complete(self, wish: Wish, on_text: OnText | None = None) -> CompletionResponse:
         """See `Backend.complete`."""
         loop = asyncio.get_running_loop()
         token = CancellationToken()
@@ -54,7 +55,7 @@ class OwnBackend:
             if on_text is not None:
                 loop.call_soon_threadsafe(on_text, text)
 
-        def work() -> dict[str, Any]:
+        def work() -> CompletionResponse:
             token.check()
             return self._complete(wish, told, token)
 
@@ -64,7 +65,7 @@ class OwnBackend:
             token.cancel()
             raise
 
-    async def search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
+    async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         """See `Backend.search`."""
         return await self._in(self._thread, lambda: self._search(query, top_k, channel))
 
@@ -131,7 +132,7 @@ class OwnBackend:
 
     def _complete(
         self, wish: Wish, told: Callable[[str], None], token: CancellationToken
-    ) -> dict[str, Any]:
+    ) -> CompletionResponse:
         from codebuddy.assembly import find_place
         from codebuddy.completion.pipeline import complete
         from codebuddy.completion.receipt import as_dictionary
@@ -152,10 +153,11 @@ class OwnBackend:
             request = replace(request, retrieve=cast("RetrieveMode", wish.retrieve))
         judge = workplace.judge(surroundings, generator)
         workshop = place.workshop(generator, index, judge=judge)
-        answer = as_dictionary(complete(request, workshop, told, token))
-        return answer | {"warnings": [*judge.warnings]}
+        response = as_dictionary(complete(request, workshop, told, token))
+        response["warnings"] = [*judge.warnings]
+        return response
 
-    def _search(self, query: str, top_k: int, channel: str) -> list[dict[str, Any]]:
+    def _search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         from codebuddy.index.answer import found_items
         from codebuddy.index.build import update_index
 

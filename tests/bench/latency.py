@@ -37,6 +37,7 @@ from codebuddy.datatypes import RetrieveMode
 from codebuddy.engine.client import EngineClient, stop_engine
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
+from codebuddy.service.response import CompletionResponse
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).parent / "codebuddy")
@@ -252,13 +253,13 @@ class Bench:
         found = self._complete(renamed, line=line + 1, max_tokens=1)
         return float(found["timings_ms"]["total"])
 
-    def _complete(self, text: str, line: int | None = None, **more: Any) -> dict[str, Any]:
+    def _complete(self, text: str, line: int | None = None, **more: Any) -> CompletionResponse:
         file = self._root / "stock.py"
         return self._ask(file, text, line or text.count("\n") + 1, "never", **more)
 
     def _ask(
         self, file: Path, text: str, line: int, retrieve: RetrieveMode, **more: Any
-    ) -> dict[str, Any]:
+    ) -> CompletionResponse:
         return self._client.complete(
             CompletionCall(
                 str(file),

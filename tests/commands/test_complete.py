@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,12 +27,11 @@ def codebuddy(
     )
 
 
-def completed(folder: Path, *arguments: str, stdin: bytes | None = None) -> dict:
+def completed(folder: Path, *arguments: str, stdin: bytes | None = None) -> Any:
     """The JSON answer of `complete`."""
     done = codebuddy(folder, "complete", "--json", *arguments, stdin=stdin)
     assert done.returncode == 0, done.stderr.decode()
-    answer: dict = json.loads(done.stdout)
-    return answer
+    return json.loads(done.stdout)
 
 
 def test_json_has_the_stable_keys(repository):

@@ -14,9 +14,9 @@ def test_check_raises_only_after_cancel():
     """A fresh token lets everything pass; a cancelled one says why it does not."""
     token = CancellationToken()
     token.check()
-    assert not token.is_cancelled
+    before = token.is_cancelled
     token.cancel()
-    assert token.is_cancelled
+    assert (before, token.is_cancelled) == (False, True)
     with pytest.raises(SupersededError, match="cancelled"):
         token.check()
 

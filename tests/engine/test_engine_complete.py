@@ -23,6 +23,7 @@ from codebuddy.errors import (
     UsageError,
 )
 from codebuddy.index import walk
+from codebuddy.service.response import CompletionResponse
 from tests.commands.test_search_options import FILES as SEARCHED
 from tests.conftest import SMALL_MODEL
 from tests.support.engine import call, codebuddy, json_of, typing, wait_until
@@ -366,7 +367,7 @@ def test_a_newer_request_of_a_client_supersedes_what_runs(repository):
         "client": "one",
     }
     client.load(str(SMALL_MODEL))
-    outcome: list[BaseException | dict[str, object]] = []
+    outcome: list[BaseException | CompletionResponse] = []
 
     def ask():
         try:

@@ -21,7 +21,7 @@ import pytest
 from codebuddy import paths
 from codebuddy.engine import address
 from codebuddy.engine.client import EngineClient, stop_engine
-from codebuddy.engine.protocol import MAX_TEXT_BYTES, call_to_message, encode_message
+from codebuddy.engine.protocol import call_to_message, encode_message
 from codebuddy.errors import (
     CodebuddyError,
     DocumentError,
@@ -31,6 +31,7 @@ from codebuddy.errors import (
     IndexingError,
     UsageError,
 )
+from codebuddy.service.request import MAX_TEXT_BYTES
 from codebuddy.settings import EngineSettings
 from tests.conftest import SMALL_MODEL
 from tests.support.engine import (

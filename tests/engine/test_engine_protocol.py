@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -123,3 +124,16 @@ def test_identity_changes_with_the_engines_own_settings_alone():
     one = protocol.identity({"idle_minutes": 20})
     assert one == protocol.identity({"idle_minutes": 20})
     assert one != protocol.identity({"idle_minutes": 5})
+
+
+def test_a_call_travels_under_its_old_keys():
+    """Clients of other versions send and read them: none is renamed, and none goes."""
+    call = CompletionCall("/r/a.py", 3, 4, "text", client="c", takes_back=True)
+    message, body = protocol.call_to_message(call)
+    assert set(message) == {
+        "file", "line", "column", "text", "retrieve", "max_lines", "max_tokens", "model",
+        "alternatives", "budget_ms", "client", "priority", "folder", "name", "should_update",
+        "request", "extras", "prefer", "takes_back", "language",
+    }  # fmt: skip
+    sent = json.loads(json.dumps(message))
+    assert protocol.call_from_message(sent, body) == dataclasses.replace(call, text=b"text")

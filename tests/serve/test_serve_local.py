@@ -52,7 +52,9 @@ def test_a_newer_call_of_a_client_supersedes_its_older_ones(repository):
 
     def complete(number: int, client: str, on_text=None) -> None:
         try:
-            outcomes[number] = completer.complete(call(repository, client), on_text)["text"]
+            outcomes[number] = completer.complete(
+                call(repository, client, request=f"call {number}"), on_text
+            )["text"]
         except SupersededError as error:
             outcomes[number] = error
 
@@ -97,8 +99,8 @@ def test_cancel_names_one_call(repository):
 
 
 def has_arrived(completer: LocalCompleter, number: int) -> bool:
-    """Whether a client holds the ticket of this number."""
-    return number in list(completer._newest.values())
+    """Whether the call of this number is its client's newest."""
+    return f"call {number}" in [name for name, _ in list(completer._newest.values())]
 
 
 def test_a_cancelled_task_cancels_its_client_only(repository):

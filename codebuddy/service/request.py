@@ -1,0 +1,151 @@
+"""What front doors ask for: completions and searches as values. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy.errors import UsageError
+from codebuddy.source_text import MARK
+
+# A document may have 32 MiB (`completion.document`).
+MAX_TEXT_BYTES = 32 << 20
+PRIORITIES = ("typing", "ask", "background")
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A wish for a suggestion.
+
+    Args:
+        file: Absolute path.
+        line: 1-based.
+        column: 1-based, in code points; None for the end of the line.
+        text: The buffer's unsaved text, or its bytes as a file would hold them; None reads
+            the disk.
+        retrieve: `auto`, `always` or `never`; None leaves it to the settings, as with all
+            that follow.
+        max_lines: Lines at most.
+        max_tokens: Tokens generated at most.
+        model: A name of the catalog, or a path.
+        alternatives: Other suggestions to sample.
+        budget_ms: Milliseconds after which the best so far is answered.
+        client: Whose request; a newer `typing` request supersedes the client's older ones.
+        priority: `typing` answers with the index as it is; `ask` waits for its update;
+            `background` yields to both.
+        folder: Whose repository; empty for the file's own folder.
+        name: What errors call the file; empty for `file`.
+        should_update: Whether the index is brought up to date.
+        request: A name of the client's for this call, by which it can be cancelled.
+        extras: Pieces of other files that the editor had at hand, as paths and texts, the most
+            useful first.
+        prefer: `speed`, `balanced` or `quality`.
+        takes_back: Whether the client is told a first suggestion that a second may replace.
+        language: What the text is written in, where the file's name does not tell: that of a
+            notebook's cells.
+    """
+
+    file: str
+    line: int
+    column: int | None = None
+    text: str | bytes | None = None
+    retrieve: str | None = None
+    max_lines: int | None = None
+    max_tokens: int | None = None
+    model: str | None = None
+    alternatives: int = 0
+    budget_ms: int | None = None
+    client: str = ""
+    priority: str = "ask"
+    folder: str = ""
+    name: str = ""
+    should_update: bool = True
+    request: str = ""
+    extras: tuple[tuple[str, str], ...] = ()
+    prefer: str | None = None
+    takes_back: bool = False
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        """Take away a byte order mark that an editor counts as a character of its text."""
+        if isinstance(self.text, str) and self.text.startswith(MARK):
+            object.__setattr__(self, "text", self.text.removeprefix(MARK))
+            if self.line == 1 and self.column is not None and self.column > 1:
+                object.__setattr__(self, "column", self.column - 1)
+
+    def flags(self) -> dict[str, Any]:
+        """The settings that the call sets, by their dotted names."""
+        named = {
+            "completion.retrieve": self.retrieve,
+            "completion.prefer": self.prefer,
+            "completion.max_lines": self.max_lines,
+            "completion.max_tokens": self.max_tokens,
+            "model.name": self.model,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    def unsaved(self) -> bytes | None:
+        """The buffer's text as bytes."""
+        if isinstance(self.text, str):
+            # A lone surrogate, which an editor can send, is no text; it reads as `?`.
+            return self.text.encode("utf-8", "replace")
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A search that is wanted.
+
+    Args:
+        folder: Absolute: the repository around it is searched, or around `near`.
+        query: Words, names or code.
+        top_k: How many results at most.
+        channel: As for `RepositoryIndex.search`.
+        near: The file that the query comes from, relative to `folder` or absolute.
+        max_per_file: Results of one file at most; 0 for any number.
+        should_update: Whether the index is brought up to date first.
+        embedder: In place of the one of the settings, for this search; None leaves it.
+    """
+
+    folder: str
+    query: str
+    top_k: int = 10
+    channel: str = "hybrid"
+    near: str = ""
+    max_per_file: int = 0
+    should_update: bool = True
+    embedder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSources:
+    """Where a request's settings come from: variables and the user's file of its sender."""
+
+    environment: Mapping[str, str]
+    user_file: Path
+
+    @classmethod
+    def of_this_process(cls) -> SettingsSources:
+        """The variables and the file of this process."""
+        import os
+
+        from codebuddy import paths
+        from codebuddy.config import own_variables
+
+        return cls(own_variables(os.environ), paths.user_config_file())
+
+    @classmethod
+    def from_message(cls, value: object) -> SettingsSources:
+        """The sources that a message names.
+
+        Raises:
+            UsageError: They cannot be read.
+        """
+        found = value if isinstance(value, dict) else {}
+        environment, user_file = found.get("environment"), found.get("user_file")
+        if not isinstance(environment, dict) or not isinstance(user_file, str):
+            raise UsageError("a request says where its settings come from")
+        variables = {str(name): str(value) for name, value in environment.items()}
+        return cls(variables, Path(user_file))

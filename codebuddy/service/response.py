@@ -1,0 +1,206 @@
+"""What a completion, a search and a loaded model answer, by their stable keys.
+
+`checked` makes sure of them once, where the engine's bytes become values; whoever holds a
+response later reads its keys without looking at their types. Standard library only.
+"""
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict, TypeVar
+
+T = TypeVar("T")
+
+
+class DecisionResponse(TypedDict):
+    """Whether something was looked up, and why: the fields of `datatypes.Decision`."""
+
+    retrieve: bool
+    probability: float
+    threshold: float
+    reason: str
+    mode: str
+    expected_gain: float | None
+    expected_ms: float | None
+    features: Sequence[object]
+    head: str
+    stage: str
+    first_ms: float | None
+    kept: str
+
+
+class ChunkResponse(TypedDict):
+    """A chunk in the prompt; lines are 1-based, `tokens` what it took there."""
+
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str
+    score: float
+    channel: str
+    channels: dict[str, float]
+    tokens: int
+
+
+class TokenCounts(TypedDict):
+    """Tokens of all generations together."""
+
+    prompt: int
+    evaluated: int
+    reused: int
+    generated: int
+
+
+class EngineTimes(TypedDict):
+    """The engine's own account of a request; times are milliseconds from its arrival."""
+
+    request_id: int
+    is_cached: bool
+    queue_ms: float
+    total_ms: float
+
+
+class CompletionResponse(TypedDict):
+    """The keys of `complete --json`.
+
+    `line` and `column` are 1-based; `timings_ms` holds milliseconds by step, and their `total`.
+    `depends_on` names the files behind the suggestion for one who keeps it, and is no part of
+    what a person is shown.
+    """
+
+    text: str
+    file: str
+    line: int
+    column: int
+    cell: NotRequired[int]
+    model: str
+    finish_reason: str
+    confidence: float | None
+    decision: DecisionResponse
+    chunks: list[ChunkResponse]
+    tokens: TokenCounts
+    timings_ms: dict[str, float]
+    filters: list[str]
+    runtime: dict[str, object]
+    alternatives: list[str]
+    warnings: NotRequired[list[str]]
+    startup_ms: NotRequired[float]
+    engine: NotRequired[EngineTimes]
+    applied: NotRequired[bool]
+    depends_on: NotRequired[list[list[str]]]
+
+
+class ExplainResponse(TypedDict):
+    """Why a result ranks where it does."""
+
+    ranks: dict[str, int]
+    factors: dict[str, float]
+    near: NotRequired[str]
+
+
+class SearchHit(TypedDict):
+    """A chunk that was found; `line` is that of the match, all lines are 1-based."""
+
+    path: str
+    line: int
+    start_line: int
+    end_line: int
+    kind: str
+    symbol: str
+    score: float
+    channel: str
+    channels: dict[str, float]
+    explain: ExplainResponse
+    text: str
+
+
+class SearchResponse(TypedDict):
+    """The keys of `search --json`, the best result first; times are milliseconds."""
+
+    query: str
+    channel: str
+    embedder: str
+    results: list[SearchHit]
+    reason: NotRequired[str]
+    repository: str
+    timings_ms: dict[str, float]
+    warnings: NotRequired[list[str]]
+
+
+class ModelDescription(TypedDict):
+    """A loaded model: its name, and what runs it."""
+
+    model: str
+    runtime: dict[str, object]
+
+
+class ResponseFormError(ValueError):
+    """A value has another form than its response; the message names the key."""
+
+
+def checked(value: object, kind: type[T]) -> T:
+    """`value`, which has all keys that `kind` requires, and values of the types it names.
+
+    Further keys are let through.
+
+    Args:
+        value: Read from JSON.
+        kind: One of the classes above.
+
+    Raises:
+        ResponseFormError: It has another form.
+    """
+    _check(value, kind, "the answer")
+    return typing.cast("T", value)
+
+
+def _check(value: object, kind: object, name: str) -> None:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is object:
+        return
+    if origin is NotRequired:
+        _check(value, arguments[0], name)
+    elif typing.is_typeddict(kind):
+        _check_keys(_mapping(value, name), typing.cast("type", kind), name)
+    elif origin is dict:
+        for key, each in _mapping(value, name).items():
+            _check(each, arguments[1], f"{name}[{key!r:.40}]")
+    elif origin in (list, Sequence):
+        if not isinstance(value, list):
+            raise ResponseFormError(f"{name} is no list")
+        for index, each in enumerate(value):
+            _check(each, arguments[0], f"{name}[{index}]")
+    elif not _is_plain(value, arguments if origin is types.UnionType else (kind,), name):
+        raise ResponseFormError(f"{name} is of type {type(value).__name__}")
+
+
+def _check_keys(value: Mapping[str, object], kind: type, name: str) -> None:
+    for key, wanted in kind.__annotations__.items():
+        if key in value:
+            _check(value[key], wanted, f"{name}.{key}")
+        elif key in kind.__required_keys__:  # type: ignore[attr-defined]
+            raise ResponseFormError(f"{name} has no {key}")
+
+
+def _mapping(value: object, name: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ResponseFormError(f"{name} is no object")
+    return value
+
+
+def _is_plain(value: object, kinds: tuple[object, ...], name: str) -> bool:
+    """Whether the value is of one of the plain types; an object is checked by its own keys."""
+    for kind in kinds:
+        if kind is None or kind is types.NoneType:
+            if value is None:
+                return True
+        elif typing.is_typeddict(kind):
+            if value is not None:
+                _check(value, kind, name)
+                return True
+        elif kind is float:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return True
+        elif type(value) is kind:
+            return True
+    return False
