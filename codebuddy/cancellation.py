@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from codebuddy.errors import SupersededError
+
+_MAX_EARLY = 256
 
 
 class CancellationToken:
@@ -57,3 +60,31 @@ class CancellationToken:
         finally:
             with self._lock:
                 self._callbacks.remove(callback)
+
+
+class EarlyCancellations:
+    """Cancellations that came before their requests, since the two travel apart.
+
+    The oldest are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, client: str, request: str) -> None:
+        """The client's request of that name is cancelled; one without a name cannot be told."""
+        if not request:
+            return
+        with self._lock:
+            self._names[client, request] = None
+            if len(self._names) > _MAX_EARLY:
+                self._names.popitem(last=False)
+
+    def take(self, client: str, request: str) -> bool:
+        """Whether the request is cancelled; that is forgotten then."""
+        with self._lock:
+            if (client, request) not in self._names:
+                return False
+            del self._names[client, request]
+            return True

@@ -26,12 +26,6 @@ from codebuddy.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from codebuddy.assembly import Place
-    from codebuddy.code_index import CodeIndex
-    from codebuddy.datatypes import Suggestion
-    from codebuddy.engine.client import EngineClient
     from codebuddy.service.response import CompletionResponse
 
 
@@ -101,7 +95,7 @@ def command(
         raise UsageError("--apply writes the file and --stdin reads unsaved text: give one of them")
     file, line, column = _target(target)
     text = _read_to_apply(file) if should_apply else _read_stdin() if from_stdin else None
-    call = CompletionRequest(
+    request = CompletionRequest(
         file,
         line,
         column,
@@ -118,9 +112,7 @@ def command(
     )
     status = StatusLine()
     printer = _StreamPrinter(status) if stream and not as_json else None
-    found = None if no_engine else _from_engine(call, status, printer)
-    if found is None:
-        found = _from_here(call, status, printer)
+    found = _respond(request, status, printer, may_use_engine=not no_engine)
     for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
     is_applied = bool(should_apply and found["text"])
@@ -142,64 +134,29 @@ def _target(target: str) -> tuple[str, int, int | None]:
     return given_file(file), line, column
 
 
-def _from_engine(
-    call: CompletionRequest, status: StatusLine, printer: _StreamPrinter | None
-) -> CompletionResponse | None:
-    """The warm engine's answer; None where there is none to ask."""
-    from codebuddy.engine.fallback import ask_engine
-
-    started = time.perf_counter()
-    place = dataclasses.replace(
-        call,
-        file=os.path.abspath(call.file),  # noqa: PTH100
-        name=call.file,
-    )
-
-    def ask(engine: EngineClient) -> CompletionResponse:
-        status.show("the engine reads and writes")
-        with status:
-            return engine.complete(place, printer)
-
-    found = ask_engine(ask)
-    if found is not None:
-        total_ms = (time.perf_counter() - started) * 1000
-        found["startup_ms"] = total_ms - found["timings_ms"]["total"]
-    return found
-
-
-def _from_here(
-    call: CompletionRequest, status: StatusLine, printer: _StreamPrinter | None
+def _respond(
+    request: CompletionRequest,
+    status: StatusLine,
+    printer: _StreamPrinter | None,
+    *,
+    may_use_engine: bool,
 ) -> CompletionResponse:
-    """The answer found in this process: the same path, on a model loaded for it."""
-    from codebuddy.assembly import find_place, open_generator, open_judge, surroundings_of_file
-    from codebuddy.completion.pipeline import complete
-    from codebuddy.completion.receipt import as_dictionary
+    """The warm engine's response, or this process's where there is no engine to ask."""
+    from codebuddy.commands.client import open_client
 
-    surroundings = surroundings_of_file(call.file, call.flags())
-    # With `--apply` the text is the file's own, as it is on disk.
-    place = find_place(surroundings, call.file, call.line, call.column, call.unsaved())
     started = time.perf_counter()
-    generator = open_generator(place.surroundings.settings, status, call.budget_ms or 0)
-    startup_ms = 0.0
-
-    def suggest(index: CodeIndex | None) -> Suggestion:
-        nonlocal startup_ms
-        startup_ms = (time.perf_counter() - started) * 1000
-        status.show(f"{generator.name} reads and writes")
-        with status:
-            request = place.request(
-                call.alternatives, budget_ms=call.budget_ms or 0, takes_back=call.takes_back
-            )
-            return complete(request, place.workshop(generator, index, judge=judge), printer)
-
-    judge = open_judge(place.surroundings, generator)
-    for warning in judge.warnings:
-        note(f"warning: {safe_line(warning)}")
-    suggestion = _with_or_without_index(place, suggest, should_update=call.should_update)
-    judge.pace.save()
-    response = as_dictionary(suggestion)
-    response["startup_ms"] = startup_ms
-    return response
+    request = dataclasses.replace(
+        request,
+        file=os.path.abspath(request.file),  # noqa: PTH100
+        name=request.file,
+    )
+    waiting = "the engine reads and writes"
+    client = open_client(status, may_use_engine=may_use_engine, waiting=waiting)
+    with status:
+        found = client.complete(request, printer)
+    total_ms = (time.perf_counter() - started) * 1000
+    found["startup_ms"] = total_ms - found["timings_ms"]["total"]
+    return found
 
 
 def _print(found: CompletionResponse, *, is_streamed: bool, is_applied: bool) -> None:
@@ -215,23 +172,6 @@ def _print(found: CompletionResponse, *, is_streamed: bool, is_applied: bool) ->
         lines.append(("applied", f"to {found['file']}"))
     for label, text in lines:
         note_styled([styled(f"{label:>9} ", fg="cyan"), safe_line(text)])
-
-
-def _with_or_without_index(
-    place: Place, suggest: Callable[[CodeIndex | None], Suggestion], *, should_update: bool
-) -> Suggestion:
-    """A suggestion with lookups; without, where there must be none or the index fails."""
-    from codebuddy.assembly import with_index
-    from codebuddy.errors import IndexingError
-
-    if not place.may_look_up:
-        return suggest(None)
-    try:
-        return with_index(place.surroundings, suggest, should_update=should_update)
-    except IndexingError as error:
-        remedy = f" ({error.hint})" if error.hint else ""
-        note(f"warning: {safe_line(f'{error.message}; completing without lookups{remedy}')}")
-        return suggest(None)
 
 
 def _read_to_apply(file: str) -> bytes | None:

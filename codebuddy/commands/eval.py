@@ -10,10 +10,10 @@ import click
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.assembly import Surroundings
     from codebuddy.evaluation.session import Outcome, Wishes
     from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
+    from codebuddy.service.context import Surroundings
 
 _DEFAULT_TASKS = 20
 _DEFAULT_RETRIEVAL_TASKS = 150
@@ -87,7 +87,7 @@ def command(
     Runs are kept beside the index; a run that was stopped goes on when the same command is
     given again.
     """
-    from codebuddy.assembly import open_surroundings
+    from codebuddy.service.context import open_surroundings
 
     surroundings = open_surroundings({"model.name": model})
     if should_list:
@@ -140,11 +140,13 @@ def _wishes(
 def _evaluate(
     surroundings: Surroundings, wishes: Wishes, plot: Path | None, *, as_json: bool
 ) -> int:
-    from codebuddy.assembly import open_generator, open_judge, with_index
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.session import evaluate, find_holes
     from codebuddy.evaluation.summary import summarize
+    from codebuddy.service.context import open_judge
+    from codebuddy.service.models import open_generator
+    from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
 
     def run(index: RepositoryIndex) -> tuple[Outcome, dict[str, Any]]:
@@ -211,11 +213,11 @@ def _described(run: Run) -> dict[str, Any]:
 
 def _evaluate_retrieval(surroundings: Surroundings, wishes: Wishes, *, as_json: bool) -> int:
     """The figures that need no model."""
-    from codebuddy.assembly import with_index
     from codebuddy.evaluation.docstrings import docstring_report
     from codebuddy.evaluation.holes import cut_holes
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.tables import retrieval_tables
+    from codebuddy.service.refresh import with_index
 
     repository = surroundings.repository
 

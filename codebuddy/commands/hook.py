@@ -10,10 +10,10 @@ import click
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.assembly import Surroundings
     from codebuddy.hook.finding import Finding
     from codebuddy.hook.install import HookStatus
     from codebuddy.hook.review import Outcome
+    from codebuddy.service.context import Surroundings
 
 _EXIT_FOUND = 1
 _MAX_MISSING = 5
@@ -34,8 +34,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def install(*, message: bool, as_json: bool) -> None:
     """Let git run codebuddy before each commit; a hook that is there goes on working."""
-    from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
+    from codebuddy.service.context import open_surroundings
 
     surroundings = open_surroundings()
     names = ["pre-commit"] + ["prepare-commit-msg"] * message
@@ -55,8 +55,8 @@ def install(*, message: bool, as_json: bool) -> None:
 
 def _build_index(surroundings: Surroundings) -> None:
     """Once, so that the next commit already finds what the rules ask; the hook stays without."""
-    from codebuddy.assembly import open_index
     from codebuddy.errors import IndexingError
+    from codebuddy.service.refresh import open_index
 
     note("building the index, which most rules need")
     try:
@@ -70,9 +70,9 @@ def _build_index(surroundings: Surroundings) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def uninstall(*, as_json: bool) -> None:
     """Take codebuddy's hooks away and put back what was there before."""
-    from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
     from codebuddy.hook.stub import HOOKS
+    from codebuddy.service.context import open_surroundings
 
     repository = open_surroundings().repository
     found = {name: installation.uninstall(repository, name) for name in HOOKS}
@@ -92,11 +92,11 @@ def uninstall(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
     """Show which hooks are installed, which index they use and which rules are on."""
-    from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
     from codebuddy.hook.catalog import RULES
     from codebuddy.hook.index_access import index_state
     from codebuddy.hook.review import rules_in_use
+    from codebuddy.service.context import open_surroundings
 
     surroundings = open_surroundings()
     index = index_state(surroundings.repository, surroundings.settings)
@@ -180,13 +180,14 @@ def run(
 def _reviewed(
     scope: str, commits: str | None, most: int | None, wait_s: int, *, no_update: bool
 ) -> tuple[Outcome, list[Finding]]:
-    from codebuddy.assembly import open_surroundings, with_index
     from codebuddy.hook import report, session
     from codebuddy.hook.finding import without_edits
     from codebuddy.hook.lookup import IndexLookup
     from codebuddy.hook.model import Model
     from codebuddy.hook.record import keep
     from codebuddy.hook.review import ordered, review, rules_in_use
+    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.refresh import with_index
     from codebuddy.vcs.plumbing import staged_index_file
 
     surroundings = open_surroundings()
@@ -259,9 +260,9 @@ def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def apply(finding: str, *, as_json: bool) -> None:
     """Write the patch of a finding to the work tree, and only there."""
-    from codebuddy.assembly import open_surroundings
     from codebuddy.hook.apply import apply_edits
     from codebuddy.hook.record import find
+    from codebuddy.service.context import open_surroundings
 
     repository = open_surroundings().repository
     rule, edits = find(repository, finding)

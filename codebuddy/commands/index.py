@@ -39,10 +39,10 @@ def command(
 ) -> int:
     """Entry point of the verb."""
     # Loaded here, so that `--help` does not wait for numpy.
-    from codebuddy.assembly import open_surroundings
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.index.build import update_index
     from codebuddy.index.report import IndexReport
+    from codebuddy.service.context import open_surroundings
 
     surroundings = open_surroundings({"index.jobs": jobs, "index.embedder": embedder})
 

@@ -24,10 +24,10 @@ def command(*, model: str | None, stdio: bool, process_id: int | None) -> None: 
     docs/editors.md says how Neovim, Helix, VS Code and Emacs are set up.
     """
     from codebuddy.config import load_settings
-    from codebuddy.serve.completer import open_completer
+    from codebuddy.engine.failover import open_client
     from codebuddy.serve.language_server import run
 
     settings = load_settings(flags={"model.name": model}).settings
-    code = run(open_completer(settings, model), model, process_id)
+    code = run(open_client(settings, model), model, process_id)
     # A completion that still runs in a thread would be waited for.
     os._exit(code)

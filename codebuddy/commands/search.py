@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from codebuddy.terminal import answer, answer_json, note, safe_line
+from codebuddy.service.request import SearchRequest
+from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.index.search import RepositoryIndex, SearchChannel
+    from codebuddy.index.search import SearchChannel
     from codebuddy.service.response import SearchHit, SearchResponse
 
 # Behind the file of a query that names one.
@@ -100,12 +99,12 @@ def command(
     near = near and given_file(near)
     if near and not Path(near).exists():
         note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
-    wish = _Wish(query, top_k, channel, near or "", per_file, embedder)
-    # A trial with another embedder loads torch, which would stay with all who use the engine.
-    uses_engine = not no_engine and embedder is None
-    found = _from_engine(wish, should_update=not no_update) if uses_engine else None
-    if found is None:
-        found = _from_here(wish, should_update=not no_update)
+    if channel == "dense" and embedder is not None:
+        _check_embedder(embedder)
+    request = SearchRequest(
+        str(Path.cwd()), query, top_k, channel, near or "", per_file, not no_update, embedder
+    )
+    found = _respond(request, may_use_engine=not no_engine)
     for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
     if as_json:
@@ -120,67 +119,41 @@ def command(
     answer("\n\n".join(shown), newline=bool(items))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What was asked for on the command line."""
+def _check_embedder(embedder: str) -> None:
+    """Refuse a dense search without vectors to compare.
 
-    query: str
-    top_k: int
-    channel: SearchChannel
-    near: str
-    per_file: int
-    embedder: str | None
-
-
-def _from_engine(wish: _Wish, *, should_update: bool) -> SearchResponse | None:
-    """The warm engine's answer; None where there is none to ask."""
-    from codebuddy.engine.fallback import ask_engine
-
-    return ask_engine(
-        lambda engine: engine.search(
-            str(Path.cwd()),
-            wish.query,
-            top_k=wish.top_k,
-            channel=wish.channel,
-            near=wish.near,
-            max_per_file=wish.per_file,
-            should_update=should_update,
-        )
-    )
-
-
-def _from_here(wish: _Wish, *, should_update: bool) -> SearchResponse:
-    """The answer found in this process."""
-    from codebuddy.assembly import surroundings_of_folder, with_index
+    Raises:
+        IndexingError: The embedder is `none`.
+    """
     from codebuddy.errors import IndexingError
-    from codebuddy.index.answer import found_answer, path_beneath
     from codebuddy.index.embed import NO_EMBEDDER
-    from codebuddy.vcs.location import folder_to_search
 
-    if wish.channel == "dense" and wish.embedder == NO_EMBEDDER:
+    if embedder == NO_EMBEDDER:
         raise IndexingError(
             f"--embedder {NO_EMBEDDER} leaves nothing for --channel dense to compare",
             hint="leave out --embedder, or name another one",
         )
-    folder = folder_to_search(Path.cwd(), wish.near)
-    surroundings = surroundings_of_folder(folder, {"index.embedder": wish.embedder})
-    root = surroundings.repository.root
-    near = path_beneath(root, wish.near, Path.cwd()) if wish.near else ""
-    timings_ms: dict[str, float] = {}
-    started = time.perf_counter()
 
-    def ask(index: RepositoryIndex) -> dict[str, Any]:
-        opened = time.perf_counter()
-        timings_ms["update"] = (opened - started) * 1000
-        found = found_answer(
-            index, wish.query, wish.top_k, wish.channel, near=near, max_per_file=wish.per_file
-        )
-        timings_ms["search"] = (time.perf_counter() - opened) * 1000
-        return found
 
-    answered = with_index(surroundings, ask, should_update=should_update)
-    timings_ms["total"] = (time.perf_counter() - started) * 1000
-    return cast("SearchResponse", answered | {"repository": str(root), "timings_ms": timings_ms})
+def _respond(request: SearchRequest, *, may_use_engine: bool) -> SearchResponse:
+    """The warm engine's response, or this process's where there is no engine to ask."""
+    from codebuddy.commands.client import open_client, open_in_process
+
+    status = StatusLine()
+    how: dict[str, Any] = {
+        "top_k": request.top_k,
+        "channel": request.channel,
+        "near": request.near,
+        "max_per_file": request.max_per_file,
+        "should_update": request.should_update,
+    }
+    if request.embedder is not None:
+        # A trial with another embedder loads torch, which would stay with all who use the engine.
+        client = open_in_process(status)
+        return client.search(request.folder, request.query, embedder=request.embedder, **how)
+    return open_client(status, may_use_engine=may_use_engine).search(
+        request.folder, request.query, **how
+    )
 
 
 def _shown(item: SearchHit, *, has_reasons: bool) -> str:

@@ -14,8 +14,8 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 if TYPE_CHECKING:
     import socket
 
-    from codebuddy.assembly import Surroundings
     from codebuddy.serve.guard import Rules
+    from codebuddy.service.context import Surroundings
 
 
 @click.command(
@@ -56,12 +56,12 @@ def command(
     Ends with Ctrl-C. docs/editors.md says how editors are set up.
     """
     from codebuddy import paths
-    from codebuddy.assembly import surroundings_of_folder
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.inference.installed import find_model
     from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
     from codebuddy.serve.listener import check_address, hosts_of, listen
+    from codebuddy.service.context import surroundings_of_folder
 
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
     flags = {"serve.port": port, "model.name": model}
@@ -91,22 +91,23 @@ def command(
 
 
 def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) -> None:
-    from codebuddy.serve.completer import AsyncCompleter, open_completer
+    from codebuddy.engine.failover import open_client
     from codebuddy.serve.http_api import run
     from codebuddy.serve.raw_completion import RawCompleter
+    from codebuddy.service.async_client import AsyncClient
 
     settings = surroundings.settings
 
     def warn(sentence: str) -> None:
         note(f"warning: {safe_line(sentence)}")
 
-    completer = AsyncCompleter(open_completer(settings, settings.model.name), warn)
-    raw = RawCompleter(surroundings, completer)
+    completions = AsyncClient(open_client(settings, settings.model.name), warn)
+    raw = RawCompleter(surroundings, completions)
     try:
         raw.prewarm()
         run(raw, rules, listener)
     finally:
-        completer.close()
+        completions.close()
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ import click
 from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
-    from codebuddy.assembly import Surroundings
     from codebuddy.index.search import RepositoryIndex
+    from codebuddy.service.context import Surroundings
     from codebuddy.training.head.labels import LabelProgress
     from codebuddy.training.head.personal import Training
 
@@ -62,7 +62,7 @@ def head(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Entry point of the verb."""
-    from codebuddy.assembly import open_surroundings
+    from codebuddy.service.context import open_surroundings
 
     surroundings = open_surroundings({"model.name": model} if model else None)
     if reset:
@@ -101,7 +101,8 @@ def _reset(surroundings: Surroundings, *, as_json: bool) -> None:
 
 
 def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int) -> Training:
-    from codebuddy.assembly import open_generator, with_index
+    from codebuddy.service.models import open_generator
+    from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
     from codebuddy.training.head.labels import Labelling
     from codebuddy.training.head.personal import train_personal

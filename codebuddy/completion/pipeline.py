@@ -26,7 +26,7 @@ from codebuddy.completion.extent import take_extent
 from codebuddy.completion.features import NamesKnown
 from codebuddy.completion.head import Head
 from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline_run import PipelineRun
+from codebuddy.completion.pipeline_run import GenerationObserver, PipelineRun
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt import build_prompt
@@ -123,6 +123,7 @@ def complete(
     workshop: Workshop,
     on_text: OnText | None = None,
     cancellation: CancellationToken | None = None,
+    observer: GenerationObserver | None = None,
 ) -> Suggestion:
     """Suggest what goes in at the request's position.
 
@@ -132,13 +133,14 @@ def complete(
         on_text: Called with the text so far while it grows, then with the final one, of
             which the others are beginnings unless a later filter cut further back.
         cancellation: Looked at between the steps and at each piece of text.
+        observer: Told of each generation and its pieces.
 
     Raises:
         SupersededError: It is cancelled.
         UsageError: The position is outside the document.
         GenerationError: The model failed.
     """
-    course = PipelineRun(request, workshop, cancellation or CancellationToken())
+    course = PipelineRun(request, workshop, cancellation or CancellationToken(), observer)
     with course.timed("context"):
         context = build_context(request.document, request.position, request.language)
     with course.timed("decision"):
@@ -164,16 +166,24 @@ def complete(
     if request.alternatives:
         with course.timed("alternatives"):
             alternatives = _sample_alternatives(course, attempt, context)
+    return _suggestion(course, decision, attempt, alternatives)
+
+
+def _suggestion(
+    course: PipelineRun, decision: Decision, attempt: _Attempt, alternatives: list[str]
+) -> Suggestion:
+    """The texts with the document's own line endings, and the receipt."""
+    request, generator = course.request, course.workshop.generator
     course.timings["total"] = course.passed_ms()
     receipt = Receipt(
-        model=workshop.generator.name,
+        model=generator.name,
         finish_reason=attempt.stats.finish_reason,
         decision=decision,
         chunks=attempt.prompt.chunks,
         stats=attempt.stats,
         timings_ms=course.timings,
         filters=attempt.filters,
-        runtime=workshop.generator.runtime,
+        runtime=generator.runtime,
     )
     ending = line_ending(request.document.text)
     return Suggestion(
@@ -312,10 +322,14 @@ def _generate(
     settings, cancellation = course.workshop.settings, course.cancellation
     stats = GenerationStats()
     pieces = course.workshop.generator.generate(prompt.tokens, how, stats, cancellation)
+    if course.observer is not None:
+        course.observer.began()
     raw = ""
     try:
         for piece in pieces:
             cancellation.check()
+            if course.observer is not None:
+                course.observer.piece(piece)
             raw += piece
             _, is_certain = take_extent(raw, context, settings.max_lines)
             if is_certain:

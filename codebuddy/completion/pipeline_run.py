@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from codebuddy.cancellation import CancellationToken
 
@@ -13,13 +13,30 @@ if TYPE_CHECKING:
     from codebuddy.completion.pipeline import Request, Workshop
 
 
+class GenerationObserver(Protocol):
+    """Follows each generation of a run piece by piece, those of alternatives included."""
+
+    def began(self) -> None:
+        """A generation began; the pieces before it belong to another one."""
+        ...
+
+    def piece(self, text: str) -> None:
+        """The model wrote `text`, before anything is cleaned up."""
+        ...
+
+
 class PipelineRun:
     """State of one pipeline run; `timings`, in milliseconds, accumulate over generations."""
 
     def __init__(
-        self, request: Request, workshop: Workshop, cancellation: CancellationToken
+        self,
+        request: Request,
+        workshop: Workshop,
+        cancellation: CancellationToken,
+        observer: GenerationObserver | None,
     ) -> None:
-        self.request, self.workshop, self.cancellation = request, workshop, cancellation
+        self.request, self.workshop = request, workshop
+        self.cancellation, self.observer = cancellation, observer
         self.timings: dict[str, float] = {}
         self._started = time.perf_counter()
 

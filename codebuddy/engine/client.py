@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import codebuddy
 from codebuddy import __version__, paths
+from codebuddy.cancellation import EarlyCancellations
 from codebuddy.config import load_settings, own_variables, variable_of
 from codebuddy.engine import address, process
 from codebuddy.engine.exchange import LeftError, OtherIdentityError, exchange
 from codebuddy.engine.protocol import call_to_message, error_from_wire, identity
-from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.errors import EngineError, SupersededError
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import (
@@ -57,7 +57,7 @@ class EngineClient:
     ) -> None:
         self._may_start = may_start
         self._timeout_s = timeout_s
-        self._unwanted = UnwantedCalls()
+        self._cancelled_early = EarlyCancellations()
         self._identity = identity(dataclasses.asdict(engine_settings))
         # What the engine resolves a repository's settings with, in the place of its own
         # environment: flags and variables are this process's.
@@ -107,7 +107,7 @@ class EngineClient:
         message = {"call": head, "settings": self._settings, "wants_text": on_text is not None}
 
         def on_event(event: Mapping[str, Any]) -> None:
-            if self._unwanted.take(call.client, call.request):
+            if self._cancelled_early.take(call.client, call.request):
                 raise SupersededError("the request was cancelled")
             if on_text is not None and event.get("type") == "text":
                 on_text(str(event.get("text", "")))
@@ -163,7 +163,7 @@ class EngineClient:
         connection = address.connect(_CONNECT_TIMEOUT_S)
         if connection is None:
             # None is started for this; the call may be waiting for one that starts.
-            self._unwanted.add(client, request)
+            self._cancelled_early.add(client, request)
             return
         head = {"client": client, "request": request}
         list(exchange(connection, "POST", "/v1/cancel", head, b"", ""))
@@ -208,6 +208,9 @@ class EngineClient:
     def status(self) -> dict[str, Any]:
         """What the engine is and did: see docs/engine.md for the keys."""
         return engine_status()
+
+    def close(self) -> None:
+        """Nothing: each request has a connection of its own."""
 
     def stop(self, *, timeout_s: float = _DRAIN_TIMEOUT_S) -> bool:
         """End the engine: see `stop_engine`."""

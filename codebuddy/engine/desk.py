@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from codebuddy.cancellation import EarlyCancellations
 from codebuddy.completion.cache import Hit, Place, SuggestionCache
-from codebuddy.engine import dependencies
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
-from codebuddy.engine.unwanted import UnwantedCalls
 from codebuddy.errors import (
     CodebuddyError,
     EngineBusyError,
@@ -32,6 +31,7 @@ from codebuddy.errors import (
     SupersededError,
     UsageError,
 )
+from codebuddy.service import dependencies
 from codebuddy.service.request import CompletionRequest
 from codebuddy.settings import EngineSettings
 from codebuddy.vcs.location import real_folder
@@ -66,7 +66,7 @@ class Desk:
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ask_ids = itertools.count(1)
         self._refreshed_at: dict[str, float] = {}
-        self._unwanted = UnwantedCalls()
+        self._cancelled_early = EarlyCancellations()
         self._tasks: set[asyncio.Task[object]] = set()
 
     @property
@@ -103,7 +103,7 @@ class Desk:
         self.counts["requests"] += 1
         job = self._job("complete", call, head)
         job.arrived = arrived or job.arrived
-        if self._unwanted.take(job.client, job.request):
+        if self._cancelled_early.take(job.client, job.request):
             self.counts["cancelled"] += 1
             job.fail(SupersededError("the request was cancelled"))
             return job
@@ -127,7 +127,7 @@ class Desk:
         """
         count = self.dispatcher.cancel_client(client, request)
         if not count:
-            self._unwanted.add(client, request)
+            self._cancelled_early.add(client, request)
         self.counts["cancelled"] += count
         return count
 
@@ -239,9 +239,6 @@ class Desk:
         if job.op == "complete" and job.place is not None and _is_whole(result):
             self.cache.put(job.place, str(result["text"]), result)
         if job.op == "complete":
-            if job.priority == "ask":
-                # For one who keeps it; who asks is told the same with and without an engine.
-                result = {k: v for k, v in result.items() if k != dependencies.KEY}
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._works_ahead:

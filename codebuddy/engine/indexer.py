@@ -15,19 +15,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from codebuddy.assembly import Surroundings
 from codebuddy.engine.channel import Channel, open_channel
-from codebuddy.engine.workplace import Workplace, index_key
 from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import can_be_seeded
+from codebuddy.service.context import Surroundings
+from codebuddy.service.refresh import LOCK_TIMEOUT_S
+from codebuddy.service.repositories import RepositoryCache, index_key
+from codebuddy.service.request import SettingsSources
 from codebuddy.vcs.location import folder_to_search
 
 # While somebody types, an index looked at so lately is taken as fresh: git and a walk cost
 # 0.1 s in a small repository and seconds in a large one.
 _FRESH_FOR_S = 2.0
-# Behind another process that updates the index, as in `assembly`.
-_LOCK_TIMEOUT_S = 30.0
 # Builds from nothing take all cores each; updates of what is there take moments.
 _BUILDING_THREADS = 2
 _UPDATE_THREADS = 16
@@ -44,7 +44,7 @@ class IndexWorker:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._workplace = Workplace()
+        self._repositories = RepositoryCache()
         self._lock = threading.Lock()
         self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
         self._updates = ThreadPoolExecutor(_UPDATE_THREADS, thread_name_prefix="update")
@@ -86,14 +86,15 @@ class IndexWorker:
 
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
         wish = message["wish"]
+        sources = SettingsSources.from_message(message["settings"])
         folder = str(folder_to_search(Path(wish["folder"]), wish.get("near", "")))
-        surroundings, warnings = self._workplace.surroundings(folder, message["settings"], {})
+        surroundings, warnings = self._repositories.surroundings(folder, sources, {})
         started = time.perf_counter()
         found = list(warnings)
         if message["op"] == "refresh" and surroundings.found is None:
             return {"warnings": found, "timings_ms": {"update": 0.0}}
         if wish.get("should_update", True):
-            wait_s = float(wish.get("wait_s", _LOCK_TIMEOUT_S))
+            wait_s = float(wish.get("wait_s", LOCK_TIMEOUT_S))
             found += self._refresh(surroundings, wait_s, may_be_old=wish.get("may_be_old", False))
         refreshed = time.perf_counter()
         timings_ms = {"update": (refreshed - started) * 1000}
@@ -116,7 +117,7 @@ class IndexWorker:
             near = path_beneath(surroundings.repository.root, wish["near"], Path(wish["folder"]))
 
         def ask() -> dict[str, Any]:
-            with self._workplace.lease_index(surroundings) as index:
+            with self._repositories.lease_index(surroundings) as index:
                 return found_answer(
                     index,
                     query,
@@ -130,7 +131,7 @@ class IndexWorker:
             return ask()
         except DamagedIndexError:
             # It was noted as damaged, so the next update builds it anew.
-            self._workplace.forget_index(surroundings)
+            self._repositories.forget_index(surroundings)
             with self._lock:
                 self._updated_at.pop(index_key(surroundings), None)
             if not wish.get("should_update", True):
@@ -141,7 +142,7 @@ class IndexWorker:
                 # More than that there is no index: why there is none.
                 raise failure from None
             raise
-        self._refresh(surroundings, _LOCK_TIMEOUT_S)
+        self._refresh(surroundings, LOCK_TIMEOUT_S)
         return ask()
 
     def _refresh(
@@ -161,7 +162,7 @@ class IndexWorker:
         with self._lock:
             # One that is being built for the first time is there, and is none yet.
             has_index = key not in self._first_builds and _has_index(surroundings)
-            deadline = time.monotonic() + (wait_s if has_index else max(wait_s, _LOCK_TIMEOUT_S))
+            deadline = time.monotonic() + (wait_s if has_index else max(wait_s, LOCK_TIMEOUT_S))
             running = self._running.get(key)
             age_s = time.monotonic() - self._updated_at.get(key, float("-inf"))
         if may_be_old and running is None and age_s < _FRESH_FOR_S:
@@ -190,7 +191,7 @@ class IndexWorker:
         key = index_key(surroundings)
         try:
             update_index(
-                surroundings.repository, surroundings.settings, lock_timeout_s=_LOCK_TIMEOUT_S
+                surroundings.repository, surroundings.settings, lock_timeout_s=LOCK_TIMEOUT_S
             )
         except CodebuddyError as error:
             with self._lock:

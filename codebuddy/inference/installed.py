@@ -86,7 +86,7 @@ def find_model(
     entry = load_models(settings).get(name_or_path)
     path = entry_path(entry, settings)
     if not path.is_file():
-        raise _missing(entry)
+        raise missing_model(entry)
     check_installed(entry, path, say=say)
     return InstalledModel(entry.name, path, entry)
 
@@ -107,42 +107,7 @@ def refuse_unusable(name_or_path: str, settings: Settings) -> None:
     entry = models.get(name_or_path)
     installed = [each for each in models.entries if entry_path(each, settings).is_file()]
     if installed and entry not in installed:
-        raise _missing(entry)
-
-
-def ensure_model(
-    settings: Settings, name: str, *, is_interactive: bool, say: Callable[[str], None] = note
-) -> InstalledModel:
-    """As `find_model`, but a missing catalog model is offered for download to a person.
-
-    Args:
-        settings: Where models are kept and whether the network may be used.
-        name: As for `find_model`.
-        is_interactive: Whether a person sits at stdin and stderr.
-        say: Takes sentences for the person.
-
-    Raises:
-        ModelError: As for `find_model`, and where the person says no.
-        DownloadError: No source delivered it.
-    """
-    if name == ECHO or is_model_path(name) or not is_interactive or settings.offline:
-        return find_model(name, settings, say=say)
-    entry = load_models(settings).get(name)
-    can_offer = entry.is_pinned and entry.sources
-    if entry_path(entry, settings).is_file() or not can_offer:
-        return find_model(name, settings, say=say)
-
-    import click
-
-    from codebuddy.inference.download import pull
-    from codebuddy.inference.progress import progress_on_stderr
-
-    question = (
-        f"{entry.name} ({entry.size_text}, {entry.licence_name}) is not installed. Download it now?"
-    )
-    if not click.confirm(question, default=True, err=True):
-        raise _missing(entry)
-    return pull(entry, settings, progress=progress_on_stderr(), say=say)
+        raise missing_model(entry)
 
 
 def check_installed(
@@ -188,7 +153,8 @@ def check_installed(
     return stamp
 
 
-def _missing(entry: CatalogEntry) -> ModelError:
+def missing_model(entry: CatalogEntry) -> ModelError:
+    """What to raise where the entry's file is not there; the hint is the command that helps."""
     if entry.is_added:
         return ModelError(
             f"the model {entry.name} is not in the models folder any more",

@@ -22,24 +22,25 @@ from codebuddy import __version__
 from codebuddy.completion.notebook import is_notebook
 from codebuddy.errors import CodebuddyError
 from codebuddy.positions import Encoding
-from codebuddy.serve.completer import AsyncCompleter, Completer
 from codebuddy.serve.completion_item import ACCEPTED_COMMAND, completion_item, takes_one_line
 from codebuddy.serve.framing import FramedInput
 from codebuddy.serve.lsp_protocol import CompletionServer
 from codebuddy.serve.open_document import EditorPosition, OpenDocument
 from codebuddy.serve.stdio import take_stdio, watch_process
 from codebuddy.serve.suggester import Shown, Suggester
+from codebuddy.service.async_client import AsyncClient
+from codebuddy.service.client import CompletionClient
 
 RECEIPT_COMMAND = "codebuddy.receipt"
 # After these a fallback client asks by itself; inside words it does so anyway.
 _TRIGGER_CHARACTERS = (".", "(", "[", "{", ",", "=", ":", " ")
 
 
-def run(completer: Completer, model: str | None, process_id: int | None = None) -> int:
+def run(client: CompletionClient, model: str | None, process_id: int | None = None) -> int:
     """Serve the editor at stdin and stdout until it ends.
 
     Args:
-        completer: Answers the calls.
+        client: Answers the requests.
         model: A name of the catalog, or a path; None leaves it to the settings.
         process_id: The editor's, if the command line named it.
 
@@ -55,8 +56,8 @@ def run(completer: Completer, model: str | None, process_id: int | None = None) 
     def warn(sentence: str) -> None:
         server.tell_once(f"codebuddy: {sentence}", types.MessageType.Warning)
 
-    async_completer = AsyncCompleter(completer, warn)
-    front = _Front(server, Suggester(async_completer, model))
+    async_client = AsyncClient(client, warn)
+    front = _Front(server, Suggester(async_client, model))
     front.register()
     if process_id is not None:
         watch_process(process_id, _leave)
@@ -66,7 +67,7 @@ def run(completer: Completer, model: str | None, process_id: int | None = None) 
         server.start_io(cast("Any", framed), sink)
         is_at_end = framed.is_at_end
     finally:
-        async_completer.close()
+        async_client.close()
     return 0 if server.protocol.is_shut_down or (is_at_end and not framed.is_broken) else 1
 
 

@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codebuddy.completion.notebook import is_notebook
-from codebuddy.engine import dependencies
 from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS
 from codebuddy.errors import IndexingError, SupersededError, UsageError
 from codebuddy.index.walk import has_private_key, has_secret_name
 from codebuddy.positions import position_at
-from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window
+from codebuddy.service import dependencies
+from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.request import CompletionRequest
 from codebuddy.syntax.notebook import is_notebook_text
 
 if TYPE_CHECKING:
-    from codebuddy.assembly import Surroundings
     from codebuddy.index.search import RepositoryIndex
+    from codebuddy.service.context import Surroundings
 
 # What a text is called that no file is known to hold.
 _NAMELESS = "untitled"
@@ -52,11 +52,11 @@ class RawCompleter:
     A file that lies in a submodule or in another repository below is completed with that one.
     """
 
-    def __init__(self, surroundings: Surroundings, completer: AsyncCompleter) -> None:
+    def __init__(self, surroundings: Surroundings, completions: AsyncClient) -> None:
         self.model = surroundings.settings.model.name
         self._surroundings = surroundings
         self._root = surroundings.root
-        self._completer = completer
+        self._completions = completions
         self._matcher = FileMatcher(self._root)
         self._index: RepositoryIndex | None = None
         # Held while matcher and index are used.
@@ -66,14 +66,16 @@ class RawCompleter:
     def prewarm(self) -> None:
         """Load the model and look at the index, in the background."""
         file = str(self._root / _NAMELESS)
-        self._completer.prewarm(file, "", self._new_client(), self.model)
+        self._completions.prewarm(
+            CompletionRequest(file, 1, text="", client=self._new_client(), model=self.model)
+        )
 
     async def complete(self, raw: RawRequest) -> Completion:
         """The completion.
 
         Raises:
             UsageError: The named file lies outside the repository.
-            CodebuddyError: As `Completer.complete`.
+            CodebuddyError: As `CompletionClient.complete`.
         """
         async for _, done in self.stream(raw):
             if done is not None:
@@ -97,7 +99,7 @@ class RawCompleter:
         def on_text(text: str) -> None:
             loop.call_soon_threadsafe(texts.put_nowait, limit.see(text))
 
-        work = asyncio.ensure_future(self._completer.complete(call, on_text))
+        work = asyncio.ensure_future(self._completions.complete(call, on_text))
         work.add_done_callback(lambda _: texts.put_nowait(None))
         try:
             while (text := await texts.get()) is not None:

@@ -15,11 +15,11 @@ from typing import Any
 
 from codebuddy.completion.cache import Place, SuggestionCache
 from codebuddy.completion.debounce import debounce_ms
-from codebuddy.engine import dependencies
 from codebuddy.errors import SupersededError
 from codebuddy.positions import position_at
-from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.open_document import OpenDocument
+from codebuddy.service import dependencies
+from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import CompletionResponse
 
@@ -39,8 +39,8 @@ class Shown:
 class Suggester:
     """Asks for one suggestion at a time: a newer request takes the place of an older one."""
 
-    def __init__(self, completer: AsyncCompleter, model: str | None) -> None:
-        self._completer = completer
+    def __init__(self, completions: AsyncClient, model: str | None) -> None:
+        self._completions = completions
         self._model = model
         self._client = f"editor-{os.getpid()}"
         self._cache: SuggestionCache[CompletionResponse] = SuggestionCache()
@@ -59,7 +59,11 @@ class Suggester:
 
     def opened(self, file: str, document: OpenDocument) -> None:
         """A document was opened: load the model, and read the document's beginning."""
-        self._completer.prewarm(file, document.text, f"{self._client}-open", self._model)
+        self._completions.prewarm(
+            CompletionRequest(
+                file, 1, text=document.text, client=f"{self._client}-open", model=self._model
+            )
+        )
 
     async def suggest(
         self,
@@ -77,7 +81,7 @@ class Suggester:
         task stops the model. `language` says what the file's name does not.
 
         Raises:
-            CodebuddyError: As `Completer.complete`.
+            CodebuddyError: As `CompletionClient.complete`.
         """
         prefix, suffix = document.text[:offset], document.text[offset:]
         place = Place(prefix, suffix, f"{document.uri}\0{document.language_id}")
@@ -104,7 +108,7 @@ class Suggester:
         started = time.monotonic()
         try:
             # The engine lets go of the older request of this client when the newer one comes.
-            answer = await self._completer.complete(call)
+            answer = await self._completions.complete(call)
         except SupersededError:
             return None
         self._latencies_ms.append((time.monotonic() - started) * 1000)
@@ -124,7 +128,7 @@ class Suggester:
             return
         text = str(receipt["shown"])[:characters]
         receipt["accepted_characters"] = len(text)
-        self._completer.accepted(self._client, text)
+        self._completions.accepted(self._client, text)
 
     def _known(self, place: Place) -> Shown | None:
         hit = self._cache.get(place)

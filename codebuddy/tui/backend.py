@@ -1,34 +1,37 @@
 """What the TUI asks of the rest of codebuddy, in one place: suggestions, search, models, index.
 
-`Backend` is all that screens know. `EngineBackend` asks the warm engine from worker threads,
-so that nothing here blocks the caller's loop. Nothing here draws.
+`Backend` is all that screens know; nothing here blocks the caller's loop, and nothing draws.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
-import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from codebuddy import platforms
-from codebuddy.engine.client import EngineClient
-from codebuddy.errors import CodebuddyError, EngineError, IndexingError, SupersededError
+from codebuddy.errors import CodebuddyError, EngineError, IndexingError
+from codebuddy.service.async_client import AsyncClient
+from codebuddy.service.client import CompletionClient
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import CompletionResponse, SearchHit
+
+if TYPE_CHECKING:
+    from codebuddy.settings import Settings
 
 T = TypeVar("T")
 OnText = Callable[[str], None]
 
-# A suggestion, a search, a status and a prewarm may be under way at once.
-_THREADS = 6
+# The list of models may be asked for while one is downloaded.
+_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,150 +100,78 @@ class PullCancelledError(CodebuddyError):
     """The person stopped a download."""
 
 
-class Backend(Protocol):
-    """What screens may ask for. Every method raises `CodebuddyError`s that a person can read."""
+class Backend:
+    """What screens may ask for. Every method raises `CodebuddyError`s that a person can read.
 
-    model: str
-    """The model in use, by name."""
+    Args:
+        root: The repository, or the folder outside of any.
+        model: The model in use, by name.
+        client: Answers completions and searches.
+    """
+
+    def __init__(self, root: Path, model: str, client: CompletionClient) -> None:
+        self.model = model
+        self._root = root
+        self._client_name = f"tui-{os.getpid()}"
+        self._completions = AsyncClient(client)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="models")
 
     async def complete(self, wish: Wish, on_text: OnText | None = None) -> CompletionResponse:
         """A suggestion with the keys of `complete --json`; `on_text` gets it as it grows.
 
         `on_text` is called in the caller's loop. Cancelling the task cancels the work.
         """
-        ...
+        if on_text is None:
+            return await self._completions.complete(self._request(wish))
+        loop = asyncio.get_running_loop()
+
+        def told(text: str) -> None:
+            # The loop may have ended before the work did.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(on_text, text)
+
+        return await self._completions.complete(self._request(wish), told)
 
     async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         """The best places for a query, with the keys of `search --json`."""
-        ...
+        folder = str(self._root)
+        found = await self._completions.search(folder, query, top_k=top_k, channel=channel)
+        return found["results"]
 
     async def prewarm(self, wish: Wish) -> None:
         """Make a suggestion at this place quicker, when there is time; says nothing."""
-        ...
+        request = dataclasses.replace(
+            self._request(wish), client=f"{self._client_name}-prewarm", priority="background"
+        )
+        self._completions.prewarm(request)
 
     async def accepted(self, text: str) -> None:
         """A person took `text`; says nothing."""
-        ...
+        self._completions.accepted(f"{self._client_name}-typing", text)
 
     async def models(self) -> list[ModelLine]:
         """The catalog, with what is installed."""
-        ...
-
-    async def pull(self, name: str, progress: PullProgress) -> None:
-        """Download a model."""
-        ...
-
-    async def use(self, name: str) -> None:
-        """Load a model and use it from now on."""
-        ...
-
-    async def update_index(self, on_step: Callable[[IndexStep], None]) -> dict[str, Any]:
-        """Bring the index up to date; the numbers of `index --json`."""
-        ...
-
-    async def status(self) -> dict[str, Any]:
-        """What works for us: the engine's own account."""
-        ...
-
-    def close(self) -> None:
-        """Wait for nothing; what runs is cancelled."""
-        ...
-
-
-class EngineBackend:
-    """A `Backend` that asks the warm engine, and starts it again if it died."""
-
-    def __init__(self, root: Path, model: str) -> None:
-        self.model = model
-        self._root = root
-        self._client_name = f"tui-{os.getpid()}"
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
-        self._engine: EngineClient | None = None
-        self._connecting = threading.Lock()
-
-    async def complete(self, wish: Wish, on_text: OnText | None = None) -> CompletionResponse:
-        """See `Backend.complete`."""
-        loop = asyncio.get_running_loop()
-        client = f"{self._client_name}-{wish.client}"
-        call = self._call(wish, client)
-        request = call.request
-
-        def told(text: str) -> None:
-            if on_text is not None:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(on_text, text)
-
-        is_unwanted = threading.Event()
-
-        def complete(engine: EngineClient) -> CompletionResponse:
-            # The engine may have been starting all the while.
-            if is_unwanted.is_set():
-                raise SupersededError("the suggestion is not wanted any more")
-            return engine.complete(call, told)
-
-        try:
-            return await self._ask(complete)
-        except asyncio.CancelledError:
-            is_unwanted.set()
-            with contextlib.suppress(RuntimeError):
-                self._threads.submit(self._quietly, lambda engine: engine.cancel(client, request))
-            raise
-
-    async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
-        """See `Backend.search`."""
-        folder = str(self._root)
-        answer = await self._ask(
-            lambda engine: engine.search(folder, query, top_k=top_k, channel=channel)
-        )
-        return answer["results"]
-
-    async def prewarm(self, wish: Wish) -> None:
-        """See `Backend.prewarm`."""
-
-        def tell(engine: EngineClient) -> None:
-            engine.prewarm(
-                str(wish.file),
-                wish.text,
-                wish.line,
-                wish.column,
-                client=f"{self._client_name}-prewarm",
-                model=self.model,
-                takes_back=True,
-            )
-
-        await self._in_thread(lambda: self._quietly(tell))
-
-    async def accepted(self, text: str) -> None:
-        """See `Backend.accepted`."""
-        client = f"{self._client_name}-typing"
-        await self._in_thread(lambda: self._quietly(lambda engine: engine.accepted(client, text)))
-
-    async def models(self) -> list[ModelLine]:
-        """See `Backend.models`."""
         return await self._in_thread(lambda: list_models(self._root, self.model))
 
     async def pull(self, name: str, progress: PullProgress) -> None:
-        """See `Backend.pull`."""
+        """Download a model."""
         await self._in_thread(lambda: pull_model(self._root, name, progress))
 
     async def use(self, name: str) -> None:
-        """See `Backend.use`."""
-        await self._ask(lambda engine: engine.load(name))
+        """Load a model and use it from now on."""
+        await self._completions.load(name)
         self.model = name
 
     async def update_index(self, on_step: Callable[[IndexStep], None]) -> dict[str, Any]:
-        """See `Backend.update_index`."""
+        """Bring the index up to date; the numbers of `index --json`."""
         return await run_index_update(self._root, on_step)
 
-    async def status(self) -> dict[str, Any]:
-        """See `Backend.status`."""
-        return await self._ask(lambda engine: engine.status())
-
     def close(self) -> None:
-        """See `Backend.close`."""
+        """Wait for nothing; what runs is cancelled."""
+        self._completions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, wish: Wish, client: str) -> CompletionRequest:
+    def _request(self, wish: Wish) -> CompletionRequest:
         return CompletionRequest(
             str(wish.file),
             wish.line,
@@ -249,28 +180,28 @@ class EngineBackend:
             retrieve=wish.retrieve,
             alternatives=wish.alternatives,
             model=self.model,
-            client=client,
+            client=f"{self._client_name}-{wish.client}",
             priority="ask" if wish.is_asked_for else "typing",
             name=wish.file.name,
-            request=secrets.token_hex(8),
             takes_back=True,
         )
-
-    async def _ask(self, ask: Callable[[EngineClient], T]) -> T:
-        return await self._in_thread(lambda: ask(self._connected()))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _connected(self) -> EngineClient:
-        with self._connecting:
-            if self._engine is None:
-                self._engine = EngineClient.connect()
-            return self._engine
 
-    def _quietly(self, tell: Callable[[EngineClient], None]) -> None:
-        with contextlib.suppress(CodebuddyError, OSError):
-            tell(self._connected())
+def open_backend(root: Path, settings: Settings, *, should_use_engine: bool) -> Backend:
+    """The engine, or this process itself, which loads the model into its own memory."""
+    client: CompletionClient
+    if should_use_engine:
+        from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+
+        client = EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S)
+    else:
+        from codebuddy.service.in_process_client import InProcessClient
+
+        client = InProcessClient()
+    return Backend(root, settings.model.name, client)
 
 
 def list_models(root: Path, in_use: str) -> list[ModelLine]:

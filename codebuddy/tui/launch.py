@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from codebuddy.settings import Settings
 from codebuddy.tui.app import CodebuddyApp
-from codebuddy.tui.backend import Backend, EngineBackend
+from codebuddy.tui.backend import open_backend
 from codebuddy.tui.text.buffer import Location
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def launch(
         Exception: A bug, after everything was saved.
     """
     folder, has_file = _folder_of(start), start is not None
-    backend = make_backend(folder, settings, should_use_engine=should_use_engine)
+    backend = open_backend(folder, settings, should_use_engine=should_use_engine)
     app = CodebuddyApp(
         lambda: _find_repository(folder, may_be_outside=has_file),
         backend,
@@ -63,15 +63,6 @@ def launch(
         sys.setswitchinterval(before)
     if app.failure is not None:
         raise app.failure
-
-
-def make_backend(folder: Path, settings: Settings, *, should_use_engine: bool) -> Backend:
-    """The engine, or this process itself."""
-    if should_use_engine:
-        return EngineBackend(folder, settings.model.name)
-    from codebuddy.tui.own_backend import OwnBackend
-
-    return OwnBackend(folder, settings.model.name)
 
 
 def _find_repository(folder: Path, *, may_be_outside: bool) -> Repository:

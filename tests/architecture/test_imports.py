@@ -130,3 +130,43 @@ def test_models_is_found_as_package_data_or_in_the_checkout():
     from codebuddy import paths
 
     assert (paths.shipped_models_folder() / "catalog.toml").is_file()
+
+
+def test_the_pipelines_resources_are_put_together_in_three_places():
+    """Every front door completes through the service; runs without one are named here."""
+    made = set()
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            is_made = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_made and node.func.id in ("Workshop", "PipelineResources"):
+                made.add(file.relative_to(PACKAGE).as_posix())
+    assert made == {"service/target.py", "evaluation/runner.py", "training/head/labels.py"}
+
+
+# These stand in a line: each is made of those that follow it, and knows nothing of those before.
+_ROOMS = ("commands", "serve", "engine", "service", "completion")
+
+
+def at_import(file: Path) -> set[str]:
+    """The modules that are imported when a file is, without those for annotations alone."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def test_no_modules_of_a_completion_import_each_other_in_a_circle():
+    """Whichever of them is imported first, the others can be made."""
+    module_of = {
+        ".".join(("codebuddy", *file.relative_to(PACKAGE).with_suffix("").parts)): file
+        for file in MODULES
+        if file.relative_to(PACKAGE).parts[0] in _ROOMS
+    }
+    needs = {name: at_import(file) & set(module_of) for name, file in module_of.items()}
+    while free := {name for name, needed in needs.items() if not needed}:
+        needs = {name: needed - free for name, needed in needs.items() if name not in free}
+    assert needs == {}

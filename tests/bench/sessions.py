@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy.assembly import open_generator
 from codebuddy.completion.pace import Pace
 from codebuddy.completion.pipeline import Request, Workshop, complete
 from codebuddy.completion.prompt_memory import PromptMemory
@@ -38,6 +37,7 @@ from codebuddy.evaluation.tables import number, table
 from codebuddy.heads import load_shipped_head
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.service.models import open_generator
 from codebuddy.terminal import StatusLine
 from codebuddy.vcs.repository import Repository, open_repository
 

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from codebuddy.assembly import open_generator
 from codebuddy.completion.context import build_context
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.retrieval import retrieve
@@ -29,6 +28,7 @@ from codebuddy.evaluation.statistics import percentile
 from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.service.models import open_generator
 from codebuddy.settings import Settings
 from codebuddy.terminal import StatusLine
 from codebuddy.vcs.repository import Repository, open_repository

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codebuddy.tui.app import CodebuddyApp
-from codebuddy.tui.backend import EngineBackend
 from codebuddy.tui.text.buffer import Location
 from codebuddy.vcs.repository import open_repository
+from tests.support.backends import EngineBackend
 
 _FILE = "codebuddy/commands/where.py"
 _TEXT = '''\

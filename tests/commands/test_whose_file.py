@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy.errors import UsageError
-from codebuddy.serve.local import LocalCompleter
+from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.vcs.location import real_folder, repository_around
 from tests.support.engine import call, codebuddy, json_of
 from tests.support.index import make_repository, run_git
@@ -204,7 +204,7 @@ def test_a_worktree_within_the_folder_of_git_is_one(outer):
 
 def test_without_the_engine_an_editor_completes_outside_too(loose):
     """The path of `lsp` and `serve` in their own process."""
-    completer = LocalCompleter("echo")
+    completer = InProcessClient("echo")
     found = completer.complete(call(loose.parent, "x.py", 3, retrieve=None))
     assert found["decision"]["reason"] == OUTSIDE
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from codebuddy.assembly import Surroundings, open_index
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.retrieval import with_editor_chunks
 from codebuddy.datatypes import Chunk, SearchResult
@@ -15,6 +14,8 @@ from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import MAX_EXTRAS, CompletionCall, call_from_message, call_to_message
 from codebuddy.errors import UsageError
 from codebuddy.inference.echo import EchoGenerator
+from codebuddy.service.context import Surroundings
+from codebuddy.service.refresh import open_index
 from codebuddy.settings import CompletionSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.completion import context_at

@@ -23,15 +23,15 @@ from codebuddy.engine.protocol import CompletionCall
 from codebuddy.evaluation.session import Wishes, evaluate, find_holes
 from codebuddy.evaluation.store import load_run
 from codebuddy.inference.echo import EchoGenerator
-from codebuddy.serve.local import LocalCompleter
+from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.settings import CompletionSettings, Settings
 from codebuddy.training.head.fit import Recipe, fit_stage, head_content
 from codebuddy.tui.backend import Wish
-from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.vcs.repository import open_repository
 from tests.commands.test_complete import codebuddy
 from tests.completion.test_head import FEATURES, synthetic_examples
 from tests.completion.test_prompt_memory import result
+from tests.support.backends import OwnBackend
 from tests.support.evaluation import indexed, make_shop
 
 SETTINGS = CompletionSettings()
@@ -248,7 +248,7 @@ def test_completing_without_the_engine_asks_the_head_too(tmp_path, head_file, fr
     text = file.read_text() + "\nprice = apply_discount("
     line = text.count("\n") + 1
     if front_door == "serve":
-        answer = LocalCompleter("echo").complete(
+        answer = InProcessClient("echo").complete(
             CompletionCall(str(file), line, None, text, client="me"), None
         )
     else:

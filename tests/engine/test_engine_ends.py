@@ -19,7 +19,7 @@ from codebuddy.engine.indexer import IndexWorker
 from codebuddy.engine.server import _Interface
 from codebuddy.engine.state import EndingError
 from codebuddy.engine.supervisor import WorkerProcess
-from codebuddy.engine.workplace import index_key
+from codebuddy.service.repositories import index_key
 from codebuddy.settings import EngineSettings, Settings
 from tests.support.engine import call
 from tests.support.evaluation import indexed, make_shop

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from codebuddy import paths, platforms
-from codebuddy.assembly import Surroundings
-from codebuddy.engine import workplace as workplace_module
 from codebuddy.engine.indexer import IndexWorker
-from codebuddy.engine.workplace import Workplace
 from codebuddy.errors import IndexingError
 from codebuddy.index import schema, suspicion
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.seeding import LOCK_NAME
 from codebuddy.index.store import Store
+from codebuddy.service import repositories as repositories_module
+from codebuddy.service.context import Surroundings
+from codebuddy.service.repositories import RepositoryCache
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.index import database, dump, index, make_repository, module
@@ -235,12 +235,12 @@ def _surroundings(root: Path) -> Surroundings:
 
 def test_an_index_that_others_push_out_is_closed_when_nobody_uses_it(root, tmp_path, monkeypatch):
     """More repositories than are kept open, while a search of the first one goes on."""
-    monkeypatch.setattr(workplace_module, "_MAX_OPEN", 2)
+    monkeypatch.setattr(repositories_module, "_MAX_OPEN", 2)
     others = []
     for number in range(3):
         others.append(make_repository(tmp_path / f"o{number}", {"a.py": module(f"other_{number}")}))
         index(others[-1])
-    place = Workplace()
+    place = RepositoryCache()
     with place.lease_index(_surroundings(root)) as kept:
         for other in others:
             with place.lease_index(_surroundings(other)) as found:
@@ -257,12 +257,12 @@ def test_an_index_that_others_push_out_is_closed_when_nobody_uses_it(root, tmp_p
 
 def test_many_threads_over_more_indexes_than_are_kept(tmp_path, monkeypatch):
     """Each search is answered, and no index is noted as damaged."""
-    monkeypatch.setattr(workplace_module, "_MAX_OPEN", 1)
+    monkeypatch.setattr(repositories_module, "_MAX_OPEN", 1)
     roots = [make_repository(tmp_path / f"r{i}", {"a.py": module(f"word_{i}")}) for i in range(4)]
     for each in roots:
         index(each)
     places = [_surroundings(each) for each in roots]
-    place = Workplace()
+    place = RepositoryCache()
     failed: list[BaseException] = []
 
     def work(number: int) -> None:

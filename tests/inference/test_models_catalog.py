@@ -14,12 +14,12 @@ from codebuddy.inference.catalog import CatalogEntry, PackagesSource, load_catal
 from codebuddy.inference.fetch_child import RefusedError, check_location, resumable_bytes
 from codebuddy.inference.installed import (
     check_installed,
-    ensure_model,
     find_model,
     load_models,
     models_folder,
 )
 from codebuddy.inference.stamps import read_stamp, stamp_file
+from codebuddy.service.models import ensure_model
 from tests.support import models as support
 
 GOOD = """\

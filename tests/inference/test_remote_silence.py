@@ -36,10 +36,10 @@ from codebuddy.errors import (
 )
 from codebuddy.inference import http_stream
 from codebuddy.inference.remote import connect
-from codebuddy.serve.local import LocalCompleter
+from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.settings import CompletionSettings, ModelSettings
 from codebuddy.tui.backend import Wish
-from codebuddy.tui.own_backend import OwnBackend
+from tests.support.backends import OwnBackend
 from tests.support.completion import document_at
 from tests.support.engine import wait_until
 from tests.support.model_server import PIECES, serving
@@ -317,7 +317,7 @@ def test_a_silent_server_is_let_go_when_nobody_waits_any_more(repository, monkey
     """The path in this process: a newer request and a cancellation reach the model's silence."""
     with serving("llama-server", "/completion is silent") as server:
         monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
-        completer = LocalCompleter(None)
+        completer = InProcessClient(None)
         call = CompletionCall(
             str(repository / "cart.py"), 6, retrieve="never", client="c", request="first"
         )
@@ -401,8 +401,7 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
             try:
                 answer = await asyncio.wait_for(backend.complete(wish), PATIENCE_S)
             finally:
-                assert backend._workplace is not None
-                backend._workplace.close_generator()
+                await asyncio.to_thread(backend.client.close)
                 backend.close()
             return str(answer["text"])
 

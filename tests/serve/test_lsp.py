@@ -363,8 +363,8 @@ def test_only_messages_reach_stdout(shop, tmp_path):
     program = (
         "import os, sys, subprocess\n"
         "from codebuddy.serve import language_server\n"
-        "from codebuddy.serve.local import LocalCompleter\n"
-        "class Noisy(LocalCompleter):\n"
+        "from codebuddy.service.in_process_client import InProcessClient\n"
+        "class Noisy(InProcessClient):\n"
         "    def complete(self, *arguments):\n"
         "        print('stray print', flush=True)\n"
         "        os.write(1, b'native log\\n')\n"

@@ -10,7 +10,8 @@ import pytest_lsp
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient
 
-from codebuddy.assembly import Surroundings, open_index
+from codebuddy.service.context import Surroundings
+from codebuddy.service.refresh import open_index
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.lsp import editing

@@ -15,11 +15,11 @@ import pytest
 from codebuddy import paths
 from codebuddy.config import load_settings
 from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+from codebuddy.engine.failover import FailoverClient, open_client
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
-from codebuddy.serve.completer import OnText, open_completer
-from codebuddy.serve.fallback import FallbackCompleter
-from codebuddy.serve.local import LocalCompleter
+from codebuddy.service.client import OnText
+from codebuddy.service.in_process_client import InProcessClient
 from tests.serve.test_serve_http import HOLE
 from tests.support.engine import wait_until
 from tests.support.lsp import editing
@@ -85,11 +85,11 @@ def call(root: Path, **more: object) -> CompletionCall:
     return CompletionCall(str(root / "cart.py"), 6, **(fields | more))  # type: ignore[arg-type]
 
 
-def make_completer() -> FallbackCompleter:
+def make_completer() -> FailoverClient:
     """One that looks for the engine at each call, since a test has little patience."""
     settings = load_settings().settings.engine
     engine = EngineClient(settings, may_start=True, timeout_s=START_TIMEOUT_S)
-    return FallbackCompleter(engine, "echo", pause_s=0.0)
+    return FailoverClient(engine, "echo", pause_s=0.0)
 
 
 @pytest.mark.usefixtures("engine")
@@ -99,7 +99,7 @@ def test_an_engine_that_is_well_again_is_used_again(repository):
     folder.parent.mkdir(parents=True)
     folder.write_text("in the way")
     completer = make_completer()
-    alone = completer.complete(call(repository))
+    alone = completer.complete(call(repository, retrieve="never"))
     assert alone["text"] == ECHOED
     (warning,) = alone["warnings"]
     assert warning.startswith(f"cannot create the folder {folder}")
@@ -139,12 +139,13 @@ def test_a_call_cancelled_before_it_falls_back_is_not_worked_on(repository, tmp_
 
 def test_the_engine_is_left_out_where_it_is_switched_off(repository):
     """`engine.enabled = false` starts nothing, and nothing is said about it."""
-    answer = open_completer(load_settings().settings, "echo").complete(call(repository))
+    client = open_client(load_settings().settings, "echo")
+    answer = client.complete(call(repository, retrieve="never"))
     assert answer["warnings"] == []
     assert not paths.runtime_folder().exists()
 
 
-class _Watched(LocalCompleter):
+class _Watched(InProcessClient):
     """The real one, which notes what is open, and lets a test hold a call inside."""
 
     opened: ClassVar[list[_Watched]] = []
@@ -173,7 +174,7 @@ class _Watched(LocalCompleter):
 @pytest.mark.usefixtures("engine")
 def test_the_model_of_this_process_is_freed_once_and_not_under_a_call(repository, monkeypatch):
     """The engine is well again while a call is inside: the call ends first, then the model goes."""
-    monkeypatch.setattr("codebuddy.serve.local.LocalCompleter", _Watched)
+    monkeypatch.setattr("codebuddy.service.in_process_client.InProcessClient", _Watched)
     monkeypatch.setattr(_Watched, "opened", [])
     monkeypatch.setattr(_Watched, "inside", threading.Event())
     monkeypatch.setattr(_Watched, "go_on", threading.Event())
@@ -199,7 +200,7 @@ def test_the_model_of_this_process_is_freed_once_and_not_under_a_call(repository
     assert [each.closed for each in _Watched.opened] == [1] * len(_Watched.opened)
 
 
-def _is_served(completer: FallbackCompleter, root: Path) -> bool:
+def _is_served(completer: FailoverClient, root: Path) -> bool:
     """Whether the engine is used again, without waiting for who is held inside."""
     completer._look_again()
     return not completer._trouble
@@ -213,7 +214,7 @@ def test_a_cancellation_between_two_ways_is_not_lost(repository, monkeypatch):
     completer = make_completer()
     threads = []
 
-    class Slow(LocalCompleter):
+    class Slow(InProcessClient):
         """Somebody cancels while it is made: the cancellation has to wait for it."""
 
         def __init__(self, model: str | None) -> None:
@@ -227,7 +228,7 @@ def test_a_cancellation_between_two_ways_is_not_lost(repository, monkeypatch):
             threads[0].join(60)
             return super().complete(*arguments)
 
-    monkeypatch.setattr("codebuddy.serve.local.LocalCompleter", Slow)
+    monkeypatch.setattr("codebuddy.service.in_process_client.InProcessClient", Slow)
     with pytest.raises(SupersededError):
         completer.complete(call(repository, request="gone"))
     assert completer.complete(call(repository, request="here"))["text"] == ECHOED

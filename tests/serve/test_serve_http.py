@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy.assembly import Surroundings, open_index
+from codebuddy.service.context import Surroundings
+from codebuddy.service.refresh import open_index
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.serve import (

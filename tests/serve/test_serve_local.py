@@ -11,8 +11,8 @@ import pytest
 
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError, UsageError
-from codebuddy.serve.completer import AsyncCompleter
-from codebuddy.serve.local import LocalCompleter
+from codebuddy.service.async_client import AsyncClient
+from codebuddy.service.in_process_client import InProcessClient
 from tests.support.engine import wait_until
 
 
@@ -23,7 +23,7 @@ def call(root: Path, client: str, text: str = "x = 1\nvalue(", **more: object) -
 
 def test_a_cancelled_call_stops_the_model(repository):
     """A real model that is told to stop after its first line writes no further one."""
-    completer = LocalCompleter("smollm2-135m")
+    completer = InProcessClient("smollm2-135m")
     lines: list[str] = []
 
     def on_text(text: str) -> None:
@@ -42,7 +42,7 @@ def test_a_cancelled_call_stops_the_model(repository):
 
 def test_a_newer_call_of_a_client_supersedes_its_older_ones(repository):
     """Of calls that wait for their turn, only a client's newest is worked on."""
-    completer = LocalCompleter("echo")
+    completer = InProcessClient("echo")
     outcomes: dict[int, object] = {}
     is_running, may_go_on = threading.Event(), threading.Event()
 
@@ -75,7 +75,7 @@ def test_a_newer_call_of_a_client_supersedes_its_older_ones(repository):
 
 def test_cancel_names_one_call(repository):
     """A cancellation that comes late leaves the client's newer call; one that is early waits."""
-    completer = LocalCompleter("echo")
+    completer = InProcessClient("echo")
     is_running, may_go_on = threading.Event(), threading.Event()
     outcome: list[object] = []
 
@@ -98,7 +98,7 @@ def test_cancel_names_one_call(repository):
     assert completer.complete(call(repository, "me", request="next"))["text"] == "value("
 
 
-def has_arrived(completer: LocalCompleter, number: int) -> bool:
+def has_arrived(completer: InProcessClient, number: int) -> bool:
     """Whether the call of this number is its client's newest."""
     return f"call {number}" in [name for name, _ in list(completer._newest.values())]
 
@@ -107,7 +107,7 @@ def test_a_cancelled_task_cancels_its_client_only(repository):
     """Cancelling a task of an event loop ends that client's call; a later one is served."""
 
     async def scene() -> str:
-        completer = AsyncCompleter(LocalCompleter("echo"))
+        completer = AsyncClient(InProcessClient("echo"))
         is_running, may_go_on = asyncio.Event(), threading.Event()
         loop = asyncio.get_running_loop()
 
@@ -130,7 +130,7 @@ def test_a_cancelled_task_cancels_its_client_only(repository):
 
 def test_errors_are_those_of_the_path(repository, tmp_path):
     """A wrong place or a file of git's own is the error that the shell shows."""
-    completer = LocalCompleter("echo")
+    completer = InProcessClient("echo")
     with pytest.raises(UsageError, match="no line 9"):
         completer.complete(CompletionCall(str(repository / "cart.py"), 9, 99, "x\n"))
     with pytest.raises(UsageError, match="belongs to git itself"):
@@ -144,6 +144,6 @@ def test_a_file_outside_of_any_repository_is_completed(tmp_path):
     file = tmp_path / "alone.py"
     file.write_text("import os\nprint(os.", encoding="utf-8")
     call = CompletionCall(str(file), 2, 10, file.read_text(), model="echo", priority="typing")
-    answer = LocalCompleter("echo").complete(call, None)
+    answer = InProcessClient("echo").complete(call, None)
     assert not answer["decision"]["retrieve"]
     assert "no git repository" in answer["decision"]["reason"]

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy.assembly import Surroundings, open_index
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.serve.completer import AsyncCompleter
 from codebuddy.serve.infill import RawRequest
-from codebuddy.serve.local import LocalCompleter
 from codebuddy.serve.matching import FileMatcher, Window
 from codebuddy.serve.raw_completion import RawCompleter
+from codebuddy.service.async_client import AsyncClient
+from codebuddy.service.context import Surroundings
+from codebuddy.service.in_process_client import InProcessClient
+from codebuddy.service.refresh import open_index
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 
@@ -131,7 +132,7 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
         return opened[-1]
 
     monkeypatch.setattr(RepositoryIndex, "open", counted)
-    raw = RawCompleter(Surroundings(repository, Settings()), AsyncCompleter(LocalCompleter("echo")))
+    raw = RawCompleter(Surroundings(repository, Settings()), AsyncClient(InProcessClient("echo")))
     requests = [
         RawRequest(*window_of(text, line, line + 20, line + 40)) for line in range(20, 100, 2)
     ]
@@ -145,7 +146,7 @@ def test_a_name_that_a_client_says_gives_the_language_only(steps):
     """A file that is found by its text is that file; else the name stands for the document."""
     root, text = steps
     around = Surroundings(open_repository(root), Settings())
-    raw = RawCompleter(around, AsyncCompleter(LocalCompleter("echo")))
+    raw = RawCompleter(around, AsyncClient(InProcessClient("echo")))
     known = RawRequest(*window_of(text, 60, 120, 150), said_name="x/deep/steps.py")
     known = dataclasses.replace(known, extras=(("deep/steps.py", "x = 1"),))
     assert raw._place(known).path == "deep/steps.py"

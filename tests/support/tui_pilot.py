@@ -14,11 +14,11 @@ from textual.widgets import Input
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.screens.workspace import Workspace
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.editor import Editor
 from codebuddy.vcs.repository import open_repository
+from tests.support.backends import OwnBackend
 
 _NAMES = {" ": "space", "_": "underscore", "(": "left_parenthesis", ")": "right_parenthesis"}
 _PATIENCE_S = 30.0

@@ -14,9 +14,7 @@ from textual.widgets import Input
 
 from codebuddy.engine.client import EngineClient
 from codebuddy.errors import EngineError
-from codebuddy.tui.backend import EngineBackend
 from codebuddy.tui.keeper import Keeper
-from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.palette import palette_of
 from codebuddy.tui.screens.indexing import index_report
 from codebuddy.tui.session_statistics import SessionStatistics, sparkline
@@ -24,6 +22,7 @@ from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
 from codebuddy.tui.widgets.painting import paint
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel, costs_of, verdict_of
+from tests.support.backends import EngineBackend, OwnBackend
 from tests.support.tui_pilot import journey
 
 HOSTILE = [

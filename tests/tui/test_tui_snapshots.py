@@ -7,10 +7,10 @@ from textual.widgets import Input
 
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import ModelLine
-from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
 from codebuddy.vcs.repository import open_repository
+from tests.support.backends import OwnBackend
 
 RECEIPT = {
     "text": "amount_cents, percent)",

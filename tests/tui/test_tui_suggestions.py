@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
+from tests.support.backends import OwnBackend
 from tests.support.tui_pilot import journey
 
 pytestmark = pytest.mark.asyncio

@@ -8,7 +8,6 @@ import pytest
 from textual import events
 from textual.widgets import OptionList
 
-from codebuddy.tui.own_backend import OwnBackend
 from codebuddy.tui.screens.compare import CompareScreen
 from codebuddy.tui.screens.help import HelpScreen
 from codebuddy.tui.screens.indexing import IndexScreen
@@ -16,6 +15,7 @@ from codebuddy.tui.screens.models import ModelsScreen
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
+from tests.support.backends import OwnBackend
 from tests.support.tui_pilot import journey
 
 pytestmark = pytest.mark.asyncio

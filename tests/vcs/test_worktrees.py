@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from codebuddy import platforms
-from codebuddy.assembly import Surroundings
-from codebuddy.engine.workplace import Workplace
 from codebuddy.index import seal, seeding, suspicion
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.service.context import Surroundings
+from codebuddy.service.repositories import RepositoryCache
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import other_work_trees
@@ -198,7 +198,7 @@ def test_without_an_update_the_other_index_serves_as_it_stands(main):
     """As for who types: a copy at once, brought up to date by the next update."""
     root = _worktree(main)
     write(root, {"new.py": module("fresh_word")})
-    place = Workplace()
+    place = RepositoryCache()
     surroundings = Surroundings(open_repository(root), Settings(index=IndexSettings(jobs=1)))
     with place.lease_index(surroundings) as found:
         assert [each.chunk.path for each in found.search("name_7", 1, "symbol")] == ["m7.py"]

@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 from codebuddy import heads
-from codebuddy.assembly import open_generator
 from codebuddy.completion.features import NAMES
 from codebuddy.config import load_settings
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.service.models import open_generator
 from codebuddy.terminal import StatusLine, note
 from codebuddy.training.head.assess import Costs, judge_left_out, shares_asked_again
 from codebuddy.training.head.examples import read_folder

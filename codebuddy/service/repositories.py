@@ -1,36 +1,33 @@
-"""What a worker keeps open between requests: repositories, their indexes, the model.
+"""What a long-lived process keeps of repositories: the open ones, their indexes and policies.
 
-A request brings where its settings come from (`protocol`), so that two terminals with other
-variables, or another model, share one engine. Nothing kept is believed without a look at
-the files behind it.
+A request brings where its settings come from, so that two terminals with other variables share
+one process. Nothing kept is believed without a look at the files behind it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy import heads, paths
-from codebuddy.assembly import Judge, Surroundings, open_judge
-from codebuddy.cancellation import CancellationToken
+from codebuddy import heads
 from codebuddy.completion.prompt_memory import PromptMemory
-from codebuddy.config import LoadedSettings, load_settings
 from codebuddy.datatypes import Generator
-from codebuddy.errors import CodebuddyError, IndexingError, UsageError
+from codebuddy.errors import IndexingError
 from codebuddy.index.schema import DATABASE_NAME
-from codebuddy.settings import ModelSettings, Settings
+from codebuddy.service.context import Judge, Surroundings, latency_key, open_judge, settings_of
+from codebuddy.service.dependencies import file_identity
+from codebuddy.service.request import SettingsSources
 from codebuddy.vcs.location import existing_folder, repository_around
 from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
-    from codebuddy.inference.llama import LlamaGenerator
 
 # Open repositories and indexes; a person works in a few, and each holds a database open.
 _MAX_OPEN = 16
@@ -38,8 +35,8 @@ _MAX_OPEN = 16
 _Identity = tuple[int, ...]
 
 
-class Workplace:
-    """Open things of one worker.
+class RepositoryCache:
+    """Open repositories, with indexes, prompt histories and policies.
 
     `surroundings`, `lease_index` and `forget_index` may be called from several threads, all
     else by one at a time.
@@ -53,18 +50,16 @@ class Workplace:
         self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
         self._memories: OrderedDict[Path, PromptMemory] = OrderedDict()
         self._judges: OrderedDict[Path, tuple[tuple[object, ...], Judge]] = OrderedDict()
-        self._generator: Generator | None = None
-        self._state_file: Path | None = None
-        self._loaded: tuple[ModelSettings, Path | None, _Identity] | None = None
+        self._latencies_saved_at = float("-inf")
 
     def surroundings(
-        self, folder: str, settings: Mapping[str, Any], flags: Mapping[str, Any]
+        self, folder: str, sources: SettingsSources, flags: Mapping[str, Any]
     ) -> tuple[Surroundings, tuple[str, ...]]:
         """The repository around `folder`, if any, its settings, and what was ignored of them.
 
         Args:
             folder: Absolute; one that does not exist stands for its nearest parent.
-            settings: Where the client's settings come from: `environment` and `user_file`.
+            sources: Where the request's settings come from.
             flags: Dotted names to values.
 
         Raises:
@@ -74,7 +69,7 @@ class Workplace:
         existing = existing_folder(Path(folder))
         repository = self._repository(existing)
         root = None if repository is None else repository.root
-        loaded = settings_of(settings, root, flags)
+        loaded = settings_of(sources, root, flags)
         real = Path(os.path.realpath(existing))
         return Surroundings(repository, loaded.settings, real), loaded.warnings
 
@@ -160,111 +155,45 @@ class Workplace:
         # Outside of any repository one judge serves all folders.
         folder = Path() if found is None else found.index_folder
         marks = (
-            generator.name,
+            latency_key(generator),
             surroundings.settings.completion,
-            () if found is None else _identity(heads.personal_head_file(found)),
-            _identity(heads.default_head_file()),
+            () if found is None else file_identity(heads.personal_head_file(found)),
+            file_identity(heads.default_head_file()),
         )
         kept = self._judges.pop(folder, None)
         if kept is None or kept[0] != marks:
+            if kept is not None:
+                kept[1].pace.save()
             kept = (marks, open_judge(surroundings, generator))
             if len(self._judges) >= _MAX_OPEN:
-                self._judges.popitem(last=False)
+                self._judges.popitem(last=False)[1][1].pace.save()
         self._judges[folder] = kept
         return kept[1]
 
-    def generator(
-        self,
-        settings: Settings,
-        budget_ms: float = 0.0,
-        cancellation: CancellationToken | None = None,
-    ) -> tuple[Generator, bool]:
-        """The model that the settings name, and whether it was loaded just now.
+    def save_latencies(self, *, every_s: float = 0.0) -> None:
+        """Write what was learnt of latencies, unless that was done less than `every_s` ago."""
+        now = time.monotonic()
+        if now - self._latencies_saved_at >= every_s:
+            self._latencies_saved_at = now
+            for _, judge in self._judges.values():
+                judge.pace.save()
 
-        Another model, other threads or a file that was replaced mean loading anew. A model
-        server has `budget_ms` to say what it is, where that is not 0.
-
-        Raises:
-            SupersededError: `cancellation` is cancelled while a model server is asked.
-            ModelError: It is missing, damaged or does not fit.
-        """
-        if self._generator is not None and self._loaded is not None:
-            of, path, identity = self._loaded
-            if of == settings.model and identity == _identity(path):
-                return self._generator, False
-        return self._load(settings, budget_ms, cancellation), True
-
-    def files_behind(self, surroundings: Surroundings, *, has_index: bool) -> list[str]:
-        """The files that a suggestion there is made from, beside its text and the settings.
+    def files_behind(self, surroundings: Surroundings, *, has_index: bool) -> list[Path]:
+        """The files that a suggestion there is made from, beside text, settings and model.
 
         Args:
-            surroundings: Where; the model is the one that is loaded.
+            surroundings: Where.
             has_index: Whether the index may be asked.
         """
         repository = surroundings.found
-        files = []
-        if has_index and repository is not None:
-            # Not its seal, which an update renews that changes nothing.
-            files = [
-                repository.index_folder / DATABASE_NAME,
-                heads.personal_head_file(repository),
-                heads.default_head_file(),
-            ]
-        if self._loaded is not None and self._loaded[1] is not None:
-            files.append(self._loaded[1])
-        return [str(file) for file in files]
-
-    def forget_remote(self) -> None:
-        """Let go of a model server that failed: the next request asks anew what it is."""
-        if self._loaded is not None and self._loaded[0].url:
-            self.close_generator()
-
-    def _load(
-        self, settings: Settings, budget_ms: float, cancellation: CancellationToken | None
-    ) -> Generator:
-        from codebuddy.inference.installed import find_model
-        from codebuddy.inference.remote import connect, is_remote
-
-        if is_remote(settings.model):
-            self.close_generator()
-            found = connect(settings.model, budget_ms, cancellation)
-            self._generator, self._loaded = found, (settings.model, None, ())
-            return self._generator
-        model = find_model(settings.model.name, settings, say=lambda _: None)
-        self.close_generator()
-        identity = _identity(model.path)
-        generator: Generator
-        if model.path is None:
-            from codebuddy.inference.echo import EchoGenerator
-
-            generator = EchoGenerator()
-        else:
-            from codebuddy.inference.llama import LlamaGenerator
-
-            generator = LlamaGenerator(model.path, model.name, settings.model)
-            if settings.engine.keep_state:
-                name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
-                self._state_file = paths.engine_state_folder() / f"{name}.kv"
-                _resume(generator, self._state_file)
-        self._generator, self._loaded = generator, (settings.model, model.path, identity)
-        return generator
-
-    def close_generator(self) -> None:
-        """Free the model, and keep on disk what it has read."""
-        generator, self._generator = self._generator, None
-        for _, judge in self._judges.values():
-            judge.pace.save()
-        self._judges.clear()
-        file, self._state_file = self._state_file, None
-        self._loaded = None
-        if file is not None:
-            # A full disk costs the next engine a prompt's evaluation, and nothing else.
-            with contextlib.suppress(OSError, CodebuddyError):
-                paths.ensure_folder(file.parent)
-                generator.save_state(file)  # type: ignore[union-attr]
-        close = getattr(generator, "close", None)
-        if close is not None:
-            close()
+        if not has_index or repository is None:
+            return []
+        # Not its seal, which an update renews that changes nothing.
+        return [
+            repository.index_folder / DATABASE_NAME,
+            heads.personal_head_file(repository),
+            heads.default_head_file(),
+        ]
 
     def _repository(self, folder: Path) -> Repository | None:
         with self._lock:
@@ -286,55 +215,16 @@ class Workplace:
         return repository
 
 
-def settings_of(
-    sources: Mapping[str, Any], root: Path | None, flags: Mapping[str, Any]
-) -> LoadedSettings:
-    """The settings that a client's variables and files say for the repository at `root`.
-
-    Raises:
-        ConfigError: One is wrong.
-        UsageError: The sources cannot be read.
-    """
-    environment, user_file = sources.get("environment"), sources.get("user_file")
-    if not isinstance(environment, dict) or not isinstance(user_file, str):
-        raise UsageError("a request says where its settings come from")
-    variables = {str(name): str(value) for name, value in environment.items()}
-    return load_settings(root, environment=variables, flags=flags, user_file=Path(user_file))
-
-
 def index_key(surroundings: Surroundings) -> tuple[Path, str]:
     """What an open index is for: the repository, and the embedder of its queries."""
     return surroundings.repository.index_folder, surroundings.settings.index.embedder
-
-
-def _resume(generator: LlamaGenerator, file: Path) -> None:
-    """Take up what the last worker left, once: bytes that crash a runtime crash it but once."""
-    aside = file.with_suffix(".taken")
-    try:
-        file.replace(aside)
-    except OSError:
-        return
-    generator.load_state(aside)
-    with contextlib.suppress(OSError):
-        aside.unlink()
 
 
 def _marks(folder: Path, root: Path) -> _Identity:
     """Changes when a repository appears, goes or is replaced between `folder` and its root."""
     marks: list[int] = []
     for each in (folder, *folder.parents):
-        marks += _identity(each / ".git")[:2] or (0, 0)
+        marks += file_identity(each / ".git")[:2] or (0, 0)
         if each == root:
             break
     return tuple(marks)
-
-
-def _identity(file: Path | None) -> _Identity:
-    """Device, inode, size and change time of a file; empty if it is not there."""
-    if file is None:
-        return ()
-    try:
-        status = os.stat(file)  # noqa: PTH116
-    except OSError:
-        return ()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.cache import Hit
@@ -20,9 +21,9 @@ KEY = "depends_on"
 _ON_SCREEN_S = 60.0
 
 
-def stamped(files: Iterable[str]) -> list[list[str]]:
+def stamped(files: Iterable[Path]) -> list[list[str]]:
     """Each file with its stamp."""
-    return [[file, _stamp(file)] for file in files]
+    return [[str(file), _stamp(str(file))] for file in files]
 
 
 def may_be_served(hit: Hit[Any]) -> bool:
@@ -41,10 +42,16 @@ def is_current(answer: Mapping[str, Any]) -> bool:
     return all(_stamp(str(file)) == stamp for file, stamp in answer.get(KEY) or ())
 
 
-def _stamp(file: str) -> str:
+def file_identity(file: Path | str | None) -> tuple[int, ...]:
     """Device, inode, size and time of change; empty where there is no such file."""
+    if file is None:
+        return ()
     try:
         status = os.stat(file)  # noqa: PTH116
     except (OSError, ValueError):
-        return ""
-    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _stamp(file: str) -> str:
+    return " ".join(str(number) for number in file_identity(file))

@@ -1,0 +1,110 @@
+"""A completion client for an event loop: work is done in threads, and a cancelled task stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.service.client import CompletionClient, OnText
+from codebuddy.service.request import CompletionRequest
+from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+
+T = TypeVar("T")
+
+# Requests under way at once; the engine works on one and queues the others.
+_THREADS = 16
+
+
+class AsyncClient:
+    """A client for an event loop.
+
+    Args:
+        client: Does the work, in threads.
+        on_warning: Takes each sentence that responses come with, the same one once only.
+    """
+
+    def __init__(
+        self, client: CompletionClient, on_warning: Callable[[str], None] | None = None
+    ) -> None:
+        self._client = client
+        self._on_warning = on_warning
+        self._warned: set[str] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, "completion")
+
+    async def complete(
+        self, request: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
+        """As `CompletionClient.complete`; `on_text` is called in another thread.
+
+        Cancelling the task cancels this request, and no newer one of the same client.
+        """
+        request = dataclasses.replace(request, request=request.request or secrets.token_hex(8))
+        try:
+            response = await self._in_thread(lambda: self._client.complete(request, on_text))
+        except asyncio.CancelledError:
+            self._in_background(lambda: self._client.cancel(request.client, request.request))
+            raise
+        for warning in response.get("warnings", ()):
+            self._warn(warning)
+        return response
+
+    async def search(self, folder: str, query: str, *, top_k: int, channel: str) -> SearchResponse:
+        """As `CompletionClient.search`."""
+        return await self._in_thread(
+            lambda: self._client.search(folder, query, top_k=top_k, channel=channel)
+        )
+
+    async def load(self, model: str | None) -> ModelDescription:
+        """As `CompletionClient.load`."""
+        return await self._in_thread(lambda: self._client.load(model))
+
+    async def status(self) -> dict[str, Any]:
+        """As `CompletionClient.status`."""
+        return await self._in_thread(self._client.status)
+
+    def prewarm(self, request: CompletionRequest) -> None:
+        """As `CompletionClient.prewarm` for the request's position, without waiting for it."""
+        text = request.text if isinstance(request.text, str) else None
+        self._in_background(
+            lambda: self._client.prewarm(
+                request.file,
+                text,
+                request.line,
+                request.column,
+                client=request.client,
+                model=request.model,
+                takes_back=request.takes_back,
+            )
+        )
+
+    def accepted(self, client: str, text: str) -> None:
+        """As `CompletionClient.accepted`, without waiting for it."""
+        self._in_background(lambda: self._client.accepted(client, text))
+
+    def close(self) -> None:
+        """Take no more requests; those that run end with the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _warn(self, warning: str) -> None:
+        if self._on_warning is not None and warning not in self._warned:
+            self._warned.add(warning)
+            self._on_warning(warning)
+
+    def _in_background(self, work: Callable[[], object]) -> None:
+        def quietly() -> None:
+            # A completion that follows tells what is wrong; these have nobody to tell.
+            with contextlib.suppress(CodebuddyError, OSError):
+                work()
+
+        # Refused once it is closed.
+        with contextlib.suppress(RuntimeError):
+            self._threads.submit(quietly)

@@ -1,0 +1,86 @@
+"""What front doors talk to: the engine, this process, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from codebuddy.service.request import CompletionRequest
+from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+
+OnText = Callable[[str], None]
+
+
+class CompletionClient(Protocol):
+    """Answers requests, from any thread."""
+
+    def complete(
+        self, request: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
+        """The suggestion, with the keys of `codebuddy complete --json`.
+
+        Args:
+            request: Where and how.
+            on_text: Called with the text so far while it grows, then with the final one.
+
+        Raises:
+            SupersededError: Cancelled, or a newer request of the same client came.
+            CodebuddyError: As `CompletionService.complete`.
+        """
+        ...
+
+    def search(
+        self,
+        folder: str,
+        query: str,
+        *,
+        top_k: int = 10,
+        channel: str = "hybrid",
+        near: str = "",
+        max_per_file: int = 0,
+        should_update: bool = True,
+    ) -> SearchResponse:
+        """The best chunks, with the keys of `search --json`; the arguments are `SearchRequest`'s.
+
+        Raises:
+            CodebuddyError: As `CompletionService.search`.
+        """
+        ...
+
+    def cancel(self, client: str, request: str = "") -> None:
+        """End the client's requests, or the one named `request`; they raise SupersededError."""
+        ...
+
+    def prewarm(
+        self,
+        file: str,
+        text: str | None,
+        line: int,
+        column: int | None = None,
+        *,
+        client: str = "",
+        model: str | None = None,
+        takes_back: bool = False,
+    ) -> None:
+        """Make this place's next completion quick, when there is nothing else to do."""
+        ...
+
+    def accepted(self, client: str, text: str) -> None:
+        """The user took `text`."""
+        ...
+
+    def load(self, model: str | None = None) -> ModelDescription:
+        """Load the model of that name, or the one that the settings name, unless it is loaded.
+
+        Raises:
+            ModelError: It is missing, damaged or does not fit.
+        """
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """What answers, and what it did."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held here; a later request opens it again."""
+        ...

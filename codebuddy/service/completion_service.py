@@ -1,0 +1,283 @@
+"""The one place where a request becomes a pipeline run, for every front door.
+
+It opens repository, index and model, decides what of them the pipeline gets, and says in the
+response what went wrong beside the suggestion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from codebuddy.cancellation import CancellationToken
+from codebuddy.errors import GenerationError, IndexingError, ModelError
+from codebuddy.service import dependencies
+from codebuddy.service.context import Judge, settings_of
+from codebuddy.service.models import ModelCache
+from codebuddy.service.refresh import BackgroundRefresh, ask_refreshed_index
+from codebuddy.service.repositories import RepositoryCache
+from codebuddy.service.request import CompletionRequest, SearchRequest, SettingsSources
+from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+from codebuddy.service.target import CompletionTarget, resolve_target
+from codebuddy.vcs.location import folder_to_search, real_folder
+
+if TYPE_CHECKING:
+    from codebuddy.code_index import CodeIndex
+    from codebuddy.completion.pipeline_run import GenerationObserver
+    from codebuddy.datatypes import Generator, Suggestion
+    from codebuddy.index.search import RepositoryIndex, SearchChannel
+
+OnText = Callable[[str], None]
+# When an index is brought up to date: before it is asked, beside the requests, or by others.
+IndexRefresh = Literal["before", "background", "external"]
+
+# Latencies that were learnt are written to disk no more often than this, and at the end.
+_SAVE_LATENCIES_EVERY_S = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Run:
+    """What one request brings along, beside its target."""
+
+    request: CompletionRequest
+    cancellation: CancellationToken
+    arrived_s: float
+    on_text: OnText | None
+    observer: GenerationObserver | None
+
+    def left_ms(self) -> float:
+        """Milliseconds of the budget that are left, at least one; 0 without a budget."""
+        if self.request.budget_ms is None:
+            return 0.0
+        spent_ms = (time.perf_counter() - self.arrived_s) * 1000
+        return max(1.0, self.request.budget_ms - spent_ms)
+
+
+class CompletionService:
+    """Answers requests one at a time; not thread-safe: the caller owns the thread."""
+
+    def __init__(
+        self, models: ModelCache, repositories: RepositoryCache, index_refresh: IndexRefresh
+    ) -> None:
+        self._models = models
+        self._repositories = repositories
+        self._index_refresh = index_refresh
+        self._background = BackgroundRefresh()
+
+    def complete(
+        self,
+        request: CompletionRequest,
+        sources: SettingsSources,
+        cancellation: CancellationToken,
+        *,
+        arrived_s: float | None = None,
+        on_text: OnText | None = None,
+        observer: GenerationObserver | None = None,
+    ) -> CompletionResponse:
+        """The suggestion, with the keys of `codebuddy complete --json`.
+
+        Args:
+            request: Where and how.
+            sources: Where its settings come from.
+            cancellation: Ends the work at the next step, piece or graph node.
+            arrived_s: When it arrived, on the clock of `time.perf_counter`, from which its
+                budget counts; now by default.
+            on_text: As for `completion.pipeline.complete`.
+            observer: As for `completion.pipeline.complete`.
+
+        Raises:
+            SupersededError: It was cancelled.
+            UsageError: The file or the position is not there.
+            DocumentError: The file cannot be read, or is not text.
+            ConfigError: A setting is wrong.
+            ModelError: The model is missing, damaged or does not fit.
+            GenerationError: The model failed.
+        """
+        arrived_s = time.perf_counter() if arrived_s is None else arrived_s
+        run = _Run(request, cancellation, arrived_s, on_text, observer)
+        return self._respond(run, *self._resolved(request, sources))
+
+    def prewarm(
+        self, request: CompletionRequest, sources: SettingsSources, cancellation: CancellationToken
+    ) -> CompletionResponse:
+        """As `complete`, but the prompt is evaluated, and not a token generated."""
+        run = _Run(request, cancellation, time.perf_counter(), None, None)
+        target, warnings = self._resolved(request, sources)
+        completion = dataclasses.replace(target.surroundings.settings.completion, max_tokens=0)
+        settings = dataclasses.replace(target.surroundings.settings, completion=completion)
+        surroundings = dataclasses.replace(target.surroundings, settings=settings)
+        target = dataclasses.replace(target, surroundings=surroundings)
+        return self._respond(run, target, warnings)
+
+    def prepare(self, request: CompletionRequest, sources: SettingsSources) -> None:
+        """Load the request's model and begin to refresh its index, before there is a position.
+
+        Raises:
+            ModelError: The model is missing, damaged or does not fit.
+            ConfigError: A setting is wrong.
+        """
+        folder = request.folder or str(real_folder(request.file, request.name))
+        surroundings, _ = self._repositories.surroundings(folder, sources, request.flags())
+        self._models.generator(surroundings.settings)
+        if self._index_refresh == "background":
+            self._background.start(surroundings)
+
+    def search(self, request: SearchRequest, sources: SettingsSources) -> SearchResponse:
+        """The best chunks of the repository, with the keys of `search --json`.
+
+        Raises:
+            NotInRepositoryError: The folder is in none.
+            UsageError: The query is empty, or `near` lies outside of the repository.
+            IndexingError: There is no index that can be used.
+        """
+        from codebuddy.index.answer import found_answer, path_beneath
+
+        asked_in = Path(request.folder)
+        folder = str(folder_to_search(asked_in, request.near))
+        flags = {} if request.embedder is None else {"index.embedder": request.embedder}
+        surroundings, warnings = self._repositories.surroundings(folder, sources, flags)
+        root = surroundings.repository.root
+        near = path_beneath(root, request.near, asked_in) if request.near else ""
+        started = time.perf_counter()
+        opened = started
+
+        def ask(index: RepositoryIndex) -> dict[str, Any]:
+            nonlocal opened
+            opened = time.perf_counter()
+            return found_answer(
+                index,
+                request.query,
+                request.top_k,
+                cast("SearchChannel", request.channel),
+                near=near,
+                max_per_file=request.max_per_file,
+            )
+
+        if request.should_update:
+            is_shown = self._index_refresh == "before"
+            found, more = ask_refreshed_index(
+                self._repositories, surroundings, ask, is_shown=is_shown
+            )
+        else:
+            found, more = ask(self._repositories.index(surroundings)), []
+        ended = time.perf_counter()
+        steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
+        timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
+        where = {"repository": str(root), "timings_ms": timings_ms}
+        return cast("SearchResponse", {**found, **where, "warnings": [*warnings, *more]})
+
+    def load_model(
+        self, name: str | None, sources: SettingsSources, cancellation: CancellationToken
+    ) -> ModelDescription:
+        """Load the model of that name, or the one that the settings name, unless it is loaded.
+
+        Raises:
+            ModelError: It is missing, damaged or does not fit.
+            ConfigError: A setting is wrong.
+        """
+        settings = settings_of(sources, None, {"model.name": name}).settings
+        generator = self._models.generator(settings, cancellation=cancellation)
+        return {"model": generator.name, "runtime": generator.runtime}
+
+    def close(self) -> None:
+        """Free the model, and write what was learnt of latencies; a later request loads again."""
+        self._repositories.save_latencies()
+        self._models.close()
+
+    def _resolved(
+        self, request: CompletionRequest, sources: SettingsSources
+    ) -> tuple[CompletionTarget, tuple[str, ...]]:
+        folder = request.folder or str(real_folder(request.file, request.name))
+        surroundings, warnings = self._repositories.surroundings(folder, sources, request.flags())
+        where = (request.file, request.line, request.column)
+        unsaved, name = request.unsaved(), request.name
+        return resolve_target(surroundings, *where, unsaved, name, request.language), warnings
+
+    def _respond(
+        self, run: _Run, target: CompletionTarget, warnings: tuple[str, ...]
+    ) -> CompletionResponse:
+        run.cancellation.check()
+        settings = target.surroundings.settings
+        try:
+            generator = self._models.generator(settings, run.left_ms(), run.cancellation)
+            # Before the index is asked: what changes from here on makes it out of date.
+            depends_on = self._dependencies(target)
+            suggestion, more = self._suggest(run, target, generator)
+        except (GenerationError, ModelError):
+            self._models.forget_server()
+            raise
+        self._repositories.save_latencies(every_s=_SAVE_LATENCIES_EVERY_S)
+        from codebuddy.completion.receipt import as_dictionary
+
+        response = as_dictionary(suggestion)
+        response["warnings"] = [*warnings, *more]
+        if run.request.priority != "ask":
+            # For one who keeps it; who asks is told the same with and without the engine.
+            response["depends_on"] = depends_on
+        return response
+
+    def _dependencies(self, target: CompletionTarget) -> list[list[str]]:
+        has_index = target.may_look_up
+        files = self._repositories.files_behind(target.surroundings, has_index=has_index)
+        weights = self._models.file
+        return dependencies.stamped([*files, *([] if weights is None else [weights])])
+
+    def _suggest(
+        self, run: _Run, target: CompletionTarget, generator: Generator
+    ) -> tuple[Suggestion, list[str]]:
+        """The suggestion, and what went wrong with the index and the policy."""
+        judge = self._repositories.judge(target.surroundings, generator)
+
+        def ask(index: CodeIndex | None) -> Suggestion:
+            return self._run(run, target, generator, judge, index)
+
+        if not target.may_look_up:
+            return ask(None), [*judge.warnings]
+        try:
+            suggestion, warnings = self._ask_index(run, target, ask)
+        except IndexingError as error:
+            self._repositories.forget_index(target.surroundings)
+            remedy = f" ({error.hint})" if error.hint else ""
+            warning = f"{error.message}; completing without lookups{remedy}"
+            return ask(None), [warning, *judge.warnings]
+        return suggestion, [*warnings, *judge.warnings]
+
+    def _ask_index(
+        self,
+        run: _Run,
+        target: CompletionTarget,
+        ask: Callable[[RepositoryIndex], Suggestion],
+    ) -> tuple[Suggestion, list[str]]:
+        surroundings, should_update = target.surroundings, run.request.should_update
+        if self._index_refresh == "before" and should_update:
+            return ask_refreshed_index(self._repositories, surroundings, ask, is_shown=True)
+        if self._index_refresh == "background" and should_update:
+            self._background.start(surroundings)
+        return ask(self._repositories.index(surroundings)), []
+
+    def _run(
+        self,
+        run: _Run,
+        target: CompletionTarget,
+        generator: Generator,
+        judge: Judge,
+        index: CodeIndex | None,
+    ) -> Suggestion:
+        from codebuddy.completion.pipeline import complete
+
+        request = run.request
+        # One who asks gets what a process of its own would say; one who types, soon.
+        is_typing = request.priority != "ask"
+        memory = self._repositories.memory(target.surroundings) if is_typing else None
+        asked = target.request(
+            request.alternatives,
+            budget_ms=run.left_ms(),
+            is_typing=is_typing,
+            extras=request.extras,
+            takes_back=request.takes_back,
+        )
+        workshop = target.workshop(generator, index, memory, judge)
+        return complete(asked, workshop, run.on_text, run.cancellation, run.observer)

@@ -1,0 +1,132 @@
+"""A repository with its settings, and the policy that decides on retrieval there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codebuddy.config import LoadedSettings, load_settings
+from codebuddy.datatypes import Generator
+from codebuddy.errors import NotInRepositoryError
+from codebuddy.service.request import SettingsSources
+from codebuddy.settings import Settings
+from codebuddy.terminal import note, safe_line
+from codebuddy.vcs.location import real_folder, repository_around
+from codebuddy.vcs.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from codebuddy.completion.head import Head
+    from codebuddy.completion.pace import Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The repository around a folder, if there is one, and the settings that hold there.
+
+    `folder` counts only where there is none: paths of documents are relative to it then.
+    """
+
+    found: Repository | None
+    settings: Settings
+    folder: Path = Path(os.sep)
+
+    @property
+    def repository(self) -> Repository:
+        """The repository, for what cannot be done without one.
+
+        Raises:
+            NotInRepositoryError: There is none.
+        """
+        if self.found is None:
+            raise NotInRepositoryError(
+                f"{self.folder} is not inside a git repository", hint="go to one, or run 'git init'"
+            )
+        return self.found
+
+    @property
+    def root(self) -> Path:
+        """What paths of documents are relative to."""
+        return self.folder if self.found is None else self.found.root
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Retrieval policy: decision head (None selects the rule) and latency model."""
+
+    head: Head | None
+    pace: Pace
+    warnings: tuple[str, ...] = ()
+
+
+def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
+    """Find the repository and load its settings; what is ignored of them is told on stderr.
+
+    Raises:
+        UsageError: The current folder is not in a repository.
+        ConfigError: A setting is wrong.
+    """
+    repository = open_repository(Path.cwd())
+    return _with_settings(repository, repository.root, flags)
+
+
+def surroundings_of_file(file: str, flags: Mapping[str, Any] | None = None) -> Surroundings:
+    """The same for the folder where `file` really lies, which need not be in a repository.
+
+    Raises:
+        UsageError: The path cannot be one, or belongs to git itself.
+        ConfigError: A setting is wrong.
+    """
+    return surroundings_of_folder(real_folder(file), flags)
+
+
+def surroundings_of_folder(folder: Path, flags: Mapping[str, Any] | None = None) -> Surroundings:
+    """The same for an absolute folder, which need not be in a repository.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    return _with_settings(repository_around(folder), folder, flags)
+
+
+def _with_settings(
+    repository: Repository | None, folder: Path, flags: Mapping[str, Any] | None
+) -> Surroundings:
+    loaded = load_settings(None if repository is None else repository.root, flags=flags)
+    refused = None if repository is None else repository.refused_folder
+    for warning in [*loaded.warnings, *([refused] if refused else [])]:
+        note(f"warning: {safe_line(warning)}")
+    return Surroundings(repository, loaded.settings, folder)
+
+
+def settings_of(
+    sources: SettingsSources, root: Path | None, flags: Mapping[str, Any]
+) -> LoadedSettings:
+    """The settings that a request's variables and files say for the repository at `root`.
+
+    Raises:
+        ConfigError: One is wrong.
+    """
+    return load_settings(
+        root, environment=sources.environment, flags=flags, user_file=sources.user_file
+    )
+
+
+def open_judge(surroundings: Surroundings, generator: Generator) -> Judge:
+    """The decision head of the repository, and the pace of this machine with this model.
+
+    Outside of any repository it is the shipped head.
+    """
+    from codebuddy import heads, paths
+    from codebuddy.completion.pace import Pace
+
+    wanted = heads.trained_for(generator.name, surroundings.settings.completion)
+    chosen = heads.choose_head(surroundings.found, wanted)
+    return Judge(chosen.head, Pace(paths.pace_file(), latency_key(generator)), chosen.warnings)
+
+
+def latency_key(generator: Generator) -> str:
+    """What latencies are kept by: the model and the configuration that runs it."""
+    return "|".join(str(each) for each in (generator.name, *sorted(generator.runtime.items())))

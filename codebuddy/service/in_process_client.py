@@ -1,0 +1,148 @@
+"""Completion and search in this process, one request at a time: used without the engine.
+
+The model and the indexes stay loaded. A newer request of a client supersedes its older one, and
+`cancel` stops the model, inside prefill too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from typing import Any
+
+from codebuddy.cancellation import CancellationToken, EarlyCancellations
+from codebuddy.errors import SupersededError
+from codebuddy.service.client import OnText
+from codebuddy.service.completion_service import CompletionService, IndexRefresh
+from codebuddy.service.models import ModelCache
+from codebuddy.service.repositories import RepositoryCache
+from codebuddy.service.request import CompletionRequest, SearchRequest, SettingsSources
+from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+
+
+class InProcessClient:
+    """A `CompletionClient` that works in the calling thread; others wait for their turn.
+
+    Args:
+        model: A name of the catalog, or a path, for requests that name none; None leaves it to
+            the settings.
+        index_refresh: When the index is brought up to date.
+        models: Loads the model.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        index_refresh: IndexRefresh = "background",
+        models: ModelCache | None = None,
+    ) -> None:
+        self._model = model
+        self._sources = SettingsSources.of_this_process()
+        # Held while the service is used.
+        self._turn = threading.Lock()
+        self._service = CompletionService(models or ModelCache(), RepositoryCache(), index_refresh)
+        # Held while what follows is used.
+        self._state = threading.Lock()
+        # The name and the token of each client's newest request: an older one is superseded.
+        self._newest: dict[str, tuple[str, CancellationToken]] = {}
+        self._cancelled_early = EarlyCancellations()
+
+    def complete(
+        self, request: CompletionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
+        """See `CompletionClient.complete`; the budget counts from here."""
+        arrived_s = time.perf_counter()
+        request = dataclasses.replace(request, model=request.model or self._model)
+        token = self._begin(request.client, request.request)
+        try:
+            with self._turn:
+                token.check()
+                return self._service.complete(
+                    request, self._sources, token, arrived_s=arrived_s, on_text=on_text
+                )
+        finally:
+            with self._state:
+                if self._newest.get(request.client) == (request.request, token):
+                    del self._newest[request.client]
+
+    def search(
+        self,
+        folder: str,
+        query: str,
+        *,
+        top_k: int = 10,
+        channel: str = "hybrid",
+        near: str = "",
+        max_per_file: int = 0,
+        should_update: bool = True,
+        embedder: str | None = None,
+    ) -> SearchResponse:
+        """See `CompletionClient.search`; `embedder` takes the place of the settings'."""
+        request = SearchRequest(
+            folder, query, top_k, channel, near, max_per_file, should_update, embedder
+        )
+        with self._turn:
+            return self._service.search(request, self._sources)
+
+    def cancel(self, client: str, request: str = "") -> None:
+        """See `CompletionClient.cancel`."""
+        with self._state:
+            newest = self._newest.get(client)
+            if newest is not None and request in ("", newest[0]):
+                newest[1].cancel()
+            else:
+                self._cancelled_early.add(client, request)
+
+    def prewarm(
+        self,
+        file: str,
+        text: str | None,
+        line: int,
+        column: int | None = None,
+        *,
+        client: str = "",
+        model: str | None = None,
+        takes_back: bool = False,
+    ) -> None:
+        """Load the model and look at the index. The prompt waits for the first real request."""
+        request = CompletionRequest(
+            file, line, column, text, model=model or self._model, client=client,
+            priority="background", takes_back=takes_back,
+        )  # fmt: skip
+        with self._turn:
+            self._service.prepare(request, self._sources)
+
+    def accepted(self, client: str, text: str) -> None:
+        """Nothing: only the engine keeps statistics."""
+
+    def load(self, model: str | None = None) -> ModelDescription:
+        """See `CompletionClient.load`."""
+        with self._turn:
+            name = model or self._model
+            return self._service.load_model(name, self._sources, CancellationToken())
+
+    def status(self) -> dict[str, Any]:
+        """That this process works alone."""
+        return {"engine": "none: this process works alone", "model": self._model}
+
+    def close(self) -> None:
+        """Free the model, once what runs is done. A later request loads it again."""
+        with self._turn:
+            self._service.close()
+
+    def _begin(self, client: str, request: str) -> CancellationToken:
+        """A token for the request, which supersedes what the client has here.
+
+        Raises:
+            SupersededError: The request was cancelled before it came.
+        """
+        token = CancellationToken()
+        with self._state:
+            if self._cancelled_early.take(client, request):
+                raise SupersededError("the request was cancelled")
+            older = self._newest.get(client)
+            if older is not None:
+                older[1].cancel()
+            self._newest[client] = request, token
+        return token

@@ -1,0 +1,209 @@
+"""Loading models: the one that a command needs, and the one that a long-lived process keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codebuddy import paths
+from codebuddy.cancellation import CancellationToken
+from codebuddy.datatypes import Generator
+from codebuddy.errors import CodebuddyError
+from codebuddy.paths import is_model_path
+from codebuddy.service.dependencies import file_identity
+from codebuddy.settings import ModelSettings, Settings
+from codebuddy.terminal import StatusLine, is_terminal, note
+
+if TYPE_CHECKING:
+    from codebuddy.inference.installed import InstalledModel
+    from codebuddy.inference.llama import LlamaGenerator
+
+
+class ModelCache:
+    """The one model that is loaded; not safe for concurrent use.
+
+    Args:
+        persists_kv_state: Whether a model of this process takes up what the last one had read,
+            and keeps it on disk when it is freed.
+        offers_download: Whether a person at the terminal is asked to download a missing model.
+        on_loading: Told the name of a model of this machine before its weights are read.
+        on_loaded: Told the generator and the milliseconds that it took, once it is there.
+    """
+
+    def __init__(
+        self,
+        *,
+        persists_kv_state: bool = False,
+        offers_download: bool = False,
+        on_loading: Callable[[str], None] | None = None,
+        on_loaded: Callable[[Generator, float], None] | None = None,
+    ) -> None:
+        self._persists_kv_state = persists_kv_state
+        self._offers_download = offers_download
+        self._on_loading = on_loading or (lambda _: None)
+        self._on_loaded = on_loaded or (lambda *_: None)
+        self._generator: Generator | None = None
+        self._state_file: Path | None = None
+        self._loaded: tuple[ModelSettings, Path | None, tuple[int, ...]] | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the loaded weights; None for a model server and the built-in echo."""
+        return None if self._loaded is None else self._loaded[1]
+
+    def generator(
+        self,
+        settings: Settings,
+        budget_ms: float = 0.0,
+        cancellation: CancellationToken | None = None,
+    ) -> Generator:
+        """The model that the settings name.
+
+        Another model, other threads or a file that was replaced mean loading anew. A model
+        server has `budget_ms` to say what it is, where that is not 0.
+
+        Raises:
+            SupersededError: `cancellation` is cancelled while a model server is asked.
+            ModelError: The model is missing, damaged or does not fit.
+        """
+        if self._generator is not None and self._loaded is not None:
+            of, path, identity = self._loaded
+            if of == settings.model and identity == file_identity(path):
+                return self._generator
+        started = time.perf_counter()
+        generator = self._load(settings, budget_ms, cancellation)
+        self._on_loaded(generator, (time.perf_counter() - started) * 1000)
+        return generator
+
+    def forget_server(self) -> None:
+        """Let go of a model server that failed: the next request asks anew what it is."""
+        if self._loaded is not None and self._loaded[0].url:
+            self.close()
+
+    def close(self) -> None:
+        """Free the model, and keep on disk what it has read if that is wanted."""
+        generator, self._generator = self._generator, None
+        file, self._state_file = self._state_file, None
+        self._loaded = None
+        if file is not None:
+            # A full disk costs the next process a prompt's evaluation, and nothing else.
+            with contextlib.suppress(OSError, CodebuddyError):
+                paths.ensure_folder(file.parent)
+                generator.save_state(file)  # type: ignore[union-attr]
+        close = getattr(generator, "close", None)
+        if close is not None:
+            close()
+
+    def _load(
+        self, settings: Settings, budget_ms: float, cancellation: CancellationToken | None
+    ) -> Generator:
+        from codebuddy.inference.remote import connect, is_remote
+
+        if is_remote(settings.model):
+            self.close()
+            found = connect(settings.model, budget_ms, cancellation)
+            self._generator, self._loaded = found, (settings.model, None, ())
+            return self._generator
+        model = self._find(settings)
+        self.close()
+        identity = file_identity(model.path)
+        generator: Generator
+        if model.path is None:
+            from codebuddy.inference.echo import EchoGenerator
+
+            generator = EchoGenerator()
+        else:
+            from codebuddy.inference.llama import LlamaGenerator
+
+            self._on_loading(model.name)
+            generator = LlamaGenerator(model.path, model.name, settings.model)
+            if self._persists_kv_state and settings.engine.keep_state:
+                name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
+                self._state_file = paths.engine_state_folder() / f"{name}.kv"
+                _resume(generator, self._state_file)
+        self._generator, self._loaded = generator, (settings.model, model.path, identity)
+        return generator
+
+    def _find(self, settings: Settings) -> InstalledModel:
+        if not self._offers_download:
+            from codebuddy.inference.installed import find_model
+
+            return find_model(settings.model.name, settings, say=lambda _: None)
+        is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+        return ensure_model(settings, settings.model.name, is_interactive=is_interactive)
+
+
+def ensure_model(
+    settings: Settings, name: str, *, is_interactive: bool, say: Callable[[str], None] = note
+) -> InstalledModel:
+    """As `find_model`, but a missing catalog model is offered for download to a person.
+
+    Args:
+        settings: Where models are kept and whether the network may be used.
+        name: As for `find_model`.
+        is_interactive: Whether a person sits at stdin and stderr.
+        say: Takes sentences for the person.
+
+    Raises:
+        ModelError: As for `find_model`, and where the person says no.
+        DownloadError: No source delivered it.
+    """
+    from codebuddy.inference.installed import (
+        ECHO,
+        entry_path,
+        find_model,
+        load_models,
+        missing_model,
+    )
+
+    if name == ECHO or is_model_path(name) or not is_interactive or settings.offline:
+        return find_model(name, settings, say=say)
+    entry = load_models(settings).get(name)
+    can_offer = entry.is_pinned and entry.sources
+    if entry_path(entry, settings).is_file() or not can_offer:
+        return find_model(name, settings, say=say)
+
+    import click
+
+    from codebuddy.inference.download import pull
+    from codebuddy.inference.progress import progress_on_stderr
+
+    question = (
+        f"{entry.name} ({entry.size_text}, {entry.licence_name}) is not installed. Download it now?"
+    )
+    if not click.confirm(question, default=True, err=True):
+        raise missing_model(entry)
+    return pull(entry, settings, progress=progress_on_stderr(), say=say)
+
+
+def open_generator(settings: Settings, status: StatusLine, budget_ms: float = 0.0) -> Generator:
+    """Load the model that the settings name; a person is offered the download of a missing one.
+
+    A model server has `budget_ms` to say what it is, where that is not 0.
+
+    Raises:
+        ModelError: It is missing, damaged or does not fit.
+    """
+    models = ModelCache(
+        offers_download=True, on_loading=lambda name: status.show(f"loading {name}")
+    )
+    with status:
+        return models.generator(settings, budget_ms)
+
+
+def _resume(generator: LlamaGenerator, file: Path) -> None:
+    """Take up what the last worker left, once: bytes that crash a runtime crash it but once."""
+    aside = file.with_suffix(".taken")
+    try:
+        file.replace(aside)
+    except OSError:
+        return
+    generator.load_state(aside)
+    with contextlib.suppress(OSError):
+        aside.unlink()

@@ -1,0 +1,118 @@
+"""Where a suggestion is wanted, and what the pipeline gets for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from codebuddy.datatypes import Document, Generator, Position
+from codebuddy.service.context import Judge, Surroundings
+
+if TYPE_CHECKING:
+    from codebuddy.code_index import CodeIndex
+    from codebuddy.completion.pipeline import Request, Workshop
+    from codebuddy.completion.prompt_memory import PromptMemory
+    from codebuddy.datatypes import RetrieveMode
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionTarget:
+    """Where a suggestion is wanted, checked: the repository, the document and the cursor."""
+
+    surroundings: Surroundings
+    document: Document
+    position: Position
+
+    @property
+    def mode(self) -> RetrieveMode:
+        """Whether to look up."""
+        return self.surroundings.settings.completion.retrieve  # type: ignore[return-value]
+
+    @property
+    def may_look_up(self) -> bool:
+        """Whether an index is needed at all."""
+        return self.mode != "never" and self.surroundings.found is not None
+
+    def request(
+        self,
+        alternatives: int = 0,
+        *,
+        budget_ms: float = 0.0,
+        is_typing: bool = False,
+        extras: tuple[tuple[str, str], ...] = (),
+        takes_back: bool = False,
+    ) -> Request:
+        """What the pipeline is asked; the arguments are those of its `Request`."""
+        from codebuddy.completion.pipeline import Request
+        from codebuddy.syntax import language_for
+
+        head = self.document.text[:512].encode("utf-8", "replace")
+        language = self.document.language or language_for(self.document.path, head)
+        return Request(
+            self.document,
+            self.position,
+            language,
+            self.mode,
+            alternatives,
+            budget_ms,
+            is_typing,
+            extras,
+            takes_back,
+        )
+
+    def workshop(
+        self,
+        generator: Generator,
+        index: CodeIndex | None,
+        memory: PromptMemory | None = None,
+        judge: Judge | None = None,
+    ) -> Workshop:
+        """What the pipeline works with; without a `judge` a plain rule decides on lookups."""
+        from codebuddy.completion.pipeline import Workshop
+
+        completion, found = self.surroundings.settings.completion, self.surroundings.found
+        head, pace = (judge.head, judge.pace) if judge is not None else (None, None)
+        if found is None:
+            why = "the file is in no git repository"
+            return Workshop(generator, None, completion, "", memory, head, pace, why)
+        return Workshop(generator, index, completion, found.root.name, memory, head, pace)
+
+
+def resolve_target(
+    surroundings: Surroundings,
+    file: str,
+    line: int,
+    column: int | None = None,
+    unsaved: bytes | None = None,
+    shown: str = "",
+    language: str = "",
+) -> CompletionTarget:
+    """Check all that can be wrong with a position before anything slow is opened.
+
+    Args:
+        surroundings: The repository that the file must lie in, or the folder outside of any.
+        file: Its path, relative to the current folder or absolute.
+        line: 1-based.
+        column: 1-based, or `None` for the end of the line.
+        unsaved: The buffer's text in place of the file's.
+        shown: What errors call the file; `file` by default.
+        language: What the unsaved text is written in, where the path does not tell: a notebook's
+            cells as an editor has them.
+
+    Raises:
+        UsageError: The file or the place in it is not there.
+        DocumentError: It cannot be read, or is not text.
+    """
+    from codebuddy.completion.document import load_document
+    from codebuddy.completion.notebook import cell_document, is_notebook
+    from codebuddy.positions import resolve
+
+    document = load_document(file, surroundings.root, unsaved, shown)
+    if language:
+        document = replace(document, language=language)
+    elif is_notebook(document.path):
+        is_on_disk = unsaved is None
+        document, position = cell_document(document, line, column, must_be_notebook=is_on_disk)
+        return CompletionTarget(surroundings, document, position)
+    position, _ = resolve(document.text, line, column, document.path)
+    return CompletionTarget(surroundings, document, position)
