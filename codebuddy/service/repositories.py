@@ -55,7 +55,7 @@ class RepositoryCache:
     def surroundings(
         self, folder: str, sources: SettingsSources, flags: Mapping[str, Any]
     ) -> tuple[Surroundings, tuple[str, ...]]:
-        """The repository around `folder`, if any, its settings, and what was ignored of them.
+        """The repository around `folder`, if any, its settings, and what was ignored or refused.
 
         Args:
             folder: Absolute; one that does not exist stands for its nearest parent.
@@ -71,7 +71,9 @@ class RepositoryCache:
         root = None if repository is None else repository.root
         loaded = settings_of(sources, root, flags)
         real = Path(os.path.realpath(existing))
-        return Surroundings(repository, loaded.settings, real), loaded.warnings
+        refused = "" if repository is None else repository.refused_folder
+        warnings = (*loaded.warnings, *([refused] if refused else []))
+        return Surroundings(repository, loaded.settings, real), warnings
 
     def index(self, surroundings: Surroundings) -> RepositoryIndex:
         """The repository's index, opened once; for callers that work one after the other.
