@@ -12,6 +12,10 @@ from typing import NotRequired, TypedDict, TypeVar
 T = TypeVar("T")
 
 
+# A feature's name and the points that it moved the decision: a list of two in JSON.
+Feature = tuple[str, float]
+
+
 class DecisionResponse(TypedDict):
     """Whether something was looked up, and why: the fields of `datatypes.Decision`."""
 
@@ -22,7 +26,7 @@ class DecisionResponse(TypedDict):
     mode: str
     expected_gain: float | None
     expected_ms: float | None
-    features: Sequence[object]
+    features: Sequence[Feature]
     head: str
     stage: str
     first_ms: float | None
@@ -165,6 +169,8 @@ def _check(value: object, kind: object, name: str) -> None:
     elif origin is dict:
         for key, each in _mapping(value, name).items():
             _check(each, arguments[1], f"{name}[{key!r:.40}]")
+    elif origin is tuple:
+        _check_items(value, arguments, name)
     elif origin in (list, Sequence):
         if not isinstance(value, list):
             raise ResponseFormError(f"{name} is no list")
@@ -180,6 +186,13 @@ def _check_keys(value: Mapping[str, object], kind: type, name: str) -> None:
             _check(value[key], wanted, f"{name}.{key}")
         elif key in kind.__required_keys__:  # type: ignore[attr-defined]
             raise ResponseFormError(f"{name} has no {key}")
+
+
+def _check_items(value: object, kinds: tuple[object, ...], name: str) -> None:
+    if not isinstance(value, list) or len(value) != len(kinds):
+        raise ResponseFormError(f"{name} is no list of {len(kinds)}")
+    for index, (each, kind) in enumerate(zip(value, kinds, strict=True)):
+        _check(each, kind, f"{name}[{index}]")
 
 
 def _mapping(value: object, name: str) -> Mapping[str, object]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import counted
 
 # A usual pace of typing code, until the person's own is known.
@@ -41,15 +41,13 @@ class SessionStatistics:
             self.intervals_ms.append((at_s - self.last_key_at_s) * 1000)
         self.last_key_at_s = at_s
 
-    def note_answer(self, receipt: Mapping[str, Any], latency_ms: float) -> None:
+    def note_answer(self, response: CompletionResponse, latency_ms: float) -> None:
         """A suggestion arrived; empty ones count for the latency and the lookups only."""
         self.latencies_ms.append(latency_ms)
-        decision = receipt.get("decision")
-        if isinstance(decision, dict):
-            if decision.get("retrieve"):
-                self.lookups += 1
-            else:
-                self.lookups_skipped += 1
+        if response["decision"]["retrieve"]:
+            self.lookups += 1
+        else:
+            self.lookups_skipped += 1
 
     @property
     def latency_ms(self) -> float:

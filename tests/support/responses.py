@@ -39,3 +39,9 @@ def completion_response(text: str = "", **changes: Any) -> CompletionResponse:
         "alternatives": [],
     }
     return {**response, **changes}  # type: ignore[typeddict-item]
+
+
+def decided(**changes: Any) -> CompletionResponse:
+    """A completion whose decision has other values."""
+    plain = completion_response()
+    return completion_response(decision={**plain["decision"], **changes})

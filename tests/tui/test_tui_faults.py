@@ -23,6 +23,7 @@ from codebuddy.tui.text.ghost import Ghost
 from codebuddy.tui.widgets.painting import paint
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel, costs_of, verdict_of
 from tests.support.backends import EngineBackend, OwnBackend
+from tests.support.responses import completion_response, decided
 from tests.support.tui_pilot import journey
 
 HOSTILE = [
@@ -90,9 +91,9 @@ def test_a_receipt_names_what_tipped_the_decision():
     """The features that moved it most come first, with their points, and what it was worth."""
     features = [["names defined elsewhere", 1.25], ["inside a string", -0.5], ["small", 0.01]]
     decision = {"features": features, "expected_gain": 4.2, "expected_ms": 120.4}
-    shown = verdict_of({"decision": decision}).plain
+    shown = verdict_of(decided(mode="always", **decision)).plain
     assert "expected to win 4.2 points for 120 ms" in shown
-    said = verdict_of({"decision": {**decision, "mode": "auto", "reason": "+4.2 points"}}).plain
+    said = verdict_of(decided(**decision, mode="auto", reason="+4.2 points")).plain
     assert "expected to win" not in said, "the reason says it"
     assert shown.index("+1.25 names defined elsewhere") < shown.index("-0.50 inside a string")
 
@@ -102,13 +103,13 @@ def test_a_receipt_names_what_tipped_the_decision():
 def test_no_two_facts_of_a_receipt_touch_or_break_a_row(mode, retrieve):
     """The verdict stands alone, and every row of figures fits beside a scroll bar."""
     decision = {"mode": mode, "retrieve": retrieve, "probability": 0.94, "threshold": 1.0}
-    rows = verdict_of({"decision": {**decision, "reason": "why"}}).plain.split("\n")
+    rows = verdict_of(decided(**decision, reason="why")).plain.split("\n")
     assert rows[0] == ("looked up" if retrieve else "not looked up")
     assert rows[1:-1] == ([] if mode == "never" else [f"p 0.94 < 1.00, {mode}", rows[2]])
     assert rows[-1] == "why"
     times = dict.fromkeys(("context", "retrieval", "prefill", "postprocess", "total"), 999.9)
     times["prefill"] = 9_999_999.0
-    rows += costs_of({"timings_ms": times, "model": "m"}).plain.split("\n")[1:]
+    rows += costs_of(completion_response(timings_ms=times, model="m")).plain.split("\n")[1:]
     assert max(map(len, rows)) <= 36
     for row in rows:
         assert not re.search(r"[a-z]\d", row), row
@@ -118,12 +119,12 @@ def test_a_receipt_tells_of_two_texts_and_says_features_in_words():
     """Where a lookup made a second text, both are told; features are named as people would."""
     features = [["min_logprob", -0.4]]
     decision = {"features": features, "kept": "second", "first_ms": 812.4}
-    shown = verdict_of({"decision": decision}).plain
+    shown = verdict_of(decided(**decision)).plain
     assert "first text after 812 ms, without a lookup; the second one is kept" in shown
     assert "-0.40 no token is a guess" in shown
     decision["features"] = [["min_logprob", 0.4]]
-    assert "+0.40 one token is a guess" in verdict_of({"decision": decision}).plain
-    warned = verdict_of({"decision": decision, "warnings": ["the shipped head is used"]}).plain
+    assert "+0.40 one token is a guess" in verdict_of(decided(**decision)).plain
+    warned = verdict_of(completion_response(warnings=["the shipped head is used"])).plain
     assert "the shipped head is used" in warned
 
 
@@ -164,7 +165,20 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
             await one.workspace.open_path(repository / name)
         one.editor.set_ghost(Ghost(Location(0, 0), ("\x1b]0;x\x07[/b]",)))
         one.workspace.query_one(ReceiptPanel).show(
-            {"chunks": [{"path": "[/\x1b", "symbol": "\x9b", "start_line": 1}]}
+            completion_response(
+                chunks=[
+                    {
+                        "path": "[/\x1b",
+                        "start_line": 1,
+                        "end_line": 2,
+                        "symbol": "\x9b",
+                        "score": 1.0,
+                        "channel": "call",
+                        "channels": {},
+                        "tokens": 9,
+                    }
+                ]
+            )
         )
         for payload in HOSTILE:
             one.workspace.say(payload)
@@ -197,7 +211,7 @@ class Streaming(OwnBackend):
             if on_text is not None:
                 on_text(told)
         await self.may_go_on.acquire()
-        return {"text": told}
+        return completion_response(told)
 
 
 @pytest.mark.asyncio

@@ -11,11 +11,14 @@ from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
 from codebuddy.vcs.repository import open_repository
 from tests.support.backends import OwnBackend
+from tests.support.responses import completion_response
 
 RECEIPT = {
+    **completion_response(),
     "text": "amount_cents, percent)",
     "model": "qwen2.5-coder-1.5b",
     "decision": {
+        **completion_response()["decision"],
         "retrieve": True,
         "probability": 0.75,
         "threshold": 0.5,
@@ -31,6 +34,7 @@ RECEIPT = {
             "symbol": "apply_discount",
             "score": 0.136,
             "channel": "hybrid",
+            "channels": {},
             "tokens": 48,
         }
     ],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from codebuddy.errors import CodebuddyError
+from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import counted
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend, Wish
@@ -40,7 +40,7 @@ class CompareScreen(ModalScreen[str]):
         self._wish = wish
         self._line_before = line_before
         self._language = language
-        self.answers: dict[str, Mapping[str, Any]] = {}
+        self.answers: dict[str, CompletionResponse] = {}
         self._asking: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -69,8 +69,8 @@ class CompareScreen(ModalScreen[str]):
     def action_take(self, index: int) -> None:
         """Insert one of the suggestions."""
         answer = self.answers.get(ARMS[index])
-        if answer is not None and answer.get("text"):
-            self.dismiss(str(answer["text"]).replace("\r\n", "\n"))
+        if answer is not None and answer["text"]:
+            self.dismiss(answer["text"].replace("\r\n", "\n"))
 
     async def _ask_all(self) -> None:
         for number, arm in enumerate(ARMS, 1):
@@ -84,7 +84,7 @@ class CompareScreen(ModalScreen[str]):
                 continue
             self.answers[arm] = answer
             title.update(self._title(number, arm, answer))
-            text = str(answer.get("text", "")).replace("\r\n", "\n")
+            text = answer["text"].replace("\r\n", "\n")
             shown = self._lead() + text if text else "(nothing to add)"
             view = EditorView(shown, language=self._language)
             view.can_focus = False
@@ -95,24 +95,17 @@ class CompareScreen(ModalScreen[str]):
         line = self._line_before.lstrip()
         return line if len(line) <= _LEAD_CHARACTERS else "…" + line[-_LEAD_CHARACTERS:]
 
-    def _title(self, number: int, arm: str, answer: Mapping[str, Any]) -> Content:
-        decision, times = answer.get("decision"), answer.get("timings_ms")
-        decision = decision if isinstance(decision, Mapping) else {}
-        times = times if isinstance(times, Mapping) else {}
-        others = [
-            self.answers[each].get("text") for each in ARMS if each in self.answers and each != arm
-        ]
-        same = "  same as before" if answer.get("text") in others else ""
-        verdict = "looked up" if decision.get("retrieve") else "not looked up"
-        chunks = answer.get("chunks")
-        count = len(chunks) if isinstance(chunks, list | tuple) else 0
-        facts = (
-            f"{verdict}, {counted(count, 'chunk')}, {float(times.get('total') or 0):.0f} ms{same}"
-        )
+    def _title(self, number: int, arm: str, answer: CompletionResponse) -> Content:
+        decision, total_ms = answer["decision"], answer["timings_ms"]["total"]
+        others = [each["text"] for other, each in self.answers.items() if other != arm]
+        same = "  same as before" if answer["text"] in others else ""
+        verdict = "looked up" if decision["retrieve"] else "not looked up"
+        count = counted(len(answer["chunks"]), "chunk")
+        facts = f"{verdict}, {count}, {total_ms:.0f} ms{same}"
         return Content("\n").join(
             [
                 literal.line(f"{number} {arm}", "bold $primary"),
                 literal.line(facts, literal.MUTED),
-                literal.line(str(decision.get("reason", "")), literal.MUTED),
+                literal.line(decision["reason"], literal.MUTED),
             ]
         )

@@ -5,9 +5,7 @@ It shows the receipt as `complete --json` has it and computes nothing but length
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -17,6 +15,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from codebuddy.completion.reasons import in_words
+from codebuddy.service.response import ChunkResponse, CompletionResponse, DecisionResponse
 from codebuddy.tui import literal
 
 _STEPS = ("context", "decision", "retrieval", "prompt", "prefill", "generate", "postprocess")
@@ -38,7 +37,7 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._chunks: Sequence[Mapping[str, Any]] = ()
+        self._chunks: list[ChunkResponse] = []
 
     def compose(self) -> ComposeResult:
         """Verdict, chunks, costs."""
@@ -51,7 +50,7 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
         self.border_title = "receipt"
         self.show(None)
 
-    def show(self, receipt: Mapping[str, Any] | None) -> None:
+    def show(self, receipt: CompletionResponse | None) -> None:
         """Show a receipt; without one, what this panel is for."""
         verdict = self.query_one("#receipt-verdict", Static)
         chunks = self.query_one("#receipt-chunks", OptionList)
@@ -65,7 +64,7 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
             costs.update("")
             return
         verdict.update(verdict_of(receipt))
-        self._chunks = _dicts(receipt.get("chunks"))
+        self._chunks = receipt["chunks"]
         chunks.display = bool(self._chunks)
         for chunk in self._chunks:
             chunks.add_option(Option(_chunk_line(chunk, max(16, self.size.width - 4))))
@@ -75,19 +74,14 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
         """Jump to a chunk."""
         event.stop()
         chunk = self._chunks[event.option_index]
-        self.post_message(
-            self.ChunkChosen(str(chunk.get("path", "")), int(chunk.get("start_line", 1)))
-        )
+        self.post_message(self.ChunkChosen(chunk["path"], chunk["start_line"]))
 
 
-def verdict_of(receipt: Mapping[str, Any]) -> Content:
+def verdict_of(receipt: CompletionResponse) -> Content:
     """What was decided, how sure that was, and why."""
-    decision = receipt.get("decision")
-    decision = decision if isinstance(decision, Mapping) else {}
-    probability = _number(decision.get("probability"))
-    threshold = _number(decision.get("threshold"))
-    looked_up = bool(decision.get("retrieve"))
-    mode = str(decision.get("mode", ""))
+    decision = receipt["decision"]
+    probability, threshold = decision["probability"], decision["threshold"]
+    looked_up, mode = decision["retrieve"], decision["mode"]
     # Pictures of the screen drop blanks at the beginning of a piece: what stands beside another
     # piece would touch it.
     parts = [
@@ -99,68 +93,62 @@ def verdict_of(receipt: Mapping[str, Any]) -> Content:
         sign = "≥" if probability >= threshold else "<"
         parts += [
             Content(f"p {probability:.2f} "),
-            literal.line(f"{sign} {threshold:.2f}, {mode}".rstrip(", "), literal.MUTED),
+            literal.line(f"{sign} {threshold:.2f}, {mode}", literal.MUTED),
             Content("\n"),
             _gauge(probability, threshold),
             Content("\n"),
         ]
-    parts.append(literal.line(str(decision.get("reason", ""))))
-    gain, cost_ms = decision.get("expected_gain"), decision.get("expected_ms")
-    is_said = decision.get("mode") == "auto"
+    parts.append(literal.line(decision["reason"]))
+    gain, cost_ms = decision["expected_gain"], decision["expected_ms"]
+    is_said = mode == "auto"
     if gain is not None and cost_ms is not None and not is_said:
-        worth = f"expected to win {_number(gain):.1f} points for {_number(cost_ms):.0f} ms"
+        worth = f"expected to win {gain:.1f} points for {cost_ms:.0f} ms"
         parts += [Content("\n"), literal.line(worth, literal.MUTED)]
-    if decision.get("kept"):
-        said = f"first text after {_number(decision.get('first_ms')):.0f} ms, without a lookup;"
+    if decision["kept"]:
+        said = f"first text after {decision['first_ms'] or 0:.0f} ms, without a lookup;"
         said += f" the {decision['kept']} one is kept"
         parts += [Content("\n"), literal.line(said, literal.MUTED)]
-    warnings = receipt.get("warnings")
-    for warning in warnings if isinstance(warnings, list) else ():
-        parts += [Content("\n"), literal.line(str(warning), "$warning")]
+    for warning in receipt.get("warnings", []):
+        parts += [Content("\n"), literal.line(warning, "$warning")]
     for name, weight in _weights(decision):
         parts += [Content("\n"), literal.line(f"{weight:+.2f}", "$accent")]
         parts.append(literal.line(f" {in_words(name, weight)}"))
     return Content("").join(parts)
 
 
-def costs_of(receipt: Mapping[str, Any]) -> Content:
+def costs_of(receipt: CompletionResponse) -> Content:
     """Tokens, milliseconds per step, model and speed."""
-    tokens = receipt.get("tokens")
-    tokens = tokens if isinstance(tokens, Mapping) else {}
-    times = receipt.get("timings_ms")
-    times = times if isinstance(times, Mapping) else {}
+    tokens, times = receipt["tokens"], receipt["timings_ms"]
     parts = [
         Content.styled("tokens ", literal.MUTED),
         Content(
-            f"{tokens.get('prompt', 0)} in the prompt: {tokens.get('reused', 0)} reused, "
-            f"{tokens.get('evaluated', 0)} evaluated; {tokens.get('generated', 0)} generated\n"
+            f"{tokens['prompt']} in the prompt: {tokens['reused']} reused, "
+            f"{tokens['evaluated']} evaluated; {tokens['generated']} generated\n"
         ),
     ]
-    longest = max([_number(times.get(step)) for step in _STEPS] + [1.0])
+    longest = max([times.get(step, 0.0) for step in _STEPS] + [1.0])
     for step in _STEPS:
         if step not in times:
             continue
-        took_ms = _number(times[step])
+        took_ms = times[step]
         bar = "█" * round(took_ms / longest * _BAR_CELLS)
         parts.append(Content.styled(f"{step:<12}", literal.MUTED))
         parts.append(Content.styled(f"{bar:<{_BAR_CELLS}}", "$primary"))
         parts.append(Content(f"{_duration(took_ms)}\n"))
-    generate_ms, generated = _number(times.get("generate")), _number(tokens.get("generated"))
+    generate_ms, generated = times.get("generate", 0.0), tokens["generated"]
     per_s = generated * 1000 / generate_ms if generate_ms > 1 else 0.0
     rate = f", {per_s:.{0 if per_s >= 10 else 1}f} tokens/s" if per_s else ""
-    engine = receipt.get("engine")
-    cached = isinstance(engine, Mapping) and bool(engine.get("is_cached"))
+    cached = "engine" in receipt and receipt["engine"]["is_cached"]
     parts.append(Content.styled("total       ", literal.MUTED))
     parts.append(Content(f"{'from the cache' if cached else '':<{_BAR_CELLS}}"))
-    parts.append(Content(f"{_duration(_number(times.get('total')))}\n"))
-    parts.append(literal.line(f"{receipt.get('model', '')}{rate}", "bold"))
-    runtime = receipt.get("runtime")
-    if isinstance(runtime, Mapping) and runtime.get("threads"):
+    parts.append(Content(f"{_duration(times['total'])}\n"))
+    parts.append(literal.line(f"{receipt['model']}{rate}", "bold"))
+    runtime = receipt["runtime"]
+    if runtime.get("threads"):
         used = f"{runtime['threads']} threads, {runtime.get('gpu_layers', 0)} layers on the GPU"
         parts += [Content("\n"), literal.line(used, literal.MUTED)]
-    filters = receipt.get("filters")
-    if isinstance(filters, list | tuple) and filters:
-        cleaned = f"cleaned: {', '.join(map(str, filters))}"
+    if receipt["filters"]:
+        cleaned = f"cleaned: {', '.join(receipt['filters'])}"
         parts += [Content("\n"), literal.line(cleaned, literal.MUTED)]
     return Content("").join(parts)
 
@@ -175,11 +163,9 @@ def _gauge(probability: float, threshold: float) -> Content:
     return Content.styled("".join(cells), "$primary")
 
 
-def _chunk_line(chunk: Mapping[str, Any], width: int) -> Content:
-    place = f"{chunk.get('path', '')}:{chunk.get('start_line', '')}"
-    symbol = str(chunk.get("symbol") or "")
-    score, tokens = _number(chunk.get("score")), chunk.get("tokens", 0)
-    facts = f"{chunk.get('channel', '')} {score:.3f}, {tokens} tokens"
+def _chunk_line(chunk: ChunkResponse, width: int) -> Content:
+    place, symbol = f"{chunk['path']}:{chunk['start_line']}", chunk["symbol"]
+    facts = f"{chunk['channel']} {chunk['score']:.3f}, {chunk['tokens']} tokens"
     return Content("").join(
         [
             literal.line(literal.shortened(place, width), "$secondary"),
@@ -190,29 +176,11 @@ def _chunk_line(chunk: Mapping[str, Any], width: int) -> Content:
     )
 
 
-def _weights(decision: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _weights(decision: DecisionResponse) -> list[tuple[str, float]]:
     """The features that tipped the decision most, with the points that each moved."""
-    told = decision.get("features")
-    pairs = told if isinstance(told, list | tuple) else []
-    whole = [
-        (str(pair[0]), _number(pair[1]))
-        for pair in pairs
-        if isinstance(pair, list | tuple) and len(pair) == 2
-    ]
-    return sorted(whole, key=lambda pair: -abs(pair[1]))[:_FEATURES_SHOWN]
+    pairs = [(name, weight) for name, weight in decision["features"]]
+    return sorted(pairs, key=lambda pair: -abs(pair[1]))[:_FEATURES_SHOWN]
 
 
 def _duration(took_ms: float) -> str:
     return f"{took_ms:8.1f} ms" if took_ms < _SECONDS_FROM_MS else f"{took_ms / 1000:8.1f} s "
-
-
-def _dicts(value: object) -> list[Mapping[str, Any]]:
-    return (
-        [each for each in value if isinstance(each, Mapping)]
-        if isinstance(value, list | tuple)
-        else []
-    )
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
