@@ -27,7 +27,7 @@ from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, ConfigError
 from codebuddy.hook.channel import Channel
 from codebuddy.hook.finding import Finding, finding_from
-from codebuddy.hook.review import rules_in_use
+from codebuddy.hook.review import retired_notice, rules_in_use
 from codebuddy.settings import Settings
 from codebuddy.terminal import safe_text
 from codebuddy.vcs import plumbing
@@ -286,6 +286,10 @@ def _tell(work: Work, hook: str) -> None:
             "codebuddy: not all new lines could be looked at; "
             f"to see the rest: codebuddy hook run {_later(work)}"
         )
+    # One that is switched off does what the settings say.
+    retired = retired_notice(work.settings.hook.enable)
+    if hook == "pre-commit" and retired:
+        lines.append(f"codebuddy: {retired}")
     if lines:
         sys.stdout.write(safe_text("\n".join(lines)) + "\n")
         sys.stdout.flush()

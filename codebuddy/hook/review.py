@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.hook.catalog import BY_ID, RULES, Rule
+from codebuddy.hook.catalog import BY_ID, RETIRED, RULES, Rule
 from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
 from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.notebooks import in_file
@@ -25,9 +25,6 @@ from codebuddy.settings import HookSettings
 
 if TYPE_CHECKING:
     from codebuddy.hook.model import Model
-
-# What each commit of the history changed, the newest first.
-History = Callable[[], list[tuple[str, list[bytes]]]]
 
 
 class OutOfTime(Exception):  # noqa: N818 (not an error: what was found stands)
@@ -41,7 +38,6 @@ class Review:
     state: State
     settings: HookSettings
     lookup: CodeLookup | None = None
-    history: History | None = None
     model: Model | None = None
     deadline: float = float("inf")
     resolver: Resolver = field(init=False)
@@ -104,7 +100,7 @@ def rules_in_use(settings: HookSettings) -> list[Rule]:
     from codebuddy.errors import ConfigError
 
     for name in (*settings.enable, *settings.disable):
-        if name not in BY_ID:
+        if name not in BY_ID and name not in RETIRED:
             raise ConfigError(
                 f"{name} is not a rule of the hook", hint=f"rules: {', '.join(BY_ID)}"
             )
@@ -113,6 +109,18 @@ def rules_in_use(settings: HookSettings) -> list[Rule]:
         for rule in RULES
         if (rule.is_on or rule.id in settings.enable) and rule.id not in settings.disable
     ]
+
+
+def retired_notice(names: Iterable[str]) -> str:
+    """One sentence about the retired rules among `names`; empty where there are none."""
+    found = sorted(RETIRED.keys() & set(names))
+    if not found:
+        return ""
+    remedy = "take it out of hook.enable and hook.disable"
+    if len(found) == 1:
+        return f"{found[0]} is retired and finds nothing any more: {remedy}"
+    names_told = f"{', '.join(found[:-1])} and {found[-1]}"
+    return f"{names_told} are retired and find nothing any more: {remedy.replace(' it ', ' them ')}"
 
 
 def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None = None) -> Outcome:
@@ -174,9 +182,8 @@ def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
 _QUICK = ("secrets", "leftovers", "binaries")
 # What needs one look at the new lines comes before what asks the index, the model last.
 _ORDER = (
-    "secrets leftovers binaries removed imports callers deprecated duplicate untested cochange "
-    "unfinished opinion"
-).split()
+    "secrets leftovers binaries removed imports callers deprecated duplicate unfinished".split()
+)
 
 
 def _cheapest_first(wanted: set[str]) -> list[Rule]:
