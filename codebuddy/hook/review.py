@@ -33,13 +33,18 @@ class OutOfTime(Exception):  # noqa: N818 (not an error: what was found stands)
 
 @dataclass(slots=True)
 class Review:
-    """What a rule works with. Without an index, rules that need one find nothing."""
+    """What a rule works with. Without an index, rules that need one find nothing.
+
+    `told_imports` holds (path, line, column) of the imports that CB102 has told of, so that CB103
+    does not tell them again.
+    """
 
     state: State
     settings: HookSettings
     lookup: CodeLookup | None = None
     model: Model | None = None
     deadline: float = float("inf")
+    told_imports: set[tuple[str, int, int]] = field(default_factory=set)
     resolver: Resolver = field(init=False)
 
     def __post_init__(self) -> None:
