@@ -176,6 +176,20 @@ def quick_rules(rules: Iterable[Rule]) -> list[Rule]:
     return [rule for rule in rules if rule.module in _QUICK]
 
 
+def slow_rules(rules: Iterable[Rule]) -> list[Rule]:
+    """Those that look at other files too, without the model; those that cost least first."""
+    wanted = {rule.id for rule in rules if not rule.needs_model and rule.module not in _QUICK}
+    return _cheapest_first(wanted)
+
+
+def by_module(rules: Iterable[Rule]) -> list[list[Rule]]:
+    """The rules in their order, those of one module together."""
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules:
+        groups.setdefault(rule.module, []).append(rule)
+    return list(groups.values())
+
+
 def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
     """Whether one of the rules may have something to ask the model, told without parsing."""
     return any(
