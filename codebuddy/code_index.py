@@ -34,10 +34,6 @@ class CodeIndex(Protocol):
         """What `names` may mean in the file `path`, the likeliest first, from other files."""
         ...
 
-    def co_changed(self, path: str) -> dict[str, float]:
-        """The files that git's history shows changing with `path`, scored in (0, 1)."""
-        ...
-
     def signature_form(self, chunk: Chunk) -> str:
         """The chunk's definitions as headers and first lines of documentation, without bodies."""
         ...

@@ -221,10 +221,6 @@ class State:
         self._by_path = {each.path: each for each in self.changes if each.path}
         self._by_old_path = {each.old_path: each for each in self.changes if each.old_path}
 
-    def removed_paths(self) -> list[str]:
-        """Paths that are gone, by deletion or renaming."""
-        return [path for path in self._by_old_path if path not in self._by_path]
-
     def was_there(self, path: str) -> bool:
         """Whether a path that is gone now was a file before."""
         return path in self._by_old_path

@@ -200,11 +200,6 @@ class RepositoryIndex:
                     found[name] = known
         return found
 
-    def co_changed(self, path: str) -> dict[str, float]:
-        """The files that git's history shows changing with `path`, the closest first, in (0, 1)."""
-        with self._snapshot() as channels:
-            return channels.history.changed_with(path)
-
     def signature_form(self, chunk: Chunk) -> str:
         """The chunk's definitions as headers and first lines of documentation, without bodies."""
         return signature_form(chunk, self.definitions_of(chunk.path))

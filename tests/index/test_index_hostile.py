@@ -123,7 +123,8 @@ def ask_everything(root: Path) -> None:
         opened.definition_counts(["name_1"], "pkg/m1.py")
         opened.usage_counts(["name_1", "value"])
         for path in ("pkg/m1.py", "pkg/more.py", "README.md"):
-            opened.co_changed(path)
+            with opened._snapshot() as channels:
+                channels.history.changed_with(path)
             opened.chunks_of(path)
             opened.imported_files(path)
             opened.passed_on([path])
