@@ -17,7 +17,7 @@ from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
 from codebuddy.service.context import Judge, settings_of
 from codebuddy.service.models import ModelCache
-from codebuddy.service.refresh import BackgroundRefresh, ask_refreshed_index
+from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.service.request import CompletionRequest, SearchRequest, SettingsSources
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
@@ -236,27 +236,25 @@ class CompletionService:
 
         if not target.may_look_up:
             return ask(None), [*judge.warnings]
-        try:
-            suggestion, warnings = self._ask_index(run, target, ask)
-        except IndexingError as error:
-            self._repositories.forget_index(target.surroundings)
-            remedy = f" ({error.hint})" if error.hint else ""
-            warning = f"{error.message}; completing without lookups{remedy}"
-            return ask(None), [warning, *judge.warnings]
-        return suggestion, [*warnings, *judge.warnings]
-
-    def _ask_index(
-        self,
-        run: _Run,
-        target: CompletionTarget,
-        ask: Callable[[RepositoryIndex], Suggestion],
-    ) -> tuple[Suggestion, list[str]]:
         surroundings, should_update = target.surroundings, run.request.should_update
-        if self._index_refresh == "before" and should_update:
-            return ask_refreshed_index(self._repositories, surroundings, ask, is_shown=True)
+        refreshing = Refreshing()
+        warnings: list[str] = []
         if self._index_refresh == "background" and should_update:
-            self._background.start(surroundings)
-        return ask(self._repositories.index(surroundings)), []
+            refreshing = self._background.start(surroundings)
+        try:
+            if self._index_refresh == "before" and should_update:
+                suggestion, warnings = ask_refreshed_index(
+                    self._repositories, surroundings, ask, is_shown=True
+                )
+            else:
+                suggestion = ask(self._repositories.index(surroundings))
+        except IndexingError as error:
+            self._repositories.forget_index(surroundings)
+            suggestion = ask(None)
+            if not refreshing.is_first_build:
+                remedy = f" ({error.hint})" if error.hint else ""
+                warnings = [f"{error.message}; completing without lookups{remedy}"]
+        return suggestion, [*refreshing.warnings, *warnings, *judge.warnings]
 
     def _run(
         self,

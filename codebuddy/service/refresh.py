@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,7 @@ from codebuddy.service.context import Surroundings
 from codebuddy.terminal import note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.index.build import Progress
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.repositories import RepositoryCache
 
@@ -23,6 +25,7 @@ T = TypeVar("T")
 LOCK_TIMEOUT_S = 30.0
 # An index is brought up to date in the background, no sooner than this after the last time.
 _BACKGROUND_EVERY_S = 30.0
+_END_WAITS_S = 2.0
 
 
 def open_index(surroundings: Surroundings, *, should_update: bool = True) -> RepositoryIndex:
@@ -35,17 +38,27 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
     from codebuddy.index.seeding import open_or_seed
 
     if should_update:
-        for warning in update(surroundings, is_shown=True):
+        for warning in update_shown(surroundings):
             note(f"warning: {safe_line(warning)}")
     return open_or_seed(surroundings.repository, surroundings.settings)
 
 
-def update(surroundings: Surroundings, *, is_shown: bool) -> list[str]:
+def update_shown(surroundings: Surroundings) -> list[str]:
+    """As `update`, with the progress on a terminal's stderr."""
+    from codebuddy.index.progress import ProgressDisplay
+
+    with ProgressDisplay() as display:
+        return update(surroundings, display.show)
+
+
+def update(
+    surroundings: Surroundings, progress: Callable[[Progress], None] | None = None
+) -> list[str]:
     """Bring the repository's index up to date.
 
     Args:
         surroundings: Whose.
-        is_shown: Whether its progress is shown on a terminal's stderr.
+        progress: Told of each step.
 
     Returns:
         A warning if that failed and there is an index from before.
@@ -54,17 +67,15 @@ def update(surroundings: Surroundings, *, is_shown: bool) -> list[str]:
         IndexingError: It failed, and there is none.
     """
     from codebuddy.index.build import update_index
-    from codebuddy.index.progress import ProgressDisplay
     from codebuddy.index.seeding import has_index
 
     try:
-        with ProgressDisplay() if is_shown else contextlib.nullcontext() as display:
-            update_index(
-                surroundings.repository,
-                surroundings.settings,
-                progress=None if display is None else display.show,
-                lock_timeout_s=LOCK_TIMEOUT_S,
-            )
+        update_index(
+            surroundings.repository,
+            surroundings.settings,
+            progress=progress,
+            lock_timeout_s=LOCK_TIMEOUT_S,
+        )
     except IndexingError as error:
         if not has_index(surroundings.repository):
             raise
@@ -113,15 +124,28 @@ def ask_refreshed_index(
     """
     from codebuddy.index.schema import DamagedIndexError
 
-    warnings = update(surroundings, is_shown=is_shown)
+    refresh = update_shown if is_shown else update
+    warnings = refresh(surroundings)
     try:
         return ask(repositories.index(surroundings)), warnings
     except DamagedIndexError as error:
         # It was noted as damaged, so the next update builds it anew.
         repositories.forget_index(surroundings)
         warnings = [f"{error.message}; it was built anew"]
-    warnings += update(surroundings, is_shown=is_shown)
+    warnings += refresh(surroundings)
     return ask(repositories.index(surroundings)), warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshing:
+    """How the background refresh of an index is.
+
+    `warnings` are those of the last one that ended; during an `is_first_build` there is no
+    index yet, and nothing is wrong with that.
+    """
+
+    warnings: tuple[str, ...] = ()
+    is_first_build: bool = False
 
 
 class BackgroundRefresh:
@@ -129,18 +153,59 @@ class BackgroundRefresh:
 
     def __init__(self) -> None:
         self._started_at: dict[Path, float] = {}
+        # Held while what follows is used.
+        self._lock = threading.Lock()
+        self._threads: dict[Path, threading.Thread] = {}
+        self._first_builds: set[Path] = set()
+        self._warnings: dict[Path, tuple[str, ...]] = {}
+        self._is_ending = threading.Event()
 
-    def start(self, surroundings: Surroundings) -> None:
+    def start(self, surroundings: Surroundings) -> Refreshing:
         """Begin an update in another thread, unless one began a short time ago."""
         if surroundings.found is None:
-            return
-        now = time.monotonic()
-        if now - self._started_at.get(surroundings.root, float("-inf")) >= _BACKGROUND_EVERY_S:
-            self._started_at[surroundings.root] = now
-            threading.Thread(target=_update_silently, args=(surroundings,), daemon=True).start()
+            return Refreshing()
+        root, now = surroundings.root, time.monotonic()
+        with self._lock:
+            is_due = now - self._started_at.get(root, float("-inf")) >= _BACKGROUND_EVERY_S
+            if is_due and root not in self._threads and not self._is_ending.is_set():
+                self._started_at[root] = now
+                self._begin(surroundings)
+            return Refreshing(self._warnings.get(root, ()), root in self._first_builds)
 
+    def _begin(self, surroundings: Surroundings) -> None:
+        """Start the thread. The caller holds the lock."""
+        from codebuddy.index.seeding import has_index
 
-def _update_silently(surroundings: Surroundings) -> None:
-    # What is wrong with an index is told when it is asked; completion goes on without it.
-    with contextlib.suppress(CodebuddyError):
-        update(surroundings, is_shown=False)
+        if not self._threads:
+            # A thread inside native code must not outlive the interpreter.
+            atexit.register(self._end)
+        if not has_index(surroundings.repository):
+            self._first_builds.add(surroundings.root)
+        thread = threading.Thread(target=self._update, args=(surroundings,), daemon=True)
+        self._threads[surroundings.root] = thread
+        thread.start()
+
+    def _update(self, surroundings: Surroundings) -> None:
+        try:
+            warnings = update(surroundings, self._check_not_ending)
+        except CodebuddyError as error:
+            remedy = f" ({error.hint})" if error.hint else ""
+            warnings = [f"{error.message}; completing without lookups{remedy}"]
+        finally:
+            with self._lock:
+                self._first_builds.discard(surroundings.root)
+                del self._threads[surroundings.root]
+        with self._lock:
+            self._warnings[surroundings.root] = tuple(warnings)
+
+    def _check_not_ending(self, _progress: Progress) -> None:
+        """Asked at each step: an update that is cut off leaves the index as it was."""
+        if self._is_ending.is_set():
+            raise IndexingError("the update was stopped, since the process ends")
+
+    def _end(self) -> None:
+        self._is_ending.set()
+        with self._lock:
+            threads = [*self._threads.values()]
+        for thread in threads:
+            thread.join(_END_WAITS_S)
