@@ -109,10 +109,11 @@ class RawCompleter:
             if limit.is_reached and not work.done():
                 yield limit.text, Completion(limit.text, {"finish_reason": limit.reason})
                 return
-            answer = {k: v for k, v in (await work).items() if k != dependencies.KEY}
-            text = cut_at_stops(answer["text"].replace("\r\n", "\n"), raw.stops)
-            others = tuple(cut_at_stops(each, raw.stops) for each in answer["alternatives"])
-            yield text, Completion(text, answer, others)
+            response = await work
+            text = cut_at_stops(response["text"].replace("\r\n", "\n"), raw.stops)
+            others = tuple(cut_at_stops(each, raw.stops) for each in response["alternatives"])
+            receipt = {k: v for k, v in response.items() if k != dependencies.KEY}
+            yield text, Completion(text, receipt, others)
         finally:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError, SupersededError):

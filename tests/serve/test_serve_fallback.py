@@ -7,7 +7,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -20,6 +20,7 @@ from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
 from codebuddy.service.client import OnText
 from codebuddy.service.in_process_client import InProcessClient
+from codebuddy.service.response import CompletionResponse
 from tests.serve.test_serve_http import HOLE
 from tests.support.engine import wait_until
 from tests.support.lsp import editing
@@ -158,12 +159,14 @@ class _Watched(InProcessClient):
         self.uses_after_close = 0
         self.opened.append(self)
 
-    def complete(self, call: CompletionCall, on_text: OnText | None = None) -> dict[str, Any]:
+    def complete(
+        self, request: CompletionCall, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """As the real one, once the test says so."""
         self.inside.set()
         assert self.go_on.wait(60)
         self.uses_after_close += self.closed
-        return super().complete(call, on_text)
+        return super().complete(request, on_text)
 
     def close(self) -> None:
         """As the real one, and counted."""
@@ -224,9 +227,11 @@ def test_a_cancellation_between_two_ways_is_not_lost(repository, monkeypatch):
             thread.join(0.3)
             super().__init__(model)
 
-        def complete(self, *arguments: Any) -> dict[str, Any]:
+        def complete(
+            self, request: CompletionCall, on_text: OnText | None = None
+        ) -> CompletionResponse:
             threads[0].join(60)
-            return super().complete(*arguments)
+            return super().complete(request, on_text)
 
     monkeypatch.setattr("codebuddy.service.in_process_client.InProcessClient", Slow)
     with pytest.raises(SupersededError):

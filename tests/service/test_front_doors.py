@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def by_tui(root: Path, retrieve: str | None = None) -> CompletionResponse:
     return asyncio.run(work())
 
 
-FRONT_DOORS = {"serve": by_client, "tui": by_tui}
+FRONT_DOORS: dict[str, Callable[..., CompletionResponse]] = {"serve": by_client, "tui": by_tui}
 
 
 @pytest.mark.parametrize("front_door", FRONT_DOORS)

@@ -64,14 +64,13 @@ def test_ten_thousand_hostile_lines_are_painted_without_a_control_byte():
 @pytest.mark.parametrize("payload", HOSTILE)
 def test_a_receipt_of_hostile_texts_is_text(payload):
     """Names, reasons and models are shown letter by letter."""
-    receipt = {
-        "decision": {"reason": payload, "mode": payload, "retrieve": True},
-        "model": payload,
-        "filters": [payload],
-        "warnings": [payload],
-        "tokens": {"prompt": "x"},
-        "timings_ms": {"prefill": 1.0, "total": None},
-    }
+    receipt = completion_response(
+        decision=decided(reason=payload, mode=payload, retrieve=True)["decision"],
+        model=payload,
+        filters=[payload],
+        warnings=[payload],
+        timings_ms={"prefill": 1.0, "total": 0.0},
+    )
     shown = verdict_of(receipt).plain + costs_of(receipt).plain
     assert not has_control(shown)
     if payload.startswith("["):
