@@ -1,0 +1,231 @@
+"""What codebuddy takes for granted of each language, by asking the code that uses it.
+
+`python -m tests.syntax.language_facts` prints all of `language_facts.toml`,
+`... language_facts NAME` the row of one language.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from codebuddy.completion import candidates
+from codebuddy.completion.context import find_extent
+from codebuddy.completion.expression import Expression
+from codebuddy.completion.postprocess import cut_code_fence
+from codebuddy.datatypes import Chunk, Context, Definition, Document, Position, ResolvedDefinition
+from codebuddy.evaluation.callees import definitions_elsewhere
+from codebuddy.evaluation.sites import CODE_LANGUAGES, CallSite, Sites
+from codebuddy.hook.rules import duplicate
+from codebuddy.index.modules import ModuleMap, family_of
+from codebuddy.index.outline import signature_form
+from codebuddy.index.query import kind_of
+from codebuddy.serve import workspace
+from codebuddy.syntax import UNKNOWN, Place, grammar, limits, notebook, scope, tokens
+from codebuddy.syntax.embedded import _BY_LANG
+from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, is_same_family
+from codebuddy.syntax.languages import extensions, languages
+from codebuddy.syntax.lexicon import LEXICONS
+from codebuddy.syntax.rules import SPECS
+
+DOCUMENTS = ("notebook", "vue", "svelte", "astro")
+NAMES = (*languages(), *DOCUMENTS, UNKNOWN)
+
+_LINE_LENGTH = 80
+
+# A small repository, in files of one suffix, and what a file of it may import.
+FILES = """
+    pkg/user pkg/util pkg/sub/__init__ pkg/sub/index pkg/sub/mod pkg/sub/part src/main src/lib
+    src/deep/inner other/pkg/util lone/thing a/b/src/c
+""".split()
+IMPORTS = (
+    "pkg.util", "pkg/util", "./util", "../pkg/util", "util", ".util", ".", "..sub", "pkg::util",
+    "crate::deep::inner", "self::sub", "super::util", "pkg.sub", "pkg.sub.part.Name", "pkg\\util",
+    "example.com/me/pkg/sub", "@me/it/pkg/sub", "thing", "lone/thing", "util.h", "package:x/util",
+)  # fmt: skip
+
+
+class SmallIndex:
+    """A document `a/main` with a file beside it, which defines a function and a member."""
+
+    def __init__(self, suffix: str) -> None:
+        self.beside = f"a/other.{suffix}"
+        self.known = {
+            "wanted": Definition("wanted", "wanted", "function", self.beside, 1, 2, "wanted", 1),
+            "m": Definition("m", "T.m", "method", self.beside, 4, 5, "m", 1),
+        }
+
+    def imports(self, _path: str) -> tuple[str, ...]:
+        return ()
+
+    def imported_files(self, *_arguments: object) -> list[str]:
+        return []
+
+    def files_beside(self, _path: str) -> list[str]:
+        return [self.beside]
+
+    def definitions_of(self, _path: str) -> list[Definition]:
+        return list(self.known.values())
+
+    def usage_counts(self, _names: object) -> dict[str, int]:
+        return {}
+
+    def definitions(self, _names: object, _per_name: int = 3) -> dict[str, list[Definition]]:
+        return {"wanted": [self.known["wanted"]]}
+
+    def definitions_for(self, *_arguments: object) -> dict[str, list[ResolvedDefinition]]:
+        return {"wanted": [ResolvedDefinition(self.known["wanted"], "name")]}
+
+
+def facts_of(language: str) -> dict[str, object]:
+    """Every fact of a language, by asking the code that uses it."""
+    return {
+        **_facts_of_completion(language),
+        **_facts_of_calls(language),
+        **_facts_of_syntax(language),
+        **_facts_of_the_index(language),
+        **_facts_of_the_hook(language),
+        **_names_elsewhere(language),
+    }
+
+
+def _suffix(language: str) -> str:
+    return (extensions(language) or ("unknown",))[0]
+
+
+def _facts_of_completion(language: str) -> dict[str, object]:
+    suffix = _suffix(language)
+    document = Document(f"a/main.{suffix}", "", Path(f"/a/main.{suffix}"))
+    context = Context(document, Position(1, 1), language, "", "", unresolved=("wanted",))
+    found = candidates.find_candidates(context, Expression(), SmallIndex(suffix))
+    return {
+        "is_block_opened_by_words": find_extent(
+            "then", "", language, Place(opens_block=True, ends_block=True)
+        )[0]
+        == "block",
+        "names_beside": sorted(each.name for each in found["beside"]),
+        "defines_names": bool(found["name"]),
+        "keeps_code_fences": cut_code_fence("a\n```\nb", context) != "a",
+    }
+
+
+def _facts_of_calls(language: str) -> dict[str, object]:
+    index = SmallIndex(_suffix(language))
+    call = CallSite("wanted", "", 0, 7, 8)
+    sites = Sites(calls=[call])
+    return {
+        "has_call_sites": language in CODE_LANGUAGES,
+        "knows_names_of_folder": bool(definitions_elsewhere("a/x", language, sites, (), index)),
+        "knows_names_of_program": bool(definitions_elsewhere("b/x", language, sites, (), index)),
+    }
+
+
+def _facts_of_syntax(language: str) -> dict[str, object]:
+    deep = "".join(f"{' ' * depth}a:\n" for depth in range(300)).encode()
+    signs = b"a" + b" + a" * 2000
+    lexicon = LEXICONS.get(language)
+    return {
+        "has_grammar": language in SPECS,
+        "has_lexicon": lexicon is not None,
+        "line_comment": grammar.line_comment(language),
+        "has_single_quoted_strings": language in scope._APOSTROPHE_LANGUAGES,
+        "needs_statement_end": language == "cpp",
+        "has_string_keys": language in tokens._KEYED_LANGUAGES,
+        "is_indentation_limited": bool(limits.reason_not_to_parse(deep, language)),
+        "are_signs_limited": bool(limits.reason_not_to_parse(signs, language)),
+        "keyword_prefix": "keyword_" if language == "sql" else "",
+        "has_notebook_magics": notebook.parsable("%magic", language) != "%magic",
+        "code_begins_after": "<?" if language == "php" else "",
+        "has_words_in_any_case": lexicon is not None and lexicon.words.keys() == {"case"},
+    }
+
+
+def _facts_of_the_index(language: str) -> dict[str, object]:
+    text = 'def f():\n    """Of f."""\n    return 1'
+    chunk = Chunk(1, "a", language, "function", "f", "def f():", 1, 3, 0, len(text), text)
+    definition = Definition("f", "f", "function", "a", 1, 3, "def f():", 1)
+    return {
+        "has_docstrings": "Of f." in signature_form(chunk, [definition]),
+        "import_families": _by_suffix(language, lambda suffix: family_of(f"x.{suffix}")),
+        "named_as_files": [each for each in extensions(language) if _is_file_name(each)],
+    }
+
+
+def _by_suffix(language, answer):
+    found = {suffix: answer(suffix) for suffix in extensions(language)}
+    return [f"{suffix} {value}" for suffix, value in found.items() if value]
+
+
+def _is_file_name(suffix: str) -> bool:
+    return kind_of(f"query.{suffix}") == "path"
+
+
+def _facts_of_the_hook(language: str) -> dict[str, object]:
+    is_python = language == "python"
+    return {
+        "imports_resolved": language in PYTHON | JAVASCRIPT,
+        "signatures_compared": is_python,
+        "stubs_filled": is_python,
+        "functions_importable": language not in duplicate._WITHOUT_IMPORTS,
+        "imports_like": [
+            each for each in NAMES if each != language and is_same_family(language, each)
+        ],
+    }
+
+
+def _names_elsewhere(language: str) -> dict[str, object]:
+    tables = {
+        "editor_ids": workspace._LANGUAGE_IDS,
+        "kernel_names": notebook._KERNELS,
+        "embedded_names": _BY_LANG,
+    }
+    return {
+        fact: sorted(name for name, meant in table.items() if meant == language)
+        for fact, table in tables.items()
+    }
+
+
+def resolved(family_suffix: str) -> list[str]:
+    """Where each of the imports leads, from three files of the small repository."""
+    paths = [f"{file}.{family_suffix}" for file in FILES]
+    modules = ModuleMap([*paths, "pkg/util.h", "README.md"])
+    return [
+        f"{importer}: {each} -> {' '.join(found)}"
+        for importer in ("pkg/user", "src/lib", "lone/thing")
+        for each in IMPORTS
+        if (found := modules.resolve([each], f"{importer}.{family_suffix}", ["part"]))
+    ]
+
+
+def as_toml(table: str, facts: dict[str, object]) -> str:
+    """A row as it would stand in the file."""
+    lines = [f"{name} = {_value(value)}" for name, value in facts.items()]
+    return "\n".join([f"[{table}]", *lines, ""])
+
+
+def _value(value: object) -> str:
+    written = json.dumps(value)
+    if not isinstance(value, list) or len(written) < _LINE_LENGTH:
+        return written
+    return "\n".join(["[", *(f"    {json.dumps(each)}," for each in value), "]"])
+
+
+def _whole_file() -> str:
+    suffixes = {family_of(f"x.{s}"): s for name in languages() for s in extensions(name)[::-1]}
+    parts = [as_toml(f"language.{name}", facts_of(name)) for name in NAMES]
+    parts += [
+        as_toml(f"imports.{suffix}", {"leads": resolved(suffix)})
+        for suffix in sorted(suffixes.values())
+    ]
+    names = """test_price.py price_test.go price_benchmark_test.go price_spec.rb PriceTest.java
+        PriceTests.cs PriceSpec.scala price.test.ts price.spec.js tests_price.py price.py
+        price.test.helper.ts test.py test_ latest.py PriceTestCase.java pricetest.go""".split()
+    rows = [f"{json.dumps(n)} = {json.dumps(candidates._subject_of_test(n))}" for n in names]
+    parts.append("\n".join(["[test_subjects]", *rows, ""]))
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    rows = [as_toml(f"language.{name}", facts_of(name)) for name in sys.argv[1:]]
+    print("\n".join(rows) or _whole_file(), end="")
