@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from codebuddy.syntax.rules import LOADERS, SPECS
+from codebuddy.syntax.rules import LOADERS, SPECS, spec_of
 from codebuddy.syntax.spec import LanguageSpec, Rule
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ class Grammar:
 
 def line_comment(language: str) -> str:
     """What begins a comment that ends with the line; `#` where none is known."""
-    spec = SPECS.get(language)
-    return (spec.line_comment if spec else "") or "#"
+    return spec_of(language).line_comment or "#"
 
 
 @cache

@@ -43,6 +43,7 @@ SQL = LanguageSpec(
     strings=types("literal"),
     blocks=types("program statement column_definitions block"),
     line_comment="--",
+    word_blocks=True,
 )
 
 HCL = LanguageSpec(

@@ -36,6 +36,7 @@ RUBY = LanguageSpec(
     blocks=types("program body_statement block_body do_block then else"),
     skipped_in_patterns=types("element_reference call instance_variable scope_resolution"),
     line_comment="#",
+    word_blocks=True,
 )
 
 LUA = LanguageSpec(
@@ -60,6 +61,7 @@ LUA = LanguageSpec(
     blocks=types("chunk block"),
     skipped_in_patterns=types("dot_index_expression bracket_index_expression"),
     line_comment="--",
+    word_blocks=True,
 )
 
 PERL = LanguageSpec(
@@ -102,6 +104,7 @@ BASH = LanguageSpec(
     strings=types("string raw_string ansi_c_string heredoc_body"),
     blocks=types("program compound_statement do_group subshell if_statement case_item"),
     line_comment="#",
+    word_blocks=True,
 )
 
 _JULIA_HEADS = (
@@ -156,6 +159,7 @@ JULIA = LanguageSpec(
         " if_statement let_statement struct_definition macro_definition else_clause"
     ),
     line_comment="#",
+    word_blocks=True,
 )
 
 _ELIXIR_DEFINITIONS = "def defp defmacro defmacrop defguard defguardp defdelegate"
@@ -216,4 +220,5 @@ ELIXIR = LanguageSpec(
     skipped_in_patterns=types("dot"),
     line_comment="#",
     merges_equations=True,
+    word_blocks=True,
 )

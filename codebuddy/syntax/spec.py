@@ -93,6 +93,7 @@ class LanguageSpec:
         line_comment: What begins a comment that ends with the line; empty if nothing does.
         merges_equations: Whether neighbouring definitions of one name are one (equations).
         docstring: Whether documentation is the body's first string, not a comment above.
+        word_blocks: Whether blocks begin after a word or a bare header, not after a sign.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -108,6 +109,7 @@ class LanguageSpec:
     line_comment: str = "//"
     docstring: bool = False
     merges_equations: bool = False
+    word_blocks: bool = False
 
 
 def define(

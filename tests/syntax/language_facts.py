@@ -16,7 +16,7 @@ from codebuddy.completion.expression import Expression
 from codebuddy.completion.postprocess import cut_code_fence
 from codebuddy.datatypes import Chunk, Context, Definition, Document, Position, ResolvedDefinition
 from codebuddy.evaluation.callees import definitions_elsewhere
-from codebuddy.evaluation.sites import CODE_LANGUAGES, CallSite, Sites
+from codebuddy.evaluation.sites import CallSite, Sites
 from codebuddy.hook.rules import duplicate
 from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.outline import signature_form
@@ -28,6 +28,7 @@ from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, is_same_family
 from codebuddy.syntax.languages import extensions, languages
 from codebuddy.syntax.lexicon import LEXICONS
 from codebuddy.syntax.rules import SPECS
+from codebuddy.syntax.traits import traits_of
 
 DOCUMENTS = ("notebook", "vue", "svelte", "astro")
 NAMES = (*languages(), *DOCUMENTS, UNKNOWN)
@@ -115,7 +116,7 @@ def _facts_of_calls(language: str) -> dict[str, object]:
     call = CallSite("wanted", "", 0, 7, 8)
     sites = Sites(calls=[call])
     return {
-        "has_call_sites": language in CODE_LANGUAGES,
+        "has_call_sites": traits_of(language).category == "code",
         "knows_names_of_folder": bool(definitions_elsewhere("a/x", language, sites, (), index)),
         "knows_names_of_program": bool(definitions_elsewhere("b/x", language, sites, (), index)),
     }

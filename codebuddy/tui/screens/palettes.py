@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from codebuddy.syntax import language_for
+from codebuddy.syntax.traits import IMPORT_OPENINGS
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.screens.picker import Found, PickerScreen
 
 _MAX_SHOWN = 60
 _TOP_K = 30
-_IMPORT = re.compile(r"\s*(?:from|import|export|use|require|const|#include)\b")
+_IMPORT = re.compile(rf"\s*(?:{IMPORT_OPENINGS}|require)\b")
 # Files that are called by their folder's name.
 _PACKAGE_FILES = {"__init__", "index", "mod", "lib"}
 

@@ -1,0 +1,110 @@
+"""Conventions of projects in each language: where names are visible, what is code and what data.
+
+Data without grammar rules, so that importing it costs nothing; facts about a grammar are fields
+of `LanguageSpec`. It knows no file and no index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# `code` calls code; files of the other categories are looked up for other reasons, or not at all.
+Category = Literal[
+    "code", "query", "style", "config", "markup", "data", "build", "document", "unknown"
+]
+# How far a name is visible that nobody imports.
+NameScope = Literal["file", "folder", "program"]
+
+# A heading or a key that is spelled like a name of the code does not define it.
+_NAMELESS: frozenset[Category] = frozenset({"style", "markup", "data"})
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageTraits:
+    """The conventions of one language; no field has a default.
+
+    Attributes:
+        category: What its files are.
+        name_scope: Whether the files of a folder, or of the program, see each other's names.
+        has_type_members: Whether functions are members of types, so that lookups of what a folder
+            defines want members too.
+        has_code_fences: Whether a line of three backticks is usual in its text.
+    """
+
+    category: Category
+    name_scope: NameScope
+    has_type_members: bool
+    has_code_fences: bool
+
+    @property
+    def defines_names(self) -> bool:
+        """Whether what its files define can be what a name in code means."""
+        return self.category not in _NAMELESS
+
+
+def traits_of(language: str) -> LanguageTraits:
+    """The conventions of a language or document; those of unknown text if it has no row."""
+    return TRAITS.get(language, _UNKNOWN_TRAITS)
+
+
+# Words of import statements in most languages; they name no module.
+IMPORT_WORDS = frozenset("from import use require const pub as".split())
+# Beginnings of a line that may import, in most languages: a part of a pattern.
+IMPORT_OPENINGS = "import|from|use|const|export|#include"
+
+# The ends of a line behind which a block may begin; must begin; and behind which an editor indents
+# the next line further. They are the same in all languages.
+BLOCK_OPENERS = ("{", "=>", "->", ":")
+HEADER_ENDS = ("{", ":")
+INDENTING_ENDS = ("{", ":", "[", "(")
+
+_YES, _NO = True, False
+
+_UNKNOWN_TRAITS = LanguageTraits("unknown", "file", _NO, _NO)
+
+# A row for each name of `languages()`, then for each document that embeds code.
+# fmt: off
+TRAITS: dict[str, LanguageTraits] = {
+    #                                 category   name_scope  has_type_members, has_code_fences
+    "bash":            LanguageTraits("code",    "file",   _NO,   _NO),
+    "c":               LanguageTraits("code",    "program",_NO,   _NO),
+    "c_sharp":         LanguageTraits("code",    "folder", _YES,  _NO),
+    "cpp":             LanguageTraits("code",    "program",_NO,   _NO),
+    "css":             LanguageTraits("style",   "file",   _NO,   _NO),
+    "dart":            LanguageTraits("code",    "file",   _NO,   _NO),
+    "elixir":          LanguageTraits("code",    "file",   _NO,   _NO),
+    "go":              LanguageTraits("code",    "folder", _NO,   _NO),
+    "haskell":         LanguageTraits("code",    "file",   _NO,   _NO),
+    "hcl":             LanguageTraits("config",  "file",   _NO,   _NO),
+    "html":            LanguageTraits("markup",  "file",   _NO,   _NO),
+    "java":            LanguageTraits("code",    "folder", _YES,  _NO),
+    "javascript":      LanguageTraits("code",    "file",   _NO,   _NO),
+    "json":            LanguageTraits("data",    "file",   _NO,   _NO),
+    "julia":           LanguageTraits("code",    "file",   _NO,   _NO),
+    "kotlin":          LanguageTraits("code",    "folder", _YES,  _NO),
+    "lua":             LanguageTraits("code",    "file",   _NO,   _NO),
+    "make":            LanguageTraits("build",   "file",   _NO,   _NO),
+    "markdown":        LanguageTraits("markup",  "file",   _NO,   _YES),
+    "objc":            LanguageTraits("code",    "program",_NO,   _NO),
+    "ocaml":           LanguageTraits("code",    "file",   _NO,   _NO),
+    "ocaml_interface": LanguageTraits("code",    "file",   _NO,   _NO),
+    "perl":            LanguageTraits("code",    "file",   _NO,   _NO),
+    "php":             LanguageTraits("code",    "file",   _NO,   _NO),
+    "python":          LanguageTraits("code",    "file",   _NO,   _NO),
+    "ruby":            LanguageTraits("code",    "file",   _NO,   _NO),
+    "rust":            LanguageTraits("code",    "file",   _NO,   _NO),
+    "scala":           LanguageTraits("code",    "folder", _NO,   _NO),
+    "sql":             LanguageTraits("query",   "file",   _NO,   _NO),
+    "swift":           LanguageTraits("code",    "folder", _NO,   _NO),
+    "toml":            LanguageTraits("data",    "file",   _NO,   _NO),
+    "tsx":             LanguageTraits("code",    "file",   _NO,   _NO),
+    "typescript":      LanguageTraits("code",    "file",   _NO,   _NO),
+    "yaml":            LanguageTraits("data",    "file",   _NO,   _NO),
+    "zig":             LanguageTraits("code",    "file",   _NO,   _NO),
+    "notebook":        LanguageTraits("document","file",   _NO,   _NO),
+    "vue":             LanguageTraits("document","file",   _NO,   _NO),
+    "svelte":          LanguageTraits("document","file",   _NO,   _NO),
+    "astro":           LanguageTraits("document","file",   _NO,   _NO),
+}
+# fmt: on
