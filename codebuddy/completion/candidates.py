@@ -14,7 +14,6 @@ the document's.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
@@ -23,6 +22,7 @@ from codebuddy.completion.expression import Expression, types_of
 from codebuddy.completion.members import Imports, members_of, modules_meant_by
 from codebuddy.datatypes import Context, Definition, ResolvedDefinition
 from codebuddy.index.analysis import analyze
+from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import terms
 from codebuddy.syntax import language_for, traits_of
@@ -36,9 +36,6 @@ _IMPORTS_LOOKED_UP, _IMPORTS = 60, 16
 _BESIDE = 16
 _NAMES_WEIGHED = 12
 _NAMELESS_MARGIN = 4
-_TEST_AFFIX = re.compile(
-    r"^tests?_|_benchmark_test$|_(?:tests?|spec)$|(?:Tests?|Spec)$|\.(?:test|spec)$"
-)
 
 
 def find_candidates(
@@ -175,7 +172,7 @@ def _beside(
     path = context.document.path
     traits = traits_of(context.language)
     is_package = traits.name_scope == "folder"
-    subject = _subject_of_test(path)
+    subject = subject_of_test(path)
     if not (subject or is_package):
         return []
     siblings = index.files_beside(path)
@@ -186,16 +183,8 @@ def _beside(
     known = [
         each
         for file in files
-        if file in tested or not _subject_of_test(file)
+        if file in tested or not subject_of_test(file)
         for each in index.definitions_of(file)
         if each.kind not in SMALL_KINDS and (traits.has_type_members or "." not in each.qualified)
     ]
     return ranker.ordered(known, commonness=0.3, favoured=frozenset(tested))[:_BESIDE]
-
-
-def _subject_of_test(path: str) -> str:
-    """What a test file is a test of, by its name; empty if it is no test."""
-    name = PurePosixPath(path).name
-    stem = name.rpartition(".")[0]
-    subject = _TEST_AFFIX.sub("", stem)
-    return subject.partition(".")[0] if subject != stem else ""

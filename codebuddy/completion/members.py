@@ -14,9 +14,8 @@ from pathlib import PurePosixPath
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.expression import is_own, types_of
 from codebuddy.datatypes import Context, Definition
-from codebuddy.index.neighbourhood import REEXPORTING_STEMS
 from codebuddy.index.symbol_channel import SMALL_KINDS
-from codebuddy.syntax.traits import IMPORT_OPENINGS, IMPORT_WORDS
+from codebuddy.syntax.traits import IMPORT_OPENINGS, IMPORT_WORDS, PACKAGE_STEMS
 
 # What the document imports, in the index's words; `None` where the index knows it already.
 Imports = Sequence[str] | None
@@ -32,9 +31,7 @@ _VALUE_TYPE = re.compile(r"(?::|=)\s*(?:new\s+|&)?(?:\w+\.)*([A-Z]\w+)")
 _IMPORT_LINE = re.compile(rf"\s*+(?:{IMPORT_OPENINGS}|pub use|let|var|using|mod|[\w.]*+\s*+\"|\}})")
 _WORD = re.compile(r"[\w$-]+")
 # Words of import statements that name no module.
-_COMMON_WORDS = (
-    REEXPORTING_STEMS | IMPORT_WORDS | frozenset("src test tests crate self super".split())
-)
+_COMMON_WORDS = PACKAGE_STEMS | IMPORT_WORDS | frozenset("src test tests crate self super".split())
 
 
 def members_of(

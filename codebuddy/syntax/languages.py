@@ -66,6 +66,9 @@ _FILE_NAMES: dict[str, str] = {
     "yaml": ".clang-format .clang-tidy .clangd .yamllint",
 }
 
+# Suffixes of text and data that people search for by file name, beside those of source code.
+TEXT_SUFFIXES = frozenset("md rst txt json toml yaml yml html css scss sh sql xml ini cfg".split())
+
 # interpreter named in a first line `#!...` -> language.
 _INTERPRETERS: dict[str, str] = {
     **dict.fromkeys(["sh", "bash", "dash", "zsh", "ksh", "ash", "bats"], "bash"),

@@ -48,6 +48,76 @@ def traits_of(language: str) -> LanguageTraits:
     return TRAITS.get(language, _UNKNOWN_TRAITS)
 
 
+@dataclass(frozen=True, slots=True)
+class ImportConvention:
+    """How imports name files in a family of languages, which import each other's files.
+
+    Attributes:
+        suffixes: Of its files; where several fit an import, in this order.
+        importing_only: Those of them that nothing imports.
+        is_dotted: Whether dots separate the words of a module path, not slashes.
+        target: Whether an import names a file, a folder with all its files, or either.
+        climbs_by_dots: Whether each leading dot is a folder up, and a name imported from a package
+            can be a module in it.
+        has_crates: Whether paths begin at a crate, at `self` or at `super`.
+        looks_beside: Whether a path is looked for in the importing file's folder first.
+        headers: Suffixes of files that declare what others of the same stem implement.
+        min_words: How many words of a module path must be found; fewer say nothing.
+        max_names: How many last words of it may be names within the module.
+        prefixes: What may stand before the path in the tree: nothing, `any` words, or those of a
+            `host` and its owners, where the first word has a dot.
+    """
+
+    suffixes: tuple[str, ...]
+    importing_only: frozenset[str] = frozenset()
+    is_dotted: bool = False
+    target: Literal["file", "folder", "either"] = "file"
+    climbs_by_dots: bool = False
+    has_crates: bool = False
+    looks_beside: bool = False
+    headers: frozenset[str] = frozenset()
+    min_words: int = 2
+    max_names: int = 2
+    prefixes: Literal["", "any", "host"] = ""
+
+
+_HEADERS = ("h", "hh", "hpp", "hxx")
+IMPORT_CONVENTIONS: dict[str, ImportConvention] = {
+    "python": ImportConvention(
+        ("py", "pyi", "pyx", "ipynb"),
+        importing_only=frozenset({"ipynb"}),
+        is_dotted=True,
+        climbs_by_dots=True,
+        min_words=1,
+    ),
+    "javascript": ImportConvention(
+        ("js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts", "vue", "svelte", "astro"),
+        max_names=0,
+        prefixes="any",
+    ),
+    "go": ImportConvention(("go",), target="folder", prefixes="host"),
+    "rust": ImportConvention(("rs",), has_crates=True),
+    "java": ImportConvention(
+        ("java", "kt", "kts", "scala", "groovy"), is_dotted=True, target="either"
+    ),
+    "c": ImportConvention(
+        ("c", "cc", "cpp", "cxx", "m", "mm", "cu", *_HEADERS),
+        looks_beside=True,
+        headers=frozenset(_HEADERS),
+    ),
+    "ruby": ImportConvention(("rb",), looks_beside=True),
+    "php": ImportConvention(("php",), looks_beside=True, prefixes="any"),
+    "c_sharp": ImportConvention(("cs",), is_dotted=True, target="either"),
+    "swift": ImportConvention(("swift",)),
+    "dart": ImportConvention(("dart",), looks_beside=True),
+    "lua": ImportConvention(("lua",), is_dotted=True),
+    "elixir": ImportConvention(("ex", "exs")),
+}
+# Suffixes that an import may be written with, in any family: a part of a pattern.
+WRITTEN_SUFFIXES = "[cm]?[jt]sx?|vue|svelte|astro|hpp|hh|hxx|h|rb|php|dart|lua"
+# A file of this stem is its folder's module.
+PACKAGE_STEMS = frozenset({"__init__", "index", "mod", "lib", "main"})
+
 # Words of import statements in most languages; they name no module.
 IMPORT_WORDS = frozenset("from import use require const pub as".split())
 # Beginnings of a line that may import, in most languages: a part of a pattern.

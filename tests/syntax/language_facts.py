@@ -18,6 +18,7 @@ from codebuddy.datatypes import Chunk, Context, Definition, Document, Position, 
 from codebuddy.evaluation.callees import definitions_elsewhere
 from codebuddy.evaluation.sites import CallSite, Sites
 from codebuddy.hook.rules import duplicate
+from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.outline import signature_form
 from codebuddy.index.query import kind_of
@@ -222,7 +223,7 @@ def _whole_file() -> str:
     names = """test_price.py price_test.go price_benchmark_test.go price_spec.rb PriceTest.java
         PriceTests.cs PriceSpec.scala price.test.ts price.spec.js tests_price.py price.py
         price.test.helper.ts test.py test_ latest.py PriceTestCase.java pricetest.go""".split()
-    rows = [f"{json.dumps(n)} = {json.dumps(candidates._subject_of_test(n))}" for n in names]
+    rows = [f"{json.dumps(n)} = {json.dumps(subject_of_test(n))}" for n in names]
     parts.append("\n".join(["[test_subjects]", *rows, ""]))
     return "\n".join(parts)
 

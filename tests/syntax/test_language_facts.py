@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy.completion import candidates
+from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.modules import family_of
 from codebuddy.syntax.languages import extensions, languages
 from tests.syntax.language_facts import NAMES, as_toml, facts_of, resolved
@@ -48,4 +48,4 @@ def test_every_family_of_imports_is_among_them():
 @pytest.mark.parametrize(("name", "subject"), FROZEN["test_subjects"].items())
 def test_a_test_file_names_what_it_tests(name, subject):
     """The name of a test leads to its subject; other files have none."""
-    assert candidates._subject_of_test(name) == subject
+    assert subject_of_test(name) == subject
