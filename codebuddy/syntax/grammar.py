@@ -289,9 +289,9 @@ def keywords(language: str) -> frozenset[str]:
                 found |= {word, word.capitalize()}
                 if word == "boolean":
                     found |= {"true", "false"}
-            elif language == "sql" and kind.startswith("keyword_"):
-                # This grammar names its words, which are written either way.
-                word = kind.removeprefix("keyword_")
+            elif (prefix := grammar.spec.keyword_prefix) and kind.startswith(prefix):
+                # Such words are written either way.
+                word = kind.removeprefix(prefix)
                 found |= {word, word.upper()}
         elif _WORD.fullmatch(kind):
             found.add(kind)

@@ -49,7 +49,7 @@ SPECS: dict[str, LanguageSpec] = {
     "yaml": data.YAML,
     "zig": systems.ZIG,
     # Their markup and their JSON; the code in them is found by `embedded` and `notebook`.
-    "notebook": data.JSON,
+    "notebook": data.NOTEBOOK,
     "vue": data.COMPONENT,
     "svelte": data.COMPONENT,
     "astro": data.COMPONENT,

@@ -37,6 +37,7 @@ RUBY = LanguageSpec(
     skipped_in_patterns=types("element_reference call instance_variable scope_resolution"),
     line_comment="#",
     word_blocks=True,
+    single_quoted_strings=True,
 )
 
 LUA = LanguageSpec(
@@ -62,6 +63,7 @@ LUA = LanguageSpec(
     skipped_in_patterns=types("dot_index_expression bracket_index_expression"),
     line_comment="--",
     word_blocks=True,
+    single_quoted_strings=True,
 )
 
 PERL = LanguageSpec(
@@ -86,6 +88,7 @@ PERL = LanguageSpec(
     strings=types("string_literal interpolated_string_literal heredoc_content quoted_regexp"),
     blocks=types("source_file block"),
     line_comment="#",
+    single_quoted_strings=True,
 )
 
 _BASH_IMPORTS = "source ."
@@ -105,6 +108,7 @@ BASH = LanguageSpec(
     blocks=types("program compound_statement do_group subshell if_statement case_item"),
     line_comment="#",
     word_blocks=True,
+    single_quoted_strings=True,
 )
 
 _JULIA_HEADS = (
@@ -221,4 +225,5 @@ ELIXIR = LanguageSpec(
     line_comment="#",
     merges_equations=True,
     word_blocks=True,
+    parse_hazards=frozenset({"signs"}),
 )

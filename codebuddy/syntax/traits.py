@@ -15,6 +15,11 @@ Category = Literal[
 ]
 # How far a name is visible that nobody imports.
 NameScope = Literal["file", "folder", "program"]
+# How `syntax.imported` reads what a file imports, name by name.
+ImportSyntax = Literal["", "python", "script"]
+# What the hook's rules can tell: whether a call fits a function's parameters, whether anything
+# binds a name, whether a body is missing.
+Analysis = Literal["signatures", "bindings", "stubs"]
 
 # A heading or a key that is spelled like a name of the code does not define it.
 _NAMELESS: frozenset[Category] = frozenset({"style", "markup", "data"})
@@ -30,12 +35,19 @@ class LanguageTraits:
         has_type_members: Whether functions are members of types, so that lookups of what a folder
             defines want members too.
         has_code_fences: Whether a line of three backticks is usual in its text.
+        has_importable_functions: Whether a file can call the functions of another one.
+        import_syntax: How its imports are read name by name; empty if they are not. Files of one
+            syntax import each other.
+        analyses: What the hook's rules can tell of it.
     """
 
     category: Category
     name_scope: NameScope
     has_type_members: bool
     has_code_fences: bool
+    has_importable_functions: bool
+    import_syntax: ImportSyntax
+    analyses: frozenset[Analysis]
 
     @property
     def defines_names(self) -> bool:
@@ -130,51 +142,54 @@ HEADER_ENDS = ("{", ":")
 INDENTING_ENDS = ("{", ":", "[", "(")
 
 _YES, _NO = True, False
+_NONE: frozenset[Analysis] = frozenset()
+_ALL: frozenset[Analysis] = frozenset({"signatures", "bindings", "stubs"})
 
-_UNKNOWN_TRAITS = LanguageTraits("unknown", "file", _NO, _NO)
+_UNKNOWN_TRAITS = LanguageTraits("unknown", "file", _NO, _NO, _YES, "", _NONE)
 
 # A row for each name of `languages()`, then for each document that embeds code.
 # fmt: off
 TRAITS: dict[str, LanguageTraits] = {
-    #                                 category   name_scope  has_type_members, has_code_fences
-    "bash":            LanguageTraits("code",    "file",   _NO,   _NO),
-    "c":               LanguageTraits("code",    "program",_NO,   _NO),
-    "c_sharp":         LanguageTraits("code",    "folder", _YES,  _NO),
-    "cpp":             LanguageTraits("code",    "program",_NO,   _NO),
-    "css":             LanguageTraits("style",   "file",   _NO,   _NO),
-    "dart":            LanguageTraits("code",    "file",   _NO,   _NO),
-    "elixir":          LanguageTraits("code",    "file",   _NO,   _NO),
-    "go":              LanguageTraits("code",    "folder", _NO,   _NO),
-    "haskell":         LanguageTraits("code",    "file",   _NO,   _NO),
-    "hcl":             LanguageTraits("config",  "file",   _NO,   _NO),
-    "html":            LanguageTraits("markup",  "file",   _NO,   _NO),
-    "java":            LanguageTraits("code",    "folder", _YES,  _NO),
-    "javascript":      LanguageTraits("code",    "file",   _NO,   _NO),
-    "json":            LanguageTraits("data",    "file",   _NO,   _NO),
-    "julia":           LanguageTraits("code",    "file",   _NO,   _NO),
-    "kotlin":          LanguageTraits("code",    "folder", _YES,  _NO),
-    "lua":             LanguageTraits("code",    "file",   _NO,   _NO),
-    "make":            LanguageTraits("build",   "file",   _NO,   _NO),
-    "markdown":        LanguageTraits("markup",  "file",   _NO,   _YES),
-    "objc":            LanguageTraits("code",    "program",_NO,   _NO),
-    "ocaml":           LanguageTraits("code",    "file",   _NO,   _NO),
-    "ocaml_interface": LanguageTraits("code",    "file",   _NO,   _NO),
-    "perl":            LanguageTraits("code",    "file",   _NO,   _NO),
-    "php":             LanguageTraits("code",    "file",   _NO,   _NO),
-    "python":          LanguageTraits("code",    "file",   _NO,   _NO),
-    "ruby":            LanguageTraits("code",    "file",   _NO,   _NO),
-    "rust":            LanguageTraits("code",    "file",   _NO,   _NO),
-    "scala":           LanguageTraits("code",    "folder", _NO,   _NO),
-    "sql":             LanguageTraits("query",   "file",   _NO,   _NO),
-    "swift":           LanguageTraits("code",    "folder", _NO,   _NO),
-    "toml":            LanguageTraits("data",    "file",   _NO,   _NO),
-    "tsx":             LanguageTraits("code",    "file",   _NO,   _NO),
-    "typescript":      LanguageTraits("code",    "file",   _NO,   _NO),
-    "yaml":            LanguageTraits("data",    "file",   _NO,   _NO),
-    "zig":             LanguageTraits("code",    "file",   _NO,   _NO),
-    "notebook":        LanguageTraits("document","file",   _NO,   _NO),
-    "vue":             LanguageTraits("document","file",   _NO,   _NO),
-    "svelte":          LanguageTraits("document","file",   _NO,   _NO),
-    "astro":           LanguageTraits("document","file",   _NO,   _NO),
+    # Each row: category, name_scope, has_type_members, has_code_fences, has_importable_functions,
+    # import_syntax, analyses.
+    "bash":            LanguageTraits("code",     "file",    _NO,  _NO,  _NO,  "",       _NONE),
+    "c":               LanguageTraits("code",     "program", _NO,  _NO,  _YES, "",       _NONE),
+    "c_sharp":         LanguageTraits("code",     "folder",  _YES, _NO,  _YES, "",       _NONE),
+    "cpp":             LanguageTraits("code",     "program", _NO,  _NO,  _YES, "",       _NONE),
+    "css":             LanguageTraits("style",    "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "dart":            LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "elixir":          LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "go":              LanguageTraits("code",     "folder",  _NO,  _NO,  _YES, "",       _NONE),
+    "haskell":         LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "hcl":             LanguageTraits("config",   "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "html":            LanguageTraits("markup",   "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "java":            LanguageTraits("code",     "folder",  _YES, _NO,  _YES, "",       _NONE),
+    "javascript":      LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "script", _NONE),
+    "json":            LanguageTraits("data",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "julia":           LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "kotlin":          LanguageTraits("code",     "folder",  _YES, _NO,  _YES, "",       _NONE),
+    "lua":             LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "make":            LanguageTraits("build",    "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "markdown":        LanguageTraits("markup",   "file",    _NO,  _YES, _YES, "",       _NONE),
+    "objc":            LanguageTraits("code",     "program", _NO,  _NO,  _YES, "",       _NONE),
+    "ocaml":           LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "ocaml_interface": LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "perl":            LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "php":             LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "python":          LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "python", _ALL),
+    "ruby":            LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "rust":            LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "scala":           LanguageTraits("code",     "folder",  _NO,  _NO,  _YES, "",       _NONE),
+    "sql":             LanguageTraits("query",    "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "swift":           LanguageTraits("code",     "folder",  _NO,  _NO,  _YES, "",       _NONE),
+    "toml":            LanguageTraits("data",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "tsx":             LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "script", _NONE),
+    "typescript":      LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "script", _NONE),
+    "yaml":            LanguageTraits("data",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "zig":             LanguageTraits("code",     "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "notebook":        LanguageTraits("document", "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "vue":             LanguageTraits("document", "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "svelte":          LanguageTraits("document", "file",    _NO,  _NO,  _YES, "",       _NONE),
+    "astro":           LanguageTraits("document", "file",    _NO,  _NO,  _YES, "",       _NONE),
 }
 # fmt: on

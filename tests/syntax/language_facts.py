@@ -17,18 +17,21 @@ from codebuddy.completion.postprocess import cut_code_fence
 from codebuddy.datatypes import Chunk, Context, Definition, Document, Position, ResolvedDefinition
 from codebuddy.evaluation.callees import definitions_elsewhere
 from codebuddy.evaluation.sites import CallSite, Sites
-from codebuddy.hook.rules import duplicate
 from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.outline import signature_form
 from codebuddy.index.query import kind_of
-from codebuddy.serve import workspace
-from codebuddy.syntax import UNKNOWN, Place, grammar, limits, notebook, scope, tokens
-from codebuddy.syntax.embedded import _BY_LANG
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, is_same_family
-from codebuddy.syntax.languages import extensions, languages
-from codebuddy.syntax.lexicon import LEXICONS
-from codebuddy.syntax.rules import SPECS
+from codebuddy.syntax import UNKNOWN, Place, grammar, limits, notebook
+from codebuddy.syntax.imported import is_same_family
+from codebuddy.syntax.languages import (
+    EDITOR_IDS,
+    KERNEL_NAMES,
+    TAG_NAMES,
+    extensions,
+    languages,
+)
+from codebuddy.syntax.lexicon import LEXICONS, lexicon_of
+from codebuddy.syntax.rules import SPECS, spec_of
 from codebuddy.syntax.traits import traits_of
 
 DOCUMENTS = ("notebook", "vue", "svelte", "astro")
@@ -126,20 +129,20 @@ def _facts_of_calls(language: str) -> dict[str, object]:
 def _facts_of_syntax(language: str) -> dict[str, object]:
     deep = "".join(f"{' ' * depth}a:\n" for depth in range(300)).encode()
     signs = b"a" + b" + a" * 2000
-    lexicon = LEXICONS.get(language)
+    spec, lexicon = spec_of(language), lexicon_of(language)
     return {
         "has_grammar": language in SPECS,
-        "has_lexicon": lexicon is not None,
+        "has_lexicon": language in LEXICONS,
         "line_comment": grammar.line_comment(language),
-        "has_single_quoted_strings": language in scope._APOSTROPHE_LANGUAGES,
-        "needs_statement_end": language == "cpp",
-        "has_string_keys": language in tokens._KEYED_LANGUAGES,
+        "has_single_quoted_strings": spec.single_quoted_strings,
+        "needs_statement_end": spec.needs_statement_end,
+        "has_string_keys": spec.string_keys,
         "is_indentation_limited": bool(limits.reason_not_to_parse(deep, language)),
         "are_signs_limited": bool(limits.reason_not_to_parse(signs, language)),
-        "keyword_prefix": "keyword_" if language == "sql" else "",
+        "keyword_prefix": spec.keyword_prefix,
         "has_notebook_magics": notebook.parsable("%magic", language) != "%magic",
-        "code_begins_after": "<?" if language == "php" else "",
-        "has_words_in_any_case": lexicon is not None and lexicon.words.keys() == {"case"},
+        "code_begins_after": lexicon.code_opening,
+        "has_words_in_any_case": lexicon.has_any_case,
     }
 
 
@@ -164,12 +167,12 @@ def _is_file_name(suffix: str) -> bool:
 
 
 def _facts_of_the_hook(language: str) -> dict[str, object]:
-    is_python = language == "python"
+    traits = traits_of(language)
     return {
-        "imports_resolved": language in PYTHON | JAVASCRIPT,
-        "signatures_compared": is_python,
-        "stubs_filled": is_python,
-        "functions_importable": language not in duplicate._WITHOUT_IMPORTS,
+        "imports_resolved": traits.import_syntax != "",
+        "signatures_compared": "signatures" in traits.analyses,
+        "stubs_filled": "stubs" in traits.analyses,
+        "functions_importable": traits.has_importable_functions,
         "imports_like": [
             each for each in NAMES if each != language and is_same_family(language, each)
         ],
@@ -178,9 +181,9 @@ def _facts_of_the_hook(language: str) -> dict[str, object]:
 
 def _names_elsewhere(language: str) -> dict[str, object]:
     tables = {
-        "editor_ids": workspace._LANGUAGE_IDS,
-        "kernel_names": notebook._KERNELS,
-        "embedded_names": _BY_LANG,
+        "editor_ids": EDITOR_IDS,
+        "kernel_names": KERNEL_NAMES,
+        "embedded_names": TAG_NAMES,
     }
     return {
         fact: sorted(name for name, meant in table.items() if meant == language)
