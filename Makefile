@@ -35,19 +35,19 @@ test: check models
 	$(BIN)/pytest
 
 bench-search: setup
-	$(BIN)/python -m tests.bench_search quality $(or $(DIRS),.) $(BENCH)
+	$(BIN)/python -m tests.bench.search quality $(or $(DIRS),.) $(BENCH)
 
 bench-latency: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
-	$(BIN)/python -m tests.bench_latency $(BENCH)
-	$(BIN)/python -m tests.bench_warm
+	$(BIN)/python -m tests.bench.latency $(BENCH)
+	$(BIN)/python -m tests.bench.warm
 
 # 10,000 requests: memory, orphans, wrong answers. Some minutes.
 soak: setup
-	CODEBUDDY_INDEX_EMBEDDER=none $(BIN)/python -m tests.soak_engine
+	CODEBUDDY_INDEX_EMBEDDER=none $(BIN)/python -m tests.bench.soak_engine
 
 bench-tui: setup
-	$(BIN)/python -m tests.bench_tui $(BENCH)
+	$(BIN)/python -m tests.bench.tui $(BENCH)
 
 bench: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
@@ -66,9 +66,9 @@ bench-embedder: setup
 # About 10 s a hole on two cores. It goes on where the labels end; Ctrl-C keeps what is done.
 train-head: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
-	$(BIN)/python -m tests.quality_corpora head >/dev/null
+	$(BIN)/python -m tests.bench.quality_corpora head >/dev/null
 	$(BIN)/python -m codebuddy.training.head label --minutes $(or $(MINUTES),600) \
-		$$($(BIN)/python -m tests.quality_corpora head | cut -d ' ' -f 3)
+		$$($(BIN)/python -m tests.bench.quality_corpora head | cut -d ' ' -f 3)
 	$(BIN)/python -m codebuddy.training.head fit
 
 bench-head: setup
@@ -77,14 +77,14 @@ bench-head: setup
 # An hour of it: make bench-quality BENCH="--minutes 60"; the next call goes on.
 bench-quality: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
-	$(BIN)/python -m tests.bench_quality $(BENCH)
+	$(BIN)/python -m tests.bench.quality $(BENCH)
 
 # BENCH="--repository DIR... --commits N --minutes M" replays other repositories; a further call
 # goes on where it stopped, and begins anew once dist/bench-hook.jsonl is deleted.
 bench-hook: setup
 	@mkdir -p dist
-	$(BIN)/python -m tests.bench_hook replay $(BENCH) --out dist/bench-hook.jsonl
-	$(BIN)/python -m tests.bench_hook report dist/bench-hook.jsonl
+	$(BIN)/python -m tests.bench.hook replay $(BENCH) --out dist/bench-hook.jsonl
+	$(BIN)/python -m tests.bench.hook report dist/bench-hook.jsonl
 
 wheel: setup
 	$(BIN)/python -m build --wheel

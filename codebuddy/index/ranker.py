@@ -16,7 +16,7 @@ from codebuddy.index.query import QueryKind
 from codebuddy.index.terms import terms
 
 # What the channels count, by kind of query; the symbol channel's entries count their score
-# besides. Measured with `python -m tests.bench_search`, as all numbers below.
+# besides. Measured with `python -m tests.bench.search`, as all numbers below.
 _CHANNEL_WEIGHTS: dict[QueryKind, dict[str, float]] = {
     "name": {"lexical": 0.5, "symbol": 2.0, "dense": 0.0},
     "path": {"lexical": 1.0, "symbol": 1.0, "dense": 0.0},

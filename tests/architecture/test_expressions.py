@@ -1,0 +1,113 @@
+"""No regular expression costs more than its text is long: a repository chooses the texts.
+
+One that is quadratic takes minutes for a megabyte, and nothing else runs in the process
+meanwhile: not the deadline, and none of the rules that would have spoken.
+"""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from codebuddy.completion import expression
+from codebuddy.hook import credentials, state
+from codebuddy.syntax import modes
+from codebuddy.syntax.lexicon import LEXICONS
+from tests.support.expression_costs import Expression, Unknown, expressions, too_expensive
+
+
+def _recorded(module, function, call):
+    """The expressions that a call makes at run time for a function of `re`."""
+    found = []
+
+    def record(pattern, *arguments, **options):
+        found.append(pattern)
+        return getattr(re, function)(pattern, *arguments, **options)
+
+    before = module.re
+    module.re = SimpleNamespace(**{**vars(re), function: record})
+    try:
+        call()
+    finally:
+        module.re = before
+    assert found
+    return found
+
+
+# What expressions that are made at run time are made of.
+_VALUES = {
+    "completion/expression.py": {
+        "pattern": _recorded(expression, "finditer", lambda: expression.types_of("name", "name"))
+    },
+    "completion/closers.py": {
+        "frame": SimpleNamespace(closer=r"\*/"),
+        "opener": r"(?:^|\s)(?:/\*)",
+    },
+    "completion/members.py": {"owner": "name"},
+    "completion/postprocess.py": {"context": SimpleNamespace(closing="</script>")},
+    "config.py": {"key": "key", "section": "section"},
+    "evaluation/masked_index.py": {"name": "name", "pattern": r"(?<!\w)name(?!\w)"},
+    "hook/credentials.py": {"pattern": list(credentials._KEYED.values())},
+    "hook/rules/callers.py": {"changed": SimpleNamespace(name="name"), "name": "name"},
+    "hook/rules/deprecated.py": {"name": "name"},
+    "hook/state.py": {
+        "name": "name",
+        "pattern": _recorded(
+            state, "search", lambda: state.SourceFile("a.py", b"").defines("name")
+        ),
+    },
+    # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
+    "index/ignore_rules.py": {"expressions": [b"name"]},
+    "syntax/brackets.py": {
+        "form": SimpleNamespace(opener=r"/\*"),
+        "top": SimpleNamespace(word="do"),
+        "mode": SimpleNamespace(lexicon=SimpleNamespace(heredoc=r"<<[-~]?(\w+)")),
+    },
+    "syntax/embedded.py": {"name": "script"},
+    "syntax/modes.py": {
+        "pattern": [modes.base_mode(language).pattern.pattern for language in LEXICONS],
+        "words": "do|if|end",
+    },
+    "syntax/occurrences.py": {"alternatives": b"name|other"},
+    "tui/screens/desk.py": {"name": "name"},
+    "tui/settings_file.py": {"key": "key", "section": "section"},
+    "tui/text/motion.py": {"bracket": "(", "other": ")"},
+}
+# These meet texts of ours: the shipped catalog, and packages that a developer chose to train on.
+_OWN_TEXT = ("inference/catalog.py", "training/embedder/")
+
+_FOUND = list(expressions(_VALUES))
+_KNOWN = sorted({each.place.partition(":")[0] for each in _FOUND if isinstance(each, Expression)})
+
+
+def test_every_expression_is_measured():
+    """One that is made at run time is named above with what it is made of."""
+    assert [each.place for each in _FOUND if isinstance(each, Unknown)] == []
+
+
+def test_expensive_expressions_are_recognised():
+    """The measure tells linear from quadratic and exponential."""
+
+    def is_expensive(pattern, method="finditer"):
+        found = Expression("here", re.compile(pattern), frozenset({method}))
+        return bool(too_expensive(found))
+
+    assert is_expensive(r"(?m)^\s+x")
+    assert is_expensive(r"\w*$", "search")
+    assert is_expensive(r"(?:a+)+!", "fullmatch")
+    assert is_expensive(r'x="(?:\\.|[^"])*"|"(?:\\.|[^"])*"')
+    assert not is_expensive(r"(?m)^[^\S\n]++x")
+    assert not is_expensive(r"\s*x", "match")
+    assert not is_expensive(r"\w{1,40}$")
+
+
+@pytest.mark.parametrize("file", _KNOWN)
+def test_the_cost_grows_as_the_text_does(file):
+    """Four times the text costs about four times as much, whatever the text is."""
+    if file.startswith(_OWN_TEXT):
+        return
+    of_file = [e for e in _FOUND if isinstance(e, Expression) and e.place.startswith(f"{file}:")]
+    found = {each.place: too_expensive(each) for each in of_file}
+    assert {place: text for place, text in found.items() if text} == {}

@@ -1,0 +1,89 @@
+"""The wheel: built, installed into an empty environment, used outside the checkout."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PIP_CACHE
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_carries_the_catalog_and_nothing_foreign(wheel):
+    """Package and catalog are inside; tests, caches and weights are not."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "codebuddy/shipped_models/catalog.toml" in names
+    assert "codebuddy/py.typed" in names
+    assert not [
+        n for n in names if n.startswith(("tests/", "docs/")) or n.endswith((".gguf", ".pyc"))
+    ]
+    assert wheel.stat().st_size < 20_000_000
+
+
+def _lend_torch(environment: Path, folder: Path) -> None:
+    """Let the environment see this one's torch, lest pip fetch the build with GPU libraries."""
+    folder.mkdir()
+    [metadata] = [d for d in importlib.metadata.distributions() if d.name == "torch"]
+    for name in {file.parts[0] for file in metadata.files or [] if file.parts[0] != ".."}:
+        (folder / name).symlink_to(Path(str(metadata.locate_file(name))).resolve())
+    [site] = environment.glob("lib/python*/site-packages")
+    (site / "lent_torch.pth").write_text(f"{folder}\n")
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_wheel_works_in_an_empty_environment(wheel, repository, tmp_path):
+    """Installed with its dependencies, it completes with the real model from another folder."""
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=True)
+    _lend_torch(environment, tmp_path / "lent")
+    subprocess.run(
+        [str(environment / "bin" / "pip"), "install", "--quiet", str(wheel)],
+        env=os.environ | {"PIP_CACHE_DIR": str(PIP_CACHE)},
+        check=True,
+        capture_output=True,
+        timeout=1400,
+    )
+    command = str(environment / "bin" / "codebuddy")
+    listed = subprocess.run(
+        [command, "models", "list", "--json"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert "qwen2.5-coder-1.5b" in listed.stdout.decode()
+    done = subprocess.run(
+        [command, "complete", "cart.py:6", "--max-lines", "1", "--json"],
+        cwd=repository,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert "amount_cents" in json.loads(done.stdout)["text"]
+    where = subprocess.run(
+        [str(environment / "bin" / "python"), "-c", "import codebuddy; print(codebuddy.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert str(environment) in where.stdout.decode()

@@ -1,0 +1,378 @@
+"""`make bench-search`: what each channel and factor of a search is worth, and how fast it is.
+
+    python -m tests.bench.search quality REPOSITORY...     the ablation, as Markdown on stdout
+    python -m tests.bench.search latency REPOSITORY        an index of 100,000 chunks and more
+    options: --embedder NAME|PATH, --tasks N (of a kind and repository), --seed N, and for
+    quality --beside NAME=PATH, another embedder that the same tasks are asked of as well
+
+Three kinds of tasks are made of a repository's own code. *docstring*: a function by the first
+line of its documentation, in a copy without any (`codebuddy.evaluation.docstrings`). *name*:
+a definition by the words of its name. *call*: what another file defines, by a line that calls
+it. One chunk is right, or the few that the call can mean. Every variant answers every query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from codebuddy.datatypes import SearchResult
+from codebuddy.evaluation import docstrings
+from codebuddy.evaluation.callees import definitions_elsewhere
+from codebuddy.evaluation.retrieval import TOP_K, first_rank
+from codebuddy.evaluation.sites import find_sites
+from codebuddy.evaluation.statistics import mean_interval, percentile
+from codebuddy.evaluation.tables import table
+from codebuddy.index.build import update_index
+from codebuddy.index.ranker import RankingWeights
+from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.terms import terms
+from codebuddy.settings import IndexSettings, Settings
+from codebuddy.syntax import names_in, traits_of
+from codebuddy.vcs.repository import Repository, open_repository
+
+_HYBRID = "hybrid"
+_MIN_NAME_PARTS = 2
+_COMMENT_OR_IMPORT = re.compile(r"^\s*(?:#|//|\*|import\b|from\b|use\b)")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A query, the chunks that answer it, and the file that it comes from."""
+
+    kind: str
+    query: str
+    right: frozenset[int]
+    repository: str
+    near: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way to search."""
+
+    name: str
+    channel: SearchChannel = "hybrid"
+    weights: RankingWeights = dataclasses.field(default_factory=RankingWeights)
+
+
+def main() -> None:
+    """Run the section that is asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("section", choices=("quality", "latency"))
+    parser.add_argument("repositories", nargs="+", type=Path)
+    parser.add_argument("--embedder", default="")
+    parser.add_argument("--beside", default="", metavar="NAME=PATH")
+    parser.add_argument("--tasks", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    settings = Settings(index=IndexSettings(embedder=arguments.embedder))
+    print(f"command: python -m tests.bench.search {' '.join(sys.argv[1:])}\n")
+    if arguments.section == "quality":
+        other, _, path = arguments.beside.partition("=")
+        embedders = {"": settings}
+        if other:
+            embedders[other] = Settings(index=IndexSettings(embedder=path))
+        bench_quality(arguments.repositories, embedders, arguments.tasks, arguments.seed)
+    else:
+        bench_latency(arguments.repositories[0], settings, arguments.seed)
+
+
+def bench_quality(
+    roots: list[Path], embedders: dict[str, Settings], n_tasks: int, seed: int
+) -> None:
+    """NDCG@10 and recall@10 of each variant, by kind of task, over all repositories."""
+    ranks: dict[str, dict[Task, int | None]] = defaultdict(dict)
+    for root in roots:
+        for tasks, other, index in _indexes(root, embedders, n_tasks, seed):
+            if other:
+                chosen = [Variant(f"{other} alone", "dense"), Variant(f"hybrid with {other}")]
+            else:
+                chosen = variants(has_dense=_has_dense(index))
+                counts = {kind: sum(t.kind == kind for t in tasks) for kind in _kinds(tasks)}
+                print(f"{root.name}: {counts}", file=sys.stderr, flush=True)
+            for variant in chosen:
+                for task in tasks:
+                    ranks[variant.name][task] = _rank_of(index, task, variant)
+    tasks = list(ranks[_HYBRID])
+    gains = {name: [_gain(found[task]) for task in tasks] for name, found in ranks.items()}
+    recalls = {name: [float(found[t] is not None) for t in tasks] for name, found in ranks.items()}
+    print("\n".join(_variant_lines(tasks, gains, recalls, seed)))
+    print("\n".join(["", *_lead_lines(tasks, gains, seed)]))
+    print("\n".join(["", *_repository_lines(tasks, gains)]))
+    print(f"\nqueries: { {kind: sum(t.kind == kind for t in tasks) for kind in _kinds(tasks)} }")
+
+
+def _variant_lines(
+    tasks: list[Task],
+    gains: dict[str, list[float]],
+    recalls: dict[str, list[float]],
+    seed: int,
+) -> list[str]:
+    """A row for each variant: NDCG@10 with its interval and recall@10, by kind."""
+    kinds = _kinds(tasks)
+    rows = []
+    for name in gains:
+        cells = [name]
+        for kind in kinds:
+            found = _of_kind(kind, tasks, gains[name])
+            low, high = mean_interval(found, seed) or (0.0, 0.0)
+            cells.append(f"{_mean(found):.3f} [{low:.3f}, {high:.3f}]")
+            cells.append(f"{_mean(_of_kind(kind, tasks, recalls[name])):.3f}")
+        rows.append(cells)
+    return table(["variant", *(c for kind in kinds for c in (f"{kind} NDCG@10", "R@10"))], rows)
+
+
+def _lead_lines(tasks: list[Task], gains: dict[str, list[float]], seed: int) -> list[str]:
+    """A row for each other variant: the hybrid's NDCG@10 less its, task by task."""
+    rows = []
+    for name, found in gains.items():
+        if name == _HYBRID:
+            continue
+        leads = [ours - theirs for ours, theirs in zip(gains[_HYBRID], found, strict=True)]
+        cells = [name]
+        for kind in [*_kinds(tasks), ""]:
+            of_kind = _of_kind(kind, tasks, leads) if kind else leads
+            low, high = mean_interval(of_kind, seed) or (0.0, 0.0)
+            cells.append(f"{_mean(of_kind):+.3f} [{low:+.3f}, {high:+.3f}]")
+        rows.append(cells)
+    return table(["hybrid less", *_kinds(tasks), "all"], rows)
+
+
+def _repository_lines(tasks: list[Task], gains: dict[str, list[float]]) -> list[str]:
+    """NDCG@10 by repository: the hybrid and the channels alone."""
+    names = [name for name in gains if name == _HYBRID or name.endswith(" alone")]
+    rows = []
+    for repository in dict.fromkeys(task.repository for task in tasks):
+        for kind in _kinds(tasks):
+            cells = [f"{repository}, {kind}"]
+            for name in names:
+                pairs = zip(tasks, gains[name], strict=True)
+                found = [g for t, g in pairs if (t.repository, t.kind) == (repository, kind)]
+                cells.append(f"{_mean(found):.3f}")
+            rows.append(cells)
+    return table(["repository, kind", *names], rows)
+
+
+def _of_kind(kind: str, tasks: list[Task], values: Sequence[float]) -> list[float]:
+    return [value for task, value in zip(tasks, values, strict=True) if task.kind == kind]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _gain(rank: int | None) -> float:
+    return 1 / math.log2(1 + rank) if rank else 0.0
+
+
+def variants(*, has_dense: bool) -> list[Variant]:
+    """Each channel alone, the hybrid, and the hybrid without each of its parts."""
+    full = RankingWeights()
+    found = [Variant("lexical alone", "lexical"), Variant("symbol alone", "symbol")]
+    channels = ["lexical", "symbol"]
+    if has_dense:
+        found.append(Variant("dense alone", "dense"))
+        channels.append("dense")
+    found.append(Variant(_HYBRID, weights=full))
+    for channel in channels:
+        left = {
+            kind: {name: 0.0 if name == channel else weight for name, weight in of_kind.items()}
+            for kind, of_kind in full.channels.items()
+        }
+        weights = dataclasses.replace(full, channels=left)
+        found.append(Variant(f"hybrid without {channel}", weights=weights))
+    for name, without in (
+        ("without path", dataclasses.replace(full, path=0.0)),
+        ("without roles", dataclasses.replace(full, roles={})),
+        ("with near 0.25", dataclasses.replace(full, near=0.25)),
+    ):
+        found.append(Variant(f"hybrid {name}", weights=without))
+    return found
+
+
+def _rank_of(index: RepositoryIndex, task: Task, variant: Variant) -> int | None:
+    results: list[SearchResult] = index.search(
+        task.query,
+        TOP_K,
+        variant.channel,
+        near=task.near,
+        # What calls is no answer to what is called.
+        exclude=(lambda chunk: chunk.path == task.near) if task.near else None,
+        weights=variant.weights,
+    )
+    return first_rank(results, task.right.__contains__)
+
+
+def _indexes(
+    root: Path, embedders: dict[str, Settings], n_tasks: int, seed: int
+) -> Iterator[tuple[list[Task], str, RepositoryIndex]]:
+    """The repository's index and that of its copy without documentation, with their tasks.
+
+    Each with the vectors of one embedder after the other: the chunks keep their ids.
+    """
+    with tempfile.TemporaryDirectory(prefix="codebuddy-bench-") as scratch:
+        tasks: list[Task] = []
+        functions: list[docstrings.DocumentedFunction] = []
+        bare = Path(scratch) / "bare"
+        for name, settings in embedders.items():
+            with _fresh_index(root, Path(scratch) / "index", settings) as (repository, index):
+                if not tasks:
+                    tasks = _name_tasks(index, n_tasks, seed) + _call_tasks(index, n_tasks, seed)
+                    tasks = [dataclasses.replace(task, repository=root.name) for task in tasks]
+                    functions = docstrings._copy_without_documentation(
+                        repository, index, bare / "code", seed
+                    )
+                    random.Random(seed).shuffle(functions)
+                yield tasks, name, index
+        of_documentation: list[Task] = []
+        for name, settings in embedders.items():
+            with docstrings._index_of(bare, settings) as index:
+                for function in () if of_documentation else functions[: 2 * n_tasks]:
+                    right = {
+                        each.chunk_id
+                        for each in index.definitions_of(function.path)
+                        if each.qualified == function.qualified
+                    }
+                    if len(right) == 1 and len(of_documentation) < n_tasks:
+                        task = Task("docstring", function.query, frozenset(right), root.name)
+                        of_documentation.append(task)
+                yield of_documentation, name, index
+
+
+@contextmanager
+def _fresh_index(
+    root: Path, folder: Path, settings: Settings
+) -> Iterator[tuple[Repository, RepositoryIndex]]:
+    """An index of the repository in a folder of its own."""
+    found = open_repository(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    repository = Repository(found.root, found.git_folder, folder, found.is_shallow)
+    update_index(repository, settings)
+    with RepositoryIndex.open(repository, settings) as index:
+        yield repository, index
+
+
+def _code_paths(index: RepositoryIndex, seed: int) -> list[str]:
+    with index._snapshot():
+        paths = sorted(
+            os.fsdecode(each.path)
+            for each in index._store.files()
+            if traits_of(each.language).category == "code" and each.role != "generated"
+        )
+    random.Random(seed).shuffle(paths)
+    return paths
+
+
+def _name_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
+    tasks: list[Task] = []
+    for path in _code_paths(index, seed):
+        of_file = [
+            each
+            for each in index.definitions_of(path)
+            if each.kind not in SMALL_KINDS and len(terms(each.name)[1:]) >= _MIN_NAME_PARTS
+        ]
+        for definition in random.Random(seed).sample(of_file, min(2, len(of_file))):
+            same = index.definitions([definition.name], 50)[definition.name]
+            if len(same) == 1 and len(tasks) < count:
+                query = " ".join(terms(definition.name)[1:])
+                tasks.append(Task("name", query, frozenset({definition.chunk_id}), ""))
+    return tasks
+
+
+def _call_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
+    tasks: list[Task] = []
+    for path in _code_paths(index, seed):
+        chunks = index.chunks_of(path)
+        if len(tasks) >= count or not chunks:
+            continue
+        source = "".join(chunk.text for chunk in chunks).encode("utf-8", "replace")
+        sites = find_sites(source, chunks[0].language)
+        if sites is None:
+            continue
+        own = {each.name for each in index.definitions_of(path)}
+        own |= names_in(source, chunks[0].language).defined
+        known = definitions_elsewhere(path, chunks[0].language, sites, own, index)
+        calls = sorted(known.items(), key=lambda item: item[0].name_byte)
+        for call, definitions in random.Random(seed).sample(calls, min(2, len(calls))):
+            start = source.rfind(b"\n", 0, call.name_byte) + 1
+            line = source[start : source.find(b"\n", call.name_byte)].decode("utf-8", "replace")
+            if not _COMMENT_OR_IMPORT.match(line) and len(tasks) < count:
+                right = frozenset(each.chunk_id for each in definitions)
+                tasks.append(Task("call", line.strip(), right, "", path))
+    return tasks
+
+
+def _kinds(tasks: list[Task]) -> list[str]:
+    return sorted({task.kind for task in tasks})
+
+
+def _has_dense(index: RepositoryIndex) -> bool:
+    return bool(index.dense("a function that reads a file", 1))
+
+
+def bench_latency(root: Path, settings: Settings, seed: int) -> None:
+    """Sizes and times of an index with vectors, and of searches in it, warm."""
+    print("| what | figure | goal |\n|---|--:|--:|")
+    with tempfile.TemporaryDirectory(prefix="codebuddy-bench-") as scratch:
+        bare = Settings(index=IndexSettings(embedder="none"))
+        seconds = {}
+        for name, chosen in (("without", bare), ("with", settings)):
+            started = time.perf_counter()
+            with _fresh_index(root, Path(scratch) / name, chosen) as (_, index):
+                seconds[name] = time.perf_counter() - started
+                stats = index.stats()
+                ratio = stats.index_bytes / stats.source_bytes
+                _row(f"index / source, {name} vectors", f"{ratio:.2f}", "2")
+                if name == "with":
+                    extra = seconds["with"] - seconds["without"]
+                    _row(f"chunks of {root.name}", f"{stats.chunks}")
+                    _row("cold index without vectors", f"{seconds['without']:.1f} s")
+                    per_100k = extra / stats.chunks * 100_000
+                    _row("vectors add, for 100,000 chunks", f"{per_100k:.1f} s", "20 s")
+                    _latencies(index, seed)
+
+
+def _latencies(index: RepositoryIndex, seed: int) -> None:
+    queries = [task.query for task in _name_tasks(index, 110, seed)]
+    queries += [task.query for task in _call_tasks(index, 110, seed)]
+    channels: list[tuple[SearchChannel, str]] = [
+        ("lexical", "20 ms"),
+        ("dense", "15 ms"),
+        ("symbol", ""),
+        ("hybrid", "40 ms"),
+    ]
+    for channel, goal in channels:
+        times = [
+            _milliseconds(lambda q=query, c=channel: index.search(q, TOP_K, c))  # type: ignore[misc]
+            for query in queries
+        ][10:]
+        figures = f"{percentile(times, 50):.1f} / {percentile(times, 95):.1f} ms"
+        _row(f"{channel} search, p50 / p95 of {len(times)}", figures, goal)
+
+
+def _milliseconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return (time.perf_counter() - started) * 1000
+
+
+def _row(what: str, figure: str, goal: str = "") -> None:
+    print(f"| {what} | {figure} | {goal} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Extent: where a generation has said enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from codebuddy.completion.extent import bracket_depth, take_extent
+from tests.support.completion import context_at
+
+
+def taken(marked: str, text: str, path: str = "module.py", max_lines: int = 0) -> tuple[str, bool]:
+    """`take_extent` at a marked place."""
+    return take_extent(text, context_at(marked, path), max_lines)
+
+
+def test_a_line_ends_with_its_line():
+    """On a line being typed, the first line is enough, and certain once it is whole."""
+    assert taken("x = ‸\n", "1 + 2\ny = 3\n") == ("1 + 2", True)
+    assert taken("x = ‸\n", "1 + 2") == ("1 + 2", False)
+
+
+def test_an_open_bracket_carries_a_line_on():
+    """A line that opens a bracket goes on until it is closed."""
+    text = "call(\n    a,\n    b,\n)\nnext = 1\n"
+    assert taken("x = ‸\n", text) == ("call(\n    a,\n    b,\n)", True)
+    assert taken("x = call(‸\n", "\n    a,\n    b,\n)\nnext = 1\n")[0] == "\n    a,\n    b,\n)"
+    assert taken("x = call(‸)\n", "a\n)") == ("a", True)
+
+
+def test_a_block_ends_where_the_indentation_falls():
+    """A body ends before the first line that stands further left."""
+    text = "if n:\n        return 1\n\n    return 2\n\n\ndef g():\n    pass\n"
+    expected = "if n:\n        return 1\n\n    return 2\n\n"
+    assert taken("def f(n):\n    ‸\n", text) == (expected, True)
+
+
+def test_a_body_may_begin_on_the_next_line():
+    """At the end of the header, the text begins with the line break."""
+    text = "\n        return 3\n\n    def other(self):\n        pass\n"
+    assert taken("class A:\n    def f(self):‸\n", text) == ("\n        return 3\n", True)
+
+
+def test_the_closing_line_belongs_to_the_block():
+    """A brace that closes the body is kept, unless the document has it already."""
+    text = "\n  return a;\n}\n\nfunction g() {\n"
+    assert taken("function f(a) {‸\n", text, "a.js") == ("\n  return a;\n}", True)
+    assert taken("function f(a) {‸\n}\n", text, "a.js") == ("\n  return a;", True)
+
+
+def test_statements_on_a_blank_line_end_at_a_blank_line():
+    """On a blank line inside a body, a group of statements is enough."""
+    text = "a = 1\n    b = 2\n\n    c = 3\n"
+    assert taken("def f():\n    x = 0\n    ‸\n    return x\n", text) == ("a = 1\n    b = 2", True)
+
+
+def test_a_statement_after_a_finished_line_is_one():
+    """After a finished line, the next statement with its body is enough."""
+    text = "\n    for x in xs:\n        use(x)\n    more()\n"
+    expected = "\n    for x in xs:\n        use(x)"
+    assert taken("def f(xs):\n    start()‸\n", text) == (expected, True)
+
+
+def test_no_second_line_in_comments():
+    """A comment or string is completed within its line."""
+    assert taken("# a ‸\n", "word\n# more\n") == ("word", True)
+    assert taken("# a ‸\n", "\nx = 1\n") == ("", True)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_the_users_limit_holds(limit):
+    """`--max-lines` counts lines, without the break that a text may begin with."""
+    text = "a = 1\n    b = 2\n    c = 3\n"
+    assert taken("def f():\n    ‸\n", text, max_lines=limit)[0].count("\n") == limit - 1
+    text = "\n    a = 1\n    b = 2\n    c = 3\n"
+    assert taken("def f():‸\n", text, max_lines=limit)[0].count("\n") == limit
+
+
+def test_endless_blank_lines_are_enough_of_nothing():
+    """A model that only breaks lines is stopped."""
+    assert taken("x = 1‸\n", "\n\n\n\n\n")[1] is True
+
+
+def test_brackets_in_strings_do_not_count():
+    """The rough count skips quoted brackets."""
+    assert bracket_depth("f(')', [1, 2]") == 1
+    assert bracket_depth('"(((" + x') == 0

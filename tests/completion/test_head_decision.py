@@ -1,0 +1,258 @@
+"""A decision with a price: what a lookup costs here, and what it must gain."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from codebuddy import heads
+from codebuddy.completion.context import build_context
+from codebuddy.completion.decision import LookupPrice, decide
+from codebuddy.completion.features import NamesKnown
+from codebuddy.completion.pace import Pace
+from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.price import lookup_price
+from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.completion.receipt import as_dictionary
+from codebuddy.datatypes import Document, GenerationStats, PackedChunk, Position
+from codebuddy.engine.protocol import CompletionCall
+from codebuddy.evaluation.session import Wishes, evaluate, find_holes
+from codebuddy.evaluation.store import load_run
+from codebuddy.inference.echo import EchoGenerator
+from codebuddy.serve.local import LocalCompleter
+from codebuddy.settings import CompletionSettings, Settings
+from codebuddy.training.head.fit import Recipe, fit_stage, head_content
+from codebuddy.tui.backend import Wish
+from codebuddy.tui.own_backend import OwnBackend
+from codebuddy.vcs.repository import open_repository
+from tests.commands.test_complete import codebuddy
+from tests.completion.test_head import FEATURES, synthetic_examples
+from tests.completion.test_prompt_memory import result
+from tests.support.evaluation import indexed, make_shop
+
+SETTINGS = CompletionSettings()
+TEXT = "from shop import price\n\nvalue = price(\n"
+KNOWN = NamesKnown({"price": 1}, {"price": 1})
+
+
+@pytest.fixture
+def head_file(tmp_path):
+    """A head to which a callee that is defined elsewhere is worth a lookup."""
+    stage = fit_stage(synthetic_examples(), FEATURES, Recipe(strength=1.0))
+    file = tmp_path / "head.json"
+    file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
+    return file
+
+
+@pytest.fixture
+def head(head_file):
+    """The head in `head_file`."""
+    return heads.load_head_file(head_file)
+
+
+def context_of(text=TEXT, line=3, column=15):
+    """The context of a place in a file of its own."""
+    return build_context(
+        Document("cart.py", text, Path("cart.py")), Position(line, column), "python"
+    )
+
+
+def test_the_same_gain_pays_or_not_by_its_price(head):
+    """What is worth a tenth of a second is not worth a minute, and the reason says both."""
+    cheap = decide(context_of(), "auto", KNOWN, head, LookupPrice(100.0, 1.0))
+    dear = decide(context_of(), "auto", KNOWN, head, LookupPrice(60_000.0, 1.0))
+    assert cheap.retrieve
+    assert not dear.retrieve
+    assert cheap.expected_gain is not None
+    assert cheap.expected_gain == dear.expected_gain
+    assert cheap.expected_gain > 5
+    assert (cheap.expected_ms, dear.expected_ms) == (100.0, 60_000.0)
+    assert cheap.probability >= cheap.threshold
+    assert dear.probability < dear.threshold
+    assert "are worth its 100 ms" in cheap.reason
+    assert "are too little for its 60000 ms" in dear.reason
+    assert "callee_elsewhere" in dict(cheap.features)
+    assert cheap.head == "test"
+
+
+def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
+    """What the cache holds of a prompt's two forms costs little, where the cursor is near."""
+    pace, memory = Pace(), PromptMemory()
+    context = context_of("x = 1\n" * 300 + TEXT, 303)
+    cold = lookup_price(context, SETTINGS, pace, memory).expected_ms
+    assert cold > 0
+    memory.remember("cart.py", [], 300)
+    dearer = lookup_price(context, SETTINGS, pace, memory).expected_ms
+    chunk = result("a")
+    memory.remember("cart.py", [PackedChunk(chunk, 9)], 303)
+    cheaper = lookup_price(context, SETTINGS, pace, memory).expected_ms
+    assert 0 < cheaper < cold < dearer
+    assert cheaper < dearer / 2
+    elsewhere = dataclasses.replace(context, position=Position(3, 1))
+    assert lookup_price(elsewhere, SETTINGS, pace, memory) == lookup_price(
+        elsewhere, SETTINGS, pace, None
+    )
+    held = PromptMemory()
+    held.remember("cart.py", [PackedChunk(chunk, 9)], 303)
+    price = lookup_price(context, SETTINGS, pace, held)
+    assert price.expected_ms < 0 == price.points
+    assert 0 < price.whole_ms < cold
+    assert price.whole_ms < lookup_price(context, SETTINGS, pace, None).whole_ms / 2
+
+
+def test_other_files_push_a_file_out_of_the_cache():
+    """After three other files nothing is assumed to be held."""
+    memory = PromptMemory()
+    memory.remember("cart.py", [], 300)
+    for name in "abc":
+        memory.remember(name, [], 1)
+    assert not memory.is_warm("cart.py", "file", 1)
+    assert memory.is_warm("c", "file", 1)
+    assert not memory.is_warm("c", "chunks", 1)
+
+
+def test_what_is_preferred_sets_the_rate():
+    """A second must bring four points at `speed` and a quarter of one at `quality`."""
+    rates = {
+        prefer: lookup_price(
+            context_of(), CompletionSettings(prefer=prefer), Pace(), None
+        ).points_per_second
+        for prefer in ("speed", "balanced", "quality")
+    }
+    assert rates == {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
+
+
+def test_the_pace_is_learned_and_kept(tmp_path):
+    """A measured prefill replaces the guess, and the next process begins with it."""
+    file = tmp_path / "pace.json"
+    pace = Pace(file, "model")
+    pace.note(GenerationStats(evaluated_tokens=1000, prefill_ms=2000.0), 5.0)
+    assert pace.ms_per_token == 2.0
+    pace.save()
+    assert Pace(file, "model").ms_per_token == 2.0
+    assert Pace(file, "other").ms_per_token != 2.0
+    for damage in (
+        "{",
+        '{"model": [1%s, 5]}' % ("0" * 400),
+        '{"model": [2]}',
+        '{"model": [NaN, 5]}',
+    ):
+        file.write_text(damage)
+        assert Pace(file, "model").ms_per_token == Pace().ms_per_token
+
+
+def test_the_pipeline_asks_the_head_and_notes_the_pace(tmp_path, head):
+    """With a head the receipt has gain, milliseconds and features; without, the rule's words."""
+    root = make_shop(tmp_path / "shop")
+    text = (root / "shop/cart.py").read_text() + "\nprice = apply_discount("
+    line = text.count("\n") + 1
+    place = Document("shop/cart.py", text, root / "shop/cart.py")
+    request = Request(place, Position(line, 24), "python", "auto")
+    with indexed(root) as (_, index):
+        pace = Pace()
+        echo = EchoGenerator()
+        judged = complete(request, Workshop(echo, index, SETTINGS, "shop", None, head, pace))
+        ruled = complete(request, Workshop(echo, index, SETTINGS, "shop"))
+    told = as_dictionary(judged)["decision"]
+    assert told["head"] == "test"
+    assert told["expected_gain"] is not None
+    assert told["expected_ms"] > 0
+    assert told["features"]
+    assert as_dictionary(ruled)["decision"]["head"] == ""
+
+
+def test_a_head_for_another_model_gives_way_to_the_shipped_one(tmp_path, head_file):
+    """A personal head must fit model and budgets; otherwise a warning says what differs."""
+    repository = open_repository(make_shop(tmp_path / "shop"))
+    file = heads.personal_head_file(repository)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    wanted = heads.trained_for("m", SETTINGS)
+    content = json.loads(head_file.read_text())
+    file.write_text(json.dumps(content | {"trained_for": wanted}))
+    chosen = heads.choose_head(repository, wanted).head
+    assert chosen is not None
+    assert chosen.name == "test"
+    other = heads.choose_head(repository, heads.trained_for("n", SETTINGS))
+    assert other.head is None or other.head.name != "test"
+    assert "trained for model m, not n" in other.warnings[0]
+    file.write_text("{")
+    broken = heads.choose_head(repository, wanted)
+    assert "damaged" in broken.warnings[0]
+
+
+def test_a_damaged_head_is_told_and_the_shipped_one_decides(tmp_path, head_file):
+    """At the front door: a sentence on stderr, and a completion all the same."""
+    root = make_shop(tmp_path / "shop")
+    install_own_head(root, head_file)
+    own = heads.personal_head_file(open_repository(root))
+    place = ("complete", "shop/cart.py:1:1", "--model", "echo", "--json", "--no-engine")
+    fine = codebuddy(root, *place)
+    assert json.loads(fine.stdout)["decision"]["head"] == "test"
+    content = json.loads(own.read_text())
+    content["stages"]["syntax"]["base"] = 10**400
+    own.write_text(json.dumps(content))
+    done = codebuddy(root, *place)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["decision"]["head"] == heads.load_shipped_head().name
+    assert "damaged" in done.stderr.decode()
+    assert "the shipped one is used" in done.stderr.decode()
+
+
+def install_own_head(root, head_file, model="echo"):
+    """Make the head in `head_file` that of the repository, for a model."""
+    repository = open_repository(root)
+    file = heads.personal_head_file(repository)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = json.loads(head_file.read_text())
+    file.write_text(json.dumps(content | {"trained_for": heads.trained_for(model, SETTINGS)}))
+
+
+def test_an_evaluation_asks_the_head_and_keeps_its_runs_apart(tmp_path, head):
+    """The arm `auto` decides by the head's gain; a run of another head is another run."""
+    wishes = Wishes(["call"], tasks=3)
+    with indexed(make_shop(tmp_path / "shop")) as (repository, index):
+        holes = find_holes(repository, index, wishes)
+
+        def run(head, pace):
+            return evaluate(
+                repository, index, EchoGenerator(), Settings(), wishes, holes, head, pace
+            )
+
+        judged, ruled = run(head, Pace()), run(None, None)
+    assert judged.run.name != ruled.run.name
+    assert all("points expected" in each.arms["auto"].reason for each in judged.results)
+    assert not any("points expected" in each.arms["auto"].reason for each in ruled.results)
+
+
+def test_the_eval_command_asks_the_repositorys_own_head(tmp_path, head_file):
+    """`codebuddy eval` decides as `complete` would."""
+    root = make_shop(tmp_path / "shop")
+    install_own_head(root, head_file)
+    done = codebuddy(root, "eval", "--model", "echo", "--tasks", "2", "--json")
+    run = load_run(open_repository(root), json.loads(done.stdout)["run"])
+    assert run.header["head"] == "test"
+
+
+@pytest.mark.parametrize("front_door", ["serve", "tui"])
+def test_completing_without_the_engine_asks_the_head_too(tmp_path, head_file, front_door):
+    """The fallbacks of editors and of the TUI decide as the engine does."""
+    root = make_shop(tmp_path / "shop")
+    install_own_head(root, head_file)
+    with indexed(root):
+        pass
+    file = root / "shop/cart.py"
+    text = file.read_text() + "\nprice = apply_discount("
+    line = text.count("\n") + 1
+    if front_door == "serve":
+        answer = LocalCompleter("echo").complete(
+            CompletionCall(str(file), line, None, text, client="me"), None
+        )
+    else:
+        backend = OwnBackend(root, "echo")
+        answer = asyncio.run(backend.complete(Wish(file, text, line, 24)))
+        backend.close()
+    assert answer["decision"]["head"] == "test"

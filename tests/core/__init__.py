@@ -1,0 +1,1 @@
+"""Tests of the modules that every room uses."""
