@@ -14,7 +14,7 @@ import pytest
 from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.modules import family_of
 from codebuddy.syntax.languages import extensions, languages
-from tests.syntax.language_facts import NAMES, as_toml, facts_of, resolved
+from tests.support.language_facts import NAMES, as_toml, facts_of, resolved
 
 FROZEN = tomllib.loads(Path(__file__).with_name("language_facts.toml").read_text(encoding="utf-8"))
 

@@ -1,6 +1,6 @@
 """What codebuddy takes for granted of each language, by asking the code that uses it.
 
-`python -m tests.syntax.language_facts` prints all of `language_facts.toml`,
+`python -m tests.support.language_facts` prints all of `language_facts.toml`,
 `... language_facts NAME` the row of one language.
 """
 
