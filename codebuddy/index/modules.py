@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 
 from codebuddy.syntax.traits import (
     IMPORT_CONVENTIONS,
-    PACKAGE_STEMS,
     WRITTEN_SUFFIXES,
     ImportConvention,
 )
@@ -53,7 +52,7 @@ class ModuleMap:
             self._in_folder[folder].append(path)
             if folder:
                 self._folders[posixpath.basename(folder)].add(folder)
-                if stem in PACKAGE_STEMS:
+                if stem in convention.package_stems:
                     self._by_stem[posixpath.basename(folder)].append(path)
 
     def resolve(self, imports: Sequence[str], path: str, names: Sequence[str] = ()) -> list[str]:
@@ -124,7 +123,7 @@ class ModuleMap:
         parts = [part for part in text.split("::") if part]
         folder = posixpath.dirname(path)
         stem = posixpath.basename(path).rpartition(".")[0]
-        own = folder if stem in PACKAGE_STEMS else posixpath.join(folder, stem)
+        own = folder if stem in convention.package_stems else posixpath.join(folder, stem)
         if parts and parts[0] == "crate":
             root = _source_root(folder)
             return self._longest(root, parts[1:], convention)
@@ -152,7 +151,10 @@ class ModuleMap:
 
     def _at(self, module: str, convention: ImportConvention) -> list[str]:
         """The files that are the module at this place: itself, or its folder's own file."""
-        places = [module, *(posixpath.join(module, stem) for stem in sorted(PACKAGE_STEMS))]
+        places = [
+            module,
+            *(posixpath.join(module, stem) for stem in sorted(convention.package_stems)),
+        ]
         names = [f"{place}.{suffix}" for place in places for suffix in convention.suffixes]
         return [name.removeprefix("./") for name in names if name.removeprefix("./") in self._paths]
 
@@ -179,7 +181,7 @@ class ModuleMap:
                 each
                 for each in self._by_stem.get(parts[-1], ())
                 if _suffix_of(each) in convention.suffixes
-                and ("/" + _module_of(each)).endswith(end)
+                and ("/" + _module_of(each, convention)).endswith(end)
             ]
             if files:
                 return _closest(files, path)
@@ -209,11 +211,11 @@ def _suffix_of(path: str) -> str:
     return path.rpartition(".")[2].lower()
 
 
-def _module_of(path: str) -> str:
+def _module_of(path: str, convention: ImportConvention) -> str:
     """The path without its suffix, or its folder where it stands for that."""
     whole = path.rpartition(".")[0]
     folder, stem = posixpath.split(whole)
-    return folder if stem in PACKAGE_STEMS and folder else whole
+    return folder if stem in convention.package_stems and folder else whole
 
 
 def _closest(paths: Iterable[str], path: str) -> list[str]:

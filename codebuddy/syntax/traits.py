@@ -60,13 +60,18 @@ def traits_of(language: str) -> LanguageTraits:
     return TRAITS.get(language, _UNKNOWN_TRAITS)
 
 
+# A file of this stem is its folder's module.
+PACKAGE_STEMS = frozenset({"__init__", "index", "mod", "lib", "main"})
+
+
 @dataclass(frozen=True, slots=True)
 class ImportConvention:
     """How imports name files in a family of languages, which import each other's files.
 
     Attributes:
         suffixes: Of its files; where several fit an import, in this order.
-        importing_only: Those of them that nothing imports.
+        package_stems: Of the files that are their folder's module.
+        importing_only: Those suffixes that nothing imports.
         is_dotted: Whether dots separate the words of a module path, not slashes.
         target: Whether an import names a file, a folder with all its files, or either.
         climbs_by_dots: Whether each leading dot is a folder up, and a name imported from a package
@@ -81,6 +86,7 @@ class ImportConvention:
     """
 
     suffixes: tuple[str, ...]
+    package_stems: frozenset[str] = PACKAGE_STEMS
     importing_only: frozenset[str] = frozenset()
     is_dotted: bool = False
     target: Literal["file", "folder", "either"] = "file"
@@ -127,10 +133,9 @@ IMPORT_CONVENTIONS: dict[str, ImportConvention] = {
 }
 # Suffixes that an import may be written with, in any family: a part of a pattern.
 WRITTEN_SUFFIXES = "[cm]?[jt]sx?|vue|svelte|astro|hpp|hh|hxx|h|rb|php|dart|lua"
-# A file of this stem is its folder's module.
-PACKAGE_STEMS = frozenset({"__init__", "index", "mod", "lib", "main"})
 
-# Words of import statements in most languages; they name no module.
+# Words of import statements in most languages; they name no module. Another one changes what is
+# looked up in all of them, and `RETRIEVAL_VERSION` with it.
 IMPORT_WORDS = frozenset("from import use require const pub as".split())
 # Beginnings of a line that may import, in most languages: a part of a pattern.
 IMPORT_OPENINGS = "import|from|use|const|export|#include"
