@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,9 @@ def findings(source: str) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.MatchValue):
             yield from ((node.lineno, f"matches {name}") for name in _names([node.value]))
         elif isinstance(node, ast.Set | ast.Tuple | ast.List | ast.Dict):
-            several = [node.keys, node.values] if isinstance(node, ast.Dict) else [node.elts]
+            several: list[Sequence[ast.expr | None]] = (
+                [node.keys, node.values] if isinstance(node, ast.Dict) else [node.elts]
+            )
             for each in several:
                 if len(set(_names(each))) > 1:
                     yield node.lineno, f"lists {' '.join(_names(each))}"
@@ -48,7 +50,7 @@ def findings(source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"spells {' '.join(sorted(known))}"
 
 
-def _names(nodes: list[ast.expr] | list[ast.expr | None]) -> list[str]:
+def _names(nodes: Sequence[ast.expr | None]) -> list[str]:
     return [node.value for node in nodes if isinstance(node, ast.Constant) and node.value in NAMES]
 
 

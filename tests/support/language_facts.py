@@ -1,15 +1,20 @@
 """What codebuddy takes for granted of each language, by asking the code that uses it.
 
 `python -m tests.support.language_facts` prints all of `language_facts.toml`,
-`... language_facts NAME` the row of one language.
+`... language_facts NAME` what it lacks of one language: its row, and where imports of its family
+lead if no language of that family is there yet.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
+from codebuddy.code_index import CodeIndex
 from codebuddy.completion import candidates
 from codebuddy.completion.context import find_extent
 from codebuddy.completion.expression import Expression
@@ -37,6 +42,7 @@ from codebuddy.syntax.traits import traits_of
 DOCUMENTS = ("notebook", "vue", "svelte", "astro")
 NAMES = (*languages(), *DOCUMENTS, UNKNOWN)
 
+FILE = Path(__file__).parents[1] / "syntax" / "language_facts.toml"
 _LINE_LENGTH = 80
 
 # A small repository, in files of one suffix, and what a file of it may import.
@@ -103,7 +109,7 @@ def _facts_of_completion(language: str) -> dict[str, object]:
     suffix = _suffix(language)
     document = Document(f"a/main.{suffix}", "", Path(f"/a/main.{suffix}"))
     context = Context(document, Position(1, 1), language, "", "", unresolved=("wanted",))
-    found = candidates.find_candidates(context, Expression(), SmallIndex(suffix))
+    found = candidates.find_candidates(context, Expression(), cast("CodeIndex", SmallIndex(suffix)))
     return {
         "is_block_opened_by_words": find_extent(
             "then", "", language, Place(opens_block=True, ends_block=True)
@@ -203,7 +209,7 @@ def resolved(family_suffix: str) -> list[str]:
     ]
 
 
-def as_toml(table: str, facts: dict[str, object]) -> str:
+def as_toml(table: str, facts: Mapping[str, object]) -> str:
     """A row as it would stand in the file."""
     lines = [f"{name} = {_value(value)}" for name, value in facts.items()]
     return "\n".join([f"[{table}]", *lines, ""])
@@ -214,6 +220,19 @@ def _value(value: object) -> str:
     if not isinstance(value, list) or len(written) < _LINE_LENGTH:
         return written
     return "\n".join(["[", *(f"    {json.dumps(each)}," for each in value), "]"])
+
+
+def _missing_rows(language: str) -> str:
+    there = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    rows = []
+    if language not in there["language"]:
+        rows.append(as_toml(f"language.{language}", facts_of(language)))
+    known = {family_of(f"x.{suffix}") for suffix in there["imports"]}
+    for suffix in extensions(language):
+        if family_of(f"x.{suffix}") not in known:
+            known.add(family_of(f"x.{suffix}"))
+            rows.append(as_toml(f"imports.{suffix}", {"leads": resolved(suffix)}))
+    return "".join(f"\n{row}" for row in rows)
 
 
 def _whole_file() -> str:
@@ -232,5 +251,5 @@ def _whole_file() -> str:
 
 
 if __name__ == "__main__":
-    rows = [as_toml(f"language.{name}", facts_of(name)) for name in sys.argv[1:]]
-    print("\n".join(rows) or _whole_file(), end="")
+    names = sys.argv[1:]
+    print("".join(map(_missing_rows, names)) if names else _whole_file(), end="")

@@ -7,16 +7,15 @@ who moves a fact sees that no answer changes.
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.modules import family_of
 from codebuddy.syntax.languages import extensions, languages
-from tests.support.language_facts import NAMES, as_toml, facts_of, resolved
+from tests.support.language_facts import FILE, NAMES, as_toml, facts_of, resolved
 
-FROZEN = tomllib.loads(Path(__file__).with_name("language_facts.toml").read_text(encoding="utf-8"))
+FROZEN = tomllib.loads(FILE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("language", NAMES)
