@@ -76,6 +76,14 @@ def test_a_row_of_conventions_leaves_nothing_out():
     assert [f.name for f in fields if (f.default, f.default_factory) != (missing, missing)] == []
 
 
+def test_the_page_of_languages_has_a_row_for_each():
+    """What is read of each language is told, and nothing is told of others."""
+    page = (PACKAGE.parent / "docs" / "languages.md").read_text(encoding="utf-8")
+    table = page.partition("| language |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([a-z_, ]+) \|", table, re.MULTILINE)
+    assert sorted(name for row in rows for name in row.split(", ")) == sorted(languages())
+
+
 @pytest.mark.parametrize(
     "source",
     [
