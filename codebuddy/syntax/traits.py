@@ -1,7 +1,7 @@
 """Conventions of projects in each language: where names are visible, what is code and what data.
 
-Data without grammar rules, so that importing it costs nothing; facts about a grammar are fields
-of `LanguageSpec`. It knows no file and no index.
+Data without grammar rules; facts about a grammar are fields of `LanguageSpec`. It knows no file and
+no index.
 """
 
 from __future__ import annotations
