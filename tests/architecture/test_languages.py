@@ -20,9 +20,9 @@ NAMES = set(languages()) | DOCUMENTS
 # Files outside syntax/ that name languages, and why.
 ELSEWHERE = {
     "hook/rules/leftovers.py": "each pattern spells one language's debugger; nothing else asks",
-    "training/embedder/pairs.py": "data of the shipped weights: another table is another model",
+    "training/sources.py": "data of the shipped weights: another table is another model",
     "commands/hook.py": "`json` is a format of the report",
-    "training/embedder/packages.py": "`json` is a file of a package's description",
+    "training/packages.py": "`json` is a file of a package's description",
 }
 
 
