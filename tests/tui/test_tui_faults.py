@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from codebuddy.engine.client import EngineClient
 from codebuddy.errors import EngineError
+from codebuddy.service.response import CompletionResponse, ResponseFormError, checked
 from codebuddy.tui.keeper import Keeper
 from codebuddy.tui.palette import palette_of
 from codebuddy.tui.screens.indexing import index_report
@@ -80,10 +81,10 @@ def test_a_receipt_of_hostile_texts_is_text(payload):
 @pytest.mark.parametrize(
     "receipt", [{}, {"decision": 3}, {"chunks": "x", "timings_ms": [], "warnings": 3}]
 )
-def test_a_receipt_of_another_shape_breaks_nothing(receipt):
-    """What is missing is shown as nothing."""
-    assert "not looked up" in verdict_of(receipt).plain
-    assert "total" in costs_of(receipt).plain
+def test_a_receipt_of_another_shape_does_not_reach_the_panel(receipt):
+    """The client refuses it, whatever engine sent it."""
+    with pytest.raises(ResponseFormError):
+        checked(receipt, CompletionResponse)
 
 
 def test_a_receipt_names_what_tipped_the_decision():
