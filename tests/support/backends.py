@@ -6,6 +6,7 @@ from pathlib import Path
 
 from codebuddy.config import load_settings
 from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+from codebuddy.service.completion_service import IndexRefresh
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.tui.backend import Backend
 
@@ -13,8 +14,8 @@ from codebuddy.tui.backend import Backend
 class OwnBackend(Backend):
     """Works with the model that is loaded into this process."""
 
-    def __init__(self, root: Path, model: str) -> None:
-        self.client = InProcessClient()
+    def __init__(self, root: Path, model: str, index_refresh: IndexRefresh = "background") -> None:
+        self.client = InProcessClient(index_refresh=index_refresh)
         super().__init__(root, model, self.client)
 
 

@@ -60,7 +60,13 @@ GHOST = Ghost(
 
 
 class FixedBackend(OwnBackend):
-    """The real path with the echo generator, but its times are always the same."""
+    """The real path with the echo generator, but its times are always the same.
+
+    The index is not refreshed beside the completions, which would be there for some pictures.
+    """
+
+    def __init__(self, root, model):
+        super().__init__(root, model, "external")
 
     async def complete(self, wish, on_text=None):
         """A suggestion whose receipt holds no measured time."""
