@@ -52,6 +52,16 @@ def test_links_and_folders_of_the_readme_exist():
         assert (ROOT / "codebuddy" / name).exists(), name
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_files_named_by_a_page_exist(page):
+    """No relative link of a page is dead, nor a path below `tests/` that it names."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        assert "://" in link or (page.parent / link).exists(), link
+    for path in re.findall(r"`(tests/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
 def test_only_the_agreed_things_stand_at_the_top():
     """The top level holds what was agreed, and nothing else."""
     listed = subprocess.run(

@@ -37,7 +37,7 @@ def _start(root: Path) -> subprocess.Popen[bytes]:
         cwd=root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])},
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
     )
 
 
