@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from codebuddy import paths
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.settings import ModelSettings
+from tests.support import tiers
 
 # Read before any test moves the home folder: the weights that `make models` pulled, and
 # pip's cache with the wheel of llama.cpp that `make setup` compiled.
@@ -38,6 +40,23 @@ _GIT_CONFIG = """\
 [protocol "file"]
     allow = always
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts programs or loads weights by the fixtures that it asks for."""
+    tiers.add_markers(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """Watch what shared fixtures start, for the guard of the tests that ask for them."""
+    return (yield from tiers.watch_fixture(fixturedef))
+
+
+@pytest.fixture(autouse=True)
+def tier_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails a test without a marker that starts a program, loads weights or sleeps."""
+    yield from tiers.guard(request.node, monkeypatch)
 
 
 @pytest.fixture(autouse=True)

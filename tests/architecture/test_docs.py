@@ -74,6 +74,7 @@ def test_only_the_agreed_things_stand_at_the_top():
     }  # fmt: skip
 
 
+@pytest.mark.process
 def test_help_is_helpful_for_every_command():
     """`--help` of each command exits with 0 and shows usage and options."""
     for name in COMMANDS:

@@ -97,6 +97,7 @@ def test_leaves_know_only_leaves(leaf):
     assert of_project <= leaves
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "module", ["codebuddy.cli", "codebuddy.commands.complete", "codebuddy.commands.search"]
 )

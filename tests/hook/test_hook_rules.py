@@ -300,6 +300,7 @@ KEYS = {
 }
 
 
+@pytest.mark.process
 def test_keys_of_known_formats_are_found_and_not_told(tmp_path):
     """Each format on a new line is found, nearly all in tests too, and is never shown whole."""
     project = Project(tmp_path / "p", {"x.py": "x = 1\n"})
@@ -391,6 +392,7 @@ def test_a_comment_switches_a_finding_off(tmp_path, text, is_off):
     assert outcome.n_suppressed == int(is_off)
 
 
+@pytest.mark.process
 def test_settings_of_the_repository_switch_rules_on_and_off(tmp_path):
     """`disable` and `enable` name rules; a name that is none is an error."""
     project = Project(tmp_path / "p", {"x.py": "x = 1\n"})

@@ -137,6 +137,7 @@ def test_updates_embed_what_changed_and_nothing_else(root, embedder):
     assert vectors(root) == after
 
 
+@pytest.mark.process
 def test_an_update_with_nothing_to_embed_does_not_open_the_model(root, embedder, tmp_path):
     """Its files are looked at, not read; when they are others, all vectors are made anew."""
     before = vectors(root)

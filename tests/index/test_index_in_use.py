@@ -165,6 +165,7 @@ except IndexingError as error:
 """
 
 
+@pytest.mark.process
 def test_no_memory_is_no_damage(root):
     """SQLite's own refusal for want of memory is named."""
     done = subprocess.run(

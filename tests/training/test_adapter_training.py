@@ -131,6 +131,7 @@ def result(base_file, samples):
     return trained(base_file, samples)
 
 
+@pytest.mark.slow
 def test_every_adapter_learns_over_one_reading_of_the_prompt(result, samples):
     """Each writes the answer; the base does not, and its keys and values are as before."""
     import torch
@@ -270,6 +271,7 @@ def decode(llama, context, tokens):
     assert llama.llama_decode(context, llama.llama_batch_get_one(array, len(tokens))) == 0
 
 
+@pytest.mark.model
 @pytest.mark.model
 def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
     """Each prompt is that of a completion, and its middle is what stood at the cursor."""

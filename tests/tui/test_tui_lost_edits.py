@@ -382,6 +382,7 @@ async def test_one_record_that_fails_does_not_cost_the_others(repository):
         assert any("two " in each.text for each in journal_of(repository).records())
 
 
+@pytest.mark.process
 def test_two_editors_keep_their_own_records(tmp_path):
     """What one saves or throws away leaves the other's; only what is left behind is offered."""
     folder = tmp_path / "unsaved"
@@ -818,6 +819,7 @@ def closing(*keys):
     return [("type",), ("write_outside", "cart.py", "# theirs\n"), *presses(*keys)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @settings(max_examples=30)
 @example(closing("ctrl+w", "enter", "enter"))
