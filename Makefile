@@ -13,7 +13,7 @@
 #   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
 #   make bench-head  the figures of docs/head.md, from the labels that are here
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 FAST := not model and not process and not terminal and not slow
 
 .PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head wheel clean

@@ -29,6 +29,20 @@ SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+# Modules about terminals and limits that Windows has not.
+collect_ignore = []
+if os.name == "nt":
+    collect_ignore = [
+        "commands/test_search_commands.py",
+        "commands/test_whose_file.py",
+        "core/test_user_file.py",
+        "engine/test_engine_faults.py",
+        "inference/test_models_commands.py",
+        "tui/test_terminal_driver.py",
+        "tui/test_tui_docs.py",
+        "tui/test_tui_terminal.py",
+    ]
+
 _GIT_CONFIG = """\
 [user]
     name = Test
