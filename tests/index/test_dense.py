@@ -181,6 +181,7 @@ def test_without_an_embedder_nothing_is_embedded(tmp_path):
             index.search("invoice", 1, "dense")
 
 
+@pytest.mark.slow
 def test_an_embedder_that_is_missing_is_an_error_and_the_index_stays(root, embedder, tmp_path):
     """Words and names can be searched as before."""
     with pytest.raises(ModelError):

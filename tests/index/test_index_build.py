@@ -7,6 +7,7 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +166,7 @@ def test_a_branch_switch_reads_only_what_differs(tmp_path):
     assert dump(database(root)) == at_main
 
 
+@pytest.mark.process
 def test_workers_and_this_process_build_the_same_index(tmp_path):
     """A large update through two workers equals small ones without any."""
     files: dict[str, str | bytes] = {f"p{i}/m.py": module(f"name_{i}") for i in range(90)}

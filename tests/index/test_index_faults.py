@@ -191,6 +191,7 @@ def test_workers_that_cannot_start_are_an_error_and_no_quarantine(tmp_path):
         list(pool.run([_batch(tmp_path, ["a.py"])]))
 
 
+@pytest.mark.process
 def test_links_planted_in_the_index_folder_are_not_written_through(tmp_path):
     """A repository unpacked from a hostile archive cannot aim the index's files elsewhere."""
     root = make_repository(tmp_path / "r", {"a.py": module("alpha")})
@@ -221,6 +222,7 @@ def test_results_of_a_repeated_batch_fit_together(tmp_path):
     assert [each.path for each in pieced.analysed] == [each.path for each in whole.analysed]
 
 
+@pytest.mark.process
 def test_after_a_crash_in_this_process_workers_take_over(tmp_path):
     """The word that a dead predecessor left makes even a small update use workers."""
     root = make_repository(tmp_path / "r", {"a.py": module("alpha")})
@@ -232,6 +234,7 @@ def test_after_a_crash_in_this_process_workers_take_over(tmp_path):
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "content",
     [b"(" * 100_000, b"x = " + b"[" * 50_000, b"a" * 900_000, b"\n" * 500_000, b"\x0c\x1c\x85" * 9],

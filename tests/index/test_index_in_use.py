@@ -207,6 +207,7 @@ def test_an_unclear_error_of_a_damaged_file_is_damage(root):
     assert index(root).is_rebuilt
 
 
+@pytest.mark.process
 def test_a_file_exchanged_while_it_is_opened_is_opened_again(root, monkeypatch):
     """A rebuild that ends in that moment must not look like a file of the wrong size."""
     other = root.parent / "other.db"
