@@ -88,7 +88,12 @@ def _values():
 
 
 # These meet texts of ours: the shipped catalog, and packages that a developer chose to train on.
-_OWN_TEXT = ("inference/catalog.py", "training/embedder/")
+_OWN_TEXT = (
+    "inference/catalog.py",
+    "training/embedder/",
+    "training/packages.py",
+    "training/sources.py",
+)
 
 _FILES = [
     file.relative_to(PACKAGE).as_posix()
