@@ -372,6 +372,7 @@ def test_settings_of_the_repository_switch_rules_on_and_off(tmp_path):
     assert "CB999 is not a rule of the hook" in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("config", "told"),
     [
@@ -397,6 +398,7 @@ def test_a_retired_rule_in_the_settings_is_told_and_the_others_run(tmp_path, con
     assert found["failed"] == {}
 
 
+@pytest.mark.process
 def test_retired_rules_are_listed_as_off(tmp_path):
     """Their ids keep their place in what `status` prints."""
     project = Project(tmp_path / "p", {".codebuddy.toml": "[hook]\nenable = ['CB105', 'CB113']\n"})

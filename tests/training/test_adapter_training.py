@@ -272,7 +272,6 @@ def decode(llama, context, tokens):
 
 
 @pytest.mark.model
-@pytest.mark.model
 def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
     """Each prompt is that of a completion, and its middle is what stood at the cursor."""
     from codebuddy.index.build import update_index
