@@ -136,6 +136,7 @@ def test_expensive_expressions_are_recognised():
     assert not is_expensive(r"\w{1,40}$")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", _FILES)
 def test_the_cost_grows_as_the_text_does(file):
     """Four times the text costs about four times as much, whatever the text is."""

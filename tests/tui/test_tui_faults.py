@@ -153,6 +153,7 @@ def test_one_of_a_thing_is_told_in_the_singular():
     assert str(index_report({})).startswith("0 files, 0 chunks in")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
     """Tree, tabs, palettes, status, toasts and ghost show them as text; none acts."""

@@ -87,6 +87,7 @@ def journal_of(root):
 TAKE_THEIRS = "Take the file's text (undo brings mine back)"
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("key", "wish"),

@@ -88,10 +88,10 @@ def is_shown(app, text):
 async def settled(app, pilot):
     """Wait until the picture stays as it is, but not for ever: a cursor may blink."""
     seen = []
-    for _ in range(40):
-        await pilot.pause(0.1)
+    for _ in range(80):
+        await pilot.pause(0.05)
         seen.append(app.screen._compositor.render_strips(app.size))
-        if len(seen) > 3 and seen[-4] == seen[-3] == seen[-2] == seen[-1]:
+        if len(seen) > 6 and all(each == seen[-1] for each in seen[-7:]):
             return
 
 
