@@ -1,6 +1,6 @@
 # Everything here works on a bare Linux machine with git, make, a C/C++ compiler and Python 3.11.
 #   make demo    set up, index this repository, complete a real line of it
-#   make test    set up, then format, lint, types and all tests
+#   make test    set up, then format, lint, types and all tests; WORKERS=2 at once
 #   make test-fast   the same with the tests that start no program and load no weights
 #   make bench   the figures of docs/benchmarks.md
 #   make bench-hook  how right the hook's rules are on a repository's own history
@@ -14,6 +14,9 @@
 #   make bench-head  the figures of docs/head.md, from the labels that are here
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+WORKERS ?= 2
+# A file's tests stay together, since they share servers and indexes.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 FAST := not model and not process and not terminal and not slow
 
 .PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head wheel clean
@@ -34,10 +37,10 @@ check: setup
 	$(BIN)/mypy
 
 test-fast: check
-	$(BIN)/pytest -m "$(FAST)"
+	$(PYTEST) -m "$(FAST)"
 
 test: check models
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench-search: setup
 	$(BIN)/python -m tests.bench.search quality $(or $(DIRS),.) $(BENCH)

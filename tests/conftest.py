@@ -25,6 +25,13 @@ PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_path
 DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
+# Beside other workers, threads of llama.cpp that spin while they wait take the time of those that
+# work. Programs that a test starts inherit the variable.
+IS_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
+if IS_PARALLEL:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+_MODEL_SETTINGS = ModelSettings(n_ctx=2048, threads=1 if IS_PARALLEL else 0)
+
 # An example may take longer on a busy machine, and another time not: that is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -169,7 +176,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def default_model() -> Iterator[LlamaGenerator]:
     """The real default model, loaded once for all tests."""
     assert DEFAULT_MODEL.is_file(), "run 'make models' first"
-    generator = LlamaGenerator(DEFAULT_MODEL, "qwen2.5-coder-1.5b", ModelSettings(n_ctx=2048))
+    generator = LlamaGenerator(DEFAULT_MODEL, "qwen2.5-coder-1.5b", _MODEL_SETTINGS)
     yield generator
     generator.close()
 
@@ -178,6 +185,6 @@ def default_model() -> Iterator[LlamaGenerator]:
 def small_model() -> Iterator[LlamaGenerator]:
     """The real small model, which has no fill-in-the-middle tokens."""
     assert SMALL_MODEL.is_file(), "run 'make models' first"
-    generator = LlamaGenerator(SMALL_MODEL, "smollm2-135m", ModelSettings(n_ctx=2048))
+    generator = LlamaGenerator(SMALL_MODEL, "smollm2-135m", _MODEL_SETTINGS)
     yield generator
     generator.close()
