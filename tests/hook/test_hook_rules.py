@@ -431,7 +431,7 @@ def test_every_rule_has_an_own_id_and_a_page():
 
     page = (Path(__file__).parents[2] / "docs" / "hook.md").read_text(encoding="utf-8")
     assert len({rule.id for rule in RULES} | RETIRED.keys()) == len(RULES) + len(RETIRED)
-    for rule, name in RETIRED.items():
-        assert f"| {rule} {name} |" in page
+    for retired, name in RETIRED.items():
+        assert f"| {retired} {name} |" in page
     for rule in RULES:
         assert f"### {rule.id} {rule.name}" in page
