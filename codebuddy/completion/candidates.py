@@ -14,7 +14,6 @@ the document's.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
@@ -23,9 +22,10 @@ from codebuddy.completion.expression import Expression, types_of
 from codebuddy.completion.members import Imports, members_of, modules_meant_by
 from codebuddy.datatypes import Context, Definition, ResolvedDefinition
 from codebuddy.index.analysis import analyze
+from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import terms
-from codebuddy.syntax import language_for
+from codebuddy.syntax import language_for, traits_of
 
 LISTS = ("call", "member", "name", "import", "beside")
 
@@ -35,16 +35,7 @@ _NAMES_LOOKED_UP, _DEFINITIONS_PER_NAME = 24, 2
 _IMPORTS_LOOKED_UP, _IMPORTS = 60, 16
 _BESIDE = 16
 _NAMES_WEIGHED = 12
-# The files of one package see each other's names in these languages.
-_PACKAGE_LANGUAGES = frozenset(["c_sharp", "go", "java", "kotlin", "scala", "swift"])
-_TYPE_MEMBER_LANGUAGES = frozenset(["c_sharp", "java", "kotlin"])
-# A heading or a key that is spelled like a name of the code does not define it; files of
-# these languages have no names that are looked up.
-_NO_CODE_LANGUAGES = frozenset(["css", "html", "json", "markdown", "toml", "yaml"])
-_NO_CODE_MARGIN = 4
-_TEST_AFFIX = re.compile(
-    r"^tests?_|_benchmark_test$|_(?:tests?|spec)$|(?:Tests?|Spec)$|\.(?:test|spec)$"
-)
+_NAMELESS_MARGIN = 4
 
 
 def find_candidates(
@@ -145,11 +136,11 @@ def _defined(
     names: list[str], context: Context, index: CodeIndex, imports: Imports, per_name: int
 ) -> dict[str, list[ResolvedDefinition]]:
     """What the names may mean at the place, never a heading or a key of a data file."""
-    wanted = per_name + _NO_CODE_MARGIN
+    wanted = per_name + _NAMELESS_MARGIN
     found = index.definitions_for(names, context.document.path, imports, wanted)
 
     def defines(each: ResolvedDefinition) -> bool:
-        return language_for(each.definition.path) not in _NO_CODE_LANGUAGES
+        return traits_of(language_for(each.definition.path)).defines_names
 
     return {name: [*filter(defines, known)][:per_name] for name, known in found.items()}
 
@@ -179,8 +170,9 @@ def _beside(
     if expression.owner:
         return []
     path = context.document.path
-    is_package = context.language in _PACKAGE_LANGUAGES
-    subject = _subject_of_test(path)
+    traits = traits_of(context.language)
+    is_package = traits.name_scope == "folder"
+    subject = subject_of_test(path)
     if not (subject or is_package):
         return []
     siblings = index.files_beside(path)
@@ -188,20 +180,11 @@ def _beside(
     near = [*siblings, *imported]
     tested = [file for file in near if PurePosixPath(file).name.partition(".")[0] == subject][:2]
     files = dict.fromkeys([*tested, *(siblings if is_package else ())])
-    has_members = context.language in _TYPE_MEMBER_LANGUAGES
     known = [
         each
         for file in files
-        if file in tested or not _subject_of_test(file)
+        if file in tested or not subject_of_test(file)
         for each in index.definitions_of(file)
-        if each.kind not in SMALL_KINDS and (has_members or "." not in each.qualified)
+        if each.kind not in SMALL_KINDS and (traits.has_type_members or "." not in each.qualified)
     ]
     return ranker.ordered(known, commonness=0.3, favoured=frozenset(tested))[:_BESIDE]
-
-
-def _subject_of_test(path: str) -> str:
-    """What a test file is a test of, by its name; empty if it is no test."""
-    name = PurePosixPath(path).name
-    stem = name.rpartition(".")[0]
-    subject = _TEST_AFFIX.sub("", stem)
-    return subject.partition(".")[0] if subject != stem else ""

@@ -16,7 +16,7 @@ from functools import lru_cache
 from codebuddy.datatypes import Context
 from codebuddy.syntax import UNKNOWN
 from codebuddy.syntax.brackets import Frame, Scanner
-from codebuddy.syntax.lexicon import LEXICONS, UNKNOWN_LEXICON
+from codebuddy.syntax.lexicon import lexicon_of
 
 # Text read on each side of the cursor.
 _MAX_CHARACTERS = 200_000
@@ -98,7 +98,7 @@ class _Balance:
 
     def opens(self, word: str) -> bool:
         """Whether `word` opens or closes a block by itself."""
-        words = LEXICONS.get(self.language, UNKNOWN_LEXICON).words
+        words = lexicon_of(self.language).words
         return word in words or word in words.values()
 
     def _is_left_open(self, frame: Frame) -> bool:
@@ -189,7 +189,8 @@ def _balance(prefix: str, suffix: str, language: str, inside: str) -> _Balance:
     before, after = prefix, suffix[:_MAX_CHARACTERS]
     if len(before) > _MAX_CHARACTERS:
         before = before[before.find("\n", len(before) - _MAX_CHARACTERS) + 1 :]
-    begin = max(before.find("<?") + 2, 0) if language == "php" and "<?" in before else 0
+    opening = lexicon_of(language).code_opening
+    begin = before.index(opening) + len(opening) if opening and opening in before else 0
     frames = _frames(before, begin, language)
     if language != UNKNOWN and not _agrees(frames, inside):
         # A token was misread further up, or a string is not closed yet: the cursor's own line says

@@ -8,6 +8,7 @@ from __future__ import annotations
 from codebuddy import syntax
 from codebuddy.datatypes import Context, Document, Extent, Position
 from codebuddy.positions import indent_width, resolve
+from codebuddy.syntax.traits import BLOCK_OPENERS
 
 # Names are looked for in this many lines around the cursor: the statement being typed,
 # its neighbours and the enclosing header; further away they rarely say what comes next.
@@ -17,8 +18,6 @@ _MAX_NEAR = 60
 _MAX_IMPORTED = 200
 # Closers and separators that an editor or a person has already typed after the cursor.
 _CLOSING = frozenset(")]}>'\"`,;: \t")
-# Languages whose blocks begin after a word or a bare header.
-_WORD_BLOCKS = frozenset({"bash", "elixir", "haskell", "julia", "lua", "ocaml", "ruby", "sql"})
 
 
 def build_context(document: Document, position: Position, language: str) -> Context:
@@ -85,7 +84,7 @@ def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) ->
     is_known = language != syntax.UNKNOWN
     is_empty_block = place.opens_block and place.ends_block
     if before.strip():
-        is_opener = language in _WORD_BLOCKS or _looks_like_opener(before)
+        is_opener = syntax.spec_of(language).word_blocks or _looks_like_opener(before)
         if is_opener and (is_empty_block or not is_known) and not after.strip():
             return "block", indent_width(before) + 1
         return "line", indent_width(before)
@@ -101,7 +100,7 @@ def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) ->
 
 def _looks_like_opener(line: str) -> bool:
     """Whether a block seems to begin after `line`, judged by its last characters."""
-    return line.rstrip().endswith(("{", "=>", "->", ":"))
+    return line.rstrip().endswith(BLOCK_OPENERS)
 
 
 def _near_names(

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.expression import is_own, types_of
 from codebuddy.datatypes import Context, Definition
-from codebuddy.index.neighbourhood import REEXPORTING_STEMS
 from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.syntax.traits import IMPORT_OPENINGS, IMPORT_WORDS, PACKAGE_STEMS
 
 # What the document imports, in the index's words; `None` where the index knows it already.
 Imports = Sequence[str] | None
@@ -28,14 +28,10 @@ _CALLABLE_KINDS = frozenset({"function", "method", "macro"})
 _NAME = re.compile(r"[A-Z]\w+")
 _BASES = re.compile(r"\(([^)]{0,500})\)|(?:extends|implements|:)\s+(.*)")
 _VALUE_TYPE = re.compile(r"(?::|=)\s*(?:new\s+|&)?(?:\w+\.)*([A-Z]\w+)")
-_IMPORT_LINE = re.compile(
-    r"\s*+(?:import|from|use|pub use|const|let|var|export|#include|using|mod|[\w.]*+\s*+\"|\})"
-)
+_IMPORT_LINE = re.compile(rf"\s*+(?:{IMPORT_OPENINGS}|pub use|let|var|using|mod|[\w.]*+\s*+\"|\}})")
 _WORD = re.compile(r"[\w$-]+")
 # Words of import statements that name no module.
-_COMMON_WORDS = REEXPORTING_STEMS | frozenset(
-    "src test tests from import use as pub const require crate self super".split()
-)
+_COMMON_WORDS = PACKAGE_STEMS | IMPORT_WORDS | frozenset("src test tests crate self super".split())
 
 
 def members_of(

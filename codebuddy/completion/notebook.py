@@ -13,6 +13,7 @@ from codebuddy import syntax
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import position_at, resolve
+from codebuddy.syntax.languages import NOTEBOOK_CODE
 from codebuddy.syntax.notebook import (
     Cell,
     Notebook,
@@ -72,7 +73,7 @@ def cell_document(
     """
     if not is_notebook_text(document.text) and not must_be_notebook:
         position, _ = resolve(document.text, line, column, document.path)
-        return replace(document, language=document.language or "python"), position
+        return replace(document, language=document.language or NOTEBOOK_CODE), position
     notebook = _read(document)
     cursor = _find(notebook, document.path, line, column)
     cell = cursor.cell

@@ -15,6 +15,7 @@ from codebuddy.completion.closers import find_doubled, is_balanced
 from codebuddy.completion.extent import bracket_depth, cut_before_closer
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
+from codebuddy.syntax.traits import HEADER_ENDS
 
 Filter = Callable[[str, Context], str]
 
@@ -52,7 +53,7 @@ def _without_lone_header(text: str, context: Context) -> str:
     if context.extent == "line" and not text.startswith("\n"):
         return text
     head, _, last = text.rstrip().rpartition("\n")
-    if not last.endswith((":", "{")):
+    if not last.endswith(HEADER_ENDS):
         return text
     return text if indent_width(context.following_line) > indent_width(last) else head
 
@@ -68,7 +69,9 @@ def cut_special_tokens(text: str, context: Context) -> str:
 def cut_code_fence(text: str, context: Context) -> str:
     """Cut at a Markdown fence, with which chat models end code; not where fences are usual."""
     fence = "`" * 3
-    if context.language == "markdown" or fence in context.prefix or context.inside == "string":
+    if fence in context.prefix or context.inside == "string":
+        return text
+    if syntax.traits_of(context.language).has_code_fences:
         return text
     lines = text.split("\n")
     end = next((i for i, line in enumerate(lines) if line.strip().startswith(fence)), None)

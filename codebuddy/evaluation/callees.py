@@ -16,19 +16,16 @@ from typing import Protocol
 from codebuddy.datatypes import Definition
 from codebuddy.evaluation.sites import CallSite, Sites
 from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.syntax.traits import IMPORT_WORDS, traits_of
 
 _DEFINITIONS_PER_NAME = 16
 # What may be one of more definitions is not known to be any.
 _MAX_MEANT = 4
-# The files of one folder see each other's names in these languages.
-_FOLDER_LANGUAGES = frozenset(["c_sharp", "go", "java", "kotlin", "scala", "swift"])
-# Every file's functions are known by name once a header says so.
-_GLOBAL_LANGUAGES = frozenset(["c", "cpp", "objc"])
 _RELATIVE_IMPORT = re.compile(r"""from\s+\.|["']\.\.?/|\bcrate\b|\bsuper\b|\bself\b|^\s*mod\b""")
 _WORD = re.compile(r"[\w$-]+")
 _COMPOUND_NAME = re.compile(r"[a-z0-9]_[a-z0-9]|[a-z][A-Z]")
 # Words of the statements themselves, and the file that stands for its folder.
-_COMMON_PARTS = frozenset("__init__ from import use pub const require as type".split())
+_COMMON_PARTS = IMPORT_WORDS | {"__init__", "type"}
 
 
 class DefinitionLookup(Protocol):
@@ -78,10 +75,11 @@ def _meant(
         if imported or not call.qualifier:
             return imported
     if not call.qualifier:
-        if language in _FOLDER_LANGUAGES:
+        name_scope = traits_of(language).name_scope
+        if name_scope == "folder":
             folder = PurePosixPath(path).parent
             return [each for each in elsewhere if PurePosixPath(each.path).parent == folder]
-        return elsewhere if language in _GLOBAL_LANGUAGES and len(elsewhere) == 1 else []
+        return elsewhere if name_scope == "program" and len(elsewhere) == 1 else []
     if len(elsewhere) == 1 and _COMPOUND_NAME.search(call.name):
         return elsewhere
     return []

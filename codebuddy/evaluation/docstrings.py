@@ -25,12 +25,11 @@ from codebuddy.evaluation.retrieval import (
     first_rank,
     summarize_rankings,
 )
-from codebuddy.evaluation.sites import CODE_LANGUAGES
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.index.symbols import find_symbols
 from codebuddy.settings import Settings
-from codebuddy.syntax import language_for
+from codebuddy.syntax import language_for, traits_of
 from codebuddy.syntax.scope import open_tree
 from codebuddy.syntax.spec import FUNCTION_KINDS
 from codebuddy.vcs.repository import Repository
@@ -101,7 +100,7 @@ def _copy_without_documentation(
     paths = sorted(
         path
         for each in repository.list_files()
-        if language_for(path := os.fsdecode(each), b"") in CODE_LANGUAGES
+        if traits_of(language_for(path := os.fsdecode(each), b"")).category == "code"
     )
     random.Random(seed).shuffle(paths)
     functions: list[DocumentedFunction] = []

@@ -22,9 +22,9 @@ from typing import Literal, Protocol
 
 from codebuddy.datatypes import Chunk, Definition, Document, Position
 from codebuddy.evaluation.callees import DefinitionLookup, definitions_elsewhere
-from codebuddy.evaluation.sites import CODE_LANGUAGES, CallSite, Sites, find_sites
+from codebuddy.evaluation.sites import CallSite, Sites, find_sites
 from codebuddy.index.symbol_channel import SMALL_KINDS
-from codebuddy.syntax import language_for, names_in
+from codebuddy.syntax import language_for, names_in, traits_of
 from codebuddy.vcs.repository import Repository
 
 HoleKind = Literal["line", "call", "block"]
@@ -283,7 +283,7 @@ def _ordered_paths(repository: Repository, seed: int) -> list[str]:
     code = {
         path
         for each in repository.list_files()
-        if language_for(path := os.fsdecode(each), b"") in CODE_LANGUAGES
+        if traits_of(language_for(path := os.fsdecode(each), b"")).category == "code"
     }
     recent = {
         os.fsdecode(each)

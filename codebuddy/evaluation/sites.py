@@ -11,19 +11,12 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from codebuddy.syntax.rules import SPECS
 from codebuddy.syntax.scope import open_tree
+from codebuddy.syntax.traits import traits_of
 from codebuddy.syntax.walk import holds, last_name, resolve
 
 if TYPE_CHECKING:
     from codebuddy.syntax.grammar import Grammar, Node
-
-# Languages in which code calls code; the others are data, text or styles.
-CODE_LANGUAGES = frozenset(
-    name
-    for name, spec in SPECS.items()
-    if any(rule.role == "refer" and rule.kind == "call" for rule in spec.rules)
-) - {"css", "hcl", "sql"}
 
 MIN_BLOCK_LINES, MAX_BLOCK_LINES = 2, 12
 _MAX_CALL_LINES = 6
@@ -97,7 +90,7 @@ class _Walk:
 def find_sites(source: bytes, language: str) -> Sites | None:
     """All places of `source` where a hole can be cut; `None` where it cannot be parsed."""
     opened = open_tree(source, language)
-    if opened is None or language not in CODE_LANGUAGES:
+    if opened is None or traits_of(language).category != "code":
         return None
     tree, grammar = opened
     walk = _Walk(source, grammar)

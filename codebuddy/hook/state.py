@@ -64,7 +64,7 @@ class SourceFile:
     @cached_property
     def _code(self) -> tuple[str, bytes]:
         from codebuddy.syntax.embedded import COMPONENTS, script_of
-        from codebuddy.syntax.languages import NOTEBOOK, language_for
+        from codebuddy.syntax.languages import NOTEBOOK, NOTEBOOK_CODE, language_for
         from codebuddy.syntax.notebook import is_notebook_text, parsable
 
         language = language_for(self.path, self.source[:4096])
@@ -72,7 +72,7 @@ class SourceFile:
             # One without a script is imported like any other.
             return script_of(self.source, language) or ("javascript", b"")
         if language == NOTEBOOK and (self.cells or not is_notebook_text(self.source)):
-            language = self.cells.language if self.cells else "python"
+            language = self.cells.language if self.cells else NOTEBOOK_CODE
             text = self.source.decode("utf-8", "surrogateescape")
             return language, parsable(text, language).encode("utf-8", "surrogateescape")
         return language, self.source

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from codebuddy.datatypes import Definition, DefinitionRoute, ResolvedDefinition
 from codebuddy.index.cochange import CoChange
 from codebuddy.index.modules import ModuleMap, family_of
-from codebuddy.index.neighbourhood import REEXPORTING_STEMS, Neighbourhood
+from codebuddy.index.neighbourhood import Neighbourhood
 from codebuddy.index.store import Store
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import squashed
+from codebuddy.syntax.traits import PACKAGE_STEMS
 
 # Definitions of one name that are looked at by the name alone.
 _SEEN_PER_NAME = 64
@@ -83,7 +84,7 @@ class DefinitionFinder:
         direct = modules.resolve(imports, self._path, names)
         beside = neighbourhood.passed_on(direct)
         for each in direct:
-            if posixpath.basename(each).partition(".")[0] in REEXPORTING_STEMS:
+            if posixpath.basename(each).partition(".")[0] in PACKAGE_STEMS:
                 beside += modules.siblings(each)
         routes: dict[str, DefinitionRoute] = dict.fromkeys(direct, "import")
         for each in beside[:_MAX_NEAR_FILES]:

@@ -6,6 +6,7 @@ Conventions of many languages as data; it opens no file and knows nothing of ran
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Literal
 
 FileRole = Literal["code", "test", "generated", "vendored"]
@@ -25,6 +26,10 @@ _TEST_NAME = re.compile(
     r"|.*[._-](?:test|tests|spec|cy|e2e|stories)\.[cm]?[jt]sx?"
     r"|.*(?:Test|Tests|TestCase|IT|Spec|Specs)\.(?:java|kt|kts|scala|groovy|cs|swift|php|hs|m|mm)"
     r"|.*_spec\.(?:rb|lua|cr)|.*\.(?:bats|t|snap)|.*_unittest\.(?:cc|cpp|c))$"
+)
+# What a test's name adds to that of its subject.
+_TEST_AFFIX = re.compile(
+    r"^tests?_|_benchmark_test$|_(?:tests?|spec)$|(?:Tests?|Spec)$|\.(?:test|spec)$"
 )
 _VENDORED_FOLDERS = frozenset(
     "vendor vendors vendored _vendor third_party thirdparty third-party node_modules "
@@ -79,6 +84,14 @@ def role_of(path: str, source: bytes = b"") -> FileRole:
     if _TEST_NAME.match(own_name) or not _TEST_FOLDERS.isdisjoint(parts):
         return "test"
     return "code"
+
+
+def subject_of_test(path: str) -> str:
+    """What a test file is a test of, by its name; empty if it is no test."""
+    name = PurePosixPath(path).name
+    stem = name.rpartition(".")[0]
+    subject = _TEST_AFFIX.sub("", stem)
+    return subject.partition(".")[0] if subject != stem else ""
 
 
 def _is_generated(parts: list[str], name: str, source: bytes) -> bool:

@@ -11,38 +11,25 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-# A file of this stem is its folder's module.
-_FOLDER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main"})
-_HEADER_SUFFIXES = frozenset({"h", "hh", "hpp", "hxx"})
-_FAMILIES = {
-    "python": ("py", "pyi", "pyx", "ipynb"),
-    "javascript": ("js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts", "vue", "svelte", "astro"),
-    "go": ("go",),
-    "rust": ("rs",),
-    "java": ("java", "kt", "kts", "scala", "groovy"),
-    "c": ("c", "cc", "cpp", "cxx", "m", "mm", "cu", *sorted(_HEADER_SUFFIXES)),
-    "ruby": ("rb",),
-    "php": ("php",),
-    "c_sharp": ("cs",),
-    "swift": ("swift",),
-    "dart": ("dart",),
-    "lua": ("lua",),
-    "elixir": ("ex", "exs"),
+from codebuddy.syntax.traits import (
+    IMPORT_CONVENTIONS,
+    WRITTEN_SUFFIXES,
+    ImportConvention,
+)
+
+_FAMILY_OF = {
+    suffix: family
+    for family, convention in IMPORT_CONVENTIONS.items()
+    for suffix in convention.suffixes
 }
-_FAMILY_OF = {suffix: family for family, suffixes in _FAMILIES.items() for suffix in suffixes}
-_DOTTED = frozenset({"python", "java", "c_sharp", "lua"})
-# Their imports name folders, each file of which is meant.
-_FOLDER_IMPORTS = frozenset({"go", "java", "c_sharp"})
 _SEPARATORS = re.compile(r"::|\\|/")
-_SCRIPT_SUFFIX = re.compile(r"\.(?:[cm]?[jt]sx?|vue|svelte|astro|hpp|hh|hxx|h|rb|php|dart|lua)$")
+_WRITTEN_SUFFIX = re.compile(rf"\.(?:{WRITTEN_SUFFIXES})$")
 _MAX_FILES = 32
-# An import's last words may be names within a module; more of them are none of ours.
-_MAX_TRAILING = 2
 
 
 def family_of(path: str) -> str:
     """The languages that can import each other's files share a family; empty if unknown."""
-    return _FAMILY_OF.get(path.rpartition(".")[2].lower(), "")
+    return _FAMILY_OF.get(_suffix_of(path), "")
 
 
 class ModuleMap:
@@ -55,8 +42,8 @@ class ModuleMap:
         self._in_folder: dict[str, list[str]] = defaultdict(list)
         # In one order, whatever order they were indexed in.
         for path in sorted(paths):
-            # Notebooks import, and nothing imports them.
-            if not family_of(path) or path.endswith(".ipynb"):
+            convention = IMPORT_CONVENTIONS.get(family_of(path))
+            if convention is None or path.rpartition(".")[2] in convention.importing_only:
                 continue
             self._paths.add(path)
             folder, name = posixpath.split(path)
@@ -65,7 +52,7 @@ class ModuleMap:
             self._in_folder[folder].append(path)
             if folder:
                 self._folders[posixpath.basename(folder)].add(folder)
-                if stem in _FOLDER_STEMS:
+                if stem in convention.package_stems:
                     self._by_stem[posixpath.basename(folder)].append(path)
 
     def resolve(self, imports: Sequence[str], path: str, names: Sequence[str] = ()) -> list[str]:
@@ -76,26 +63,34 @@ class ModuleMap:
             path: Of the importing file.
             names: Imported or used there: `from . import name` can mean a file of that name.
         """
-        family = family_of(path)
+        convention = IMPORT_CONVENTIONS.get(family_of(path))
+        if convention is None:
+            return []
         found: dict[str, None] = {}
         for each in imports:
-            targets = self._targets(each, path, family)
-            if family == "python" and not each.strip("."):
-                base = _climb(posixpath.dirname(path), len(each) - 1)
-                for name in names:
-                    targets += self._at(posixpath.join(base, name), family)
-            if family == "python":
-                packages = [t for t in targets if t.endswith("/__init__.py")]
-                for package in packages:
-                    for name in names:
-                        targets += self._at(
-                            posixpath.join(posixpath.dirname(package), name), family
-                        )
-            if family == "c":
-                targets += [other for target in targets for other in self._counterparts(target)]
+            targets = self._targets(each, path, convention)
+            if convention.climbs_by_dots:
+                if not each.strip("."):
+                    base = _climb(posixpath.dirname(path), len(each) - 1)
+                    targets += self._named_in([base], names, convention)
+                packages = [
+                    posixpath.dirname(each) for each in targets if each.endswith("/__init__.py")
+                ]
+                targets += self._named_in(packages, names, convention)
+            if convention.headers:
+                targets += [
+                    other for each in targets for other in self._counterparts(each, convention)
+                ]
             found.update(dict.fromkeys(targets))
         found.pop(path, None)
         return list(found)
+
+    def _named_in(
+        self, folders: Sequence[str], names: Sequence[str], convention: ImportConvention
+    ) -> list[str]:
+        """The modules of these names in the folders."""
+        places = [posixpath.join(folder, name) for folder in folders for name in names]
+        return [found for place in places for found in self._at(place, convention)]
 
     def siblings(self, path: str) -> list[str]:
         """The other files of the folder that `path` lies in, of its family."""
@@ -103,111 +98,124 @@ class ModuleMap:
         near = self._in_folder.get(posixpath.dirname(path), [])
         return [each for each in near if each != path and family_of(each) == family]
 
-    def _targets(self, text: str, path: str, family: str) -> list[str]:
+    def _targets(self, text: str, path: str, convention: ImportConvention) -> list[str]:
         folder = posixpath.dirname(path)
-        if family == "rust":
-            return self._rust(text, path)
-        if family == "python" and text.startswith("."):
+        if convention.has_crates:
+            return self._in_crates(text, path, convention)
+        if convention.climbs_by_dots and text.startswith("."):
             rest = text.lstrip(".")
             base = _climb(folder, len(text) - len(rest) - 1)
-            return self._longest(base, [part for part in rest.split(".") if part], family)
+            return self._longest(base, [part for part in rest.split(".") if part], convention)
         if text.startswith(("./", "../")) or text in (".", ".."):
-            return self._at(_normal(folder, _SCRIPT_SUFFIX.sub("", text)), family)
-        bare = _SCRIPT_SUFFIX.sub("", text) if family not in _DOTTED else text
-        separated = bare.replace(".", "/") if family in _DOTTED else bare
+            return self._at(_normal(folder, _WRITTEN_SUFFIX.sub("", text)), convention)
+        if convention.is_dotted:
+            bare, separated = text, text.replace(".", "/")
+        else:
+            bare = separated = _WRITTEN_SUFFIX.sub("", text)
         parts = [part for part in _SEPARATORS.split(separated) if part.strip("@~")]
-        if family in ("c", "ruby", "php", "dart"):
-            beside = self._at(_normal(folder, bare), family)
+        if convention.looks_beside:
+            beside = self._at(_normal(folder, bare), convention)
             if beside:
                 return beside
-        return self._by_end(parts, path, family)
+        return self._by_end(parts, path, convention)
 
-    def _rust(self, text: str, path: str) -> list[str]:
+    def _in_crates(self, text: str, path: str, convention: ImportConvention) -> list[str]:
         parts = [part for part in text.split("::") if part]
-        stem = posixpath.basename(path).removesuffix(".rs")
         folder = posixpath.dirname(path)
-        own = folder if stem in _FOLDER_STEMS else posixpath.join(folder, stem)
+        stem = posixpath.basename(path).rpartition(".")[0]
+        own = folder if stem in convention.package_stems else posixpath.join(folder, stem)
         if parts and parts[0] == "crate":
             root = _source_root(folder)
-            return self._longest(root, parts[1:], "rust")
+            return self._longest(root, parts[1:], convention)
         if parts and parts[0] == "self":
-            return self._longest(own, parts[1:], "rust")
+            return self._longest(own, parts[1:], convention)
         if parts and parts[0] == "super":
             n_up = sum(part == "super" for part in parts)
-            return self._longest(_climb(own, n_up), parts[n_up:], "rust")
+            return self._longest(_climb(own, n_up), parts[n_up:], convention)
         if not parts or parts[0] in ("std", "core", "alloc"):
             return []
-        beside = self._at(posixpath.join(own, parts[0]), "rust")
+        beside = self._at(posixpath.join(own, parts[0]), convention)
         for crate in _crate_folders(parts[0]):
             for each in sorted(self._folders.get("src", ())):
                 if posixpath.basename(posixpath.dirname(each)) == crate:
-                    return beside + self._longest(each, parts[1:], "rust")
+                    return beside + self._longest(each, parts[1:], convention)
         return beside
 
-    def _longest(self, base: str, parts: Sequence[str], family: str) -> list[str]:
+    def _longest(self, base: str, parts: Sequence[str], convention: ImportConvention) -> list[str]:
         """The module below `base` that the most of `parts` lead to, the rest being names in it."""
-        for size in range(len(parts), max(-1, len(parts) - _MAX_TRAILING - 1), -1):
-            found = self._at(posixpath.join(base, *parts[:size]), family)
+        for size in range(len(parts), max(-1, len(parts) - convention.max_names - 1), -1):
+            found = self._at(posixpath.join(base, *parts[:size]), convention)
             if found:
                 return found
         return []
 
-    def _at(self, module: str, family: str) -> list[str]:
+    def _at(self, module: str, convention: ImportConvention) -> list[str]:
         """The files that are the module at this place: itself, or its folder's own file."""
-        places = [module, *(posixpath.join(module, stem) for stem in sorted(_FOLDER_STEMS))]
-        names = [f"{place}.{suffix}" for place in places for suffix in _FAMILIES.get(family, ())]
+        places = [
+            module,
+            *(posixpath.join(module, stem) for stem in sorted(convention.package_stems)),
+        ]
+        names = [f"{place}.{suffix}" for place in places for suffix in convention.suffixes]
         return [name.removeprefix("./") for name in names if name.removeprefix("./") in self._paths]
 
-    def _by_end(self, parts: Sequence[str], path: str, family: str) -> list[str]:
+    def _by_end(self, parts: Sequence[str], path: str, convention: ImportConvention) -> list[str]:
         """Files or folders whose path ends as the import does, the most of it first."""
         if not parts:
             return []
         # A lone package name such as `com` or `java` says nothing.
-        n_kept = min(len(parts), 1 if family == "python" else 2)
+        n_kept = min(len(parts), convention.min_words)
         # Package managers put names of hosts and owners before what lies in the tree.
-        may_cut = family in ("php", "javascript") or (family == "go" and "." in parts[0])
-        for n_trailing in range(min(_MAX_TRAILING, len(parts) - n_kept) + 1):
-            kept = parts[: len(parts) - n_trailing]
+        may_cut = convention.prefixes == "any" or (convention.prefixes and "." in parts[0])
+        for n_names in range(min(convention.max_names, len(parts) - n_kept) + 1):
+            kept = parts[: len(parts) - n_names]
             for n_leading in range(len(kept) if may_cut else 1):
-                found = self._ending(kept[n_leading:], path, family)
+                found = self._ending(kept[n_leading:], path, convention)
                 if found:
                     return found[:_MAX_FILES]
-            if family == "javascript":
-                break
         return []
 
-    def _ending(self, parts: Sequence[str], path: str, family: str) -> list[str]:
+    def _ending(self, parts: Sequence[str], path: str, convention: ImportConvention) -> list[str]:
         end = "/" + "/".join(parts)
-        if family != "go":
+        if convention.target != "folder":
             files = [
                 each
                 for each in self._by_stem.get(parts[-1], ())
-                if family_of(each) == family and ("/" + _module_of(each)).endswith(end)
+                if _suffix_of(each) in convention.suffixes
+                and ("/" + _module_of(each, convention)).endswith(end)
             ]
             if files:
                 return _closest(files, path)
-        if family in _FOLDER_IMPORTS:
+        if convention.target != "file":
             folders = [
                 each for each in self._folders.get(parts[-1], ()) if f"/{each}".endswith(end)
             ]
             for folder in _closest(folders, path)[:1]:
-                return [each for each in self._in_folder[folder] if family_of(each) == family]
+                near = self._in_folder[folder]
+                return [each for each in near if _suffix_of(each) in convention.suffixes]
         return []
 
-    def _counterparts(self, header: str) -> list[str]:
+    def _counterparts(self, header: str, convention: ImportConvention) -> list[str]:
         """The files that implement what a header declares: same folder or elsewhere, same stem."""
         stem, _, suffix = posixpath.basename(header).rpartition(".")
-        if suffix not in _HEADER_SUFFIXES:
+        if suffix not in convention.headers:
             return []
-        same = [each for each in self._by_stem.get(stem, ()) if family_of(each) == "c"]
-        return _closest([each for each in same if each != header], header)[:2]
+        same = [
+            each
+            for each in self._by_stem.get(stem, ())
+            if each != header and _suffix_of(each) in convention.suffixes
+        ]
+        return _closest(same, header)[:2]
 
 
-def _module_of(path: str) -> str:
+def _suffix_of(path: str) -> str:
+    return path.rpartition(".")[2].lower()
+
+
+def _module_of(path: str, convention: ImportConvention) -> str:
     """The path without its suffix, or its folder where it stands for that."""
     whole = path.rpartition(".")[0]
     folder, stem = posixpath.split(whole)
-    return folder if stem in _FOLDER_STEMS and folder else whole
+    return folder if stem in convention.package_stems and folder else whole
 
 
 def _closest(paths: Iterable[str], path: str) -> list[str]:

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 from codebuddy.index.modules import ModuleMap
 from codebuddy.index.store import Store
+from codebuddy.syntax.traits import PACKAGE_STEMS
 
-# Files whose purpose is often to pass on what others define.
-REEXPORTING_STEMS = frozenset({"__init__", "index", "lib", "main", "mod"})
 # How far `export * from` is followed, and how wide.
 _MAX_HOPS = 3
 _MAX_FILES = 40
@@ -65,7 +64,8 @@ class Neighbourhood:
         if stored is None:
             return ()
         imports = self._store.details(stored.id).imports
-        is_named_so = posixpath.basename(path).partition(".")[0] in REEXPORTING_STEMS
+        # What stands for a folder often passes on what the others in it define.
+        is_named_so = posixpath.basename(path).partition(".")[0] in PACKAGE_STEMS
         return imports if is_named_so or stored.n_lines <= _LINES_PER_IMPORT * len(imports) else ()
 
     def _imports(self, path: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.syntax.doc import comment_above, first_line_of_literal
 from codebuddy.syntax.grammar import line_comment
+from codebuddy.syntax.rules import spec_of
 
 _INDENT = "    "
 _MAX_HEADER_LINES = 12
@@ -40,13 +41,14 @@ def signature_form(chunk: Chunk, definitions: Sequence[Definition]) -> str:
     if not shown:
         return chunk.signature
     lines = chunk.text.split("\n")
+    has_docstrings = spec_of(chunk.language).docstring
     found: list[str] = []
     for each in sorted(shown, key=lambda each: each.line):
         place = each.line - chunk.start_line
         written = lines[place] if 0 <= place < len(lines) else ""
         indent = written[: len(written) - len(written.lstrip())]
         doc = _doc_of(chunk, lines, place)
-        if chunk.language == "python" and each.kind not in SMALL_KINDS:
+        if has_docstrings and each.kind not in SMALL_KINDS:
             found.append(f"{indent}{each.signature}")
             found += [f'{indent}{_INDENT}"""{doc}"""'] if doc else []
             continue
@@ -60,7 +62,7 @@ def _doc_of(chunk: Chunk, lines: Sequence[str], place: int) -> str:
     """The first line of the documentation of what is defined at line `place` of the chunk."""
     if not 0 <= place < len(lines):
         return ""
-    if chunk.language != "python":
+    if not spec_of(chunk.language).docstring:
         source = "\n".join(lines[: place + 1]).encode("utf-8", "replace")
         return comment_above(source, len(source), line_comment(chunk.language))
     for below in range(place, min(place + _MAX_HEADER_LINES, len(lines))):

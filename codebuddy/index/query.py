@@ -10,13 +10,13 @@ from typing import Literal
 
 from codebuddy.index.modules import family_of
 from codebuddy.index.terms import words
+from codebuddy.syntax.languages import TEXT_SUFFIXES
 
 QueryKind = Literal["name", "path", "words", "sentence", "code"]
 
 _MAX_LOOKED_AT = 4_000
 _PATH = re.compile(r"^[\w.@+~-]*(?:[/\\][\w.@+~-]+)+[/\\]?$|^[\w-]+/$")
 _FILE_NAME = re.compile(r"^[\w.-]+\.([a-z]{1,5})$")
-_TEXT_SUFFIXES = frozenset("md rst txt json toml yaml yml html css scss sh sql xml ini cfg".split())
 _QUALIFIED = re.compile(r"^[\w$]+(?:(?:\.|::|->|#)~?[\w$]+)*(?:\(\))?[?!]?$")
 # Case within a word or underscores: nobody writes so in prose.
 _IDENTIFIER = re.compile(r"[a-z0-9][A-Z]|\w_+\w|[A-Z]{2}[a-z]")
@@ -33,7 +33,7 @@ def kind_of(query: str) -> QueryKind:
     text = query[:_MAX_LOOKED_AT].strip()
     if not re.search(r"\s", text):
         file = _FILE_NAME.match(text)
-        if _PATH.match(text) or (file and (family_of(text) or file[1] in _TEXT_SUFFIXES)):
+        if _PATH.match(text) or (file and (family_of(text) or file[1] in TEXT_SUFFIXES)):
             return "path"
         return "name" if _QUALIFIED.match(text) else "code" if _CODE_MARKS.search(text) else "words"
     n_words = len(words(text))

@@ -16,23 +16,8 @@ from codebuddy.errors import UsageError
 from codebuddy.positions import Encoding
 from codebuddy.serve.open_document import EditorPosition, OpenDocument
 from codebuddy.serve.open_notebooks import OpenNotebooks
-from codebuddy.syntax.languages import extensions
+from codebuddy.syntax.languages import EDITOR_IDS, NOTEBOOK_CODE, NOTEBOOK_TEXT, extensions
 from codebuddy.syntax.notebook import is_notebook_text
-
-# The protocol's names of languages that have another one here.
-_LANGUAGE_IDS = {
-    "shellscript": "bash",
-    "csharp": "c_sharp",
-    "javascriptreact": "javascript",
-    "typescriptreact": "tsx",
-    "objective-c": "objc",
-    "makefile": "make",
-    "jsonc": "json",
-    "terraform": "hcl",
-    "less": "css",
-    "scss": "css",
-}
-
 
 # Schemes that name a place; whatever they do not lead to is refused.
 _PLACES = frozenset({"file", "http", "https", "ftp"})
@@ -141,7 +126,7 @@ class EditorWorkspace:
         A cell of a notebook stands behind the code of the cells above it, any other document
         alone.
         """
-        if document.language_id == "markdown":
+        if document.language_id == NOTEBOOK_TEXT:
             return document.text, 0
         above = self._notebooks.above(document.uri, list(self._documents))
         known = [each for uri in above if (each := self._documents.get(uri)) is not None]
@@ -162,8 +147,8 @@ class EditorWorkspace:
                 f"{file} is open as a notebook's JSON, which is not completed",
                 hint="open it as a notebook, or use 'codebuddy complete FILE:LINE --apply'",
             )
-        language = _LANGUAGE_IDS.get(document.language_id, document.language_id)
-        return language if extensions(language) else "python"
+        language = EDITOR_IDS.get(document.language_id, document.language_id)
+        return language if extensions(language) else NOTEBOOK_CODE
 
     def file_of(self, document: OpenDocument) -> str:
         """The absolute path that stands for a document; a made-up one for a buffer without file.
@@ -225,5 +210,5 @@ def _viewed_path(uri: str) -> str | None:
 
 
 def _extension(language_id: str) -> str:
-    known = extensions(_LANGUAGE_IDS.get(language_id, language_id))
+    known = extensions(EDITOR_IDS.get(language_id, language_id))
     return f".{known[0]}" if known else ""

@@ -8,6 +8,7 @@ from codebuddy.syntax.grammar import keywords, line_comment, parse
 from codebuddy.syntax.languages import NOTEBOOK, UNKNOWN, language_for, languages
 from codebuddy.syntax.near import names_between
 from codebuddy.syntax.notebook import parsable
+from codebuddy.syntax.rules import spec_of
 from codebuddy.syntax.scope import (
     NamesInFile,
     Place,
@@ -17,6 +18,7 @@ from codebuddy.syntax.scope import (
     names_in,
     place_at,
 )
+from codebuddy.syntax.traits import traits_of
 
 __all__ = [
     "NOTEBOOK",
@@ -38,4 +40,6 @@ __all__ = [
     "parsable",
     "parse",
     "place_at",
+    "spec_of",
+    "traits_of",
 ]

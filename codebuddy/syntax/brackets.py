@@ -251,7 +251,7 @@ class Scanner:
             is_first = not before.rpartition("\n")[2].strip()
             if top.closer == "]" or (word in ("for", "if", "end") and not is_first):
                 return
-        word = word.lower() if lexicon.words.keys() == {"case"} else word
+        word = word.lower() if lexicon.has_any_case else word
         closer = lexicon.words.get(word)
         if closer is None:
             self._close(word, match, text)

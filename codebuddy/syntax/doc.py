@@ -6,6 +6,7 @@ Works on text alone, so that no tree is asked for siblings (which costs the whol
 from __future__ import annotations
 
 import re
+from functools import cache
 
 MAX_DOC_CHARACTERS = 200
 _MAX_LINES_ABOVE = 80
@@ -16,7 +17,6 @@ _LINE_COMMENTS = {
     "#": re.compile(rb"^\s*+#(?!!)#*\s?(.*)"),
     "--": re.compile(rb"^\s*+---*\s?[|^]?\s?(.*)"),
 }
-_NO_LINE_COMMENT = re.compile(rb"(?!)()")
 _ATTRIBUTE = re.compile(rb"\s*(?:@\w|#!?\[|\[\w|template\s*<)")
 _COMMENT_MARKS = re.compile(
     rb"^\s*(?:/\*+!?|\(\*+|\{-\s*\|?|<!--|\*(?!/))\s?|(?<!\s)\s*+(?:(?<!\*)\*++[/)]|-\}|-->)\s*$"
@@ -38,7 +38,7 @@ def comment_above(source: bytes, byte: int, line_comment: str) -> str:
     `line_comment` is what begins a comment that ends with its line; attributes and
     decorators may stand between.
     """
-    line_pattern = _LINE_COMMENTS.get(line_comment, _NO_LINE_COMMENT)
+    line_pattern = _line_pattern(line_comment)
     found: list[bytes] = []
     in_block = False
     end = source.rfind(b"\n", 0, byte)
@@ -72,6 +72,15 @@ def comment_above(source: bytes, byte: int, line_comment: str) -> str:
         if words:
             return words
     return ""
+
+
+@cache
+def _line_pattern(line_comment: str) -> re.Pattern[bytes]:
+    """A line that is a comment, with its text in the first group."""
+    if not line_comment:
+        return re.compile(rb"(?!)()")
+    sign = re.escape(line_comment).encode()
+    return _LINE_COMMENTS.get(line_comment) or re.compile(rb"^\s*+(?:" + sign + rb")+\s?(.*)")
 
 
 def _first_line(text: str) -> str:

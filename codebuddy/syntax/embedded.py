@@ -13,12 +13,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from codebuddy.syntax.languages import MARKUP, UNKNOWN
+from codebuddy.syntax.languages import MARKUP, TAG_NAMES, UNKNOWN
 
 # Documents that are imported as modules of a script.
 COMPONENTS = frozenset({"vue", "svelte", "astro"})
 # Languages whose regions are one program of a file: what one declares, the others see.
-SCRIPTS = frozenset({"javascript", "typescript", "tsx"})
+# Each can be parsed as those before it.
+_SCRIPTS = ("tsx", "typescript", "javascript")
+SCRIPTS = frozenset(_SCRIPTS)
 MAX_REGIONS = 200
 
 _TAG = re.compile(r"<!--|<(script|style|template)(?=[\s>/])", re.IGNORECASE)
@@ -30,27 +32,6 @@ _FENCE = re.compile(r"\s*---[ \t]*(?=\r?\n|\Z)")
 _FENCE_END = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _LINE = re.compile(r"[^\r\n]+")
 _MAX_TAG_CHARACTERS = 10_000
-
-_BY_LANG = {
-    "": "javascript",
-    "js": "javascript",
-    "javascript": "javascript",
-    "jsx": "javascript",
-    "module": "javascript",
-    "babel": "javascript",
-    "ts": "typescript",
-    "typescript": "typescript",
-    "tsx": "tsx",
-    "css": "css",
-    "scss": "css",
-    "less": "css",
-    "postcss": "css",
-    "json": "json",
-    "ld+json": "json",
-    "importmap": "json",
-    "speculationrules": "json",
-    "html": "html",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +120,7 @@ def same_program(found: Iterable[Region], region: Region) -> list[Region]:
 def script_language(found: Iterable[Region]) -> str:
     """The language that all scripts of a file can be parsed as; empty where there are none."""
     languages = {each.language for each in found} & SCRIPTS
-    for language in ("tsx", "typescript", "javascript"):
+    for language in _SCRIPTS:
         if language in languages:
             return language
     return ""
@@ -225,16 +206,16 @@ def _language_of(name: str, attributes: dict[str, str], document: str) -> str:
     """What the content of an element is written in, by its attributes and its document."""
     lang = attributes.get("lang", "")
     if name == "style":
-        return _BY_LANG.get(lang or "css", UNKNOWN)
+        return TAG_NAMES.get(lang or "css", UNKNOWN)
     if name == "template":
-        return _BY_LANG.get(lang or "html", UNKNOWN)
+        return TAG_NAMES.get(lang or "html", UNKNOWN)
     if not lang:
         kind = attributes.get("type", "").partition(";")[0].strip()
         lang = kind.removeprefix("text/").removeprefix("application/").removeprefix("x-")
         lang = lang.replace("ecmascript", "javascript")
-        if kind and lang not in _BY_LANG:
+        if kind and lang not in TAG_NAMES:
             # A template or data, which only its own program reads.
             return "html" if lang in ("template", "handlebars-template") else UNKNOWN
     if not lang and document == "astro":
         return "typescript"
-    return _BY_LANG.get(lang, UNKNOWN)
+    return TAG_NAMES.get(lang, UNKNOWN)

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from codebuddy.syntax.rules import LOADERS, SPECS
+from codebuddy.syntax.rules import LOADERS, SPECS, spec_of
 from codebuddy.syntax.spec import LanguageSpec, Rule
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ class Grammar:
 
 def line_comment(language: str) -> str:
     """What begins a comment that ends with the line; `#` where none is known."""
-    spec = SPECS.get(language)
-    return (spec.line_comment if spec else "") or "#"
+    return spec_of(language).line_comment or "#"
 
 
 @cache
@@ -290,9 +289,9 @@ def keywords(language: str) -> frozenset[str]:
                 found |= {word, word.capitalize()}
                 if word == "boolean":
                     found |= {"true", "false"}
-            elif language == "sql" and kind.startswith("keyword_"):
-                # This grammar names its words, which are written either way.
-                word = kind.removeprefix("keyword_")
+            elif (prefix := grammar.spec.keyword_prefix) and kind.startswith(prefix):
+                # Such words are written either way.
+                word = kind.removeprefix(prefix)
                 found |= {word, word.upper()}
         elif _WORD.fullmatch(kind):
             found.add(kind)

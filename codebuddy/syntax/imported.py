@@ -11,14 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from codebuddy.syntax.traits import traits_of
+
 if TYPE_CHECKING:
     from codebuddy.syntax.grammar import Node, Tree
-
-PYTHON = frozenset({"python"})
-JAVASCRIPT = frozenset({"javascript", "typescript", "tsx"})
-
-# Each of these can import the others' files.
-_FAMILIES = (PYTHON, JAVASCRIPT)
 
 _STRING_QUOTES = "\"'`"
 _MAX_ANCESTORS = 30
@@ -47,14 +43,16 @@ class ImportedName:
 
 def is_same_family(one: str, other: str) -> bool:
     """Whether two languages are one, or import each other's files."""
-    return one == other or any({one, other} <= family for family in _FAMILIES)
+    syntax = traits_of(one).import_syntax
+    return one == other or (syntax != "" and syntax == traits_of(other).import_syntax)
 
 
 def find_imported(tree: Tree, source: bytes, language: str) -> tuple[ImportedName, ...]:
     """Every imported name of the file, in source order; none for other languages."""
-    if language not in PYTHON | JAVASCRIPT:
+    syntax = traits_of(language).import_syntax
+    if not syntax:
         return ()
-    read = _python if language in PYTHON else _javascript
+    read = _python if syntax == "python" else _javascript
     found: list[ImportedName] = []
     seen: set[int] = set()
     for match in _WORDS.finditer(source):
@@ -69,7 +67,7 @@ def find_imported(tree: Tree, source: bytes, language: str) -> tuple[ImportedNam
         seen.add(node.id)
         if node.type in _STATEMENTS:
             found.extend(read(node, source, _is_guarded(node)))
-        elif node.type == "variable_declarator" and language in JAVASCRIPT:
+        elif node.type == "variable_declarator" and syntax == "script":
             found.extend(_required(node, source, _is_guarded(node)))
     return tuple(found)
 

@@ -66,6 +66,9 @@ _FILE_NAMES: dict[str, str] = {
     "yaml": ".clang-format .clang-tidy .clangd .yamllint",
 }
 
+# Suffixes of text and data that people search for by file name, beside those of source code.
+TEXT_SUFFIXES = frozenset("md rst txt json toml yaml yml html css scss sh sql xml ini cfg".split())
+
 # interpreter named in a first line `#!...` -> language.
 _INTERPRETERS: dict[str, str] = {
     **dict.fromkeys(["sh", "bash", "dash", "zsh", "ksh", "ash", "bats"], "bash"),
@@ -85,12 +88,56 @@ _INTERPRETERS: dict[str, str] = {
     "swift": "swift",
 }
 
-_BY_EXTENSION = {
-    extension: language for language, words in _EXTENSIONS.items() for extension in words.split()
-} | _DOCUMENTS
-_BY_FILE_NAME = {
-    name: language for language, words in _FILE_NAMES.items() for name in words.split()
-}
+
+def _by_word(table: dict[str, str]) -> dict[str, str]:
+    """Each of the words -> the language whose row it stands in."""
+    return {word: language for language, words in table.items() for word in words.split()}
+
+
+_BY_EXTENSION = _by_word(_EXTENSIONS) | _DOCUMENTS
+_BY_FILE_NAME = _by_word(_FILE_NAMES)
+
+# What editors, notebooks and tags call a language, where that is not its name here.
+# The language ids of the Language Server Protocol.
+EDITOR_IDS = _by_word(
+    {
+        "bash": "shellscript",
+        "c_sharp": "csharp",
+        "css": "less scss",
+        "hcl": "terraform",
+        "javascript": "javascriptreact",
+        "json": "jsonc",
+        "make": "makefile",
+        "objc": "objective-c",
+        "tsx": "typescriptreact",
+    }
+)
+# The languages of Jupyter's kernels and of cells.
+KERNEL_NAMES = _by_word(
+    {
+        "bash": "shell sh",
+        "c_sharp": "c# csharp",
+        "cpp": "c++ c++11 c++14 c++17 c++20",
+        "go": "golang",
+        "javascript": "js",
+        "python": "ipython python3",
+        "typescript": "ts deno",
+    }
+)
+# The `lang` and `type` of tags whose content is code; an empty one is a script's.
+TAG_NAMES = {"": "javascript"} | _by_word(
+    {
+        "css": "css scss less postcss",
+        "html": "html",
+        "javascript": "js javascript jsx module babel",
+        "json": "json ld+json importmap speculationrules",
+        "tsx": "tsx",
+        "typescript": "ts typescript",
+    }
+)
+# The language of IPython, and of a notebook that does not say; that of cells of text.
+NOTEBOOK_CODE = "python"
+NOTEBOOK_TEXT = "markdown"
 
 _SHEBANG = re.compile(rb"#!\s*(\S+)(?:\s+(?:-S\s+)?(?:\w+=\S*\s+)*(\S+))?")
 _VERSION = re.compile(r"(?<![-\d.])[-\d.]+$")

@@ -51,6 +51,8 @@ class Lexicon:
         has_regexes: Whether `/.../` is a literal where a value may stand.
         heredoc: A pattern whose group `d` names the line that ends it; empty if there are none.
         statements: Words that begin a statement and never stand inside brackets.
+        has_any_case: Whether `words` may be written in capitals.
+        code_opening: What stands before the code of a file; empty if nothing has to.
     """
 
     forms: tuple[StringForm, ...] = ()
@@ -66,6 +68,8 @@ class Lexicon:
     has_regexes: bool = False
     heredoc: str = ""
     statements: str = ""
+    has_any_case: bool = False
+    code_opening: str = ""
 
 
 def _block(opener: str, closer: str, *, nests: bool = False) -> StringForm:
@@ -236,6 +240,7 @@ LEXICONS: dict[str, Lexicon] = {
         line_comment=r"//|#(?!\[)",
         skipped=r"\?>[\s\S]*?(?:<\?(?:php|=)|\Z)",
         heredoc=r"<<<\s*['\"]?(?P<d>[A-Za-z_]\w*)['\"]?",
+        code_opening="<?",
         statements="if|for|foreach|while|switch|return|class|namespace|use|public|private",
     ),
     "python": Lexicon(
@@ -282,6 +287,7 @@ LEXICONS: dict[str, Lexicon] = {
          _raw("`", "`")),
         line_comment="--",
         words={"case": "end"},
+        has_any_case=True,
     ),
     "swift": Lexicon(
         (_NESTED_BLOCK, _raw(r'(?P<d>#+)"', '"{0}'), _text('"""', '"""', (r"\\\(", ")")),
@@ -305,4 +311,9 @@ LEXICONS: dict[str, Lexicon] = {
         statements="fn|pub|const|var|return|while|for|defer",
     ),
 }  # fmt: skip
-UNKNOWN_LEXICON = Lexicon((_C_BLOCK, *_QUOTES))
+_UNKNOWN_LEXICON = Lexicon((_C_BLOCK, *_QUOTES))
+
+
+def lexicon_of(language: str) -> Lexicon:
+    """The tokens of a language; brackets and quotes alone if it is unknown."""
+    return LEXICONS.get(language, _UNKNOWN_LEXICON)

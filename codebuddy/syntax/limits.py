@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from codebuddy.syntax.rules import spec_of
+
 # A tree takes ten to twenty times the source's memory, and a second per 4 to 10 MB.
 MAX_SOURCE_BYTES = 8_000_000
 MAX_DEPTH = 5000
@@ -49,9 +51,10 @@ def reason_not_to_parse(source: bytes, language: str) -> str:
         return "too large"
     if _bracket_depth(source) > MAX_DEPTH or _angle_depth(source) > MAX_ANGLE_DEPTH:
         return "too deep"
-    if language in ("yaml", "markdown") and _indent_depth(source) > MAX_INDENT_DEPTH:
+    hazards = spec_of(language).parse_hazards
+    if "indentation" in hazards and _indent_depth(source) > MAX_INDENT_DEPTH:
         return "too deep"
-    if language == "elixir" and _sign_run(source) > MAX_SIGN_RUN:
+    if "signs" in hazards and _sign_run(source) > MAX_SIGN_RUN:
         return "too deep"
     return ""
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-from codebuddy.syntax.lexicon import LEXICONS, UNKNOWN_LEXICON, Lexicon, StringForm
+from codebuddy.syntax.lexicon import Lexicon, StringForm, lexicon_of
 
 Kind = Literal["code", "string", "comment", "tag", "element"]
 
-_RAW_ELEMENTS = frozenset({"script", "style"})
+# Elements whose content is code, and its language.
+_RAW_ELEMENTS = {"script": "javascript", "style": "css"}
 _OPERATORS = r"->|=>|[<>]=|<<|<-|<(?=[\s=])|(?<=\s)>"
 _REGEX = r"/(?![/*\s])(?:\\.|\[(?:\\.|[^\]\\\n]){0,200}\]|[^/\\\n\[]){1,200}/[a-z]*"
 
@@ -32,7 +33,7 @@ class Mode:
 @cache
 def base_mode(language: str) -> Mode:
     """How a text of `language` is read from its beginning."""
-    lexicon = LEXICONS.get(language, UNKNOWN_LEXICON)
+    lexicon = lexicon_of(language)
     return element_mode(lexicon, "") if lexicon.tags == "html" else code_mode_of(lexicon)
 
 
@@ -40,7 +41,7 @@ def base_mode(language: str) -> Mode:
 def code_mode_of(lexicon: Lexicon, raw_end: str = "") -> Mode:
     """How code is read; `raw_end` names the element that it is the content of."""
     if lexicon.tags == "html":
-        lexicon = LEXICONS["javascript"]
+        lexicon = lexicon_of(_RAW_ELEMENTS["script"])
     comments = [f for f in lexicon.forms if f.is_comment]
     strings = [f for f in lexicon.forms if not f.is_comment]
     forms = (*comments, *strings)
@@ -65,7 +66,7 @@ def code_mode_of(lexicon: Lexicon, raw_end: str = "") -> Mode:
         )
     if lexicon.words:
         words = "|".join(sorted({*lexicon.words, *lexicon.words.values()}, key=len, reverse=True))
-        is_any_case = "(?i:" if lexicon.words.keys() == {"case"} else "(?:"
+        is_any_case = "(?i:" if lexicon.has_any_case else "(?:"
         parts.append(rf"(?P<word>(?<![\w.:@$?!-]){is_any_case}{words})(?![\w?!-]|:(?!:)|[ \t]*=>))")
     if lexicon.tags:
         if not raw_end:
@@ -84,8 +85,7 @@ def code_mode_of(lexicon: Lexicon, raw_end: str = "") -> Mode:
 def element_mode(lexicon: Lexicon, name: str) -> Mode:
     """How the content of an element is read."""
     if lexicon.tags == "html" and name in _RAW_ELEMENTS:
-        code = LEXICONS["javascript" if name == "script" else "css"]
-        return code_mode_of(code, name)
+        return code_mode_of(lexicon_of(_RAW_ELEMENTS[name]), name)
     comment = StringForm("<!--", "-->", has_escapes=False, is_multiline=True, is_comment=True)
     pattern = (
         r"(?P<newline>\n[ \t]*)|(?P<f0><!--)|(?P<stray>-->|\})|(?P<tagclose></[\w.:-]*\s*>?)"

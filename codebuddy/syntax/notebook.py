@@ -16,7 +16,13 @@ from functools import cached_property
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-from codebuddy.syntax.languages import UNKNOWN, languages
+from codebuddy.syntax.languages import (
+    KERNEL_NAMES,
+    NOTEBOOK_CODE,
+    NOTEBOOK_TEXT,
+    UNKNOWN,
+    languages,
+)
 
 # More than anybody writes; each costs some microseconds, and a file must not hold up the index.
 MAX_CELLS = 10_000
@@ -30,23 +36,6 @@ _WRITTEN = re.compile(
     re.DOTALL,
 )
 _DECODER = json.JSONDecoder()
-_KERNELS = {
-    "ipython": "python",
-    "python3": "python",
-    "c++": "cpp",
-    "c++11": "cpp",
-    "c++14": "cpp",
-    "c++17": "cpp",
-    "c++20": "cpp",
-    "c#": "c_sharp",
-    "csharp": "c_sharp",
-    "shell": "bash",
-    "sh": "bash",
-    "js": "javascript",
-    "ts": "typescript",
-    "deno": "typescript",
-    "golang": "go",
-}
 # What `%%` in a cell's first line may say without making it code of another language.
 _OWN_MAGICS = frozenset("time timeit capture prun memit mprun lprun heat scalene".split())
 _CELL_MAGIC = re.compile(r"\s*%%(\w*)")
@@ -187,7 +176,7 @@ def escaped(line: str, file: str) -> str:
 
 def parsable(code: str, language: str) -> str:
     """Cells' code with what only IPython understands masked, each character in its place."""
-    if language != "python" or not ("%" in code or "!" in code or "?" in code):
+    if language != NOTEBOOK_CODE or not ("%" in code or "!" in code or "?" in code):
         return code
     return _LINE_MAGIC.sub(r"\1#", code)
 
@@ -326,7 +315,7 @@ def _kernel_language(metadata: Any) -> str:
         name = part.get(key) if isinstance(part, dict) else None
         if isinstance(name, str) and name:
             return _known(name)
-    return "python"
+    return NOTEBOOK_CODE
 
 
 def _own_language(metadata: Any) -> str:
@@ -338,14 +327,14 @@ def _own_language(metadata: Any) -> str:
 
 def _known(name: str) -> str:
     lowered = name.strip().lower()
-    lowered = _KERNELS.get(lowered, lowered)
+    lowered = KERNEL_NAMES.get(lowered, lowered)
     return lowered if lowered in languages() else UNKNOWN
 
 
 def _in_kernel(cell: Cell, language: str) -> Cell:
     """The cell with its language, which its type, its own word or a `%%` in it may change."""
-    own = {"markdown": "markdown", "raw": UNKNOWN}.get(cell.kind) or cell.language or language
-    if cell.kind == "code" and own == "python" and (magic := _CELL_MAGIC.match(cell.text)):
+    own = {"markdown": NOTEBOOK_TEXT, "raw": UNKNOWN}.get(cell.kind) or cell.language or language
+    if cell.kind == "code" and own == NOTEBOOK_CODE and (magic := _CELL_MAGIC.match(cell.text)):
         name = magic[1].lower()
         own = own if not name or name in _OWN_MAGICS else _known(name)
     return Cell(cell.number, cell.kind, own, cell.strings, cell.empty_at)

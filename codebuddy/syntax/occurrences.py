@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON
+from codebuddy.syntax.traits import traits_of
 
 if TYPE_CHECKING:
     from codebuddy.syntax.grammar import Node, Tree
@@ -123,7 +123,7 @@ def find_occurrences(
     tree: Tree, source: bytes, language: str, names: Iterable[str]
 ) -> list[Occurrence]:
     """The places of `names` in code, not in comments and strings; at most 2,000."""
-    if language not in PYTHON | JAVASCRIPT:
+    if not traits_of(language).import_syntax:
         return []
     alternatives = b"|".join(
         re.escape(name.encode("utf-8", "surrogateescape")) for name in sorted(set(names)) if name

@@ -10,6 +10,8 @@ from codebuddy.syntax import rules_scripting as scripting
 from codebuddy.syntax import rules_systems as systems
 from codebuddy.syntax.spec import LanguageSpec
 
+_UNKNOWN_SPEC = LanguageSpec(line_comment="")
+
 SPECS: dict[str, LanguageSpec] = {
     "bash": dynamic.BASH,
     "c": systems.C,
@@ -32,7 +34,7 @@ SPECS: dict[str, LanguageSpec] = {
     "markdown": data.MARKDOWN,
     "objc": systems.OBJC,
     "ocaml": functional.OCAML,
-    "ocaml_interface": functional.OCAML,
+    "ocaml_interface": functional.OCAML_INTERFACE,
     "perl": dynamic.PERL,
     "php": managed.PHP,
     "python": scripting.PYTHON,
@@ -47,7 +49,7 @@ SPECS: dict[str, LanguageSpec] = {
     "yaml": data.YAML,
     "zig": systems.ZIG,
     # Their markup and their JSON; the code in them is found by `embedded` and `notebook`.
-    "notebook": data.JSON,
+    "notebook": data.NOTEBOOK,
     "vue": data.COMPONENT,
     "svelte": data.COMPONENT,
     "astro": data.COMPONENT,
@@ -63,3 +65,8 @@ LOADERS: dict[str, tuple[str, str]] = {
     "tsx": ("tree_sitter_typescript", "language_tsx"),
     "typescript": ("tree_sitter_typescript", "language_typescript"),
 }
+
+
+def spec_of(language: str) -> LanguageSpec:
+    """The syntax of a language; one without rules if it is unknown."""
+    return SPECS.get(language, _UNKNOWN_SPEC)

@@ -43,6 +43,8 @@ SQL = LanguageSpec(
     strings=types("literal"),
     blocks=types("program statement column_definitions block"),
     line_comment="--",
+    word_blocks=True,
+    keyword_prefix="keyword_",
 )
 
 HCL = LanguageSpec(
@@ -96,13 +98,19 @@ JSON = LanguageSpec(
     rules=(define("pair", "key", "key", "value", max_depth=0),),
     strings=types("string"),
     blocks=types("document object array"),
+    string_keys=True,
 )
+
+# To the eye all of a notebook's JSON is strings.
+NOTEBOOK = replace(JSON, string_keys=False)
 
 YAML = LanguageSpec(
     rules=(define("block_mapping_pair", "key", "key", "value", max_depth=1),),
     strings=types("double_quote_scalar single_quote_scalar block_scalar"),
     blocks=types("stream document block_mapping block_sequence"),
     line_comment="#",
+    string_keys=True,
+    parse_hazards=frozenset({"indentation"}),
 )
 
 _TOML_NAMES = ("<dotted_key>", "<bare_key>", "<quoted_key>")
@@ -154,4 +162,5 @@ MARKDOWN = LanguageSpec(
     strings=frozenset(),
     blocks=types("document section"),
     line_comment="",
+    parse_hazards=frozenset({"indentation"}),
 )

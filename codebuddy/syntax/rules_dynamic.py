@@ -36,6 +36,8 @@ RUBY = LanguageSpec(
     blocks=types("program body_statement block_body do_block then else"),
     skipped_in_patterns=types("element_reference call instance_variable scope_resolution"),
     line_comment="#",
+    word_blocks=True,
+    single_quoted_strings=True,
 )
 
 LUA = LanguageSpec(
@@ -60,6 +62,8 @@ LUA = LanguageSpec(
     blocks=types("chunk block"),
     skipped_in_patterns=types("dot_index_expression bracket_index_expression"),
     line_comment="--",
+    word_blocks=True,
+    single_quoted_strings=True,
 )
 
 PERL = LanguageSpec(
@@ -84,6 +88,7 @@ PERL = LanguageSpec(
     strings=types("string_literal interpolated_string_literal heredoc_content quoted_regexp"),
     blocks=types("source_file block"),
     line_comment="#",
+    single_quoted_strings=True,
 )
 
 _BASH_IMPORTS = "source ."
@@ -102,6 +107,8 @@ BASH = LanguageSpec(
     strings=types("string raw_string ansi_c_string heredoc_body"),
     blocks=types("program compound_statement do_group subshell if_statement case_item"),
     line_comment="#",
+    word_blocks=True,
+    single_quoted_strings=True,
 )
 
 _JULIA_HEADS = (
@@ -156,6 +163,7 @@ JULIA = LanguageSpec(
         " if_statement let_statement struct_definition macro_definition else_clause"
     ),
     line_comment="#",
+    word_blocks=True,
 )
 
 _ELIXIR_DEFINITIONS = "def defp defmacro defmacrop defguard defguardp defdelegate"
@@ -216,4 +224,6 @@ ELIXIR = LanguageSpec(
     skipped_in_patterns=types("dot"),
     line_comment="#",
     merges_equations=True,
+    word_blocks=True,
+    parse_hazards=frozenset({"signs"}),
 )

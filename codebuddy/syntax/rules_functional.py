@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codebuddy.syntax.spec import LanguageSpec, binds, define, imports, refer, types, variable
 
 HASKELL = LanguageSpec(
@@ -34,6 +36,7 @@ HASKELL = LanguageSpec(
     name_fields=(*LanguageSpec().name_fields, "id", "variable"),
     line_comment="--",
     merges_equations=True,
+    word_blocks=True,
 )
 
 _OCAML_FUNCTIONS = {"fun_expression": "function", "function_expression": "function"}
@@ -67,4 +70,8 @@ OCAML = LanguageSpec(
     strings=types("string quoted_string character"),
     blocks=types("compilation_unit structure signature"),
     line_comment="",
+    word_blocks=True,
 )
+
+# Signatures hold no bodies.
+OCAML_INTERFACE = replace(OCAML, word_blocks=False)

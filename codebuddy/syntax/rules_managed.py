@@ -301,4 +301,5 @@ PHP = LanguageSpec(
     ),
     attached=types("attribute_list"),
     skipped_in_patterns=types("member_access_expression subscript_expression"),
+    single_quoted_strings=True,
 )

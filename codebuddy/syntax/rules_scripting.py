@@ -42,6 +42,7 @@ PYTHON = LanguageSpec(
     skipped_in_patterns=types("attribute subscript type call"),
     line_comment="#",
     docstring=True,
+    single_quoted_strings=True,
 )
 
 _FUNCTION_VALUES = {
@@ -113,6 +114,7 @@ JAVASCRIPT = LanguageSpec(
     blocks=types("program statement_block class_body switch_body switch_case switch_default"),
     attached=types("decorator"),
     skipped_in_patterns=types("member_expression subscript_expression property_identifier"),
+    single_quoted_strings=True,
 )
 
 TYPESCRIPT = LanguageSpec(
@@ -148,6 +150,7 @@ TYPESCRIPT = LanguageSpec(
     skipped_in_patterns=types(
         "member_expression subscript_expression property_identifier type_annotation"
     ),
+    single_quoted_strings=True,
 )
 
 TSX = replace(TYPESCRIPT, rules=(*TYPESCRIPT.rules, *_JSX_RULES))

@@ -117,6 +117,7 @@ CPP = LanguageSpec(
     blocks=C.blocks | types("case_statement"),
     attached=types("attribute_declaration access_specifier"),
     skipped_in_patterns=_C_SKIPPED,
+    needs_statement_end=True,
 )
 
 OBJC = LanguageSpec(

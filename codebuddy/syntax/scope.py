@@ -26,10 +26,6 @@ _MAX_DEPTH = 2000
 _MAX_HEADER_CHARACTERS = 200
 _MAX_NAME_BYTES = 800
 _BUDGET_MS = 500
-# Where `'` begins a string, and never a lifetime, a character or a prime.
-_APOSTROPHE_LANGUAGES = frozenset(
-    ["bash", "javascript", "lua", "perl", "php", "python", "ruby", "tsx", "typescript"]
-)
 _PLACEHOLDER = b"codebuddy_cursor"
 
 _IDENTIFIER = re.compile(r"\b[^\W\d][\w$]*")
@@ -111,7 +107,7 @@ def place_at(source: bytes, language: str, byte: int) -> Place:
         return Place("string", _headers(_ancestors(tree.root_node, byte + 1), before, grammar))
     best = _Judged(tree, before + after, byte)
     # In a C++ class, `void m() { name }` without the `;` is a field with an initial value.
-    if best.is_broken or grammar.name == "cpp":
+    if best.is_broken or grammar.spec.needs_statement_end:
         closers = _open_brackets(tree, byte)[::-1].translate(_MATCHING) + b"\n"
         for repaired in (before + b";" + after, before + closers, before + b";" + closers):
             reopened = open_tree(repaired, language)
@@ -282,7 +278,7 @@ def _is_in_open_string(tree: Tree, before: bytes, byte: int, grammar: Grammar) -
     if covering is None or not covering.has_error:
         return False
     line_comment = grammar.spec.line_comment.encode() or b"\n"
-    quotes = b"\"`'" if grammar.name in _APOSTROPHE_LANGUAGES else b'"`'
+    quotes = b"\"`'" if grammar.spec.single_quoted_strings else b'"`'
     quote, index = 0, start
     while index < byte:
         character = before[index]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["define", "refer", "import", "bind"]
+Hazard = Literal["indentation", "signs"]
 
 # Definitions of these kinds hold members: a function inside one is a method.
 CLASS_KINDS = frozenset(
@@ -93,6 +94,15 @@ class LanguageSpec:
         line_comment: What begins a comment that ends with the line; empty if nothing does.
         merges_equations: Whether neighbouring definitions of one name are one (equations).
         docstring: Whether documentation is the body's first string, not a comment above.
+        single_quoted_strings: Whether `'` begins a string, and never a lifetime or a character.
+        string_keys: Whether a string that is a `key` is a name.
+        keyword_prefix: What the node types of its reserved words begin with, where the grammar
+            names them instead of spelling them.
+        needs_statement_end: Whether a body with an unfinished statement may parse as something
+            else, without an error.
+        parse_hazards: What takes its parser too long or crashes it when it nests too deep:
+            `indentation`, or `signs` in one expression.
+        word_blocks: Whether blocks begin after a word or a bare header, not after a sign.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -108,6 +118,12 @@ class LanguageSpec:
     line_comment: str = "//"
     docstring: bool = False
     merges_equations: bool = False
+    single_quoted_strings: bool = False
+    string_keys: bool = False
+    keyword_prefix: str = ""
+    needs_statement_end: bool = False
+    parse_hazards: frozenset[Hazard] = frozenset()
+    word_blocks: bool = False
 
 
 def define(

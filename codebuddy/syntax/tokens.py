@@ -26,8 +26,6 @@ Ancestor = tuple[Token | None, str, str]
 
 # What a node can be as a whole, with all that is in it.
 _COVERING = frozenset({"comment", "string", "heading"})
-# Where the keys of mappings are names rather than values.
-_KEYED_LANGUAGES = frozenset({"json", "yaml"})
 _MAX_NAME_BYTES = 200
 _WORD = re.compile(r"[A-Za-z_]\w*[?!]?")
 _CONSTANT_NAME = re.compile(r"_*[A-Z][A-Z0-9_]+")
@@ -55,7 +53,7 @@ def token_of_node(
     if number in grammar.comments:
         meaning = "comment"
     elif number in grammar.strings:
-        is_key = field == "key" and grammar.name in _KEYED_LANGUAGES
+        is_key = field == "key" and grammar.spec.string_keys
         meaning = "property" if is_key else "string"
     elif meaning not in _COVERING and node.child_count:
         return None

@@ -11,10 +11,11 @@ import click
 import pytest
 
 from codebuddy.cli import COMMANDS, cli
-from codebuddy.config import known_keys
+from codebuddy.config import known_keys, variable_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -27,29 +28,101 @@ def test_every_command_is_in_the_readme_and_has_an_example(name):
 
 
 def test_the_table_of_settings_is_the_settings():
-    """docs/settings.md lists each key once, with default and whether a repository may set it."""
+    """docs/settings.md lists each key once: default, whether a repository may set it, variable."""
     rows = re.findall(
-        r"^\| `([\w.]+)` \| ([^|]*) \| ([^|]*) \|",
+        r"^\| `([\w.]+)` \| ([^|]*) \| ([^|]*) \| .* \| `(\w+)` \|$",
         (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
-    found = {name: (default.strip(), mark.strip()) for name, default, mark in rows}
+    found = {
+        name: (default.strip(), mark.strip(), variable) for name, default, mark, variable in rows
+    }
     expected = {}
     for name, entry in known_keys().items():
         default = str(entry.default) if entry.default not in ("", ()) else "empty"
         default = default.lower() if isinstance(entry.default, bool) else default
-        expected[name] = (default, "yes" if entry.metadata["from_repository"] else "")
+        mark = "yes" if entry.metadata["from_repository"] else ""
+        expected[name] = (default, mark, variable_of(name))
     assert found == expected
     assert len(rows) == len(expected)
 
 
-def test_links_and_folders_of_the_readme_exist():
-    """No link of the README is dead, and each folder of the tree is there."""
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
-    tree = README.partition("## The folders")[2]
-    for name in re.findall(r"^  ([a-z_]+/|[a-z_]+\.py)", tree, re.MULTILINE):
-        assert (ROOT / "codebuddy" / name).exists(), name
+def links_of(page: Path) -> list[tuple[Path, str]]:
+    """Each link of a page that leads to a file, as that file and the anchor, which may be empty."""
+    text = without_code(page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    split = [link.partition("#") for link in links if "://" not in link]
+    return [((page.parent / file).resolve() if file else page, anchor) for file, _, anchor in split]
+
+
+def without_code(text: str) -> str:
+    """The text without its fenced code."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = without_code(page.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        anchor = re.sub(r"[^\w\- ]", "", shown).replace(" ", "-")
+        n_before = sum(re.sub(r"-\d+$", "", each) == anchor for each in found)
+        found.add(f"{anchor}-{n_before}" if anchor in found else anchor)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_link_is_dead(page):
+    """Each link of a page leads to a file, and to a heading where it names one."""
+    dead = [
+        f"{file.name}#{anchor}"
+        for file, anchor in links_of(page)
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors_of(file))
+    ]
+    assert dead == []
+
+
+def test_every_page_is_in_the_table_of_contents():
+    """docs/README.md links each page once, and the README links docs/README.md."""
+    contents = ROOT / "docs" / "README.md"
+    linked = [file for file, _ in links_of(contents)]
+    assert sorted(linked) == sorted(set(PAGES) - {ROOT / "README.md", contents})
+    assert contents in {file for file, _ in links_of(ROOT / "README.md")}
+
+
+@pytest.mark.parametrize("name", ["benchmarks", "log"])
+def test_a_page_of_history_begins_with_its_contents(name):
+    """docs/benchmarks.md and docs/log.md list their sections at the top."""
+    page = ROOT / "docs" / f"{name}.md"
+    text = page.read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[([^\]]*)\]\(#", text.partition("\n## ")[0], re.MULTILINE)
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert listed == [heading.replace("`", "") for heading in headings]
+
+
+def test_the_figures_of_today_come_with_their_source():
+    """Each row of docs/figures.md that states a figure links where it was measured."""
+    page = ROOT / "docs" / "figures.md"
+    text = page.read_text(encoding="utf-8")
+    assert text.count("\n") <= 50
+    rows = text.partition("| what | figure |")[2].split("\n")[2:]
+    rows = [row for row in rows if row.startswith("|")]
+    assert len(rows) > 5
+    for row in rows:
+        assert re.search(r"\]\((benchmarks|log)\.md#", row) or row.endswith("| the same |"), row
+
+
+def test_the_table_of_packages_is_the_packages():
+    """docs/architecture.md names every folder and module of the package, and no other."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## The packages")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+/|[a-z_]+\.py)`", row)}
+    package = ROOT / "codebuddy"
+    folders = {f"{each.parent.name}/" for each in package.glob("*/__init__.py")}
+    modules = {each.name for each in package.glob("[a-z]*.py")}
+    assert named == folders | modules
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
@@ -58,8 +131,9 @@ def test_files_named_by_a_page_exist(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)#\s]+)", text):
         assert "://" in link or (page.parent / link).exists(), link
-    for path in re.findall(r"`(tests/[\w/.]+)`", text):
-        assert (ROOT / path).exists(), path
+    if page.stem != "contributing":  # which names files that its reader writes
+        for path in re.findall(r"`(tests/[\w/.]+)`", text):
+            assert (ROOT / path).exists(), path
 
 
 def test_only_the_agreed_things_stand_at_the_top():

@@ -89,12 +89,15 @@ def test_no_step_knows_another():
         "user_file",
         "bounded_toml",
         "isolation",
+        "platforms",
+        "private_files",
     ],
 )
 def test_leaves_know_only_leaves(leaf):
     """The leaves import nothing of the project but each other."""
     names = ("errors", "datatypes", "positions", "paths", "settings")
-    leaves = {f"codebuddy.{name}" for name in names}
+    files = ("isolation", "platforms", "private_files")
+    leaves = {f"codebuddy.{name}" for name in (*names, *files)}
     of_project = {n for n in imported(PACKAGE / f"{leaf}.py") if n.startswith("codebuddy.")}
     assert of_project <= leaves
 

@@ -32,7 +32,7 @@ from codebuddy.datatypes import SearchResult
 from codebuddy.evaluation import docstrings
 from codebuddy.evaluation.callees import definitions_elsewhere
 from codebuddy.evaluation.retrieval import TOP_K, first_rank
-from codebuddy.evaluation.sites import CODE_LANGUAGES, find_sites
+from codebuddy.evaluation.sites import find_sites
 from codebuddy.evaluation.statistics import mean_interval, percentile
 from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
@@ -41,7 +41,7 @@ from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.index.symbol_channel import SMALL_KINDS
 from codebuddy.index.terms import terms
 from codebuddy.settings import IndexSettings, Settings
-from codebuddy.syntax import names_in
+from codebuddy.syntax import names_in, traits_of
 from codebuddy.vcs.repository import Repository, open_repository
 
 _HYBRID = "hybrid"
@@ -270,7 +270,7 @@ def _code_paths(index: RepositoryIndex, seed: int) -> list[str]:
         paths = sorted(
             os.fsdecode(each.path)
             for each in index._store.files()
-            if each.language in CODE_LANGUAGES and each.role != "generated"
+            if traits_of(each.language).category == "code" and each.role != "generated"
         )
     random.Random(seed).shuffle(paths)
     return paths

@@ -27,7 +27,11 @@ ROOT = Path(__file__).parents[2]
 SAMPLE_FOLDER = ROOT / "tests" / "syntax" / "samples"
 SAMPLES = {file.stem: file.read_text() for file in sorted(SAMPLE_FOLDER.glob("*.txt"))}
 PYTHON = sorted((ROOT / "codebuddy").rglob("*.py"))[::9]
-TEXTS = [*SAMPLES.items(), *(("python", file.read_text()) for file in PYTHON)]
+# By name, so that another file leaves the holes of the others where they are.
+TEXTS = {
+    **{language: (language, text) for language, text in SAMPLES.items()},
+    **{file.relative_to(ROOT).as_posix(): ("python", file.read_text()) for file in PYTHON},
+}
 HOLES_PER_TEXT = 60
 # Languages whose brackets every editor closes, with closers that count for their grammars.
 EDITED = (
@@ -43,7 +47,7 @@ def context_of(prefix: str, suffix: str, language: str) -> Context:
     return build_context(document, Position(prefix.count("\n") + 1, column), language)
 
 
-def holes(text: str, seed: int) -> list[tuple[int, int]]:
+def holes(text: str, seed: str) -> list[tuple[int, int]]:
     """Random places to the end of a word, of the line, of some lines, or anywhere behind."""
     chance = random.Random(seed)
     found = []
@@ -76,8 +80,8 @@ def test_what_really_stands_in_a_hole_passes():
     behind them is what closes the bracket, and nobody can tell before they end.
     """
     tried, cut, reopening = 0, [], 0
-    for number, (language, text) in enumerate(TEXTS):
-        for begin, end in holes(text, number):
+    for name, (language, text) in TEXTS.items():
+        for begin, end in holes(text, name):
             prefix, middle, suffix = text[:begin], text[begin:end], text[end:]
             found = find_doubled(middle, context_of(prefix, suffix, language))
             tried += 1

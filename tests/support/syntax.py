@@ -1,11 +1,17 @@
-"""Samples of every language with what is expected of them, and hostile inputs."""
+"""Samples of every language with what is expected of them, and hostile inputs.
+
+`python -m tests.support.syntax tree LANGUAGE` prints the syntax tree of a language's sample,
+`... syntax found LANGUAGE` what is found in it, as it stands in `samples/*.expected`.
+"""
 
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 from codebuddy.index.analysis import FileAnalysis, analyze
+from codebuddy.syntax import parse
 from codebuddy.syntax.languages import extensions, languages
 
 SAMPLES = Path(__file__).parents[1] / "syntax" / "samples"
@@ -85,3 +91,31 @@ _TOKENS = [
 def analysed(language: str, source: bytes) -> FileAnalysis:
     """The analysis of bytes as a file of the language."""
     return analyze("sample." + extensions(language)[0], source)
+
+
+def tree_lines(language: str, source: bytes) -> list[str]:
+    """A line for each named node: its line, its field and type, and the text of a leaf."""
+    tree = parse(source, language)
+    assert tree is not None, f"no grammar for {language}"
+    lines: list[str] = []
+    stack = [(tree.root_node, "", 0)]
+    while stack:
+        node, field, depth = stack.pop()
+        text = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
+        leaf = "" if node.named_child_count else f" {text[:60]!r}"
+        label = f"{field}: {node.type}" if field else node.type
+        lines.append(f"{node.start_point[0] + 1:4} {'  ' * depth}{label}{leaf}")
+        for number in reversed(range(node.child_count)):
+            child = node.child(number)
+            if child is not None and child.is_named:
+                stack.append((child, node.field_name_for_child(number) or "", depth + 1))
+    return lines
+
+
+if __name__ == "__main__":
+    what, named = sys.argv[1:]
+    path, content = sample(named)
+    if what == "tree":
+        print("\n".join(tree_lines(named, content)))
+    else:
+        print(described(analyze(path, content)), end="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,4 +111,4 @@ def test_a_slice_of_the_fuzzing_holds():
         check=False,
     )
     last = done.stdout.splitlines()[-1]
-    assert re.fullmatch(r"315 files, 0 languages failed", last), done.stdout
+    assert last == f"{9 * len(syntax.languages())} files, 0 languages failed", done.stdout

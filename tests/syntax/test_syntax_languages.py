@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy import syntax
+from codebuddy.syntax.doc import comment_above
 from codebuddy.syntax.rules import LOADERS
 
 
@@ -91,3 +92,20 @@ def test_identifiers_come_in_order_with_repetitions():
         "_x1",
         "a",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sign", "line"),
+    [
+        ("//", "/// Adds two."),
+        ("#", "# Adds two."),
+        ("--", "-- | Adds two."),
+        ("!", "!! Adds two."),
+        ("%", "% Adds two."),
+    ],
+)
+def test_a_comment_above_is_documentation_whatever_its_sign(sign, line):
+    """A language whose sign no other has needs nothing but its `line_comment`."""
+    source = f"x\n\n{line}\nadd(a, b)\n".encode()
+    assert comment_above(source, source.index(b"add("), sign) == "Adds two."
+    assert comment_above(source, source.index(b"add("), "") == ""

@@ -18,6 +18,7 @@ from codebuddy.hook.review import Review, shown_evidence
 from codebuddy.hook.state import SourceFile
 from codebuddy.syntax.occurrences import Occurrence
 from codebuddy.syntax.signatures import Function, Signature, find_functions, signature_at
+from codebuddy.syntax.traits import traits_of
 
 _MAX_FUNCTIONS = 60
 _MIN_METHOD_NAME = 4
@@ -72,11 +73,15 @@ def check(review: Review) -> Iterator[Finding]:
             continue
         old = review.state.old_file(change.old_path)
         new = review.state.file(change.path)
-        if old is None or new is None or {old.language, new.language} != {"python"}:
+        if old is None or new is None or not (_has_signatures(old) and _has_signatures(new)):
             continue
         for changed in list(_changed(old, new))[:_MAX_FUNCTIONS]:
             review.check_time()
             yield from _stale(review, new, changed)
+
+
+def _has_signatures(file: SourceFile) -> bool:
+    return "signatures" in traits_of(file.language).analyses
 
 
 def _changed(old: SourceFile, new: SourceFile) -> Iterator[_Changed]:
@@ -125,7 +130,7 @@ def _stale(review: Review, new: SourceFile, changed: _Changed) -> Iterator[Findi
     called = re.compile(rb"\b" + changed.name.encode() + rb"(?:\s*\(|\s+as\s)")
     for path in (new.path, *review.places(changed.name, but_for=new.path)):
         file = new if path == new.path else review.state.file(path)
-        if file is None or file.language != "python" or not file.holds_word(changed.name):
+        if file is None or not _has_signatures(file) or not file.holds_word(changed.name):
             continue
         if not called.search(file.source):
             continue

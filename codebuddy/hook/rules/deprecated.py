@@ -12,7 +12,8 @@ from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
 from codebuddy.index.symbols import FoundDefinition
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON
+from codebuddy.syntax.rules import spec_of
+from codebuddy.syntax.traits import traits_of
 
 _WORD = "deprecated"
 _KINDS = frozenset({"function", "method", "class", "interface", "struct"})
@@ -129,7 +130,7 @@ def _marks_of(file: SourceFile, definition: FoundDefinition) -> str:
     head = "\n".join(above)
     if _MARK_ABOVE.search(head):
         return head
-    if file.language not in PYTHON:
+    if not spec_of(file.language).docstring:
         return ""
     last = min(definition.end_line, definition.line + _LINES_INSIDE)
     inside = "\n".join(file.lines[definition.line : last])
@@ -146,7 +147,7 @@ def _new_calls(
         for each in reversed(file.symbols.references)
         if each.kind in ("call", "import") and each.line in added and each.name in marked
     }
-    if file.language not in PYTHON | JAVASCRIPT:
+    if not traits_of(file.language).import_syntax:
         # Elsewhere the name alone has to tell; it is defined once in the repository.
         same = {name for name in used if _is_same_language(review, file, marked[name])}
         yield from ((name, line) for name, line in used.items() if name in same)

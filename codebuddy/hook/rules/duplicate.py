@@ -17,6 +17,7 @@ from codebuddy.index.terms import count_terms
 from codebuddy.syntax.embedded import COMPONENTS
 from codebuddy.syntax.imported import is_same_family
 from codebuddy.syntax.languages import NOTEBOOK, language_for
+from codebuddy.syntax.traits import traits_of
 
 MIN_TOKENS = 50
 _MIN_LINES = 4
@@ -30,8 +31,6 @@ _KINDS = frozenset({"function", "method"})
 _STANDS_ALONE = re.compile(
     r"(?i)(?:^|/)(?:examples?|samples?|demos?|playgrounds?|docs?|scripts|extras?|contrib|_?legacy\w*)/"
 )
-# Files of these cannot import each other's functions.
-_WITHOUT_IMPORTS = frozenset({"bash"})
 # What these define cannot be called from another file.
 _NOT_IMPORTED = frozenset({NOTEBOOK, *COMPONENTS})
 _MAX_DEPTH = 100
@@ -99,7 +98,8 @@ def _new_functions(review: Review) -> Iterator[_Function]:
         review.check_time()
         if role_of(change.path, file.source) != "code" or file.tree is None:
             continue
-        if _STANDS_ALONE.search(change.path) or file.language in _WITHOUT_IMPORTS:
+        is_importable = traits_of(file.language).has_importable_functions
+        if _STANDS_ALONE.search(change.path) or not is_importable:
             continue
         old = review.state.old_file(change.old_path) if change.old_path else None
         added = review.state.added(change)

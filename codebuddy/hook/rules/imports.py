@@ -9,8 +9,9 @@ from codebuddy.hook.finding import Edit, Evidence, Finding
 from codebuddy.hook.review import Review
 from codebuddy.hook.rules.renames import renaming_edits
 from codebuddy.hook.state import SourceFile
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, ImportedName
+from codebuddy.syntax.imported import ImportedName
 from codebuddy.syntax.occurrences import Occurrence
+from codebuddy.syntax.traits import traits_of
 
 
 def check(review: Review) -> Iterator[Finding]:
@@ -18,7 +19,7 @@ def check(review: Review) -> Iterator[Finding]:
     told = review.told_imports
     for change, file in review.state.written():
         review.check_time()
-        if file.language not in PYTHON | JAVASCRIPT or file.tree is None:
+        if not traits_of(file.language).import_syntax or file.tree is None:
             continue
         if file.tree.root_node.has_error:
             continue

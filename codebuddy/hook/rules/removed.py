@@ -17,8 +17,9 @@ from codebuddy.hook.review import Review, shown_evidence
 from codebuddy.hook.rules.renames import renamed_to, renaming_edits
 from codebuddy.hook.state import Change, SourceFile
 from codebuddy.index.file_role import role_of
-from codebuddy.syntax.imported import JAVASCRIPT, PYTHON, is_same_family
+from codebuddy.syntax.imported import is_same_family
 from codebuddy.syntax.occurrences import Occurrence
+from codebuddy.syntax.traits import traits_of
 
 _KINDS = frozenset({"function", "class", "constant", "variable", "type", "interface", "enum"})
 _MAX_NAMES = 60
@@ -35,7 +36,7 @@ def check(review: Review) -> Iterator[Finding]:
     for change in review.state.changes:
         review.check_time()
         old = review.state.old_file(change.old_path) if change.old_path else None
-        if old is None or old.language not in PYTHON | JAVASCRIPT:
+        if old is None or not traits_of(old.language).import_syntax:
             continue
         if role_of(change.old_path, old.source) in ("vendored", "generated"):
             continue
@@ -129,7 +130,7 @@ def _gone_names(review: Review, path: str, old: SourceFile, new: SourceFile) -> 
 def _uses(
     review: Review, path: str, name: str, new: SourceFile
 ) -> Iterator[tuple[str, SourceFile, Occurrence]]:
-    if new.language in PYTHON and name not in _BUILTINS and not _has_star(new):
+    if _has_bindings(new) and name not in _BUILTINS and not _has_star(new):
         # Nothing binds the name there any more (`provides` said so), not even in a function:
         # a plain use must fail.
         found = [each for each in new.occurrences([name]) if each.receiver is None]
@@ -139,7 +140,7 @@ def _uses(
                     yield path, new, each
     for other in review.places(name, but_for=path):
         file = review.state.file(other)
-        if file is None or file.language not in PYTHON | JAVASCRIPT or not file.holds_word(name):
+        if file is None or not traits_of(file.language).import_syntax or not file.holds_word(name):
             continue
         yield from ((other, file, each) for each in _uses_in(review, other, file, path, name))
 
@@ -179,9 +180,13 @@ def _uses_in(
             yield use
 
 
+def _has_bindings(file: SourceFile) -> bool:
+    return "bindings" in traits_of(file.language).analyses
+
+
 def _gone_methods(review: Review, old: SourceFile, new: SourceFile) -> Iterator[Finding]:
     """`self.name` in a class without bases that no longer has the method."""
-    if new.language not in PYTHON or b"__getattr__" in new.source or b"setattr(" in new.source:
+    if not _has_bindings(new) or b"__getattr__" in new.source or b"setattr(" in new.source:
         return
     classes = {each.name: each for each in new.top_level().values() if each.kind == "class"}
     defined = {each.name for each in new.symbols.definitions}

@@ -14,6 +14,7 @@ from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
 from codebuddy.index.symbols import FoundDefinition
+from codebuddy.syntax.traits import traits_of
 
 _KINDS = frozenset({"function", "method"})
 _STUB = re.compile(
@@ -33,7 +34,7 @@ _LINES_ABOVE = 4
 def may_apply(review: Review) -> bool:
     """Whether a changed file may hold a stub."""
     return any(
-        file.language == "python" and _MAYBE_STUB.search(file.source)
+        "stubs" in traits_of(file.language).analyses and _MAYBE_STUB.search(file.source)
         for _, file in review.state.written()
     )
 
@@ -44,7 +45,8 @@ def check(review: Review) -> Iterator[Finding]:
         return
     count = 0
     for change, file in review.state.written():
-        if file.language != "python" or role_of(change.path, file.source) != "code":
+        has_stubs = "stubs" in traits_of(file.language).analyses
+        if not has_stubs or role_of(change.path, file.source) != "code":
             continue
         added = review.state.added(change)
         for definition in file.symbols.definitions:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from codebuddy.index.analysis import FileAnalysis, analyze
 from codebuddy.index.terms import terms
+from codebuddy.syntax.rules import spec_of
 from codebuddy.syntax.spec import CLASS_KINDS, FUNCTION_KINDS
 from codebuddy.training.sources import written_by_hand
 
@@ -159,7 +160,7 @@ def _functions(path: str, source: bytes, analysis: FileAnalysis) -> Iterator[Fun
             continue
         start, end = each.extent
         raw = source[start : min(end, start + 4 * MAX_TEXT_CHARACTERS)].decode("utf-8", "replace")
-        text = without_docstring(raw) if analysis.language == "python" else raw
+        text = without_docstring(raw) if spec_of(analysis.language).docstring else raw
         if len(text.strip()) < 40 or text.count("\n") < 1:
             continue
         yield Function(

@@ -9,14 +9,15 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from codebuddy.syntax import language_for
+from codebuddy.syntax.traits import IMPORT_OPENINGS, PACKAGE_STEMS
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.screens.picker import Found, PickerScreen
 
 _MAX_SHOWN = 60
 _TOP_K = 30
-_IMPORT = re.compile(r"\s*(?:from|import|export|use|require|const|#include)\b")
-# Files that are called by their folder's name.
-_PACKAGE_FILES = {"__init__", "index", "mod", "lib"}
+_IMPORT = re.compile(rf"\s*(?:{IMPORT_OPENINGS}|require)\b")
+# Files that are called by their folder's name; a program's `main` is called by its own.
+_NAMED_AS_FOLDER = PACKAGE_STEMS - {"main"}
 
 
 class FilesPalette(PickerScreen):
@@ -90,7 +91,7 @@ async def definitions_of(
 
 def _names_module(line: str, path: str) -> bool:
     parts = PurePosixPath(path).with_suffix("").parts
-    module = parts[-2] if len(parts) > 1 and parts[-1] in _PACKAGE_FILES else parts[-1]
+    module = parts[-2] if len(parts) > 1 and parts[-1] in _NAMED_AS_FOLDER else parts[-1]
     return module in re.split(r"\W+", line)
 
 

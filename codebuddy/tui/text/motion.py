@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from codebuddy.positions import indent_width
+from codebuddy.syntax.traits import INDENTING_ENDS
 from codebuddy.tui.text.buffer import Location, TextBuffer
 
 _RIGHT = re.compile(r"\s*(?:\w+|[^\w\s]+|$)")
@@ -78,7 +79,7 @@ def indentation_after(buffer: TextBuffer, place: Location) -> str:
     """What a new line begins with when the line is broken at `place`."""
     line = buffer.lines[place.line][: place.column]
     indent = line[: indent_width(line)]
-    if line.rstrip()[-1:] in (":", "{", "[", "("):
+    if line.rstrip().endswith(INDENTING_ENDS):
         return indent + indentation_unit(buffer)
     return indent
 
