@@ -21,7 +21,6 @@ from codebuddy.errors import CodebuddyError
 from codebuddy.terminal import safe_line
 from codebuddy.tui.documents import OpenDocument
 from codebuddy.tui.keeper import Keeper, absolute
-from codebuddy.tui.messages import EditRefused
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen, EntryScreen
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import ChangedOnDiskError
@@ -277,8 +276,8 @@ class Desk(Screen[None]):
     async def _open_new(self, path: Path) -> None:
         await self.open_path(path)
 
-    @on(EditRefused)
-    def refuse_edit(self, event: EditRefused) -> None:
+    @on(Editor.EditRefused)
+    def refuse_edit(self, event: Editor.EditRefused) -> None:
         """A read-only text was to be changed."""
         document = next((each for each in self.documents if each.editor is event.editor), None)
         if document is not None:

@@ -12,10 +12,11 @@ from textual import on, work
 
 from codebuddy.errors import CodebuddyError, ModelError
 from codebuddy.tui.backend import Backend, is_engine_gone
-from codebuddy.tui.messages import EditorChanged, EditorMoved, GhostUsed, SuggestionAsked
 from codebuddy.tui.screens.finding import FindingDesk
 from codebuddy.tui.session_statistics import SessionStatistics
 from codebuddy.tui.suggesting import Suggester
+from codebuddy.tui.widgets.editor import Editor
+from codebuddy.tui.widgets.editor_view import EditorView
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from codebuddy.tui.widgets.status_bar import StatusBar, StatusLine
 
@@ -44,8 +45,8 @@ class SuggestingDesk(FindingDesk):
         self._notice, self._has_failed = text, False
         self.refresh_status()
 
-    @on(EditorChanged)
-    def editor_changed(self, event: EditorChanged) -> None:
+    @on(EditorView.Changed)
+    def editor_changed(self, event: EditorView.Changed) -> None:
         """Typing goes on; so does asking."""
         self._notice = ""
         document = self.editor_of(event.editor)
@@ -53,8 +54,8 @@ class SuggestingDesk(FindingDesk):
             self.suggester.changed(document, is_typing=event.is_typing)
         self.refresh_tabs()
 
-    @on(EditorMoved)
-    def editor_moved(self, event: EditorMoved) -> None:
+    @on(EditorView.Moved)
+    def editor_moved(self, event: EditorView.Moved) -> None:
         """Nothing is suggested where nothing was typed."""
         self._notice = ""
         document = self.editor_of(event.editor)
@@ -62,8 +63,8 @@ class SuggestingDesk(FindingDesk):
             self.suggester.moved(document)
         self.refresh_status()
 
-    @on(GhostUsed)
-    def ghost_used(self, event: GhostUsed) -> None:
+    @on(Editor.GhostUsed)
+    def ghost_used(self, event: Editor.GhostUsed) -> None:
         """Count what became of a suggestion."""
         characters = len("".join(event.text.split()))
         document = self.editor_of(event.editor)
@@ -85,8 +86,8 @@ class SuggestingDesk(FindingDesk):
             self.suggester.cancel()
         self.refresh_status()
 
-    @on(SuggestionAsked)
-    def suggestion_asked(self, event: SuggestionAsked) -> None:
+    @on(Editor.SuggestionAsked)
+    def suggestion_asked(self, event: Editor.SuggestionAsked) -> None:
         """A key asked for one."""
         document = self.editor_of(event.editor)
         if document is not None and document.is_notebook:
