@@ -140,7 +140,7 @@ class CodebuddyApp(App[None]):
         try:
             models = await self.backend.models()
         except CodebuddyError as error:
-            self.workspace.tell(error)
+            self.workspace.notify_error(error)
             return
         in_use = next((each for each in models if each.is_in_use), None)
         if in_use is not None and not in_use.is_installed:
@@ -211,7 +211,7 @@ class CodebuddyApp(App[None]):
             if self.workspace.keeper is not None:
                 await self.workspace.keeper.keep_unsaved()
         except OSError as error:
-            self.workspace.say(f"unsaved text cannot be kept: {error.strerror}", "error")
+            self.workspace.notify_user(f"unsaved text cannot be kept: {error.strerror}", "error")
             return False
         return True
 
@@ -221,7 +221,7 @@ class CodebuddyApp(App[None]):
 
     def action_nothing(self) -> None:
         """Ctrl+C copies in the editor; elsewhere it says how to leave."""
-        self.workspace.say("Ctrl+Q leaves")
+        self.workspace.notify_user("Ctrl+Q leaves")
 
     @on(GuardGone)
     @on(TerminalGone)
@@ -292,7 +292,7 @@ class CodebuddyApp(App[None]):
             )
         for name in THEMES:
             yield SystemCommand(
-                f"Theme: {name}", "", partial(workspace.use_theme, name), discover=True
+                f"Theme: {name}", "", partial(workspace.settings.use_theme, name), discover=True
             )
 
 

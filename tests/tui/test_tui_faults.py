@@ -168,8 +168,8 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
             {"chunks": [{"path": "[/\x1b", "symbol": "\x9b", "start_line": 1}]}
         )
         for payload in HOSTILE:
-            one.workspace.say(payload)
-            one.workspace.remark(payload)
+            one.workspace.notify_user(payload)
+            one.workspace.set_status(payload)
         for keys in (["ctrl+p"], ["escape"], ["alt+s"], ["escape"], ["ctrl+f"], ["escape"]):
             await one.press(*keys)
             await one.pilot.pause(0.2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from textual import on, work
 from textual.containers import Container
@@ -19,6 +19,7 @@ from textual.screen import Screen
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.terminal import safe_line
+from codebuddy.tui.controllers.host import AsyncFunction
 from codebuddy.tui.documents import OpenDocument
 from codebuddy.tui.keeper import Keeper, absolute
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen, EntryScreen
@@ -29,6 +30,8 @@ from codebuddy.tui.widgets.editor import Editor
 from codebuddy.tui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:
+    from textual.worker import WorkType
+
     from codebuddy.vcs.repository import Repository
 
 # What became of a wish to save: written, replaced by the file's text, or nothing.
@@ -65,14 +68,14 @@ class Desk(Screen[None]):
             document, leftovers = await self.keeper.open(path)
         except CodebuddyError as error:
             if not is_quiet:
-                self.tell(error)
+                self.notify_error(error)
             return None
         if document not in self.documents:
             return None
         path = absolute(path)
         if path not in (document.path, document.next_path) and not is_quiet:
             name = self.keeper.name_of(path)
-            self.say(f"{name} is the same file as {document.name}, which is open")
+            self.notify_user(f"{name} is the same file as {document.name}, which is open")
         if not document.editor.is_attached:
             editors = self.query_one("#editors", Container)
             document.editor.display = False
@@ -84,7 +87,9 @@ class Desk(Screen[None]):
         if place is not None:
             document.editor.go(place)
         if document.opened.is_read_only and not is_quiet:
-            self.say(f"{document.opened.reason_read_only}; it is shown read-only", "warning")
+            self.notify_user(
+                f"{document.opened.reason_read_only}; it is shown read-only", "warning"
+            )
         self.document_opened(document, leftovers)
         return document
 
@@ -199,7 +204,7 @@ class Desk(Screen[None]):
                     return await self._reload(document) if answer == "reload" else ""
                 should_overwrite = not self.keeper.accept_disk(document, error)
             except CodebuddyError as error:
-                self.tell(error)
+                self.notify_error(error)
                 return ""
         self.refresh_tabs()
         self.document_saved(document)
@@ -223,10 +228,10 @@ class Desk(Screen[None]):
         try:
             await self.keeper.reload(document)
         except CodebuddyError as error:
-            self.tell(error)
+            self.notify_error(error)
             return ""
         self.refresh_tabs()
-        self.say(f"{document.path.name} has the file's text now; Ctrl+Z brings yours back")
+        self.notify_user(f"{document.path.name} has the file's text now; Ctrl+Z brings yours back")
         return "reloaded"
 
     def document_saved(self, document: OpenDocument) -> None:
@@ -259,7 +264,7 @@ class Desk(Screen[None]):
                     return
                 should_overwrite = True
             except CodebuddyError as error:
-                self.tell(error)
+                self.notify_error(error)
                 return
         self.refresh_tabs()
         self.document_saved(document)
@@ -281,17 +286,25 @@ class Desk(Screen[None]):
         """A read-only text was to be changed."""
         document = next((each for each in self.documents if each.editor is event.editor), None)
         if document is not None:
-            self.say(document.opened.reason_read_only or "this text is read-only", "warning")
+            self.notify_user(
+                document.opened.reason_read_only or "this text is read-only", "warning"
+            )
 
     # Words to the person
 
-    def say(self, text: str, severity: SeverityLevel = "information") -> None:
+    def start_worker(
+        self, work: AsyncFunction, *, group: str = "default", exclusive: bool = False
+    ) -> None:
+        """Run an async function; `exclusive` cancels others of its group."""
+        self.run_worker(cast("WorkType[object]", work), group=group, exclusive=exclusive)
+
+    def notify_user(self, text: str, severity: SeverityLevel = "information") -> None:
         """Say something in passing."""
         self.notify(safe_line(text), severity=severity, markup=False, timeout=6)
 
-    def tell(self, error: CodebuddyError) -> None:
+    def notify_error(self, error: CodebuddyError) -> None:
         """Say what went wrong, and what can be done."""
-        self.say(f"{error.message}. {error.hint}" if error.hint else error.message, "error")
+        self.notify_user(f"{error.message}. {error.hint}" if error.hint else error.message, "error")
 
     def editor_of(self, editor: object) -> OpenDocument | None:
         """The document of an editor."""

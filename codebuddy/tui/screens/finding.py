@@ -136,7 +136,7 @@ class FindingDesk(WatchingDesk):
             if editor is None or not editor.matches:
                 return
             if editor.is_read_only:
-                self.say("this text is read-only", "warning")
+                self.notify_user("this text is read-only", "warning")
                 return
             query, revision = bar.query_wanted, editor.buffer.revision
             chosen = editor.matches if should_replace_all else [editor.current_match]
@@ -154,7 +154,7 @@ class FindingDesk(WatchingDesk):
                 return
             count = editor.replace_places(edits)
             if should_replace_all:
-                self.say(f"{count} replaced; Ctrl+Z brings them back")
+                self.notify_user(f"{count} replaced; Ctrl+Z brings them back")
             else:
                 start, _, text = edits[0]
                 editor.go(Location(start.line, start.column + len(text)))
@@ -178,7 +178,7 @@ class FindingDesk(WatchingDesk):
             number = int(column) if column.isdecimal() and len(column) < 10 else 1
             self.editor.go(Location(max(0, int(line) - 1), max(0, number - 1)))
         elif answer:
-            self.say(f"{answer[:40]} is not a line", "warning")
+            self.notify_user(f"{answer[:40]} is not a line", "warning")
 
     # In the repository
 
@@ -208,12 +208,12 @@ class FindingDesk(WatchingDesk):
             lines = editing.buffer.lines[:_IMPORTS_WITHIN_LINES]
             found = await definitions_of(self.backend, name, document.name, lines)
         except CodebuddyError as error:
-            self.tell(error)
+            self.notify_error(error)
             return
         here = editing.cursor.line + 1
         others = [each for each in found if (each.path, each.line) != (document.name, here)]
         if not others:
-            self.say(f"{name}: no definition known", "warning")
+            self.notify_user(f"{name}: no definition known", "warning")
         elif len(others) == 1:
             await self.jump(others[0].path, others[0].line, name)
         else:

@@ -40,7 +40,7 @@ class SuggestingDesk(FindingDesk):
         super().refresh_tabs()
         self.refresh_status()
 
-    def remark(self, text: str) -> None:
+    def set_status(self, text: str) -> None:
         """Say something in the status row, until the next key."""
         self._notice, self._has_failed = text, False
         self.refresh_status()
@@ -91,7 +91,7 @@ class SuggestingDesk(FindingDesk):
         """A key asked for one."""
         document = self.editor_of(event.editor)
         if document is not None and document.is_notebook:
-            self.say(
+            self.notify_user(
                 "nothing is suggested in a notebook's JSON; for a cell:"
                 f" codebuddy complete {document.name}:LINE --apply"
             )
@@ -132,7 +132,7 @@ class SuggestingDesk(FindingDesk):
         self.suggester.is_automatic = not self.suggester.is_automatic
         self.suggester.cancel()
         how = "by themselves" if self.suggester.is_automatic else "when asked"
-        self.remark(f"suggestions come {how}")
+        self.set_status(f"suggestions come {how}")
 
     @on(ReceiptPanel.ChunkChosen)
     async def go_to_chunk(self, event: ReceiptPanel.ChunkChosen) -> None:

@@ -54,7 +54,7 @@ class WatchingDesk(Desk):
         except OSError as error:
             if not self._told_of_journal:
                 self._told_of_journal = True
-                self.say(f"unsaved text cannot be kept safe: {error.strerror}", "warning")
+                self.notify_user(f"unsaved text cannot be kept safe: {error.strerror}", "warning")
         finally:
             self._is_keeping = False
 
@@ -78,10 +78,10 @@ class WatchingDesk(Desk):
         if not (news.is_gone or news.problem or document.is_modified):
             try:
                 if await self.keeper.reload(document, revision=news.revision):
-                    self.say(f"{name} was changed outside and read again")
+                    self.notify_user(f"{name} was changed outside and read again")
                     return
             except CodebuddyError as error:
-                self.tell(error)
+                self.notify_error(error)
                 return
             if not document.is_modified:
                 # It was saved meanwhile: the next look tells what is there.
@@ -89,7 +89,7 @@ class WatchingDesk(Desk):
         document.has_changed_on_disk = True
         what = "was deleted" if news.is_gone else news.problem or "was changed"
         document.editor.buffer.mark_unsaved()
-        self.say(f"{name}: {what} outside; your text is kept", "warning")
+        self.notify_user(f"{name}: {what} outside; your text is kept", "warning")
 
     # What earlier editors left
 
@@ -105,9 +105,11 @@ class WatchingDesk(Desk):
             return
         journal, name = self.keeper.journal, document.name
         for file in await asyncio.to_thread(journal.put_aside, name):
-            self.say(f"unsaved text of {name} cannot be read; it is kept as {file}", "warning")
+            self.notify_user(
+                f"unsaved text of {name} cannot be read; it is kept as {file}", "warning"
+            )
         if await asyncio.to_thread(journal.is_kept_elsewhere, name):
-            self.say(f"{name} has unsaved text in another codebuddy that runs", "warning")
+            self.notify_user(f"{name} has unsaved text in another codebuddy that runs", "warning")
 
     @work
     async def tell_of_waiting(self) -> None:
@@ -119,7 +121,7 @@ class WatchingDesk(Desk):
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             told = f"{', '.join(names[:_NAMED])}{more}"
-            self.say(f"unsaved text from an earlier time is offered when you open {told}")
+            self.notify_user(f"unsaved text from an earlier time is offered when you open {told}")
 
     @work
     async def _offer_recovery(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
@@ -154,7 +156,7 @@ class WatchingDesk(Desk):
         try:
             await self.keeper.restore(document, leftover)
         except OSError as error:
-            self.say(f"unsaved text cannot be kept safe: {error.strerror}", "warning")
+            self.notify_user(f"unsaved text cannot be kept safe: {error.strerror}", "warning")
         self.refresh_tabs()
 
 

@@ -19,8 +19,9 @@ from textual.widgets import Static
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend
+from codebuddy.tui.controllers.settings import SettingsController
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.screens.choosing import ChoosingDesk
+from codebuddy.tui.screens.suggestions import SuggestingDesk
 from codebuddy.tui.session import OpenFileState, SessionState
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
@@ -65,7 +66,7 @@ def _entry_key(keys: str, action: str, text: str, group: Binding.Group) -> Bindi
     return Binding(keys, action, text, show=False, group=group, priority=True)
 
 
-class Workspace(ChoosingDesk):
+class Workspace(SuggestingDesk):
     """Everything a person works with; other screens open over it."""
 
     KEYS: ClassVar[list[Binding]] = [
@@ -103,6 +104,7 @@ class Workspace(ChoosingDesk):
     def __init__(self, backend: Backend, state: SessionState) -> None:
         super().__init__(backend)
         self.state = state
+        self.settings = SettingsController(self, self.suggester, backend)
         self._repository: Repository | None = None
 
     def compose(self) -> ComposeResult:
@@ -208,7 +210,7 @@ class Workspace(ChoosingDesk):
 
     def document_saved(self, document: OpenDocument) -> None:
         """Say so, quietly."""
-        self.remark(f"saved {document.path.name}")
+        self.set_status(f"saved {document.path.name}")
 
     def session_state(self) -> SessionState:
         """What is to be restored the next time."""
@@ -248,7 +250,18 @@ class Workspace(ChoosingDesk):
 
         self.suggester.cancel()
         await self.app.push_screen_wait(ModelsScreen(self.backend))
-        self.remark("")
+        self.set_status("")
+
+    def action_settings(self) -> None:
+        """The settings that matter while editing."""
+        from codebuddy.tui.screens.settings import SettingsScreen
+
+        root = self.keeper.root if self.keeper else None
+        self.app.push_screen(SettingsScreen(self.settings, root))
+
+    def action_next_theme(self) -> None:
+        """The next of our themes."""
+        self.settings.next_theme()
 
     def action_index(self) -> None:
         """Bring the index up to date."""
@@ -274,7 +287,7 @@ class Workspace(ChoosingDesk):
         if not text:
             return
         if document.editor.buffer.revision != revision:
-            self.say("the text changed meanwhile; nothing was inserted", "warning")
+            self.notify_user("the text changed meanwhile; nothing was inserted", "warning")
             return
         document.editor.put(text)
 
