@@ -126,11 +126,11 @@ class CodebuddyApp(App[None]):
             state = await asyncio.to_thread(load_session, self._session_folder)
             workspace.state.shows_tree = state.shows_tree
             workspace.state.shows_receipt = state.shows_receipt
-            await workspace.restore(state)
-        workspace.tell_of_waiting()
+            await workspace.document_controller.restore_session(state)
+        workspace.start_worker(workspace.watcher.tell_of_waiting)
         if self._start is not None:
             path, place = self._start
-            await workspace.open_path(path, place)
+            await workspace.document_controller.open(path, place)
         self.set_interval(_SAVE_SESSION_EVERY_S, self._save_session)
         self._offer_setup()
 
@@ -194,22 +194,22 @@ class CodebuddyApp(App[None]):
             for document in unsaved:
                 # What is typed while it is saved is to be saved as well.
                 while document.is_modified:
-                    if await workspace.save(document) != "saved":
+                    if await workspace.document_controller.save(document) != "saved":
                         return False
         elif answer == "keep":
             return await self._is_kept()
         elif answer == "drop":
             for document in unsaved:
                 document.editor.buffer.mark_saved()
-                if workspace.keeper is not None:
-                    await workspace.keeper.forget(document)
+                if workspace.store is not None:
+                    await workspace.store.forget(document)
         return bool(answer)
 
     async def _is_kept(self) -> bool:
         """Whether the unsaved text is in the journal; else it is told why not."""
         try:
-            if self.workspace.keeper is not None:
-                await self.workspace.keeper.keep_unsaved()
+            if self.workspace.store is not None:
+                await self.workspace.store.keep_unsaved()
         except OSError as error:
             self.workspace.notify_user(f"unsaved text cannot be kept: {error.strerror}", "error")
             return False
@@ -242,9 +242,9 @@ class CodebuddyApp(App[None]):
         if self._repository is None:
             return
         workspace = self.workspace
-        if workspace.keeper is not None:
-            lost = workspace.keeper.keep_unsaved_now()
-            workspace.keeper.journal.close()
+        if workspace.store is not None:
+            lost = workspace.store.keep_unsaved_now()
+            workspace.store.journal.close()
             if lost and self.failure is None:
                 self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
         with contextlib.suppress(OSError):

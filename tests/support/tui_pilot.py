@@ -137,7 +137,7 @@ async def journey(
     )
     async with app.run_test(size=size, notifications=True) as pilot:
         one = Journey(app, pilot)
-        await one.until(lambda: app.workspace.keeper is not None)
+        await one.until(lambda: app.workspace.store is not None)
         if file:
             await one.until(lambda: one.workspace.active is not None)
             await one.until(lambda: one.editor.has_focus or len(app.screen_stack) > 1)

@@ -162,7 +162,7 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
     async with journey(repository, file=names[0], is_automatic=False) as one:
         await one.until(lambda: len(one.workspace.paths) == 6)
         for name in names[1:]:
-            await one.workspace.open_path(repository / name)
+            await one.workspace.document_controller.open(repository / name)
         one.editor.set_ghost(Ghost(Location(0, 0), ("\x1b]0;x\x07[/b]",)))
         one.workspace.query_one(ReceiptPanel).show(
             {"chunks": [{"path": "[/\x1b", "symbol": "\x9b", "start_line": 1}]}
@@ -354,8 +354,8 @@ async def test_a_bug_ends_the_program_with_everything_saved(repository):
     async def run_into_a_bug():
         async with journey(repository, is_automatic=False) as one:
             await one.type("precious")
-            assert one.workspace.keeper is not None
-            keepers.append(one.workspace.keeper)
+            assert one.workspace.store is not None
+            keepers.append(one.workspace.store)
             one.app.call_later(lambda: 1 / 0)
             await one.until(lambda: not one.app.is_running)
 

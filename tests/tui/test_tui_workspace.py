@@ -191,7 +191,7 @@ async def test_closing_an_unsaved_file_asks(repository):
         await one.press("down", "enter")
         await one.until(lambda: not one.workspace.documents)
         assert (repository / "cart.py").read_text() == before
-        keeper = one.workspace.keeper
+        keeper = one.workspace.store
         assert keeper is not None
         await one.until(lambda: keeper.journal.records() == [])
 

@@ -12,6 +12,7 @@ from textual import on, work
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui.backend import Backend
+from codebuddy.tui.screens.desk import Desk
 from codebuddy.tui.screens.dialogs import EntryScreen
 from codebuddy.tui.screens.palettes import (
     DefinitionsPalette,
@@ -20,7 +21,6 @@ from codebuddy.tui.screens.palettes import (
     definitions_of,
 )
 from codebuddy.tui.screens.picker import Picked
-from codebuddy.tui.screens.watching import WatchingDesk
 from codebuddy.tui.text import find, motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.find_bar import FindBar
@@ -31,7 +31,7 @@ _MAX_JUMPS = 100
 _IMPORTS_WITHIN_LINES = 2000
 
 
-class FindingDesk(WatchingDesk):
+class FindingDesk(Desk):
     """A desk with a find bar, palettes and a way back. `paths` are the repository's files."""
 
     def __init__(self, backend: Backend) -> None:
@@ -221,12 +221,14 @@ class FindingDesk(WatchingDesk):
 
     async def jump(self, path: str, line: int, name: str = "") -> None:
         """Go to a place of the repository, remembering this one."""
-        if self.keeper is None:
+        if self.store is None:
             return
         if self.active is not None:
             self._jumps.append((self.active.name, self.active.editor.editing.cursor))
             del self._jumps[:-_MAX_JUMPS]
-        document = await self.open_path(self.keeper.root / path, Location(line - 1, 0))
+        document = await self.document_controller.open(
+            self.store.root / path, Location(line - 1, 0)
+        )
         if document is not None and name:
             column = document.editor.buffer.lines[document.editor.editing.cursor.line].find(name)
             if column >= 0:
@@ -234,9 +236,9 @@ class FindingDesk(WatchingDesk):
 
     async def action_back(self) -> None:
         """Back to where the last jump began."""
-        if self._jumps and self.keeper is not None:
+        if self._jumps and self.store is not None:
             path, place = self._jumps.pop()
-            await self.open_path(self.keeper.root / path, place)
+            await self.document_controller.open(self.store.root / path, place)
 
     def _picked(self, picked: Picked | None) -> None:
         if picked is not None:
@@ -248,7 +250,7 @@ class FindingDesk(WatchingDesk):
         if not picked.should_insert:
             if found.text or found.line > 1:
                 await self.jump(found.path, found.line)
-            elif self.keeper is not None:
-                await self.open_path(self.keeper.root / found.path)
+            elif self.store is not None:
+                await self.document_controller.open(self.store.root / found.path)
         elif self.editor is not None:
             self.editor.put(found.symbol or f"{found.path}:{found.line}")

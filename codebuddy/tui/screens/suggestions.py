@@ -49,7 +49,7 @@ class SuggestingDesk(FindingDesk):
     def editor_changed(self, event: EditorView.Changed) -> None:
         """Typing goes on; so does asking."""
         self._notice = ""
-        document = self.editor_of(event.editor)
+        document = self.document_controller.document_of(event.editor)
         if document is not None and not document.is_notebook:
             self.suggester.changed(document, is_typing=event.is_typing)
         self.refresh_tabs()
@@ -58,7 +58,7 @@ class SuggestingDesk(FindingDesk):
     def editor_moved(self, event: EditorView.Moved) -> None:
         """Nothing is suggested where nothing was typed."""
         self._notice = ""
-        document = self.editor_of(event.editor)
+        document = self.document_controller.document_of(event.editor)
         if document is not None and not document.is_notebook:
             self.suggester.moved(document)
         self.refresh_status()
@@ -67,7 +67,7 @@ class SuggestingDesk(FindingDesk):
     def ghost_used(self, event: Editor.GhostUsed) -> None:
         """Count what became of a suggestion."""
         characters = len("".join(event.text.split()))
-        document = self.editor_of(event.editor)
+        document = self.document_controller.document_of(event.editor)
         if event.how in ("accepted", "typed"):
             self.suggester.typed_over(event.text)
         if event.how == "accepted":
@@ -89,7 +89,7 @@ class SuggestingDesk(FindingDesk):
     @on(Editor.SuggestionAsked)
     def suggestion_asked(self, event: Editor.SuggestionAsked) -> None:
         """A key asked for one."""
-        document = self.editor_of(event.editor)
+        document = self.document_controller.document_of(event.editor)
         if document is not None and document.is_notebook:
             self.notify_user(
                 "nothing is suggested in a notebook's JSON; for a cell:"

@@ -22,8 +22,7 @@ from codebuddy.tui.backend import Backend
 from codebuddy.tui.controllers.settings import SettingsController
 from codebuddy.tui.documents import OpenDocument
 from codebuddy.tui.screens.suggestions import SuggestingDesk
-from codebuddy.tui.session import OpenFileState, SessionState
-from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.session import SessionState
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 from codebuddy.tui.widgets.find_bar import FindBar
@@ -197,8 +196,8 @@ class Workspace(SuggestingDesk):
     @on(FileTree.Opened)
     async def open_from_tree(self, event: FileTree.Opened) -> None:
         """A file was chosen in the tree."""
-        if self.keeper is not None:
-            await self.open_path(self.keeper.root / event.path)
+        if self.store is not None:
+            await self.document_controller.open(self.store.root / event.path)
 
     def document_shown(self) -> None:
         """Another document is in front."""
@@ -214,26 +213,8 @@ class Workspace(SuggestingDesk):
 
     def session_state(self) -> SessionState:
         """What is to be restored the next time."""
-        files = []
-        for document in self.documents:
-            cursor = document.editor.editing.cursor
-            top = document.editor.scroll_offset.y
-            files.append(OpenFileState(document.name, cursor.line, cursor.column, top))
-        self.state.files = files
-        if self.active in self.documents:
-            self.state.active = self.documents.index(self.active)
+        self.document_controller.update_session(self.state)
         return self.state
-
-    async def restore(self, state: SessionState) -> None:
-        """Open what was open the last time."""
-        if self.keeper is None:
-            return
-        for each in state.files:
-            await self.open_path(
-                self.keeper.root / each.path, Location(each.line, each.column), is_quiet=True
-            )
-        if 0 <= state.active < len(self.documents):
-            self.show(self.documents[state.active])
 
     # Other screens
 
@@ -256,7 +237,7 @@ class Workspace(SuggestingDesk):
         """The settings that matter while editing."""
         from codebuddy.tui.screens.settings import SettingsScreen
 
-        root = self.keeper.root if self.keeper else None
+        root = self.store.root if self.store else None
         self.app.push_screen(SettingsScreen(self.settings, root))
 
     def action_next_theme(self) -> None:
@@ -294,12 +275,12 @@ class Workspace(SuggestingDesk):
     @work
     async def action_review(self) -> None:
         """What the hook says of the staged change."""
-        if self.keeper is None:
+        if self.store is None:
             return
         from codebuddy.tui.screens.review import ReviewScreen
 
         unsaved = frozenset(each.name for each in self.documents if each.is_modified)
-        place = await self.app.push_screen_wait(ReviewScreen(self.keeper.root, unsaved))
+        place = await self.app.push_screen_wait(ReviewScreen(self.store.root, unsaved))
         if place is not None:
             await self.jump(*place)
 
