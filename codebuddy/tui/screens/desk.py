@@ -1,8 +1,9 @@
-"""The screen's lower half: open documents in tabs."""
+"""The screen's lower half: open documents in tabs, finding and going to places."""
 
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual import on
@@ -12,13 +13,17 @@ from textual.screen import Screen
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.terminal import safe_line
+from codebuddy.tui.backend import Backend
 from codebuddy.tui.controllers.documents import DocumentController
+from codebuddy.tui.controllers.find import FindController
 from codebuddy.tui.controllers.host import AsyncFunction
+from codebuddy.tui.controllers.navigation import NavigationController
 from codebuddy.tui.controllers.watch import DocumentWatcher
 from codebuddy.tui.documents import OpenDocument
 from codebuddy.tui.keeper import Keeper
 from codebuddy.tui.text.journal import Leftover
 from codebuddy.tui.widgets.editor import Editor
+from codebuddy.tui.widgets.find_bar import FindBar
 from codebuddy.tui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:
@@ -33,9 +38,13 @@ _LOOK_EVERY_S = 1.5
 class Desk(Screen[None]):
     """Documents in tabs."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: Backend) -> None:
         super().__init__()
+        self.backend = backend
+        self.find_bar = FindBar()
         self.document_controller = DocumentController(self)
+        self.find_controller = FindController(self, self.document_controller, self.find_bar)
+        self.navigation = NavigationController(self, self.document_controller, backend)
         self.watcher = DocumentWatcher(self, self.document_controller)
 
     @property
@@ -57,6 +66,11 @@ class Desk(Screen[None]):
     def editor(self) -> Editor | None:
         """The editor in front."""
         return self.document_controller.editor
+
+    @property
+    def paths(self) -> list[str]:
+        """The repository's files."""
+        return self.navigation.paths
 
     def begin(self, repository: Repository) -> None:
         """The repository is known: documents can be opened and watched."""
@@ -125,6 +139,62 @@ class Desk(Screen[None]):
     def refuse_edit(self, event: Editor.EditRefused) -> None:
         """A read-only text was to be changed."""
         self.document_controller.refuse_edit(event.editor)
+
+    # Finding
+
+    def action_find(self, with_replace: bool) -> None:  # noqa: FBT001 - an action's parameter
+        """Open the find bar with what is selected."""
+        self.find_controller.open_bar(with_replace=with_replace)
+
+    @on(FindBar.Wanted)
+    def look_for(self, event: FindBar.Wanted) -> None:
+        """Something else is looked for."""
+        self.find_controller.find(event.query)
+
+    @on(FindBar.Step)
+    def step_match(self, event: FindBar.Step) -> None:
+        """The next or previous match."""
+        self.find_controller.step(event.step)
+
+    def action_next_match(self, step: int) -> None:
+        """Go to the next or previous match."""
+        self.find_controller.step(step)
+
+    @on(FindBar.Replace)
+    def replace(self, event: FindBar.Replace) -> None:
+        """Replace the current match, or all."""
+        replace = self.find_controller.replace
+        all_ = event.should_replace_all
+        self.start_worker(partial(replace, event.by, should_replace_all=all_))
+
+    @on(FindBar.Closed)
+    def close_find(self) -> None:
+        """Back to the text."""
+        self.find_controller.close_bar()
+
+    # Going to places
+
+    def action_go_to_line(self) -> None:
+        """Go to a line, or a line and column."""
+        self.navigation.ask_line()
+
+    def action_files(self) -> None:
+        """Go to a file by parts of its name."""
+        self.navigation.open_files_palette()
+
+    def action_search(self) -> None:
+        """Search the repository."""
+        self.navigation.open_search_palette()
+
+    def action_definition(self) -> None:
+        """Go to where the name at the cursor is defined."""
+        self.start_worker(self.navigation.go_to_definition, group="definition", exclusive=True)
+
+    async def action_back(self) -> None:
+        """Back to where the last jump began."""
+        await self.navigation.jump_back()
+
+    # Notifications
 
     def start_worker(
         self, work: AsyncFunction, *, group: str = "default", exclusive: bool = False

@@ -12,7 +12,7 @@ from textual import on, work
 
 from codebuddy.errors import CodebuddyError, ModelError
 from codebuddy.tui.backend import Backend, is_engine_gone
-from codebuddy.tui.screens.finding import FindingDesk
+from codebuddy.tui.screens.desk import Desk
 from codebuddy.tui.session_statistics import SessionStatistics
 from codebuddy.tui.suggesting import Suggester
 from codebuddy.tui.widgets.editor import Editor
@@ -24,7 +24,7 @@ from codebuddy.tui.widgets.status_bar import StatusBar, StatusLine
 _LONG_S = 3.0
 
 
-class SuggestingDesk(FindingDesk):
+class SuggestingDesk(Desk):
     """A desk whose editors are suggested to. `receipt` is that of the last answer."""
 
     def __init__(self, backend: Backend) -> None:
@@ -137,7 +137,7 @@ class SuggestingDesk(FindingDesk):
     @on(ReceiptPanel.ChunkChosen)
     async def go_to_chunk(self, event: ReceiptPanel.ChunkChosen) -> None:
         """Jump to a chunk of the receipt."""
-        await self.jump(event.path, event.line)
+        await self.navigation.jump(event.path, event.line)
 
     # Status
 

@@ -7,7 +7,6 @@ suggestions is `Suggester`'s, what is shown where is here.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
@@ -16,7 +15,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.widgets import Static
 
-from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.controllers.settings import SettingsController
@@ -25,7 +23,6 @@ from codebuddy.tui.screens.suggestions import SuggestingDesk
 from codebuddy.tui.session import SessionState
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
-from codebuddy.tui.widgets.find_bar import FindBar
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from codebuddy.tui.widgets.status_bar import StatusBar
 from codebuddy.tui.widgets.tab_bar import TabBar
@@ -114,13 +111,13 @@ class Workspace(SuggestingDesk):
                 yield TabBar()
                 with Container(id="editors"):
                     yield Static(literal.lines(_WELCOME, literal.MUTED), id="welcome")
-                yield FindBar()
+                yield self.find_bar
             yield ReceiptPanel()
         yield StatusBar()
 
     def on_mount(self) -> None:
         """Show what there is."""
-        self.query_one(FindBar).display = False
+        self.find_bar.display = False
         self._lay_out()
         self.refresh_status()
 
@@ -133,16 +130,8 @@ class Workspace(SuggestingDesk):
 
     @work(exclusive=True, group="list-files")
     async def _list_files(self) -> None:
-        if self._repository is None:
-            return
-        try:
-            listed = await asyncio.to_thread(self._repository.list_files)
-        except CodebuddyError:
-            return
-        paths = [os.fsdecode(path) for path in listed]
-        if paths != self.paths:
-            self.paths = paths
-            folders = await asyncio.to_thread(as_folders, paths)
+        if self._repository is not None and await self.navigation.list_files(self._repository):
+            folders = await asyncio.to_thread(as_folders, self.paths)
             # The editor may have been left meanwhile: then there is no tree any more.
             for tree in self.query(FileTree):
                 tree.show(folders)
@@ -282,7 +271,7 @@ class Workspace(SuggestingDesk):
         unsaved = frozenset(each.name for each in self.documents if each.is_modified)
         place = await self.app.push_screen_wait(ReviewScreen(self.store.root, unsaved))
         if place is not None:
-            await self.jump(*place)
+            await self.navigation.jump(*place)
 
     async def action_leave(self) -> None:
         """Leave the program."""
