@@ -23,12 +23,13 @@ from textual.worker import WorkerFailed
 
 from codebuddy import platforms
 from codebuddy.errors import CodebuddyError, DocumentError
+from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.messages import GuardGone, TerminalGone
 from codebuddy.tui.output_filter import NoControlCharacters
 from codebuddy.tui.palette import THEMES, themes
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
-from codebuddy.tui.screens.workspace import Workspace
-from codebuddy.tui.session import load_session, save_session
+from codebuddy.tui.screens.workspace import WorkspaceScreen
+from codebuddy.tui.session import SessionState, load_session, save_session
 from codebuddy.tui.text.buffer import Location
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ class CodebuddyApp(App[None]):
         self._is_asking_to_leave = False
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> WorkspaceScreen:
         """The main screen."""
         screen = self.screen_stack[0]
-        assert isinstance(screen, Workspace)
+        assert isinstance(screen, WorkspaceScreen)
         return screen
 
     def get_driver_class(self) -> type[Driver]:
@@ -104,9 +105,7 @@ class CodebuddyApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The workspace is the screen that everything else opens over."""
-        from codebuddy.tui.session import SessionState
-
-        return Workspace(self.backend, SessionState())
+        return WorkspaceScreen(self.backend, SessionState())
 
     def on_mount(self) -> None:
         """Paint first; everything else follows."""
@@ -153,9 +152,15 @@ class CodebuddyApp(App[None]):
         assert self._repository is not None
         return self._repository.index_folder / "tui"
 
+    def _session_state(self) -> SessionState:
+        """What is open, and where, for the next time."""
+        workspace = self.workspace
+        workspace.document_controller.update_session(workspace.state)
+        return workspace.state
+
     @work(exclusive=True, group="session")
     async def _save_session(self) -> None:
-        state = self.workspace.session_state()
+        state = self._session_state()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(save_session, self._session_folder, state)
 
@@ -248,7 +253,7 @@ class CodebuddyApp(App[None]):
             if lost and self.failure is None:
                 self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
         with contextlib.suppress(OSError):
-            save_session(self._session_folder, workspace.session_state())
+            save_session(self._session_folder, self._session_state())
 
     def end_with(self, error: Exception) -> None:
         """End because of an error, which the command tells once the terminal is itself again."""
@@ -285,7 +290,7 @@ class CodebuddyApp(App[None]):
         if len(self.screen_stack) > 2:
             # The palette itself is one of the two.
             return
-        for binding in workspace.KEYS:
+        for binding in WORKSPACE_BINDINGS:
             keys = shown_keys(binding.key)
             yield SystemCommand(
                 binding.description, keys, _runner(workspace, binding.action), discover=True
@@ -296,7 +301,7 @@ class CodebuddyApp(App[None]):
             )
 
 
-def _runner(workspace: Workspace, action: str) -> Callable[[], object]:
+def _runner(workspace: WorkspaceScreen, action: str) -> Callable[[], object]:
     async def run() -> None:
         await workspace.run_action(action)
 

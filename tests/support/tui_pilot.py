@@ -15,7 +15,7 @@ from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.documents import OpenDocument
 from codebuddy.tui.own_backend import OwnBackend
-from codebuddy.tui.screens.workspace import Workspace
+from codebuddy.tui.screens.workspace import WorkspaceScreen
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.editor import Editor
 from codebuddy.vcs.repository import open_repository
@@ -32,7 +32,7 @@ class Journey:
         self.pilot = pilot
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> WorkspaceScreen:
         """The main screen."""
         return self.app.workspace
 

@@ -339,7 +339,9 @@ async def test_an_engine_that_dies_is_started_again_and_typing_goes_on(repositor
 async def test_a_lost_engine_is_said_in_the_status_row_alone(repository):
     """No window and no toast: a person types."""
     async with journey(repository, size=(150, 36)) as one:
-        one.workspace.suggestion_failed(EngineError("the engine ended before its answer did"))
+        one.workspace.status.suggestion_failed(
+            EngineError("the engine ended before its answer did")
+        )
         await one.until(lambda: "the engine ended; it starts again" in one.screen_text())
         assert len(one.app._notifications) == 0
         await one.type("x")

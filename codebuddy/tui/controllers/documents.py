@@ -79,6 +79,21 @@ class DocumentController:
         """The document of an editor."""
         return next((each for each in self.documents if each.editor is editor), None)
 
+    def suggestible(self, editor: object, *, should_notify: bool = False) -> OpenDocument | None:
+        """The document of an editor, unless it is a notebook, in whose JSON nothing is suggested.
+
+        With `should_notify` the person learns that.
+        """
+        document = self.document_of(editor)
+        if document is None or not document.is_notebook:
+            return document
+        if should_notify:
+            self._host.notify_user(
+                "nothing is suggested in a notebook's JSON; for a cell:"
+                f" codebuddy complete {document.name}:LINE --apply"
+            )
+        return None
+
     def begin(self, repository: Repository) -> None:
         """The repository is known: documents can be opened."""
         self.store = Keeper(repository)
@@ -128,6 +143,11 @@ class DocumentController:
         self._host.refresh_tabs()
         if changed:
             self._host.document_shown()
+
+    def focus(self) -> None:
+        """Give the keys to the document in front."""
+        if self.editor is not None:
+            self.editor.focus()
 
     def step(self, step: int) -> None:
         """Show the document so many tabs on, round and round."""

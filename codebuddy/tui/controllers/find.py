@@ -102,8 +102,12 @@ class FindController:
             editor.set_matches(matches, current)
             self._bar.show_count(f"{matches.index(current) + 1}/{len(matches)}")
 
-    async def replace(self, by: str, *, should_replace_all: bool) -> None:
+    def replace(self, by: str, *, should_replace_all: bool) -> None:
         """Replace the current match and go to the next, or all."""
+        replace = partial(self._replace, by, should_replace_all=should_replace_all)
+        self._host.start_worker(replace)
+
+    async def _replace(self, by: str, *, should_replace_all: bool) -> None:
         # Enter may be pressed again before the next match is found.
         async with self._replacing:
             editor = self._documents.editor

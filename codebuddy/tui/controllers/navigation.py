@@ -21,6 +21,7 @@ from codebuddy.tui.screens.palettes import (
 from codebuddy.tui.screens.picker import Picked
 from codebuddy.tui.text import motion
 from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 
 if TYPE_CHECKING:
     from codebuddy.vcs.repository import Repository
@@ -33,25 +34,39 @@ class NavigationController:
     """Palettes, definitions and the jump list. `paths` are the repository's files."""
 
     def __init__(
-        self, host: ControllerHost, documents: DocumentController, backend: Backend
+        self,
+        host: ControllerHost,
+        documents: DocumentController,
+        backend: Backend,
+        tree: FileTree,
     ) -> None:
         self.paths: list[str] = []
         self._host = host
         self._documents = documents
         self._backend = backend
+        self._tree = tree
+        self._repository: Repository | None = None
         self._jumps: list[tuple[str, Location]] = []
 
-    async def list_files(self, repository: Repository) -> bool:
-        """List the repository's files again; whether they changed."""
+    def begin(self, repository: Repository) -> None:
+        """The repository is known: its files can be listed."""
+        self._repository = repository
+
+    async def list_files(self) -> None:
+        """Show the repository's files as they are now."""
+        if self._repository is None:
+            return
         try:
-            listed = await asyncio.to_thread(repository.list_files)
+            listed = await asyncio.to_thread(self._repository.list_files)
         except CodebuddyError:
-            return False
+            return
         paths = [os.fsdecode(path) for path in listed]
-        if paths == self.paths:
-            return False
-        self.paths = paths
-        return True
+        if paths != self.paths:
+            self.paths = paths
+            folders = await asyncio.to_thread(as_folders, paths)
+            # The editor may have been left meanwhile: then there is no tree any more.
+            if self._tree.is_attached:
+                self._tree.show(folders)
 
     def ask_line(self) -> None:
         """Go to a line, or a line and column, that is asked for."""
@@ -80,6 +95,11 @@ class NavigationController:
         selected = editor.editing.selected_text if editor else ""
         query = selected if selected and "\n" not in selected else ""
         self._host.app.push_screen(SearchPalette(self._backend, query), self._picked)
+
+    async def open_file(self, path: str) -> None:
+        """Open a file of the repository, or go to its tab."""
+        if self._documents.store is not None:
+            await self._documents.open(self._documents.store.root / path)
 
     async def go_to_definition(self) -> None:
         """Go to where the name at the cursor is defined."""
@@ -139,11 +159,11 @@ class NavigationController:
             self._host.start_worker(partial(self._go_to_picked, picked))
 
     async def _go_to_picked(self, picked: Picked) -> None:
-        found, store = picked.found, self._documents.store
+        found = picked.found
         if not picked.should_insert:
             if found.text or found.line > 1:
                 await self.jump(found.path, found.line)
-            elif store is not None:
-                await self._documents.open(store.root / found.path)
+            else:
+                await self.open_file(found.path)
         elif self._documents.editor is not None:
             self._documents.editor.put(found.symbol or f"{found.path}:{found.line}")

@@ -13,16 +13,18 @@ from functools import partial
 from codebuddy.errors import ConfigError
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.controllers.host import ControllerHost
+from codebuddy.tui.controllers.suggestions import SuggestionController
 from codebuddy.tui.own_settings import keep_setting
 from codebuddy.tui.palette import THEMES
 from codebuddy.tui.settings_file import Value
-from codebuddy.tui.suggesting import Suggester
 
 
 class SettingsController:
     """Applies and saves settings; the theme is the app's."""
 
-    def __init__(self, host: ControllerHost, suggester: Suggester, backend: Backend) -> None:
+    def __init__(
+        self, host: ControllerHost, suggester: SuggestionController, backend: Backend
+    ) -> None:
         self._host = host
         self._suggester = suggester
         self._backend = backend
@@ -40,6 +42,13 @@ class SettingsController:
         self.apply_setting("tui.theme", word)
         self._host.set_status(f"theme: {word}")
         self._host.start_worker(partial(self._save_theme, word))
+
+    def toggle_automatic(self) -> None:
+        """Suggest by itself, or only when asked, until the editor ends."""
+        self._suggester.is_automatic = not self._suggester.is_automatic
+        self._suggester.cancel()
+        how = "by themselves" if self._suggester.is_automatic else "when asked"
+        self._host.set_status(f"suggestions come {how}")
 
     async def _save_theme(self, word: str) -> None:
         error = await self.save_setting("tui.theme", word)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
@@ -19,10 +19,8 @@ from codebuddy.syntax import line_comment
 from codebuddy.tui.text import motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.editing import Editing
-from codebuddy.tui.text.ghost import Ghost
+from codebuddy.tui.text.ghost import Ghost, GhostUse
 from codebuddy.tui.widgets.editor_view import EditorView
-
-GhostUse = Literal["accepted", "typed", "overtyped", "dismissed", "left"]
 
 SUGGESTION = Binding.Group("Suggestion")
 EDITING = Binding.Group("Editing")
