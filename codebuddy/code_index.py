@@ -24,15 +24,6 @@ class CodeIndex(Protocol):
         """Where names are defined."""
         ...
 
-    def dense(
-        self,
-        text: str,
-        top_k: int,
-        exclude: Callable[[Chunk], bool] | None = None,
-    ) -> list[SearchResult]:
-        """The best chunks by the similarity of vectors; none where the index holds no vectors."""
-        ...
-
     def definitions_for(
         self,
         names: Sequence[str],
@@ -41,10 +32,6 @@ class CodeIndex(Protocol):
         per_name: int = 3,
     ) -> dict[str, list[ResolvedDefinition]]:
         """What `names` may mean in the file `path`, the likeliest first, from other files."""
-        ...
-
-    def co_changed(self, path: str) -> dict[str, float]:
-        """The files that git's history shows changing with `path`, scored in (0, 1)."""
         ...
 
     def signature_form(self, chunk: Chunk) -> str:

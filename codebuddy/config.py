@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,15 @@ from typing import Any, get_type_hints
 
 from codebuddy import bounded_toml, paths
 from codebuddy.errors import ConfigError
+from codebuddy.private_files import read_file
 from codebuddy.settings import Settings
 
 ENVIRONMENT_PREFIX = "CODEBUDDY_"
 _MAX_CONFIG_BYTES = 1 << 20
 # A commit waits while these are read.
 _MAX_REPOSITORY_BYTES = 1 << 18
+# Nothing, a link where none is followed, a folder, a pipe: no settings stand there.
+_NO_PLAIN_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 # What a message repeats of a file.
 _MAX_SHOWN = 60
 _MAX_NAMES = 5
@@ -198,20 +202,19 @@ def _merge_file(
 
 def _read(file: Path, *, is_repository: bool) -> str | None:
     """The file's text, or `None` where there is none; a repository's link is not followed."""
+    limit = _MAX_REPOSITORY_BYTES if is_repository else _MAX_CONFIG_BYTES
     try:
-        if not file.is_file() or (is_repository and file.is_symlink()):
-            return None
-        limit = _MAX_REPOSITORY_BYTES if is_repository else _MAX_CONFIG_BYTES
-        with file.open("rb") as stream:
-            content = stream.read(limit + 1)
-        if len(content) > limit:
-            raise ConfigError(
-                f"{file} is larger than {limit >> 10} KiB", hint="keep settings small"
-            )
+        content = read_file(file, limit, follows_links=not is_repository)
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text") from error
     except OSError as error:
+        if error.errno in _NO_PLAIN_FILE:
+            return None
+        if error.errno == errno.EFBIG:
+            raise ConfigError(
+                f"{file} is larger than {limit >> 10} KiB", hint="keep settings small"
+            ) from error
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 

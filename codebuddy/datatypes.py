@@ -94,16 +94,6 @@ class ResolvedDefinition:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """Where a name is used: `kind` is `call`, `import`, `type` or `name`."""
-
-    name: str
-    kind: str
-    path: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class SearchResult:
     """A chunk with the score that ordered it and what each channel said of it.
 

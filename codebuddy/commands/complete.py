@@ -55,7 +55,11 @@ if TYPE_CHECKING:
 @click.option(
     "--apply", "should_apply", is_flag=True, help="Insert the (first) suggestion into the file."
 )
-@click.option("--stream", is_flag=True, help="Print lines as they are settled; not with --json.")
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Print lines as they are settled; with --json still one object at the end.",
+)
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the buffer's text from stdin.")
 @click.option(
     "-n",

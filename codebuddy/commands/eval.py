@@ -44,6 +44,13 @@ _ENDINGS = {
 )
 @click.option("--arms", metavar="A,B", default="never,always,auto", help="never, always, auto.")
 @click.option(
+    "--arm",
+    "added",
+    type=click.Choice(["windows", "jaccard"]),
+    multiple=True,
+    help="A plain baseline beside them; may be given twice.",
+)
+@click.option(
     "--minutes",
     type=click.FloatRange(0, 100_000, min_open=True),
     metavar="M",
@@ -71,6 +78,7 @@ def command(
     tasks: int | None,
     kinds: tuple[str, ...],
     arms: str,
+    added: tuple[str, ...],
     minutes: float | None,
     seed: int,
     model: str | None,
@@ -100,7 +108,9 @@ def command(
         from codebuddy.evaluation.plot import check_plot
 
         check_plot(plot)
-    wishes = _wishes(tasks, kinds, arms, minutes, seed, retrieval_only=retrieval_only)
+    wishes = _wishes(
+        tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
+    )
     if retrieval_only:
         return _evaluate_retrieval(surroundings, wishes, as_json=as_json)
     return _evaluate(surroundings, wishes, plot, as_json=as_json)
@@ -125,7 +135,8 @@ def _wishes(
     unknown = [each for each in named if each not in ARMS]
     if unknown or not named:
         raise UsageError(
-            f"--arms takes never, always and auto, not {arms!r}", hint="--arms never,always"
+            f"--arms takes never, always, auto, windows and jaccard, not {arms!r}",
+            hint="--arms never,always",
         )
     default = _DEFAULT_RETRIEVAL_TASKS if retrieval_only else _DEFAULT_TASKS
     return Wishes(

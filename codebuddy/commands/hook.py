@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from codebuddy.hook.finding import Finding
     from codebuddy.hook.install import HookStatus
     from codebuddy.hook.review import Outcome
+    from codebuddy.settings import HookSettings
 
 _EXIT_FOUND = 1
 _MAX_MISSING = 5
@@ -94,7 +95,7 @@ def status(*, as_json: bool) -> None:
     """Show which hooks are installed, which index they use and which rules are on."""
     from codebuddy.assembly import open_surroundings
     from codebuddy.hook import install as installation
-    from codebuddy.hook.catalog import RULES
+    from codebuddy.hook.catalog import RETIRED, RULES
     from codebuddy.hook.index_access import index_state
     from codebuddy.hook.review import rules_in_use
 
@@ -102,11 +103,14 @@ def status(*, as_json: bool) -> None:
     index = index_state(surroundings.repository, surroundings.settings)
     found = installation.status(surroundings.repository)
     in_use = {rule.id for rule in rules_in_use(surroundings.settings.hook)}
+    _note_retired(surroundings.settings.hook)
     if as_json:
         answer_json(
             {
                 "hooks": [_status_item(each) for each in found],
-                "rules": {rule.id: rule.id in in_use for rule in RULES},
+                "rules": {
+                    each: each in in_use for each in sorted([*(r.id for r in RULES), *RETIRED])
+                },
                 "index": {
                     "state": index.state,
                     "message": index.message,
@@ -121,6 +125,7 @@ def status(*, as_json: bool) -> None:
         f"  {rule.id} {'on ' if rule.id in in_use else 'off'} {rule.name}: {rule.summary}"
         for rule in RULES
     ]
+    lines += [f"  {each} off {name}: retired" for each, name in RETIRED.items()]
     answer("\n".join(lines))
 
 
@@ -177,6 +182,14 @@ def run(
     return _EXIT_FOUND if strict and not is_in_order else 0
 
 
+def _note_retired(settings: HookSettings) -> None:
+    """Name the retired rules that the settings switch on or off."""
+    from codebuddy.hook.review import retired_notice
+
+    if told := retired_notice((*settings.enable, *settings.disable)):
+        note(told)
+
+
 def _reviewed(
     scope: str, commits: str | None, most: int | None, wait_s: int, *, no_update: bool
 ) -> tuple[Outcome, list[Finding]]:
@@ -192,6 +205,7 @@ def _reviewed(
     surroundings = open_surroundings()
     repository, settings = surroundings.repository, surroundings.settings
     rules = rules_in_use(settings.hook)
+    _note_retired(settings.hook)
     if not wait_s:
         rules = session.without_model(rules)
     index_file = staged_index_file(repository, is_from_git=False)

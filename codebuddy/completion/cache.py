@@ -79,8 +79,6 @@ class SuggestionCache(Generic[T]):
         self._max_bytes, self._max_lines = max_bytes, max_lines
         self._size_bytes = 0
         self._lines: OrderedDict[bytes, list[_Entry[T]]] = OrderedDict()
-        self.hits = 0
-        self.misses = 0
 
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._lines.values())
@@ -117,13 +115,8 @@ class SuggestionCache(Generic[T]):
             best = _nearest(entries, tail)
             if best is not None:
                 self._lines.move_to_end(key)
-                self.hits += 1
                 return best
             deleted = deleted or _after_deletion(entries, tail)
-        if deleted is None:
-            self.misses += 1
-        else:
-            self.hits += 1
         return deleted
 
     def clear(self) -> None:

@@ -56,6 +56,8 @@ _ALTERNATIVE_TEMPERATURE = 0.6
 _TRIES_PER_ALTERNATIVE = 3
 
 OnText = Callable[[str], None]
+# Context, index, how many results: the best results first.
+Retriever = Callable[[Context, CodeIndex, int], list[SearchResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class Workshop:
 
     A `memory` that is kept from call to call lets a file's prompts begin alike. `head` judges
     whether a lookup is worth its price, which `pace` tells and learns; without both of them a
-    plain rule decides. `why_no_index` is what a person is told where there is none.
+    plain rule decides. `why_no_index` is what a person is told where there is none. `retriever`
+    is the lookup; an evaluation sets others.
     """
 
     generator: Generator
@@ -75,6 +78,7 @@ class Workshop:
     head: Head | None = None
     pace: Pace | None = None
     why_no_index: str = "there is no index to ask"
+    retriever: Retriever = retrieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +240,7 @@ def _attempt(
     lookup_started_ms = course.passed_ms()
     with course.timed("retrieval"):
         if decision.retrieve and workshop.index is not None:
-            results = retrieve(context, workshop.index, _TOP_K)
+            results = workshop.retriever(context, workshop.index, _TOP_K)
             results = with_editor_chunks(results, context, request.extras)
     lookup_ms = course.passed_ms() - lookup_started_ms if decision.retrieve else 0.0
     prompt, generation = Prompt(()), Generation("", GenerationStats(finish_reason="budget"))

@@ -116,16 +116,6 @@ class Dispatcher:
             self.cancel(job)
         return len(jobs)
 
-    def cancel_all(self, error: CodebuddyError) -> None:
-        """End everything."""
-        while (job := self._queue.take()) is not None:
-            job.fail(error)
-        if self.running is not None:
-            for job in self.running.followers:
-                job.fail(error)
-            self.running.followers = []
-            self.cancel(self.running, error)
-
     async def run(self) -> None:
         """Serve for as long as the engine lives."""
         while True:

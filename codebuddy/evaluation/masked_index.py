@@ -16,13 +16,7 @@ from functools import cached_property
 from typing import Any, Protocol, cast
 
 from codebuddy.code_index import CodeIndex
-from codebuddy.datatypes import (
-    Chunk,
-    Definition,
-    Reference,
-    ResolvedDefinition,
-    SearchResult,
-)
+from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
 from codebuddy.evaluation.holes import Hole
 from codebuddy.index.analysis import analyze
 from codebuddy.index.outline import signature_form
@@ -196,8 +190,6 @@ class _Mask:
             if definition is _HIDDEN:
                 return _HIDDEN
             return dataclasses.replace(value, definition=definition)
-        if isinstance(value, Reference):
-            return self._reference(value)
         if isinstance(value, list | tuple):
             kept = [each for each in (self.applied(each) for each in value) if each is not _HIDDEN]
             return kept if isinstance(value, list) else tuple(kept)
@@ -249,13 +241,6 @@ class _Mask:
             end_line=self._line(definition.end_line),
             signature=self._rest_of_line.strip() if is_header_cut else signature,
         )
-
-    def _reference(self, reference: Reference) -> Any:
-        if reference.path != self.hole.path:
-            return reference
-        if self._hides(reference.name, reference.line):
-            return _HIDDEN
-        return dataclasses.replace(reference, line=self._line(reference.line))
 
     def _hides(self, name: str, line: int) -> bool:
         """Whether the name on this line of the whole file is gone with the hole."""

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from codebuddy.evaluation.baselines import BASELINES
 from codebuddy.evaluation.store import Run
 
-Arm = Literal["never", "always", "auto"]
-ARMS: tuple[Arm, ...] = ("never", "always", "auto")
+# The product's modes, then baselines (baselines.py).
+Arm = Literal["never", "always", "auto", "windows", "jaccard"]
+DEFAULT_ARMS: tuple[Arm, ...] = ("never", "always", "auto")
+ARMS: tuple[Arm, ...] = (*DEFAULT_ARMS, *BASELINES)
 # Scores of a task; a score is `None` where there is nothing to be measured.
 SCORES = ("exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu")
 TOKENS = ("prompt", "evaluated", "reused", "generated")

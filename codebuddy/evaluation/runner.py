@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.head import Head
 from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.pipeline import Request, Retriever, Workshop, complete
 from codebuddy.completion.receipt import as_dictionary
-from codebuddy.datatypes import Generator, Suggestion
+from codebuddy.completion.retrieval import retrieve
+from codebuddy.datatypes import Context, Generator, SearchResult, Suggestion
+from codebuddy.evaluation.baselines import BASELINES, WindowRetriever
 from codebuddy.evaluation.codebleu import codebleu
 from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.holes import Hole
@@ -43,6 +45,7 @@ class Bench:
     seed: int
     head: Head | None
     pace: Pace | None
+    baselines: WindowRetriever
 
 
 def make_bench(
@@ -57,7 +60,8 @@ def make_bench(
 ) -> Bench:
     """A bench whose generator begins each prompt with an empty cache."""
     cold = ColdGenerator(generator)
-    return Bench(repository, index, cold, settings, arms, seed, head, pace)
+    baselines = WindowRetriever(repository, index)
+    return Bench(repository, index, cold, settings, arms, seed, head, pace, baselines)
 
 
 def run_task(hole: Hole, bench: Bench) -> TaskResult:
@@ -115,7 +119,7 @@ def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult
         document=hole.as_document(bench.repository),
         position=hole.position,
         language=hole.language,
-        retrieve=arm,
+        retrieve="always" if arm == "windows" or arm == "jaccard" else arm,
     )
     workshop = Workshop(
         generator=bench.generator,
@@ -124,6 +128,7 @@ def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult
         repository_name=bench.repository.root.name,
         head=bench.head,
         pace=bench.pace,
+        retriever=_retriever(hole, arm, bench),
     )
     bench.generator.saved_ms = 0.0
     suggestion = complete(request, workshop)
@@ -143,6 +148,18 @@ def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult
         has_answer_in_chunks=_has_answer(hole, suggestion),
         finish_reason=told["finish_reason"],
     )
+
+
+def _retriever(hole: Hole, arm: Arm, bench: Bench) -> Retriever:
+    """The lookup of an arm; a baseline never sees the index, nor the hole's own file."""
+    if arm not in BASELINES:
+        return retrieve
+    own_text = hole.source.decode()
+
+    def search(context: Context, _index: CodeIndex, top_k: int) -> list[SearchResult]:
+        return bench.baselines.search(arm, context, top_k, own_text)
+
+    return search
 
 
 def _has_answer(hole: Hole, suggestion: Suggestion) -> bool:

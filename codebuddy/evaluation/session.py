@@ -19,7 +19,7 @@ from codebuddy.datatypes import Generator
 from codebuddy.errors import UsageError
 from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
 from codebuddy.evaluation.progress import TaskProgress
-from codebuddy.evaluation.results import ARMS, Arm, TaskResult, results_of
+from codebuddy.evaluation.results import DEFAULT_ARMS, Arm, TaskResult, results_of
 from codebuddy.evaluation.runner import make_bench, run_task
 from codebuddy.evaluation.store import Run, begin_run, program_digest
 from codebuddy.index.search import RepositoryIndex
@@ -36,7 +36,7 @@ class Wishes:
     """
 
     kinds: Sequence[HoleKind]
-    arms: Sequence[Arm] = ARMS
+    arms: Sequence[Arm] = DEFAULT_ARMS
     tasks: int = 20
     seed: int = 0
     minutes: float = 0.0

@@ -23,7 +23,17 @@ from codebuddy.evaluation.statistics import (
 
 _PERCENTILES = (50, 95)
 _MAX_CQI_RESAMPLES = 400
-_PAIRS = (("always", "never"), ("auto", "never"), ("auto", "always"))
+_PAIRS = (
+    ("always", "never"),
+    ("auto", "never"),
+    ("auto", "always"),
+    ("windows", "never"),
+    ("always", "windows"),
+    ("auto", "windows"),
+    ("jaccard", "never"),
+    ("always", "jaccard"),
+    ("auto", "jaccard"),
+)
 
 
 def summarize(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ becomes of it (it hangs in native code, crashes, is killed, takes too long), thi
 was found by then, ends it and exits. The system's alarm ends both, and before that is set the
 shell script's own limit holds.
 A mistake in the settings is told in one sentence, because it would switch the hook off unseen;
-so is a look for secrets and leftovers that did not come to its end. Every other error is
-silence; `codebuddy hook run` tells.
+so is a look that the time did not suffice for, with the rules that it concerns. Every other
+error is silence; `codebuddy hook run` tells.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, ConfigError
 from codebuddy.hook.channel import Channel
 from codebuddy.hook.finding import Finding, finding_from
-from codebuddy.hook.review import rules_in_use
+from codebuddy.hook.review import retired_notice, rules_in_use
 from codebuddy.settings import Settings
 from codebuddy.terminal import safe_text
 from codebuddy.vcs import plumbing
@@ -57,7 +57,8 @@ class Work:
 
     `is_ready` is set once nothing but the model is waited for; `waits_for_model` then says
     whether to. `is_incomplete` until the quick rules have looked at everything that is new, or
-    git could not tell what is. In the reviewing process `channel` takes the news, and
+    git could not tell what is. `is_late` once the time was over before the other rules were
+    done; `checked` names those that were. In the reviewing process `channel` takes the news, and
     `has_begun` says whether the rules look at something.
     """
 
@@ -67,6 +68,8 @@ class Work:
     is_ready: threading.Event = field(default_factory=threading.Event)
     waits_for_model: bool = False
     is_incomplete: bool = True
+    is_late: bool = False
+    checked: set[str] = field(default_factory=set)
     has_begun: bool = False
     channel: Channel | None = None
 
@@ -99,6 +102,10 @@ class Work:
             self.findings.append(finding_from(news["finding"]))
         elif news["news"] == "complete":
             self.is_incomplete = False
+        elif news["news"] == "checked":
+            self.checked.update(news["rules"])
+        elif news["news"] == "late":
+            self.is_late = True
         elif news["news"] == "model":
             self.waits_for_model = True
             self.is_ready.set()
@@ -153,7 +160,8 @@ def _wait_for(work: Work, hook: str, message_file: str | None) -> None:
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    work.is_ready.wait(_left_s(work.rules_deadline + _GRACE_S))
+    if not work.is_ready.wait(_left_s(work.rules_deadline + _GRACE_S)):
+        work.is_late = True
     if work.waits_for_model:
         _arm(work.model_deadline + _GRACE_S + _SHOWING_S)
         listener.join(_left_s(work.model_deadline))
@@ -219,7 +227,7 @@ def _review(work: Work) -> None:
     from codebuddy.hook import session
     from codebuddy.hook.index_access import index_lookup
     from codebuddy.hook.model import Model
-    from codebuddy.hook.review import quick_rules, review, wants_model
+    from codebuddy.hook.review import by_module, quick_rules, review, slow_rules, wants_model
 
     repository, settings = work.repository, work.settings
     assert work.channel is not None
@@ -238,8 +246,10 @@ def _review(work: Work) -> None:
             model = None
             if work.may_ask and wants_model(opened, with_model):
                 model = Model(repository.root, work.model_deadline)
-            others = [rule for rule in session.without_model(rules) if rule not in quick]
-            review(opened, others, found)
+            for group in by_module(slow_rules(rules)):
+                is_late = review(opened, group, found).is_late
+                news = {"news": "checked", "rules": [rule.id for rule in group]}
+                work.channel.send({"news": "late"} if is_late else news)
             if model is not None and work.begin_model():
                 opened.deadline = work.model_deadline
                 opened.model = model
@@ -281,14 +291,29 @@ def _tell(work: Work, hook: str) -> None:
         lines.append(
             f"and {len(found) - len(shown)} more: codebuddy hook run {_later(work)} --max 0"
         )
-    if hook == "pre-commit" and work.is_incomplete:
-        lines.append(
-            "codebuddy: not all new lines could be looked at; "
-            f"to see the rest: codebuddy hook run {_later(work)}"
-        )
+    if hook == "pre-commit" and (unchecked := _unchecked(work)):
+        lines.append(f"codebuddy: {unchecked}; to see the rest: codebuddy hook run {_later(work)}")
+    # One that is switched off does what the settings say.
+    retired = retired_notice(work.settings.hook.enable)
+    if hook == "pre-commit" and retired:
+        lines.append(f"codebuddy: {retired}")
     if lines:
         sys.stdout.write(safe_text("\n".join(lines)) + "\n")
         sys.stdout.flush()
+
+
+def _unchecked(work: Work) -> str:
+    """What was not looked at, as a part of a sentence; empty where everything was."""
+    from codebuddy.hook.review import slow_rules
+
+    if work.is_incomplete:
+        return "not all new lines could be looked at"
+    left = [
+        rule.id
+        for rule in slow_rules(rules_in_use(work.settings.hook))
+        if rule.id not in work.checked
+    ]
+    return f"no time was left for {', '.join(left)}" if work.is_late and left else ""
 
 
 def _later(work: Work) -> str:

@@ -47,8 +47,8 @@ def offer(work: Work, file: Path) -> None:
         prompt = _prompt(review.state, plumbing.recent_subjects(repository, _SUBJECTS))
     lines = prompt.split("\n")
     place = (len(lines), len(lines[-1]) + 1)
-    answer = model.complete(_VIRTUAL_NAME, prompt, *place, 1, retrieve="never")
-    subject = safe_line(answer.text.strip().split("\n")[0].strip("\"'` "))[:_MAX_SUBJECT]
+    text = model.complete(_VIRTUAL_NAME, prompt, *place, 1, retrieve="never")
+    subject = safe_line(text.strip().split("\n")[0].strip("\"'` "))[:_MAX_SUBJECT]
     if subject:
         with file.open("ab") as stream:
             stream.write(f"{mark}\n{mark} codebuddy suggests: {subject}\n".encode())

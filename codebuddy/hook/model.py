@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +23,6 @@ _GREETING_S = 0.1
 # Of a longer budget so much may pass before an engine is taken to be gone.
 _GREETING_SHARE = 0.1
 _CLIENT = "hook"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The model's text and, in (0, 1], how likely it took its tokens to be on average.
-
-    `confidence` is 0 where the model's runtime does not tell.
-    """
-
-    text: str
-    confidence: float
-
-
-_NOTHING = Answer("", 0.0)
 
 
 class Model:
@@ -70,7 +55,7 @@ class Model:
         max_lines: int,
         *,
         retrieve: str | None = None,
-    ) -> Answer:
+    ) -> str:
         """The model's text for a place, or an empty one.
 
         Args:
@@ -83,12 +68,12 @@ class Model:
         """
         left_s = self._deadline - time.monotonic()
         if self._is_gone or left_s < _MIN_BUDGET_S:
-            return _NOTHING
+            return ""
         self._is_greeted.wait(max(_GREETING_S, left_s * _GREETING_SHARE))
         client = self._client
         if client is None:
             self._is_gone = True
-            return _NOTHING
+            return ""
         from codebuddy.engine.protocol import CompletionCall
 
         call = CompletionCall(
@@ -115,12 +100,11 @@ class Model:
         thread.join(max(0.0, self._deadline - time.monotonic()))
         if not answers:
             self._is_gone = True
-            return _NOTHING
-        return _answer(answers[0])
+            return ""
+        return _text(answers[0])
 
 
-def _answer(found: dict[str, object]) -> Answer:
-    text, confidence = found.get("text"), found.get("confidence")
-    if not isinstance(text, str) or found.get("finish_reason") == "budget":
-        return _NOTHING
-    return Answer(text, float(confidence) if isinstance(confidence, int | float) else 0.0)
+def _text(found: dict[str, object]) -> str:
+    text = found.get("text")
+    is_whole = found.get("finish_reason") != "budget"
+    return text if isinstance(text, str) and is_whole else ""

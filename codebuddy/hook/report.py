@@ -16,8 +16,6 @@ from codebuddy.hook.credentials import masked
 from codebuddy.hook.finding import Evidence, Finding
 from codebuddy.terminal import safe_line
 
-FORMATS = ("text", "json", "sarif", "github")
-
 _MAX_QUOTED = 120
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GITHUB_LEVELS = {"error": "error", "warning": "warning", "note": "notice"}

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.hook.catalog import BY_ID, RULES, Rule
+from codebuddy.hook.catalog import BY_ID, RETIRED, RULES, Rule
 from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
 from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.notebooks import in_file
@@ -26,9 +26,6 @@ from codebuddy.settings import HookSettings
 if TYPE_CHECKING:
     from codebuddy.hook.model import Model
 
-# What each commit of the history changed, the newest first.
-History = Callable[[], list[tuple[str, list[bytes]]]]
-
 
 class OutOfTime(Exception):  # noqa: N818 (not an error: what was found stands)
     """The deadline came; what was found by then is shown."""
@@ -36,14 +33,18 @@ class OutOfTime(Exception):  # noqa: N818 (not an error: what was found stands)
 
 @dataclass(slots=True)
 class Review:
-    """What a rule works with. Without an index, rules that need one find nothing."""
+    """What a rule works with. Without an index, rules that need one find nothing.
+
+    `told_imports` holds (path, line, column) of the imports that CB102 has told of, so that CB103
+    does not tell them again.
+    """
 
     state: State
     settings: HookSettings
     lookup: CodeLookup | None = None
-    history: History | None = None
     model: Model | None = None
     deadline: float = float("inf")
+    told_imports: set[tuple[str, int, int]] = field(default_factory=set)
     resolver: Resolver = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,7 +105,7 @@ def rules_in_use(settings: HookSettings) -> list[Rule]:
     from codebuddy.errors import ConfigError
 
     for name in (*settings.enable, *settings.disable):
-        if name not in BY_ID:
+        if name not in BY_ID and name not in RETIRED:
             raise ConfigError(
                 f"{name} is not a rule of the hook", hint=f"rules: {', '.join(BY_ID)}"
             )
@@ -113,6 +114,18 @@ def rules_in_use(settings: HookSettings) -> list[Rule]:
         for rule in RULES
         if (rule.is_on or rule.id in settings.enable) and rule.id not in settings.disable
     ]
+
+
+def retired_notice(names: Iterable[str]) -> str:
+    """One sentence about the retired rules among `names`; empty where there are none."""
+    found = sorted(RETIRED.keys() & set(names))
+    if not found:
+        return ""
+    remedy = "take it out of hook.enable and hook.disable"
+    if len(found) == 1:
+        return f"{found[0]} is retired and finds nothing any more: {remedy}"
+    names_told = f"{', '.join(found[:-1])} and {found[-1]}"
+    return f"{names_told} are retired and find nothing any more: {remedy.replace(' it ', ' them ')}"
 
 
 def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None = None) -> Outcome:
@@ -163,6 +176,20 @@ def quick_rules(rules: Iterable[Rule]) -> list[Rule]:
     return [rule for rule in rules if rule.module in _QUICK]
 
 
+def slow_rules(rules: Iterable[Rule]) -> list[Rule]:
+    """Those that look at other files too, without the model; those that cost least first."""
+    wanted = {rule.id for rule in rules if not rule.needs_model and rule.module not in _QUICK}
+    return _cheapest_first(wanted)
+
+
+def by_module(rules: Iterable[Rule]) -> list[list[Rule]]:
+    """The rules in their order, those of one module together."""
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules:
+        groups.setdefault(rule.module, []).append(rule)
+    return list(groups.values())
+
+
 def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
     """Whether one of the rules may have something to ask the model, told without parsing."""
     return any(
@@ -174,9 +201,8 @@ def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
 _QUICK = ("secrets", "leftovers", "binaries")
 # What needs one look at the new lines comes before what asks the index, the model last.
 _ORDER = (
-    "secrets leftovers binaries removed imports callers deprecated duplicate untested cochange "
-    "unfinished opinion"
-).split()
+    "secrets leftovers binaries removed imports callers deprecated duplicate unfinished".split()
+)
 
 
 def _cheapest_first(wanted: set[str]) -> list[Rule]:

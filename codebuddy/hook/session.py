@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from codebuddy.errors import RepositoryError, UsageError
 from codebuddy.hook.catalog import Rule
 from codebuddy.hook.lookup import CodeLookup
-from codebuddy.hook.model import Model
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import MAX_READ_CHANGES, State
 from codebuddy.settings import Settings
@@ -19,7 +17,6 @@ from codebuddy.vcs import plumbing
 from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 from codebuddy.vcs.repository import Repository
 
-HISTORY_COMMITS = 3000
 UNLIMITED = 1_000_000
 
 
@@ -80,7 +77,6 @@ def opened(
     lookup: CodeLookup | None,
     *,
     deadline: float = float("inf"),
-    model: Model | None = None,
 ) -> Iterator[Review]:
     """The review of `scope`, ready for the rules; git is ended afterwards.
 
@@ -90,7 +86,6 @@ def opened(
         scope: What to review.
         lookup: The index, if there is one.
         deadline: On the clock of `time.monotonic`.
-        model: For rules that may ask it.
 
     Raises:
         RepositoryError: git failed.
@@ -109,21 +104,10 @@ def opened(
             state,
             settings.hook,
             lookup=lookup,
-            history=_history(repository),
-            model=model,
             deadline=deadline,
         )
-
-
-def _history(repository: Repository) -> Callable[[], list[tuple[str, list[bytes]]]]:
-    return lambda: repository.recent_changes(HISTORY_COMMITS)
 
 
 def without_model(rules: Iterable[Rule]) -> list[Rule]:
     """The rules that need no model."""
     return [rule for rule in rules if not rule.needs_model]
-
-
-def seconds_left(deadline: float) -> float:
-    """Until `deadline`, never less than none."""
-    return max(0.0, deadline - time.monotonic())

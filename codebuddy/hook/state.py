@@ -176,11 +176,6 @@ class Change:
     old_object: str
     new_object: str
 
-    @property
-    def is_addition(self) -> bool:
-        """Whether the file is new."""
-        return not self.old_path
-
 
 class State:
     """The state `revision` and how it differs from an older one.
@@ -225,14 +220,6 @@ class State:
         self.is_cut = self.n_left_out > 0
         self._by_path = {each.path: each for each in self.changes if each.path}
         self._by_old_path = {each.old_path: each for each in self.changes if each.old_path}
-
-    def change_of(self, path: str) -> Change | None:
-        """The change that made `path` what it is, if one did."""
-        return self._by_path.get(path)
-
-    def removed_paths(self) -> list[str]:
-        """Paths that are gone, by deletion or renaming."""
-        return [path for path in self._by_old_path if path not in self._by_path]
 
     def was_there(self, path: str) -> bool:
         """Whether a path that is gone now was a file before."""

@@ -175,8 +175,8 @@ class TransformerEncoder:
         self.dim = int(model.get_embedding_dimension())
 
     @classmethod
-    def open(cls, name: str, *, may_download: bool = False) -> TransformerEncoder:
-        """Load the model `name`; the network is used only if it `may_download`.
+    def open(cls, name: str) -> TransformerEncoder:
+        """Load the model `name`; the network is not used.
 
         Raises:
             ModelError: It cannot be found or read.
@@ -184,7 +184,7 @@ class TransformerEncoder:
         from sentence_transformers import SentenceTransformer
 
         try:
-            model = SentenceTransformer(name, device="cpu", local_files_only=not may_download)
+            model = SentenceTransformer(name, device="cpu", local_files_only=True)
             digest = hashlib.sha256()
             for key, tensor in sorted(model.state_dict().items()):
                 digest.update(key.encode())
@@ -194,8 +194,7 @@ class TransformerEncoder:
             # What its libraries say of a missing model speaks of the hub alone.
             fault = f"cannot be loaded: {_first_line(error)}"
             if isinstance(error, OSError) and not os.path.exists(name):  # noqa: PTH110
-                where = "had" if may_download else "had without the network"
-                fault = f"is neither a folder nor a model that can be {where}"
+                fault = "is neither a folder nor a model that can be had without the network"
             raise ModelError(
                 f"the embedder {name} {fault}",
                 hint="name the folder of a sentence-transformers model;"
@@ -217,13 +216,12 @@ class TransformerEncoder:
         return vectors
 
 
-def open_encoder(name: str = "", *, may_download: bool = False) -> Encoder:
+def open_encoder(name: str = "") -> Encoder:
     """The encoder that `--embedder` names.
 
     Args:
         name: Empty or `default` for the shipped static model, the folder of a static or any
             other sentence-transformers model, or such a model's name on the hub.
-        may_download: Whether the network may be used for a model that is not here.
 
     Raises:
         ModelError: It cannot be found or read.
@@ -233,7 +231,7 @@ def open_encoder(name: str = "", *, may_download: bool = False) -> Encoder:
     name = _checked_name(name)
     if _is_static(Path(name)):
         return StaticEncoder.open(Path(name))
-    return TransformerEncoder.open(name, may_download=may_download)
+    return TransformerEncoder.open(name)
 
 
 def _checked_name(name: str) -> str:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import cast
 
 from codebuddy.index.channels import Channels, Ranking
-from codebuddy.index.closeness import closeness_to
 from codebuddy.index.file_role import FileRole, role_of
 from codebuddy.index.path_channel import PATH, SCORE, by_path
 from codebuddy.index.query import kind_of
@@ -54,12 +53,11 @@ def _fused(
     if weights.channels[kind].get("dense", 0.0) > 0:
         similar = channels.by_meaning(query)
         rankings["dense"] = [each for each in similar if each[1] >= _MIN_SIMILARITY]
-    close = closeness_to(near, store, channels) if near and weights.near else {}
     own_role: FileRole = role_of(near) if near else "code"
 
     def place_of(chunk_id: int) -> Place:
         stored = store.file_by_id(store.file_id_of(chunk_id))
         return Place(os.fsdecode(stored.path), cast("FileRole", stored.role))
 
-    for each in rank(query, kind, rankings, place_of, close, weights, own_role):
+    for each in rank(query, kind, rankings, place_of, weights, own_role):
         yield replace(each, near=reasons.get(each.chunk_id, ""))

@@ -45,15 +45,13 @@ class RankingWeights:
     """All that tunes a ranking; a factor of weight 0 is left out.
 
     `channels` weighs the channels by kind of query, `path` the query's words in the chunk's
-    path, `near` the closeness to the file that the query comes from (off, because it did not pay
-    beside the symbol channel), `roles` multiplies by the file's role.
+    path, `roles` multiplies by the file's role.
     """
 
     channels: Mapping[QueryKind, Mapping[str, float]] = field(
         default_factory=lambda: _CHANNEL_WEIGHTS
     )
     path: float = 0.4
-    near: float = 0.0
     roles: Mapping[FileRole, float] = field(default_factory=lambda: _ROLE_FACTORS)
 
 
@@ -82,7 +80,6 @@ def rank(
     kind: QueryKind,
     rankings: Mapping[str, Sequence[tuple[int, float]]],
     place_of: Callable[[int], Place],
-    closeness: Mapping[str, float],
     weights: RankingWeights,
     own_role: FileRole = "code",
 ) -> list[Ranked]:
@@ -93,7 +90,6 @@ def rank(
         kind: Of the query.
         rankings: By channel, (chunk id, score) from the best down.
         place_of: Where a chunk lies.
-        closeness: Of files to the one that the query comes from, in (0, 1].
         weights: What everything counts.
         own_role: Of the file that the query comes from; such files are not pushed down.
     """
@@ -110,7 +106,7 @@ def rank(
         channel: {chunk_id: place for place, (chunk_id, _) in enumerate(found, 1)}
         for channel, found in counted.items()
     }
-    factors = _Factors(query, weights, closeness, own_role)
+    factors = _Factors(query, weights, own_role)
     found = []
     for chunk_id, score, channels in fused:
         why = factors.of(place_of(chunk_id))
@@ -128,11 +124,9 @@ class _Factors:
         self,
         query: str,
         weights: RankingWeights,
-        closeness: Mapping[str, float],
         own_role: FileRole,
     ) -> None:
         self._weights = weights
-        self._closeness = closeness
         self._wanted = frozenset(terms(query)[:_MAX_TERMS])
         self._own_role = own_role
 
@@ -142,7 +136,6 @@ class _Factors:
         in_path = len(shared) / max(1, len(self._wanted))
         factors = {
             "path": 1 + self._weights.path * in_path,
-            "near": 1 + self._weights.near * self._closeness.get(place.path, 0.0),
             place.role: self._role_factor(place.role),
         }
         return {name: round(value, 4) for name, value in factors.items() if abs(value - 1) > 1e-4}

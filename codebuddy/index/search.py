@@ -15,13 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from codebuddy.datatypes import (
-    Chunk,
-    Definition,
-    Reference,
-    ResolvedDefinition,
-    SearchResult,
-)
+from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
 from codebuddy.errors import IndexingError, UsageError
 from codebuddy.index.channels import POOL, Channels
 from codebuddy.index.contents import IndexStats, count_contents
@@ -171,19 +165,6 @@ class RepositoryIndex:
             ranked = alone("lexical", channels.lexical.ranked(weights))
             return self._results(ranked, top_k, exclude, max_per_file)
 
-    def dense(
-        self,
-        text: str,
-        top_k: int = 10,
-        exclude: Callable[[Chunk], bool] | None = None,
-        *,
-        max_per_file: int = 0,
-    ) -> list[SearchResult]:
-        """The best chunks by the similarity of vectors; none where the index holds no vectors."""
-        with self._snapshot() as channels:
-            found = channels.by_meaning(text, max(POOL, _LOOKED_AT_PER_RESULT * top_k))
-            return self._results(alone("dense", iter(found)), top_k, exclude, max_per_file)
-
     def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
         """Where each of `names` is defined, code before values; unknown names are left out."""
         found: dict[str, list[Definition]] = {}
@@ -219,11 +200,6 @@ class RepositoryIndex:
                     found[name] = known
         return found
 
-    def co_changed(self, path: str) -> dict[str, float]:
-        """The files that git's history shows changing with `path`, the closest first, in (0, 1)."""
-        with self._snapshot() as channels:
-            return channels.history.changed_with(path)
-
     def signature_form(self, chunk: Chunk) -> str:
         """The chunk's definitions as headers and first lines of documentation, without bodies."""
         return signature_form(chunk, self.definitions_of(chunk.path))
@@ -234,27 +210,6 @@ class RepositoryIndex:
             outside = self._store.file_of(os.fsencode(outside_path))
             pairs = [(name, squashed(name)) for name in dict.fromkeys(names)]
             return self._store.count_definitions(pairs, outside.id if outside else -1)
-
-    def references(self, name: str, limit: int = 100) -> list[Reference]:
-        """Where `name` is used, by file and line."""
-        found: list[Reference] = []
-        with self._snapshot() as channels:
-            seen: set[str] = set()
-            for chunk_id, _ in channels.lexical.ranked({name.lower(): 1}):
-                (chunk,) = self._store.chunks([chunk_id])
-                if chunk.path in seen:
-                    continue
-                seen.add(chunk.path)
-                stored = self._store.file_of(os.fsencode(chunk.path))
-                if stored is None:
-                    raise DamagedIndexError("the index is damaged: a file is missing")
-                for used, kind, line in self._store.details(stored.id).references:
-                    if used == name:
-                        found.append(Reference(used, kind, chunk.path, line))
-                if len(found) >= limit:
-                    break
-        found.sort(key=lambda each: (each.path, each.line))
-        return found[:limit]
 
     def imports(self, path: str) -> tuple[str, ...]:
         """What the file `path` imports, in its own words."""

@@ -33,6 +33,11 @@ class CorpusStatistics:
     histogram: Mapping[int, int]
 
 
+def plain_bm25(documents: list[list[str]]) -> BM25Okapi | None:
+    """The library's own BM25 over tokenized documents in memory; None where no one has a word."""
+    return BM25Okapi(documents) if any(documents) else None
+
+
 class SparseBM25(BM25Okapi):  # type: ignore[misc]
     """The library's BM25 (k1 = 1.5, b = 0.75, epsilon = 0.25) over postings.
 

@@ -79,7 +79,6 @@ class GgufHeader:
     key_length: int
     value_length: int
     file_type: int | None
-    has_chat_template: bool
     has_fim: bool
     split_count: int
     file_bytes: int
@@ -325,7 +324,6 @@ class _Keys:
             key_length=self._number("attention.key_length") or per_head,
             value_length=self._number("attention.value_length") or per_head,
             file_type=file_type[0] if file_type else None,
-            has_chat_template="tokenizer.chat_template" in self._names,
             has_fim=self._has_fim,
             split_count=max(self._numbers.get("split.count", (0,))),
             file_bytes=file_bytes,

@@ -16,9 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy import platforms
 from codebuddy.inference.kv_cache import KvCache
-from codebuddy.private_files import open_plain, parse_json, whole_number
+from codebuddy.private_files import open_plain, parse_json, whole_number, write_file
 
 # About 4,000 tokens of the default model.
 MAX_BYTES = 128 << 20
@@ -69,19 +68,10 @@ def save(
         for slot, state in states
     ]
     header = json.dumps({"identity": asdict(identity), "slots": slots}).encode() + b"\n"
-    content = b"".join([_MAGIC, header, *(state for _, state in states)])
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        # Made anew, so that a link planted in its place is not written through.
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.write(_checksum(content))
-        platforms.replace_durably(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return len(content) + _CHECKSUM_BYTES
+    parts = [_MAGIC, header, *(state for _, state in states)]
+    content = b"".join([*parts, _checksum(*parts)])
+    write_file(path, content, is_durable=True)
+    return len(content)
 
 
 def load(path: Path, llama: Any, context: Any, kv: KvCache, identity: Identity) -> bool:
@@ -139,5 +129,9 @@ def _parse(
     return parts if at == len(content) else None
 
 
-def _checksum(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
+def _checksum(*parts: bytes) -> bytes:
+    """Of the parts one behind the other."""
+    digest = hashlib.blake2b(digest_size=_CHECKSUM_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()

@@ -31,7 +31,6 @@ _NAME_KINDS = frozenset(
     }
 )
 _IMPORT_KINDS = frozenset({"import_statement", "import_from_statement", "export_clause"})
-_DEFINING_FIELDS = frozenset({"name", "alias"})
 _DEFINING_KINDS = frozenset(
     {
         "function_definition",

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from codebuddy.private_files import read_file
 from codebuddy.vcs.repository import Repository, index_folder_of
 
 _MAX_WORK_TREES = 200
@@ -55,10 +56,7 @@ def _root_of(git_folder: Path, common: Path) -> Path:
 def _path_in(file: Path) -> str:
     """The path that a file of git's holds; empty where there is none."""
     try:
-        if not file.is_file():
-            return ""
-        with file.open("rb") as stream:
-            content = stream.read(_MAX_PATH_BYTES)
+        content = read_file(file, _MAX_PATH_BYTES, follows_links=True)
     except OSError:
         return ""
     return "" if b"\0" in content else os.fsdecode(content.removesuffix(b"\n"))

@@ -76,7 +76,12 @@ _VALUES = {
     "tui/text/motion.py": {"bracket": "(", "other": ")"},
 }
 # These meet texts of ours: the shipped catalog, and packages that a developer chose to train on.
-_OWN_TEXT = ("inference/catalog.py", "training/embedder/")
+_OWN_TEXT = (
+    "inference/catalog.py",
+    "training/embedder/",
+    "training/packages.py",
+    "training/sources.py",
+)
 
 _FOUND = list(expressions(_VALUES))
 _KNOWN = sorted({each.place.partition(":")[0] for each in _FOUND if isinstance(each, Expression)})

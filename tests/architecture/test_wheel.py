@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,41 @@ def test_the_wheel_carries_the_catalog_and_nothing_foreign(wheel):
         n for n in names if n.startswith(("tests/", "docs/")) or n.endswith((".gguf", ".pyc"))
     ]
     assert wheel.stat().st_size < 20_000_000
+
+
+def test_what_the_wheel_leaves_out_is_asked_for_by_nothing_in_it(wheel):
+    """The embedder's training stays in the repository; that of heads and adapters comes along."""
+    held = zipfile.ZipFile(wheel)
+    modules = {
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): held.read(name)
+        for name in held.namelist()
+        if name.endswith(".py")
+    }
+    assert not [name for name in modules if name.startswith("codebuddy.training.embedder")]
+    assert {"codebuddy.training.head.personal", "codebuddy.training.adapter.fit"} <= set(modules)
+    missing = {
+        (importer, imported)
+        for importer, source in modules.items()
+        for imported in _imported_modules(ast.parse(source))
+        if imported not in modules
+    }
+    assert not missing
+
+
+def _imported_modules(tree: ast.Module) -> Iterator[str]:
+    """The modules of codebuddy that a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("codebuddy"):
+            yield str(node.module)
+            names = [f"{node.module}.{each.name}" for each in node.names]
+            paths = {name: ROOT / name.replace(".", "/") for name in names}
+            yield from (
+                name
+                for name, path in paths.items()
+                if path.is_dir() or path.with_suffix(".py").is_file()
+            )
+        elif isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.startswith("codebuddy"))
 
 
 def _lend_torch(environment: Path, folder: Path) -> None:

@@ -5,7 +5,6 @@
     python -m tests.bench.hook report FILE... [--verbose]
     python -m tests.bench.hook timing --repository DIR [--rounds N] [--choose typical|largest]
                                       [--model NAME]
-    python -m tests.bench.hook opinions --repository DIR [--hunks N] [--minutes M]
 
 `replay` goes through a repository's history, oldest first, with the index of the state before
 each commit, and reviews two kinds of change:
@@ -13,18 +12,18 @@ each commit, and reviews two kinds of change:
 - whole: the commit as it was made. Its project accepted it, so what a rule says of it counts
   as right only if the following commits change what it points at.
 - partial: of a commit that changed several files, one file's change alone, the others as they
-  were: callers, imports and partners have really been forgotten, and the rest of the commit
+  were: callers and imports have really been forgotten, and the rest of the commit
   is the history that puts them right. A finding is right if the rest of the commit changes
-  one of the lines that it points at (for CB105: the file that it names; for CB103: if the
-  rest adds what is imported, so that the whole commit has no such finding).
+  one of the lines that it points at (for CB103: if the rest adds what is imported, so that the
+  whole commit has no such finding).
 
 Recall is counted on partial changes only: of the names that the one file no longer has while
 the rest of the commit changes lines that import or qualify them (CB102), and of the functions
 with calls that no longer fit and that the rest of the commit changes (CB101), the share with a
-finding. For CB105: of the partial changes, the share in which it names a file of the rest.
+finding.
 Results are appended as lines of JSON; a run that is started again goes on where it stopped.
 
-`timing` is told in `hook_timing.py`, `opinions` in `hook_opinions.py`.
+`timing` is told in `hook_timing.py`.
 """
 
 from __future__ import annotations
@@ -122,10 +121,6 @@ def _count_part(
         counts[name[:5]]["found"] += is_found
         if where and not is_found:
             print(where, "missed", part["path"], name)
-    counts["CB105"]["expected"] += 1
-    counts["CB105"]["found"] += any(
-        each["rule"] == "CB105" and each["right"] for each in part["judged"]
-    )
 
 
 def main() -> None:
@@ -144,10 +139,6 @@ def main() -> None:
     timed.add_argument("--rounds", type=int, default=10)
     timed.add_argument("--choose", choices=["typical", "largest"], default="typical")
     timed.add_argument("--model", default="")
-    asked = verbs.add_parser("opinions")
-    asked.add_argument("--repository", type=Path, default=here)
-    asked.add_argument("--hunks", type=int, default=40)
-    asked.add_argument("--minutes", type=float, default=float("inf"))
     told = verbs.add_parser("report")
     told.add_argument("files", nargs="+", type=Path)
     told.add_argument("--verbose", action="store_true")
@@ -158,11 +149,6 @@ def main() -> None:
         from tests.bench.hook_timing import timing
 
         timing(arguments.repository, arguments.rounds, arguments.choose, arguments.model)
-    elif arguments.verb == "opinions":
-        from tests.bench.hook_opinions import opinions
-
-        ends = time.monotonic() + 60 * arguments.minutes
-        opinions(arguments.repository, arguments.hunks, ends)
     else:
         # All rules but the model's, those that are off too.
         rules = [replace(rule, is_on=True) for rule in session.without_model(RULES)]

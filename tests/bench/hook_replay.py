@@ -67,7 +67,6 @@ class Replay:
         self.settings = Settings(index=IndexSettings(embedder="none"))
         self.index_file = folder / "partial-index"
         self._repository: Repository | None = None
-        self._history: list[tuple[str, list[bytes]]] = []
 
     def commits(self, count: int, choice: str) -> list[tuple[str, list[str]]]:
         """The last commits that are no merges, the oldest first, each with those that followed.
@@ -119,8 +118,6 @@ class Replay:
         if self._repository is None:
             self._repository = open_repository(self.root)
         update_index(self._repository, self.settings)
-        # Asked for once, not once for each part of the commit.
-        self._history = self._repository.recent_changes(session.HISTORY_COMMITS)
         return self._repository, RepositoryIndex.open(self._repository, self.settings)
 
     def review(
@@ -128,7 +125,6 @@ class Replay:
     ) -> tuple[Outcome, set[str]]:
         """What the rules say of `scope`, and what it would take to be complete."""
         with session.opened(repository, self.settings, scope, IndexLookup(index)) as opened:
-            opened.history = lambda: self._history
             return review(opened, self.rules), set(_broken_names(opened, rest))
 
     def reader(self, commit: str) -> Read:
@@ -274,19 +270,11 @@ def _judged(
     in_whole = {(each.rule, each.message.split()[0]) for each in whole.findings}
     judged = []
     for each in outcome.findings:
-        if (
-            each.rule not in (*_CALL_RULES, "CB105")
-            or (each.rule, each.message.split()[0]) in in_whole
-        ):
+        if each.rule not in _CALL_RULES or (each.rule, each.message.split()[0]) in in_whole:
             # Said of the whole commit too: judged there.
             continue
-        if each.rule == "CB105":
-            is_right = any(evidence.path in rest for evidence in each.evidence)
-        elif each.rule == "CB103":
-            # The whole commit does not have it: the rest of it adds what is imported.
-            is_right = True
-        else:
-            is_right = _changes_a_place(rest, each, read)
+        # Of CB103 the whole commit has none: the rest of it adds what is imported.
+        is_right = each.rule == "CB103" or _changes_a_place(rest, each, read)
         judged.append({**_item(each), "right": is_right})
     found = {
         name
@@ -301,13 +289,6 @@ def _judged(
 
 def _is_right_later(root: Path, commit: str, later: list[str], finding: Finding) -> bool:
     """Whether a following commit changes what the finding points at."""
-    if finding.rule == "CB107":
-        name = finding.message.partition("(")[0]
-        return _appears_in_tests(root, later, name)
-    if finding.rule == "CB105":
-        near = later[:10]
-        touched = git(root, "log", "--format=", "--name-only", "--no-walk", *near) if near else ""
-        return any(each.path in touched.split("\n") for each in finding.evidence)
     if not later:
         return False
     gone = changed_lines(root, commit, later[-1])
@@ -345,14 +326,3 @@ def _extent(lines: list[str], first: int) -> range:
 def _is_there(root: Path, commit: str, path: str) -> bool:
     """Whether a file that was missed is back."""
     return bool(git(root, "ls-tree", "--name-only", commit, "--", path).strip())
-
-
-def _appears_in_tests(root: Path, later: list[str], name: str) -> bool:
-    if not later:
-        return False
-    done = subprocess.run(
-        ["git", "-C", str(root), "grep", "-q", "-w", "-F", name, later[-1], "--", "*test*"],
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode == 0

@@ -198,7 +198,6 @@ def variants(*, has_dense: bool) -> list[Variant]:
     for name, without in (
         ("without path", dataclasses.replace(full, path=0.0)),
         ("without roles", dataclasses.replace(full, roles={})),
-        ("with near 0.25", dataclasses.replace(full, near=0.25)),
     ):
         found.append(Variant(f"hybrid {name}", weights=without))
     return found
@@ -321,7 +320,7 @@ def _kinds(tasks: list[Task]) -> list[str]:
 
 
 def _has_dense(index: RepositoryIndex) -> bool:
-    return bool(index.dense("a function that reads a file", 1))
+    return index.stats().vectors > 0
 
 
 def bench_latency(root: Path, settings: Settings, seed: int) -> None:

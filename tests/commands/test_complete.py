@@ -123,6 +123,16 @@ def test_alternatives_and_stream_are_accepted(repository):
     assert streamed.stdout == plain.stdout
 
 
+def test_a_stream_as_json_is_one_object_at_the_end(repository):
+    """`--json` says what stdout is: `--stream` beside it changes nothing there."""
+    arguments = ("complete", "cart.py:10", "--model", "echo", "--json")
+    plain = json.loads(codebuddy(repository, *arguments).stdout)
+    streamed = codebuddy(repository, *arguments, "--stream")
+    answer = json.loads(streamed.stdout)
+    assert (streamed.returncode, answer.keys()) == (0, plain.keys())
+    assert (answer["text"], answer["finish_reason"]) == (plain["text"], plain["finish_reason"])
+
+
 def test_a_receipt_says_what_took_the_time(repository):
     """Alternatives, a wait in the queue and a spent budget are told as what they are."""
     told = completed(repository, "cart.py:6", "--model", "echo", "-n", "2")

@@ -116,6 +116,12 @@ def test_the_signature_form_speaks_the_language_of_the_file(opened):
     assert opened.signature_form(chunk) == "// Rate of a parcel in cents.\nfunc Rate(grams int) int"
 
 
+def changed_with(opened: RepositoryIndex, path: str) -> dict[str, float]:
+    """The files that git's history shows changing with `path`."""
+    with opened._snapshot() as channels:
+        return channels.history.changed_with(path)
+
+
 def test_files_that_change_together_are_close(tmp_path: Path):
     """Pairs that meet often score high; a commit of everything joins nothing."""
     files: dict[str, str | bytes] = {f"f{i}.py": f"x = {i}\n" for i in range(40)}
@@ -129,15 +135,15 @@ def test_files_that_change_together_are_close(tmp_path: Path):
         run_git(root, "commit", "-qam", "change")
     index(root)
     with RepositoryIndex.open(open_repository(root), Settings()) as found:
-        close = found.co_changed("f1.py")
+        close = changed_with(found, "f1.py")
         assert list(close) == ["f2.py", "f3.py"]
         assert 1 > close["f2.py"] > close["f3.py"] > 0
-        assert found.co_changed("f30.py") == found.co_changed("nowhere.py") == {}
+        assert changed_with(found, "f30.py") == changed_with(found, "nowhere.py") == {}
     write(root, {"f1.py": "z = 1\n", "f5.py": "z = 1\n"})
     run_git(root, "commit", "-qam", "another")
     index(root)
     with RepositoryIndex.open(open_repository(root), Settings()) as found:
-        assert "f5.py" in found.co_changed("f1.py"), "a new commit counts at the next update"
+        assert "f5.py" in changed_with(found, "f1.py"), "a new commit counts at the next update"
 
 
 def test_histories_that_cannot_be_read_are_none(tmp_path: Path):
@@ -145,7 +151,7 @@ def test_histories_that_cannot_be_read_are_none(tmp_path: Path):
     root = make_repository(tmp_path / "r", {"a.py": "x = 1\n", "b.py": "x = 1\n"})
     index(root)
     with RepositoryIndex.open(open_repository(root), Settings()) as found:
-        assert found.co_changed("a.py") == {}
+        assert changed_with(found, "a.py") == {}
     for round_ in range(3):
         write(root, {"a.py": f"x = {round_}\n", "b.py": f"x = {round_}\n"})
         run_git(root, "add", ".")
@@ -156,7 +162,7 @@ def test_histories_that_cannot_be_read_are_none(tmp_path: Path):
     for each in (shallow, root):
         index(each)
         with RepositoryIndex.open(open_repository(each), Settings()) as found:
-            assert set(found.co_changed("a.py")) == {"b.py"}
+            assert set(changed_with(found, "a.py")) == {"b.py"}
 
 
 def test_reading_history_runs_nothing_of_the_repository(tmp_path: Path):
@@ -186,5 +192,5 @@ def test_reading_history_runs_nothing_of_the_repository(tmp_path: Path):
     (root / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
     index(root)
     with RepositoryIndex.open(open_repository(root), Settings()) as found:
-        assert found.co_changed("a.py") == {}
+        assert changed_with(found, "a.py") == {}
     assert not mark.exists()

@@ -103,15 +103,6 @@ def test_a_filter_is_shown_no_hidden_text(masked):
     assert not any("quetzal" in text for text in seen)
 
 
-def test_references_in_the_hole_are_gone(masked):
-    """Uses inside the hole do not exist, those after it move up."""
-    view, _, hole = masked
-    lines = hole.document.split("\n")
-    for reference in view.references("zanzibar"):
-        assert "zanzibar" in lines[reference.line - 1]
-    assert view.references("quetzal") == []
-
-
 def test_imports_and_uses_inside_the_hole_do_not_count(masked):
     """What only the hole imports or names is neither imported nor used by its file."""
     view, index, hole = masked

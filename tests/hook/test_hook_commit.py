@@ -226,6 +226,26 @@ def test_the_first_commit_of_a_repository(tmp_path):
     assert "a.py:3:5 CB108" in done.stderr
 
 
+def test_a_retired_rule_that_is_switched_on_is_told_at_a_commit(tmp_path):
+    """Settings of an earlier version cost one line, and no finding."""
+    settings = "[hook]\nenable = ['CB107']\ndisable = ['CB105']\n"
+    project = Project(tmp_path / "project", {"b.py": "y = 1\n", ".codebuddy.toml": settings})
+    project.codebuddy("hook", "install")
+    for files, is_found in (({"a.py": LEFTOVER}, True), ({"c.py": "z = 1\n"}, False)):
+        project.stage(files)
+        done = subprocess.run(
+            ["git", "-C", str(project.root), "commit", "-m", "Change"],
+            capture_output=True,
+            text=True,
+        )
+        lines = done.stderr.splitlines()
+        assert (done.returncode, "a.py:3:5 CB108" in done.stderr) == (0, is_found)
+        assert lines[-1] == (
+            "codebuddy: CB107 is retired and finds nothing any more: "
+            "take it out of hook.enable and hook.disable"
+        )
+
+
 def test_the_hook_changes_nothing_in_the_git_folder(tmp_path):
     """Refs, configuration, stash and everything else outside codebuddy's folder stay."""
     project = fresh(tmp_path / "project")

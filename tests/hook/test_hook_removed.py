@@ -46,6 +46,24 @@ def test_a_renamed_function_is_named_and_its_uses_can_be_changed(tmp_path):
     ]
 
 
+def test_an_import_on_a_new_line_of_what_is_gone_is_told_once(tmp_path):
+    """CB102 says what became of the name; what else is missing on the line is CB103's."""
+    files = {"shop/__init__.py": "", "shop/sums.py": MODULE, "shop/old.py": "x = 1\n", "a.py": ""}
+    project = Project(tmp_path / "project", files)
+    project.index()
+    staged = {"shop/sums.py": MODULE.replace("add_up", "sum_of"), "shop/old.py": None}
+    user = "from shop.sums import add_up, otter\nimport shop.old\n\nx = add_up([])\n"
+    project.stage({**staged, "a.py": user})
+    assert sorted((each.rule, each.line, each.message) for each in project.review().findings) == [
+        ("CB102", 1, "add_up is renamed to sum_of in shop/sums.py, and is still used here"),
+        ("CB102", 2, "shop/old.py is deleted, and is still imported here"),
+        ("CB103", 1, "shop/sums.py has no otter; did you mean other?"),
+    ]
+    project.write({".codebuddy.toml": "[hook]\ndisable = ['CB102']\n"})
+    done = project.codebuddy("hook", "run", "--no-update")
+    assert [line.split()[1] for line in done.stdout.splitlines() if "CB1" in line] == ["CB103"] * 3
+
+
 def test_a_use_in_the_same_file_is_found(tmp_path):
     """A name that its own file no longer binds cannot be called there."""
     before = MODULE + "\n\ndef caller():\n    return add_up([])\n"

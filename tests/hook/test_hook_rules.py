@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
 
 import pytest
 
-from codebuddy.hook.catalog import RULES
+from codebuddy.hook.catalog import RETIRED, RULES
 from codebuddy.settings import HookSettings
 from tests.support.hook import Project, evidence, staged_review, told
 
@@ -230,44 +231,6 @@ def test_an_old_use_of_what_is_deprecated_is_no_news(tmp_path):
     assert staged_review(tmp_path / "p", before, {"user.py": use + "y = 1\n"}, "CB112") == []
 
 
-def functions(*names):
-    """A module of functions."""
-    return "\n\n".join(f"def {name}(a):\n    b = a\n    c = b\n    return c\n" for name in names)
-
-
-def test_a_new_function_without_a_test_among_tested_ones(tmp_path):
-    """CB107 speaks only where neighbours have tests and the new one has none."""
-    before = {
-        "sums.py": functions("one", "two", "three"),
-        "tests/test_sums.py": "from sums import one, two, three\n",
-    }
-    staged = {"sums.py": functions("one", "two", "three", "four", "_five")}
-    found = staged_review(tmp_path / "p", before, staged, "CB107")
-    assert told(found) == ["sums.py:19 four() has no test; 3 of its 3 neighbours have one"]
-    both = {**staged, "tests/test_sums.py": "from sums import one, two, three, four\n"}
-    assert staged_review(tmp_path / "q", before, both, "CB107") == []
-    untested = {**before, "tests/test_sums.py": "from sums import one\n"}
-    assert staged_review(tmp_path / "r", untested, staged, "CB107") == []
-
-
-def test_a_file_that_always_changes_along_is_missed(tmp_path):
-    """CB105 counts the commits of the history; what seldom changes along is not missed."""
-    project = Project(tmp_path / "p", {"a.py": "a = 0\n", "b.py": "b = 0\n", "c.py": "c = 0\n"})
-    for number in range(1, 12):
-        files = {"a.py": f"a = {number}\n", "b.py": f"b = {number}\n"}
-        if number % 2:
-            files["c.py"] = f"c = {number}\n"
-        project.stage(files)
-        project.git("commit", "-qm", "Change")
-    project.index()
-    project.stage({"a.py": "a = 99\n"})
-    assert told(project.findings("CB105")) == [
-        "a.py:1 12 of the last 12 commits that changed this file changed b.py too"
-    ]
-    project.stage({"b.py": "b = 99\n"})
-    assert project.findings("CB105") == []
-
-
 def key(prefix, n, alphabet=string.ascii_letters + string.digits, seed=5):
     """A made-up key, put together here so that no scanner finds one in this file."""
     chosen = random.Random(seed)
@@ -395,16 +358,50 @@ def test_settings_of_the_repository_switch_rules_on_and_off(tmp_path):
     """`disable` and `enable` name rules; a name that is none is an error."""
     project = Project(tmp_path / "p", {"x.py": "x = 1\n"})
     project.index()
-    config = "[tool.codebuddy.hook]\ndisable = ['CB108']\nenable = ['CB107']\n"
+    config = "[tool.codebuddy.hook]\ndisable = ['CB108']\nenable = ['CB112']\n"
     project.stage({"a.py": "breakpoint()\n", "pyproject.toml": config})
     assert project.codebuddy("hook", "run", "--no-update").stdout == ""
     rules = project.codebuddy("hook", "status").stdout
     assert "CB108 off" in rules
-    assert "CB107 on" in rules
+    assert "CB112 on" in rules
     project.write({"pyproject.toml": "[tool.codebuddy.hook]\ndisable = ['CB999']\n"})
     done = project.codebuddy("hook", "run", "--no-update")
     assert done.returncode == 1
     assert "CB999 is not a rule of the hook" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("enable = ['CB107']", "CB107 is retired and finds nothing any more: take it out of "),
+        ("disable = ['CB105']", "CB105 is retired and finds nothing any more: take it out of "),
+        (
+            "enable = ['CB113', 'CB105']\ndisable = ['CB107']",
+            "CB105, CB107 and CB113 are retired and find nothing any more: take them out of ",
+        ),
+    ],
+)
+def test_a_retired_rule_in_the_settings_is_told_and_the_others_run(tmp_path, config, told):
+    """Settings of earlier versions stay valid, and cost a sentence."""
+    project = Project(tmp_path / "p", {"x.py": "x = 1\n"})
+    project.index()
+    project.stage({"a.py": "breakpoint()\n", ".codebuddy.toml": f"[hook]\n{config}\n"})
+    told = f"{told}hook.enable and hook.disable"
+    for arguments in (("run", "--no-update"), ("run", "--no-update", "--json"), ("status",)):
+        done = project.codebuddy("hook", *arguments)
+        assert (done.returncode, done.stderr.count(told)) == (0, 1)
+    found = json.loads(project.codebuddy("hook", "run", "--no-update", "--json").stdout)
+    assert [each["rule"] for each in found["findings"]] == ["CB108"]
+    assert found["failed"] == {}
+
+
+def test_retired_rules_are_listed_as_off(tmp_path):
+    """Their ids keep their place in what `status` prints."""
+    project = Project(tmp_path / "p", {".codebuddy.toml": "[hook]\nenable = ['CB105', 'CB113']\n"})
+    rules = json.loads(project.codebuddy("hook", "status", "--json").stdout)["rules"]
+    assert list(rules) == [f"CB{number}" for number in range(101, 114)]
+    assert [each for each, is_on in rules.items() if not is_on] == ["CB105", "CB107", "CB113"]
+    assert "CB105 off left-out: retired" in project.codebuddy("hook", "status").stdout
 
 
 def test_without_an_index_the_rules_that_need_none_still_speak(tmp_path):
@@ -429,6 +426,8 @@ def test_every_rule_has_an_own_id_and_a_page():
     from pathlib import Path
 
     page = (Path(__file__).parents[2] / "docs" / "hook.md").read_text(encoding="utf-8")
-    assert len({rule.id for rule in RULES}) == len(RULES)
+    assert len({rule.id for rule in RULES} | RETIRED.keys()) == len(RULES) + len(RETIRED)
+    for rule, name in RETIRED.items():
+        assert f"| {rule} {name} |" in page
     for rule in RULES:
         assert f"### {rule.id} {rule.name}" in page

@@ -131,6 +131,28 @@ def test_a_look_that_did_not_end_is_told(project, fault):
     assert b"codebuddy hook run --range HEAD~1..HEAD" in told
 
 
+@pytest.mark.parametrize(
+    ("module", "fault", "left"),
+    [
+        ("removed", "hangs", b"CB102, CB103, CB101, CB112, CB104"),
+        ("deprecated", "holds the interpreter", b"CB112, CB104"),
+        ("imports", "gives up", b"CB103"),
+        ("removed", "fails", b""),
+        ("removed", "is killed", b""),
+    ],
+)
+def test_rules_that_ran_out_of_time_are_named(project, module, fault, left):
+    """One line says which of the later rules were not done; a rule at fault is no such one."""
+    out_of_time = "raise importlib.import_module('codebuddy.hook.review').OutOfTime"
+    with_fault(project, module, {**FAULTS, "gives up": out_of_time}[fault])
+    project.stage({"a.py": "import b\n" + SECRET})
+    told = commit(project, CODEBUDDY_HOOK_LIMIT_MS="4000")
+    assert b"a.py:2:10 CB110" in told
+    line = b"codebuddy: no time was left for " + left + b"; to see the rest: codebuddy hook run"
+    assert (line in told, b"no time" in told) == (bool(left), bool(left))
+    assert UNSEEN not in told
+
+
 def test_no_reviewing_process_stays(project):
     """A review that hangs is ended with the hook."""
     mark = project.root.parent / "pid"

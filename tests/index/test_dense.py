@@ -99,9 +99,9 @@ def test_the_dense_channel_finds_what_shares_no_word_with_the_query(root, embedd
         assert found[0].channels == {"dense": found[0].score}
         assert 0 < found[0].score <= 1.0001
         assert index.search("paid", 1, "dense")[0].chunk.path == "shop/bills.py"
-        (result,) = index.dense("paid", 1)
-        assert result.chunk.path == "shop/bills.py"
-        others = index.dense("paid", 5, lambda chunk: chunk.path == "shop/bills.py")
+        others = index.search(
+            "paid", 5, "dense", exclude=lambda chunk: chunk.path == "shop/bills.py"
+        )
         assert "shop/bills.py" not in [each.chunk.path for each in others]
 
 
@@ -158,7 +158,6 @@ def test_another_embedder_makes_all_vectors_anew(root, embedder, other_embedder)
     before = vectors(root)
     assert best(root, embedder, "paid") == "shop/bills.py"
     with opened(root, other_embedder) as index:
-        assert index.dense("paid", 1) == []
         with pytest.raises(IndexingError, match="no vectors of this embedder"):
             index.search("paid", 1, "dense")
         assert index.search("invoice", 1)[0].chunk.path == "shop/bills.py"
@@ -174,7 +173,6 @@ def test_without_an_embedder_nothing_is_embedded(tmp_path):
     build(root, "none")
     assert vectors(root) == {}
     with opened(root, "none") as index:
-        assert index.dense("invoice", 5) == []
         assert index.search("invoice", 1)[0].chunk.path == "shop/bills.py"
         with pytest.raises(IndexingError, match="switched off"):
             index.search("invoice", 1, "dense")
@@ -299,7 +297,7 @@ def test_tiny_repositories_are_searched(tmp_path, embedder, files):
     root = make_repository(tmp_path / "r", files)
     build(root, embedder)
     with opened(root, embedder) as index:
-        found = index.dense("amount", 5)
+        found = index.search("amount", 5, "dense")
         assert [each.chunk.path for each in found] == (
             ["README.md"] if "README.md" in files else []
         )

@@ -121,10 +121,10 @@ def ask_everything(root: Path) -> None:
         opened.definitions(["name_1", "keep_name_1", "renamed"])
         opened.definitions_for(["name_1", "name_2"], "pkg/m1.py")
         opened.definition_counts(["name_1"], "pkg/m1.py")
-        opened.references("name_1")
         opened.usage_counts(["name_1", "value"])
         for path in ("pkg/m1.py", "pkg/more.py", "README.md"):
-            opened.co_changed(path)
+            with opened._snapshot() as channels:
+                channels.history.changed_with(path)
             opened.chunks_of(path)
             opened.imported_files(path)
             opened.passed_on([path])

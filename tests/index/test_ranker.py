@@ -51,7 +51,6 @@ def _order(query: str, ids: list[int], **more) -> list[int]:
         "words",
         {"lexical": [(each, 1.0 / place) for place, each in enumerate(ids, 1)]},
         PLACES.__getitem__,
-        more.pop("closeness", {}),
         more.pop("weights", RankingWeights()),
         **more,
     )
@@ -75,14 +74,6 @@ def test_words_of_the_path_count():
     assert _order("cart total", [4, 1]) == [1, 4]
 
 
-def test_closeness_counts_where_it_is_weighed():
-    """Off by default, because it did not pay."""
-    close = {"src/other.py": 1.0}
-    assert _order("x", [1, 4], closeness=close) == [1, 4]
-    weights = RankingWeights(near=0.5)
-    assert _order("x", [1, 4], closeness=close, weights=weights) == [4, 1]
-
-
 def test_a_ranking_says_what_made_it():
     """Rank and score of each channel, and each factor that is not 1."""
     weights = RankingWeights(channels={"words": {"lexical": 1.0, "symbol": 2.0}})
@@ -91,7 +82,6 @@ def test_a_ranking_says_what_made_it():
         "words",
         {"lexical": [(2, 9.0), (1, 8.0)], "symbol": [(2, 0.5)]},
         PLACES.__getitem__,
-        {},
         weights,
     )
     assert (first.chunk_id, second.chunk_id) == (2, 1)
@@ -108,7 +98,7 @@ def test_vectors_weigh_more_in_a_sentence_than_in_a_few_words():
 
     def first(query: str) -> int:
         kind = kind_of(query)
-        return rank(query, kind, rankings, PLACES.__getitem__, {}, RankingWeights())[0].chunk_id
+        return rank(query, kind, rankings, PLACES.__getitem__, RankingWeights())[0].chunk_id
 
     assert first("add prices") == 4
     assert first("adds up the prices of every order") == 1
@@ -118,6 +108,6 @@ def test_a_channel_without_weight_is_left_out():
     """It neither ranks nor is named."""
     weights = RankingWeights(channels={"words": {"lexical": 1.0, "dense": 0.0}})
     found = rank(
-        "x", "words", {"lexical": [(1, 1.0)], "dense": [(4, 1.0)]}, PLACES.__getitem__, {}, weights
+        "x", "words", {"lexical": [(1, 1.0)], "dense": [(4, 1.0)]}, PLACES.__getitem__, weights
     )
     assert [each.chunk_id for each in found] == [1]

@@ -155,15 +155,6 @@ def test_definition_counts_leave_one_file_out(opened):
     assert opened.definition_counts(["open"], "not/indexed.py") == {"open": 2}
 
 
-def test_references_by_name(opened):
-    """Uses of a name, by file and line."""
-    found = opened.references("apply_discount")
-    assert {(each.path, each.line, each.kind) for each in found} >= {("shop/cart.py", 10, "call")}
-    assert all(each.name == "apply_discount" for each in found)
-    assert opened.references("nowhere") == []
-    assert len(opened.references("apply_discount", limit=1)) == 1
-
-
 def test_chunks_of_a_file_cover_it(opened):
     """The chunks in order are the file, and an unknown file has none."""
     chunks = opened.chunks_of("shop/cart.py")
@@ -246,7 +237,6 @@ def test_an_empty_index_answers_with_nothing(tmp_path):
     index(root)
     with RepositoryIndex.open(open_repository(root), Settings()) as opened:
         assert opened.search("anything") == []
-        assert opened.references("anything") == []
         assert opened.stats().files == 0
 
 

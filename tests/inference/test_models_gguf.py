@@ -206,7 +206,6 @@ def test_header_of_a_reference_file(tmp_path: Path) -> None:
     assert (header.n_head, header.n_head_kv, header.n_vocab) == (4, (2,), 5)
     assert (header.key_length, header.value_length) == (16, 16)
     assert header.file_type == 0
-    assert header.has_chat_template
     assert header.has_fim
     assert header.file_bytes == len(content)
 

@@ -15,15 +15,7 @@ from codebuddy.training.embedder.corpus import (
     read_pairs,
     shingles_of_repository,
 )
-from codebuddy.training.embedder.packages import (
-    Package,
-    extract_folder,
-    identify,
-    is_permissive,
-    load_packages,
-)
 from codebuddy.training.embedder.pairs import (
-    LANGUAGES,
     Pair,
     cut_pairs,
     parse_files,
@@ -31,6 +23,14 @@ from codebuddy.training.embedder.pairs import (
     without_docstring,
 )
 from codebuddy.training.embedder.tasks import tasks_of
+from codebuddy.training.packages import (
+    Package,
+    extract_folder,
+    identify,
+    is_permissive,
+    load_packages,
+)
+from codebuddy.training.sources import LANGUAGES
 
 DATA = Path(__file__).parents[2] / "models" / "embedder" / "data.toml"
 

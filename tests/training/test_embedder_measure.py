@@ -14,9 +14,9 @@ from codebuddy.training.embedder.measure import (
     ndcg_at_10,
     ranks,
 )
-from codebuddy.training.embedder.packages import Package
 from codebuddy.training.embedder.reference import KeptEncoder
 from codebuddy.training.embedder.tasks import Task
+from codebuddy.training.packages import Package
 
 TASK = Task(
     kind="docstring",

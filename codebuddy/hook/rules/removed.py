@@ -78,6 +78,7 @@ def _gone_file(review: Review, change: Change, old: SourceFile) -> Iterator[Find
             verdict = review.resolver.verdict(path, each)
             if verdict and verdict.missing == "module" and verdict.path == change.old_path:
                 places.append(Evidence(path, each.line, file.line(each.line)))
+                review.told_imports.add((path, each.line, each.column))
     if places:
         moved = f"renamed to {change.path}" if change.path else "deleted"
         evidence, n_more = shown_evidence(places)
@@ -108,6 +109,7 @@ def _gone_names(review: Review, path: str, old: SourceFile, new: SourceFile) -> 
         uses = list(_uses(review, path, name, new))
         if not uses:
             continue
+        review.told_imports.update((p, o.line, o.column) for p, _, o in uses)
         first_path, _, first = uses[0]
         places = (Evidence(p, o.line, f.line(o.line)) for p, f, o in uses)
         evidence, n_more = shown_evidence(places)

@@ -103,7 +103,7 @@ def _completed(
     indent = old[: len(old) - len(old.lstrip())]
     lines = [*file.lines[: first - 1], indent, *file.lines[last:]]
     content, column = "\n".join(lines), len(indent) + 1
-    text = review.model.complete(file.path, content, first, column, _MAX_LINES).text
+    text = review.model.complete(file.path, content, first, column, _MAX_LINES)
     new = (indent + text).rstrip()
     if not text.strip() or _STUB.fullmatch(text.strip()) or not _parses(file, lines, first, new):
         return None

@@ -41,7 +41,7 @@ def main() -> None:
 
 def fetch(arguments: argparse.Namespace) -> None:
     """Download every listed package that is not there."""
-    from codebuddy.training.embedder import packages
+    from codebuddy.training import packages
 
     for part in PARTS:
         for package in packages.load_packages(DATA, part):

@@ -21,8 +21,8 @@ from codebuddy.index.search import RepositoryIndex
 from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import Settings
 from codebuddy.training.adapter.samples import Sample, cut_samples
-from codebuddy.training.embedder.packages import Package, identify, is_permissive
-from codebuddy.training.embedder.pairs import LANGUAGES, written_by_hand
+from codebuddy.training.packages import Package, identify, is_permissive
+from codebuddy.training.sources import LANGUAGES, written_by_hand
 from codebuddy.vcs.repository import Repository, open_repository
 
 # What is taken of a package: enough for its samples, in neighbouring files.

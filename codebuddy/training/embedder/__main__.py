@@ -15,7 +15,8 @@ from typing import Any
 
 from codebuddy import paths, terminal
 from codebuddy.index.encoder import StaticEncoder, TransformerEncoder
-from codebuddy.training.embedder import bench, corpus, packages, pipeline
+from codebuddy.training import packages
+from codebuddy.training.embedder import bench, corpus, pipeline
 from codebuddy.training.embedder.contrast import Recipe
 from codebuddy.training.embedder.measure import bm25_scores
 from codebuddy.training.embedder.reference import KeptEncoder

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from codebuddy.training.embedder.packages import Package, identify, is_permissive
-from codebuddy.training.embedder.pairs import LANGUAGES, Pair, ParsedFile, cut_pairs, parse_files
+from codebuddy.training.embedder.pairs import Pair, ParsedFile, cut_pairs, parse_files
+from codebuddy.training.packages import Package, identify, is_permissive
+from codebuddy.training.sources import LANGUAGES
 
 SHINGLE_WORDS = 8
 # A text of which this share of shingles stands in an evaluated repository is a near-copy.

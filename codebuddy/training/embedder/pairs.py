@@ -13,11 +13,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from codebuddy.index.analysis import FileAnalysis, analyze
 from codebuddy.index.terms import terms
 from codebuddy.syntax.spec import CLASS_KINDS, FUNCTION_KINDS
+from codebuddy.training.sources import written_by_hand
 
 KINDS = ("doc", "comment", "name", "call", "test", "neighbour")
 LIMITS = {"doc": 2000, "comment": 500, "name": 800, "call": 500, "test": 300, "neighbour": 150}
@@ -26,21 +26,6 @@ MAX_QUERY_CHARACTERS = 300
 # What is read of a package: enough for its limits, so that large packages do not drown others.
 MAX_SOURCE_BYTES = 1_200_000
 
-LANGUAGES = {
-    **dict.fromkeys(("py", "pyi"), "python"),
-    **dict.fromkeys(("js", "mjs", "cjs", "jsx"), "javascript"),
-    **dict.fromkeys(("ts", "tsx", "mts"), "typescript"),
-    "go": "go", "rs": "rust", "java": "java", "kt": "kotlin", "rb": "ruby", "php": "php",
-    "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "hpp": "cpp", "cs": "c_sharp",
-    "swift": "swift", "scala": "scala", "m": "objc", "mm": "objc", "lua": "lua",
-}  # fmt: skip
-_SKIPPED_PATHS = re.compile(
-    r"(?:^|/)(?:vendor|vendored|_vendor|third_party|node_modules|locale|migrations|generated"
-    r"|fixtures|umd|esm5|bundles?|fesm\w*)/|\.min\.|\.d\.[mc]?ts$|_pb2|\.pb\.go|bindings?\.rs$"
-)
-# An npm package carries what was built beside what it was built from.
-_SOURCE_PATH = re.compile(r"^package/(?:[\w-]+/)?src/")
-_BUILT_PATH = re.compile(r"^package/(?:dist|lib|build|es|esm|cjs|module|commonjs|_\w+)/")
 _TEST_PATH = re.compile(r"(?:^|/)tests?/|(?:^|/)test_|_tests?\.\w+$|\.(?:spec|test)\.\w+$")
 _STRING_LINE = re.compile(r"^[ \t]*[rRuUbB]{0,2}(\"{3}|'{3}|\"|')", re.MULTILINE)
 _NOT_PROSE = re.compile(
@@ -91,21 +76,6 @@ class ParsedFile:
     def is_test(self) -> bool:
         """Whether its path is that of a test."""
         return bool(_TEST_PATH.search(self.path))
-
-
-def written_by_hand(files: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    """The source files among `files` that are not built, minified, vendored or generated."""
-    named = [
-        (path, content)
-        for path, content in files
-        if PurePosixPath(path).suffix[1:] in LANGUAGES and not _SKIPPED_PATHS.search(path)
-    ]
-    has_sources = any(_SOURCE_PATH.search(path) for path, _ in named)
-    return [
-        (path, content)
-        for path, content in named
-        if not (has_sources and _BUILT_PATH.search(path)) and _is_written_by_hand(content)
-    ]
 
 
 def parse_files(
@@ -181,18 +151,6 @@ def unique_functions(files: Sequence[ParsedFile]) -> dict[str, Function]:
             for function in file.functions:
                 found[function.name].append(function)
     return {name: each[0] for name, each in found.items() if len(each) == 1 and len(name) > 3}
-
-
-def _is_written_by_hand(content: bytes) -> bool:
-    lines = content.count(b"\n") + 1
-    head = content[:600].lower()
-    return (
-        len(content) > 200
-        and len(content) / lines < 90
-        and b"generated" not in head
-        and b"do not edit" not in head
-        and b"\0" not in content
-    )
 
 
 def _functions(path: str, source: bytes, analysis: FileAnalysis) -> Iterator[Function]:

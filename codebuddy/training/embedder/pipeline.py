@@ -18,10 +18,10 @@ from codebuddy.training.embedder.contrast import Recipe, Rows, train
 from codebuddy.training.embedder.corpus import is_near_copy, read_pairs, shingles_of_repository
 from codebuddy.training.embedder.distil import distilled, token_counts, token_texts, weighted
 from codebuddy.training.embedder.export import write_model
-from codebuddy.training.embedder.packages import Package
 from codebuddy.training.embedder.pairs import Pair
 from codebuddy.training.embedder.tasks import read_repositories
 from codebuddy.training.embedder.vocabulary import train_vocabulary
+from codebuddy.training.packages import Package
 
 VOCABULARY_SIZE = 45_000
 VOCABULARY_CHARACTERS = 60_000_000

