@@ -43,7 +43,7 @@ class FindController:
             editor.set_matches([])
             editor.focus()
 
-    def find(self, query: find.Query) -> None:
+    def search(self, query: find.Query) -> None:
         """Mark what matches, and go to the first match from the cursor on."""
         mark = partial(self._mark, query, should_go=True)
         self._host.start_worker(mark, group="find", exclusive=True)
@@ -88,7 +88,7 @@ class FindController:
         if editor is None:
             return
         if not editor.matches:
-            self.find(self._bar.query_wanted)
+            self.search(self._bar.query_wanted)
             return
         matches = editor.matches
         start, end = editor.editing.selection

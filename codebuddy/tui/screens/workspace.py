@@ -276,7 +276,7 @@ class WorkspaceScreen(Screen[None]):
     @on(FindBar.Wanted)
     def find_matches(self, event: FindBar.Wanted) -> None:
         """Something else is looked for."""
-        self.find_controller.find(event.query)
+        self.find_controller.search(event.query)
 
     @on(FindBar.Step)
     def step_match(self, event: FindBar.Step) -> None:
