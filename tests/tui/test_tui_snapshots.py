@@ -127,7 +127,7 @@ def compare(repository, snap_compare):
             await until(lambda: editor.has_focus and editor.colouring.is_current)
             if with_ghost:
                 editor.set_ghost(GHOST)
-                app.workspace.suggestion_ended(RECEIPT)
+                app.workspace.status.suggestion_ended(RECEIPT)
             await pilot.press(*keys)
             if wait is not None:
                 await until(lambda: wait(app))
