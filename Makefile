@@ -1,6 +1,7 @@
 # Everything here works on a bare Linux machine with git, make, a C/C++ compiler and Python 3.11.
 #   make demo    set up, index this repository, complete a real line of it
-#   make test    set up, then format, lint, types and all tests
+#   make test    set up, then format, lint, types and all tests; WORKERS=2 at once
+#   make test-fast   the same with the tests that start no program and load no weights
 #   make bench   the figures of docs/benchmarks.md
 #   make bench-hook  how right the hook's rules are on a repository's own history
 #   make bench-quality   completion and search on public repositories; needs npm besides
@@ -12,9 +13,15 @@
 #   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
 #   make bench-head  the figures of docs/head.md, from the labels that are here
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+WORKERS ?= 2
+# A file's tests stay together, since they share servers and indexes.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=$(ALONE)
+# Its tests become other users, who cannot enter a worker's folder, and send signals.
+ALONE := tests/core/test_user_file.py
+FAST := not model and not process and not terminal and not slow
 
-.PHONY: setup models demo test check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head wheel clean
+.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -31,8 +38,13 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+test-fast: check
+	$(BIN)/pytest -m "$(FAST)" $(ALONE)
+	$(PYTEST) -m "$(FAST)"
+
 test: check models
-	$(BIN)/pytest
+	$(BIN)/pytest $(ALONE)
+	$(PYTEST)
 
 bench-search: setup
 	$(BIN)/python -m tests.bench.search quality $(or $(DIRS),.) $(BENCH)

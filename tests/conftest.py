@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from codebuddy import paths
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.settings import ModelSettings
+from tests.support import tiers
 
 # Read before any test moves the home folder: the weights that `make models` pulled, and
 # pip's cache with the wheel of llama.cpp that `make setup` compiled.
@@ -23,9 +25,30 @@ PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_path
 DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
+# Beside other workers, threads of llama.cpp that spin while they wait take the time of those that
+# work. Programs that a test starts inherit the variable.
+IS_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
+if IS_PARALLEL:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+_MODEL_SETTINGS = ModelSettings(n_ctx=2048, threads=1 if IS_PARALLEL else 0)
+
 # An example may take longer on a busy machine, and another time not: that is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# Modules about terminals and limits that Windows has not.
+collect_ignore = []
+if os.name == "nt":
+    collect_ignore = [
+        "commands/test_search_commands.py",
+        "commands/test_whose_file.py",
+        "core/test_user_file.py",
+        "engine/test_engine_faults.py",
+        "inference/test_models_commands.py",
+        "tui/test_terminal_driver.py",
+        "tui/test_tui_docs.py",
+        "tui/test_tui_terminal.py",
+    ]
 
 _GIT_CONFIG = """\
 [user]
@@ -38,6 +61,23 @@ _GIT_CONFIG = """\
 [protocol "file"]
     allow = always
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts programs or loads weights by the fixtures that it asks for."""
+    tiers.add_markers(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """Watch what shared fixtures start, for the guard of the tests that ask for them."""
+    return (yield from tiers.watch_fixture(fixturedef))
+
+
+@pytest.fixture(autouse=True)
+def tier_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails a test without a marker that starts a program, loads weights or sleeps."""
+    yield from tiers.guard(request.node, monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +176,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def default_model() -> Iterator[LlamaGenerator]:
     """The real default model, loaded once for all tests."""
     assert DEFAULT_MODEL.is_file(), "run 'make models' first"
-    generator = LlamaGenerator(DEFAULT_MODEL, "qwen2.5-coder-1.5b", ModelSettings(n_ctx=2048))
+    generator = LlamaGenerator(DEFAULT_MODEL, "qwen2.5-coder-1.5b", _MODEL_SETTINGS)
     yield generator
     generator.close()
 
@@ -145,6 +185,6 @@ def default_model() -> Iterator[LlamaGenerator]:
 def small_model() -> Iterator[LlamaGenerator]:
     """The real small model, which has no fill-in-the-middle tokens."""
     assert SMALL_MODEL.is_file(), "run 'make models' first"
-    generator = LlamaGenerator(SMALL_MODEL, "smollm2-135m", ModelSettings(n_ctx=2048))
+    generator = LlamaGenerator(SMALL_MODEL, "smollm2-135m", _MODEL_SETTINGS)
     yield generator
     generator.close()

@@ -23,12 +23,13 @@ from textual.worker import WorkerFailed
 
 from codebuddy import platforms
 from codebuddy.errors import CodebuddyError, DocumentError
+from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.messages import GuardGone, TerminalGone
 from codebuddy.tui.output_filter import NoControlCharacters
 from codebuddy.tui.palette import THEMES, themes
 from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
-from codebuddy.tui.screens.workspace import Workspace
-from codebuddy.tui.session import load_session, save_session
+from codebuddy.tui.screens.workspace import WorkspaceScreen
+from codebuddy.tui.session import SessionState, load_session, save_session
 from codebuddy.tui.text.buffer import Location
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ class CodebuddyApp(App[None]):
         self._is_asking_to_leave = False
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> WorkspaceScreen:
         """The main screen."""
         screen = self.screen_stack[0]
-        assert isinstance(screen, Workspace)
+        assert isinstance(screen, WorkspaceScreen)
         return screen
 
     def get_driver_class(self) -> type[Driver]:
@@ -104,9 +105,7 @@ class CodebuddyApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The workspace is the screen that everything else opens over."""
-        from codebuddy.tui.session import SessionState
-
-        return Workspace(self.backend, SessionState())
+        return WorkspaceScreen(self.backend, SessionState())
 
     def on_mount(self) -> None:
         """Paint first; everything else follows."""
@@ -126,11 +125,11 @@ class CodebuddyApp(App[None]):
             state = await asyncio.to_thread(load_session, self._session_folder)
             workspace.state.shows_tree = state.shows_tree
             workspace.state.shows_receipt = state.shows_receipt
-            await workspace.restore(state)
-        workspace.tell_of_waiting()
+            await workspace.document_controller.restore_session(state)
+        workspace.start_worker(workspace.watcher.tell_of_waiting)
         if self._start is not None:
             path, place = self._start
-            await workspace.open_path(path, place)
+            await workspace.document_controller.open(path, place)
         self.set_interval(_SAVE_SESSION_EVERY_S, self._save_session)
         self._offer_setup()
 
@@ -140,7 +139,7 @@ class CodebuddyApp(App[None]):
         try:
             models = await self.backend.models()
         except CodebuddyError as error:
-            self.workspace.tell(error)
+            self.workspace.notify_error(error)
             return
         in_use = next((each for each in models if each.is_in_use), None)
         if in_use is not None and not in_use.is_installed:
@@ -153,9 +152,15 @@ class CodebuddyApp(App[None]):
         assert self._repository is not None
         return self._repository.index_folder / "tui"
 
+    def _session_state(self) -> SessionState:
+        """What is open, and where, for the next time."""
+        workspace = self.workspace
+        workspace.document_controller.update_session(workspace.state)
+        return workspace.state
+
     @work(exclusive=True, group="session")
     async def _save_session(self) -> None:
-        state = self.workspace.session_state()
+        state = self._session_state()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(save_session, self._session_folder, state)
 
@@ -194,24 +199,24 @@ class CodebuddyApp(App[None]):
             for document in unsaved:
                 # What is typed while it is saved is to be saved as well.
                 while document.is_modified:
-                    if await workspace.save(document) != "saved":
+                    if await workspace.document_controller.save(document) != "saved":
                         return False
         elif answer == "keep":
             return await self._is_kept()
         elif answer == "drop":
             for document in unsaved:
                 document.editor.buffer.mark_saved()
-                if workspace.keeper is not None:
-                    await workspace.keeper.forget(document)
+                if workspace.store is not None:
+                    await workspace.store.forget(document)
         return bool(answer)
 
     async def _is_kept(self) -> bool:
         """Whether the unsaved text is in the journal; else it is told why not."""
         try:
-            if self.workspace.keeper is not None:
-                await self.workspace.keeper.keep_unsaved()
+            if self.workspace.store is not None:
+                await self.workspace.store.keep_unsaved()
         except OSError as error:
-            self.workspace.say(f"unsaved text cannot be kept: {error.strerror}", "error")
+            self.workspace.notify_user(f"unsaved text cannot be kept: {error.strerror}", "error")
             return False
         return True
 
@@ -221,7 +226,7 @@ class CodebuddyApp(App[None]):
 
     def action_nothing(self) -> None:
         """Ctrl+C copies in the editor; elsewhere it says how to leave."""
-        self.workspace.say("Ctrl+Q leaves")
+        self.workspace.notify_user("Ctrl+Q leaves")
 
     @on(GuardGone)
     @on(TerminalGone)
@@ -242,13 +247,13 @@ class CodebuddyApp(App[None]):
         if self._repository is None:
             return
         workspace = self.workspace
-        if workspace.keeper is not None:
-            lost = workspace.keeper.keep_unsaved_now()
-            workspace.keeper.journal.close()
+        if workspace.store is not None:
+            lost = workspace.store.keep_unsaved_now()
+            workspace.store.journal.close()
             if lost and self.failure is None:
                 self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
         with contextlib.suppress(OSError):
-            save_session(self._session_folder, workspace.session_state())
+            save_session(self._session_folder, self._session_state())
 
     def end_with(self, error: Exception) -> None:
         """End because of an error, which the command tells once the terminal is itself again."""
@@ -285,18 +290,18 @@ class CodebuddyApp(App[None]):
         if len(self.screen_stack) > 2:
             # The palette itself is one of the two.
             return
-        for binding in workspace.KEYS:
+        for binding in WORKSPACE_BINDINGS:
             keys = shown_keys(binding.key)
             yield SystemCommand(
                 binding.description, keys, _runner(workspace, binding.action), discover=True
             )
         for name in THEMES:
             yield SystemCommand(
-                f"Theme: {name}", "", partial(workspace.use_theme, name), discover=True
+                f"Theme: {name}", "", partial(workspace.settings.use_theme, name), discover=True
             )
 
 
-def _runner(workspace: Workspace, action: str) -> Callable[[], object]:
+def _runner(workspace: WorkspaceScreen, action: str) -> Callable[[], object]:
     async def run() -> None:
         await workspace.run_action(action)
 

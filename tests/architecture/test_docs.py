@@ -125,6 +125,17 @@ def test_the_table_of_packages_is_the_packages():
     assert named == folders | modules
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_files_named_by_a_page_exist(page):
+    """No relative link of a page is dead, nor a path below `tests/` that it names."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        assert "://" in link or (page.parent / link).exists(), link
+    if page.stem != "contributing":  # which names files that its reader writes
+        for path in re.findall(r"`(tests/[\w/.]+)`", text):
+            assert (ROOT / path).exists(), path
+
+
 def test_only_the_agreed_things_stand_at_the_top():
     """The top level holds what was agreed, and nothing else."""
     listed = subprocess.run(
@@ -137,6 +148,7 @@ def test_only_the_agreed_things_stand_at_the_top():
     }  # fmt: skip
 
 
+@pytest.mark.process
 def test_help_is_helpful_for_every_command():
     """`--help` of each command exits with 0 and shows usage and options."""
     for name in COMMANDS:

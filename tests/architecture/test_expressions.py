@@ -6,6 +6,7 @@ meanwhile: not the deadline, and none of the rules that would have spoken.
 
 from __future__ import annotations
 
+import functools
 import re
 from types import SimpleNamespace
 
@@ -15,7 +16,13 @@ from codebuddy.completion import expression
 from codebuddy.hook import credentials, state
 from codebuddy.syntax import modes
 from codebuddy.syntax.lexicon import LEXICONS
-from tests.support.expression_costs import Expression, Unknown, expressions, too_expensive
+from tests.support.expression_costs import (
+    PACKAGE,
+    Expression,
+    Unknown,
+    expressions,
+    too_expensive,
+)
 
 
 def _recorded(module, function, call):
@@ -36,46 +43,51 @@ def _recorded(module, function, call):
     return found
 
 
-# What expressions that are made at run time are made of.
-_VALUES = {
-    "completion/expression.py": {
-        "pattern": _recorded(expression, "finditer", lambda: expression.types_of("name", "name"))
-    },
-    "completion/closers.py": {
-        "frame": SimpleNamespace(closer=r"\*/"),
-        "opener": r"(?:^|\s)(?:/\*)",
-    },
-    "completion/members.py": {"owner": "name"},
-    "completion/postprocess.py": {"context": SimpleNamespace(closing="</script>")},
-    "config.py": {"key": "key", "section": "section"},
-    "evaluation/masked_index.py": {"name": "name", "pattern": r"(?<!\w)name(?!\w)"},
-    "hook/credentials.py": {"pattern": list(credentials._KEYED.values())},
-    "hook/rules/callers.py": {"changed": SimpleNamespace(name="name"), "name": "name"},
-    "hook/rules/deprecated.py": {"name": "name"},
-    "hook/state.py": {
-        "name": "name",
-        "pattern": _recorded(
-            state, "search", lambda: state.SourceFile("a.py", b"").defines("name")
-        ),
-    },
-    # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
-    "index/ignore_rules.py": {"expressions": [b"name"]},
-    "syntax/brackets.py": {
-        "form": SimpleNamespace(opener=r"/\*"),
-        "top": SimpleNamespace(word="do"),
-        "mode": SimpleNamespace(lexicon=SimpleNamespace(heredoc=r"<<[-~]?(\w+)")),
-    },
-    "syntax/doc.py": {"sign": b"//"},
-    "syntax/embedded.py": {"name": "script"},
-    "syntax/modes.py": {
-        "pattern": [modes.base_mode(language).pattern.pattern for language in LEXICONS],
-        "words": "do|if|end",
-    },
-    "syntax/occurrences.py": {"alternatives": b"name|other"},
-    "tui/screens/desk.py": {"name": "name"},
-    "tui/settings_file.py": {"key": "key", "section": "section"},
-    "tui/text/motion.py": {"bracket": "(", "other": ")"},
-}
+def _values():
+    """What expressions that are made at run time are made of."""
+    return {
+        "completion/expression.py": {
+            "pattern": _recorded(
+                expression, "finditer", lambda: expression.types_of("name", "name")
+            )
+        },
+        "completion/closers.py": {
+            "frame": SimpleNamespace(closer=r"\*/"),
+            "opener": r"(?:^|\s)(?:/\*)",
+        },
+        "completion/members.py": {"owner": "name"},
+        "completion/postprocess.py": {"context": SimpleNamespace(closing="</script>")},
+        "config.py": {"key": "key", "section": "section"},
+        "evaluation/masked_index.py": {"name": "name", "pattern": r"(?<!\w)name(?!\w)"},
+        "hook/credentials.py": {"pattern": list(credentials._KEYED.values())},
+        "hook/rules/callers.py": {"changed": SimpleNamespace(name="name"), "name": "name"},
+        "hook/rules/deprecated.py": {"name": "name"},
+        "hook/state.py": {
+            "name": "name",
+            "pattern": _recorded(
+                state, "search", lambda: state.SourceFile("a.py", b"").defines("name")
+            ),
+        },
+        # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
+        "index/ignore_rules.py": {"expressions": [b"name"]},
+        "syntax/brackets.py": {
+            "form": SimpleNamespace(opener=r"/\*"),
+            "top": SimpleNamespace(word="do"),
+            "mode": SimpleNamespace(lexicon=SimpleNamespace(heredoc=r"<<[-~]?(\w+)")),
+        },
+        "syntax/doc.py": {"sign": b"//"},
+        "syntax/embedded.py": {"name": "script"},
+        "syntax/modes.py": {
+            "pattern": [modes.base_mode(language).pattern.pattern for language in LEXICONS],
+            "words": "do|if|end",
+        },
+        "syntax/occurrences.py": {"alternatives": b"name|other"},
+        "tui/screens/desk.py": {"name": "name"},
+        "tui/settings_file.py": {"key": "key", "section": "section"},
+        "tui/text/motion.py": {"bracket": "(", "other": ")"},
+    }
+
+
 # These meet texts of ours: the shipped catalog, and packages that a developer chose to train on.
 _OWN_TEXT = (
     "inference/catalog.py",
@@ -84,15 +96,31 @@ _OWN_TEXT = (
     "training/sources.py",
 )
 
-_FOUND = list(expressions(_VALUES))
-_KNOWN = sorted({each.place.partition(":")[0] for each in _FOUND if isinstance(each, Expression)})
+_FILES = [
+    file.relative_to(PACKAGE).as_posix()
+    for file in sorted(PACKAGE.rglob("*.py"))
+    if re.search(r"^\s*import re$", file.read_text(encoding="utf-8"), re.MULTILINE)
+]
+
+
+@functools.cache
+def _found():
+    """Every expression of the package. It imports all of it: not while tests are collected."""
+    return list(expressions(_values()))
+
+
+def _places(kind):
+    """Where expressions are that are known, or unknown."""
+    return [each.place for each in _found() if isinstance(each, kind)]
 
 
 def test_every_expression_is_measured():
     """One that is made at run time is named above with what it is made of."""
-    assert [each.place for each in _FOUND if isinstance(each, Unknown)] == []
+    assert _places(Unknown) == []
+    assert {place.partition(":")[0] for place in _places(Expression)} <= set(_FILES)
 
 
+@pytest.mark.slow
 def test_expensive_expressions_are_recognised():
     """The measure tells linear from quadratic and exponential."""
 
@@ -109,11 +137,12 @@ def test_expensive_expressions_are_recognised():
     assert not is_expensive(r"\w{1,40}$")
 
 
-@pytest.mark.parametrize("file", _KNOWN)
+@pytest.mark.slow
+@pytest.mark.parametrize("file", _FILES)
 def test_the_cost_grows_as_the_text_does(file):
     """Four times the text costs about four times as much, whatever the text is."""
     if file.startswith(_OWN_TEXT):
         return
-    of_file = [e for e in _FOUND if isinstance(e, Expression) and e.place.startswith(f"{file}:")]
+    of_file = [e for e in _found() if isinstance(e, Expression) and e.place.startswith(f"{file}:")]
     found = {each.place: too_expensive(each) for each in of_file}
     assert {place: text for place, text in found.items() if text} == {}

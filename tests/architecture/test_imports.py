@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ STEPS = {"context", "decision", "retrieval", "prompt", "extent", "postprocess", 
 ALLOWED_STEPS = {("postprocess", "extent")}
 
 
+@functools.cache
 def imported(file: Path) -> set[str]:
     """The modules that a file imports, anywhere in it."""
     names: set[str] = set()
@@ -101,6 +103,7 @@ def test_leaves_know_only_leaves(leaf):
     assert of_project <= leaves
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "module", ["codebuddy.cli", "codebuddy.commands.complete", "codebuddy.commands.search"]
 )

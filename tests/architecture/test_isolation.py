@@ -95,6 +95,7 @@ UNSAFE = {
 }
 
 
+@pytest.mark.process
 def test_the_trap_itself_works(trap):
     """Both roads are open to a Python program that does not care."""
     trap.run(sys.executable, "-c", "import tomllib", PYTHONPATH=":/x")
@@ -102,6 +103,7 @@ def test_the_trap_itself_works(trap):
     assert trap.told.split() == ["tomllib", "git"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -122,6 +124,7 @@ def test_no_command_runs_what_lies_in_the_repository(trap, arguments):
     assert (done.returncode, trap.told) == (0, ""), done.stderr
 
 
+@pytest.mark.process
 def test_dash_m_alone_puts_the_repository_on_no_module_path(trap):
     """The common start, with nothing wrong in the environment."""
     done = trap.run(sys.executable, "-m", "codebuddy", "search", "f", PYTHONPATH=PACKAGE_PARENT)
@@ -137,6 +140,7 @@ def test_the_engine_and_its_workers_run_nothing_of_the_repository(trap, engine):
     assert '"running": true' in status.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("front_door", [["lsp"], ["serve", "--port", "0"]])
 def test_servers_of_editors_run_nothing_of_the_repository(trap, front_door):
     """Started with the repository as the working folder, until their input ends."""
@@ -162,6 +166,7 @@ def test_servers_of_editors_run_nothing_of_the_repository(trap, front_door):
     assert trap.told == ""
 
 
+@pytest.mark.process
 def test_children_of_the_tui_run_nothing_of_the_repository(trap, monkeypatch):
     """The index's update and the review, whose working folder is the repository."""
     from codebuddy.tui.backend import run_index_update
@@ -175,6 +180,7 @@ def test_children_of_the_tui_run_nothing_of_the_repository(trap, monkeypatch):
     assert trap.told == ""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -216,6 +222,7 @@ def test_a_commit_runs_nothing_of_the_repository(trap, monkeypatch, variable, va
     assert "CB108" in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_the_hook_that_was_there_gets_the_environment_as_it_was(trap):
     """The clean lists are codebuddy's own: another's hook decides as it always did."""
     hook = trap.root / ".git" / "hooks" / "pre-commit"
@@ -231,6 +238,7 @@ def test_the_hook_that_was_there_gets_the_environment_as_it_was(trap):
     assert trap.told == ""
 
 
+@pytest.mark.process
 def test_the_script_keeps_absolute_entries(tmp_path):
     """What the script hands to Python is what `clean_environment` would."""
     shown = tmp_path / "python"
@@ -293,6 +301,7 @@ def test_cleaning_twice_is_cleaning_once(lists):
     assert dropped_entries(once) == {}
 
 
+@pytest.mark.process
 def test_users_own_absolute_entries_go_on_working(tmp_path):
     """A module of an absolute entry is found by children, and by codebuddy itself."""
     (tmp_path / "mine.py").write_text("print('mine')\n")
@@ -305,6 +314,7 @@ def test_users_own_absolute_entries_go_on_working(tmp_path):
     assert done.stdout == "mine\n"
 
 
+@pytest.mark.process
 def test_a_process_of_somebody_else_is_left_alone(tmp_path):
     """A program that uses the package keeps its module path and its environment."""
     (tmp_path / "prog.py").write_text(
@@ -316,6 +326,7 @@ def test_a_process_of_somebody_else_is_left_alone(tmp_path):
     assert done.returncode == 0
 
 
+@pytest.mark.process
 def test_arguments_survive_the_second_start(trap):
     """Odd arguments and the exit code are the same with an unsafe environment."""
     odd = ["search", "a b'\"\n$x", "--nonsense"]
@@ -325,6 +336,7 @@ def test_arguments_survive_the_second_start(trap):
     assert plain.returncode == 2
 
 
+@pytest.mark.process
 def test_doctor_names_unsafe_entries_with_the_remedy(trap):
     """Also those that were dropped before doctor itself could see them."""
     done = trap.run(sys.executable, "-m", "codebuddy", "doctor", **UNSAFE)
@@ -522,6 +534,7 @@ def test_a_path_of_an_embedder_is_taken_for_one(tmp_path, monkeypatch):
     assert open_encoder("./own").fingerprint == open_encoder("").fingerprint
 
 
+@pytest.mark.process
 def test_matplotlib_reads_no_settings_of_the_repository(tmp_path):
     """It takes a `matplotlibrc` of the working folder before anybody else's."""
     (tmp_path / "matplotlibrc").write_text("figure.figsize: 1, 1\n")

@@ -17,6 +17,8 @@ import pytest
 
 from tests.conftest import PIP_CACHE
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -1,6 +1,6 @@
 """Makes each single write of an update fail or kill it, through strace, by hand.
 
-`.venv/bin/python tests/inject_index.py --fault kill` (or `ENOSPC`, `EIO`) counts the calls
+`.venv/bin/python tests/bench/inject_index.py --fault kill` (or `ENOSPC`, `EIO`) counts the calls
 by which an update changes files, then runs one update for each of them with the fault in
 that call. After each, every row of the index must be right, and the next update must end
 where a clean build ends. The last line is JSON.

@@ -13,6 +13,8 @@ import pytest
 
 from codebuddy import __version__
 
+pytestmark = pytest.mark.process
+
 COMMAND = [sys.executable, "-m", "codebuddy"]
 
 _BUG = """

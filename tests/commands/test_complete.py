@@ -34,6 +34,7 @@ def completed(folder: Path, *arguments: str, stdin: bytes | None = None) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.process
 def test_json_has_the_stable_keys(repository):
     """Every key of the contract is there, with the right kind of value."""
     answer = completed(repository, "cart.py:6", "--model", "echo", "--retrieve", "always")
@@ -55,6 +56,7 @@ def test_json_has_the_stable_keys(repository):
     assert (chunk["path"], chunk["start_line"]) == ("pricing.py", 1)
 
 
+@pytest.mark.process
 def test_auto_looks_up_what_another_file_defines(repository):
     """The shipped head names what it expects and what that costs; haste makes it dearer."""
     near = completed(repository, "cart.py:6", "--model", "echo", "--prefer", "quality")["decision"]
@@ -69,6 +71,7 @@ def test_auto_looks_up_what_another_file_defines(repository):
     assert hasty["chunks"] == []
 
 
+@pytest.mark.process
 def test_never_looks_nothing_up(repository):
     """`--retrieve never` needs no index at all."""
     answer = completed(repository, "cart.py:6", "--model", "echo", "--retrieve", "never")
@@ -77,6 +80,7 @@ def test_never_looks_nothing_up(repository):
     assert not (repository / ".git" / "codebuddy").exists()
 
 
+@pytest.mark.process
 def test_the_answer_is_on_stdout_and_the_receipt_on_stderr(repository):
     """stdout holds the suggestion alone; stderr says why and what it cost."""
     done = codebuddy(repository, "complete", "cart.py:10", "--model", "echo")
@@ -85,6 +89,7 @@ def test_the_answer_is_on_stdout_and_the_receipt_on_stderr(repository):
     assert b"tokens" in done.stderr
 
 
+@pytest.mark.process
 def test_it_works_from_any_folder(repository):
     """Paths are relative to where the user stands, and `-C` stands elsewhere."""
     (repository / "sub").mkdir()
@@ -96,6 +101,7 @@ def test_it_works_from_any_folder(repository):
     assert json.loads(outside.stdout)["file"] == "cart.py"
 
 
+@pytest.mark.process
 def test_stdin_is_the_buffer(repository):
     """Unsaved text is completed as it is typed; the file on disk does not matter."""
     answer = completed(
@@ -106,6 +112,7 @@ def test_stdin_is_the_buffer(repository):
     assert fresh["text"].strip() == "hello_new"
 
 
+@pytest.mark.process
 def test_apply_inserts_what_was_suggested(repository):
     """`--apply` writes the suggestion at the place, and nothing else."""
     before = (repository / "cart.py").read_text()
@@ -114,6 +121,7 @@ def test_apply_inserts_what_was_suggested(repository):
     assert (repository / "cart.py").read_text() == before[:-1] + answer["text"] + "\n"
 
 
+@pytest.mark.process
 def test_alternatives_and_stream_are_accepted(repository):
     """`-n` lists alternatives; `--stream` ends with the same text."""
     answer = completed(repository, "cart.py:10", "--model", "echo", "-n", "3")
@@ -123,6 +131,7 @@ def test_alternatives_and_stream_are_accepted(repository):
     assert streamed.stdout == plain.stdout
 
 
+@pytest.mark.process
 def test_a_stream_as_json_is_one_object_at_the_end(repository):
     """`--json` says what stdout is: `--stream` beside it changes nothing there."""
     arguments = ("complete", "cart.py:10", "--model", "echo", "--json")
@@ -133,6 +142,7 @@ def test_a_stream_as_json_is_one_object_at_the_end(repository):
     assert (answer["text"], answer["finish_reason"]) == (plain["text"], plain["finish_reason"])
 
 
+@pytest.mark.process
 def test_a_receipt_says_what_took_the_time(repository):
     """Alternatives, a wait in the queue and a spent budget are told as what they are."""
     told = completed(repository, "cart.py:6", "--model", "echo", "-n", "2")
@@ -163,6 +173,7 @@ def test_a_stream_that_was_cut_afterwards_says_so(capsys):
     assert capsys.readouterr().err.endswith("the suggestion is:\na = 1\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -189,6 +200,7 @@ def test_bad_calls_get_one_clear_sentence(repository, arguments, said):
     assert done.stdout == b""
 
 
+@pytest.mark.process
 def test_outside_a_repository_nothing_is_looked_up(tmp_path):
     """A file in no repository is completed, and the receipt says why there is no lookup."""
     folder = tmp_path / "plain"
@@ -199,6 +211,7 @@ def test_outside_a_repository_nothing_is_looked_up(tmp_path):
     assert "not looked up: the file is in no git repository" in done.stderr.decode()
 
 
+@pytest.mark.process
 def test_a_missing_model_names_the_command(repository, tmp_path, monkeypatch):
     """Without a terminal, a model that is not installed is an error that names the pull."""
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "none"))
@@ -207,6 +220,7 @@ def test_a_missing_model_names_the_command(repository, tmp_path, monkeypatch):
     assert "codebuddy models pull qwen2.5-coder-1.5b" in done.stderr.decode()
 
 
+@pytest.mark.process
 def test_escape_sequences_in_names_and_code_stay_off_the_terminal(repository):
     """Neither a file's name nor its text can send control bytes through any output."""
     name = "evil\x1b]52;c;cHduZWQ=\x07.py"
@@ -218,6 +232,7 @@ def test_escape_sequences_in_names_and_code_stay_off_the_terminal(repository):
         assert b"\x07" not in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_closed_and_broken_outputs_do_no_harm(repository):
     """A reader that leaves early is no error; a closed stdout neither."""
     command = " ".join([*COMMAND, "complete", "cart.py:10", "--model", "echo"])
@@ -232,6 +247,7 @@ def test_closed_and_broken_outputs_do_no_harm(repository):
         assert done.returncode in (0, 141), done.stderr
 
 
+@pytest.mark.process
 def test_a_damaged_index_heals_during_a_completion(repository):
     """Damage found while completing rebuilds the index; the answer is the right one."""
     good = completed(repository, "cart.py:6", "--model", "echo")
@@ -244,6 +260,7 @@ def test_a_damaged_index_heals_during_a_completion(repository):
     assert healed["text"] == good["text"]
 
 
+@pytest.mark.process
 def test_without_an_index_completion_goes_on(repository):
     """An index that cannot be had is a warning, and the completion comes without lookups."""
     done = codebuddy(repository, "complete", "cart.py:6", "--model", "echo", "--no-update")
@@ -252,6 +269,7 @@ def test_without_an_index_completion_goes_on(repository):
     assert b"not looked up" in done.stderr
 
 
+@pytest.mark.process
 def test_nothing_connects_to_the_network(repository):
     """Without any network device, and watched by an audit hook, a completion succeeds."""
     program = (
@@ -272,6 +290,7 @@ def test_nothing_connects_to_the_network(repository):
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.process
 def test_it_works_without_home_and_locale(repository):
     """An empty environment with an odd locale still completes."""
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "HOME": "/nonexistent"}
@@ -287,6 +306,7 @@ def test_it_works_without_home_and_locale(repository):
     assert json.loads(done.stdout)["file"] == "cart.py"
 
 
+@pytest.mark.process
 @pytest.mark.model
 def test_the_real_model_uses_what_the_lookup_found(repository):
     """With the real weights: the call is completed from the other file's signature."""
@@ -300,6 +320,7 @@ def test_the_real_model_uses_what_the_lookup_found(repository):
     assert answer["tokens"]["generated"] > 0
 
 
+@pytest.mark.process
 @pytest.mark.model
 def test_a_model_without_fim_completes_too(repository):
     """With the real small weights: a prefix prompt gives a suggestion and a receipt."""

@@ -51,6 +51,7 @@ def _large(root: Path) -> Path:
     return make_shop(root, files)
 
 
+@pytest.mark.process
 def test_the_json_has_the_agreed_keys(tmp_path):
     """Every key of the contract is there, with figures in their ranges."""
     root = make_shop(tmp_path / "r")
@@ -72,6 +73,7 @@ def test_the_json_has_the_agreed_keys(tmp_path):
     assert 1 <= report["cqi"]["index"] <= 10
 
 
+@pytest.mark.process
 def test_the_answer_is_tables_and_the_run_is_kept(tmp_path):
     """A person reads tables; the run can be listed and compared with itself."""
     root = make_shop(tmp_path / "r")
@@ -114,6 +116,7 @@ def test_a_sentence_says_whether_lookups_help(bounds, n, said):
     assert verdict_lines({"tasks": n, "differences": {"always-never": difference}}) == said
 
 
+@pytest.mark.process
 def test_retrieval_alone_needs_no_model(tmp_path, monkeypatch):
     """Without any weights the search is measured, as tables and as JSON."""
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "none"))
@@ -127,6 +130,8 @@ def test_retrieval_alone_needs_no_model(tmp_path, monkeypatch):
     assert (code, "NDCG@10" in out) == (0, True)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path):
     """Interrupted: 130, a report of what there is, and only the rest is done later."""
     root = _large(tmp_path / "r")
@@ -146,6 +151,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path):
     assert again["resumed"] == report["tasks"]
 
 
+@pytest.mark.process
 def test_a_killed_run_goes_on(tmp_path):
     """After SIGKILL the finished tasks count, and the rest is done."""
     root = _large(tmp_path / "r")
@@ -170,6 +176,7 @@ def _wait_for_tasks(root: Path, count: int) -> int:
     raise AssertionError("no task was finished")
 
 
+@pytest.mark.process
 def test_a_dirty_tree_is_measured_and_left_as_it_is(tmp_path):
     """Unsaved, staged and untracked work stays to the byte; nothing appears beside it."""
     root = make_shop(tmp_path / "r")
@@ -192,6 +199,7 @@ def test_a_dirty_tree_is_measured_and_left_as_it_is(tmp_path):
     assert snapshot() == before
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("files", [{}, {"README.md": "# Words\n"}, {"a.json": "{}"}])
 def test_repositories_without_code_are_told(tmp_path, files):
     """One sentence and exit 2 where there is nothing to complete; no search figures either."""
@@ -204,6 +212,7 @@ def test_repositories_without_code_are_told(tmp_path, files):
     assert "neither calls across files nor documented functions" in told
 
 
+@pytest.mark.process
 def test_a_repository_without_a_commit_can_be_measured(tmp_path):
     """Before the first commit the files of the work tree are what there is."""
     root = make_repository(tmp_path / "r", {"a.py": "def f(a):\n    b = a + 1\n    return b\n"})
@@ -212,6 +221,7 @@ def test_a_repository_without_a_commit_can_be_measured(tmp_path):
     assert json.loads(out)["commit"] == ""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -232,6 +242,7 @@ def test_wrong_wishes_are_usage_errors(tmp_path, arguments, message):
     assert message in told
 
 
+@pytest.mark.process
 def test_a_missing_model_is_told(tmp_path, monkeypatch):
     """Without the weights, one sentence says how to get them."""
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "none"))
@@ -240,6 +251,7 @@ def test_a_missing_model_is_told(tmp_path, monkeypatch):
     assert "codebuddy models pull" in told
 
 
+@pytest.mark.process
 def test_damaged_runs_do_not_harm(tmp_path):
     """Junk among the runs is passed over by a new run, by the list and by a comparison."""
     root = make_shop(tmp_path / "r")
@@ -258,6 +270,7 @@ def test_damaged_runs_do_not_harm(tmp_path):
     assert "damaged" in told
 
 
+@pytest.mark.process
 def test_the_plot_is_drawn(tmp_path):
     """An SVG that is one, and a PNG by its first bytes."""
     root = make_shop(tmp_path / "r")
@@ -268,6 +281,7 @@ def test_the_plot_is_drawn(tmp_path):
     assert (root / "plot.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.mark.process
 def test_a_missing_matplotlib_is_told_before_the_work(tmp_path):
     """Where the extra is not installed, the sentence names it and no run is begun."""
     planted = tmp_path / "planted"
@@ -280,6 +294,7 @@ def test_a_missing_matplotlib_is_told_before_the_work(tmp_path):
     assert not (root / ".git" / "codebuddy" / "eval").exists()
 
 
+@pytest.mark.process
 def test_hostile_names_are_shown_safely(tmp_path):
     """Escape sequences in the names of files and repositories never reach the terminal."""
     root = make_shop(

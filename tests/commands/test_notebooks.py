@@ -173,6 +173,7 @@ def test_what_is_inserted_is_read_again_and_nothing_else_changes(form, source, i
         done += len(string.text)
 
 
+@pytest.mark.process
 def test_complete_answers_with_plain_text_and_applies_it_to_the_cell(tmp_path):
     """From the command line, with and without `--apply`, in a repository that has the notebook."""
     text = notebook(*CELLS)
@@ -253,6 +254,7 @@ def test_the_kernel_says_the_language(language, expected):
     assert analyze("a.ipynb", text.encode()).language == expected
 
 
+@pytest.mark.process
 def test_search_and_lookups_lead_into_notebooks_and_out_of_them(tmp_path):
     """A search finds the cell's line in the file; a cell looks up what a module defines."""
     body = "".join(f"    total = first * {number}\n" for number in range(20))
@@ -287,6 +289,7 @@ def format_price(cents):
 """
 
 
+@pytest.mark.process
 def test_the_hook_patches_the_cells_of_notebooks(tmp_path):
     """A renamed function is still used in a cell: the patch is JSON, and changes that alone."""
     text = notebook(
@@ -393,6 +396,7 @@ def receipt(client: Client) -> dict:
     return found
 
 
+@pytest.mark.process
 def test_a_cell_in_an_editor_is_completed_with_the_cells_above_it(editor):
     """The code above is the prefix; prose and what stands below are not."""
     uris = open_notebook(
@@ -418,6 +422,7 @@ def line_in_prefix(client: Client, uri: str) -> int:
     return found
 
 
+@pytest.mark.process
 def test_cells_that_come_go_and_change_are_followed(editor):
     """Moved cells, new ones and their texts."""
     uris = open_notebook(editor, ("first = 1", 2, "python"), ("second = ", 2, "python"))
@@ -448,6 +453,7 @@ def test_cells_that_come_go_and_change_are_followed(editor):
     assert "error" in editor.inline(uris[1], 0, 0)
 
 
+@pytest.mark.process
 def test_the_server_says_that_it_keeps_notebooks_in_step(repository, own_home):
     """To an editor that can; others get no such offer."""
     both = {**INLINE, "notebookDocument": {"synchronization": {}}}
@@ -457,6 +463,7 @@ def test_the_server_says_that_it_keeps_notebooks_in_step(repository, own_home):
             assert ("notebookDocumentSync" in answer) == offers
 
 
+@pytest.mark.process
 def test_cells_opened_as_plain_documents_follow_each_other(editor):
     """Of one notebook, in the order of their opening; another notebook's are not theirs."""
     first = cell_item(editor, 1, "first = 1")
@@ -470,6 +477,7 @@ def test_cells_opened_as_plain_documents_follow_each_other(editor):
     assert line_in_prefix(editor, other["uri"]) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("uri", "file"),
     [
@@ -488,6 +496,7 @@ def test_other_views_of_a_file_get_what_an_unnamed_buffer_gets(editor, uri, file
     assert receipt(editor)["file"] == file
 
 
+@pytest.mark.process
 def test_the_json_of_a_notebook_is_never_completed_in_an_editor(editor):
     """A notebook opened as a text gets nothing, and the log says why, once."""
     text = notebook(*CELLS)
@@ -501,6 +510,7 @@ def test_the_json_of_a_notebook_is_never_completed_in_an_editor(editor):
     assert editor.suggested(plain, 1, 8) == "other ="
 
 
+@pytest.mark.process
 def test_serve_refuses_the_json_of_a_notebook_and_completes_its_code(repository, own_home):
     """The client would put plain text into JSON."""
     text = notebook(*CELLS)

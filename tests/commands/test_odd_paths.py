@@ -41,6 +41,7 @@ def root(tmp_path: Path) -> Path:
     return found
 
 
+@pytest.mark.process
 def test_a_path_in_json_comes_with_its_bytes(root):
     """Under a key of its own, only where the path shown is not the path."""
     (found,) = _run(root, "search", "odd_name", "--channel", "symbol", "--no-engine", "--json")[
@@ -56,6 +57,7 @@ def test_a_path_in_json_comes_with_its_bytes(root):
     assert skipped == [{"path": "\\xff.bin", "path_bytes": "%FF.bin", "reason": "binary"}]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", [NAME, QUOTED])
 def test_a_file_is_taken_by_its_bytes_and_as_json_wrote_it(root, name):
     """By `complete`, `search` and `search --near`; with the engine the same (next test)."""
@@ -91,6 +93,7 @@ def test_a_name_that_is_there_is_never_decoded(tmp_path, monkeypatch):
     assert paths.given_file("\udce9%41") == "\udce9%41"
 
 
+@pytest.mark.process
 def test_the_hook_names_such_a_file_too(tmp_path):
     """In its JSON."""
     project = Project(tmp_path / "r", {"a.py": "x = 1\n"})
@@ -109,6 +112,7 @@ ENCODED = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ENCODED)
 def test_a_file_in_any_encoding_is_indexed_found_completed_and_written(tmp_path, encoding):
     """Index, `search` and `complete` read it alike; a mark is never shown and never a column."""
@@ -141,6 +145,7 @@ def test_a_file_in_any_encoding_is_indexed_found_completed_and_written(tmp_path,
         assert new == content
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "content", ["x = 1\n".encode("utf-16-le"), "x = 1\n".encode("utf-32"), b"\xff\xfex\0y"]
 )
@@ -169,6 +174,7 @@ def test_a_mark_that_an_editor_sends_is_no_column():
     assert CompletionCall("/r/f.py", 1, 5, text=b"\xef\xbb\xbfx = ").column == 5
 
 
+@pytest.mark.process
 def test_a_buffer_on_stdin_with_a_mark(tmp_path):
     """As a file with one."""
     root = make_repository(tmp_path / "r", {"a.py": "x = 1\n"})

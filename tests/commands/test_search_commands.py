@@ -41,6 +41,7 @@ def root(tmp_path: Path) -> Path:
     )
 
 
+@pytest.mark.process
 def test_index_reports_what_it_did(root):
     """The stable keys, on stdout alone, and nothing changed the second time."""
     done = codebuddy(root, "index", "--json")
@@ -67,6 +68,7 @@ def test_index_reports_what_it_did(root):
     assert (again["vectors"], again["vectors_made"]) == (n_chunks, 0)
 
 
+@pytest.mark.process
 def test_index_tells_a_person_in_three_lines(root):
     """Without --json: counts, then languages, then whose vectors."""
     done = codebuddy(root, "index", "--force")
@@ -78,6 +80,7 @@ def test_index_tells_a_person_in_three_lines(root):
     ]
 
 
+@pytest.mark.process
 def test_index_names_what_it_skipped(tmp_path):
     """A few paths in plain words, up to 100 in JSON, those of the rarest reason first."""
     pictures: dict[str, str | bytes] = {f"{i:03}.png": b"\x89PNG\0" for i in range(120)}
@@ -100,6 +103,7 @@ def test_index_names_what_it_skipped(tmp_path):
     ]
 
 
+@pytest.mark.process
 def test_without_a_place_for_the_index_a_completion_goes_on(root, tmp_path):
     """It is an error of the index, whose remedy is named; completing does without lookups."""
     (root / ".git" / "codebuddy").symlink_to(tmp_path)
@@ -124,6 +128,7 @@ def test_without_a_place_for_the_index_a_completion_goes_on(root, tmp_path):
     assert "completing without lookups" in done["complete"].stderr
 
 
+@pytest.mark.process
 def test_search_brings_the_index_up_to_date_first(root):
     """No `index` is needed before, and a change is found at once."""
     first = json.loads(codebuddy(root, "search", "keep_alpha", "--json").stdout)
@@ -133,6 +138,7 @@ def test_search_brings_the_index_up_to_date_first(root):
     assert second["results"][0]["path"] == "gamma.py"
 
 
+@pytest.mark.process
 def test_search_prints_the_keys_that_scripts_rely_on(root):
     """Every key of the contract, with the chunk's whole text."""
     write(root, {"prices.py": f"import alpha\n\n\n{LONG_FUNCTION}\n\n{module('gamma') * 3}"})
@@ -160,6 +166,7 @@ def test_search_prints_the_keys_that_scripts_rely_on(root):
     assert result["text"].strip() == expected.strip()
 
 
+@pytest.mark.process
 def test_search_tells_a_person_place_symbol_and_score(root):
     """One title line a result, then an excerpt."""
     write(root, {"prices.py": f"import alpha\n\n\n{LONG_FUNCTION}\n\n{module('gamma') * 3}"})
@@ -171,6 +178,7 @@ def test_search_tells_a_person_place_symbol_and_score(root):
     assert done.stderr == ""
 
 
+@pytest.mark.process
 def test_several_words_are_one_query(root):
     """Words need no quotes."""
     apart = json.loads(codebuddy(root, "search", "keep", "alpha", "--json").stdout)
@@ -179,6 +187,7 @@ def test_several_words_are_one_query(root):
     assert apart["results"] == quoted["results"] != []
 
 
+@pytest.mark.process
 def test_nothing_found_is_no_error(root):
     """An empty answer on stdout, a word on stderr, exit code 0."""
     done = codebuddy(root, "search", "zzzznowhere")
@@ -203,6 +212,7 @@ def test_a_search_where_nothing_is_indexed_says_so(engine, tmp_path, options):
     assert "reason" not in found
 
 
+@pytest.mark.process
 def test_no_update_searches_the_index_as_it_stands(root):
     """What came later is not found, and without an index the remedy is named."""
     missing = codebuddy(root, "search", "alpha", "--no-update")
@@ -214,6 +224,7 @@ def test_no_update_searches_the_index_as_it_stands(root):
     assert all(result["path"] != "gamma.py" for result in json.loads(done.stdout)["results"])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -237,6 +248,7 @@ def test_wrong_calls_are_usage_errors(root, arguments):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_outside_a_repository_both_are_usage_errors(tmp_path):
     """Exit code 2, with the folder's name."""
     for arguments in (("index",), ("search", "x")):
@@ -245,6 +257,7 @@ def test_outside_a_repository_both_are_usage_errors(tmp_path):
         assert done.stderr.startswith(f"error: {tmp_path} is not inside a git repository")
 
 
+@pytest.mark.process
 def test_a_damaged_index_heals_during_a_search(root):
     """The search says so and still answers."""
     index(root)
@@ -258,6 +271,7 @@ def test_a_damaged_index_heals_during_a_search(root):
     assert codebuddy(root, "search", "keep_alpha").stderr == ""
 
 
+@pytest.mark.terminal
 def test_escape_sequences_in_names_and_code_never_reach_the_terminal(tmp_path):
     """Control characters of a file's name and text are shown, on a real terminal too."""
     hostile = "evil\x1b]52;c;aGk=\x07\x9b.py"
@@ -300,6 +314,8 @@ def _on_a_terminal(folder: Path, *arguments: str) -> str:
     return b"".join(pieces).decode("utf-8", "replace")
 
 
+@pytest.mark.slow
+@pytest.mark.terminal
 def test_a_progress_bar_on_a_terminal_goes_away_again(tmp_path):
     """A long build shows a bar; the answer is what remains, and the terminal is as it was."""
     files: dict[str, str | bytes] = {
@@ -311,6 +327,7 @@ def test_a_progress_bar_on_a_terminal_goes_away_again(tmp_path):
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h"), "the cursor is shown again"
 
 
+@pytest.mark.process
 def test_watch_follows_changes_until_ctrl_c(root):
     """A file that appears is indexed and told; the interrupt ends it with 130."""
     process = subprocess.Popen(
@@ -334,6 +351,7 @@ def test_watch_follows_changes_until_ctrl_c(root):
     assert (process.returncode, complaint.strip()) == (130, "stopped watching")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("verb", ["index", "search"])
 def test_help_has_an_example(tmp_path, verb):
     """`--help` works anywhere and shows a call."""
@@ -342,6 +360,7 @@ def test_help_has_an_example(tmp_path, verb):
     assert f"Example: codebuddy {verb}" in done.stdout
 
 
+@pytest.mark.process
 def test_help_loads_no_heavy_library(tmp_path):
     """Neither numpy nor git nor a grammar is imported to show help."""
     code = (

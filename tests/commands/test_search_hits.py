@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.commands.test_search_commands import LONG_FUNCTION, codebuddy
 from tests.support.index import make_repository
+
+pytestmark = pytest.mark.process
 
 VAT = """\
 RATES = {"food": 7, "books": 7}

@@ -11,6 +11,8 @@ from tests.commands.test_search_commands import codebuddy
 from tests.support.embedder import make_embedder
 from tests.support.index import make_repository
 
+pytestmark = pytest.mark.process
+
 FILES: dict[str, str | bytes] = {
     "one/pricing.py": "def discount(x):\n    return x\n",
     "two/pricing.py": "def discount(x):\n    return x\n",
@@ -45,6 +47,7 @@ def test_explain_says_why_a_result_ranks(root):
     assert "why:" not in codebuddy(root, "search", "rates of").stdout
 
 
+@pytest.mark.slow
 def test_near_means_what_that_file_imports(root):
     """Of two definitions of the name, the imported one comes first."""
     for near, first in (("app.py", "two/pricing.py"), ("one/new.py", "one/pricing.py")):

@@ -89,6 +89,7 @@ def test_other_queries_and_channels_know_no_paths(opened):
     assert opened.search("src/errors.ts", channel="lexical")[0].channel == "lexical"
 
 
+@pytest.mark.process
 def test_the_line_asked_for_is_the_line_shown(tmp_path):
     """`FILE:LINE` shows that line, and `FILE` its first line with text; `--explain` says why."""
     root = make_repository(tmp_path / "r", FILES)

@@ -53,6 +53,7 @@ def test_random_text_holds_no_control_bytes_however_it_is_split():
         assert safe_text(text[:cut]) + safe_text(text[cut:]) == shown
 
 
+@pytest.mark.process
 def test_json_answers_are_ascii_and_valid_for_any_name():
     """JSON output holds no raw control byte and survives bytes that were not UTF-8."""
     done = subprocess.run(

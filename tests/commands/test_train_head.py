@@ -167,6 +167,7 @@ def test_each_stage_is_kept_by_itself():
     assert as_json(again) == as_json(found)
 
 
+@pytest.mark.slow
 def test_a_kept_head_decides_and_lies_beside_the_index(labelling):
     """Enough labels adapt the shipped head; whether it is kept is what the comparison says."""
     file = heads.personal_labels_file(labelling.repository)
@@ -190,6 +191,7 @@ def test_a_kept_head_decides_and_lies_beside_the_index(labelling):
     assert run_git(labelling.repository.root, "status", "--porcelain") == ""
 
 
+@pytest.mark.process
 def test_the_command_says_how_much_is_missing_and_resets(tmp_path):
     """Too little code: a sentence with numbers; the labels stay until they are reset."""
     root = make_shop(tmp_path / "shop")

@@ -51,6 +51,7 @@ def started(root: Path, *arguments: str, **variables: str) -> str:
         process.communicate(timeout=60)
 
 
+@pytest.mark.process
 def test_each_remedy_of_serve_is_one(repository, tmp_path):
     """Each thing that is named lets it start, alone; nothing else is named."""
     said = started(repository)
@@ -65,6 +66,7 @@ def test_each_remedy_of_serve_is_one(repository, tmp_path):
     assert NAMED.findall(other) == ["--token-file"]
 
 
+@pytest.mark.process
 def test_each_remedy_of_the_engine_is_one(repository, tmp_path):
     """Its socket lies in the runtime folder, or else in the cache."""
     said = run(repository, "engine", "start")
@@ -86,6 +88,7 @@ def test_each_remedy_of_the_engine_is_one(repository, tmp_path):
     assert f"make {in_the_way} writable, or set XDG_RUNTIME_DIR to another" in blocked.stderr
 
 
+@pytest.mark.process
 def test_each_remedy_of_a_model_is_one(repository, tmp_path):
     """Weights lie in the cache, or where the setting says."""
     model = next(REAL_MODELS.glob("*.gguf"))
@@ -99,6 +102,7 @@ def test_each_remedy_of_a_model_is_one(repository, tmp_path):
     assert "make /dev/null writable" in wrong.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -69,6 +69,7 @@ def looked_up(answer: dict) -> str:
     return " ".join(chunk["symbol"] for chunk in answer["chunks"])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("way", [[], ["--stdin"]], ids=["disk", "stdin"])
 def test_complete_asks_the_repository_of_the_file(outer, way):
     """Not that of the folder where the command stands."""
@@ -90,6 +91,7 @@ def test_the_engine_asks_the_same_repository(outer):
         assert looked_up(answer) == wanted, (folder, file)
 
 
+@pytest.mark.process
 def test_apply_writes_the_file_of_the_submodule(outer):
     """From the outer repository, and nothing else changes."""
     before = (outer / "sub" / "caller.py").read_text()
@@ -99,6 +101,7 @@ def test_apply_writes_the_file_of_the_submodule(outer):
     assert run_git(outer / "sub", "status", "--short").split() == ["M", "caller.py"]
 
 
+@pytest.mark.process
 def test_search_near_a_file_asks_its_repository(outer):
     """Results are those of the submodule, and a person is told whose they are."""
     arguments = ["search", "total", "--near", "sub/caller.py"]
@@ -131,6 +134,7 @@ def loose(tmp_path: Path) -> Path:
     return folder / "x.py"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("mode", ["auto", "always"])
 @pytest.mark.parametrize("from_repository", [True, False])
 def test_outside_of_any_repository_a_file_is_completed(loose, repository, from_repository, mode):
@@ -156,6 +160,7 @@ def test_outside_of_any_repository_the_engine_completes_too(loose):
     assert "warning" not in done.stderr
 
 
+@pytest.mark.process
 def test_outside_of_any_repository_a_text_is_completed_and_applied(loose):
     """A new file's text from stdin, in a folder that is not there yet; and `--apply`."""
     done = codebuddy(
@@ -168,6 +173,7 @@ def test_outside_of_any_repository_a_text_is_completed_and_applied(loose):
     assert len(loose.read_text()) > len("def total(items):\n    amount = 1\n    amount = ")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments", [["index"], ["search", "x"], ["hook", "status"], ["hook", "run"], ["eval"]]
 )
@@ -179,6 +185,7 @@ def test_what_needs_a_repository_says_so(loose, arguments):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_settings_of_a_folder_without_a_repository_are_not_read(loose):
     """A file of settings counts only in a repository, whose person chose it."""
     (loose.parent / ".codebuddy.toml").write_text("[completion]\nmax_tokens = 1\nnonsense = 1\n")
@@ -186,6 +193,7 @@ def test_settings_of_a_folder_without_a_repository_are_not_read(loose):
     assert answer["tokens"]["generated"] > 1
 
 
+@pytest.mark.process
 def test_files_of_git_are_refused(outer):
     """By any path, with one sentence."""
     for path in (".git/config", ".git/modules/sub/config", "sub/.git"):
@@ -194,6 +202,7 @@ def test_files_of_git_are_refused(outer):
         assert f"{path} belongs to git itself" in done.stderr
 
 
+@pytest.mark.process
 def test_a_worktree_within_the_folder_of_git_is_one(outer):
     """Some keep theirs there; its files are no files of git's own."""
     run_git(outer, "worktree", "add", "--quiet", str(outer / ".git" / "trees" / "one"))
@@ -209,6 +218,7 @@ def test_without_the_engine_an_editor_completes_outside_too(loose):
     assert found["decision"]["reason"] == OUTSIDE
 
 
+@pytest.mark.process
 def test_lsp_completes_a_file_outside_of_any_repository(loose, own_home):
     """The receipt says that nothing could be looked up."""
     with editing(loose.parent, own_home) as client:
@@ -219,6 +229,7 @@ def test_lsp_completes_a_file_outside_of_any_repository(loose, own_home):
         assert receipt["result"]["decision"]["reason"] == OUTSIDE
 
 
+@pytest.mark.process
 def test_serve_starts_outside_of_any_repository(loose, repository, own_home):
     """It completes there without lookups, and a repository below with its own."""
     shutil.copytree(repository, loose.parent / "shop", symlinks=True)
@@ -236,6 +247,7 @@ def test_serve_starts_outside_of_any_repository(loose, repository, own_home):
         assert "outside the folder" in json.loads(refused.body)["error"]["message"]
 
 
+@pytest.mark.process
 def test_serve_completes_a_submodule_with_its_own_repository(outer, own_home):
     """A link that leads out of the repository is refused as before."""
     (outer / "out.py").symlink_to(outer.parent / "library" / "caller.py")
@@ -251,6 +263,7 @@ def test_serve_completes_a_submodule_with_its_own_repository(outer, own_home):
         assert "outside the repository" in json.loads(refused.body)["error"]["message"]
 
 
+@pytest.mark.terminal
 def test_the_editor_in_the_terminal_opens_a_file_outside(loose):
     """It shows the file and leaves nothing beside it."""
     program = TerminalProgram(loose.parent, "tui", "x.py", "--model", "echo", "--no-engine")

@@ -144,6 +144,7 @@ def test_a_hit_always_continues_what_was_suggested(prefix, text, other):
         assert other == prefix + text != prefix
 
 
+@pytest.mark.process
 def test_the_cache_loads_nothing_heavy():
     """The engine's front process can use it at once."""
     program = "import sys, codebuddy.completion.cache; print(len(sys.modules), *sys.modules)"

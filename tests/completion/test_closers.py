@@ -200,6 +200,7 @@ def test_both_ways_of_an_unfinished_block_are_waited_for():
     assert find_doubled(text, context) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["(", "(}", "= /[", "{\n}", "<a ", "</b>", "\"'", "x)", "do end ", "/*", "${", "<<A "]
 )

@@ -11,6 +11,7 @@ import itertools
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,7 @@ def is_within_token(text: str, at: int) -> bool:
     return (before.isalnum() and after.isalnum()) or (before == after and after in "\"'`<-!")
 
 
+@pytest.mark.slow
 def test_what_really_stands_in_a_hole_passes():
     """Thousands of holes: the true text is not cut.
 

@@ -119,6 +119,7 @@ def indexed(repository: Path) -> Path:
     return repository
 
 
+@pytest.mark.process
 def test_the_pieces_of_llama_vim_reach_the_prompt(indexed, tmp_path):
     """The newest first and after our own; neither secrets, copies nor paths of this machine."""
     request = {k: v for k, v in LLAMA_VIM_REQUEST.items() if k != "response_fields"}
@@ -144,6 +145,7 @@ def test_the_pieces_of_llama_vim_reach_the_prompt(indexed, tmp_path):
         assert server.request("POST", "/infill", request | {"input_extra": odd}).status == 200
 
 
+@pytest.mark.process
 def test_where_no_lookup_is_wanted_they_stay_out(indexed, tmp_path):
     """`completion.retrieve = never` holds for the editor's pieces too."""
     variables = {"CODEBUDDY_COMPLETION_RETRIEVE": "never"}

@@ -184,6 +184,7 @@ def test_a_head_for_another_model_gives_way_to_the_shipped_one(tmp_path, head_fi
     assert "damaged" in broken.warnings[0]
 
 
+@pytest.mark.process
 def test_a_damaged_head_is_told_and_the_shipped_one_decides(tmp_path, head_file):
     """At the front door: a sentence on stderr, and a completion all the same."""
     root = make_shop(tmp_path / "shop")
@@ -228,6 +229,7 @@ def test_an_evaluation_asks_the_head_and_keeps_its_runs_apart(tmp_path, head):
     assert not any("points expected" in each.arms["auto"].reason for each in ruled.results)
 
 
+@pytest.mark.process
 def test_the_eval_command_asks_the_repositorys_own_head(tmp_path, head_file):
     """`codebuddy eval` decides as `complete` would."""
     root = make_shop(tmp_path / "shop")

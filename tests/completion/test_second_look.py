@@ -53,6 +53,7 @@ def suggest(shop, generator, head, on_text=None, settings=SETTINGS, **changes):
     return complete(dataclasses.replace(request, **changes), workshop, on_text)
 
 
+@pytest.mark.slow
 def test_a_good_text_stays_without_a_lookup(shop, small_model):
     """Where nothing is to be won the text is that of `never`, and the receipt tells the stage."""
     never = suggest(shop, small_model, None, retrieve="never")
@@ -64,6 +65,7 @@ def test_a_good_text_stays_without_a_lookup(shop, small_model):
     assert found.receipt.chunks == ()
 
 
+@pytest.mark.slow
 def test_a_poor_text_is_written_again_and_the_likelier_one_kept(shop, small_model):
     """Where much is to be won both texts are made; the receipt adds up what they cost."""
     texts: list[str] = []

@@ -205,6 +205,7 @@ def _run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -242,6 +243,7 @@ def test_the_engine_does_not_repeat_it(repository, engine):
         assert (done.stderr + done.stdout).count("CODEBUDDY_TEAM_TOKEN") == 1
 
 
+@pytest.mark.process
 def test_the_hook_reviews_and_says_nothing_of_it(repository, git):
     """An unknown variable neither switches the hook off nor stands in its few lines."""
     # The limit is for a busy machine.
@@ -260,6 +262,7 @@ def test_the_hook_reviews_and_says_nothing_of_it(repository, git):
     assert "CODEBUDDY_TEAM_TOKEN" not in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_a_known_variable_with_a_bad_value_stays_an_error(repository):
     """Beside an unknown one, which is told first."""
     done = _run(repository, "search", "x", CODEBUDDY_TEAM="1", CODEBUDDY_MODEL_THREADS="many")

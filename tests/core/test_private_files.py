@@ -231,6 +231,7 @@ def run_codebuddy(folder: Path, *arguments: str, **environment: str):
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("case", ["open", "link", "file"])
 def test_an_index_folder_that_cannot_be_trusted_is_told_and_passed_over(tmp_path, case):
     """The index lies in the cache folder instead; nothing is read from or written to the place."""

@@ -161,6 +161,7 @@ def test_the_owner_stays_where_it_may_be_given(folder):
     assert (status.st_uid, status.st_gid) == (_SOMEBODY, _SOMEBODY + 1)
 
 
+@pytest.mark.process
 @needs_root
 @pytest.mark.parametrize("owner", [(0, _SOMEBODY), (_SOMEBODY + 2, _SOMEBODY), (_SOMEBODY, 0)])
 def test_the_owner_stays_where_it_may_not_be_given(folder, owner):
@@ -178,6 +179,7 @@ def test_the_owner_stays_where_it_may_not_be_given(folder, owner):
     assert names(folder) == ["a"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("user", [None, _SOMEBODY] if is_root else [None])
 def test_a_read_only_file_is_refused(folder, user):
     """Nobody has asked for that; root, who could, is refused too."""
@@ -195,6 +197,7 @@ def test_a_read_only_file_is_refused(folder, user):
     assert names(folder) == ["a"]
 
 
+@pytest.mark.process
 @needs_root
 def test_a_file_that_this_user_may_not_write_is_refused(folder):
     folder.chmod(0o777)
@@ -230,6 +233,7 @@ def test_other_bytes_than_expected_are_left_alone(folder):
     assert names(folder) == ["a"]
 
 
+@pytest.mark.process
 def test_a_full_disk_leaves_hard_links_as_they_were(folder):
     """A write in place that fails half-way gives the old bytes back."""
     file = folder / "a"
@@ -329,6 +333,7 @@ def test_requests_to_end_wait_until_all_files_are_written(folder, monkeypatch):
     assert names(folder) == ["0.txt", "1.txt", "2.txt"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not is_root or sys.platform != "linux", reason="mounts need root")
 def test_a_file_that_is_mounted_by_itself_is_written(folder):
     """As containers mount single files: a rename over it fails with 'busy'."""

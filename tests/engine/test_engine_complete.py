@@ -61,6 +61,7 @@ def test_with_and_without_the_engine_the_answer_is_the_same(repository, argument
     assert without_times(through) == without_times(alone)
 
 
+@pytest.mark.model
 def test_a_real_model_says_the_same_with_and_without_the_engine(repository):
     """Token for token, greedy decoding in the worker is greedy decoding here."""
     arguments = ["complete", "cart.py:6", "--model", str(SMALL_MODEL), "--max-tokens", "8"]
@@ -205,6 +206,7 @@ def test_settings_are_those_of_the_client_that_asks(repository, monkeypatch):
     assert client.complete(call_)["decision"]["mode"] == "auto"
 
 
+@pytest.mark.model
 def test_another_model_is_loaded_in_the_same_process(repository):
     """A switch of models needs no restart, and status says which one is loaded."""
     client = EngineClient.connect()
@@ -252,6 +254,7 @@ def line_of_discount(answer):
     return line
 
 
+@pytest.mark.slow
 def test_a_changed_index_asks_the_model_again(repository):
     """What was suggested before another file changed is not served after it was indexed anew."""
     client = EngineClient.connect()
@@ -280,6 +283,7 @@ def test_a_changed_index_asks_the_model_again(repository):
     assert client.complete(alone)["engine"]["is_cached"]
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(
     "change", ["extras", "takes_back", "prefer", "budget_ms", "head", "weights"]
 )
@@ -331,6 +335,8 @@ def test_the_place_behind_a_suggestion_is_completed_ahead(repository):
     assert (counts["accepted"], counts["accepted_characters"]) == (1, len(shown["text"]))
 
 
+@pytest.mark.model
+@pytest.mark.slow
 def test_prewarming_leaves_the_prompt_evaluated(repository):
     """The first suggestion of a file that was opened a while ago reuses its prompt."""
     client = EngineClient.connect()
@@ -343,6 +349,7 @@ def test_prewarming_leaves_the_prompt_evaluated(repository):
     assert client.status()["requests"]["prewarmed"] == 1
 
 
+@pytest.mark.model
 def test_a_model_is_found_where_the_caller_stands(repository, monkeypatch):
     """The engine has another folder: a relative path is made whole before it is sent."""
     (repository / "tiny.gguf").symlink_to(SMALL_MODEL)
@@ -356,6 +363,7 @@ def test_a_model_is_found_where_the_caller_stands(repository, monkeypatch):
     assert again["model"] == "tiny"
 
 
+@pytest.mark.model
 def test_a_newer_request_of_a_client_supersedes_what_runs(repository):
     """The older one ends at once with a word of why, the newer one is answered."""
     client = EngineClient.connect()
@@ -385,6 +393,7 @@ def test_a_newer_request_of_a_client_supersedes_what_runs(repository):
     assert outcome[0].message == "a newer request took the place of this one"
 
 
+@pytest.mark.model
 def test_cancel_ends_what_a_client_has(repository):
     """Running and waiting requests of that client end; the worker stays, and is free."""
     client = EngineClient.connect()
@@ -415,6 +424,7 @@ def test_cancel_ends_what_a_client_has(repository):
     assert client.complete(call(repository))["text"]
 
 
+@pytest.mark.model
 def test_cancel_of_one_request_leaves_the_others_of_its_client(repository):
     """A cancellation names its request, so that it never hits one that came later."""
     client = EngineClient.connect()
@@ -468,6 +478,7 @@ def test_a_cancellation_reaches_a_call_whose_engine_is_still_starting(repository
     assert client.complete(call(repository, client="one", request="next"))["text"]
 
 
+@pytest.mark.model
 def test_a_spent_budget_answers_with_what_there_is(repository):
     """`--budget-ms` reaches the model in the worker: no machine reads a prompt in 1 ms."""
     client = EngineClient.connect()
@@ -488,6 +499,7 @@ def test_a_spent_budget_answers_with_what_there_is(repository):
     assert through["engine"] is not None
 
 
+@pytest.mark.model
 def test_a_restarted_engine_resumes_a_warm_file(repository):
     """What the model had read before `engine stop` need not be read again."""
     text = "".join(f"value_{number} = {number}\n" for number in range(25))

@@ -127,6 +127,7 @@ def test_wishes_of_a_wrong_kind_are_refused_by_whoever_reads_them(repository):
     assert client.status()["restarts"] == 0
 
 
+@pytest.mark.slow
 def test_half_a_request_and_one_byte_a_second_are_cut_off(repository):
     """A connection that does not get on is closed, in its head and in its body."""
     EngineClient.connect().load("echo")
@@ -174,6 +175,7 @@ def test_the_largest_document_is_taken_and_a_larger_one_is_refused(repository):
     assert is_well(repository)
 
 
+@pytest.mark.model
 def test_a_client_that_vanishes_ends_its_generation(repository):
     """Nobody waits for the answer, so the model stops and is free for others."""
     client = EngineClient.connect()
@@ -232,6 +234,7 @@ def test_a_crash_of_native_code_is_an_error_with_a_reason_and_a_restart(reposito
     assert status["workers"]["model"] != worker
 
 
+@pytest.mark.model
 def test_three_crashes_in_a_row_are_followed_by_a_pause(repository):
     """A worker that dies each time is not started for ever; the error says for how long."""
     client = EngineClient.connect()
@@ -266,6 +269,7 @@ def test_a_worker_that_dies_as_it_starts_is_given_up_for_a_while(repository, mon
         EngineClient.connect()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["model", "index"])
 def test_a_hung_worker_is_told_from_a_busy_one_and_killed(repository, monkeypatch, role):
     """No sign of life for `engine.hang_seconds`: the client hears why, the next one is served."""
@@ -285,6 +289,7 @@ def test_a_hung_worker_is_told_from_a_busy_one_and_killed(repository, monkeypatc
     assert client.search(str(repository), "discount", channel="lexical")["results"]
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_stopped_for_a_while_goes_on(repository, monkeypatch):
     """After a suspend nothing is taken for hung, though much time has passed."""
     monkeypatch.setenv("CODEBUDDY_ENGINE_HANG_SECONDS", "4")
@@ -371,6 +376,7 @@ def test_a_search_never_waits_for_a_generation(repository):
     assert found["results"][0]["path"] == "pricing.py"
 
 
+@pytest.mark.model
 def test_a_model_that_is_replaced_while_mapped_is_loaded_anew(repository, tmp_path):
     """The old bytes are never used under the new file's name."""
     model = tmp_path / "model.gguf"
@@ -401,7 +407,7 @@ def test_an_engine_out_of_descriptors_recovers(repository):
     used = psutil.Process(pid).num_fds()
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 4, used + 4))
     crowd = [address.connect(5) for _ in range(20)]
-    time.sleep(0.5)
+    assert wait_until(lambda: psutil.Process(pid).num_fds() >= used + 4)
     for each in crowd:
         assert each is not None
         each.close()
@@ -473,6 +479,7 @@ def test_an_answer_that_is_no_engines_is_an_error(repository, tmp_path):
     (folder / address.SOCKET_NAME).unlink()
 
 
+@pytest.mark.model
 def test_ctrl_c_during_a_completion_ends_the_request_and_leaves_the_engine(repository):
     """The command ends with 130, and the model is free again."""
     client = EngineClient.connect()

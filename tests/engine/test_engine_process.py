@@ -49,6 +49,7 @@ def engines():
     return found
 
 
+@pytest.mark.slow
 def test_fifty_simultaneous_starts_give_one_engine():
     """Whoever comes first starts it; all others find it."""
     # So many on few cores keep the one engine from its start for a while.
@@ -62,6 +63,7 @@ def test_fifty_simultaneous_starts_give_one_engine():
     assert engines() == [int(answers[0])]
 
 
+@pytest.mark.terminal
 def test_it_outlives_the_client_that_started_it_and_its_terminal(repository):
     """An engine started by a command that is killed with its group and terminal goes on."""
     leader, follower = os.openpty()
@@ -159,6 +161,7 @@ def test_a_running_request_is_finished_before_the_engine_leaves(repository):
     assert wait_until(lambda: not process.is_running(paths.runtime_folder()))
 
 
+@pytest.mark.slow
 def test_it_leaves_when_nobody_asks(repository):
     """After its idle time it is gone with its workers and its socket; a request keeps it."""
     folder = address.prepare_folder()

@@ -100,6 +100,7 @@ def test_a_baseline_packs_what_it_found_into_the_same_prompt(tmp_path):
         assert sum(chunk["tokens"] for chunk in result.chunks) <= 300
 
 
+@pytest.mark.process
 def test_a_report_sets_baselines_beside_the_modes(tmp_path):
     """`--arm` adds them to `--arms`, with their differences from the product's modes."""
     from tests.commands.test_evaluation_commands import _eval

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from codebuddy.evaluation import statistics
 from codebuddy.evaluation.codebleu import codebleu
@@ -99,6 +98,8 @@ def test_codebleu_takes_hostile_code():
 @settings(max_examples=100, deadline=None)
 def test_auroc_is_that_of_scikit_learn(pairs):
     """With ties; and there is none without both answers."""
+    from sklearn.metrics import roc_auc_score
+
     probabilities = [p for p, _ in pairs]
     labels = [y for _, y in pairs]
     found = statistics.auroc(probabilities, labels)

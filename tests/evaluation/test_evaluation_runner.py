@@ -151,15 +151,17 @@ def test_retrieval_finds_the_definition_that_a_call_needs(tmp_path):
         assert channel["ndcg_at_10"] <= channel["recall_at_10"]
 
 
-def test_functions_are_found_by_words_that_their_code_does_not_hold(tmp_path):
+def test_functions_are_found_by_words_that_their_code_does_not_hold(tmp_path, monkeypatch):
     """The documentation is gone from what is searched, and so is the copy afterwards."""
     import tempfile
-    from pathlib import Path
 
+    # Other runs may keep copies in the usual folder.
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     with indexed(make_shop(tmp_path / "r")) as (repository, index):
-        before = set(Path(tempfile.gettempdir()).glob("codebuddy-eval-*"))
         found = docstring_report(repository, index, Settings(), 10, 0)
-        assert set(Path(tempfile.gettempdir()).glob("codebuddy-eval-*")) <= before
+        assert list(scratch.iterdir()) == []
     assert found["queries"] == 2
     assert found["channels"]["lexical"]["recall_at_10"] == 1.0
 

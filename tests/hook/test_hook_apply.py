@@ -13,6 +13,8 @@ from codebuddy.hook.finding import Edit
 from codebuddy.vcs.repository import open_repository
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 SUMS = (
     "def add_up(values):\n    total = 0\n    for v in values:\n        total += v\n"
     "    return total\n"

@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 LEFTOVER = "def f():\n    x = 1\n    breakpoint()\n    return x\n"
 
 

@@ -20,6 +20,8 @@ import pytest
 from codebuddy.hook import stub
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 LEFTOVER = "def f():\n    x = 1\n    breakpoint()\n    return x\n\n\ndef g(a):\n    pass\n"
 
 

@@ -68,6 +68,7 @@ def committed(project):
     return done.stderr.splitlines()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("is_first", [False, True])
 def test_the_hint_after_a_commit_shows_what_it_promises(tmp_path, monkeypatch, is_first):
     """The printed command finds the rest, and the printed ids can be applied afterwards."""
@@ -101,6 +102,7 @@ def test_old_patches_are_given_up(tmp_path):
     assert [row["age"] for row in kept] == list(range(10))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("path", "content", "said"),
     [
@@ -155,6 +157,7 @@ def test_a_typescript_name_that_is_still_given_out_is_not_gone(tmp_path):
     assert staged_review(tmp_path / "p", before, staged, "CB102") == []
 
 
+@pytest.mark.process
 def test_installing_builds_a_missing_index(tmp_path):
     """After `hook install` the rules that need an index find something."""
     before = {"a.py": "def price(x):\n    return x\n", "b.py": "from a import price\n\nprice(1)\n"}
@@ -166,6 +169,7 @@ def test_installing_builds_a_missing_index(tmp_path):
     assert "building" not in project.codebuddy("hook", "install").stderr
 
 
+@pytest.mark.process
 def test_a_finding_without_a_patch_is_said_to_have_none(tmp_path):
     """`hook apply` knows what was printed, patch or not."""
     project = Project(tmp_path / "p", BEFORE)

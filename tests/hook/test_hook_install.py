@@ -12,6 +12,8 @@ import pytest
 from codebuddy.hook import stub
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 THEIRS = "#!/bin/sh\necho theirs ran\nexit ${THEIR_STATUS:-0}\n"
 
 

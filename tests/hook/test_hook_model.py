@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 # `echo` answers with the last line before the cursor, here a body that is a text.
 STUB = "def clean(name):\n    'Go'\n    pass\n"
 

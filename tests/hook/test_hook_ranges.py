@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 LEFTOVER = "def f():\n    breakpoint()\n    return 1\n"
 
 

@@ -45,6 +45,7 @@ def changed(project):
     project.stage({"a.py": "def f(x):\n    breakpoint()\n    return x\n"})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [[], ["--from-git", "pre-commit"]],

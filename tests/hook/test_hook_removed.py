@@ -46,6 +46,7 @@ def test_a_renamed_function_is_named_and_its_uses_can_be_changed(tmp_path):
     ]
 
 
+@pytest.mark.process
 def test_an_import_on_a_new_line_of_what_is_gone_is_told_once(tmp_path):
     """CB102 says what became of the name; what else is missing on the line is CB103's."""
     files = {"shop/__init__.py": "", "shop/sums.py": MODULE, "shop/old.py": "x = 1\n", "a.py": ""}

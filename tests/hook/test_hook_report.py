@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.hook import Project
 
+pytestmark = pytest.mark.process
+
 SUMS = (
     "def add_up(items):\n    total = 0\n    for item in items:\n"
     "        total += item\n    return total\n"

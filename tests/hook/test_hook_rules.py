@@ -263,6 +263,7 @@ KEYS = {
 }
 
 
+@pytest.mark.process
 def test_keys_of_known_formats_are_found_and_not_told(tmp_path):
     """Each format on a new line is found, nearly all in tests too, and is never shown whole."""
     project = Project(tmp_path / "p", {"x.py": "x = 1\n"})
@@ -354,6 +355,7 @@ def test_a_comment_switches_a_finding_off(tmp_path, text, is_off):
     assert outcome.n_suppressed == int(is_off)
 
 
+@pytest.mark.process
 def test_settings_of_the_repository_switch_rules_on_and_off(tmp_path):
     """`disable` and `enable` name rules; a name that is none is an error."""
     project = Project(tmp_path / "p", {"x.py": "x = 1\n"})
@@ -370,6 +372,7 @@ def test_settings_of_the_repository_switch_rules_on_and_off(tmp_path):
     assert "CB999 is not a rule of the hook" in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("config", "told"),
     [
@@ -395,6 +398,7 @@ def test_a_retired_rule_in_the_settings_is_told_and_the_others_run(tmp_path, con
     assert found["failed"] == {}
 
 
+@pytest.mark.process
 def test_retired_rules_are_listed_as_off(tmp_path):
     """Their ids keep their place in what `status` prints."""
     project = Project(tmp_path / "p", {".codebuddy.toml": "[hook]\nenable = ['CB105', 'CB113']\n"})

@@ -63,6 +63,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("suffix", ["py", "js"])
 def test_a_hostile_text_beside_a_secret_hides_it_not(project, name, suffix):
@@ -110,6 +111,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_rule_at_fault_costs_its_own_findings(project, fault):
     """The secret was found before, and the commit is made; the work of others is no part of it."""
@@ -120,6 +122,7 @@ def test_a_rule_at_fault_costs_its_own_findings(project, fault):
     assert UNSEEN not in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("fault", ["is busy", "holds the interpreter", "is killed", "fails"])
 def test_a_look_that_did_not_end_is_told(project, fault):
     """A rule of the first ones at fault: secrets are shown, and that something is missing."""
@@ -131,6 +134,7 @@ def test_a_look_that_did_not_end_is_told(project, fault):
     assert b"codebuddy hook run --range HEAD~1..HEAD" in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("module", "fault", "left"),
     [
@@ -153,6 +157,8 @@ def test_rules_that_ran_out_of_time_are_named(project, module, fault, left):
     assert UNSEEN not in told
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_no_reviewing_process_stays(project):
     """A review that hangs is ended with the hook."""
     mark = project.root.parent / "pid"
@@ -165,6 +171,7 @@ def test_no_reviewing_process_stays(project):
         time.sleep(0.02)
 
 
+@pytest.mark.process
 def test_a_review_by_hand_that_is_interrupted_shows_what_it_found(project):
     """Ctrl-C in a rule that takes for ever."""
     mark = project.root.parent / "reached"
@@ -189,6 +196,7 @@ def test_a_review_by_hand_that_is_interrupted_shows_what_it_found(project):
     assert process.returncode == 130
 
 
+@pytest.mark.process
 def test_a_pipe_in_the_place_of_the_patches_is_not_waited_for(project):
     """It is exchanged for a file, and the patch that was named can be applied."""
     file = project.root / ".git" / "codebuddy" / "hook.json"
@@ -203,6 +211,7 @@ def test_a_pipe_in_the_place_of_the_patches_is_not_waited_for(project):
     assert (project.root / "a.py").read_text() == SECRET
 
 
+@pytest.mark.process
 def test_where_the_patches_cannot_be_kept_the_findings_are_shown_without(project):
     """A folder in the place of their file."""
     file = project.root / ".git" / "codebuddy" / "hook.json"
@@ -253,6 +262,7 @@ def test_new_lines_are_those_of_the_longest_common_runs(old, new, added):
     assert "".join(map(str, sorted(added_lines(list(old), list(new))))) == added
 
 
+@pytest.mark.process
 def test_a_file_that_git_cannot_compare_is_told(project):
     """Without the old content no line counts as new: a secret may hide there."""
     old = project.git("rev-parse", "HEAD:b.py").strip()
@@ -268,6 +278,7 @@ def test_a_file_that_git_cannot_compare_is_told(project):
     assert UNSEEN in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_git_that_fails_half_way_is_told(project, tmp_path):
     """It says what is staged and is gone when contents are asked for: nothing was looked at."""
     project.stage({"a.py": SECRET + "def f():\n    pass\n"})

@@ -137,6 +137,7 @@ def test_updates_embed_what_changed_and_nothing_else(root, embedder):
     assert vectors(root) == after
 
 
+@pytest.mark.process
 def test_an_update_with_nothing_to_embed_does_not_open_the_model(root, embedder, tmp_path):
     """Its files are looked at, not read; when they are others, all vectors are made anew."""
     before = vectors(root)
@@ -178,6 +179,7 @@ def test_without_an_embedder_nothing_is_embedded(tmp_path):
             index.search("invoice", 1, "dense")
 
 
+@pytest.mark.slow
 def test_an_embedder_that_is_missing_is_an_error_and_the_index_stays(root, embedder, tmp_path):
     """Words and names can be searched as before."""
     with pytest.raises(ModelError):

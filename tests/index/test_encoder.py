@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from codebuddy.errors import ModelError
 from codebuddy.index.encoder import StaticEncoder, open_encoder
@@ -37,12 +36,15 @@ def folder(tmp_path_factory):
     return save_model(tmp_path_factory.mktemp("embedder"), TEXTS[:8])
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_sentence_transformers(folder):
     """On empty, foreign, control and huge texts the two differ by 1e-5 at most.
 
     Over some 10,000 tokens torch's own sums in single precision are off by more than that,
     so that huge texts are compared with its sums in double precision.
     """
+    from sentence_transformers import SentenceTransformer
+
     encoder = open_encoder(str(folder))
     assert isinstance(encoder, StaticEncoder)
     reference = SentenceTransformer(str(folder), device="cpu")
@@ -77,6 +79,7 @@ def test_the_fingerprint_tells_weights_apart(folder, tmp_path):
     )
 
 
+@pytest.mark.process
 def test_encoding_imports_no_torch(folder):
     """Opening the model and encoding a query imports neither torch nor its libraries."""
     program = (

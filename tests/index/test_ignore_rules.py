@@ -119,6 +119,7 @@ def test_known_forms_are_as_gits(tree, content):
     assert by_git(root, content)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [

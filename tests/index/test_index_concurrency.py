@@ -45,6 +45,7 @@ def _indexers(root: Path, count: int) -> list[subprocess.Popen[str]]:
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("count", [2, 4])
 def test_indexers_at_once_all_succeed_and_lose_nothing(tmp_path, count):
     """Every one ends with 0 and the whole index, whichever of them did the work."""
@@ -130,6 +131,7 @@ def test_a_reader_follows_the_index_when_it_changes_or_is_replaced(tmp_path):
         assert index(root).is_rebuilt is False
 
 
+@pytest.mark.slow
 def test_a_locked_database_is_reported_as_busy(tmp_path, monkeypatch):
     """When another program holds the file itself, a reader says busy after its time."""
     root = make_repository(tmp_path / "r", {"a.py": module("alpha")})

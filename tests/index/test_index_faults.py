@@ -48,6 +48,7 @@ def _on_small_disk(root: Path, limit_bytes: int) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.process
 def test_a_full_disk_is_named_and_the_old_index_stays_usable(tmp_path):
     """Wherever the disk ends, the error is one sentence and the old answers remain."""
     root = make_repository(tmp_path / "r", {f"m{i}.py": module(f"name_{i}") for i in range(8)})
@@ -67,6 +68,7 @@ def test_a_full_disk_is_named_and_the_old_index_stays_usable(tmp_path):
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
+@pytest.mark.process
 def test_a_folder_without_room_leaves_no_half_index(tmp_path):
     """A first build that fails for want of room is told, and the next one succeeds."""
     root = make_repository(tmp_path / "r", {f"m{i}.py": module(f"name_{i}") for i in range(8)})
@@ -77,6 +79,7 @@ def test_a_folder_without_room_leaves_no_half_index(tmp_path):
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
+@pytest.mark.process
 def test_a_git_folder_that_cannot_be_written_sends_the_index_to_the_cache(tmp_path):
     """The user who may only read the repository still searches, and nothing appears in it."""
     # A folder that another user may read, which the test's own is not.
@@ -159,6 +162,7 @@ def _batch(root: Path, names: list[str], quarantined: frozenset[bytes] = frozens
     return Batch(os.fsencode(root), files, 1_000_000, quarantined)
 
 
+@pytest.mark.process
 def test_a_file_that_kills_its_parser_is_quarantined_and_costs_no_other(tmp_path):
     """The batch is tried again file by file; the culprit is skipped, by content, ever after."""
     names = [f"m{i}.py" for i in range(9)]
@@ -175,6 +179,7 @@ def test_a_file_that_kills_its_parser_is_quarantined_and_costs_no_other(tmp_path
     assert [(each[0], each[1].reason) for each in again.skipped] == [(b"m4.py", "crash")]
 
 
+@pytest.mark.process
 def test_workers_that_cannot_start_are_an_error_and_no_quarantine(tmp_path):
     """A broken installation is told as such instead of skipping every file."""
     write(tmp_path, {"a.py": module("alpha")})
@@ -186,6 +191,7 @@ def test_workers_that_cannot_start_are_an_error_and_no_quarantine(tmp_path):
         list(pool.run([_batch(tmp_path, ["a.py"])]))
 
 
+@pytest.mark.process
 def test_links_planted_in_the_index_folder_are_not_written_through(tmp_path):
     """A repository unpacked from a hostile archive cannot aim the index's files elsewhere."""
     root = make_repository(tmp_path / "r", {"a.py": module("alpha")})
@@ -201,6 +207,7 @@ def test_links_planted_in_the_index_folder_are_not_written_through(tmp_path):
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
+@pytest.mark.process
 def test_results_of_a_repeated_batch_fit_together(tmp_path):
     """Postings that were put together from single files equal those of the whole batch."""
     names = [f"m{i}.py" for i in range(4)]
@@ -215,6 +222,7 @@ def test_results_of_a_repeated_batch_fit_together(tmp_path):
     assert [each.path for each in pieced.analysed] == [each.path for each in whole.analysed]
 
 
+@pytest.mark.process
 def test_after_a_crash_in_this_process_workers_take_over(tmp_path):
     """The word that a dead predecessor left makes even a small update use workers."""
     root = make_repository(tmp_path / "r", {"a.py": module("alpha")})
@@ -226,6 +234,7 @@ def test_after_a_crash_in_this_process_workers_take_over(tmp_path):
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "content",
     [b"(" * 100_000, b"x = " + b"[" * 50_000, b"a" * 900_000, b"\n" * 500_000, b"\x0c\x1c\x85" * 9],
@@ -242,6 +251,7 @@ def test_pathological_content_is_indexed(tmp_path, content):
     assert sum(chunk[1] - chunk[0] for chunk in entry["chunks"]) == len(text)
 
 
+@pytest.mark.slow
 def test_a_line_of_fifty_megabytes_is_indexed_when_it_is_allowed(tmp_path):
     """Beyond the usual size limit too, one endless line falls back to windows."""
     root = make_repository(tmp_path / "r", {"long.txt": b"word " * 10_000_000})
@@ -289,6 +299,7 @@ def _command_on_small_disk(
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("limit", [0, 8192, 60_000])
 def test_a_first_build_without_room_leaves_no_index_and_later_commands_say_why_once(
     tmp_path, limit
@@ -318,6 +329,7 @@ def test_a_first_build_without_room_leaves_no_index_and_later_commands_say_why_o
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
 
 
+@pytest.mark.process
 def test_without_room_the_old_index_is_said_to_be_usable_and_is(tmp_path):
     """An update and a rebuild that find no room leave it, and nothing half done beside it."""
     root = make_repository(tmp_path / "r", {f"m{i}.py": module(f"name_{i}") for i in range(8)})

@@ -154,6 +154,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -184,6 +185,7 @@ def test_any_value_in_any_column_gives_an_answer_or_damage_that_heals(
     shutil.rmtree(root)
 
 
+@pytest.mark.process
 def test_a_posting_that_never_ends_is_damage_and_the_next_update_heals_it(root):
     """Exit codes: 1 and a sentence for whoever only reads, then an index that answers again."""
     for which in range(200):

@@ -165,6 +165,7 @@ except IndexingError as error:
 """
 
 
+@pytest.mark.process
 def test_no_memory_is_no_damage(root):
     """SQLite's own refusal for want of memory is named."""
     done = subprocess.run(
@@ -206,6 +207,7 @@ def test_an_unclear_error_of_a_damaged_file_is_damage(root):
     assert index(root).is_rebuilt
 
 
+@pytest.mark.process
 def test_a_file_exchanged_while_it_is_opened_is_opened_again(root, monkeypatch):
     """A rebuild that ends in that moment must not look like a file of the wrong size."""
     other = root.parent / "other.db"

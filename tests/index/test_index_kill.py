@@ -11,12 +11,16 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.index import clean_dump, database, dump, index, make_repository, module
+
+pytestmark = pytest.mark.process
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "kill_index.py"
 
 
+@pytest.mark.slow
 def test_fifty_kills_at_random_moments_never_damage_the_index():
     """After each kill every row is right, and in the end the index equals a clean build."""
     done = subprocess.run(
@@ -37,7 +41,7 @@ def _start(root: Path) -> subprocess.Popen[bytes]:
         cwd=root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])},
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
     )
 
 
@@ -93,6 +97,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     assert alive == []
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(tmp_path):
     """When workers are shot, their batches are done again and nothing is missing."""
     root = _many_files(tmp_path)

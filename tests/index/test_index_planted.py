@@ -183,6 +183,7 @@ def test_a_folder_in_the_place_of_a_file_is_named_with_the_remedy(root, name):
     assert (place / "kept").exists()
 
 
+@pytest.mark.process
 def test_a_journal_of_a_killed_writer_is_still_played_back(root):
     """The honest case: a journal without such a record restores what was committed last."""
     file = database(root)
@@ -254,6 +255,8 @@ def circular(file: Path, table: str, depth: int = 12, width: int = 300) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["files", "chunks", "vectors", "details"])
 def test_a_tree_that_leads_in_circles_is_damage_and_not_followed_for_ever(root, table):
     """Walking it would take longer than the universe is old; it ends, and is built anew."""

@@ -213,6 +213,7 @@ def test_an_empty_query_is_a_usage_error(opened, query):
         opened.search(query)
 
 
+@pytest.mark.process
 def test_equal_scores_come_in_a_fixed_order(tmp_path):
     """A hundred equal chunks come in the order of the index, however many are asked for."""
     root = make_repository(tmp_path / "r", {f"f{i:03}.txt": "same words\n" for i in range(100)})

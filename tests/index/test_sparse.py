@@ -70,12 +70,14 @@ def _check_scores(root: Path, n_queries: int) -> None:
     store.close()
 
 
+@pytest.mark.process
 def test_scores_equal_the_library_on_a_fresh_index(corpus):
     """A fresh index of real packages scores every chunk as the library does."""
     index(corpus, jobs=2)
     _check_scores(corpus, 25)
 
 
+@pytest.mark.process
 def test_scores_equal_the_library_after_adds_edits_and_removals(corpus):
     """Tombstones, several segments and merged ones change no score."""
     index(corpus, jobs=2)

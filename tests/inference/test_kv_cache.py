@@ -49,6 +49,7 @@ def fim(generator, prefix: str, suffix: str = SUFFIX) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_two_files_keep_their_caches(small_model):
     """Going from one prompt to another and back evaluates only what is new, with the same text."""
     small_model.kv.clear()
@@ -61,6 +62,7 @@ def test_two_files_keep_their_caches(small_model):
     assert text == expected
 
 
+@pytest.mark.slow
 def test_old_prompts_give_way_when_the_cells_run_out():
     """More prompts than fit: each is still answered as by a fresh model."""
     generator = LlamaGenerator(SMALL_MODEL, "small", ModelSettings(n_ctx=256, threads=1))
@@ -77,6 +79,7 @@ def test_old_prompts_give_way_when_the_cells_run_out():
     generator.close()
 
 
+@pytest.mark.slow
 def test_typing_shifts_the_suffix(default_model):
     """While typing, little is evaluated, and the answer is that of an exact evaluation."""
     default_model.kv.clear()
@@ -90,6 +93,7 @@ def test_typing_shifts_the_suffix(default_model):
     assert default_model.kv.held[: len(wanted)] == wanted
 
 
+@pytest.mark.slow
 def test_what_was_shifted_is_not_taken_for_exact(default_model):
     """A request that must be exact evaluates a suffix again that typing had only shifted."""
     default_model.kv.clear()
@@ -101,6 +105,7 @@ def test_what_was_shifted_is_not_taken_for_exact(default_model):
     assert run(default_model, wanted)[1].evaluated_tokens == 1
 
 
+@pytest.mark.slow
 def test_typing_forth_and_back_keeps_the_suffix_at_hand(default_model):
     """What counts is how far the suffix was moved in all, not how often."""
     default_model.kv.clear()
@@ -114,6 +119,7 @@ def test_typing_forth_and_back_keeps_the_suffix_at_hand(default_model):
     assert stats.shifted_tokens == 0, "too far: evaluated anew"
 
 
+@pytest.mark.slow
 def test_a_stop_while_typing_keeps_the_suffix(default_model):
     """Keystrokes that cut each other short still leave the suffix to be moved by the next."""
     default_model.kv.clear()
@@ -130,6 +136,7 @@ def test_a_stop_while_typing_keeps_the_suffix(default_model):
     assert text == run(default_model, fim(default_model, ONE + "price"))[0]
 
 
+@pytest.mark.slow
 def test_without_leave_nothing_is_shifted(default_model):
     """A prompt that no typing person waits for is evaluated exactly."""
     default_model.kv.clear()
@@ -139,6 +146,7 @@ def test_without_leave_nothing_is_shifted(default_model):
     assert stats.evaluated_tokens > len(default_model.tokenize(SUFFIX))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [SUFFIX, "\n"])
 def test_drafts_change_nothing_but_the_time(default_model, suffix):
     """Text that repeats the prompt: drafts hold, and the text is that of plain decoding."""

@@ -61,6 +61,7 @@ def test_greedy_generation_repeats_itself_and_reuses_the_prompt(small_model):
     assert warm.reused_tokens == cold.prompt_tokens - 1
 
 
+@pytest.mark.slow
 def test_a_common_beginning_is_reused_and_changes_nothing(small_model):
     """After a prompt that begins alike, only the rest is evaluated, with the same result."""
     fresh = LlamaGenerator(SMALL_MODEL, "fresh", ModelSettings(n_ctx=512))
@@ -73,6 +74,7 @@ def test_a_common_beginning_is_reused_and_changes_nothing(small_model):
     assert stats.evaluated_tokens + stats.reused_tokens == stats.prompt_tokens
 
 
+@pytest.mark.slow
 def test_sampling_follows_its_seed(small_model):
     """Sampled texts differ by seed and repeat for the same one."""
     texts = [
@@ -90,6 +92,7 @@ def test_length_is_a_reason_to_finish(small_model):
     assert text
 
 
+@pytest.mark.slow
 def test_cancel_stops_prefill(default_model):
     """A cancelled prompt stops inside prefill, and the next call works."""
     tokens = default_model.tokenize("value = compute(1, 2, 3)\n" * 100)
@@ -157,6 +160,7 @@ def test_a_broken_file_is_an_error_not_a_crash(tmp_path):
         LlamaGenerator(broken, "broken", ModelSettings(n_ctx=512))
 
 
+@pytest.mark.process
 def test_ctrl_c_inside_prefill_interrupts():
     """SIGINT during a long prefill ends the program with KeyboardInterrupt."""
     program = (
@@ -183,6 +187,7 @@ def test_ctrl_c_inside_prefill_interrupts():
     assert done.stdout == "interrupted\n", done.stderr
 
 
+@pytest.mark.process
 def test_ctrl_c_while_the_model_loads_interrupts():
     """SIGINT that comes inside a callback of the native load is not lost."""
     program = (

@@ -75,6 +75,7 @@ def listed(folder: Path, name: str) -> dict[str, object]:
     return dict(found[0])
 
 
+@pytest.mark.process
 def test_list(folder: Path) -> None:
     """The list shows size, licence, context and use of each model, and what is the default."""
     done = models(folder, "list")
@@ -93,6 +94,7 @@ def test_list(folder: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.process
 def test_add_verify_remove(folder: Path, tmp_path: Path) -> None:
     """A file of the user's is added, listed, verified, and removed; the original stays."""
     source = tmp_path / "My Model.Q4.gguf"
@@ -113,6 +115,7 @@ def test_add_verify_remove(folder: Path, tmp_path: Path) -> None:
     assert [p.name for p in folder.glob("*.gguf*")] == []
 
 
+@pytest.mark.process
 def test_verify_finds_damage(folder: Path, tmp_path: Path) -> None:
     """A damaged model makes verify exit 1, say so, and move the file aside."""
     source = tmp_path / "mine.gguf"
@@ -130,6 +133,7 @@ def test_verify_finds_damage(folder: Path, tmp_path: Path) -> None:
     assert not installed.exists()
 
 
+@pytest.mark.process
 def test_add_refuses(folder: Path, tmp_path: Path) -> None:
     """Bad headers, taken names and names that are paths are refused; nothing is left behind."""
     page = tmp_path / "page.gguf"
@@ -153,6 +157,7 @@ def test_add_refuses(folder: Path, tmp_path: Path) -> None:
     assert list((folder / ".partial").iterdir()) == []
 
 
+@pytest.mark.process
 def test_remove_leaves_other_files_alone(folder: Path) -> None:
     """Removing deletes only the model's own files, and a link's target is not touched."""
     folder.mkdir()
@@ -168,6 +173,7 @@ def test_remove_leaves_other_files_alone(folder: Path) -> None:
     assert target.exists()
 
 
+@pytest.mark.process
 def test_pull_names_every_failure(folder: Path) -> None:
     """With both sources dead the error names both, exit code 1, nothing on stdout."""
     done = models(folder, "pull", "smollm2-135m")
@@ -179,6 +185,7 @@ def test_pull_names_every_failure(folder: Path) -> None:
     assert not (folder / "SmolLM2-135M-Instruct.Q4_1.gguf").exists()
 
 
+@pytest.mark.process
 def test_pull_offline_and_unpinned(folder: Path) -> None:
     """--offline, CODEBUDDY_OFFLINE, a missing --trust and a wrong name each are one sentence."""
     for arguments, changes, said in (
@@ -193,6 +200,7 @@ def test_pull_offline_and_unpinned(folder: Path) -> None:
         assert "downloading" not in done.stderr
 
 
+@pytest.mark.process
 def test_interrupted_pull(folder: Path) -> None:
     """Ctrl-C during a pull exits with 130 at once."""
     with support.serve(support.Hub(b"", hangs=True)) as hub:
@@ -221,6 +229,7 @@ def test_help_has_an_example() -> None:
         assert (subcommand.epilog or "").startswith(f"Example: codebuddy models {name}")
 
 
+@pytest.mark.terminal
 def test_first_use_offers_the_pull(folder: Path) -> None:
     """In a terminal a missing model is offered with size and licence; no means no request."""
     program = (
@@ -237,6 +246,7 @@ def test_first_use_offers_the_pull(folder: Path) -> None:
     assert "HINT codebuddy models pull smollm2-135m" in text
 
 
+@pytest.mark.terminal
 def test_progress_fits_the_stream() -> None:
     """A terminal gets a bar with rate and time left, a log gets lines."""
     program = (

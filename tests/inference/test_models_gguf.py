@@ -270,6 +270,7 @@ def test_truncations_never_escape(tmp_path: Path) -> None:
             read_header(path)
 
 
+@pytest.mark.process
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """A sparse 8 GB file whose header claims gigabytes is refused within 300 MB of memory."""
     path = tmp_path / "sparse.gguf"

@@ -15,6 +15,8 @@ import pytest
 from codebuddy.inference.download import pull
 from tests.support import models as support
 
+pytestmark = pytest.mark.process
+
 MEBIBYTE = 1 << 20
 
 

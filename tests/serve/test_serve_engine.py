@@ -15,6 +15,8 @@ from tests.support.engine import MODEL_SECONDS, wait_until
 from tests.support.serve import serving
 
 
+@pytest.mark.model
+@pytest.mark.process
 @pytest.mark.parametrize("is_stream", [True, False])
 def test_a_client_that_leaves_ends_its_generation(repository, tmp_path, monkeypatch, is_stream):
     """The engine hears that the HTTP client is gone, and stops the model for it."""

@@ -37,6 +37,7 @@ def blocked(tmp_path: Path) -> dict[str, str]:
     return {"CODEBUDDY_ENGINE_ENABLED": "true", "XDG_RUNTIME_DIR": str(tmp_path / "run")}
 
 
+@pytest.mark.process
 def test_the_language_server_completes_without_an_engine(repository, tmp_path, blocked):
     """The suggestion comes, and the editor's log says once why it took another way."""
     with editing(repository, tmp_path / "other", **blocked) as client:
@@ -52,6 +53,7 @@ def test_the_language_server_completes_without_an_engine(repository, tmp_path, b
         assert client.end() == 0
 
 
+@pytest.mark.process
 def test_the_language_server_says_one_sentence_where_both_ways_fail(repository, tmp_path, blocked):
     """Without an engine and without the model there is no suggestion, and one clear reason."""
     model = str(tmp_path / "absent.gguf")
@@ -66,6 +68,7 @@ def test_the_language_server_says_one_sentence_where_both_ways_fail(repository, 
         assert "Traceback" not in message
 
 
+@pytest.mark.process
 def test_the_http_server_completes_without_an_engine(repository, tmp_path, blocked):
     """Over a real socket: the answer, the reason in its receipt, and one line on stderr."""
     with serving(repository, tmp_path / "other", **blocked) as server:
@@ -126,6 +129,7 @@ def test_an_engine_that_dies_costs_no_suggestion(repository):
     paths.runtime_folder().unlink()
 
 
+@pytest.mark.process
 def test_a_call_cancelled_before_it_falls_back_is_not_worked_on(repository, tmp_path, monkeypatch):
     """A cancellation finds its call wherever the call is by then."""
     monkeypatch.setenv("CODEBUDDY_ENGINE_ENABLED", "true")

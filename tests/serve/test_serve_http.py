@@ -28,6 +28,8 @@ from tests.support.serve import (
     serving,
 )
 
+pytestmark = pytest.mark.process
+
 # The cursor stands at the end of `prompt`; echo repeats the line before it that has text.
 HOLE = {
     "input_prefix": "def total(items):\n    first()\n",

@@ -21,6 +21,7 @@ def call(root: Path, client: str, text: str = "x = 1\nvalue(", **more: object) -
     return CompletionCall(str(root / "new.py"), line, None, text, client=client, **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.model
 def test_a_cancelled_call_stops_the_model(repository):
     """A real model that is told to stop after its first line writes no further one."""
     completer = InProcessClient("smollm2-135m")

@@ -142,6 +142,7 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
     assert len(opened) == 1
 
 
+@pytest.mark.slow
 def test_a_name_that_a_client_says_gives_the_language_only(steps):
     """A file that is found by its text is that file; else the name stands for the document."""
     root, text = steps

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.serve import Server, serving
 
+pytestmark = pytest.mark.process
+
 PATH = "/v1/completions"
 # Echo repeats the line before the cursor that has text.
 PROMPT = "def f():\n    y("

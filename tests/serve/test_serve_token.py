@@ -18,6 +18,7 @@ from codebuddy.serve.token_file import renewed_token
 from tests.support.serve import serving
 
 
+@pytest.mark.process
 def test_each_start_has_a_new_token(repository, tmp_path):
     """Who got the old one while no server ran can do nothing with it."""
     home = tmp_path / "other"
@@ -32,6 +33,7 @@ def test_each_start_has_a_new_token(repository, tmp_path):
         assert second.token_file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.process
 def test_servers_that_run_together_share_the_token(repository, tmp_path):
     """A second one takes nothing away from the first, and neither does its end."""
     home = tmp_path / "other"
@@ -48,6 +50,7 @@ def test_servers_that_run_together_share_the_token(repository, tmp_path):
                 assert second.request("GET", "/v1/models").status == 200
 
 
+@pytest.mark.process
 def test_a_token_of_the_users_own_stays(repository, tmp_path):
     """A file that is named is left as it is; it is made once."""
     own = ("--token-file", str(tmp_path / "own-token"))
@@ -57,6 +60,7 @@ def test_a_token_of_the_users_own_stays(repository, tmp_path):
         assert second.token == first.token
 
 
+@pytest.mark.process
 def test_a_start_that_fails_changes_no_token(repository, tmp_path):
     """Where the port is taken, the token of who has it stays valid."""
     home = tmp_path / "other"

@@ -14,7 +14,7 @@ from textual.widgets import Input
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.screens.workspace import Workspace
+from codebuddy.tui.screens.workspace import WorkspaceScreen
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.editor import Editor
 from codebuddy.vcs.repository import open_repository
@@ -32,7 +32,7 @@ class Journey:
         self.pilot = pilot
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> WorkspaceScreen:
         """The main screen."""
         return self.app.workspace
 
@@ -137,7 +137,7 @@ async def journey(
     )
     async with app.run_test(size=size, notifications=True) as pilot:
         one = Journey(app, pilot)
-        await one.until(lambda: app.workspace.keeper is not None)
+        await one.until(lambda: app.workspace.store is not None)
         if file:
             await one.until(lambda: one.workspace.active is not None)
             await one.until(lambda: one.editor.has_focus or len(app.screen_stack) > 1)

@@ -284,6 +284,7 @@ def test_a_suggestion_ends_where_its_script_does():
     assert clean("<p>one</p>", markup)[0] == "<p>one</p>"
 
 
+@pytest.mark.process
 def test_complete_looks_up_from_a_component_and_back(tmp_path):
     """A function of a `.ts` is found for a `.vue`, and one of a `.vue` for a `.ts`."""
     body = "".join(f"  total += first * {n}\n" for n in range(20))
@@ -318,6 +319,7 @@ def component(body: str) -> str:
     return f"<template>\n  <p>{{{{ shown }}}}</p>\n</template>\n\n<script setup>\n{body}</script>\n"
 
 
+@pytest.mark.process
 def test_the_hook_finds_uses_of_a_renamed_function_in_components(tmp_path):
     """CB102 reaches into `.vue` and `.svelte`, and its patch changes the right line alone."""
     use = "import { formatPrice } from './pricing'\nconst shown = formatPrice(2)\n"

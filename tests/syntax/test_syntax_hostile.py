@@ -99,6 +99,8 @@ def test_a_file_without_time_falls_back(monkeypatch):
     assert uncovered(source, analysis) == ""
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_slice_of_the_fuzzing_holds():
     """Samples of every language damaged at random neither crash nor stay uncovered."""
     done = subprocess.run(

@@ -68,6 +68,7 @@ def test_the_rules_name_what_the_grammar_has(language):
     assert {name for name in fields if not grammar.language.field_id_for_name(name)} == set()
 
 
+@pytest.mark.process
 def test_two_runs_find_the_same():
     """The analysis of a file depends on nothing but its name and bytes, whatever the hash seed."""
     program = (

@@ -131,6 +131,7 @@ def result(base_file, samples):
     return trained(base_file, samples)
 
 
+@pytest.mark.slow
 def test_every_adapter_learns_over_one_reading_of_the_prompt(result, samples):
     """Each writes the answer; the base does not, and its keys and values are as before."""
     import torch

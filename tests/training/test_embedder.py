@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from codebuddy.index.encoder import StaticEncoder, open_encoder
 from tests.index.test_encoder import N_HUGE, TEXTS
@@ -24,8 +23,11 @@ def shipped():
     return encoder
 
 
+@pytest.mark.slow
 def test_shipped_vectors_are_those_of_sentence_transformers(shipped):
     """On this project's own sources and on odd texts the two differ by 1e-5 at most."""
+    from sentence_transformers import SentenceTransformer
+
     sources = [file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("codebuddy/**/*.py"))]
     texts = [*TEXTS, *sources, "\n".join(sources)[:1_000_000]]
     reference = SentenceTransformer(str(MODEL), device="cpu")

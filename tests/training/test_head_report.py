@@ -166,6 +166,7 @@ def test_the_dearer_a_second_the_fewer_lookups(judged):
         assert rates == sorted(rates, reverse=True)
 
 
+@pytest.mark.slow
 def test_personalisation_is_replayed_where_there_are_enough_holes(examples):
     """A row for each look of each repository with sixty holes or more."""
     told = "\n".join(personal_lines(examples, COSTS))
@@ -174,6 +175,8 @@ def test_personalisation_is_replayed_where_there_are_enough_holes(examples):
     assert personal_lines(examples[:120], COSTS) == []
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
     """The commands write a head that loads, and tables between the page's markers."""
     labels = tmp_path / "labels"

@@ -10,6 +10,7 @@ import termios
 import threading
 import tty
 
+import pytest
 from textual.app import App
 
 from codebuddy import platforms
@@ -21,6 +22,7 @@ async def made() -> TerminalDriver:
     return TerminalDriver(App())
 
 
+@pytest.mark.terminal
 def test_modes_that_a_shell_sets_while_the_reading_thread_ends_stay(monkeypatch):
     """Waiting for that thread takes long enough for a shell to come in between."""
     master, slave = pty.openpty()

@@ -12,9 +12,9 @@ from textual.binding import Binding
 from textual.events import Key
 
 import codebuddy.tui
+from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.help import elsewhere, grouped, shown_keys
 from codebuddy.tui.screens.picker import PickerScreen
-from codebuddy.tui.screens.workspace import Workspace
 from codebuddy.tui.terminal_driver import teach_alt_keys
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
 from codebuddy.tui.widgets.find_bar import FindBar
@@ -25,7 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "tui.md"
 def key_tables() -> str:
     """The tables of all keys, as docs/tui.md has them."""
     parts = []
-    groups = grouped([*EDITOR_BINDINGS, *Workspace.KEYS]) | elsewhere()
+    groups = grouped([*EDITOR_BINDINGS, *WORKSPACE_BINDINGS]) | elsewhere()
     for name, rows in groups.items():
         parts.append(f"**{name}**\n\n| keys | what they do |\n|---|---|")
         parts.append("\n".join(f"| {keys} | {text} |" for keys, text in rows) + "\n")
@@ -60,7 +60,7 @@ def test_every_binding_of_every_screen_is_in_the_page():
 def test_no_key_means_two_things():
     """A key is bound once among the editor's and the workspace's."""
     keys = [
-        key for binding in [*EDITOR_BINDINGS, *Workspace.KEYS] for key in binding.key.split(",")
+        key for binding in [*EDITOR_BINDINGS, *WORKSPACE_BINDINGS] for key in binding.key.split(",")
     ]
     assert len(keys) == len(set(keys))
 
@@ -88,7 +88,7 @@ PLAIN = {
 def test_every_key_with_alt_arrives_from_a_plain_terminal():
     """Esc and a key is that key with Alt, at once and not as a character to type."""
     teach_alt_keys()
-    bindings = [*EDITOR_BINDINGS, *Workspace.KEYS, *FindBar.BINDINGS, *PickerScreen.BINDINGS]
+    bindings = [*EDITOR_BINDINGS, *WORKSPACE_BINDINGS, *FindBar.BINDINGS, *PickerScreen.BINDINGS]
     keys = {each.key for each in Binding.make_bindings(bindings)}
     held = sorted(key.removeprefix("alt+") for key in keys if key.startswith("alt+"))
     assert len(held) > 15

@@ -153,6 +153,7 @@ def test_one_of_a_thing_is_told_in_the_singular():
     assert str(index_report({})).startswith("0 files, 0 chunks in")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
     """Tree, tabs, palettes, status, toasts and ghost show them as text; none acts."""
@@ -162,7 +163,7 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
     async with journey(repository, file=names[0], is_automatic=False) as one:
         await one.until(lambda: len(one.workspace.paths) == 6)
         for name in names[1:]:
-            await one.workspace.open_path(repository / name)
+            await one.workspace.document_controller.open(repository / name)
         one.editor.set_ghost(Ghost(Location(0, 0), ("\x1b]0;x\x07[/b]",)))
         one.workspace.query_one(ReceiptPanel).show(
             completion_response(
@@ -181,8 +182,8 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
             )
         )
         for payload in HOSTILE:
-            one.workspace.say(payload)
-            one.workspace.remark(payload)
+            one.workspace.notify_user(payload)
+            one.workspace.set_status(payload)
         for keys in (["ctrl+p"], ["escape"], ["alt+s"], ["escape"], ["ctrl+f"], ["escape"]):
             await one.press(*keys)
             await one.pilot.pause(0.2)
@@ -352,7 +353,9 @@ async def test_an_engine_that_dies_is_started_again_and_typing_goes_on(repositor
 async def test_a_lost_engine_is_said_in_the_status_row_alone(repository):
     """No window and no toast: a person types."""
     async with journey(repository, size=(150, 36)) as one:
-        one.workspace.suggestion_failed(EngineError("the engine ended before its answer did"))
+        one.workspace.status.suggestion_failed(
+            EngineError("the engine ended before its answer did")
+        )
         await one.until(lambda: "the engine ended; it starts again" in one.screen_text())
         assert len(one.app._notifications) == 0
         await one.type("x")
@@ -367,8 +370,8 @@ async def test_a_bug_ends_the_program_with_everything_saved(repository):
     async def run_into_a_bug():
         async with journey(repository, is_automatic=False) as one:
             await one.type("precious")
-            assert one.workspace.keeper is not None
-            keepers.append(one.workspace.keeper)
+            assert one.workspace.store is not None
+            keepers.append(one.workspace.store)
             one.app.call_later(lambda: 1 / 0)
             await one.until(lambda: not one.app.is_running)
 

@@ -20,8 +20,8 @@ from textual.widgets import Input, OptionList
 from codebuddy.errors import DocumentError
 from codebuddy.tui import keeper as keeper_module
 from codebuddy.tui.app import CodebuddyApp
+from codebuddy.tui.controllers.documents import DocumentController
 from codebuddy.tui.screens.dialogs import ChoiceScreen, EntryScreen
-from codebuddy.tui.screens.workspace import Workspace
 from codebuddy.tui.text.buffer import Location, TextBuffer
 from codebuddy.tui.text.files import open_file, save_file
 from codebuddy.tui.text.journal import Journal, Record
@@ -71,7 +71,7 @@ async def answer(one, label):
 
 def keeper_of(one: Any) -> Any:
     """The keeper of a running app."""
-    return one.workspace.keeper
+    return one.workspace.store
 
 
 def said(one, words):
@@ -87,6 +87,7 @@ def journal_of(root):
 TAKE_THEIRS = "Take the file's text (undo brings mine back)"
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("key", "wish"),
@@ -301,7 +302,7 @@ async def test_one_file_is_one_document(repository, kind):
         other = repository / "sub" / ".." / "cart.py"
     async with journey(repository, is_automatic=False) as one:
         await one.type("precious ")
-        assert await one.workspace.open_path(other) is one.document
+        assert await one.workspace.document_controller.open(other) is one.document
         assert len(one.workspace.documents) == 1
         await one.press("ctrl+s")
         await one.until(lambda: not one.document.is_modified)
@@ -313,7 +314,7 @@ async def test_saving_over_a_file_that_is_open_is_refused(repository):
     """Two tabs never become one file; both texts stay."""
     async with journey(repository, is_automatic=False) as one:
         await one.type("first ")
-        await one.workspace.open_path(repository / "pricing.py")
+        await one.workspace.document_controller.open(repository / "pricing.py")
         await one.type("second ")
         await ask_for_name(one, "alt+s", "./cart.py")
         await one.until(lambda: one.shows("is open in another tab"))
@@ -367,7 +368,7 @@ async def test_one_record_that_fails_does_not_cost_the_others(repository):
     """A document whose record cannot be written leaves the next one's to be written."""
     async with journey(repository, is_automatic=False) as one:
         await one.type("one ")
-        await one.workspace.open_path(repository / "pricing.py")
+        await one.workspace.document_controller.open(repository / "pricing.py")
         await one.type("two ")
         keeper = keeper_of(one)
         names = [each.name for each in one.workspace.documents]
@@ -382,6 +383,7 @@ async def test_one_record_that_fails_does_not_cost_the_others(repository):
         assert any("two " in each.text for each in journal_of(repository).records())
 
 
+@pytest.mark.process
 def test_two_editors_keep_their_own_records(tmp_path):
     """What one saves or throws away leaves the other's; only what is left behind is offered."""
     folder = tmp_path / "unsaved"
@@ -707,7 +709,7 @@ class Person:
 
     async def look(self):
         """The watch looks now."""
-        keeper = self.one.workspace.keeper
+        keeper = self.one.workspace.store
         if self.one.app.is_running and keeper is not None:
             self.one.workspace._look_at_disk()
             await self.settle()
@@ -726,7 +728,7 @@ def listen(person, monkeypatch):
     """Let the person know at once what was answered and what is closed."""
     selected, discard, leave = (
         ChoiceScreen.on_option_list_option_selected,
-        Workspace.discard,
+        DocumentController.discard,
         CodebuddyApp.leave_now,
     )
 
@@ -734,17 +736,17 @@ def listen(person, monkeypatch):
         person.answered(screen._answers[event.option_index].label)
         selected(screen, event)
 
-    async def on_discard(workspace, document):
-        if document in workspace.documents:
+    async def on_discard(controller, document):
+        if document in controller.documents:
             person.closes([document])
-        await discard(workspace, document)
+        await discard(controller, document)
 
     def on_leave(app):
         person.closes(app.workspace.documents)
         leave(app)
 
     monkeypatch.setattr(ChoiceScreen, "on_option_list_option_selected", on_selected)
-    monkeypatch.setattr(Workspace, "discard", on_discard)
+    monkeypatch.setattr(DocumentController, "discard", on_discard)
     monkeypatch.setattr(CodebuddyApp, "leave_now", on_leave)
 
 
@@ -818,6 +820,7 @@ def closing(*keys):
     return [("type",), ("write_outside", "cart.py", "# theirs\n"), *presses(*keys)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @settings(max_examples=30)
 @example(closing("ctrl+w", "enter", "enter"))

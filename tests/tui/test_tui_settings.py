@@ -155,6 +155,7 @@ def test_a_linked_file_stays_a_link_and_keeps_its_mode(tmp_path):
     assert real.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.process
 def test_a_folder_that_may_only_be_read_is_named():
     """Nothing is written, no file is left beside, and the sentence says why."""
     code = (

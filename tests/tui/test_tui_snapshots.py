@@ -98,10 +98,10 @@ def is_shown(app, text):
 async def settled(app, pilot):
     """Wait until the picture stays as it is, but not for ever: a cursor may blink."""
     seen = []
-    for _ in range(40):
-        await pilot.pause(0.1)
+    for _ in range(80):
+        await pilot.pause(0.05)
         seen.append(app.screen._compositor.render_strips(app.size))
-        if len(seen) > 3 and seen[-4] == seen[-3] == seen[-2] == seen[-1]:
+        if len(seen) > 6 and all(each == seen[-1] for each in seen[-7:]):
             return
 
 
@@ -137,7 +137,7 @@ def compare(repository, snap_compare):
             await until(lambda: editor.has_focus and editor.colouring.is_current)
             if with_ghost:
                 editor.set_ghost(GHOST)
-                app.workspace.suggestion_ended(RECEIPT)
+                app.workspace.status.suggestion_ended(RECEIPT)
             await pilot.press(*keys)
             if wait is not None:
                 await until(lambda: wait(app))

@@ -104,6 +104,7 @@ async def test_alternatives_are_cycled(repository):
         assert one.editor.buffer.lines[8].endswith("three")
 
 
+@pytest.mark.slow
 async def test_a_key_asks_where_nothing_comes_by_itself(repository):
     """With suggestions on request, typing brings none and the key does."""
     async with journey(repository, at=(8, 23), is_automatic=False) as one:
@@ -167,6 +168,7 @@ async def test_the_receipt_shows_why(repository, monkeypatch):
             await one.until(partial(one.shows, expected))
 
 
+@pytest.mark.slow
 async def test_a_late_answer_does_not_appear_elsewhere(repository):
     """An answer for a text that was changed meanwhile is dropped."""
 

@@ -19,6 +19,8 @@ from codebuddy.tui.text.journal import Journal
 from tests.support.engine import is_gone, wait_until
 from tests.support.tui import TerminalProgram, plain
 
+pytestmark = pytest.mark.terminal
+
 ECHO = ("--model", "echo", "--no-engine")
 
 

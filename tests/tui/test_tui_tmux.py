@@ -57,6 +57,7 @@ class Tmux:
         self.run("kill-server")
 
 
+@pytest.mark.terminal
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.timeout(1200)

@@ -8,6 +8,7 @@ import pytest
 from textual import events
 from textual.widgets import OptionList
 
+from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.compare import CompareScreen
 from codebuddy.tui.screens.help import HelpScreen
 from codebuddy.tui.screens.indexing import IndexScreen
@@ -191,7 +192,7 @@ async def test_closing_an_unsaved_file_asks(repository):
         await one.press("down", "enter")
         await one.until(lambda: not one.workspace.documents)
         assert (repository / "cart.py").read_text() == before
-        keeper = one.workspace.keeper
+        keeper = one.workspace.store
         assert keeper is not None
         await one.until(lambda: keeper.journal.records() == [])
 
@@ -289,7 +290,7 @@ async def test_every_key_is_on_the_help_screen(repository):
     async with journey(repository, size=(200, 60)) as one:
         await one.press("f1")
         await one.until(lambda: isinstance(one.app.screen, HelpScreen))
-        for binding in one.workspace.KEYS:
+        for binding in WORKSPACE_BINDINGS:
             await one.until(partial(one.shows, binding.description))
         assert one.shows("Accept the suggestion, or indent")
 

@@ -114,6 +114,7 @@ def test_hostile_configuration_runs_nothing(tmp_path):
     assert marker.exists(), "the trap itself must work"
 
 
+@pytest.mark.process
 def test_modules_planted_in_the_repository_are_not_imported(tmp_path):
     """Neither this process nor its workers run Python of the repository they stand in."""
     marker = tmp_path / "ran"
@@ -285,6 +286,7 @@ def test_damaged_configuration_is_told_in_gits_words(tmp_path):
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.process
 def test_another_owners_repository_is_refused_by_git(tmp_path):
     """git's refusal is shown; `safe.directory` is not edited."""
     root = make_repository(tmp_path / "r", {"a.py": ""})
@@ -325,6 +327,7 @@ def test_git_that_is_missing_is_named(tmp_path, monkeypatch):
         open_repository(root)
 
 
+@pytest.mark.process
 def test_a_git_planted_in_the_repository_is_not_run(tmp_path):
     """A relative entry of PATH does not make the repository's own `git` run."""
     root = make_repository(tmp_path / "r", {"a.py": ""})

@@ -206,6 +206,7 @@ def test_without_an_update_the_other_index_serves_as_it_stands(main):
         assert [each.chunk.path for each in found.search("fresh_word", 1)] == ["new.py"]
 
 
+@pytest.mark.process
 def test_the_commands_work_in_a_new_work_tree(main):
     """Each as the first one there."""
     searches: list[tuple[str, ...]] = [
@@ -239,6 +240,7 @@ CALLED = {
 }
 
 
+@pytest.mark.process
 def test_the_hook_in_a_new_work_tree_finds_what_it_finds_in_the_main_one(tmp_path):
     """With the main one's index; `hook status` says so, and what makes one of its own."""
     project = Project(tmp_path / "main", CALLED)
@@ -259,6 +261,7 @@ def test_the_hook_in_a_new_work_tree_finds_what_it_finds_in_the_main_one(tmp_pat
     assert status["state"] == "own"
 
 
+@pytest.mark.process
 def test_a_commit_in_a_new_work_tree_is_reviewed(tmp_path):
     """git runs the hook there, and what it says is what it says anywhere."""
     import subprocess
@@ -274,6 +277,7 @@ def test_a_commit_in_a_new_work_tree_is_reviewed(tmp_path):
     assert b"CB101" in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_without_any_index_the_status_says_so(tmp_path):
     """With the remedy."""
     root = make_repository(tmp_path / "r", {"a.py": "x = 1\n"})
@@ -286,6 +290,7 @@ def test_without_any_index_the_status_says_so(tmp_path):
     assert "index: of this work tree, 1 file" in told
 
 
+@pytest.mark.process
 def test_the_status_of_the_hooks_is_told_where_the_index_fails(tmp_path):
     """A damage that only reading shows is told in the index's own line."""
     import sqlite3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 
 from codebuddy.errors import ConfigError
 from codebuddy.tui import literal
+from codebuddy.tui.controllers.settings import SettingsController
 from codebuddy.tui.own_settings import (
     FROM_NEXT_START,
     READ_ONLY,
@@ -30,9 +31,6 @@ from codebuddy.tui.own_settings import (
 from codebuddy.tui.screens.dialogs import EntryScreen
 from codebuddy.tui.settings_file import Value
 
-if TYPE_CHECKING:
-    from codebuddy.tui.screens.choosing import ChoosingDesk
-
 _MAX_DIGITS = 9
 
 
@@ -40,7 +38,7 @@ class SettingsScreen(ModalScreen[None]):
     """Enter and the arrows change what is marked; Delete lets the default hold again.
 
     Args:
-        desk: Where changes hold, and who keeps them.
+        controller: Applies and saves changes.
         root: The repository, whose own files count.
     """
 
@@ -51,9 +49,9 @@ class SettingsScreen(ModalScreen[None]):
         Binding("delete", "take_out", "Take it out of your file", priority=True),
     ]
 
-    def __init__(self, desk: ChoosingDesk, root: Path | None) -> None:
+    def __init__(self, controller: SettingsController, root: Path | None) -> None:
         super().__init__()
-        self._desk = desk
+        self._controller = controller
         self._root = root
         self._lines: list[SettingLine] = []
         # As listed last, before changes that are still being written.
@@ -78,7 +76,7 @@ class SettingsScreen(ModalScreen[None]):
         await self._list()
 
     async def _list(self) -> None:
-        running = self._desk.running_values()
+        running = self._controller.running_values()
         try:
             self._lines = await asyncio.to_thread(list_settings, self._root, running)
         except ConfigError as error:
@@ -158,19 +156,19 @@ class SettingsScreen(ModalScreen[None]):
             line, value=value, source="your file", is_yours=True
         )
         self._draw(index)
-        self._desk.hold(line.key, value)
+        self._controller.apply_setting(line.key, value)
         self._write(line.key, value)
 
     @work
     async def _write(self, key: str, value: Value | None) -> None:
         self._being_written += 1
-        error = await self._desk.keep(key, value)
+        error = await self._controller.save_setting(key, value)
         self._being_written -= 1
         if self._being_written:
             # Keys come faster than the disk: the last one's end shows how things are.
             return
         if error is not None:
-            self._desk.hold(key, self._settled[key])
+            self._controller.apply_setting(key, self._settled[key])
         elif value is None:
             await self._hold_what_is_set(key)
         await self._list()
@@ -185,7 +183,7 @@ class SettingsScreen(ModalScreen[None]):
         except ConfigError:
             # Listing them, which follows, tells it.
             return
-        self._desk.hold(key, next(each.value for each in lines if each.key == key))
+        self._controller.apply_setting(key, next(each.value for each in lines if each.key == key))
 
     def _tell(self, error: ConfigError) -> None:
         self._say(f"{error.message}{'; ' if error.hint else ''}{error.hint}", is_error=True)

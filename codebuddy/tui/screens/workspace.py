@@ -1,294 +1,398 @@
-"""The main screen: files, editor, receipt and status, and what connects them.
+"""The main screen: composes files, editor, receipt and status, and routes keys and messages.
 
-Keys are listed in `BINDINGS`, from which the help screen is made. What is decided about
-suggestions is `Suggester`'s, what is shown where is here.
+Textual sends both to widgets alone; what is done about them is the controllers'.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Horizontal, Vertical
-from textual.widgets import Static
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.tui import literal
+from codebuddy.terminal import safe_line
 from codebuddy.tui.backend import Backend
+from codebuddy.tui.bindings import WORKSPACE_BINDINGS
+from codebuddy.tui.controllers.documents import DocumentController
+from codebuddy.tui.controllers.find import FindController
+from codebuddy.tui.controllers.host import AsyncFunction
+from codebuddy.tui.controllers.navigation import NavigationController
+from codebuddy.tui.controllers.pages import PageController
+from codebuddy.tui.controllers.panels import PanelLayout
+from codebuddy.tui.controllers.settings import SettingsController
+from codebuddy.tui.controllers.suggestion_status import SuggestionStatus
+from codebuddy.tui.controllers.suggestions import SuggestionController
+from codebuddy.tui.controllers.watch import DocumentWatcher
 from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.screens.choosing import ChoosingDesk
-from codebuddy.tui.session import OpenFileState, SessionState
-from codebuddy.tui.text.buffer import Location
-from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
-from codebuddy.tui.widgets.file_tree import FileTree, as_folders
+from codebuddy.tui.keeper import Keeper
+from codebuddy.tui.session import SessionState
+from codebuddy.tui.session_statistics import SessionStatistics
+from codebuddy.tui.text.journal import Leftover
+from codebuddy.tui.widgets.editor import Editor
+from codebuddy.tui.widgets.editor_view import EditorView
+from codebuddy.tui.widgets.file_tree import FileTree
 from codebuddy.tui.widgets.find_bar import FindBar
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from codebuddy.tui.widgets.status_bar import StatusBar
 from codebuddy.tui.widgets.tab_bar import TabBar
+from codebuddy.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
+    from textual.worker import WorkType
+
     from codebuddy.vcs.repository import Repository
 
-_FILES = Binding.Group("Files")
-_CODE = Binding.Group("Code")
-_VIEW = Binding.Group("View")
-
-# Narrower or lower than this, side panels go unless they were asked for.
-_TREE_FROM_WIDTH = 100
-_RECEIPT_FROM_WIDTH = 140
-_PANELS_FROM_HEIGHT = 8
-_TABS_FROM_HEIGHT = 7
+_JOURNAL_EVERY_S = 0.7
+_LOOK_EVERY_S = 1.5
 _LIST_FILES_EVERY_S = 5.0
 
-_WELCOME = """\
-codebuddy
 
-Ctrl+P  go to a file          Ctrl+T  search the repository
-Ctrl+N  new file              F1      all keys
-Ctrl+K  all commands          Ctrl+Q  leave
-
-Type, and suggestions come by themselves. Tab takes one."""
-
-
-def _key(keys: str, action: str, text: str, group: Binding.Group) -> Binding:
-    return Binding(keys, action, text, show=False, group=group)
-
-
-def _entry_key(keys: str, action: str, text: str, group: Binding.Group) -> Binding:
-    """One behind which people go on typing: it comes first, so that no letter of what follows
-    goes into the text.
-    """
-    return Binding(keys, action, text, show=False, group=group, priority=True)
-
-
-class Workspace(ChoosingDesk):
+class WorkspaceScreen(Screen[None]):
     """Everything a person works with; other screens open over it."""
 
-    KEYS: ClassVar[list[Binding]] = [
-        _entry_key("ctrl+p", "files", "Go to a file", _FILES),
-        _entry_key("ctrl+n", "new", "New file", _FILES),
-        _key("ctrl+s", "save", "Save", _FILES),
-        _entry_key("alt+s", "save_as", "Save as", _FILES),
-        _key("ctrl+w", "close", "Close", _FILES),
-        _key("ctrl+pagedown,alt+right_square_bracket", "step_tab(1)", "Next tab", _FILES),
-        _key("ctrl+pageup", "step_tab(-1)", "Previous tab", _FILES),
-        _key("ctrl+q", "leave", "Leave", _FILES),
-        _entry_key("ctrl+t", "search", "Search the repository", _CODE),
-        _key("f12,alt+full_stop", "definition", "Go to the definition", _CODE),
-        _key("alt+left", "back", "Back to where it was jumped from", _CODE),
-        _entry_key("ctrl+f", "find(False)", "Find in this file", _CODE),
-        _entry_key("ctrl+r", "find(True)", "Replace in this file", _CODE),
-        _key("f3", "next_match(1)", "Next match", _CODE),
-        _key("shift+f3", "next_match(-1)", "Previous match", _CODE),
-        _entry_key("ctrl+g", "go_to_line", "Go to a line", _CODE),
-        _key("f5", "compare", "Compare: never, always, auto", _CODE),
-        _key("f8", "review", "Review what is staged", _CODE),
-        _key("f2,ctrl+b", "toggle_tree", "Show or hide the files", _VIEW),
-        _key("f4", "toggle_receipt", "Show or hide the receipt", _VIEW),
-        _key("f6", "models", "Models", _VIEW),
-        _key("f7", "index", "Index", _VIEW),
-        _key("f9", "toggle_automatic", "Suggest by itself, or only when asked", _VIEW),
-        _key("f10,alt+comma", "settings", "Settings", _VIEW),
-        _key("alt+t", "next_theme", "Next theme", _VIEW),
-        _key("alt+0", "focus_tree", "Go to the list of files", _VIEW),
-        _key("f1", "help", "All keys", _VIEW),
-    ]
-
-    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*WORKSPACE_BINDINGS]
 
     def __init__(self, backend: Backend, state: SessionState) -> None:
-        super().__init__(backend)
+        super().__init__()
+        self.backend = backend
         self.state = state
-        self._repository: Repository | None = None
+        self.statistics = SessionStatistics()
+        self._tree = FileTree("files")
+        self._tab_bar = TabBar()
+        self._welcome = Welcome()
+        self._find_bar = FindBar()
+        self._receipt_panel = ReceiptPanel()
+        self._status_bar = StatusBar()
+        self._panels = PanelLayout(self, state, self._tree, self._tab_bar, self._receipt_panel)
+        self.document_controller = documents = DocumentController(self)
+        self.watcher = DocumentWatcher(self, documents)
+        self.find_controller = FindController(self, documents, self._find_bar)
+        self.navigation = NavigationController(self, documents, backend, self._tree)
+        self.status = SuggestionStatus(self.refresh_status, self._receipt_panel.show)
+        self.suggester = suggester = SuggestionController(backend, self.status, self.statistics)
+        self.settings = settings = SettingsController(self, suggester, backend)
+        self._pages = PageController(self, backend, documents, self.navigation, suggester, settings)
+
+    @property
+    def store(self) -> Keeper | None:
+        """The documents' files, once the repository is known."""
+        return self.document_controller.store
+
+    @property
+    def documents(self) -> list[OpenDocument]:
+        """What is open, in the order of the tabs."""
+        return self.document_controller.documents
+
+    @property
+    def active(self) -> OpenDocument | None:
+        """The document in front."""
+        return self.document_controller.active
+
+    @property
+    def editor(self) -> Editor | None:
+        """The editor in front."""
+        return self.document_controller.editor
+
+    @property
+    def paths(self) -> list[str]:
+        """The repository's files."""
+        return self.navigation.paths
+
+    @property
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The last response to a request for a suggestion."""
+        return self.status.last_response
 
     def compose(self) -> ComposeResult:
         """Files, tabs and editors, receipt, status."""
         with Horizontal(id="body"):
-            yield FileTree("files")
+            yield self._tree
             with Vertical(id="middle"):
-                yield TabBar()
+                yield self._tab_bar
                 with Container(id="editors"):
-                    yield Static(literal.lines(_WELCOME, literal.MUTED), id="welcome")
-                yield FindBar()
-            yield ReceiptPanel()
-        yield StatusBar()
+                    yield self._welcome
+                yield self._find_bar
+            yield self._receipt_panel
+        yield self._status_bar
 
     def on_mount(self) -> None:
-        """Show what there is."""
-        self.query_one(FindBar).display = False
-        self._lay_out()
+        """Show what there is, and how long a person has been waiting."""
+        self._find_bar.display = False
+        self._panels.apply()
         self.refresh_status()
+        self.set_interval(1.0, self._count_seconds)
 
     def begin(self, repository: Repository) -> None:
-        """The repository is known: its files are shown and watched."""
-        super().begin(repository)
-        self._repository = repository
+        """The repository is known: its files are shown and watched, documents can be opened."""
+        self.document_controller.begin(repository)
+        self.navigation.begin(repository)
+        self.set_interval(_JOURNAL_EVERY_S, self._journal_unsaved)
+        self.set_interval(_LOOK_EVERY_S, self._look_at_disk)
         self._list_files()
         self.set_interval(_LIST_FILES_EVERY_S, self._list_files)
 
-    @work(exclusive=True, group="list-files")
-    async def _list_files(self) -> None:
-        if self._repository is None:
-            return
-        try:
-            listed = await asyncio.to_thread(self._repository.list_files)
-        except CodebuddyError:
-            return
-        paths = [os.fsdecode(path) for path in listed]
-        if paths != self.paths:
-            self.paths = paths
-            folders = await asyncio.to_thread(as_folders, paths)
-            # The editor may have been left meanwhile: then there is no tree any more.
-            for tree in self.query(FileTree):
-                tree.show(folders)
+    def _list_files(self) -> None:
+        self.start_worker(self.navigation.list_files, group="list-files", exclusive=True)
 
-    # Layout
+    # What the controllers ask of their host
 
-    def on_resize(self, _event: events.Resize) -> None:
-        """Panels come and go with the room there is."""
-        self._lay_out()
+    def start_worker(
+        self, work: AsyncFunction, *, group: str = "default", exclusive: bool = False
+    ) -> None:
+        """Run an async function; `exclusive` cancels others of its group."""
+        self.run_worker(cast("WorkType[object]", work), group=group, exclusive=exclusive)
 
-    def _lay_out(self) -> None:
-        width, height = self.app.size
-        is_high = height >= _PANELS_FROM_HEIGHT
-        tree, receipt = self.state.shows_tree, self.state.shows_receipt
-        wide_tree = width >= _TREE_FROM_WIDTH if tree is None else tree
-        wide_receipt = width >= _RECEIPT_FROM_WIDTH if receipt is None else receipt
-        self.query_one(FileTree).display = is_high and wide_tree and width >= 40
-        self.query_one(ReceiptPanel).display = is_high and wide_receipt and width >= 60
-        self.query_one(TabBar).display = height >= _TABS_FROM_HEIGHT
+    def notify_user(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Show a notification."""
+        self.notify(safe_line(text), severity=severity, markup=False, timeout=6)
 
-    def action_toggle_tree(self) -> None:
-        """Show or hide the files."""
-        self.state.shows_tree = not self.query_one(FileTree).display
-        self._lay_out()
-        self._focus_editor()
+    def notify_error(self, error: CodebuddyError) -> None:
+        """Show an error with its hint as a notification."""
+        text = f"{error.message}. {error.hint}" if error.hint else error.message
+        self.notify_user(text, "error")
 
-    def action_toggle_receipt(self) -> None:
-        """Show or hide the receipt."""
-        self.state.shows_receipt = not self.query_one(ReceiptPanel).display
-        self._lay_out()
-        self._focus_editor()
+    def set_status(self, text: str) -> None:
+        """Show a text in the status row, until the next key."""
+        self.status.set_text(text)
 
-    def action_focus_tree(self) -> None:
-        """Go to the files, and back."""
-        tree = self.query_one(FileTree)
-        if tree.has_focus:
-            self._focus_editor()
-            return
-        self.state.shows_tree = True
-        self._lay_out()
-        tree.focus()
-        if self.active is not None:
-            tree.reveal(self.active.name)
+    def refresh_status(self) -> None:
+        """Show the last row as things are now."""
+        if self.is_mounted:
+            line = self.status.line(self.active, self.suggester, self.backend.model)
+            self._status_bar.show(line, self.statistics)
 
-    def _focus_editor(self) -> None:
-        if self.editor is not None:
-            self.editor.focus()
+    def _count_seconds(self) -> None:
+        if self.status.is_waiting_long(self.suggester):
+            self.refresh_status()
 
-    # Documents
+    def refresh_tabs(self) -> None:
+        """Show the tabs as they are now; marks stand in them and in the status row."""
+        tabs = [each.tab() for each in self.documents]
+        self._tab_bar.show(tabs, self.document_controller.active_index)
+        self.refresh_status()
 
-    @on(FileTree.Opened)
-    async def open_from_tree(self, event: FileTree.Opened) -> None:
-        """A file was chosen in the tree."""
-        if self.keeper is not None:
-            await self.open_path(self.keeper.root / event.path)
+    async def mount_editor(self, editor: Editor) -> None:
+        """Add an editor to the screen."""
+        await self.query_one("#editors").mount(editor)
+
+    def document_opened(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
+        """Offer what is left of unsaved text of earlier times."""
+        self.watcher.document_opened(document, leftovers)
 
     def document_shown(self) -> None:
         """Another document is in front."""
         self.suggester.cancel()
-        self.query_one("#welcome").display = self.active is None
+        self._welcome.display = self.active is None
         if self.active is not None:
             self.suggester.moved(self.active)
         self.refresh_status()
 
     def document_saved(self, document: OpenDocument) -> None:
         """Say so, quietly."""
-        self.remark(f"saved {document.path.name}")
+        self.set_status(f"saved {document.path.name}")
 
-    def session_state(self) -> SessionState:
-        """What is to be restored the next time."""
-        files = []
-        for document in self.documents:
-            cursor = document.editor.editing.cursor
-            top = document.editor.scroll_offset.y
-            files.append(OpenFileState(document.name, cursor.line, cursor.column, top))
-        self.state.files = files
-        if self.active in self.documents:
-            self.state.active = self.documents.index(self.active)
-        return self.state
+    # Panels
 
-    async def restore(self, state: SessionState) -> None:
-        """Open what was open the last time."""
-        if self.keeper is None:
-            return
-        for each in state.files:
-            await self.open_path(
-                self.keeper.root / each.path, Location(each.line, each.column), is_quiet=True
-            )
-        if 0 <= state.active < len(self.documents):
-            self.show(self.documents[state.active])
+    def on_resize(self, _event: events.Resize) -> None:
+        """Panels come and go with the room there is."""
+        self._panels.apply()
 
-    # Other screens
+    def action_toggle_tree(self) -> None:
+        """Show or hide the files."""
+        self._panels.toggle_tree()
+        self.document_controller.focus()
+
+    def action_toggle_receipt(self) -> None:
+        """Show or hide the receipt."""
+        self._panels.toggle_receipt()
+        self.document_controller.focus()
+
+    def action_focus_tree(self) -> None:
+        """Go to the files, and back."""
+        if self._tree.has_focus:
+            self.document_controller.focus()
+        else:
+            self._panels.focus_tree(self.active.name if self.active else "")
+
+    # Documents
+
+    def _journal_unsaved(self) -> None:
+        self.start_worker(self.watcher.journal_unsaved)
+
+    def _look_at_disk(self) -> None:
+        self.start_worker(self.watcher.look_at_disk)
+
+    @on(FileTree.Opened)
+    async def open_from_tree(self, event: FileTree.Opened) -> None:
+        """A file was chosen in the tree."""
+        await self.navigation.open_file(event.path)
+
+    @on(TabBar.Chosen)
+    def choose_tab(self, event: TabBar.Chosen) -> None:
+        """A tab was clicked."""
+        if event.index < len(self.documents):
+            self.document_controller.show(self.documents[event.index])
+            if event.should_close:
+                self.action_close()
+
+    def action_step_tab(self, step: int) -> None:
+        """The next or previous tab."""
+        self.document_controller.step(step)
+
+    def action_close(self) -> None:
+        """Close the document; one that is not saved asks first."""
+        self.start_worker(self.document_controller.close_active)
+
+    def action_save(self) -> None:
+        """Save the document."""
+        self.start_worker(self.document_controller.save_active)
+
+    def action_save_as(self) -> None:
+        """Save the document under another name."""
+        self.document_controller.ask_new_name()
+
+    def action_new(self) -> None:
+        """Open a file that need not exist yet."""
+        self.document_controller.ask_new_file()
+
+    @on(Editor.EditRefused)
+    def refuse_edit(self, event: Editor.EditRefused) -> None:
+        """A read-only text was to be changed."""
+        self.document_controller.refuse_edit(event.editor)
+
+    # Finding and going to places
+
+    def action_find(self, with_replace: bool) -> None:  # noqa: FBT001 - an action's parameter
+        """Open the find bar with what is selected."""
+        self.find_controller.open_bar(with_replace=with_replace)
+
+    @on(FindBar.Wanted)
+    def find_matches(self, event: FindBar.Wanted) -> None:
+        """Something else is looked for."""
+        self.find_controller.search(event.query)
+
+    @on(FindBar.Step)
+    def step_match(self, event: FindBar.Step) -> None:
+        """The next or previous match."""
+        self.find_controller.step(event.step)
+
+    def action_next_match(self, step: int) -> None:
+        """Go to the next or previous match."""
+        self.find_controller.step(step)
+
+    @on(FindBar.Replace)
+    def replace(self, event: FindBar.Replace) -> None:
+        """Replace the current match, or all."""
+        self.find_controller.replace(event.by, should_replace_all=event.should_replace_all)
+
+    @on(FindBar.Closed)
+    def close_find(self) -> None:
+        """Back to the text."""
+        self.find_controller.close_bar()
+
+    def action_go_to_line(self) -> None:
+        """Go to a line, or a line and column."""
+        self.navigation.ask_line()
+
+    def action_files(self) -> None:
+        """Go to a file by parts of its name."""
+        self.navigation.open_files_palette()
+
+    def action_search(self) -> None:
+        """Search the repository."""
+        self.navigation.open_search_palette()
+
+    def action_definition(self) -> None:
+        """Go to where the name at the cursor is defined."""
+        self.start_worker(self.navigation.go_to_definition, group="definition", exclusive=True)
+
+    async def action_back(self) -> None:
+        """Back to where the last jump began."""
+        await self.navigation.jump_back()
+
+    @on(ReceiptPanel.ChunkChosen)
+    async def go_to_chunk(self, event: ReceiptPanel.ChunkChosen) -> None:
+        """Jump to a chunk of the receipt."""
+        await self.navigation.jump(event.path, event.line)
+
+    # Suggestions
+
+    @on(EditorView.Changed)
+    def editor_changed(self, event: EditorView.Changed) -> None:
+        """Typing goes on; so does asking."""
+        self.status.clear_text()
+        document = self.document_controller.suggestible(event.editor)
+        if document is not None:
+            self.suggester.changed(document, is_typing=event.is_typing)
+        self.refresh_tabs()
+
+    @on(EditorView.Moved)
+    def editor_moved(self, event: EditorView.Moved) -> None:
+        """Nothing is suggested where nothing was typed."""
+        self.status.clear_text()
+        document = self.document_controller.suggestible(event.editor)
+        if document is not None:
+            self.suggester.moved(document)
+        self.refresh_status()
+
+    @on(Editor.GhostUsed)
+    def ghost_used(self, event: Editor.GhostUsed) -> None:
+        """Count what became of a suggestion; the engine learns what was accepted."""
+        if event.how == "accepted":
+            accepted = partial(self.backend.accepted, event.text)
+            self.start_worker(accepted, group="accepted", exclusive=True)
+        document = self.document_controller.document_of(event.editor)
+        is_whole = event.editor.ghost is None
+        self.suggester.ghost_used(document, event.how, event.text, is_whole=is_whole)
+        self.refresh_status()
+
+    @on(Editor.SuggestionAsked)
+    def suggestion_asked(self, event: Editor.SuggestionAsked) -> None:
+        """A key asked for one."""
+        document = self.document_controller.suggestible(event.editor, should_notify=True)
+        if document is not None and not document.opened.is_read_only:
+            self.suggester.ask(document, should_vary=event.should_vary)
+
+    # Settings and other screens
+
+    def action_toggle_automatic(self) -> None:
+        """Suggest by itself, or only when asked."""
+        self.settings.toggle_automatic()
+
+    def action_next_theme(self) -> None:
+        """The next of our themes."""
+        self.settings.next_theme()
+
+    def action_settings(self) -> None:
+        """The settings that matter while editing."""
+        self._pages.open_settings()
 
     def action_help(self) -> None:
         """All keys."""
-        from codebuddy.tui.screens.help import HelpScreen
+        self._pages.open_help()
 
-        self.app.push_screen(HelpScreen([*EDITOR_BINDINGS, *self.KEYS]))
-
-    @work
-    async def action_models(self) -> None:
+    def action_models(self) -> None:
         """Models: pull, switch."""
-        from codebuddy.tui.screens.models import ModelsScreen
-
-        self.suggester.cancel()
-        await self.app.push_screen_wait(ModelsScreen(self.backend))
-        self.remark("")
+        self.start_worker(self._pages.open_models)
 
     def action_index(self) -> None:
         """Bring the index up to date."""
-        from codebuddy.tui.screens.indexing import IndexScreen
+        self._pages.open_index()
 
-        self.app.push_screen(IndexScreen(self.backend))
-
-    @work
-    async def action_compare(self) -> None:
+    def action_compare(self) -> None:
         """Never, always and auto at the cursor."""
-        document = self.active
-        if document is None or document.is_notebook:
-            return
-        from codebuddy.tui.screens.compare import CompareScreen
+        self.start_worker(self._pages.compare)
 
-        self.suggester.cancel()
-        document.show_ghost(None)
-        wish = document.wish(is_asked_for=True, alternatives=0)
-        revision = document.editor.buffer.revision
-        _, before, _ = document.around_cursor()
-        language = document.editor.language
-        text = await self.app.push_screen_wait(CompareScreen(self.backend, wish, before, language))
-        if not text:
-            return
-        if document.editor.buffer.revision != revision:
-            self.say("the text changed meanwhile; nothing was inserted", "warning")
-            return
-        document.editor.put(text)
-
-    @work
-    async def action_review(self) -> None:
+    def action_review(self) -> None:
         """What the hook says of the staged change."""
-        if self.keeper is None:
-            return
-        from codebuddy.tui.screens.review import ReviewScreen
-
-        unsaved = frozenset(each.name for each in self.documents if each.is_modified)
-        place = await self.app.push_screen_wait(ReviewScreen(self.keeper.root, unsaved))
-        if place is not None:
-            await self.jump(*place)
+        self.start_worker(self._pages.review)
 
     async def action_leave(self) -> None:
         """Leave the program."""

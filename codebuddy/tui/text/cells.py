@@ -81,3 +81,11 @@ def _shown(character: str) -> tuple[str, int]:
 def width_of(text: str, tab_width: int = 8) -> int:
     """Cells that a line of text takes."""
     return lay_out(text, tab_width).width_cells
+
+
+def widest_line(lines: Sequence[str], tab_width: int) -> int:
+    """About the width of the widest line, in cells: tabs and wide characters of the longest ones
+    count.
+    """
+    longest = sorted(lines, key=len)[-20:]
+    return max(width_of(line[:20_000], tab_width) for line in longest)

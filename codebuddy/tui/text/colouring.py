@@ -46,6 +46,10 @@ class Colouring:
                 self._spans[number] = spans
         return self._spans[line] or ()
 
+    def highlight(self, text: str) -> tuple[HighlightedText | None, list[tuple[int, int]]]:
+        """The tree of `text` and the lines that changed; for the worker, one at a time."""
+        return self.highlighter.update(text.encode("utf-8", "replace"))
+
     def take(
         self, text: HighlightedText | None, changed: list[tuple[int, int]], revision: int
     ) -> list[tuple[int, int]]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from codebuddy.tui.text.buffer import Location
+
+# What became of a suggestion, or of a part of it.
+GhostUse = Literal["accepted", "typed", "overtyped", "dismissed", "left"]
 
 # Blanks and then a word or a run of signs; a newline comes with the indentation after it.
 _WORD = re.compile(r"\n?[ \t]*(?:\w+|[^\w\s]+)?|\s+")

@@ -7,23 +7,19 @@ suggested comes from outside as a `Ghost`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
+from textual.message import Message
 
 from codebuddy.syntax import line_comment
-from codebuddy.tui.messages import (
-    EditorChanged,
-    EditorMoved,
-    EditRefused,
-    GhostUsed,
-    SuggestionAsked,
-)
 from codebuddy.tui.text import motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.editing import Editing
+from codebuddy.tui.text.ghost import Ghost, GhostUse
 from codebuddy.tui.widgets.editor_view import EditorView
 
 SUGGESTION = Binding.Group("Suggestion")
@@ -87,6 +83,28 @@ class Editor(EditorView):
 
     BINDINGS: ClassVar[list[BindingType]] = [*EDITOR_BINDINGS]
 
+    @dataclass
+    class GhostUsed(Message):
+        """What became of a suggestion, or of its part `text`."""
+
+        editor: Editor
+        how: GhostUse
+        text: str
+        ghost: Ghost
+
+    @dataclass
+    class SuggestionAsked(Message):
+        """A key asked for a suggestion; `should_vary` for alternatives of the shown one."""
+
+        editor: Editor
+        should_vary: bool
+
+    @dataclass
+    class EditRefused(Message):
+        """A read-only text was to be changed."""
+
+        editor: Editor
+
     is_read_only = False
     _is_selecting = False
     _select = False
@@ -120,14 +138,14 @@ class Editor(EditorView):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing that changes a read-only text."""
         if self.is_read_only and action in _CHANGING:
-            self.post_message(EditRefused(self))
+            self.post_message(self.EditRefused(self))
             return False
         return True
 
     def type_text(self, text: str) -> None:
         """Type: the ghost text stays as long as what is typed agrees with it."""
         if self.is_read_only:
-            self.post_message(EditRefused(self))
+            self.post_message(self.EditRefused(self))
             return
         ghost = self.ghost
         rest = ghost.after_typing(text) if ghost and not self.editing.has_selection else None
@@ -135,14 +153,14 @@ class Editor(EditorView):
         self.ghost = rest if rest is not None and rest.at == self.editing.cursor else None
         if ghost is not None:
             agrees = ghost.text.startswith(text)
-            self.post_message(GhostUsed(self, "typed" if agrees else "overtyped", text, ghost))
+            self.post_message(self.GhostUsed(self, "typed" if agrees else "overtyped", text, ghost))
         self.settle()
-        self.post_message(EditorChanged(self, is_typing=True))
+        self.post_message(self.Changed(self, is_typing=True))
 
     def put(self, text: str) -> None:
         """Insert a text that was not typed."""
         if self.is_read_only:
-            self.post_message(EditRefused(self))
+            self.post_message(self.EditRefused(self))
             return
         self.buffer.close_step()
         self.editing.insert(text)
@@ -151,14 +169,14 @@ class Editor(EditorView):
     def _changed(self, *, is_typing: bool = True) -> None:
         self.ghost = None
         self.settle()
-        self.post_message(EditorChanged(self, is_typing=is_typing))
+        self.post_message(self.Changed(self, is_typing=is_typing))
 
     def _moved(self) -> None:
         if self.ghost is not None and self.ghost.at != self.editing.cursor:
-            self.post_message(GhostUsed(self, "left", "", self.ghost))
+            self.post_message(self.GhostUsed(self, "left", "", self.ghost))
             self.ghost = None
         self.settle()
-        self.post_message(EditorMoved(self))
+        self.post_message(self.Moved(self))
 
     # The ghost text
 
@@ -167,7 +185,7 @@ class Editor(EditorView):
         if self.ghost is not None:
             self._accept(self.ghost.text)
         elif self.is_read_only:
-            self.post_message(EditRefused(self))
+            self.post_message(self.EditRefused(self))
         else:
             self.editing.indent()
             self._changed()
@@ -185,7 +203,7 @@ class Editor(EditorView):
         if self.ghost is not None:
             self._accept(self.ghost.next_line())
         else:
-            self.post_message(SuggestionAsked(self, should_vary=False))
+            self.post_message(self.SuggestionAsked(self, should_vary=False))
 
     def _accept(self, text: str) -> None:
         ghost = self.ghost
@@ -196,32 +214,32 @@ class Editor(EditorView):
         self.editing.insert(text)
         self.buffer.close_step()
         self.ghost = rest
-        self.post_message(GhostUsed(self, "accepted", text, ghost))
+        self.post_message(self.GhostUsed(self, "accepted", text, ghost))
         self.settle()
-        self.post_message(EditorChanged(self, is_typing=False))
+        self.post_message(self.Changed(self, is_typing=False))
 
     def action_cycle(self, step: int) -> None:
         """Show another alternative; ask for some if there is but one."""
         if self.ghost is not None and len(self.ghost.texts) > 1:
             self.set_ghost(self.ghost.cycled(step))
         else:
-            self.post_message(SuggestionAsked(self, should_vary=True))
+            self.post_message(self.SuggestionAsked(self, should_vary=True))
 
     def action_ask(self) -> None:
         """Ask for a suggestion here."""
-        self.post_message(SuggestionAsked(self, should_vary=False))
+        self.post_message(self.SuggestionAsked(self, should_vary=False))
 
     def action_escape(self) -> None:
         """Dismiss the suggestion, else the marks of a search, else the selection."""
         if self.ghost is not None:
-            self.post_message(GhostUsed(self, "dismissed", "", self.ghost))
+            self.post_message(self.GhostUsed(self, "dismissed", "", self.ghost))
             self.set_ghost(None)
         elif self.matches:
             self.set_matches([])
         else:
             self.editing.go(self.editing.cursor)
             self.settle()
-            self.post_message(EditorMoved(self))
+            self.post_message(self.Moved(self))
 
     # Changes
 
@@ -233,7 +251,7 @@ class Editor(EditorView):
         if rest is not None and rest.at == self.editing.cursor:
             self.ghost = rest
             self.settle()
-            self.post_message(EditorChanged(self, is_typing=True))
+            self.post_message(self.Changed(self, is_typing=True))
         else:
             self._changed()
 

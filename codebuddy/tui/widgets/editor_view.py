@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from rich.segment import Segment
 from textual import events
 from textual.geometry import Offset, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from codebuddy.syntax.highlight import HighlightedText
-from codebuddy.tui.messages import EditorChanged, EditorMoved
 from codebuddy.tui.palette import Palette, palette_of
 from codebuddy.tui.text import find, motion
 from codebuddy.tui.text.buffer import Edit, Location, TextBuffer
-from codebuddy.tui.text.cells import lay_out, width_of
+from codebuddy.tui.text.cells import lay_out, widest_line, width_of
 from codebuddy.tui.text.colouring import Colouring
 from codebuddy.tui.text.editing import Editing
 from codebuddy.tui.text.ghost import Ghost
@@ -37,6 +36,19 @@ _PAUSE_IF_LARGE_S = 0.15
 class EditorView(ScrollView, can_focus=True):
     """One text with its cursor. `ghost` is what is suggested at the cursor, if anything."""
 
+    @dataclass
+    class Changed(Message):
+        """The text changed; `is_typing` if a person's key did it, at the cursor."""
+
+        editor: EditorView
+        is_typing: bool
+
+    @dataclass
+    class Moved(Message):
+        """The cursor went elsewhere without a change."""
+
+        editor: EditorView
+
     def __init__(
         self, text: str, *, language: str, tab_width: int = 4, first_number: int = 1
     ) -> None:
@@ -51,7 +63,7 @@ class EditorView(ScrollView, can_focus=True):
         self.matches: list[tuple[Location, Location]] = []
         self.current_match: tuple[Location, Location] | None = None
         self._bracket: tuple[Location, Location] | None = None
-        self._widest_cells = _widest(self.buffer.lines, tab_width)
+        self._widest_cells = widest_line(self.buffer.lines, tab_width)
         self._before = self._look()
         self._colouring_task: asyncio.Task[None] | None = None
         self.buffer.listeners.append(self._on_edit)
@@ -186,14 +198,14 @@ class EditorView(ScrollView, can_focus=True):
         self.editing.go(end, select=True)
         self.drop_ghost()
         self.settle(in_the_middle=True)
-        self.post_message(EditorMoved(self))
+        self.post_message(self.Moved(self))
 
     def go(self, place: Location) -> None:
         """Put the cursor somewhere, in the middle if it was out of sight."""
         self.editing.go(place)
         self.drop_ghost()
         self.settle(in_the_middle=True)
-        self.post_message(EditorMoved(self))
+        self.post_message(self.Moved(self))
 
     def replace_text(self, text: str) -> None:
         """Another text in the place of this one, as one step of undo; the cursor stays.
@@ -208,14 +220,14 @@ class EditorView(ScrollView, can_focus=True):
         self.editing.go(cursor)
         self.drop_ghost()
         self.settle()
-        self.post_message(EditorChanged(self, is_typing=False))
+        self.post_message(self.Changed(self, is_typing=False))
 
     def replace_places(self, edits: list[tuple[Location, Location, str]]) -> int:
         """Make replacements, given in text order, as one step of undo; how many there were."""
         count = self.editing.replace_all(edits)
         self.drop_ghost()
         self.settle()
-        self.post_message(EditorChanged(self, is_typing=False))
+        self.post_message(self.Changed(self, is_typing=False))
         return count
 
     def drop_ghost(self) -> None:
@@ -285,7 +297,7 @@ class EditorView(ScrollView, can_focus=True):
                 await asyncio.sleep(_PAUSE_IF_LARGE_S)
                 text = buffer.text
             revision = buffer.revision
-            result, changed = await asyncio.to_thread(_highlight, colouring, text)
+            result, changed = await asyncio.to_thread(colouring.highlight, text)
             for first, last in colouring.take(result, changed, revision):
                 self.refresh_text_lines(first, last)
 
@@ -382,17 +394,5 @@ class _Look:
     touched: frozenset[int]
 
 
-def _highlight(
-    colouring: Colouring, text: str
-) -> tuple[HighlightedText | None, list[tuple[int, int]]]:
-    return colouring.highlighter.update(text.encode("utf-8", "replace"))
-
-
 def _rounded_up(number: int, step: int) -> int:
     return -(-number // step) * step
-
-
-def _widest(lines: list[str], tab_width: int) -> int:
-    """About the width of the widest line: tabs and wide characters of the longest ones count."""
-    longest = sorted(lines, key=len)[-20:]
-    return max(width_of(line[:20_000], tab_width) for line in longest)

@@ -1,4 +1,4 @@
-"""When a suggestion is asked for, kept, dropped: one request at a time, never in the way.
+"""Suggestions while one types: requested, shown, cancelled; one request at a time.
 
 It waits for a pause in typing, cancels what is no longer wanted, and lets a running answer
 go on as long as what is typed agrees with it. It knows the `Backend` and the ghost, and
@@ -18,7 +18,7 @@ from codebuddy.errors import CodebuddyError, EngineBusyError, SupersededError
 from codebuddy.tui.backend import Backend, Wish
 from codebuddy.tui.session_statistics import SessionStatistics
 from codebuddy.tui.text.buffer import Location
-from codebuddy.tui.text.ghost import Ghost, is_worth_asking
+from codebuddy.tui.text.ghost import Ghost, GhostUse, is_worth_asking
 
 # After a failure that another try might not meet, so that a dead engine is not asked at
 # every key.
@@ -29,8 +29,8 @@ _ALTERNATIVES = 3
 _PREWARM_AFTER_S = 0.8
 
 
-class Place(Protocol):
-    """What the suggester sees of an editor."""
+class SuggestionTarget(Protocol):
+    """The document and cursor that a suggestion is for."""
 
     def wish(self, *, is_asked_for: bool, alternatives: int) -> Wish:
         """A wish for the cursor's place."""
@@ -49,15 +49,15 @@ class Place(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """Who is told how it goes."""
+class SuggestionObserver(Protocol):
+    """Learns how requests go."""
 
     def suggestion_started(self) -> None:
         """The model works."""
         ...
 
-    def suggestion_ended(self, receipt: Mapping[str, Any] | None) -> None:
-        """It stopped; `receipt` is the answer, or `None` if there was none."""
+    def suggestion_ended(self, response: Mapping[str, Any] | None) -> None:
+        """It stopped; `response` is what came, or `None` if nothing did."""
         ...
 
     def suggestion_failed(self, error: CodebuddyError) -> None:
@@ -72,7 +72,7 @@ class _Running:
     One that has alternatives is not asked again when the key is pressed again.
     """
 
-    place: Place
+    target: SuggestionTarget
     at: Location
     started_s: float
     has_alternatives: bool = False
@@ -81,13 +81,15 @@ class _Running:
     first_text_s: float | None = None
 
 
-class Suggester:
-    """Asks for suggestions for one editor at a time."""
+class SuggestionController:
+    """Requests suggestions, for one editor at a time, and counts what becomes of them."""
 
-    def __init__(self, backend: Backend, listener: Listener, statistics: SessionStatistics) -> None:
+    def __init__(
+        self, backend: Backend, observer: SuggestionObserver, statistics: SessionStatistics
+    ) -> None:
         self.is_automatic = True
         self._backend = backend
-        self._listener = listener
+        self._observer = observer
         self._statistics = statistics
         self._task: asyncio.Task[None] | None = None
         self._prewarming: asyncio.Task[None] | None = None
@@ -104,49 +106,64 @@ class Suggester:
         """How long an answer, or the rest of one, has been waited for."""
         return time.monotonic() - self._running.started_s if self._running else 0.0
 
-    def changed(self, place: Place, *, is_typing: bool) -> None:
+    def changed(self, target: SuggestionTarget, *, is_typing: bool) -> None:
         """The text changed. A ghost that is still shown goes on; else a new one may come."""
         if is_typing:
             self._statistics.note_key(time.monotonic())
-        if place.shown_ghost() is not None:
+        if target.shown_ghost() is not None:
             return
         self.cancel()
         if not self.is_automatic or not is_typing:
             return
-        _, before, after = place.around_cursor()
+        _, before, after = target.around_cursor()
         if not is_worth_asking(before, after):
             return
         wait_ms = debounce_ms(list(self._statistics.intervals_ms), self._statistics.latency_ms)
         pause_s = max(wait_ms / 1000, self._not_before_s - time.monotonic())
-        self._start(place, pause_s)
+        self._start(target, pause_s)
 
-    def typed_over(self, text: str) -> None:
-        """`text` of the ghost was typed or accepted; a running answer goes on behind it."""
-        if self._running is not None:
+    def ghost_used(
+        self, target: SuggestionTarget | None, how: GhostUse, text: str, *, is_whole: bool
+    ) -> None:
+        """`text` of the ghost was taken, or all of it turned away.
+
+        A running answer goes on behind what was taken. Once nothing of the ghost is left
+        (`is_whole`), accepting requests the next suggestion without a pause.
+        """
+        characters = len("".join(text.split()))
+        if how in ("accepted", "typed") and self._running is not None:
             self._running.typed += text
-
-    def after_accepting(self, place: Place) -> None:
-        """All of a suggestion was taken: what comes next is asked for without a pause."""
-        if self.is_automatic:
+        if how == "accepted":
+            self._statistics.accepted_characters += characters
+            if is_whole:
+                self._statistics.accepted += 1
+                if self.is_automatic and target is not None:
+                    self.cancel()
+                    self._start(target, 0.0)
+        elif how == "typed":
+            self._statistics.typed_over_characters += characters
+        elif how == "dismissed":
+            self._statistics.dismissed += 1
             self.cancel()
-            self._start(place, 0.0)
+        elif how == "left":
+            self.cancel()
 
-    def ask(self, place: Place, *, should_vary: bool) -> None:
+    def ask(self, target: SuggestionTarget, *, should_vary: bool) -> None:
         """A key asked: now, and with alternatives if it is to vary."""
         if should_vary and self._running is not None and self._running.has_alternatives:
             return
         self.cancel()
         self._not_before_s = 0.0
-        self._start(place, 0.0, is_asked_for=True, alternatives=_ALTERNATIVES * should_vary)
+        self._start(target, 0.0, is_asked_for=True, alternatives=_ALTERNATIVES * should_vary)
 
-    def moved(self, place: Place) -> None:
+    def moved(self, target: SuggestionTarget) -> None:
         """The cursor went elsewhere: nothing is suggested there until something is typed."""
-        if place.shown_ghost() is None:
+        if target.shown_ghost() is None:
             self.cancel()
         if self._prewarming is not None:
             self._prewarming.cancel()
         if self.is_automatic:
-            self._prewarming = asyncio.create_task(self._prewarm(place))
+            self._prewarming = asyncio.create_task(self._prewarm(target))
 
     def cancel(self) -> None:
         """Drop what is under way."""
@@ -155,7 +172,7 @@ class Suggester:
         self._task = None
         if self._running is not None:
             self._running = None
-            self._listener.suggestion_ended(None)
+            self._observer.suggestion_ended(None)
 
     def close(self) -> None:
         """The program ends."""
@@ -164,24 +181,29 @@ class Suggester:
             self._prewarming.cancel()
 
     def _start(
-        self, place: Place, pause_s: float, *, is_asked_for: bool = False, alternatives: int = 0
+        self,
+        target: SuggestionTarget,
+        pause_s: float,
+        *,
+        is_asked_for: bool = False,
+        alternatives: int = 0,
     ) -> None:
         self._task = asyncio.create_task(
-            self._run(place, pause_s, is_asked_for=is_asked_for, alternatives=alternatives)
+            self._run(target, pause_s, is_asked_for=is_asked_for, alternatives=alternatives)
         )
 
     async def _run(
-        self, place: Place, pause_s: float, *, is_asked_for: bool, alternatives: int
+        self, target: SuggestionTarget, pause_s: float, *, is_asked_for: bool, alternatives: int
     ) -> None:
         if pause_s > 0:
             await asyncio.sleep(pause_s)
-        at, _, _ = place.around_cursor()
-        running = _Running(place, at, time.monotonic(), has_alternatives=alternatives > 0)
+        at, _, _ = target.around_cursor()
+        running = _Running(target, at, time.monotonic(), has_alternatives=alternatives > 0)
         self._running = running
-        self._listener.suggestion_started()
+        self._observer.suggestion_started()
         receipt: Mapping[str, Any] | None = None
         try:
-            wish = place.wish(is_asked_for=is_asked_for, alternatives=alternatives)
+            wish = target.wish(is_asked_for=is_asked_for, alternatives=alternatives)
             receipt = await self._backend.complete(wish, lambda text: self._grow(running, text))
             latency_s = (running.first_text_s or time.monotonic()) - running.started_s
             self._statistics.note_answer(receipt, latency_s * 1000)
@@ -191,12 +213,12 @@ class Suggester:
         except CodebuddyError as error:
             self._not_before_s = time.monotonic() + _PAUSE_AFTER_FAILURE_S
             if self._running is running:
-                place.show_ghost(None)
-                self._listener.suggestion_failed(error)
+                target.show_ghost(None)
+                self._observer.suggestion_failed(error)
         finally:
             if self._running is running:
                 self._running = None
-                self._listener.suggestion_ended(receipt)
+                self._observer.suggestion_ended(receipt)
 
     def _grow(self, running: _Running, text: str) -> None:
         """The answer so far; told in the loop, perhaps after it was dropped."""
@@ -230,23 +252,23 @@ class Suggester:
         typed = running.typed
         rest = tuple(text[len(typed) :] for text in texts if text.startswith(typed))
         rest = tuple(text for text in rest if text)
-        place = running.place
+        target = running.target
         if not rest:
             if not is_growing:
-                place.show_ghost(None)
+                target.show_ghost(None)
             return False
-        cursor, _, _ = place.around_cursor()
-        shown = place.shown_ghost()
+        cursor, _, _ = target.around_cursor()
+        shown = target.shown_ghost()
         stays = shown is not None and shown.text in rest and not _is_replaced(receipt)
         chosen = rest.index(shown.text) if shown is not None and stays else 0
         ghost = Ghost(cursor, rest, chosen, is_growing, len(typed), receipt)
-        place.show_ghost(ghost)
+        target.show_ghost(ghost)
         return True
 
-    async def _prewarm(self, place: Place) -> None:
+    async def _prewarm(self, target: SuggestionTarget) -> None:
         await asyncio.sleep(_PREWARM_AFTER_S)
         if self._running is None:
-            await self._backend.prewarm(place.wish(is_asked_for=False, alternatives=0))
+            await self._backend.prewarm(target.wish(is_asked_for=False, alternatives=0))
 
 
 def _is_replaced(receipt: Mapping[str, Any]) -> bool:
