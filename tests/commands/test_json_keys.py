@@ -17,6 +17,8 @@ import pytest
 from tests.support.evaluation import make_shop
 from tests.support.index import run_git
 
+pytestmark = pytest.mark.process
+
 KEYS = json.loads(Path(__file__).with_name("json_keys.json").read_text(encoding="utf-8"))
 _OPEN = {
     *("channels", "ranks", "factors", "languages", "skipped", "settings", "workers", "rules"),

@@ -113,6 +113,7 @@ def real_request(root: Path, line: int = 6, **more: object) -> CompletionRequest
     return CompletionRequest(str(root / "cart.py"), line, **fields)  # type: ignore[arg-type]
 
 
+@pytest.mark.model
 def test_a_budget_counts_from_the_arrival(repository):
     """What waited for its turn longer than its budget gets what there is at once."""
     completions, sources = service()
@@ -139,6 +140,7 @@ def test_a_request_cancelled_before_its_turn_loads_no_model(repository):
     assert loaded == []
 
 
+@pytest.mark.model
 def test_latencies_are_kept_and_the_engines_state_is_left_alone(repository):
     """Only the engine's worker takes up and saves what its model has read."""
     worker = CompletionService(ModelCache(persists_kv_state=True), RepositoryCache(), "external")
