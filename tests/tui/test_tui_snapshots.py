@@ -195,6 +195,7 @@ def test_compare(compare):
     )
 
 
+@pytest.mark.process
 def test_review(compare, repository, git):
     """A finding about what is staged."""
     (repository / "cart.py").write_text("import pdb; pdb.set_trace()\n")
@@ -219,6 +220,7 @@ def test_the_settings(compare, repository, own_home, monkeypatch, size):
     assert compare(*keys, size=size, files=3, wait=lambda app: is_shown(app, "from the next start"))
 
 
+@pytest.mark.process
 def test_the_index(compare):
     """How much is indexed, and what was skipped."""
     assert compare("f7", wait=lambda app: is_shown(app, "1.2"))

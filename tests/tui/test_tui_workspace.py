@@ -243,6 +243,7 @@ async def test_the_models_screen_lists_the_catalog(repository):
         await one.until(lambda: len(one.app.screen_stack) == 1)
 
 
+@pytest.mark.process
 async def test_the_index_is_built_from_its_screen(repository):
     """F7 builds the index in another process and reports what it holds."""
     async with journey(repository) as one:
@@ -253,6 +254,7 @@ async def test_the_index_is_built_from_its_screen(repository):
         assert "2 files" in one.screen_text()
 
 
+@pytest.mark.process
 async def test_a_finding_about_what_is_staged_is_applied(repository, git):
     """F8 lists what the hook finds; A takes the debugger's line away in the file alone."""
     path = repository / "cart.py"
