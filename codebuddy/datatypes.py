@@ -327,7 +327,7 @@ class Generator(Tokenizer, Protocol):
         ...
 
     @property
-    def tells_probabilities(self) -> bool:
+    def has_probabilities(self) -> bool:
         """Whether `stats.token_logprobs` is filled in."""
         ...
 

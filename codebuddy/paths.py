@@ -115,7 +115,7 @@ def engine_state_folder() -> Path:
     return cache_folder() / "engine"
 
 
-def pace_file() -> Path:
+def latency_file() -> Path:
     """How fast this machine is with each model, as measured while completing."""
     return cache_folder() / "pace.json"
 

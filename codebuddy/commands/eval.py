@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from codebuddy.evaluation.session import Outcome, Wishes
     from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
-    from codebuddy.service.context import Surroundings
+    from codebuddy.service.context import RepositoryContext
 
 _DEFAULT_TASKS = 20
 _DEFAULT_RETRIEVAL_TASKS = 150
@@ -95,14 +95,14 @@ def command(
     Runs are kept beside the index; a run that was stopped goes on when the same command is
     given again.
     """
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    surroundings = open_surroundings({"model.name": model})
+    repository_context = open_repository_context({"model.name": model})
     if should_list:
-        _list(surroundings, as_json=as_json)
+        _list(repository_context, as_json=as_json)
         return 0
     if compare:
-        _compare(surroundings, compare, as_json=as_json)
+        _compare(repository_context, compare, as_json=as_json)
         return 0
     if plot is not None:
         from codebuddy.evaluation.plot import check_plot
@@ -112,8 +112,8 @@ def command(
         tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
     )
     if retrieval_only:
-        return _evaluate_retrieval(surroundings, wishes, as_json=as_json)
-    return _evaluate(surroundings, wishes, plot, as_json=as_json)
+        return _evaluate_retrieval(repository_context, wishes, as_json=as_json)
+    return _evaluate(repository_context, wishes, plot, as_json=as_json)
 
 
 def _wishes(
@@ -149,33 +149,33 @@ def _wishes(
 
 
 def _evaluate(
-    surroundings: Surroundings, wishes: Wishes, plot: Path | None, *, as_json: bool
+    repository_context: RepositoryContext, wishes: Wishes, plot: Path | None, *, as_json: bool
 ) -> int:
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.session import evaluate, find_holes
     from codebuddy.evaluation.summary import summarize
-    from codebuddy.service.context import open_judge
+    from codebuddy.service.context import open_policy
     from codebuddy.service.models import open_generator
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
 
     def run(index: RepositoryIndex) -> tuple[Outcome, dict[str, Any]]:
-        repository = surroundings.repository
+        repository = repository_context.repository
         holes = find_holes(repository, index, wishes)
-        generator = open_generator(surroundings.settings, StatusLine())
+        generator = open_generator(repository_context.settings, StatusLine())
         # Before the long part, while the index is as it was when the holes were cut.
         retrieval = definition_report(holes, repository, index, wishes.seed)
-        judge = open_judge(surroundings, generator)
-        for warning in judge.warnings:
+        policy = open_policy(repository_context, generator)
+        for warning in policy.warnings:
             note(f"warning: {safe_line(warning)}")
-        settings = surroundings.settings
+        settings = repository_context.settings
         outcome = evaluate(
-            repository, index, generator, settings, wishes, holes, judge.head, judge.pace
+            repository, index, generator, settings, wishes, holes, policy.head, policy.latency
         )
         return outcome, retrieval
 
-    outcome, retrieval = with_index(surroundings, run, should_update=True)
+    outcome, retrieval = with_index(repository_context, run, should_update=True)
     report = _described(outcome.run) | summarize(outcome.results, wishes.seed)
     report |= {"ended": outcome.ended, "resumed": outcome.resumed, "retrieval": retrieval}
     _tell(report, as_json=as_json)
@@ -222,7 +222,9 @@ def _described(run: Run) -> dict[str, Any]:
     }
 
 
-def _evaluate_retrieval(surroundings: Surroundings, wishes: Wishes, *, as_json: bool) -> int:
+def _evaluate_retrieval(
+    repository_context: RepositoryContext, wishes: Wishes, *, as_json: bool
+) -> int:
     """The figures that need no model."""
     from codebuddy.evaluation.docstrings import docstring_report
     from codebuddy.evaluation.holes import cut_holes
@@ -230,17 +232,17 @@ def _evaluate_retrieval(surroundings: Surroundings, wishes: Wishes, *, as_json: 
     from codebuddy.evaluation.tables import retrieval_tables
     from codebuddy.service.refresh import with_index
 
-    repository = surroundings.repository
+    repository = repository_context.repository
 
     def run(index: RepositoryIndex) -> dict[str, Any]:
         holes = cut_holes(repository, index, wishes.kinds, wishes.tasks, wishes.seed)
         report = definition_report(holes, repository, index, wishes.seed)
         report["docstrings"] = docstring_report(
-            repository, index, surroundings.settings, wishes.tasks, wishes.seed
+            repository, index, repository_context.settings, wishes.tasks, wishes.seed
         )
         return report
 
-    retrieval = with_index(surroundings, run, should_update=True)
+    retrieval = with_index(repository_context, run, should_update=True)
     report = {
         "repository": repository.root.name,
         "commit": repository.head_commit(),
@@ -259,10 +261,10 @@ def _evaluate_retrieval(surroundings: Surroundings, wishes: Wishes, *, as_json: 
     return 0
 
 
-def _list(surroundings: Surroundings, *, as_json: bool) -> None:
+def _list(repository_context: RepositoryContext, *, as_json: bool) -> None:
     from codebuddy.evaluation.store import list_runs
 
-    runs = list_runs(surroundings.repository)
+    runs = list_runs(repository_context.repository)
     if as_json:
         answer_json(
             [
@@ -285,14 +287,16 @@ def _list(surroundings: Surroundings, *, as_json: bool) -> None:
         )
 
 
-def _compare(surroundings: Surroundings, names: tuple[str, str], *, as_json: bool) -> None:
+def _compare(
+    repository_context: RepositoryContext, names: tuple[str, str], *, as_json: bool
+) -> None:
     from codebuddy.errors import UsageError
     from codebuddy.evaluation.compare import compare
     from codebuddy.evaluation.results import results_of
     from codebuddy.evaluation.store import load_run
     from codebuddy.evaluation.tables import comparison_table
 
-    first, second = (load_run(surroundings.repository, name) for name in names)
+    first, second = (load_run(repository_context.repository, name) for name in names)
     comparison = compare(results_of(first), results_of(second))
     if not comparison["tasks"]:
         raise UsageError(

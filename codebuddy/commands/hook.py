@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from codebuddy.hook.finding import Finding
     from codebuddy.hook.install import HookStatus
     from codebuddy.hook.review import Outcome
-    from codebuddy.service.context import Surroundings
+    from codebuddy.service.context import RepositoryContext
     from codebuddy.settings import HookSettings
 
 _EXIT_FOUND = 1
@@ -36,13 +36,15 @@ def command() -> None:
 def install(*, message: bool, as_json: bool) -> None:
     """Let git run codebuddy before each commit; a hook that is there goes on working."""
     from codebuddy.hook import install as installation
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    surroundings = open_surroundings()
+    repository_context = open_repository_context()
     names = ["pre-commit"] + ["prepare-commit-msg"] * message
     installed = []
     for name in names:
-        done = installation.install(surroundings.repository, name, surroundings.settings.hook)
+        done = installation.install(
+            repository_context.repository, name, repository_context.settings.hook
+        )
         installed.append({"hook": name, "file": str(done.file), "has_legacy": done.has_legacy})
         if as_json:
             continue
@@ -50,18 +52,18 @@ def install(*, message: bool, as_json: bool) -> None:
         answer(f"installed {safe_line(str(done.file))}{chained}")
     if as_json:
         answer_json({"installed": installed})
-    if not (surroundings.repository.index_folder / "index.db").exists():
-        _build_index(surroundings)
+    if not (repository_context.repository.index_folder / "index.db").exists():
+        _build_index(repository_context)
 
 
-def _build_index(surroundings: Surroundings) -> None:
+def _build_index(repository_context: RepositoryContext) -> None:
     """Once, so that the next commit already finds what the rules ask; the hook stays without."""
     from codebuddy.errors import IndexingError
     from codebuddy.service.refresh import open_index
 
     note("building the index, which most rules need")
     try:
-        open_index(surroundings).close()
+        open_index(repository_context).close()
     except IndexingError as error:
         reason = safe_line(error.message)
         note(f"warning: {reason}; most rules find nothing until 'codebuddy index' was run")
@@ -73,9 +75,9 @@ def uninstall(*, as_json: bool) -> None:
     """Take codebuddy's hooks away and put back what was there before."""
     from codebuddy.hook import install as installation
     from codebuddy.hook.stub import HOOKS
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    repository = open_surroundings().repository
+    repository = open_repository_context().repository
     found = {name: installation.uninstall(repository, name) for name in HOOKS}
     gone = [name for name, own in found.items() if own is not None]
     if not gone:
@@ -97,13 +99,13 @@ def status(*, as_json: bool) -> None:
     from codebuddy.hook.catalog import RETIRED, RULES
     from codebuddy.hook.index_access import index_state
     from codebuddy.hook.review import rules_in_use
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    surroundings = open_surroundings()
-    index = index_state(surroundings.repository, surroundings.settings)
-    found = installation.status(surroundings.repository)
-    in_use = {rule.id for rule in rules_in_use(surroundings.settings.hook)}
-    _note_retired(surroundings.settings.hook)
+    repository_context = open_repository_context()
+    index = index_state(repository_context.repository, repository_context.settings)
+    found = installation.status(repository_context.repository)
+    in_use = {rule.id for rule in rules_in_use(repository_context.settings.hook)}
+    _note_retired(repository_context.settings.hook)
     if as_json:
         answer_json(
             {
@@ -199,12 +201,12 @@ def _reviewed(
     from codebuddy.hook.model import Model
     from codebuddy.hook.record import keep
     from codebuddy.hook.review import ordered, review, rules_in_use
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
     from codebuddy.service.refresh import with_index
     from codebuddy.vcs.plumbing import staged_index_file
 
-    surroundings = open_surroundings()
-    repository, settings = surroundings.repository, surroundings.settings
+    repository_context = open_repository_context()
+    repository, settings = repository_context.repository, repository_context.settings
     rules = rules_in_use(settings.hook)
     _note_retired(settings.hook)
     if not wait_s:
@@ -227,7 +229,7 @@ def _reviewed(
             return review(opened, rules, found)
 
     try:
-        outcome = with_index(surroundings, ask, should_update=not no_update)
+        outcome = with_index(repository_context, ask, should_update=not no_update)
     except KeyboardInterrupt:
         if found:
             answer(report.text([without_edits(each) for each in ordered(found)]))
@@ -276,9 +278,9 @@ def apply(finding: str, *, as_json: bool) -> None:
     """Write the patch of a finding to the work tree, and only there."""
     from codebuddy.hook.apply import apply_edits
     from codebuddy.hook.record import find
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    repository = open_surroundings().repository
+    repository = open_repository_context().repository
     rule, edits = find(repository, finding)
     changed = apply_edits(repository, edits)
     if as_json:

@@ -42,14 +42,17 @@ def command(
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.index.build import update_index
     from codebuddy.index.report import IndexReport
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    surroundings = open_surroundings({"index.jobs": jobs, "index.embedder": embedder})
+    repository_context = open_repository_context({"index.jobs": jobs, "index.embedder": embedder})
 
     def update(*, force: bool) -> IndexReport:
         with ProgressDisplay() as display:
             return update_index(
-                surroundings.repository, surroundings.settings, force=force, progress=display.show
+                repository_context.repository,
+                repository_context.settings,
+                force=force,
+                progress=display.show,
             )
 
     def tell(report: IndexReport) -> None:

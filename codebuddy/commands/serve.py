@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import socket
 
     from codebuddy.serve.guard import Rules
-    from codebuddy.service.context import Surroundings
+    from codebuddy.service.context import RepositoryContext
 
 
 @click.command(
@@ -61,19 +61,19 @@ def command(
     from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
     from codebuddy.serve.listener import check_address, hosts_of, listen
-    from codebuddy.service.context import surroundings_of_folder
+    from codebuddy.service.context import repository_context_of_folder
 
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
     flags = {"serve.port": port, "model.name": model}
-    surroundings = surroundings_of_folder(Path.cwd(), flags)
+    repository_context = repository_context_of_folder(Path.cwd(), flags)
     # A missing model is told now, and not to the first keystroke.
-    if is_remote(surroundings.settings.model):
-        connect(surroundings.settings.model).close()
+    if is_remote(repository_context.settings.model):
+        connect(repository_context.settings.model).close()
     else:
-        find_model(surroundings.settings.model.name, surroundings.settings, say=note)
+        find_model(repository_context.settings.model.name, repository_context.settings, say=note)
     file = None if no_token else (token_file or paths.serve_token_file()).absolute()
     with (
-        listen(address, surroundings.settings.serve.port) as listener,
+        listen(address, repository_context.settings.serve.port) as listener,
         _token(file, is_usual=token_file is None) as (token, is_new),
     ):
         listened = listener.getsockname()[1]
@@ -81,28 +81,28 @@ def command(
         rules = Rules(hosts, frozenset(f"http://{each}" for each in hosts), token)
         shown = f"[{address}]" if ":" in address else address
         url = f"http://{shown}:{listened}"
-        _tell(surroundings, url, file, is_new=is_new, as_json=as_json)
+        _tell(repository_context, url, file, is_new=is_new, as_json=as_json)
         try:
-            _serve(surroundings, rules, listener)
+            _serve(repository_context, rules, listener)
         except KeyboardInterrupt:
             note("stopped serving")
             return EXIT_INTERRUPTED
     return 0
 
 
-def _serve(surroundings: Surroundings, rules: Rules, listener: socket.socket) -> None:
+def _serve(repository_context: RepositoryContext, rules: Rules, listener: socket.socket) -> None:
     from codebuddy.engine.failover import open_client
     from codebuddy.serve.http_api import run
     from codebuddy.serve.raw_completion import RawCompleter
     from codebuddy.service.async_client import AsyncClient
 
-    settings = surroundings.settings
+    settings = repository_context.settings
 
     def warn(sentence: str) -> None:
         note(f"warning: {safe_line(sentence)}")
 
     completions = AsyncClient(open_client(settings, settings.model.name), warn)
-    raw = RawCompleter(surroundings, completions)
+    raw = RawCompleter(repository_context, completions)
     try:
         raw.prewarm()
         run(raw, rules, listener)
@@ -125,11 +125,16 @@ def _token(file: Path | None, *, is_usual: bool) -> Iterator[tuple[str, bool]]:
 
 
 def _tell(
-    surroundings: Surroundings, url: str, file: Path | None, *, is_new: bool, as_json: bool
+    repository_context: RepositoryContext,
+    url: str,
+    file: Path | None,
+    *,
+    is_new: bool,
+    as_json: bool,
 ) -> None:
     """Where it listens, and what a client needs to know."""
-    root, model = surroundings.root, surroundings.settings.model.name
-    has_repository = surroundings.found is not None
+    root, model = repository_context.root, repository_context.settings.model.name
+    has_repository = repository_context.found is not None
     if as_json:
         where = {"url": url, "token_file": None if file is None else str(file)}
         named = str(root) if has_repository else None

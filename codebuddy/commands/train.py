@@ -11,7 +11,7 @@ from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
-    from codebuddy.service.context import Surroundings
+    from codebuddy.service.context import RepositoryContext
     from codebuddy.training.head.labels import LabelProgress
     from codebuddy.training.head.personal import Training
 
@@ -62,28 +62,28 @@ def head(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Entry point of the verb."""
-    from codebuddy.service.context import open_surroundings
+    from codebuddy.service.context import open_repository_context
 
-    surroundings = open_surroundings({"model.name": model} if model else None)
+    repository_context = open_repository_context({"model.name": model} if model else None)
     if reset:
-        _reset(surroundings, as_json=as_json)
+        _reset(repository_context, as_json=as_json)
         return
-    training = _train(surroundings, minutes, per_kind, seed)
+    training = _train(repository_context, minutes, per_kind, seed)
     if as_json:
         answer_json(training.as_dictionary())
     else:
         answer(_told(training, per_kind))
 
 
-def _reset(surroundings: Surroundings, *, as_json: bool) -> None:
+def _reset(repository_context: RepositoryContext, *, as_json: bool) -> None:
     """Take this repository's head and labels away."""
     from codebuddy import heads
     from codebuddy.training.head.labels import PUT_ASIDE
 
     removed = []
-    labels = heads.personal_labels_file(surroundings.repository)
+    labels = heads.personal_labels_file(repository_context.repository)
     for file in (
-        heads.personal_head_file(surroundings.repository),
+        heads.personal_head_file(repository_context.repository),
         labels,
         *sorted(labels.parent.glob(f"{labels.stem}.*{PUT_ASIDE}")),
     ):
@@ -100,7 +100,9 @@ def _reset(surroundings: Surroundings, *, as_json: bool) -> None:
         )
 
 
-def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int) -> Training:
+def _train(
+    repository_context: RepositoryContext, minutes: float, per_kind: int, seed: int
+) -> Training:
     from codebuddy.service.models import open_generator
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
@@ -108,8 +110,8 @@ def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int)
     from codebuddy.training.head.personal import train_personal
 
     status = StatusLine()
-    generator = open_generator(surroundings.settings, status)
-    settings, repository = surroundings.settings.completion, surroundings.repository
+    generator = open_generator(repository_context.settings, status)
+    settings, repository = repository_context.settings.completion, repository_context.repository
 
     def show(progress: LabelProgress) -> None:
         left_min = (progress.wanted - progress.done) * progress.seconds_per_hole / 60
@@ -123,7 +125,7 @@ def _train(surroundings: Surroundings, minutes: float, per_kind: int, seed: int)
         with status:
             return train_personal(labelling, per_kind, minutes, show)
 
-    return with_index(surroundings, train, should_update=True)
+    return with_index(repository_context, train, should_update=True)
 
 
 def _told(training: Training, per_kind: int) -> str:

@@ -27,7 +27,7 @@ _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CacheKey:
     """Where a suggestion is wanted, and everything that it depends on.
 
     `fingerprint` names what else decides: model, settings, path, language. Whether the files that
@@ -41,7 +41,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit(Generic[T]):
+class CachedSuggestion(Generic[T]):
     """A suggestion found again: what is left of `text`, and what was kept with it.
 
     `typed` counts the characters since, negative if some were deleted; `age_s` the seconds.
@@ -83,11 +83,11 @@ class SuggestionCache(Generic[T]):
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._lines.values())
 
-    def put(self, place: Place, text: str, value: T) -> None:
+    def put(self, cache_key: CacheKey, text: str, value: T) -> None:
         """Keep `text`, suggested at `place`; an earlier one for the same place is replaced."""
-        start = place.prefix.rfind("\n") + 1
-        key = next(iter(_keys(place, [start])))[1]
-        entry = _Entry(place.prefix[start:], text, value, time.monotonic())
+        start = cache_key.prefix.rfind("\n") + 1
+        key = next(iter(_keys(cache_key, [start])))[1]
+        entry = _Entry(cache_key.prefix[start:], text, value, time.monotonic())
         if entry.size_bytes > self._max_bytes:
             return
         kept = [each for each in self._lines.pop(key, []) if self._stays(each, entry)]
@@ -100,18 +100,18 @@ class SuggestionCache(Generic[T]):
             _, dropped = self._lines.popitem(last=False)
             self._size_bytes -= sum(each.size_bytes for each in dropped)
 
-    def get(self, place: Place) -> Hit[T] | None:
+    def get(self, cache_key: CacheKey) -> CachedSuggestion[T] | None:
         """What was suggested here, or a little before and typed since, or a little after.
 
         The nearest earlier place wins. Only where there is none, a suggestion made after
         characters that have been deleted since comes back with those characters before it.
         """
-        deleted: Hit[T] | None = None
-        for start, key in _keys(place, _line_starts(place.prefix)):
+        deleted: CachedSuggestion[T] | None = None
+        for start, key in _keys(cache_key, _line_starts(cache_key.prefix)):
             entries = self._lines.get(key)
             if entries is None:
                 continue
-            tail = place.prefix[start:]
+            tail = cache_key.prefix[start:]
             best = _nearest(entries, tail)
             if best is not None:
                 self._lines.move_to_end(key)
@@ -131,7 +131,7 @@ class SuggestionCache(Generic[T]):
         return False
 
 
-def is_still_wanted(asked: Place, text_so_far: str, now: Place) -> bool:
+def is_still_wanted(asked: CacheKey, text_so_far: str, now: CacheKey) -> bool:
     """Whether a generation that runs for `asked` serves `now` too.
 
     It does while only characters were typed at its place and they agree with what has been
@@ -145,9 +145,9 @@ def is_still_wanted(asked: Place, text_so_far: str, now: Place) -> bool:
     return text_so_far.startswith(typed) or typed.startswith(text_so_far)
 
 
-def _nearest(entries: list[_Entry[T]], tail: str) -> Hit[T] | None:
+def _nearest(entries: list[_Entry[T]], tail: str) -> CachedSuggestion[T] | None:
     """The entry asked for latest before the end of `tail` that agrees with what was typed."""
-    best: Hit[T] | None = None
+    best: CachedSuggestion[T] | None = None
     for entry in entries:
         if not tail.startswith(entry.head):
             continue
@@ -155,16 +155,18 @@ def _nearest(entries: list[_Entry[T]], tail: str) -> Hit[T] | None:
         # An empty suggestion is an answer too, at exactly its own place.
         is_right = entry.text.startswith(typed) and (len(entry.text) > len(typed) or not typed)
         if is_right and (best is None or len(typed) <= best.typed):
-            best = Hit(entry.text[len(typed) :], len(typed), entry.value, _age_s(entry))
+            best = CachedSuggestion(
+                entry.text[len(typed) :], len(typed), entry.value, _age_s(entry)
+            )
     return best
 
 
-def _after_deletion(entries: list[_Entry[T]], tail: str) -> Hit[T] | None:
+def _after_deletion(entries: list[_Entry[T]], tail: str) -> CachedSuggestion[T] | None:
     for entry in reversed(entries):
         deleted = len(entry.head) - len(tail)
         if 0 < deleted <= _MAX_DELETED and entry.head.startswith(tail) and entry.text:
             text = entry.head[len(tail) :] + entry.text
-            return Hit(text, -deleted, entry.value, _age_s(entry))
+            return CachedSuggestion(text, -deleted, entry.value, _age_s(entry))
     return None
 
 
@@ -185,18 +187,18 @@ def _line_starts(prefix: str) -> list[int]:
     return starts
 
 
-def _keys(place: Place, starts: list[int]) -> Iterator[tuple[int, bytes]]:
+def _keys(key: CacheKey, starts: list[int]) -> Iterator[tuple[int, bytes]]:
     """For each start (descending) a digest of the text before it, the suffix and the rest."""
     common = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    common.update(place.fingerprint.encode("utf-8", "surrogatepass") + b"\0")
-    common.update(place.suffix.encode("utf-8", "surrogatepass"))
-    common.update(f"\0{len(place.suffix)}\0".encode())
+    common.update(key.fingerprint.encode("utf-8", "surrogatepass") + b"\0")
+    common.update(key.suffix.encode("utf-8", "surrogatepass"))
+    common.update(f"\0{len(key.suffix)}\0".encode())
     earliest = starts[-1]
     digests = []
-    common.update(place.prefix[:earliest].encode("utf-8", "surrogatepass"))
+    common.update(key.prefix[:earliest].encode("utf-8", "surrogatepass"))
     at = earliest
     for start in reversed(starts):
-        common.update(place.prefix[at:start].encode("utf-8", "surrogatepass"))
+        common.update(key.prefix[at:start].encode("utf-8", "surrogatepass"))
         at = start
         digests.append((start, common.digest()))
     return reversed(digests)

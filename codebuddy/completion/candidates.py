@@ -33,7 +33,7 @@ _CALLEES_SEEN, _CALLEES = 8, 3
 _MEMBERS = 12
 _NAMES_LOOKED_UP, _DEFINITIONS_PER_NAME = 24, 2
 _IMPORTS_LOOKED_UP, _IMPORTS = 60, 16
-_BESIDE = 16
+_FROM_SAME_FOLDER = 16
 _NAMES_WEIGHED = 12
 _NAMELESS_MARGIN = 4
 
@@ -49,7 +49,7 @@ def find_candidates(
         "member": _followers(context, expression, index, ranker, imports),
         "name": _named(context, expression, index, imports),
         "import": _imported(context, index, ranker, imports),
-        "beside": _beside(context, expression, index, ranker, imports),
+        "beside": _from_same_folder(context, expression, index, ranker, imports),
     }
 
 
@@ -160,7 +160,7 @@ def _imported(
     return ranker.ordered(known, commonness=0.0, favoured=frozenset())[:_IMPORTS]
 
 
-def _beside(
+def _from_same_folder(
     context: Context,
     expression: Expression,
     index: CodeIndex,
@@ -187,4 +187,4 @@ def _beside(
         for each in index.definitions_of(file)
         if each.kind not in SMALL_KINDS and (traits.has_type_members or "." not in each.qualified)
     ]
-    return ranker.ordered(known, commonness=0.3, favoured=frozenset(tested))[:_BESIDE]
+    return ranker.ordered(known, commonness=0.3, favoured=frozenset(tested))[:_FROM_SAME_FOLDER]

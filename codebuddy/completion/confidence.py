@@ -79,7 +79,7 @@ def confidence_features(stats: GenerationStats) -> dict[str, float]:
     }
 
 
-def is_said_truly(name: str, distance: float, move: float) -> bool:
+def is_phrase_true(name: str, distance: float, contribution: float) -> bool:
     """Whether the words for a statistic are true of a text.
 
     Args:
@@ -90,7 +90,7 @@ def is_said_truly(name: str, distance: float, move: float) -> bool:
     if name in _NEUTRAL:
         return True
     is_doubtful = (distance > 0) is (name in _GROW_WITH_DOUBT)
-    return is_doubtful is (move > 0)
+    return is_doubtful is (contribution > 0)
 
 
 def mean_probability(stats: GenerationStats) -> float | None:

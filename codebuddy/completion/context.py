@@ -40,21 +40,21 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     parsed = code.text[: len(prefix)], code.text[len(prefix) :]
     source = code.text.encode("utf-8", "replace")
     cursor = _size(parsed[0])
-    place = syntax.place_at(source, language, cursor)
+    cursor_syntax = syntax.place_at(source, language, cursor)
     names = syntax.names_in(source, language)
     near = _near_names(source, *parsed, language, cursor)
-    extent, body_indent = find_extent(prefix, suffix, language, place)
+    extent, body_indent = find_extent(prefix, suffix, language, cursor_syntax)
     return Context(
         document=document,
         position=position,
         language=language,
         prefix=prefix,
         suffix=suffix,
-        scope=place.scope,
+        scope=cursor_syntax.scope,
         near=near,
         unresolved=tuple(name for name in near if name not in names.defined),
         imported=tuple(sorted(names.imported))[:_MAX_IMPORTED],
-        inside=place.inside,
+        inside=cursor_syntax.inside,
         extent=extent,
         body_indent=body_indent,
         parsed=None if parsed == (prefix, suffix) else parsed,
@@ -62,14 +62,16 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     )
 
 
-def _code_at(document: Document, text: str, language: str, place: int) -> syntax.CodeAt:
+def _code_at(document: Document, text: str, language: str, cursor_syntax: int) -> syntax.CodeAt:
     """The code around a place as a parser is to see it."""
     if syntax.language_for(document.path) == syntax.NOTEBOOK:
         return syntax.CodeAt(language, syntax.parsable(text, language))
-    return syntax.code_at(text, language, place)
+    return syntax.code_at(text, language, cursor_syntax)
 
 
-def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) -> tuple[Extent, int]:
+def find_extent(
+    prefix: str, suffix: str, language: str, cursor_syntax: syntax.Place
+) -> tuple[Extent, int]:
     """How much text the place asks for, and how far its lines must be indented.
 
     Returns:
@@ -79,10 +81,10 @@ def find_extent(prefix: str, suffix: str, language: str, place: syntax.Place) ->
     """
     before = prefix.rpartition("\n")[2]
     after = suffix.partition("\n")[0]
-    if set(after) - _CLOSING or place.inside != "code":
+    if set(after) - _CLOSING or cursor_syntax.inside != "code":
         return "line", 0
     is_known = language != syntax.UNKNOWN
-    is_empty_block = place.opens_block and place.ends_block
+    is_empty_block = cursor_syntax.opens_block and cursor_syntax.ends_block
     if before.strip():
         is_opener = syntax.spec_of(language).word_blocks or _looks_like_opener(before)
         if is_opener and (is_empty_block or not is_known) and not after.strip():

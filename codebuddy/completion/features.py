@@ -97,18 +97,18 @@ SPEAK_AGAINST = frozenset(
 )
 
 
-class NamesKnown(NamedTuple):
+class DefinitionCounts(NamedTuple):
     """What the index says of names: in how many other files each is defined."""
 
     unresolved: Mapping[str, int]
     imported: Mapping[str, int]
 
 
-def extract_features(context: Context, known: NamesKnown) -> dict[str, float]:
+def extract_features(context: Context, counts: DefinitionCounts) -> dict[str, float]:
     """The features of a place, by name; every name of `NAMES` has a finite number."""
     expression = expression_at(context.prefix)
     found = (
-        _name_features(context, known, expression)
+        _name_features(context, counts, expression)
         | _place_features(context, expression)
         | _file_features(context)
     )
@@ -116,16 +116,18 @@ def extract_features(context: Context, known: NamesKnown) -> dict[str, float]:
     return found
 
 
-def _name_features(context: Context, known: NamesKnown, expression: Expression) -> dict[str, float]:
+def _name_features(
+    context: Context, counts: DefinitionCounts, expression: Expression
+) -> dict[str, float]:
     unresolved = context.unresolved[:_NEAR]
-    elsewhere = {name: count for name in unresolved if (count := known.unresolved.get(name, 0))}
+    elsewhere = {name: count for name in unresolved if (count := counts.unresolved.get(name, 0))}
     ranks = {name: rank for rank, name in enumerate(context.near)}
     on_line = set(identifiers(context.line_before)) & ranks.keys()
     open_on_line = on_line & set(context.unresolved)
-    internal = {name for name, count in known.imported.items() if count}
+    internal = {name for name, count in counts.imported.items() if count}
 
     def is_elsewhere(name: str) -> float:
-        return float(bool(name) and bool(known.unresolved.get(name) or name in internal))
+        return float(bool(name) and bool(counts.unresolved.get(name) or name in internal))
 
     def is_here(name: str) -> float:
         return float(name in ranks and name not in context.unresolved)

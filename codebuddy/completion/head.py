@@ -28,7 +28,7 @@ _LARGEST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Prediction:
     """What the head says of a place: `gain` in points of edit similarity (0 to 100).
 
     `features` holds what moved the score most, with the size of the move.
@@ -41,7 +41,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Classifier:
     """A scorer: features, a weight and a mean for each, and two readings at knots of the score."""
 
     features: tuple[str, ...]
@@ -52,7 +52,7 @@ class Stage:
     probabilities: tuple[float, ...]
     gains: tuple[float, ...]
 
-    def judge(self, values: Mapping[str, float]) -> Verdict:
+    def predict(self, values: Mapping[str, float]) -> Prediction:
         """Score a place.
 
         Args:
@@ -64,7 +64,7 @@ class Stage:
         }
         score = self.base + sum(moves.values())
         strongest = sorted(moves.items(), key=lambda item: (-abs(item[1]), item[0]))
-        return Verdict(
+        return Prediction(
             score=score,
             probability=interpolate(score, self.knots, self.probabilities),
             gain=interpolate(score, self.knots, self.gains),
@@ -92,8 +92,8 @@ class Head:
 
     name: str
     trained_for: Mapping[str, Any]
-    syntax: Stage
-    confidence: Stage | None = None
+    syntax: Classifier
+    confidence: Classifier | None = None
     asked_again: float = 0.0
 
 
@@ -134,8 +134,10 @@ def load_head(
         head = Head(
             name=str(content["name"]),
             trained_for=dict(content["trained_for"]),
-            syntax=read_stage(stages["syntax"]),
-            confidence=None if stages["confidence"] is None else read_stage(stages["confidence"]),
+            syntax=read_classifier(stages["syntax"]),
+            confidence=None
+            if stages["confidence"] is None
+            else read_classifier(stages["confidence"]),
             asked_again=_share(content["asked_again"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -159,7 +161,7 @@ def interpolate(at: float, xs: Sequence[float], ys: Sequence[float]) -> float:
     return ys[left] + share * (ys[right] - ys[left])
 
 
-def read_stage(content: Mapping[str, Any]) -> Stage:
+def read_classifier(content: Mapping[str, Any]) -> Classifier:
     """A stage from its JSON form.
 
     Raises:
@@ -167,7 +169,7 @@ def read_stage(content: Mapping[str, Any]) -> Stage:
     """
     features = tuple(str(name) for name in content["features"])
     knots = _numbers(content["knots"])
-    stage = Stage(
+    stage = Classifier(
         features=features,
         base=_numbers([content["base"]])[0],
         weights=_numbers(content["weights"]),

@@ -14,24 +14,24 @@ from dataclasses import dataclass, replace
 from codebuddy.cancellation import CancellationToken
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.context import build_context
+from codebuddy.completion.cost import retrieval_cost
 from codebuddy.completion.decision import (
-    LookupPrice,
+    RetrievalCost,
+    count_definitions,
     decide,
-    decide_again,
-    is_likelier,
-    names_known,
+    decide_after_generation,
+    has_higher_likelihood,
 )
 from codebuddy.completion.document import line_ending
 from codebuddy.completion.extent import take_extent
-from codebuddy.completion.features import NamesKnown
+from codebuddy.completion.features import DefinitionCounts
 from codebuddy.completion.head import Head
-from codebuddy.completion.pace import Pace
+from codebuddy.completion.latency import LatencyModel
 from codebuddy.completion.pipeline_run import GenerationObserver, PipelineRun
 from codebuddy.completion.postprocess import clean
-from codebuddy.completion.price import lookup_price
 from codebuddy.completion.prompt import build_prompt
-from codebuddy.completion.prompt_memory import PromptMemory
-from codebuddy.completion.reasons import first_kept_reason, too_late_reason
+from codebuddy.completion.prompt_history import PromptHistory
+from codebuddy.completion.reasons import first_text_kept_reason, too_late_reason
 from codebuddy.completion.retrieval import retrieve, with_editor_chunks
 from codebuddy.datatypes import (
     Context,
@@ -62,12 +62,12 @@ Retriever = Callable[[Context, CodeIndex, int], list[SearchResult]]
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class PipelineResources:
     """What the path works with; `index` is `None` where there is none to ask.
 
-    A `memory` that is kept from call to call lets a file's prompts begin alike. `head` judges
-    whether a lookup is worth its price, which `pace` tells and learns; without both of them a
-    plain rule decides. `why_no_index` is what a person is told where there is none. `retriever`
+    A `prompt_history` shared by calls gives a file's prompts the same beginning. `head` decides
+    whether retrieval is worth its cost, which `latency` estimates and records; without both a rule
+    decides. `no_index_reason` is shown where there is no index. `retriever`
     is the lookup; an evaluation sets others.
     """
 
@@ -75,15 +75,15 @@ class Workshop:
     index: CodeIndex | None
     settings: CompletionSettings
     repository_name: str
-    memory: PromptMemory | None = None
+    prompt_history: PromptHistory | None = None
     head: Head | None = None
-    pace: Pace | None = None
-    why_no_index: str = "there is no index to ask"
+    latency: LatencyModel | None = None
+    no_index_reason: str = "there is no index to ask"
     retriever: Retriever = retrieve
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PipelineRequest:
     """What is asked for: where, whether to look up, and how many alternatives.
 
     After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`
@@ -100,11 +100,11 @@ class Request:
     budget_ms: float = 0.0
     is_typing: bool = False
     extras: tuple[tuple[str, str], ...] = ()
-    takes_back: bool = False
+    accepts_revision: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class _GenerationResult:
     """One pass through lookup, prompt, model and clean-up."""
 
     prompt: Prompt
@@ -114,17 +114,17 @@ class _Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _SecondJudge:
+class _ConfidenceStage:
     """What judges a first text: the head, and what the first look knew already."""
 
     head: Head
-    known: NamesKnown
-    price: LookupPrice
+    counts: DefinitionCounts
+    cost: RetrievalCost
 
 
 def complete(
-    request: Request,
-    workshop: Workshop,
+    request: PipelineRequest,
+    resources: PipelineResources,
     on_text: OnText | None = None,
     cancellation: CancellationToken | None = None,
     observer: GenerationObserver | None = None,
@@ -144,203 +144,205 @@ def complete(
         UsageError: The position is outside the document.
         GenerationError: The model failed.
     """
-    course = PipelineRun(request, workshop, cancellation or CancellationToken(), observer)
-    with course.timed("context"):
+    run = PipelineRun(request, resources, cancellation or CancellationToken(), observer)
+    with run.timed("context"):
         context = build_context(request.document, request.position, request.language)
-    with course.timed("decision"):
-        known = None if workshop.index is None else names_known(context, workshop.index)
-        price = _price(context, workshop)
-        head = _usable_head(request, workshop)
-        mode, is_shown = request.retrieve, request.takes_back
-        why = workshop.why_no_index
-        decision = decide(context, mode, known, head, price, is_shown=is_shown, why_no_index=why)
-    is_open = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
-    is_open = is_open and head is not None and head.confidence is not None
-    is_told = request.takes_back or not is_open
-    attempt = _attempt(course, context, decision, on_text if is_told else None)
-    if is_open:
+    with run.timed("decision"):
+        counts = None if resources.index is None else count_definitions(context, resources.index)
+        cost = _retrieval_cost(context, resources)
+        head = _usable_head(request, resources)
+        mode, is_shown = request.retrieve, request.accepts_revision
+        why = resources.no_index_reason
+        decision = decide(context, mode, counts, head, cost, is_shown=is_shown, no_index_reason=why)
+    may_retry = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
+    may_retry = may_retry and head is not None and head.confidence is not None
+    is_streamed = request.accepts_revision or not may_retry
+    result = _run_generation(run, context, decision, on_text if is_streamed else None)
+    if may_retry:
         assert head is not None
-        assert known is not None
-        assert price is not None
-        judge = _SecondJudge(head, known, price)
-        decision, attempt = _look_again(course, context, decision, attempt, judge, on_text)
+        assert counts is not None
+        assert cost is not None
+        stage = _ConfidenceStage(head, counts, cost)
+        decision, result = _retry_with_retrieval(run, context, decision, result, stage, on_text)
     if on_text is not None:
-        on_text(attempt.text)
+        on_text(result.text)
     alternatives = []
     if request.alternatives:
-        with course.timed("alternatives"):
-            alternatives = _sample_alternatives(course, attempt, context)
-    return _suggestion(course, decision, attempt, alternatives)
+        with run.timed("alternatives"):
+            alternatives = _sample_alternatives(run, result, context)
+    return _suggestion(run, decision, result, alternatives)
 
 
 def _suggestion(
-    course: PipelineRun, decision: Decision, attempt: _Attempt, alternatives: list[str]
+    run: PipelineRun, decision: Decision, result: _GenerationResult, alternatives: list[str]
 ) -> Suggestion:
     """The texts with the document's own line endings, and the receipt."""
-    request, generator = course.request, course.workshop.generator
-    course.timings["total"] = course.passed_ms()
+    request, generator = run.request, run.resources.generator
+    run.timings["total"] = run.elapsed_ms()
     receipt = Receipt(
         model=generator.name,
-        finish_reason=attempt.stats.finish_reason,
+        finish_reason=result.stats.finish_reason,
         decision=decision,
-        chunks=attempt.prompt.chunks,
-        stats=attempt.stats,
-        timings_ms=course.timings,
-        filters=attempt.filters,
+        chunks=result.prompt.chunks,
+        stats=result.stats,
+        timings_ms=run.timings,
+        filters=result.filters,
         runtime=generator.runtime,
     )
     ending = line_ending(request.document.text)
     return Suggestion(
         document=request.document,
         position=request.position,
-        text=attempt.text.replace("\n", ending),
+        text=result.text.replace("\n", ending),
         receipt=receipt,
         alternatives=tuple(a.replace("\n", ending) for a in alternatives),
     )
 
 
-def _usable_head(request: Request, workshop: Workshop) -> Head | None:
+def _usable_head(request: PipelineRequest, resources: PipelineResources) -> Head | None:
     """The head, without its second look where the model tells no probabilities.
 
     None, so that the rule decides, for who types and cannot take text back: a second text would
     be waited for at every pause.
     """
-    head = workshop.head
-    if request.is_typing and not request.takes_back:
+    head = resources.head
+    if request.is_typing and not request.accepts_revision:
         return None
-    if head is not None and not workshop.generator.tells_probabilities:
+    if head is not None and not resources.generator.has_probabilities:
         return replace(head, confidence=None)
     return head
 
 
-def _price(context: Context, workshop: Workshop) -> LookupPrice | None:
+def _retrieval_cost(context: Context, resources: PipelineResources) -> RetrievalCost | None:
     """What a lookup costs here; None without a head, which alone asks for it."""
-    if workshop.head is None or workshop.pace is None:
+    if resources.head is None or resources.latency is None:
         return None
-    return lookup_price(context, workshop.settings, workshop.pace, workshop.memory)
+    return retrieval_cost(context, resources.settings, resources.latency, resources.prompt_history)
 
 
-def _attempt(
-    course: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
-) -> _Attempt:
+def _run_generation(
+    run: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
+) -> _GenerationResult:
     """Look up or not, prompt the model, clean up."""
-    request, workshop = course.request, course.workshop
+    request, resources = run.request, run.resources
     results: list[SearchResult] = []
-    lookup_started_ms = course.passed_ms()
-    with course.timed("retrieval"):
-        if decision.retrieve and workshop.index is not None:
-            results = workshop.retriever(context, workshop.index, _TOP_K)
+    retrieval_started_ms = run.elapsed_ms()
+    with run.timed("retrieval"):
+        if decision.retrieve and resources.index is not None:
+            results = resources.retriever(context, resources.index, _TOP_K)
             results = with_editor_chunks(results, context, request.extras)
-    lookup_ms = course.passed_ms() - lookup_started_ms if decision.retrieve else 0.0
+    retrieval_ms = run.elapsed_ms() - retrieval_started_ms if decision.retrieve else 0.0
     prompt, generation = Prompt(()), Generation("", GenerationStats(finish_reason="budget"))
     # Another program's tokens have to be waited for: the budget may be over before the prompt is.
     with suppress(TimeLimitError):
-        with course.timed("prompt"):
-            prompt = _prompt(context, results, course)
-        how = GenerationSettings(
-            workshop.settings.max_tokens,
-            budget_ms=course.left_ms(),
+        with run.timed("prompt"):
+            prompt = _prompt(context, results, run)
+        generation_settings = GenerationSettings(
+            resources.settings.max_tokens,
+            budget_ms=run.remaining_ms(),
             is_typing=request.is_typing,
         )
-        generation = _generate(prompt, context, course, how, on_text)
+        generation = _generate(prompt, context, run, generation_settings, on_text)
     stats = generation.stats
     for step, spent in (("prefill", stats.prefill_ms), ("generate", stats.generate_ms)):
-        course.timings[step] = course.timings.get(step, 0.0) + spent
-    if workshop.pace is not None:
-        workshop.pace.note(stats, lookup_ms)
-    with course.timed("postprocess"):
-        text, filters = _finish(_whole_lines(generation), context, workshop.settings)
-    return _Attempt(prompt, stats, text, filters)
+        run.timings[step] = run.timings.get(step, 0.0) + spent
+    if resources.latency is not None:
+        resources.latency.record(stats, retrieval_ms)
+    with run.timed("postprocess"):
+        text, filters = _finish(_whole_lines(generation), context, resources.settings)
+    return _GenerationResult(prompt, stats, text, filters)
 
 
-def _look_again(
-    course: PipelineRun,
+def _retry_with_retrieval(
+    run: PipelineRun,
     context: Context,
     decision: Decision,
-    first: _Attempt,
-    judge: _SecondJudge,
+    first: _GenerationResult,
+    stage: _ConfidenceStage,
     on_text: OnText | None,
-) -> tuple[Decision, _Attempt]:
+) -> tuple[Decision, _GenerationResult]:
     """With a lookup this time, if the first text is poor enough; the likelier text is kept."""
-    if not course.workshop.settings.max_tokens:
+    if not run.resources.settings.max_tokens:
         # Prompts are only warmed: that of a second text as well.
-        _attempt(course, context, replace(decision, retrieve=True), None)
+        _run_generation(run, context, replace(decision, retrieve=True), None)
     if not first.stats.token_logprobs:
         # Nothing was written, or the budget is spent.
         return decision, first
-    with course.timed("decision"):
-        decision = decide_again(
-            decision, context, judge.known, first.stats, judge.head, judge.price
+    with run.timed("decision"):
+        decision = decide_after_generation(
+            decision, context, stage.counts, first.stats, stage.head, stage.cost
         )
-        decision = replace(decision, first_ms=course.passed_ms())
-    left_ms = course.left_ms()
-    if decision.retrieve and left_ms and (decision.expected_ms or 0.0) > left_ms:
+        decision = replace(decision, first_ms=run.elapsed_ms())
+    remaining_ms = run.remaining_ms()
+    if decision.retrieve and remaining_ms and (decision.expected_ms or 0.0) > remaining_ms:
         expected = decision.expected_gain or 0.0, decision.expected_ms or 0.0
-        reason = too_late_reason(*expected, left_ms)
+        reason = too_late_reason(*expected, remaining_ms)
         decision = replace(decision, retrieve=False, threshold=1.0, reason=reason)
     if not decision.retrieve:
         return decision, first
-    if course.request.takes_back and on_text is not None:
+    if run.request.accepts_revision and on_text is not None:
         on_text(first.text)
-    second = _attempt(course, context, decision, None)
+    second = _run_generation(run, context, decision, None)
     is_whole = second.stats.finish_reason != "budget"
-    if second.text and is_whole and is_likelier(second.stats, first.stats):
+    if second.text and is_whole and has_higher_likelihood(second.stats, first.stats):
         kept = replace(second, stats=second.stats.with_cost_of(first.stats))
         return replace(decision, kept="second"), kept
     kept = replace(first, stats=first.stats.with_cost_of(second.stats))
-    reason = first_kept_reason(
+    reason = first_text_kept_reason(
         first.stats,
         second.stats,
         is_empty=not second.text,
-        budget_ms=course.request.budget_ms,
+        budget_ms=run.request.budget_ms,
     )
     return replace(decision, kept="first", reason=reason), kept
 
 
-def _prompt(context: Context, results: list[SearchResult], course: PipelineRun) -> Prompt:
+def _prompt(context: Context, results: list[SearchResult], run: PipelineRun) -> Prompt:
     """The prompt, with the chunks of the file's last one in their places where that is fair."""
-    workshop = course.workshop
-    memory, path = workshop.memory, context.document.path
+    resources = run.resources
+    history, path = resources.prompt_history, context.document.path
     # A model server, which has to be asked for tokens, may be slow or silent.
-    limit_time = getattr(workshop.generator, "limit_time", None)
+    limit_time = getattr(resources.generator, "limit_time", None)
     if limit_time is not None:
-        limit_time(course.left_ms(), course.cancellation)
-    if memory is not None:
-        results = memory.settle(path, results)
+        limit_time(run.remaining_ms(), run.cancellation)
+    if history is not None:
+        results = history.stable_chunk_order(path, results)
     prompt = build_prompt(
-        context, results, workshop.generator, workshop.settings, workshop.repository_name
+        context, results, resources.generator, resources.settings, resources.repository_name
     )
-    if memory is not None:
-        memory.remember(path, prompt.chunks, context.position.line)
+    if history is not None:
+        history.record(path, prompt.chunks, context.position.line)
     return prompt
 
 
 def _generate(
     prompt: Prompt,
     context: Context,
-    course: PipelineRun,
-    how: GenerationSettings,
+    run: PipelineRun,
+    generation_settings: GenerationSettings,
     on_text: OnText | None = None,
 ) -> Generation:
     """Run the model until what was asked for is complete; not a token more."""
-    settings, cancellation = course.workshop.settings, course.cancellation
+    settings, cancellation = run.resources.settings, run.cancellation
     stats = GenerationStats()
-    pieces = course.workshop.generator.generate(prompt.tokens, how, stats, cancellation)
-    if course.observer is not None:
-        course.observer.began()
+    pieces = run.resources.generator.generate(
+        prompt.tokens, generation_settings, stats, cancellation
+    )
+    if run.observer is not None:
+        run.observer.began()
     raw = ""
     try:
         for piece in pieces:
             cancellation.check()
-            if course.observer is not None:
-                course.observer.piece(piece)
+            if run.observer is not None:
+                run.observer.piece(piece)
             raw += piece
             _, is_certain = take_extent(raw, context, settings.max_lines)
             if is_certain:
                 stats.finish_reason = "stop"
                 break
             if on_text is not None and piece.endswith("\n"):
-                on_text(_settled_part(raw, context, settings))
+                on_text(_stable_part(raw, context, settings))
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:
@@ -364,32 +366,34 @@ def _whole_lines(generation: Generation) -> str:
     return lines + line_break if lines.strip() else generation.text
 
 
-def _settled_part(raw: str, context: Context, settings: CompletionSettings) -> str:
+def _stable_part(raw: str, context: Context, settings: CompletionSettings) -> str:
     """The part of a growing text that later filters will hardly take back: all but two lines."""
     text, _ = _finish(raw, context, settings)
     return "\n".join(text.split("\n")[:-2])
 
 
-def _sample_alternatives(course: PipelineRun, attempt: _Attempt, context: Context) -> list[str]:
+def _sample_alternatives(
+    run: PipelineRun, result: _GenerationResult, context: Context
+) -> list[str]:
     """Other texts for the same prompt, sampled with fixed seeds.
 
     Fewer if samples agree, or once the budget is spent: its last one is not shown cut off.
     """
-    request, workshop, first = course.request, course.workshop, attempt.text
+    request, resources, first = run.request, run.resources, result.text
     found: list[str] = []
     for seed in range(1, request.alternatives * _TRIES_PER_ALTERNATIVE + 1):
         if len(found) == request.alternatives:
             break
-        how = GenerationSettings(
-            workshop.settings.max_tokens,
+        generation_settings = GenerationSettings(
+            resources.settings.max_tokens,
             temperature=_ALTERNATIVE_TEMPERATURE,
             seed=seed,
-            budget_ms=course.left_ms(),
+            budget_ms=run.remaining_ms(),
         )
-        generation = _generate(attempt.prompt, context, course, how)
+        generation = _generate(result.prompt, context, run, generation_settings)
         if generation.stats.finish_reason == "budget":
             break
-        text, _ = _finish(generation.text, context, workshop.settings)
+        text, _ = _finish(generation.text, context, resources.settings)
         if text and text != first and text not in found:
             found.append(text)
     return found

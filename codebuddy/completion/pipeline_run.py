@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from codebuddy.cancellation import CancellationToken
 
 if TYPE_CHECKING:
-    from codebuddy.completion.pipeline import Request, Workshop
+    from codebuddy.completion.pipeline import PipelineRequest, PipelineResources
 
 
 class GenerationObserver(Protocol):
@@ -30,25 +30,25 @@ class PipelineRun:
 
     def __init__(
         self,
-        request: Request,
-        workshop: Workshop,
+        request: PipelineRequest,
+        resources: PipelineResources,
         cancellation: CancellationToken,
         observer: GenerationObserver | None,
     ) -> None:
-        self.request, self.workshop = request, workshop
+        self.request, self.resources = request, resources
         self.cancellation, self.observer = cancellation, observer
         self.timings: dict[str, float] = {}
-        self._started = time.perf_counter()
+        self._started_s = time.perf_counter()
 
-    def passed_ms(self) -> float:
+    def elapsed_ms(self) -> float:
         """Milliseconds since the call."""
-        return (time.perf_counter() - self._started) * 1000
+        return (time.perf_counter() - self._started_s) * 1000
 
-    def left_ms(self) -> float:
+    def remaining_ms(self) -> float:
         """Milliseconds of the budget that are left, at least one; 0 without a budget."""
         if self.request.budget_ms <= 0:
             return 0.0
-        return max(1.0, self.request.budget_ms - self.passed_ms())
+        return max(1.0, self.request.budget_ms - self.elapsed_ms())
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:

@@ -29,7 +29,7 @@ _MAX_REPEATS = 3
 # A document is parsed whole up to this size, else only this much on each side of the cursor.
 _PARSED_CHARACTERS = 100_000
 # Lines such as `}` or `return` stand in many places; alone they prove no repetition.
-_TELLING_LENGTH = 8
+_INFORMATIVE_LENGTH = 8
 _CLOSERS = ")]}\"'`"
 
 
@@ -157,7 +157,7 @@ def cut_repeated_suffix(text: str, context: Context) -> str:
         while same < min(len(rest), len(following)) and rest[same] == following[same]:
             same += 1
         reaches_end = same == len(rest)
-        is_telling = any(len(s) >= _TELLING_LENGTH for s in rest[:same])
+        is_telling = any(len(s) >= _INFORMATIVE_LENGTH for s in rest[:same])
         cut = "\n".join(lines[:index])
         # A closing line may close what the text itself opened.
         if same and (is_telling or (reaches_end and _is_no_worse(cut, text, context))):
@@ -191,7 +191,7 @@ def cut_repeated_lines_above(text: str, context: Context) -> str:
         rest = [line.strip() for line in lines[index:] if line.strip()]
         for size in range(min(len(above), len(rest)), 0, -1):
             if rest[:size] == above[-size:] and (
-                size > 1 or (len(rest) == 1 and len(rest[0]) >= _TELLING_LENGTH)
+                size > 1 or (len(rest) == 1 and len(rest[0]) >= _INFORMATIVE_LENGTH)
             ):
                 return "\n".join(lines[:index])
     return text

@@ -19,10 +19,10 @@ _NAME_CHARACTERS = 40
 _MOST_DIGITS = 6
 
 
-def in_words(feature: str, move: float) -> str:
-    """What a feature says that moved the score by `move`; the name itself where it is not known."""
+def feature_phrase(feature: str, contribution: float) -> str:
+    """The phrase of a feature that moved the score by `contribution`; else its name."""
     speaks_for, speaks_against = _WORDS.get(feature, (feature, feature))
-    return speaks_for if move > 0 else speaks_against
+    return speaks_for if contribution > 0 else speaks_against
 
 
 def head_reason(
@@ -72,7 +72,7 @@ def too_late_reason(gain: float, cost_ms: float, left_ms: float) -> str:
     )
 
 
-def first_kept_reason(
+def first_text_kept_reason(
     first: GenerationStats, second: GenerationStats, *, is_empty: bool, budget_ms: float
 ) -> str:
     """Why a first text stays although a second one was written.
@@ -132,9 +132,9 @@ def _rounded(points: float) -> str:
 def _because(features: Sequence[tuple[str, float]], is_worth: bool) -> str:  # noqa: FBT001
     """The strongest feature that speaks as the verdict does, and would to a person."""
     misleading = SPEAK_AGAINST if is_worth else SPEAK_FOR
-    for name, move in features:
-        if (move > 0) is is_worth and name not in misleading:
-            return f", mostly because {in_words(name, move)}"
+    for name, contribution in features:
+        if (contribution > 0) is is_worth and name not in misleading:
+            return f", mostly because {feature_phrase(name, contribution)}"
     return ""
 
 

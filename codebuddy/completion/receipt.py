@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _WAITED_MS = 100.0
 
 
-def as_dictionary(suggestion: Suggestion) -> CompletionResponse:
+def completion_response(suggestion: Suggestion) -> CompletionResponse:
     """The suggestion with the stable keys of `complete --json`."""
     receipt = suggestion.receipt
     stats = receipt.stats
@@ -63,7 +63,7 @@ def receipt_lines(answer: CompletionResponse, startup_ms: float) -> list[tuple[s
     """The receipt as (label, text): what was decided and why, what was used, what it cost.
 
     Args:
-        answer: As `as_dictionary` makes it, here or in the engine.
+        answer: As `completion_response` makes it, here or in the engine.
         startup_ms: What passed before the path began.
     """
     decision, tokens, runtime = answer["decision"], answer["tokens"], answer["runtime"]

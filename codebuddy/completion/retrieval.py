@@ -46,7 +46,7 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
     """
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or not _telling_lines(chunk.text.split("\n"))
+        return _is_at_cursor(chunk, context) or not _informative_lines(chunk.text.split("\n"))
 
     found = find_candidates(context, expression_at(context.prefix), index)
     channels = {
@@ -78,13 +78,13 @@ def with_editor_chunks(
     """
     known = _lines_at_cursor(context)
     for result in results:
-        known |= set(_telling_lines(result.chunk.text.split("\n")))
+        known |= set(_informative_lines(result.chunk.text.split("\n")))
     added = []
     for number, (path, text) in enumerate(extras, 1):
         text = text.replace("\r\n", "\n")
         if _is_near_copy(text, known):
             continue
-        known |= set(_telling_lines(text.split("\n")))
+        known |= set(_informative_lines(text.split("\n")))
         chunk = Chunk(-number, path, "", EDITOR, "", "", 0, 0, 0, 0, text)
         added.append(SearchResult(chunk, 1 / number, {EDITOR: 1 / number}))
     return [*results, *added]
@@ -162,7 +162,7 @@ def _reach(lines: list[str], text: str) -> int:
 
 def _lines_at_cursor(context: Context) -> set[str]:
     before, after = _window(context)
-    return set(_telling_lines([*before, *after]))
+    return set(_informative_lines([*before, *after]))
 
 
 def _window(context: Context) -> tuple[list[str], list[str]]:
@@ -177,11 +177,11 @@ def _window(context: Context) -> tuple[list[str], list[str]]:
 
 
 def _is_near_copy(text: str, window: set[str]) -> bool:
-    lines = _telling_lines(text.split("\n"))
+    lines = _informative_lines(text.split("\n"))
     if not lines:
         return True
     return sum(line in window for line in lines) >= _NEAR_COPY_SHARE * len(lines)
 
 
-def _telling_lines(lines: Iterable[str]) -> list[str]:
+def _informative_lines(lines: Iterable[str]) -> list[str]:
     return [s for line in lines if len(s := line.strip()) >= _TRIVIAL_LINE_LENGTH]

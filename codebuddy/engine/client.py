@@ -177,7 +177,7 @@ class EngineClient:
         *,
         client: str = "",
         model: str | None = None,
-        takes_back: bool = False,
+        accepts_revision: bool = False,
     ) -> None:
         """Evaluate the prompt of this place when the engine has nothing else to do.
 
@@ -186,7 +186,7 @@ class EngineClient:
         """
         call = CompletionRequest(
             file, line, column, text, model=model, client=client, priority="background",
-            takes_back=takes_back,
+            takes_back=accepts_revision,
         )  # fmt: skip
         head, body = call_to_message(call)
         self._tell("/v1/prewarm", {"call": head, "settings": self._settings}, body)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.cancellation import EarlyCancellations
-from codebuddy.completion.cache import Hit, Place, SuggestionCache
+from codebuddy.completion.cache import CachedSuggestion, CacheKey, SuggestionCache
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job, place_of, position_after
 from codebuddy.engine.protocol import call_to_message, error_from_wire
@@ -244,7 +244,7 @@ class Desk:
         if job.op == "complete" and job.priority == "typing" and self._works_ahead:
             asyncio.get_running_loop().call_soon(self._work_ahead, job, str(result["text"]))
 
-    def _answer_from(self, job: Job, hit: Hit[dict[str, Any]]) -> None:
+    def _answer_from(self, job: Job, hit: CachedSuggestion[dict[str, Any]]) -> None:
         assert job.call is not None
         assert job.place is not None
         line, column = position_after(job.place.prefix)
@@ -276,7 +276,7 @@ class Desk:
         if not text or job.place is None or job.call is None or self.dispatcher.n_waiting:
             return
         prefix = job.place.prefix + text
-        place = Place(prefix, job.place.suffix, job.place.fingerprint)
+        place = CacheKey(prefix, job.place.suffix, job.place.fingerprint)
         known = self.cache.get(place)
         if known is not None and dependencies.may_be_served(known):
             return

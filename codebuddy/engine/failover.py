@@ -164,13 +164,19 @@ class FailoverClient:
         *,
         client: str = "",
         model: str | None = None,
-        takes_back: bool = False,
+        accepts_revision: bool = False,
     ) -> None:
         """See `CompletionClient.prewarm`."""
 
         def ask(asked: CompletionClient) -> bool:
             asked.prewarm(
-                file, text, line, column, client=client, model=model, takes_back=takes_back
+                file,
+                text,
+                line,
+                column,
+                client=client,
+                model=model,
+                accepts_revision=accepts_revision,
             )
             return True
 

@@ -19,7 +19,7 @@ from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import can_be_seeded
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.refresh import LOCK_TIMEOUT_S
 from codebuddy.service.repositories import RepositoryCache, index_key
 from codebuddy.service.request import SettingsSources
@@ -88,7 +88,7 @@ class IndexWorker:
         wish = message["wish"]
         sources = SettingsSources.from_message(message["settings"])
         folder = str(folder_to_search(Path(wish["folder"]), wish.get("near", "")))
-        surroundings, warnings = self._repositories.surroundings(folder, sources, {})
+        surroundings, warnings = self._repositories.repository_context(folder, sources, {})
         started = time.perf_counter()
         found = list(warnings)
         if message["op"] == "refresh" and surroundings.found is None:
@@ -108,7 +108,7 @@ class IndexWorker:
         return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(
-        self, surroundings: Surroundings, query: str, wish: dict[str, Any]
+        self, surroundings: RepositoryContext, query: str, wish: dict[str, Any]
     ) -> dict[str, Any]:
         from codebuddy.index.answer import found_answer, path_beneath
 
@@ -146,7 +146,7 @@ class IndexWorker:
         return ask()
 
     def _refresh(
-        self, surroundings: Surroundings, wait_s: float, *, may_be_old: bool = False
+        self, surroundings: RepositoryContext, wait_s: float, *, may_be_old: bool = False
     ) -> list[str]:
         """Bring the index up to date with the files as they are now.
 
@@ -185,7 +185,7 @@ class IndexWorker:
             return []
         return [warning] if warning else []
 
-    def _update(self, surroundings: Surroundings) -> str:
+    def _update(self, surroundings: RepositoryContext) -> str:
         from codebuddy.index.build import update_index
 
         key = index_key(surroundings)
@@ -221,7 +221,7 @@ def _query_of(body: bytes) -> str:
         return body.decode("utf-8", "replace")
 
 
-def _has_index(surroundings: Surroundings) -> bool:
+def _has_index(surroundings: RepositoryContext) -> bool:
     return (surroundings.repository.index_folder / DATABASE_NAME).exists()
 
 

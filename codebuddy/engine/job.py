@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from codebuddy.completion.cache import Place
+from codebuddy.completion.cache import CacheKey
 from codebuddy.engine.protocol import error_to_wire
 from codebuddy.errors import CodebuddyError, DocumentError, UsageError
 from codebuddy.positions import resolve
@@ -39,7 +39,7 @@ class Job:
     client: str = ""
     priority: str = "ask"
     call: CompletionRequest | None = None
-    place: Place | None = None
+    place: CacheKey | None = None
     id: int = field(default_factory=lambda: next(_ids))
     arrived: float = field(default_factory=time.monotonic)
     started: float | None = None
@@ -78,7 +78,7 @@ class Job:
         self.is_finished = True
 
 
-def place_of(call: CompletionRequest, fingerprint: str) -> Place | None:
+def place_of(call: CompletionRequest, fingerprint: str) -> CacheKey | None:
     """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
     unsaved = call.unsaved()
     # A place in a notebook's JSON is none in the text that is completed.
@@ -90,7 +90,7 @@ def place_of(call: CompletionRequest, fingerprint: str) -> Place | None:
     except (DocumentError, UsageError):
         # The worker says what is wrong.
         return None
-    return Place(text[:offset], text[offset:], fingerprint)
+    return CacheKey(text[:offset], text[offset:], fingerprint)
 
 
 def position_after(prefix: str) -> tuple[int, int]:

@@ -60,9 +60,9 @@ class ColdGenerator:
         return self._generator.runtime
 
     @property
-    def tells_probabilities(self) -> bool:
+    def has_probabilities(self) -> bool:
         """Whether probabilities of tokens are told."""
-        return self._generator.tells_probabilities
+        return self._generator.has_probabilities
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text`."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.head import Head
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline import Request, Retriever, Workshop, complete
-from codebuddy.completion.receipt import as_dictionary
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, Retriever, complete
+from codebuddy.completion.receipt import completion_response
 from codebuddy.completion.retrieval import retrieve
 from codebuddy.datatypes import Context, Generator, SearchResult, Suggestion
 from codebuddy.evaluation.baselines import BASELINES, WindowRetriever
@@ -44,7 +44,7 @@ class Bench:
     arms: Sequence[Arm]
     seed: int
     head: Head | None
-    pace: Pace | None
+    pace: LatencyModel | None
     baselines: WindowRetriever
 
 
@@ -56,7 +56,7 @@ def make_bench(
     arms: Sequence[Arm],
     seed: int,
     head: Head | None = None,
-    pace: Pace | None = None,
+    pace: LatencyModel | None = None,
 ) -> Bench:
     """A bench whose generator begins each prompt with an empty cache."""
     cold = ColdGenerator(generator)
@@ -115,24 +115,24 @@ def score(hole: Hole, text: str) -> dict[str, float | None]:
 
 def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult:
     settings = settings_for(hole, bench.settings)
-    request = Request(
+    request = PipelineRequest(
         document=hole.as_document(bench.repository),
         position=hole.position,
         language=hole.language,
         retrieve="always" if arm == "windows" or arm == "jaccard" else arm,
     )
-    workshop = Workshop(
+    resources = PipelineResources(
         generator=bench.generator,
         index=masked,
         settings=settings,
         repository_name=bench.repository.root.name,
         head=bench.head,
-        pace=bench.pace,
+        latency=bench.pace,
         retriever=_retriever(hole, arm, bench),
     )
     bench.generator.saved_ms = 0.0
-    suggestion = complete(request, workshop)
-    told = as_dictionary(suggestion)
+    suggestion = complete(request, resources)
+    told = completion_response(suggestion)
     decision = told["decision"]
     return ArmResult(
         text=suggestion.text,

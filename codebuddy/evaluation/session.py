@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy.completion.head import Head
-from codebuddy.completion.pace import Pace
+from codebuddy.completion.latency import LatencyModel
 from codebuddy.datatypes import Generator
 from codebuddy.errors import UsageError
 from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
@@ -79,7 +79,7 @@ def evaluate(
     wishes: Wishes,
     holes: Sequence[Hole],
     head: Head | None = None,
-    pace: Pace | None = None,
+    pace: LatencyModel | None = None,
 ) -> Outcome:
     """Run the tasks that are not done yet; `head` and `pace` decide in the arm `auto`.
 

@@ -19,7 +19,7 @@ class EchoGenerator:
     name = "echo"
     n_ctx = 65536
     bos = None
-    tells_probabilities = False
+    has_probabilities = False
     fim = FimTokens(_PREFIX, _SUFFIX, _MIDDLE, _REPOSITORY, _SEPARATOR)
 
     @property

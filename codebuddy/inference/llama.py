@@ -34,7 +34,7 @@ _TOP_P = 0.95
 class LlamaGenerator:
     """A GGUF model, loaded. Not safe for concurrent use: one call at a time."""
 
-    tells_probabilities = True
+    has_probabilities = True
 
     def __init__(self, path: Path, name: str, settings: ModelSettings) -> None:
         """Load the weights.

@@ -25,7 +25,7 @@ _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 class LlamaServerGenerator:
     """The model that a llama-server holds. One call at a time."""
 
-    tells_probabilities = False
+    has_probabilities = False
 
     def __init__(self, server: ModelServer, properties: dict[str, Any]) -> None:
         """Take the server with the answer of its `/props`.

@@ -30,7 +30,7 @@ class OllamaGenerator:
     """A model that Ollama has. One call at a time."""
 
     bos = None
-    tells_probabilities = False
+    has_probabilities = False
 
     def __init__(self, server: ModelServer, model: str, n_ctx: int) -> None:
         """Take the server, the model's name there, and the context to ask for."""

@@ -31,7 +31,7 @@ from codebuddy.syntax.notebook import is_notebook_text
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
-    from codebuddy.service.context import Surroundings
+    from codebuddy.service.context import RepositoryContext
 
 # What a text is called that no file is known to hold.
 _NAMELESS = "untitled"
@@ -52,10 +52,10 @@ class RawCompleter:
     A file that lies in a submodule or in another repository below is completed with that one.
     """
 
-    def __init__(self, surroundings: Surroundings, completions: AsyncClient) -> None:
-        self.model = surroundings.settings.model.name
-        self._surroundings = surroundings
-        self._root = surroundings.root
+    def __init__(self, repository_context: RepositoryContext, completions: AsyncClient) -> None:
+        self.model = repository_context.settings.model.name
+        self._surroundings = repository_context
+        self._root = repository_context.root
         self._completions = completions
         self._matcher = FileMatcher(self._root)
         self._index: RepositoryIndex | None = None

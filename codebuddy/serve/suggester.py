@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any
 
-from codebuddy.completion.cache import Place, SuggestionCache
+from codebuddy.completion.cache import CacheKey, SuggestionCache
 from codebuddy.completion.debounce import debounce_ms
 from codebuddy.errors import SupersededError
 from codebuddy.positions import position_at
@@ -84,7 +84,7 @@ class Suggester:
             CodebuddyError: As `CompletionClient.complete`.
         """
         prefix, suffix = document.text[:offset], document.text[offset:]
-        place = Place(prefix, suffix, f"{document.uri}\0{document.language_id}")
+        place = CacheKey(prefix, suffix, f"{document.uri}\0{document.language_id}")
         if (known := self._known(place)) is not None:
             return known
         self._newest = newest = next(self._numbers)
@@ -130,7 +130,7 @@ class Suggester:
         receipt["accepted_characters"] = len(text)
         self._completions.accepted(self._client, text)
 
-    def _known(self, place: Place) -> Shown | None:
+    def _known(self, place: CacheKey) -> Shown | None:
         hit = self._cache.get(place)
         if hit is None or not hit.text or not dependencies.may_be_served(hit):
             return None

@@ -79,7 +79,7 @@ class AsyncClient:
                 request.column,
                 client=request.client,
                 model=request.model,
-                takes_back=request.takes_back,
+                accepts_revision=request.takes_back,
             )
         )
 

@@ -60,7 +60,7 @@ class CompletionClient(Protocol):
         *,
         client: str = "",
         model: str | None = None,
-        takes_back: bool = False,
+        accepts_revision: bool = False,
     ) -> None:
         """Make this place's next completion quick, when there is nothing else to do."""
         ...

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
-from codebuddy.service.context import Judge, settings_of
+from codebuddy.service.context import RetrievalPolicy, settings_of
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
@@ -48,7 +48,7 @@ class _Run:
     on_text: OnText | None
     observer: GenerationObserver | None
 
-    def left_ms(self) -> float:
+    def remaining_ms(self) -> float:
         """Milliseconds of the budget that are left, at least one; 0 without a budget."""
         if self.request.budget_ms is None:
             return 0.0
@@ -106,10 +106,12 @@ class CompletionService:
         """As `complete`, but the prompt is evaluated, and not a token generated."""
         run = _Run(request, cancellation, time.perf_counter(), None, None)
         target, warnings = self._resolved(request, sources)
-        completion = dataclasses.replace(target.surroundings.settings.completion, max_tokens=0)
-        settings = dataclasses.replace(target.surroundings.settings, completion=completion)
-        surroundings = dataclasses.replace(target.surroundings, settings=settings)
-        target = dataclasses.replace(target, surroundings=surroundings)
+        completion = dataclasses.replace(
+            target.repository_context.settings.completion, max_tokens=0
+        )
+        settings = dataclasses.replace(target.repository_context.settings, completion=completion)
+        repository_context = dataclasses.replace(target.repository_context, settings=settings)
+        target = dataclasses.replace(target, repository_context=repository_context)
         return self._respond(run, target, warnings)
 
     def prepare(self, request: CompletionRequest, sources: SettingsSources) -> None:
@@ -120,10 +122,12 @@ class CompletionService:
             ConfigError: A setting is wrong.
         """
         folder = request.folder or str(real_folder(request.file, request.name))
-        surroundings, _ = self._repositories.surroundings(folder, sources, request.flags())
-        self._models.generator(surroundings.settings)
+        repository_context, _ = self._repositories.repository_context(
+            folder, sources, request.flags()
+        )
+        self._models.generator(repository_context.settings)
         if self._index_refresh == "background":
-            self._background.start(surroundings)
+            self._background.start(repository_context)
 
     def search(self, request: SearchRequest, sources: SettingsSources) -> SearchResponse:
         """The best chunks of the repository, with the keys of `search --json`.
@@ -138,8 +142,8 @@ class CompletionService:
         asked_in = Path(request.folder)
         folder = str(folder_to_search(asked_in, request.near))
         flags = {} if request.embedder is None else {"index.embedder": request.embedder}
-        surroundings, warnings = self._repositories.surroundings(folder, sources, flags)
-        root = surroundings.repository.root
+        repository_context, warnings = self._repositories.repository_context(folder, sources, flags)
+        root = repository_context.repository.root
         near = path_beneath(root, request.near, asked_in) if request.near else ""
         started = time.perf_counter()
         opened = started
@@ -159,10 +163,10 @@ class CompletionService:
         if request.should_update:
             is_shown = self._index_refresh == "before"
             found, more = ask_refreshed_index(
-                self._repositories, surroundings, ask, is_shown=is_shown
+                self._repositories, repository_context, ask, is_shown=is_shown
             )
         else:
-            found, more = ask(self._repositories.index(surroundings)), []
+            found, more = ask(self._repositories.index(repository_context)), []
         ended = time.perf_counter()
         steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
@@ -191,18 +195,20 @@ class CompletionService:
         self, request: CompletionRequest, sources: SettingsSources
     ) -> tuple[CompletionTarget, tuple[str, ...]]:
         folder = request.folder or str(real_folder(request.file, request.name))
-        surroundings, warnings = self._repositories.surroundings(folder, sources, request.flags())
+        repository_context, warnings = self._repositories.repository_context(
+            folder, sources, request.flags()
+        )
         where = (request.file, request.line, request.column)
         unsaved, name = request.unsaved(), request.name
-        return resolve_target(surroundings, *where, unsaved, name, request.language), warnings
+        return resolve_target(repository_context, *where, unsaved, name, request.language), warnings
 
     def _respond(
         self, run: _Run, target: CompletionTarget, warnings: tuple[str, ...]
     ) -> CompletionResponse:
         run.cancellation.check()
-        settings = target.surroundings.settings
+        settings = target.repository_context.settings
         try:
-            generator = self._models.generator(settings, run.left_ms(), run.cancellation)
+            generator = self._models.generator(settings, run.remaining_ms(), run.cancellation)
             # Before the index is asked: what changes from here on makes it out of date.
             depends_on = self._dependencies(target)
             suggestion, more = self._suggest(run, target, generator)
@@ -210,9 +216,9 @@ class CompletionService:
             self._models.forget_server()
             raise
         self._repositories.save_latencies(every_s=_SAVE_LATENCIES_EVERY_S)
-        from codebuddy.completion.receipt import as_dictionary
+        from codebuddy.completion.receipt import completion_response
 
-        response = as_dictionary(suggestion)
+        response = completion_response(suggestion)
         response["warnings"] = [*warnings, *more]
         if run.request.priority != "ask":
             # For one who keeps it; who asks is told the same with and without the engine.
@@ -220,8 +226,8 @@ class CompletionService:
         return response
 
     def _dependencies(self, target: CompletionTarget) -> list[list[str]]:
-        has_index = target.may_look_up
-        files = self._repositories.files_behind(target.surroundings, has_index=has_index)
+        has_index = target.may_retrieve
+        files = self._repositories.files_behind(target.repository_context, has_index=has_index)
         weights = self._models.file
         return dependencies.stamped([*files, *([] if weights is None else [weights])])
 
@@ -229,39 +235,39 @@ class CompletionService:
         self, run: _Run, target: CompletionTarget, generator: Generator
     ) -> tuple[Suggestion, list[str]]:
         """The suggestion, and what went wrong with the index and the policy."""
-        judge = self._repositories.judge(target.surroundings, generator)
+        policy = self._repositories.policy(target.repository_context, generator)
 
         def ask(index: CodeIndex | None) -> Suggestion:
-            return self._run(run, target, generator, judge, index)
+            return self._run(run, target, generator, policy, index)
 
-        if not target.may_look_up:
-            return ask(None), [*judge.warnings]
-        surroundings, should_update = target.surroundings, run.request.should_update
+        if not target.may_retrieve:
+            return ask(None), [*policy.warnings]
+        repository_context, should_update = target.repository_context, run.request.should_update
         refreshing = Refreshing()
         warnings: list[str] = []
         if self._index_refresh == "background" and should_update:
-            refreshing = self._background.start(surroundings)
+            refreshing = self._background.start(repository_context)
         try:
             if self._index_refresh == "before" and should_update:
                 suggestion, warnings = ask_refreshed_index(
-                    self._repositories, surroundings, ask, is_shown=True
+                    self._repositories, repository_context, ask, is_shown=True
                 )
             else:
-                suggestion = ask(self._repositories.index(surroundings))
+                suggestion = ask(self._repositories.index(repository_context))
         except IndexingError as error:
-            self._repositories.forget_index(surroundings)
+            self._repositories.forget_index(repository_context)
             suggestion = ask(None)
             if not refreshing.is_first_build:
                 remedy = f" ({error.hint})" if error.hint else ""
                 warnings = [f"{error.message}; completing without lookups{remedy}"]
-        return suggestion, [*refreshing.warnings, *warnings, *judge.warnings]
+        return suggestion, [*refreshing.warnings, *warnings, *policy.warnings]
 
     def _run(
         self,
         run: _Run,
         target: CompletionTarget,
         generator: Generator,
-        judge: Judge,
+        policy: RetrievalPolicy,
         index: CodeIndex | None,
     ) -> Suggestion:
         from codebuddy.completion.pipeline import complete
@@ -269,13 +275,13 @@ class CompletionService:
         request = run.request
         # One who asks gets what a process of its own would say; one who types, soon.
         is_typing = request.priority != "ask"
-        memory = self._repositories.memory(target.surroundings) if is_typing else None
+        history = self._repositories.history(target.repository_context) if is_typing else None
         asked = target.request(
             request.alternatives,
-            budget_ms=run.left_ms(),
+            budget_ms=run.remaining_ms(),
             is_typing=is_typing,
             extras=request.extras,
-            takes_back=request.takes_back,
+            accepts_revision=request.takes_back,
         )
-        workshop = target.workshop(generator, index, memory, judge)
-        return complete(asked, workshop, run.on_text, run.cancellation, run.observer)
+        resources = target.resources(generator, index, history, policy)
+        return complete(asked, resources, run.on_text, run.cancellation, run.observer)

@@ -19,11 +19,11 @@ from codebuddy.vcs.repository import Repository, open_repository
 
 if TYPE_CHECKING:
     from codebuddy.completion.head import Head
-    from codebuddy.completion.pace import Pace
+    from codebuddy.completion.latency import LatencyModel
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RepositoryContext:
     """The repository around a folder, if there is one, and the settings that hold there.
 
     `folder` counts only where there is none: paths of documents are relative to it then.
@@ -53,15 +53,15 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class RetrievalPolicy:
     """Retrieval policy: decision head (None selects the rule) and latency model."""
 
     head: Head | None
-    pace: Pace
+    latency: LatencyModel
     warnings: tuple[str, ...] = ()
 
 
-def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
+def open_repository_context(flags: Mapping[str, Any] | None = None) -> RepositoryContext:
     """Find the repository and load its settings; what is ignored of them is told on stderr.
 
     Raises:
@@ -72,17 +72,21 @@ def open_surroundings(flags: Mapping[str, Any] | None = None) -> Surroundings:
     return _with_settings(repository, repository.root, flags)
 
 
-def surroundings_of_file(file: str, flags: Mapping[str, Any] | None = None) -> Surroundings:
+def repository_context_of_file(
+    file: str, flags: Mapping[str, Any] | None = None
+) -> RepositoryContext:
     """The same for the folder where `file` really lies, which need not be in a repository.
 
     Raises:
         UsageError: The path cannot be one, or belongs to git itself.
         ConfigError: A setting is wrong.
     """
-    return surroundings_of_folder(real_folder(file), flags)
+    return repository_context_of_folder(real_folder(file), flags)
 
 
-def surroundings_of_folder(folder: Path, flags: Mapping[str, Any] | None = None) -> Surroundings:
+def repository_context_of_folder(
+    folder: Path, flags: Mapping[str, Any] | None = None
+) -> RepositoryContext:
     """The same for an absolute folder, which need not be in a repository.
 
     Raises:
@@ -93,12 +97,12 @@ def surroundings_of_folder(folder: Path, flags: Mapping[str, Any] | None = None)
 
 def _with_settings(
     repository: Repository | None, folder: Path, flags: Mapping[str, Any] | None
-) -> Surroundings:
+) -> RepositoryContext:
     loaded = load_settings(None if repository is None else repository.root, flags=flags)
     refused = None if repository is None else repository.refused_folder
     for warning in [*loaded.warnings, *([refused] if refused else [])]:
         note(f"warning: {safe_line(warning)}")
-    return Surroundings(repository, loaded.settings, folder)
+    return RepositoryContext(repository, loaded.settings, folder)
 
 
 def settings_of(
@@ -114,17 +118,19 @@ def settings_of(
     )
 
 
-def open_judge(surroundings: Surroundings, generator: Generator) -> Judge:
+def open_policy(repository_context: RepositoryContext, generator: Generator) -> RetrievalPolicy:
     """The decision head of the repository, and the pace of this machine with this model.
 
     Outside of any repository it is the shipped head.
     """
     from codebuddy import heads, paths
-    from codebuddy.completion.pace import Pace
+    from codebuddy.completion.latency import LatencyModel
 
-    wanted = heads.trained_for(generator.name, surroundings.settings.completion)
-    chosen = heads.choose_head(surroundings.found, wanted)
-    return Judge(chosen.head, Pace(paths.pace_file(), latency_key(generator)), chosen.warnings)
+    wanted = heads.trained_for(generator.name, repository_context.settings.completion)
+    chosen = heads.choose_head(repository_context.found, wanted)
+    return RetrievalPolicy(
+        chosen.head, LatencyModel(paths.latency_file(), latency_key(generator)), chosen.warnings
+    )
 
 
 def latency_key(generator: Generator) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from codebuddy.completion.cache import Hit
+from codebuddy.completion.cache import CachedSuggestion
 
 # Where an answer names them: pairs of path and stamp.
 KEY = "depends_on"
@@ -26,7 +26,7 @@ def stamped(files: Iterable[Path]) -> list[list[str]]:
     return [[str(file), _stamp(str(file))] for file in files]
 
 
-def may_be_served(hit: Hit[Any]) -> bool:
+def may_be_served(hit: CachedSuggestion[Any]) -> bool:
     """Whether a suggestion that was kept is still right.
 
     It is while the files that it was made from are unchanged, and for a minute while a person

@@ -103,12 +103,12 @@ class InProcessClient:
         *,
         client: str = "",
         model: str | None = None,
-        takes_back: bool = False,
+        accepts_revision: bool = False,
     ) -> None:
         """Load the model and look at the index. The prompt waits for the first real request."""
         request = CompletionRequest(
             file, line, column, text, model=model or self._model, client=client,
-            priority="background", takes_back=takes_back,
+            priority="background", takes_back=accepts_revision,
         )  # fmt: skip
         with self._turn:
             self._service.prepare(request, self._sources)

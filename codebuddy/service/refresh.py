@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from codebuddy.errors import CodebuddyError, IndexingError
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.terminal import note, safe_line
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ _BACKGROUND_EVERY_S = 30.0
 _END_WAITS_S = 2.0
 
 
-def open_index(surroundings: Surroundings, *, should_update: bool = True) -> RepositoryIndex:
+def open_index(
+    repository_context: RepositoryContext, *, should_update: bool = True
+) -> RepositoryIndex:
     """The repository's index, brought up to date with the files first if wanted.
 
     Raises:
@@ -38,21 +40,21 @@ def open_index(surroundings: Surroundings, *, should_update: bool = True) -> Rep
     from codebuddy.index.seeding import open_or_seed
 
     if should_update:
-        for warning in update_shown(surroundings):
+        for warning in update_shown(repository_context):
             note(f"warning: {safe_line(warning)}")
-    return open_or_seed(surroundings.repository, surroundings.settings)
+    return open_or_seed(repository_context.repository, repository_context.settings)
 
 
-def update_shown(surroundings: Surroundings) -> list[str]:
+def update_shown(repository_context: RepositoryContext) -> list[str]:
     """As `update`, with the progress on a terminal's stderr."""
     from codebuddy.index.progress import ProgressDisplay
 
     with ProgressDisplay() as display:
-        return update(surroundings, display.show)
+        return update(repository_context, display.show)
 
 
 def update(
-    surroundings: Surroundings, progress: Callable[[Progress], None] | None = None
+    repository_context: RepositoryContext, progress: Callable[[Progress], None] | None = None
 ) -> list[str]:
     """Bring the repository's index up to date.
 
@@ -71,13 +73,13 @@ def update(
 
     try:
         update_index(
-            surroundings.repository,
-            surroundings.settings,
+            repository_context.repository,
+            repository_context.settings,
             progress=progress,
             lock_timeout_s=LOCK_TIMEOUT_S,
         )
     except IndexingError as error:
-        if not has_index(surroundings.repository):
+        if not has_index(repository_context.repository):
             raise
         remedy = f" ({error.hint})" if error.hint else ""
         return [f"{error.message}; using the index as it is{remedy}"]
@@ -85,7 +87,10 @@ def update(
 
 
 def with_index(
-    surroundings: Surroundings, ask: Callable[[RepositoryIndex], T], *, should_update: bool
+    repository_context: RepositoryContext,
+    ask: Callable[[RepositoryIndex], T],
+    *,
+    should_update: bool,
 ) -> T:
     """What `ask` answers from the index.
 
@@ -97,19 +102,19 @@ def with_index(
     from codebuddy.index.schema import DamagedIndexError
 
     try:
-        with open_index(surroundings, should_update=should_update) as index:
+        with open_index(repository_context, should_update=should_update) as index:
             return ask(index)
     except DamagedIndexError as error:
         if not should_update:
             raise
         note(f"{safe_line(error.message)}; building it anew")
-    with open_index(surroundings) as index:
+    with open_index(repository_context) as index:
         return ask(index)
 
 
 def ask_refreshed_index(
     repositories: RepositoryCache,
-    surroundings: Surroundings,
+    repository_context: RepositoryContext,
     ask: Callable[[RepositoryIndex], T],
     *,
     is_shown: bool,
@@ -125,15 +130,15 @@ def ask_refreshed_index(
     from codebuddy.index.schema import DamagedIndexError
 
     refresh = update_shown if is_shown else update
-    warnings = refresh(surroundings)
+    warnings = refresh(repository_context)
     try:
-        return ask(repositories.index(surroundings)), warnings
+        return ask(repositories.index(repository_context)), warnings
     except DamagedIndexError as error:
         # It was noted as damaged, so the next update builds it anew.
-        repositories.forget_index(surroundings)
+        repositories.forget_index(repository_context)
         warnings = [f"{error.message}; it was built anew"]
-    warnings += refresh(surroundings)
-    return ask(repositories.index(surroundings)), warnings
+    warnings += refresh(repository_context)
+    return ask(repositories.index(repository_context)), warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,43 +165,43 @@ class BackgroundRefresh:
         self._warnings: dict[Path, tuple[str, ...]] = {}
         self._is_ending = threading.Event()
 
-    def start(self, surroundings: Surroundings) -> Refreshing:
+    def start(self, repository_context: RepositoryContext) -> Refreshing:
         """Begin an update in another thread, unless one began a short time ago."""
-        if surroundings.found is None:
+        if repository_context.found is None:
             return Refreshing()
-        root, now = surroundings.root, time.monotonic()
+        root, now = repository_context.root, time.monotonic()
         with self._lock:
             is_due = now - self._started_at.get(root, float("-inf")) >= _BACKGROUND_EVERY_S
             if is_due and root not in self._threads and not self._is_ending.is_set():
                 self._started_at[root] = now
-                self._begin(surroundings)
+                self._begin(repository_context)
             return Refreshing(self._warnings.get(root, ()), root in self._first_builds)
 
-    def _begin(self, surroundings: Surroundings) -> None:
+    def _begin(self, repository_context: RepositoryContext) -> None:
         """Start the thread. The caller holds the lock."""
         from codebuddy.index.seeding import has_index
 
         if not self._threads:
             # A thread inside native code must not outlive the interpreter.
             atexit.register(self._end)
-        if not has_index(surroundings.repository):
-            self._first_builds.add(surroundings.root)
-        thread = threading.Thread(target=self._update, args=(surroundings,), daemon=True)
-        self._threads[surroundings.root] = thread
+        if not has_index(repository_context.repository):
+            self._first_builds.add(repository_context.root)
+        thread = threading.Thread(target=self._update, args=(repository_context,), daemon=True)
+        self._threads[repository_context.root] = thread
         thread.start()
 
-    def _update(self, surroundings: Surroundings) -> None:
+    def _update(self, repository_context: RepositoryContext) -> None:
         try:
-            warnings = update(surroundings, self._check_not_ending)
+            warnings = update(repository_context, self._check_not_ending)
         except CodebuddyError as error:
             remedy = f" ({error.hint})" if error.hint else ""
             warnings = [f"{error.message}; completing without lookups{remedy}"]
         finally:
             with self._lock:
-                self._first_builds.discard(surroundings.root)
-                del self._threads[surroundings.root]
+                self._first_builds.discard(repository_context.root)
+                del self._threads[repository_context.root]
         with self._lock:
-            self._warnings[surroundings.root] = tuple(warnings)
+            self._warnings[repository_context.root] = tuple(warnings)
 
     def _check_not_ending(self, _progress: Progress) -> None:
         """Asked at each step: an update that is cut off leaves the index as it was."""

@@ -16,11 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codebuddy import heads
-from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.datatypes import Generator
 from codebuddy.errors import IndexingError
 from codebuddy.index.schema import DATABASE_NAME
-from codebuddy.service.context import Judge, Surroundings, latency_key, open_judge, settings_of
+from codebuddy.service.context import (
+    RepositoryContext,
+    RetrievalPolicy,
+    latency_key,
+    open_policy,
+    settings_of,
+)
 from codebuddy.service.dependencies import file_identity
 from codebuddy.service.request import SettingsSources
 from codebuddy.vcs.location import existing_folder, repository_around
@@ -38,7 +44,7 @@ _Identity = tuple[int, ...]
 class RepositoryCache:
     """Open repositories, with indexes, prompt histories and policies.
 
-    `surroundings`, `lease_index` and `forget_index` may be called from several threads, all
+    `repository_context`, `lease_index` and `forget_index` may be called from several threads, all
     else by one at a time.
     """
 
@@ -48,13 +54,15 @@ class RepositoryCache:
         self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
         # Opened for an embedder: that of a query must be that of the vectors.
         self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
-        self._memories: OrderedDict[Path, PromptMemory] = OrderedDict()
-        self._judges: OrderedDict[Path, tuple[tuple[object, ...], Judge]] = OrderedDict()
+        self._histories: OrderedDict[Path, PromptHistory] = OrderedDict()
+        self._policies: OrderedDict[Path, tuple[tuple[object, ...], RetrievalPolicy]] = (
+            OrderedDict()
+        )
         self._latencies_saved_at = float("-inf")
 
-    def surroundings(
+    def repository_context(
         self, folder: str, sources: SettingsSources, flags: Mapping[str, Any]
-    ) -> tuple[Surroundings, tuple[str, ...]]:
+    ) -> tuple[RepositoryContext, tuple[str, ...]]:
         """The repository around `folder`, if any, its settings, and what was ignored or refused.
 
         Args:
@@ -73,19 +81,19 @@ class RepositoryCache:
         real = Path(os.path.realpath(existing))
         refused = "" if repository is None else repository.refused_folder
         warnings = (*loaded.warnings, *([refused] if refused else []))
-        return Surroundings(repository, loaded.settings, real), warnings
+        return RepositoryContext(repository, loaded.settings, real), warnings
 
-    def index(self, surroundings: Surroundings) -> RepositoryIndex:
+    def index(self, repository_context: RepositoryContext) -> RepositoryIndex:
         """The repository's index, opened once; for callers that work one after the other.
 
         Raises:
             IndexingError: There is none that can be used.
         """
-        with self.lease_index(surroundings) as index:
+        with self.lease_index(repository_context) as index:
             return index
 
     @contextlib.contextmanager
-    def lease_index(self, surroundings: Surroundings) -> Iterator[RepositoryIndex]:
+    def lease_index(self, repository_context: RepositoryContext) -> Iterator[RepositoryIndex]:
         """The repository's index, opened once, and open inside the context whatever happens.
 
         Safe from several threads: an index that others push out, or that failed for them, is
@@ -95,29 +103,32 @@ class RepositoryCache:
             IndexingError: There is none that can be used.
         """
         with contextlib.ExitStack() as stack:
-            index = self._kept_index(surroundings, stack)
+            index = self._kept_index(repository_context, stack)
             if index is None:
                 from codebuddy.index.seeding import open_or_seed
 
                 # Not under the lock: a large index takes a second, and others go on meanwhile.
-                opened = open_or_seed(surroundings.repository, surroundings.settings)
-                index = self._keep_index(surroundings, opened, stack)
+                opened = open_or_seed(repository_context.repository, repository_context.settings)
+                index = self._keep_index(repository_context, opened, stack)
             yield index
 
     def _kept_index(
-        self, surroundings: Surroundings, stack: contextlib.ExitStack
+        self, repository_context: RepositoryContext, stack: contextlib.ExitStack
     ) -> RepositoryIndex | None:
         with self._lock:
-            kept = self._indexes.get(index_key(surroundings))
+            kept = self._indexes.get(index_key(repository_context))
             if kept is not None:
-                self._indexes.move_to_end(index_key(surroundings))
+                self._indexes.move_to_end(index_key(repository_context))
                 stack.enter_context(kept.lease())
             return kept
 
     def _keep_index(
-        self, surroundings: Surroundings, opened: RepositoryIndex, stack: contextlib.ExitStack
+        self,
+        repository_context: RepositoryContext,
+        opened: RepositoryIndex,
+        stack: contextlib.ExitStack,
     ) -> RepositoryIndex:
-        key = index_key(surroundings)
+        key = index_key(repository_context)
         dropped: list[RepositoryIndex] = []
         with self._lock:
             if key in self._indexes:
@@ -134,42 +145,44 @@ class RepositoryCache:
                 each.close()
         return index
 
-    def forget_index(self, surroundings: Surroundings) -> None:
+    def forget_index(self, repository_context: RepositoryContext) -> None:
         """Let go of an index that failed, so that the next request opens it anew."""
         with self._lock:
-            kept = self._indexes.pop(index_key(surroundings), None)
+            kept = self._indexes.pop(index_key(repository_context), None)
         if kept is not None:
             with contextlib.suppress(IndexingError):
                 kept.close()
 
-    def memory(self, surroundings: Surroundings) -> PromptMemory:
+    def history(self, repository_context: RepositoryContext) -> PromptHistory:
         """What the last prompts of the repository's files held."""
-        root = surroundings.root
-        kept = self._memories.pop(root, None) or PromptMemory()
-        if len(self._memories) >= _MAX_OPEN:
-            self._memories.popitem(last=False)
-        self._memories[root] = kept
+        root = repository_context.root
+        kept = self._histories.pop(root, None) or PromptHistory()
+        if len(self._histories) >= _MAX_OPEN:
+            self._histories.popitem(last=False)
+        self._histories[root] = kept
         return kept
 
-    def judge(self, surroundings: Surroundings, generator: Generator) -> Judge:
+    def policy(
+        self, repository_context: RepositoryContext, generator: Generator
+    ) -> RetrievalPolicy:
         """What decides on lookups there; read anew when a head's file or the model changes."""
-        found = surroundings.found
+        found = repository_context.found
         # Outside of any repository one judge serves all folders.
         folder = Path() if found is None else found.index_folder
         marks = (
             latency_key(generator),
-            surroundings.settings.completion,
+            repository_context.settings.completion,
             () if found is None else file_identity(heads.personal_head_file(found)),
             file_identity(heads.default_head_file()),
         )
-        kept = self._judges.pop(folder, None)
+        kept = self._policies.pop(folder, None)
         if kept is None or kept[0] != marks:
             if kept is not None:
-                kept[1].pace.save()
-            kept = (marks, open_judge(surroundings, generator))
-            if len(self._judges) >= _MAX_OPEN:
-                self._judges.popitem(last=False)[1][1].pace.save()
-        self._judges[folder] = kept
+                kept[1].latency.save()
+            kept = (marks, open_policy(repository_context, generator))
+            if len(self._policies) >= _MAX_OPEN:
+                self._policies.popitem(last=False)[1][1].latency.save()
+        self._policies[folder] = kept
         return kept[1]
 
     def save_latencies(self, *, every_s: float = 0.0) -> None:
@@ -177,17 +190,17 @@ class RepositoryCache:
         now = time.monotonic()
         if now - self._latencies_saved_at >= every_s:
             self._latencies_saved_at = now
-            for _, judge in self._judges.values():
-                judge.pace.save()
+            for _, policy in self._policies.values():
+                policy.latency.save()
 
-    def files_behind(self, surroundings: Surroundings, *, has_index: bool) -> list[Path]:
+    def files_behind(self, repository_context: RepositoryContext, *, has_index: bool) -> list[Path]:
         """The files that a suggestion there is made from, beside text, settings and model.
 
         Args:
             surroundings: Where.
             has_index: Whether the index may be asked.
         """
-        repository = surroundings.found
+        repository = repository_context.found
         if not has_index or repository is None:
             return []
         # Not its seal, which an update renews that changes nothing.
@@ -217,9 +230,9 @@ class RepositoryCache:
         return repository
 
 
-def index_key(surroundings: Surroundings) -> tuple[Path, str]:
+def index_key(repository_context: RepositoryContext) -> tuple[Path, str]:
     """What an open index is for: the repository, and the embedder of its queries."""
-    return surroundings.repository.index_folder, surroundings.settings.index.embedder
+    return repository_context.repository.index_folder, repository_context.settings.index.embedder
 
 
 def _marks(folder: Path, root: Path) -> _Identity:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import Document, Generator, Position
-from codebuddy.service.context import Judge, Surroundings
+from codebuddy.service.context import RepositoryContext, RetrievalPolicy
 
 if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
-    from codebuddy.completion.pipeline import Request, Workshop
-    from codebuddy.completion.prompt_memory import PromptMemory
+    from codebuddy.completion.pipeline import PipelineRequest, PipelineResources
+    from codebuddy.completion.prompt_history import PromptHistory
     from codebuddy.datatypes import RetrieveMode
 
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 class CompletionTarget:
     """Where a suggestion is wanted, checked: the repository, the document and the cursor."""
 
-    surroundings: Surroundings
+    repository_context: RepositoryContext
     document: Document
     position: Position
 
     @property
     def mode(self) -> RetrieveMode:
         """Whether to look up."""
-        return self.surroundings.settings.completion.retrieve  # type: ignore[return-value]
+        return self.repository_context.settings.completion.retrieve  # type: ignore[return-value]
 
     @property
-    def may_look_up(self) -> bool:
+    def may_retrieve(self) -> bool:
         """Whether an index is needed at all."""
-        return self.mode != "never" and self.surroundings.found is not None
+        return self.mode != "never" and self.repository_context.found is not None
 
     def request(
         self,
@@ -40,15 +40,15 @@ class CompletionTarget:
         budget_ms: float = 0.0,
         is_typing: bool = False,
         extras: tuple[tuple[str, str], ...] = (),
-        takes_back: bool = False,
-    ) -> Request:
-        """What the pipeline is asked; the arguments are those of its `Request`."""
-        from codebuddy.completion.pipeline import Request
+        accepts_revision: bool = False,
+    ) -> PipelineRequest:
+        """What the pipeline is asked; the arguments are those of its `PipelineRequest`."""
+        from codebuddy.completion.pipeline import PipelineRequest
         from codebuddy.syntax import language_for
 
         head = self.document.text[:512].encode("utf-8", "replace")
         language = self.document.language or language_for(self.document.path, head)
-        return Request(
+        return PipelineRequest(
             self.document,
             self.position,
             language,
@@ -57,29 +57,36 @@ class CompletionTarget:
             budget_ms,
             is_typing,
             extras,
-            takes_back,
+            accepts_revision,
         )
 
-    def workshop(
+    def resources(
         self,
         generator: Generator,
         index: CodeIndex | None,
-        memory: PromptMemory | None = None,
-        judge: Judge | None = None,
-    ) -> Workshop:
-        """What the pipeline works with; without a `judge` a plain rule decides on lookups."""
-        from codebuddy.completion.pipeline import Workshop
+        history: PromptHistory | None = None,
+        policy: RetrievalPolicy | None = None,
+    ) -> PipelineResources:
+        """The resources of the pipeline; without a `policy` a rule decides on retrieval."""
+        from codebuddy.completion.pipeline import PipelineResources
 
-        completion, found = self.surroundings.settings.completion, self.surroundings.found
-        head, pace = (judge.head, judge.pace) if judge is not None else (None, None)
+        completion, found = (
+            self.repository_context.settings.completion,
+            self.repository_context.found,
+        )
+        head, latency = (policy.head, policy.latency) if policy is not None else (None, None)
         if found is None:
-            why = "the file is in no git repository"
-            return Workshop(generator, None, completion, "", memory, head, pace, why)
-        return Workshop(generator, index, completion, found.root.name, memory, head, pace)
+            no_index_reason = "the file is in no git repository"
+            return PipelineResources(
+                generator, None, completion, "", history, head, latency, no_index_reason
+            )
+        return PipelineResources(
+            generator, index, completion, found.root.name, history, head, latency
+        )
 
 
 def resolve_target(
-    surroundings: Surroundings,
+    repository_context: RepositoryContext,
     file: str,
     line: int,
     column: int | None = None,
@@ -107,12 +114,12 @@ def resolve_target(
     from codebuddy.completion.notebook import cell_document, is_notebook
     from codebuddy.positions import resolve
 
-    document = load_document(file, surroundings.root, unsaved, shown)
+    document = load_document(file, repository_context.root, unsaved, shown)
     if language:
         document = replace(document, language=language)
     elif is_notebook(document.path):
         is_on_disk = unsaved is None
         document, position = cell_document(document, line, column, must_be_notebook=is_on_disk)
-        return CompletionTarget(surroundings, document, position)
+        return CompletionTarget(repository_context, document, position)
     position, _ = resolve(document.text, line, column, document.path)
-    return CompletionTarget(surroundings, document, position)
+    return CompletionTarget(repository_context, document, position)

@@ -149,7 +149,7 @@ def _measure_overhead(*, has_same_layout: bool) -> float:
 
     from codebuddy.completion.context import build_context
     from codebuddy.completion.document import load_document
-    from codebuddy.completion.pipeline import Request, Workshop, complete
+    from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
     from codebuddy.completion.prompt import build_prompt
     from codebuddy.datatypes import Position
     from codebuddy.inference.installed import find_model
@@ -161,16 +161,16 @@ def _measure_overhead(*, has_same_layout: bool) -> float:
     ours = LlamaGenerator(model.path, model.name, settings.model)
     bare = _bare_model(llama_cpp, model.path, settings.model, ours, has_same_layout)
     document = load_document("codebuddy/positions.py", ROOT)
-    request = Request(document, Position(47, 12), "python", "never")
-    workshop = Workshop(ours, None, settings.completion, ROOT.name)
+    request = PipelineRequest(document, Position(47, 12), "python", "never")
+    resources = PipelineResources(ours, None, settings.completion, ROOT.name)
     context = build_context(document, request.position, "python")
     tokens = list(build_prompt(context, [], ours, settings.completion, ROOT.name).tokens)
-    generated = complete(request, workshop).receipt.stats.generated_tokens
+    generated = complete(request, resources).receipt.stats.generated_tokens
     ratios = []
     for _ in range(9):
         started = time.perf_counter()
         ours.kv.clear()
-        complete(request, workshop)
+        complete(request, resources)
         our_s = time.perf_counter() - started
         started = time.perf_counter()
         bare.reset()

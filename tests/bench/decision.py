@@ -11,8 +11,8 @@ import argparse
 import os
 from pathlib import Path
 
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
 from codebuddy.config import load_settings
 from codebuddy.evaluation.holes import KINDS, cut_holes
 from codebuddy.evaluation.statistics import percentile
@@ -49,14 +49,19 @@ def decision_ms(path: Path, per_kind: int) -> list[float]:
     update_index(repository, settings)
     head = load_shipped_head()
     with RepositoryIndex.open(repository, settings) as index:
-        workshop = Workshop(
-            EchoGenerator(), index, settings.completion, path.name, head=head, pace=Pace()
+        resources = PipelineResources(
+            EchoGenerator(),
+            index,
+            settings.completion,
+            path.name,
+            head=head,
+            latency=LatencyModel(),
         )
         spent = []
         for hole in cut_holes(repository, index, KINDS, per_kind, SEED):
             document = hole.as_document(repository)
-            request = Request(document, hole.position, hole.language, "auto")
-            suggestion = complete(request, workshop)
+            request = PipelineRequest(document, hole.position, hole.language, "auto")
+            suggestion = complete(request, resources)
             assert suggestion.receipt.decision.head == head.name
             spent.append(suggestion.receipt.timings_ms["decision"])
     return spent[1:]

@@ -137,7 +137,7 @@ def _channels(context: Context, index: CodeIndex) -> dict[str, list[SearchResult
 
 def _lexical(query: Sequence[str], context: Context, index: CodeIndex) -> list[SearchResult]:
     def is_unwanted(chunk: Chunk) -> bool:
-        lines = retrieval._telling_lines(chunk.text.split("\n"))
+        lines = retrieval._informative_lines(chunk.text.split("\n"))
         return retrieval._is_at_cursor(chunk, context) or not lines
 
     return index.lexical(query, retrieval._CANDIDATES, is_unwanted) if query else []

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline import Request, Workshop, complete
-from codebuddy.completion.prompt_memory import PromptMemory
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.config import load_settings
 from codebuddy.datatypes import Position, RetrieveMode, Suggestion
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
@@ -80,7 +80,7 @@ def main() -> None:
         repository = open_repository(path)
         update_index(repository, settings)
         with RepositoryIndex.open(repository, settings) as index:
-            base = Workshop(generator, index, settings.completion, path.name)
+            base = PipelineResources(generator, index, settings.completion, path.name)
             holes = cut_holes(repository, index, KINDS, _CUT_OF_A_KIND, arguments.seed)
             for session in sessions(holes, arguments.files, arguments.holes):
                 for name, (mode, has_head) in POLICIES.items():
@@ -110,26 +110,26 @@ def sessions(holes: Sequence[Hole], n_files: int, n_holes: int) -> Iterator[list
 def play(
     session: Sequence[Hole],
     mode: RetrieveMode,
-    workshop: Workshop,
+    resources: PipelineResources,
     index: RepositoryIndex,
     repository: Repository,
     *,
     rests: bool,
 ) -> list[Asked]:
     """One policy through one session."""
-    generator: Any = workshop.generator
+    generator: Any = resources.generator
     generator.kv.clear()
-    memory, pace = PromptMemory(), Pace()
+    memory, pace = PromptHistory(), LatencyModel()
     # As measured on the machine of the labels; it learns from here.
     pace.ms_per_token = 4.0
     asked = []
     for hole in session:
         shop = dataclasses.replace(
-            workshop,
+            resources,
             index=mask(index, hole),
-            memory=memory,
-            pace=pace,
-            settings=settings_for(hole, workshop.settings),
+            prompt_history=memory,
+            latency=pace,
+            settings=settings_for(hole, resources.settings),
         )
         if rests:
             _ask(hole, mode, _without_a_text(shop), repository, is_resting=True)
@@ -183,7 +183,7 @@ def _seconds(spent: Sequence[float], always: Sequence[float]) -> tuple[str, str]
 def _ask(
     hole: Hole,
     mode: RetrieveMode,
-    workshop: Workshop,
+    resources: PipelineResources,
     repository: Repository,
     *,
     is_resting: bool = False,
@@ -198,13 +198,15 @@ def _ask(
         lines[place.line - 1] = line[: column - 1] + line[place.column - 1 :]
         document = dataclasses.replace(document, text="\n".join(lines))
         place = Position(place.line, column)
-    request = Request(document, place, hole.language, mode, is_typing=True, takes_back=True)
-    return complete(request, workshop)
+    request = PipelineRequest(
+        document, place, hole.language, mode, is_typing=True, accepts_revision=True
+    )
+    return complete(request, resources)
 
 
-def _without_a_text(workshop: Workshop) -> Workshop:
-    settings = dataclasses.replace(workshop.settings, max_tokens=0)
-    return dataclasses.replace(workshop, settings=settings)
+def _without_a_text(resources: PipelineResources) -> PipelineResources:
+    settings = dataclasses.replace(resources.settings, max_tokens=0)
+    return dataclasses.replace(resources, settings=settings)
 
 
 if __name__ == "__main__":

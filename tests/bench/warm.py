@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.completion.cache import Place, SuggestionCache
+from codebuddy.completion.cache import CacheKey, SuggestionCache
 from codebuddy.completion.context import build_context
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.config import load_settings
@@ -221,9 +221,9 @@ class Bench:
         """The suggestion cache with a buffer of 5,000 lines, a hit and a miss."""
         half = "    value = compute(first, second)  # ünïcode\n" * 2500
         cache: SuggestionCache[None] = SuggestionCache()
-        cache.put(Place(half, half, "model"), "total = add(value)\n", None)
+        cache.put(CacheKey(half, half, "model"), "total = add(value)\n", None)
         for name, typed in (("hit", "total ="), ("miss", "other")):
-            place = Place(half + typed, half, "model")
+            place = CacheKey(half + typed, half, "model")
             ms = statistics.median(_ms(lambda at=place: cache.get(at)) for _ in range(100))
             row(f"suggestion cache, 5,000 lines, {name}, ms", f"{ms:.2f}", "5")
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codebuddy.completion.cache import Place, SuggestionCache, is_still_wanted
+from codebuddy.completion.cache import CacheKey, SuggestionCache, is_still_wanted
 
 BODY = "total = sum(prices)\n    return total\n"
 
 
-def place(prefix: str, suffix: str = "\n", fingerprint: str = "model, settings") -> Place:
+def place(prefix: str, suffix: str = "\n", fingerprint: str = "model, settings") -> CacheKey:
     """A place with the usual rest."""
-    return Place(prefix, suffix, fingerprint)
+    return CacheKey(prefix, suffix, fingerprint)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_change_elsewhere_is_a_miss(cache):
     assert cache.get(place(prefix, "\n# new")) is None
     assert cache.get(place(prefix, fingerprint="another model")) is None
     # What is cut between prefix and suffix does not move without being noticed.
-    assert cache.get(Place(prefix + "\n", "", "model, settings")) is None
+    assert cache.get(CacheKey(prefix + "\n", "", "model, settings")) is None
 
 
 def test_deleted_characters_come_back_before_the_suggestion(cache):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import language_for
 from tests.support.completion import document_at
@@ -32,9 +32,9 @@ HEADERS = [
 def test_the_model_does_not_close_what_the_editor_closed(default_model, path, marked):
     """The text is not empty, closes nothing twice, and no token is spent behind it."""
     document, position = document_at(marked, path)
-    request = Request(document, position, language_for(path), "never")
+    request = PipelineRequest(document, position, language_for(path), "never")
     settings = CompletionSettings(max_tokens=48)
-    done = complete(request, Workshop(default_model, None, settings, "shop"))
+    done = complete(request, PipelineResources(default_model, None, settings, "shop"))
     after = marked.partition("‸")[2].partition("\n")[0]
     closer = after[0] if after[0] != "<" else "</"
     assert done.text

@@ -14,7 +14,7 @@ from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import MAX_EXTRAS, CompletionCall, call_from_message, call_to_message
 from codebuddy.errors import UsageError
 from codebuddy.inference.echo import EchoGenerator
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.refresh import open_index
 from codebuddy.settings import CompletionSettings, Settings
 from codebuddy.vcs.repository import open_repository
@@ -115,7 +115,7 @@ SENT = [
 @pytest.fixture
 def indexed(repository: Path) -> Path:
     """The shop, with its index."""
-    open_index(Surroundings(open_repository(repository), Settings())).close()
+    open_index(RepositoryContext(open_repository(repository), Settings())).close()
     return repository
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from codebuddy.completion.confidence import NAMES as TEXT_NAMES
 from codebuddy.completion.context import build_context
-from codebuddy.completion.features import NAMES, NamesKnown, extract_features
+from codebuddy.completion.features import NAMES, DefinitionCounts, extract_features
 from codebuddy.completion.head import load_head
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import HeadError, TrainingError
@@ -82,8 +82,8 @@ def test_a_head_learns_what_makes_lookups_help(head_file):
     """Where the callee is defined elsewhere probability and gain are high, else low."""
     head = load_head(head_file, NAMES, TEXT_NAMES)
     values = dict.fromkeys(NAMES, 0.0) | {"typed": 0.5, "elsewhere_6": 1.0}
-    low = head.syntax.judge(values)
-    high = head.syntax.judge(values | {"callee_elsewhere": 1.0})
+    low = head.syntax.predict(values)
+    high = head.syntax.predict(values | {"callee_elsewhere": 1.0})
     assert low.probability < 0.3 < 0.6 < high.probability
     assert low.gain < 3 < 10 < high.gain
     assert high.features[0][0] == "callee_elsewhere"
@@ -100,7 +100,7 @@ def test_the_exported_weights_equal_the_regression_of_scikit_learn(examples):
     inputs = np.array([[e.features[f] for f in FEATURES] for e in examples])
     helped = np.array([e.helps for e in examples])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(inputs, helped)
-    actual = [stage.judge(e.features).score for e in examples]
+    actual = [stage.predict(e.features).score for e in examples]
     assert np.abs(model.decision_function(inputs) - actual).max() < 1e-6
 
 
@@ -270,7 +270,7 @@ def place(text, language="python"):
 def test_features_of_a_call_to_something_elsewhere():
     """The callee, the import and the argument list are seen."""
     context = place("from store import open_store\n\n\ndef f(path):\n    return open_store(|\n")
-    known = NamesKnown({"open_store": 1}, {"open_store": 1, "store": 0})
+    known = DefinitionCounts({"open_store": 1}, {"open_store": 1, "store": 0})
     found = extract_features(context, known)
     assert set(found) == set(NAMES)
     assert found["callee_elsewhere"] == 1
@@ -283,7 +283,7 @@ def test_features_of_a_call_to_something_elsewhere():
 def test_features_of_a_call_to_something_here():
     """A name that the file defines asks for no lookup."""
     context = place("def grow(a):\n    return a\n\n\nx = grow(1)\ny = grow(|\n")
-    found = extract_features(context, NamesKnown({}, {}))
+    found = extract_features(context, DefinitionCounts({}, {}))
     assert found["callee_here"] == 1
     assert found["callee_elsewhere"] == found["elsewhere_24"] == 0
     assert found["after_assignment"] == 1
@@ -291,6 +291,6 @@ def test_features_of_a_call_to_something_here():
 
 def test_features_inside_a_comment():
     """Nothing of code is claimed inside a comment."""
-    found = extract_features(place("x = 1\n# see f(|\n"), NamesKnown({}, {}))
+    found = extract_features(place("x = 1\n# see f(|\n"), DefinitionCounts({}, {}))
     assert found["in_comment"] == 1
     assert found["in_arguments"] == found["after_assignment"] == 0

@@ -11,13 +11,13 @@ import pytest
 
 from codebuddy import heads
 from codebuddy.completion.context import build_context
-from codebuddy.completion.decision import LookupPrice, decide
-from codebuddy.completion.features import NamesKnown
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline import Request, Workshop, complete
-from codebuddy.completion.price import lookup_price
-from codebuddy.completion.prompt_memory import PromptMemory
-from codebuddy.completion.receipt import as_dictionary
+from codebuddy.completion.cost import retrieval_cost
+from codebuddy.completion.decision import RetrievalCost, decide
+from codebuddy.completion.features import DefinitionCounts
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.prompt_history import PromptHistory
+from codebuddy.completion.receipt import completion_response
 from codebuddy.datatypes import Document, GenerationStats, PackedChunk, Position
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.evaluation.session import Wishes, evaluate, find_holes
@@ -30,13 +30,13 @@ from codebuddy.tui.backend import Wish
 from codebuddy.vcs.repository import open_repository
 from tests.commands.test_complete import codebuddy
 from tests.completion.test_head import FEATURES, synthetic_examples
-from tests.completion.test_prompt_memory import result
+from tests.completion.test_prompt_history import result
 from tests.support.backends import OwnBackend
 from tests.support.evaluation import indexed, make_shop
 
 SETTINGS = CompletionSettings()
 TEXT = "from shop import price\n\nvalue = price(\n"
-KNOWN = NamesKnown({"price": 1}, {"price": 1})
+KNOWN = DefinitionCounts({"price": 1}, {"price": 1})
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def context_of(text=TEXT, line=3, column=15):
 
 def test_the_same_gain_pays_or_not_by_its_price(head):
     """What is worth a tenth of a second is not worth a minute, and the reason says both."""
-    cheap = decide(context_of(), "auto", KNOWN, head, LookupPrice(100.0, 1.0))
-    dear = decide(context_of(), "auto", KNOWN, head, LookupPrice(60_000.0, 1.0))
+    cheap = decide(context_of(), "auto", KNOWN, head, RetrievalCost(100.0, 1.0))
+    dear = decide(context_of(), "auto", KNOWN, head, RetrievalCost(60_000.0, 1.0))
     assert cheap.retrieve
     assert not dear.retrieve
     assert cheap.expected_gain is not None
@@ -81,35 +81,35 @@ def test_the_same_gain_pays_or_not_by_its_price(head):
 
 def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
     """What the cache holds of a prompt's two forms costs little, where the cursor is near."""
-    pace, memory = Pace(), PromptMemory()
+    pace, memory = LatencyModel(), PromptHistory()
     context = context_of("x = 1\n" * 300 + TEXT, 303)
-    cold = lookup_price(context, SETTINGS, pace, memory).expected_ms
+    cold = retrieval_cost(context, SETTINGS, pace, memory).expected_ms
     assert cold > 0
-    memory.remember("cart.py", [], 300)
-    dearer = lookup_price(context, SETTINGS, pace, memory).expected_ms
+    memory.record("cart.py", [], 300)
+    dearer = retrieval_cost(context, SETTINGS, pace, memory).expected_ms
     chunk = result("a")
-    memory.remember("cart.py", [PackedChunk(chunk, 9)], 303)
-    cheaper = lookup_price(context, SETTINGS, pace, memory).expected_ms
+    memory.record("cart.py", [PackedChunk(chunk, 9)], 303)
+    cheaper = retrieval_cost(context, SETTINGS, pace, memory).expected_ms
     assert 0 < cheaper < cold < dearer
     assert cheaper < dearer / 2
     elsewhere = dataclasses.replace(context, position=Position(3, 1))
-    assert lookup_price(elsewhere, SETTINGS, pace, memory) == lookup_price(
+    assert retrieval_cost(elsewhere, SETTINGS, pace, memory) == retrieval_cost(
         elsewhere, SETTINGS, pace, None
     )
-    held = PromptMemory()
-    held.remember("cart.py", [PackedChunk(chunk, 9)], 303)
-    price = lookup_price(context, SETTINGS, pace, held)
-    assert price.expected_ms < 0 == price.points
-    assert 0 < price.whole_ms < cold
-    assert price.whole_ms < lookup_price(context, SETTINGS, pace, None).whole_ms / 2
+    held = PromptHistory()
+    held.record("cart.py", [PackedChunk(chunk, 9)], 303)
+    price = retrieval_cost(context, SETTINGS, pace, held)
+    assert price.expected_ms < 0 == price.break_even_gain
+    assert 0 < price.prompt_ms < cold
+    assert price.prompt_ms < retrieval_cost(context, SETTINGS, pace, None).prompt_ms / 2
 
 
 def test_other_files_push_a_file_out_of_the_cache():
     """After three other files nothing is assumed to be held."""
-    memory = PromptMemory()
-    memory.remember("cart.py", [], 300)
+    memory = PromptHistory()
+    memory.record("cart.py", [], 300)
     for name in "abc":
-        memory.remember(name, [], 1)
+        memory.record(name, [], 1)
     assert not memory.is_warm("cart.py", "file", 1)
     assert memory.is_warm("c", "file", 1)
     assert not memory.is_warm("c", "chunks", 1)
@@ -118,8 +118,8 @@ def test_other_files_push_a_file_out_of_the_cache():
 def test_what_is_preferred_sets_the_rate():
     """A second must bring four points at `speed` and a quarter of one at `quality`."""
     rates = {
-        prefer: lookup_price(
-            context_of(), CompletionSettings(prefer=prefer), Pace(), None
+        prefer: retrieval_cost(
+            context_of(), CompletionSettings(prefer=prefer), LatencyModel(), None
         ).points_per_second
         for prefer in ("speed", "balanced", "quality")
     }
@@ -129,12 +129,12 @@ def test_what_is_preferred_sets_the_rate():
 def test_the_pace_is_learned_and_kept(tmp_path):
     """A measured prefill replaces the guess, and the next process begins with it."""
     file = tmp_path / "pace.json"
-    pace = Pace(file, "model")
-    pace.note(GenerationStats(evaluated_tokens=1000, prefill_ms=2000.0), 5.0)
+    pace = LatencyModel(file, "model")
+    pace.record(GenerationStats(evaluated_tokens=1000, prefill_ms=2000.0), 5.0)
     assert pace.ms_per_token == 2.0
     pace.save()
-    assert Pace(file, "model").ms_per_token == 2.0
-    assert Pace(file, "other").ms_per_token != 2.0
+    assert LatencyModel(file, "model").ms_per_token == 2.0
+    assert LatencyModel(file, "other").ms_per_token != 2.0
     for damage in (
         "{",
         '{"model": [1%s, 5]}' % ("0" * 400),
@@ -142,7 +142,7 @@ def test_the_pace_is_learned_and_kept(tmp_path):
         '{"model": [NaN, 5]}',
     ):
         file.write_text(damage)
-        assert Pace(file, "model").ms_per_token == Pace().ms_per_token
+        assert LatencyModel(file, "model").ms_per_token == LatencyModel().ms_per_token
 
 
 def test_the_pipeline_asks_the_head_and_notes_the_pace(tmp_path, head):
@@ -151,18 +151,20 @@ def test_the_pipeline_asks_the_head_and_notes_the_pace(tmp_path, head):
     text = (root / "shop/cart.py").read_text() + "\nprice = apply_discount("
     line = text.count("\n") + 1
     place = Document("shop/cart.py", text, root / "shop/cart.py")
-    request = Request(place, Position(line, 24), "python", "auto")
+    request = PipelineRequest(place, Position(line, 24), "python", "auto")
     with indexed(root) as (_, index):
-        pace = Pace()
+        pace = LatencyModel()
         echo = EchoGenerator()
-        judged = complete(request, Workshop(echo, index, SETTINGS, "shop", None, head, pace))
-        ruled = complete(request, Workshop(echo, index, SETTINGS, "shop"))
-    told = as_dictionary(judged)["decision"]
+        judged = complete(
+            request, PipelineResources(echo, index, SETTINGS, "shop", None, head, pace)
+        )
+        ruled = complete(request, PipelineResources(echo, index, SETTINGS, "shop"))
+    told = completion_response(judged)["decision"]
     assert told["head"] == "test"
     assert told["expected_gain"] is not None
     assert (told["expected_ms"] or 0) > 0
     assert told["features"]
-    assert as_dictionary(ruled)["decision"]["head"] == ""
+    assert completion_response(ruled)["decision"]["head"] == ""
 
 
 def test_a_head_for_another_model_gives_way_to_the_shipped_one(tmp_path, head_file):
@@ -223,7 +225,7 @@ def test_an_evaluation_asks_the_head_and_keeps_its_runs_apart(tmp_path, head):
                 repository, index, EchoGenerator(), Settings(), wishes, holes, head, pace
             )
 
-        judged, ruled = run(head, Pace()), run(None, None)
+        judged, ruled = run(head, LatencyModel()), run(None, None)
     assert judged.run.name != ruled.run.name
     assert all("points expected" in each.arms["auto"].reason for each in judged.results)
     assert not any("points expected" in each.arms["auto"].reason for each in ruled.results)

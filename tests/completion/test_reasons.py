@@ -8,16 +8,16 @@ import re
 import pytest
 
 from codebuddy.completion.confidence import NAMES as TEXT_NAMES
-from codebuddy.completion.confidence import is_said_truly
-from codebuddy.completion.decision import LookupPrice, decide, decide_again
+from codebuddy.completion.confidence import is_phrase_true
+from codebuddy.completion.decision import RetrievalCost, decide, decide_after_generation
 from codebuddy.completion.features import NAMES as PLACE_NAMES
-from codebuddy.completion.features import SPEAK_AGAINST, SPEAK_FOR, NamesKnown
-from codebuddy.completion.head import Head, Stage
+from codebuddy.completion.features import SPEAK_AGAINST, SPEAK_FOR, DefinitionCounts
+from codebuddy.completion.head import Classifier, Head
 from codebuddy.completion.reasons import (
     conditional_reason,
-    first_kept_reason,
+    feature_phrase,
+    first_text_kept_reason,
     head_reason,
-    in_words,
     rule_reason,
     too_late_reason,
 )
@@ -69,7 +69,7 @@ def test_every_reason_of_a_head_is_one_sentence_with_its_figures(is_second):
             elif gain >= 0.05:
                 assert f"too little for its {max(0.0, cost_ms):.0f} ms" in reason
             if "because" in reason:
-                assert in_words(name, move) in reason
+                assert feature_phrase(name, move) in reason
                 assert (move > 0) is is_worth
                 assert name not in (SPEAK_AGAINST if is_worth else SPEAK_FOR)
 
@@ -88,16 +88,18 @@ def test_the_strongest_cause_is_named_alone():
 
 def test_what_is_said_of_a_text_is_true_of_it():
     """A head that weighs a statistic the other way round does not turn its words round."""
-    assert is_said_truly("min_logprob", -1.0, 0.5)
-    assert not is_said_truly("min_logprob", 1.0, 0.5)
-    assert is_said_truly("doubtful_share", 0.2, 0.5)
-    assert not is_said_truly("doubtful_share", 0.2, -0.5)
-    assert is_said_truly("is_cut", 0.2, -0.5)
-    stage = Stage(("min_logprob",), 0.0, (1.0,), (-3.0,), (-9.0, 9.0), (0.1, 0.9), (0.0, 9.0))
+    assert is_phrase_true("min_logprob", -1.0, 0.5)
+    assert not is_phrase_true("min_logprob", 1.0, 0.5)
+    assert is_phrase_true("doubtful_share", 0.2, 0.5)
+    assert not is_phrase_true("doubtful_share", 0.2, -0.5)
+    assert is_phrase_true("is_cut", 0.2, -0.5)
+    stage = Classifier(("min_logprob",), 0.0, (1.0,), (-3.0,), (-9.0, 9.0), (0.1, 0.9), (0.0, 9.0))
     head = Head("test", {}, stage, stage)
-    context, known = context_at(PLACE), NamesKnown({}, {})
+    context, known = context_at(PLACE), DefinitionCounts({}, {})
     first = decide(context, "auto", known)
-    again = decide_again(first, context, known, stats(0.9), head, LookupPrice(1.0, 1.0, 1.0))
+    again = decide_after_generation(
+        first, context, known, stats(0.9), head, RetrievalCost(1.0, 1.0, 1.0)
+    )
     assert again.features == ()
     assert "because" not in check(again.reason)
 
@@ -119,7 +121,7 @@ def test_why_a_first_text_is_kept_is_said_with_the_figure_that_decided():
     likely, unlikely = stats(0.81, 0.81), stats(0.62)
 
     def why(first, second, *, is_empty=False):
-        return check(first_kept_reason(first, second, is_empty=is_empty, budget_ms=300.0))
+        return check(first_text_kept_reason(first, second, is_empty=is_empty, budget_ms=300.0))
 
     assert "likelier than the second one, 0.81 against 0.62 a token" in why(likely, unlikely)
     assert "0.8104 against 0.8101 a token" in why(stats(0.8104), stats(0.8101))
@@ -151,5 +153,5 @@ def test_modes_and_a_missing_index_are_said_plainly():
     """Where nothing is judged there is no figure, and still one sentence."""
     context = context_at(PLACE)
     modes: tuple[RetrieveMode, ...] = ("auto", "always", "never")
-    for mode, known in itertools.product(modes, (None, NamesKnown({}, {}))):
+    for mode, known in itertools.product(modes, (None, DefinitionCounts({}, {}))):
         check(decide(context, mode, known).reason)

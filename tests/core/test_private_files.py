@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy import heads
-from codebuddy.completion.pace import Pace
+from codebuddy.completion.latency import LatencyModel
 from codebuddy.datatypes import GenerationStats
 from codebuddy.errors import CodebuddyError, DocumentError, HeadError, TrainingError, UsageError
 from codebuddy.evaluation import store
@@ -461,19 +461,19 @@ def _example():
 def test_a_planted_pace_is_a_guess_and_is_replaced(tmp_path):
     """`pace.json` as anything but a file, or with numbers that no machine has."""
     place = tmp_path / "cache" / "pace.json"
-    guess = Pace().ms_per_token
+    guess = LatencyModel().ms_per_token
     stats = GenerationStats(prompt_tokens=100, evaluated_tokens=100, prefill_ms=500.0)
     for plant in (_pipe, _link, _dangling, _device):
         outside = planted(plant, place, tmp_path)
-        pace = within(20, lambda: Pace(place, "k"))
+        pace = within(20, lambda: LatencyModel(place, "k"))
         assert pace.ms_per_token == guess
         pace.note(stats, 0.0)
         pace.save()
-        assert Pace(place, "k").ms_per_token == 5.0
+        assert LatencyModel(place, "k").ms_per_token == 5.0
         assert untouched(outside)
     for pair in ("[1e999, 1]", "[NaN, 1]", "[-1, 1]", "[1, -1]", f"[{'9' * 5000}, 1]", "[1]", "7"):
         place.write_text(f'{{"k": {pair}}}')
-        assert Pace(place, "k").ms_per_token == guess
+        assert LatencyModel(place, "k").ms_per_token == guess
 
 
 def test_planted_runs_are_told_and_never_written_through(repository, tmp_path):

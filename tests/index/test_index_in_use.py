@@ -23,7 +23,7 @@ from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.seeding import LOCK_NAME
 from codebuddy.index.store import Store
 from codebuddy.service import repositories as repositories_module
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
@@ -231,8 +231,8 @@ def test_a_file_exchanged_while_it_is_opened_is_opened_again(root, monkeypatch):
     assert len(opened) == 2
 
 
-def _surroundings(root: Path) -> Surroundings:
-    return Surroundings(open_repository(root), Settings())
+def _surroundings(root: Path) -> RepositoryContext:
+    return RepositoryContext(open_repository(root), Settings())
 
 
 def test_an_index_that_others_push_out_is_closed_when_nobody_uses_it(root, tmp_path, monkeypatch):

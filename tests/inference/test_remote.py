@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.diagnosis import diagnose
@@ -101,8 +101,10 @@ def test_the_whole_path_runs_on_a_server():
     document, position = document_at("def double(price):\n    ‸\n")
     with serving("llama-server") as server:
         generator = opened(settings(server.url))
-        workshop = Workshop(generator, None, CompletionSettings(prefix_tokens=100), "shop")
-        suggestion = complete(Request(document, position, "python", "never"), workshop)
+        resources = PipelineResources(
+            generator, None, CompletionSettings(prefix_tokens=100), "shop"
+        )
+        suggestion = complete(PipelineRequest(document, position, "python", "never"), resources)
         generator.close()
     assert suggestion.text == "return price * 2"
     assert suggestion.receipt.model == "small-coder"

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import CompletionCall
@@ -158,17 +158,23 @@ def test_a_silent_tokenizer_keeps_to_the_budget(way):
     with serving("llama-server") as server:
         generator = connect(settings(server.url))
         server.faults.add(f"/tokenize {way}")
-        workshop = Workshop(generator, None, CompletionSettings(prefix_tokens=100), "shop")
-        request = Request(document, position, "python", "never", budget_ms=BUDGET_MS)
-        suggestion = in_time(lambda: complete(request, workshop))
+        resources = PipelineResources(
+            generator, None, CompletionSettings(prefix_tokens=100), "shop"
+        )
+        request = PipelineRequest(document, position, "python", "never", budget_ms=BUDGET_MS)
+        suggestion = in_time(lambda: complete(request, resources))
         assert (suggestion.text, suggestion.receipt.finish_reason) == ("", "budget")
         # Without a budget it is an error, in a time that a person waits.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(http_stream, "_ASK_TIMEOUT_S", 0.5)
             with pytest.raises(ModelError, match="took too long"):
-                in_time(lambda: complete(Request(document, position, "python", "never"), workshop))
+                in_time(
+                    lambda: complete(
+                        PipelineRequest(document, position, "python", "never"), resources
+                    )
+                )
         server.faults.clear()
-        assert complete(request, workshop).text == "return price * 2"
+        assert complete(request, resources).text == "return price * 2"
         generator.close()
 
 

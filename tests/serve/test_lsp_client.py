@@ -10,7 +10,7 @@ import pytest_lsp
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient
 
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.refresh import open_index
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
@@ -74,7 +74,7 @@ async def test_a_whole_session_follows_the_protocol(
 
 def test_the_real_model_completes_in_an_editor(repository, tmp_path):
     """The call in the shop's cart is completed with the definition of the other file."""
-    open_index(Surroundings(open_repository(repository), Settings())).close()
+    open_index(RepositoryContext(open_repository(repository), Settings())).close()
     text = (repository / "cart.py").read_text()
     always = {"CODEBUDDY_COMPLETION_RETRIEVE": "always"}
     with editing(repository, tmp_path / "other", model="qwen2.5-coder-1.5b", **always) as client:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.refresh import open_index
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
@@ -378,7 +378,7 @@ def test_it_ends_with_ctrl_c_and_says_where_it_was(repository, tmp_path):
 
 def test_the_real_model_completes_what_llama_vim_asked(repository, tmp_path):
     """The recorded request is completed with the real model and a lookup in the repository."""
-    open_index(Surroundings(open_repository(repository), Settings())).close()
+    open_index(RepositoryContext(open_repository(repository), Settings())).close()
     whole = {k: v for k, v in LLAMA_VIM_REQUEST.items() if k != "response_fields"}
     always = {"CODEBUDDY_COMPLETION_RETRIEVE": "always"}
     home, model = tmp_path / "other", "qwen2.5-coder-1.5b"

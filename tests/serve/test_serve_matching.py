@@ -14,7 +14,7 @@ from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window
 from codebuddy.serve.raw_completion import RawCompleter
 from codebuddy.service.async_client import AsyncClient
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.service.refresh import open_index
 from codebuddy.settings import Settings
@@ -60,7 +60,7 @@ def test_a_window_is_found_through_the_index(steps):
     """Without any mention the words around the cursor lead to the file."""
     root, text = steps
     prefix, suffix = window_of(text, 30, 90, 110)
-    with open_index(Surroundings(open_repository(root), Settings())) as index:
+    with open_index(RepositoryContext(open_repository(root), Settings())) as index:
         window = FileMatcher(root).match(prefix, suffix, [], index)
     assert window.path == "deep/steps.py"
     assert window.prefix + window.suffix == text
@@ -82,7 +82,7 @@ def test_a_foreign_text_matches_nothing(steps):
     """Lines that no file holds are completed as they are."""
     root, _ = steps
     prefix = "".join(f"    unheard_of_{n} = elsewhere({n})\n" for n in range(20))
-    with open_index(Surroundings(open_repository(root), Settings())) as index:
+    with open_index(RepositoryContext(open_repository(root), Settings())) as index:
         window = FileMatcher(root).match(prefix, "\n", ["deep/steps.py", "cart.py"], index)
     assert window == Window("", prefix, "\n")
 
@@ -123,7 +123,7 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
     """Each is placed, and the index is opened once: a second one would never be closed."""
     root, text = steps
     repository = open_repository(root)
-    open_index(Surroundings(repository, Settings())).close()
+    open_index(RepositoryContext(repository, Settings())).close()
     opened = []
     real = RepositoryIndex.open
 
@@ -132,7 +132,9 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
         return opened[-1]
 
     monkeypatch.setattr(RepositoryIndex, "open", counted)
-    raw = RawCompleter(Surroundings(repository, Settings()), AsyncClient(InProcessClient("echo")))
+    raw = RawCompleter(
+        RepositoryContext(repository, Settings()), AsyncClient(InProcessClient("echo"))
+    )
     requests = [
         RawRequest(*window_of(text, line, line + 20, line + 40)) for line in range(20, 100, 2)
     ]
@@ -146,7 +148,7 @@ def test_requests_side_by_side_share_one_index(steps, monkeypatch):
 def test_a_name_that_a_client_says_gives_the_language_only(steps):
     """A file that is found by its text is that file; else the name stands for the document."""
     root, text = steps
-    around = Surroundings(open_repository(root), Settings())
+    around = RepositoryContext(open_repository(root), Settings())
     raw = RawCompleter(around, AsyncClient(InProcessClient("echo")))
     known = RawRequest(*window_of(text, 60, 120, 150), said_name="x/deep/steps.py")
     known = dataclasses.replace(known, extras=(("deep/steps.py", "x = 1"),))

@@ -150,7 +150,7 @@ def test_latencies_are_kept_and_the_engines_state_is_left_alone(repository):
     worker.close()
     (state,) = paths.engine_state_folder().glob("*.kv")
     before = state.stat().st_mtime_ns
-    paths.pace_file().unlink()
+    paths.latency_file().unlink()
     InProcessClient().complete(real_request(repository, 80, text=text))
-    assert paths.pace_file().is_file()
+    assert paths.latency_file().is_file()
     assert state.stat().st_mtime_ns == before

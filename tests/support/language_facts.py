@@ -243,7 +243,7 @@ def _whole_file() -> str:
         for suffix in sorted(suffixes.values())
     ]
     names = """test_price.py price_test.go price_benchmark_test.go price_spec.rb PriceTest.java
-        PriceTests.cs PriceSpec.scala price.test.ts price.spec.js tests_price.py price.py
+        PriceTests.cs PriceSpec.scala price.test.ts price.spec.js tests_price.py cost.py
         price.test.helper.ts test.py test_ latest.py PriceTestCase.java pricetest.go""".split()
     rows = [f"{json.dumps(n)} = {json.dumps(subject_of_test(n))}" for n in names]
     parts.append("\n".join(["[test_subjects]", *rows, ""]))

@@ -12,7 +12,7 @@ import pytest
 
 from codebuddy import heads
 from codebuddy.completion.confidence import NAMES as TEXT_FEATURES
-from codebuddy.completion.decision import is_cheap
+from codebuddy.completion.decision import is_cheaper_than_retry
 from codebuddy.completion.features import NAMES
 from codebuddy.settings import CompletionSettings
 from codebuddy.training.head.assess import (
@@ -135,15 +135,15 @@ def test_a_text_that_is_written_again_costs_both(judged):
 
 
 def test_a_policy_decides_as_the_product_does(judged):
-    """Place by place: the same verdicts as `decide` and `decide_again` give at the same price."""
+    """Hole by hole: the decisions of `decide` and `decide_after_generation` at the same cost."""
     asked = 0.3
     for is_shown in (False, True):
         policy = both_looks(1.0, COSTS, lambda _: asked, is_shown=is_shown)
         for each in judged:
             price = COSTS.price(each.example, 1.0)
-            cheap = is_cheap(price, asked, is_shown=is_shown)
-            again = price.whole_ms + COSTS.written_token_ms * each.example.never.generated_tokens
-            if each.before.gain >= price.points and cheap:
+            cheap = is_cheaper_than_retry(price, asked, is_shown=is_shown)
+            again = price.prompt_ms + COSTS.written_token_ms * each.example.never.generated_tokens
+            if each.before.gain >= price.break_even_gain and cheap:
                 assert policy(each).ms == COSTS.of(each.example.always)
             else:
                 assert policy(each).lookups == (each.after.gain >= again / 1000)

@@ -11,7 +11,7 @@ import pytest
 from codebuddy import platforms
 from codebuddy.index import seal, seeding, suspicion
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.service.context import Surroundings
+from codebuddy.service.context import RepositoryContext
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import open_repository
@@ -199,8 +199,10 @@ def test_without_an_update_the_other_index_serves_as_it_stands(main):
     root = _worktree(main)
     write(root, {"new.py": module("fresh_word")})
     place = RepositoryCache()
-    surroundings = Surroundings(open_repository(root), Settings(index=IndexSettings(jobs=1)))
-    with place.lease_index(surroundings) as found:
+    repository_context = RepositoryContext(
+        open_repository(root), Settings(index=IndexSettings(jobs=1))
+    )
+    with place.lease_index(repository_context) as found:
         assert [each.chunk.path for each in found.search("name_7", 1, "symbol")] == ["m7.py"]
         assert index(root).added == 1
         assert [each.chunk.path for each in found.search("fresh_word", 1)] == ["new.py"]

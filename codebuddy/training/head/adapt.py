@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy.completion.decision import POINTS_PER_SECOND
-from codebuddy.completion.head import Head, Stage
+from codebuddy.completion.head import Classifier, Head
 from codebuddy.training.head.examples import Example
 from codebuddy.training.head.fit import (
     Recipe,
@@ -57,8 +57,8 @@ class Score:
 class Compared:
     """A stage before and after adapting, with the scores that speak for one of them."""
 
-    default_stage: Stage
-    adapted_stage: Stage
+    default_stage: Classifier
+    adapted_stage: Classifier
     default: Score
     adapted: Score
 
@@ -71,7 +71,7 @@ class Compared:
         )
 
     @property
-    def kept(self) -> Stage:
+    def kept(self) -> Classifier:
         """The better stage."""
         return self.adapted_stage if self.is_better else self.default_stage
 
@@ -151,7 +151,7 @@ def as_json(adaptation: Adaptation) -> Mapping[str, Any]:
 
 
 def _compared(
-    stage: Stage,
+    stage: Classifier,
     default_examples: Sequence[Example],
     own: Sequence[Example],
     price: float,
@@ -166,8 +166,8 @@ def _compared(
         for example, f, gain in zip(own, folds, gains, strict=True):
             if f == fold:
                 values = values_of(example)
-                before.append((stage.judge(values).gain, gain))
-                after.append((adapted.judge(values).gain, gain))
+                before.append((stage.predict(values).gain, gain))
+                after.append((adapted.predict(values).gain, gain))
     return Compared(
         default_stage=stage,
         adapted_stage=_joined(stage.features, default_examples, own, recipe),
@@ -185,7 +185,7 @@ def _joined(
     default_examples: Sequence[Example],
     own: Sequence[Example],
     recipe: Recipe,
-) -> Stage:
+) -> Classifier:
     return fit_stage([*default_examples, *list(own) * _OWN_WEIGHT], features, recipe)
 
 

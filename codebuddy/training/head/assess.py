@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from codebuddy.completion.decision import POINTS_PER_SECOND, LookupPrice, is_cheap
-from codebuddy.completion.head import Verdict
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.price import price_of_tokens
+from codebuddy.completion.cost import cost_of_tokens
+from codebuddy.completion.decision import POINTS_PER_SECOND, RetrievalCost, is_cheaper_than_retry
+from codebuddy.completion.head import Prediction
+from codebuddy.completion.latency import LatencyModel
 from codebuddy.settings import CompletionSettings
 from codebuddy.training.head.examples import Arm, Example, repositories
 from codebuddy.training.head.fit import Recipe, fit_stage, values_of
@@ -38,11 +38,11 @@ class Costs:
             arm.prompt_tokens * self.prompt_token_ms + arm.generated_tokens * self.written_token_ms
         )
 
-    def price(self, example: Example, points_per_second: float) -> LookupPrice:
+    def price(self, example: Example, points_per_second: float) -> RetrievalCost:
         """What the pipeline would take a lookup to cost there, with an empty cache."""
-        pace = Pace()
+        pace = LatencyModel()
         pace.ms_per_token = self.prompt_token_ms
-        price = price_of_tokens(example.never.prompt_tokens, CompletionSettings(), pace)
+        price = cost_of_tokens(example.never.prompt_tokens, CompletionSettings(), pace)
         return replace(price, points_per_second=points_per_second)
 
 
@@ -54,8 +54,8 @@ class Judged:
     """
 
     example: Example
-    before: Verdict
-    after: Verdict
+    before: Prediction
+    after: Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def judge_left_out(
         stages = [fit_stage(others, before, recipe), fit_stage(others, after, kept)]
         for row, example in enumerate(wanted):
             if example.repository == repository:
-                verdicts = [stage.judge(values_of(example)) for stage in stages]
+                verdicts = [stage.predict(values_of(example)) for stage in stages]
                 judged[row] = Judged(example, *verdicts)
     return [judged[row] for row in range(len(wanted))]
 
@@ -157,7 +157,7 @@ def before_the_model(points_per_second: float, costs: Costs) -> Policy:
     """The first stage alone: a lookup where its expected gain is worth its price."""
 
     def looks_up(judged: Judged) -> bool:
-        return judged.before.gain >= costs.price(judged.example, points_per_second).points
+        return judged.before.gain >= costs.price(judged.example, points_per_second).break_even_gain
 
     return where(looks_up, costs)
 
@@ -170,7 +170,10 @@ def after_the_model(points_per_second: float, costs: Costs) -> Policy:
         first, example = no(judged), judged.example
         price = costs.price(example, points_per_second)
         writing_ms = example.never.generated_tokens * costs.written_token_ms
-        if judged.after.gain < replace(price, expected_ms=price.whole_ms + writing_ms).points:
+        if (
+            judged.after.gain
+            < replace(price, expected_ms=price.prompt_ms + writing_ms).break_even_gain
+        ):
             return first
         kept = _at_once(example.kept, costs, lookups=1.0)
         return replace(kept, ms=first.ms + costs.of(example.always), first_ms=first.ms)
@@ -196,7 +199,7 @@ def both_looks(
     def act(judged: Judged) -> Outcome:
         outcome, example = at_once(judged), judged.example
         price = costs.price(example, points_per_second)
-        cheap = is_cheap(price, asked_again(example.repository), is_shown=is_shown)
+        cheap = is_cheaper_than_retry(price, asked_again(example.repository), is_shown=is_shown)
         found = outcome if outcome.lookups and cheap else later(judged)
         return found if is_shown else replace(found, first_ms=found.ms)
 

@@ -12,7 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codebuddy.completion.head import FORMAT, RETRIEVAL_VERSION, VERSION, Stage, read_stage
+from codebuddy.completion.head import (
+    FORMAT,
+    RETRIEVAL_VERSION,
+    VERSION,
+    Classifier,
+    read_classifier,
+)
 from codebuddy.errors import TrainingError
 from codebuddy.training.head.examples import Example, repositories
 
@@ -50,7 +56,7 @@ class Recipe:
 
 def fit_stage(
     examples: Sequence[Example], features: Sequence[str], recipe: Recipe | None = None
-) -> Stage:
+) -> Classifier:
     """Train one stage on `features` and calibrate it on scores from unseen folds.
 
     Raises:
@@ -60,7 +66,7 @@ def fit_stage(
     check_examples(examples)
     raw = _weighed(examples, features, recipe)
     scores = out_of_fold_scores(examples, features, recipe)
-    return read_stage({**raw, **_readings(scores, gains_of(examples, recipe))})
+    return read_classifier({**raw, **_readings(scores, gains_of(examples, recipe))})
 
 
 def out_of_fold_scores(
@@ -76,10 +82,10 @@ def out_of_fold_scores(
     scores = np.zeros(len(examples))
     for fold in sorted(set(folds)):
         kept = [e for e, f in zip(examples, folds, strict=True) if f != fold]
-        stage = read_stage({**_weighed(kept, features, recipe), **_FLAT})
+        stage = read_classifier({**_weighed(kept, features, recipe), **_FLAT})
         for row, (example, own) in enumerate(zip(examples, folds, strict=True)):
             if own == fold:
-                scores[row] = stage.judge(values_of(example)).score
+                scores[row] = stage.predict(values_of(example)).score
     return scores
 
 
@@ -112,8 +118,8 @@ def values_of(example: Example) -> dict[str, float]:
 def head_content(
     name: str,
     trained_for: Mapping[str, Any],
-    syntax: Stage,
-    confidence: Stage | None,
+    syntax: Classifier,
+    confidence: Classifier | None,
     asked_again: float = 0.0,
 ) -> dict[str, Any]:
     """The JSON form of a head, as `codebuddy.completion.head.load_head` reads it."""
@@ -205,7 +211,7 @@ def _rising(at: NDArray[np.float64]) -> list[float]:
     return found
 
 
-def _content(stage: Stage) -> dict[str, Any]:
+def _content(stage: Classifier) -> dict[str, Any]:
     return {
         "features": list(stage.features),
         "base": stage.base,

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from codebuddy.completion.confidence import confidence_features
 from codebuddy.completion.context import build_context
-from codebuddy.completion.decision import names_known
+from codebuddy.completion.decision import count_definitions
 from codebuddy.completion.features import extract_features
-from codebuddy.completion.pipeline import Request, Workshop, complete
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
 from codebuddy.datatypes import Generator, RetrieveMode, Suggestion
 from codebuddy.errors import TrainingError
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
@@ -132,12 +132,14 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
     index = mask(labelling.index, hole)
     document = hole.as_document(labelling.repository)
     context = build_context(document, hole.position, hole.language)
-    features = extract_features(context, names_known(context, index))
+    features = extract_features(context, count_definitions(context, index))
     settings = settings_for(hole, labelling.settings)
-    workshop = Workshop(labelling.generator, index, settings, labelling.repository.root.name)
+    resources = PipelineResources(
+        labelling.generator, index, settings, labelling.repository.root.name
+    )
 
     def suggest(mode: RetrieveMode) -> Suggestion:
-        return complete(Request(document, hole.position, hole.language, mode), workshop)
+        return complete(PipelineRequest(document, hole.position, hole.language, mode), resources)
 
     never, always = suggest("never"), suggest("always")
     return Example(

@@ -310,7 +310,7 @@ def speed_lines(examples: Sequence[Example]) -> list[str]:
         for example in examples:
             values = values_of(example)
             started = time.perf_counter()
-            stage.judge(values)
+            stage.predict(values)
             spent.append((time.perf_counter() - started) * 1000)
         said.append(f"{percentile(spent, 95):.3f} ms for the {name}")
     lookups = [each.found["lookup_ms"] for each in examples]

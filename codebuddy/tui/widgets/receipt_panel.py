@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from codebuddy.completion.reasons import in_words
+from codebuddy.completion.reasons import feature_phrase
 from codebuddy.service.response import ChunkResponse, CompletionResponse, DecisionResponse
 from codebuddy.tui import literal
 
@@ -115,7 +115,7 @@ def verdict_of(receipt: CompletionResponse) -> Content:
         parts += [Content("\n"), literal.line(warning, "$warning")]
     for name, weight in _weights(decision):
         parts += [Content("\n"), literal.line(f"{weight:+.2f}", "$accent")]
-        parts.append(literal.line(f" {in_words(name, weight)}"))
+        parts.append(literal.line(f" {feature_phrase(name, weight)}"))
     return Content("").join(parts)
 
 

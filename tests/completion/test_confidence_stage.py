@@ -8,12 +8,12 @@ import pytest
 
 from codebuddy.commands.complete import _StreamPrinter
 from codebuddy.completion.context import build_context
-from codebuddy.completion.decision import is_likelier
-from codebuddy.completion.head import Head, Stage
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.pipeline import Request, Workshop, complete
-from codebuddy.completion.price import lookup_price
-from codebuddy.completion.receipt import as_dictionary
+from codebuddy.completion.cost import retrieval_cost
+from codebuddy.completion.decision import has_higher_likelihood
+from codebuddy.completion.head import Classifier, Head
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.receipt import completion_response
 from codebuddy.datatypes import Document, GenerationStats, Position
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings
@@ -26,7 +26,7 @@ SETTINGS = CompletionSettings(max_tokens=8, prefix_tokens=64, suffix_tokens=16, 
 def stage_of(gain):
     """A stage that expects the same gain everywhere."""
     gains = (gain, gain + 1e-6)
-    return Stage((), 0.0, (), (), (0.0, 1.0), (0.5, 0.6), gains)
+    return Classifier((), 0.0, (), (), (0.0, 1.0), (0.5, 0.6), gains)
 
 
 def head_of(before, after, asked_again=0.0):
@@ -41,7 +41,7 @@ def shop(tmp_path_factory):
     root = make_shop(tmp_path_factory.mktemp("second") / "shop")
     text = (root / "shop/cart.py").read_text() + "\nprice = apply_discount("
     place = Document("shop/cart.py", text, root / "shop/cart.py")
-    request = Request(place, Position(text.count("\n") + 1, 24), "python", "auto")
+    request = PipelineRequest(place, Position(text.count("\n") + 1, 24), "python", "auto")
     with indexed(root) as (_, index):
         yield request, index
 
@@ -49,8 +49,8 @@ def shop(tmp_path_factory):
 def suggest(shop, generator, head, on_text=None, settings=SETTINGS, **changes):
     """What the pipeline suggests there."""
     request, index = shop
-    workshop = Workshop(generator, index, settings, "shop", None, head, Pace())
-    return complete(dataclasses.replace(request, **changes), workshop, on_text)
+    resources = PipelineResources(generator, index, settings, "shop", None, head, LatencyModel())
+    return complete(dataclasses.replace(request, **changes), resources, on_text)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_poor_text_is_written_again_and_the_likelier_one_kept(shop, small_mode
     found = suggest(shop, small_model, head_of(-5.0, 90.0), texts.append)
     decision, stats = found.receipt.decision, found.receipt.stats
     assert decision.retrieve
-    is_second = is_likelier(always.receipt.stats, never.receipt.stats)
+    is_second = has_higher_likelihood(always.receipt.stats, never.receipt.stats)
     assert decision.kept == ("second" if is_second else "first")
     assert found.text == (always if is_second else never).text
     assert bool(found.receipt.chunks) == is_second
@@ -83,7 +83,7 @@ def test_a_poor_text_is_written_again_and_the_likelier_one_kept(shop, small_mode
     assert stats.generated_tokens == sum(each.generated_tokens for each in both)
     # Who cannot take text back hears the last word alone.
     assert texts == [found.text]
-    told = as_dictionary(found)["decision"]
+    told = completion_response(found)["decision"]
     assert (told["stage"], told["kept"]) == ("confidence", decision.kept)
 
 
@@ -91,7 +91,7 @@ def test_who_takes_text_back_hears_the_first_one_at_once(shop, small_model):
     """The first suggestion is told whole before the lookup begins, the final one last."""
     texts: list[str] = []
     never = suggest(shop, small_model, None, retrieve="never")
-    found = suggest(shop, small_model, head_of(-5.0, 90.0), texts.append, takes_back=True)
+    found = suggest(shop, small_model, head_of(-5.0, 90.0), texts.append, accepts_revision=True)
     assert never.text in texts
     assert texts[-1] == found.text
 
@@ -102,13 +102,13 @@ def test_a_lookup_that_is_cheap_is_made_at_once(shop, small_model):
     assert at_once.receipt.decision.retrieve
     assert at_once.receipt.decision.stage == "syntax"
     # A first text that is shown meanwhile is worth more: it is there sooner.
-    price = lookup_price(
+    price = retrieval_cost(
         build_context(shop[0].document, shop[0].position, "python"),
-        SETTINGS, Pace(), None,
+        SETTINGS, LatencyModel(), None,
     )  # fmt: skip
-    between = 1.5 * price.expected_ms / price.whole_ms
+    between = 1.5 * price.expected_ms / price.prompt_ms
     waiting = suggest(shop, small_model, head_of(90.0, -5.0, between))
-    shown = suggest(shop, small_model, head_of(90.0, -5.0, between), takes_back=True)
+    shown = suggest(shop, small_model, head_of(90.0, -5.0, between), accepts_revision=True)
     assert waiting.receipt.decision.stage == "syntax"
     assert shown.receipt.decision.stage == "confidence"
     dear = suggest(shop, small_model, head_of(90.0, -5.0, asked_again=0.0))
@@ -133,14 +133,14 @@ def test_who_types_and_cannot_take_text_back_is_served_by_the_rule(shop, small_m
     """Typing waits for no second text, unless the first one is shown meanwhile."""
     typed = suggest(shop, small_model, head_of(-5.0, 90.0), is_typing=True)
     assert (typed.receipt.decision.stage, typed.receipt.decision.head) == ("", "")
-    shown = suggest(shop, small_model, head_of(-5.0, 90.0), is_typing=True, takes_back=True)
+    shown = suggest(shop, small_model, head_of(-5.0, 90.0), is_typing=True, accepts_revision=True)
     assert shown.receipt.decision.stage == "confidence"
 
 
 def test_warming_prepares_both_texts(shop, small_model):
     """A place that is only prepared, with no token wanted, has both its prompts evaluated."""
     small_model.kv.clear()
-    head, how = head_of(-5.0, 90.0), {"is_typing": True, "takes_back": True}
+    head, how = head_of(-5.0, 90.0), {"is_typing": True, "accepts_revision": True}
     unwritten = dataclasses.replace(SETTINGS, max_tokens=0)
     warmed = suggest(shop, small_model, head, settings=unwritten, **how)
     assert (warmed.text, warmed.receipt.stats.generated_tokens) == ("", 0)

@@ -26,7 +26,7 @@ _MAX_ENTRIES = 100
 _SLOWEST_MS_PER_TOKEN, _SLOWEST_LOOKUP_MS = 10_000.0, 60_000.0
 
 
-class Pace:
+class LatencyModel:
     """Milliseconds per evaluated token and per lookup, for one model in one configuration."""
 
     def __init__(self, file: Path | None = None, key: str = "") -> None:
@@ -44,7 +44,7 @@ class Pace:
             self.ms_per_token, self.lookup_ms = known
             self._is_measured = True
 
-    def note(self, stats: GenerationStats, retrieval_ms: float) -> None:
+    def record(self, stats: GenerationStats, retrieval_ms: float) -> None:
         """Learn from a completion; `retrieval_ms` is 0 where nothing was looked up."""
         if stats.evaluated_tokens >= _MIN_TOKENS and stats.prefill_ms > 0:
             measured = stats.prefill_ms / stats.evaluated_tokens
@@ -66,7 +66,7 @@ class Pace:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_file(self._file, json.dumps(kept).encode("ascii"))
 
-    def price_ms(self, without_tokens: int, with_tokens: int) -> float:
+    def retrieval_ms(self, without_tokens: int, with_tokens: int) -> float:
         """Milliseconds that a lookup adds, negative where its prompt is the warmer one.
 
         Args:

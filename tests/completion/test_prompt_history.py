@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codebuddy.completion.prompt_memory import PromptMemory, settle
+from codebuddy.completion.prompt_history import PromptHistory, stable_chunk_order
 from codebuddy.datatypes import Chunk, PackedChunk, SearchResult
 
 
@@ -25,39 +25,39 @@ def ranking(order: str) -> list[SearchResult]:
 
 def test_without_a_past_the_ranking_stands():
     """A file's first prompt takes the results as they were found."""
-    assert names(settle([], ranking("abc"))) == "abc"
-    assert settle(ranking("ab"), []) == []
+    assert names(stable_chunk_order([], ranking("abc"))) == "abc"
+    assert stable_chunk_order(ranking("ab"), []) == []
 
 
 def test_a_marginal_change_leaves_the_prompt_as_it_was():
     """While all held chunks are found and the best is one of them, order and choice stay."""
-    assert names(settle(ranking("abc"), ranking("bacde"))) == "abc"
-    assert names(settle(ranking("abc"), ranking("adebc"))) == "abc"
+    assert names(stable_chunk_order(ranking("abc"), ranking("bacde"))) == "abc"
+    assert names(stable_chunk_order(ranking("abc"), ranking("adebc"))) == "abc"
 
 
 def test_scores_are_the_new_ones():
     """The receipt tells what the index says now."""
-    settled = settle(ranking("ab"), ranking("ba"))
+    settled = stable_chunk_order(ranking("ab"), ranking("ba"))
     assert [each.score for each in settled] == [0.5, 1.0]
 
 
 def test_a_new_best_chunk_comes_in_behind_what_stays():
     """What is better than all that was held gets its place; what still ranks high stays first."""
-    assert names(settle(ranking("abc"), ranking("xbaqc"))) == "abxqc"
+    assert names(stable_chunk_order(ranking("abc"), ranking("xbaqc"))) == "abxqc"
 
 
 def test_what_is_gone_or_changed_is_dropped():
     """A chunk that is not found any more, or whose text changed, does not linger."""
-    assert names(settle(ranking("abc"), ranking("ba"))) == "ab"
+    assert names(stable_chunk_order(ranking("abc"), ranking("ba"))) == "ab"
     changed = [result("a", text="def a(): return 1"), result("b")]
-    settled = settle(ranking("ab"), changed)
+    settled = stable_chunk_order(ranking("ab"), changed)
     assert {each.chunk.text for each in settled} == {"def a(): return 1", "def b(): pass"}
 
 
 def test_files_do_not_share_their_memory():
     """Each file has its own past; a prompt without chunks leaves it."""
-    memory = PromptMemory()
-    memory.remember("one.py", [PackedChunk(each, 5) for each in ranking("ab")], 1)
-    memory.remember("one.py", [], 1)
-    assert names(memory.settle("one.py", ranking("ba"))) == "ab"
-    assert names(memory.settle("two.py", ranking("ba"))) == "ba"
+    memory = PromptHistory()
+    memory.record("one.py", [PackedChunk(each, 5) for each in ranking("ab")], 1)
+    memory.record("one.py", [], 1)
+    assert names(memory.stable_chunk_order("one.py", ranking("ba"))) == "ab"
+    assert names(memory.stable_chunk_order("two.py", ranking("ba"))) == "ba"

@@ -19,21 +19,21 @@ _MAX_WARM = 3
 # A cursor further from its prompt's than this asks for another window of the file.
 _NEAR_LINES = 16
 
-Form = Literal["chunks", "file"]
+PromptKind = Literal["chunks", "file"]
 
 
-class PromptMemory:
+class PromptHistory:
     """The chunks of each file's last prompt, the files used longest ago forgotten."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[SearchResult, ...]] = OrderedDict()
-        self._warm: OrderedDict[tuple[str, Form], int] = OrderedDict()
+        self._warm: OrderedDict[tuple[str, PromptKind], int] = OrderedDict()
 
-    def settle(self, path: str, found: Sequence[SearchResult]) -> list[SearchResult]:
+    def stable_chunk_order(self, path: str, found: Sequence[SearchResult]) -> list[SearchResult]:
         """The results to offer to the prompt of `path`, in order."""
-        return settle(self._held.get(path, ()), found)
+        return stable_chunk_order(self._held.get(path, ()), found)
 
-    def is_warm(self, path: str, form: Form, line: int) -> bool:
+    def is_warm(self, path: str, kind: PromptKind, line: int) -> bool:
         """Whether a cache may still hold a prompt for about this line of `path`.
 
         Args:
@@ -41,17 +41,17 @@ class PromptMemory:
             form: The prompt with chunks, or that of the file alone.
             line: Where the cursor is.
         """
-        at = self._warm.get((path, form))
+        at = self._warm.get((path, kind))
         return at is not None and abs(at - line) <= _NEAR_LINES
 
-    def remember(self, path: str, packed: Sequence[PackedChunk], line: int) -> None:
+    def record(self, path: str, packed: Sequence[PackedChunk], line: int) -> None:
         """Take note of what the prompt for a line of `path` holds.
 
         One without chunks leaves those of the last one that had some as they were.
         """
-        form: Form = "chunks" if packed else "file"
-        self._warm[path, form] = line
-        self._warm.move_to_end((path, form))
+        kind: PromptKind = "chunks" if packed else "file"
+        self._warm[path, kind] = line
+        self._warm.move_to_end((path, kind))
         if len(self._warm) > _MAX_WARM:
             self._warm.popitem(last=False)
         if not packed:
@@ -62,7 +62,9 @@ class PromptMemory:
             self._held.popitem(last=False)
 
 
-def settle(held: Sequence[SearchResult], found: Sequence[SearchResult]) -> list[SearchResult]:
+def stable_chunk_order(
+    held: Sequence[SearchResult], found: Sequence[SearchResult]
+) -> list[SearchResult]:
     """The results that a prompt should hold, given what the last one held.
 
     Args:

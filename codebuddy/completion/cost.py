@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codebuddy.completion.decision import POINTS_PER_SECOND, LookupPrice
-from codebuddy.completion.pace import Pace
-from codebuddy.completion.prompt_memory import Form, PromptMemory
+from codebuddy.completion.decision import POINTS_PER_SECOND, RetrievalCost
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.prompt_history import PromptHistory, PromptKind
 from codebuddy.datatypes import Context
 from codebuddy.settings import CompletionSettings
 
@@ -20,12 +20,15 @@ _CHARACTERS_PER_TOKEN = 3.3
 _FILLED = 0.8
 # Of a prompt that the KV cache holds for a place nearby, what is evaluated all the same: lookups
 # find other chunks there, while a file's own text stays (docs/log.md).
-_STALE_SHARE: dict[Form, float] = {"chunks": 0.35, "file": 0.02}
+_STALE_SHARE: dict[PromptKind, float] = {"chunks": 0.35, "file": 0.02}
 
 
-def lookup_price(
-    context: Context, settings: CompletionSettings, pace: Pace, memory: PromptMemory | None
-) -> LookupPrice:
+def retrieval_cost(
+    context: Context,
+    settings: CompletionSettings,
+    latency: LatencyModel,
+    history: PromptHistory | None,
+) -> RetrievalCost:
     """The price of a lookup at this place.
 
     A file's prompt with chunks and the one without are different prompts: where the cache
@@ -39,18 +42,18 @@ def lookup_price(
     """
     own = _tokens(context.prefix, settings.prefix_tokens)
     own += _tokens(context.suffix, settings.suffix_tokens)
-    if memory is None:
-        return price_of_tokens(own, settings, pace)
-    shares = {form: _evaluated_share(context, memory, form) for form in _STALE_SHARE}
-    return price_of_tokens(own, settings, pace, shares)
+    if history is None:
+        return cost_of_tokens(own, settings, latency)
+    shares = {kind: _evaluated_share(context, history, kind) for kind in _STALE_SHARE}
+    return cost_of_tokens(own, settings, latency, shares)
 
 
-def price_of_tokens(
+def cost_of_tokens(
     own: float,
     settings: CompletionSettings,
-    pace: Pace,
-    evaluated: Mapping[Form, float] | None = None,
-) -> LookupPrice:
+    latency: LatencyModel,
+    evaluated: Mapping[PromptKind, float] | None = None,
+) -> RetrievalCost:
     """The price of a lookup for a prompt of `own` tokens without one.
 
     Args:
@@ -62,16 +65,16 @@ def price_of_tokens(
     shares = evaluated or {"chunks": 1.0, "file": 1.0}
     without = own * shares["file"]
     with_lookup = (own + _FILLED * settings.context_tokens) * shares["chunks"]
-    return LookupPrice(
-        expected_ms=pace.price_ms(round(without), round(with_lookup)),
+    return RetrievalCost(
+        expected_ms=latency.retrieval_ms(round(without), round(with_lookup)),
         points_per_second=POINTS_PER_SECOND[settings.prefer],
-        whole_ms=pace.price_ms(0, round(with_lookup)),
+        prompt_ms=latency.retrieval_ms(0, round(with_lookup)),
     )
 
 
-def _evaluated_share(context: Context, memory: PromptMemory, form: Form) -> float:
-    is_warm = memory.is_warm(context.document.path, form, context.position.line)
-    return _STALE_SHARE[form] if is_warm else 1.0
+def _evaluated_share(context: Context, history: PromptHistory, kind: PromptKind) -> float:
+    is_warm = history.is_warm(context.document.path, kind, context.position.line)
+    return _STALE_SHARE[kind] if is_warm else 1.0
 
 
 def _tokens(text: str, budget: int) -> float:
