@@ -19,8 +19,8 @@ import codebuddy
 from codebuddy import __version__, paths
 from codebuddy.cancellation import EarlyCancellations
 from codebuddy.config import load_settings, own_variables, variable_of
-from codebuddy.engine import address, process
-from codebuddy.engine.exchange import LeftError, OtherIdentityError, exchange
+from codebuddy.engine import address, launcher
+from codebuddy.engine.exchange import EngineExitedError, IdentityMismatchError, exchange
 from codebuddy.engine.protocol import call_to_message, error_from_wire, identity
 from codebuddy.errors import EngineError, SupersededError
 from codebuddy.service.request import CompletionRequest
@@ -140,7 +140,7 @@ class EngineClient:
             EngineError: As for `complete`.
             CodebuddyError: As `index.search` and what it stands on.
         """
-        wish = {
+        options = {
             "folder": folder,
             "top_k": top_k,
             "channel": channel,
@@ -149,7 +149,7 @@ class EngineClient:
             "should_update": should_update,
         }
         body = query.encode("utf-8", "surrogatepass")
-        head = {"wish": wish, "settings": self._settings}
+        head = {"wish": options, "settings": self._settings}
         return self._answer(SearchResponse, "/v1/search", head, body)
 
     def cancel(self, client: str, request: str = "") -> None:
@@ -189,11 +189,11 @@ class EngineClient:
             takes_back=accepts_revision,
         )  # fmt: skip
         head, body = call_to_message(call)
-        self._tell("/v1/prewarm", {"call": head, "settings": self._settings}, body)
+        self._send("/v1/prewarm", {"call": head, "settings": self._settings}, body)
 
     def accepted(self, client: str, text: str) -> None:
         """Say that the user took `text`, a suggestion or a part of one, for the statistics."""
-        self._tell("/v1/accepted", {"client": client, "characters": len(text)})
+        self._send("/v1/accepted", {"client": client, "characters": len(text)})
 
     def load(self, model: str | None = None) -> ModelDescription:
         """Load the model that the settings name, unless it is loaded; what it uses.
@@ -216,7 +216,7 @@ class EngineClient:
         """End the engine: see `stop_engine`."""
         return stop_engine(timeout_s=timeout_s)
 
-    def _tell(self, path: str, head: Mapping[str, Any], body: bytes = b"") -> None:
+    def _send(self, path: str, head: Mapping[str, Any], body: bytes = b"") -> None:
         list(self._exchange("POST", path, head, body))
 
     def _answer(
@@ -253,9 +253,9 @@ class EngineClient:
             connection = self._connected()
             try:
                 yield from exchange(connection, method, path, head, body, self._identity)
-            except OtherIdentityError:
-                self._make_way()
-            except LeftError:
+            except IdentityMismatchError:
+                self._end_other_engine()
+            except EngineExitedError:
                 if has_left or not self._may_start:
                     raise
                 has_left = True
@@ -266,7 +266,7 @@ class EngineClient:
             hint="give both the same CODEBUDDY_ENGINE_ variables",
         )
 
-    def _make_way(self) -> None:
+    def _end_other_engine(self) -> None:
         """After a refusal: take up today's settings, or end the engine that has others.
 
         This program may have lived for days in an editor: after an upgrade it is the one that
@@ -294,7 +294,7 @@ class EngineClient:
         if connection is None:
             if not self._may_start:
                 raise EngineError("no engine runs", hint="codebuddy engine start")
-            connection = process.start(self._timeout_s)
+            connection = launcher.start(self._timeout_s)
         return connection
 
 
@@ -311,7 +311,7 @@ def stop_engine(*, timeout_s: float = _DRAIN_TIMEOUT_S) -> bool:
     def ask(connection: socket.socket) -> None:
         list(exchange(connection, "POST", "/v1/stop", {}, b"", "", _STOP_ANSWER_S))
 
-    return process.stop(ask, timeout_s)
+    return launcher.stop(ask, timeout_s)
 
 
 def engine_status() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from codebuddy.errors import CodebuddyError, GenerationError, SupersededError, T
 _MODEL_MODULE = "codebuddy.engine.worker"
 # The longest completion at a tenth of a usual speed; whoever waits longer waits for nothing.
 _JOB_LIMIT_S = 1800.0
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 # So long beyond its own time a request waits for its turn.
 _SPARE_S = 2.0
 
@@ -47,7 +47,9 @@ class Dispatcher:
         on_result: Callable[[Job, dict[str, Any]], None],
         follow_up: Callable[[Job], None],
     ) -> None:
-        self.worker = WorkerProcess("model", _MODEL_MODULE, hang_s, self._heard, self._ended)
+        self.worker = WorkerProcess(
+            "model", _MODEL_MODULE, hang_s, self._on_worker_message, self._on_worker_exit
+        )
         self.loaded: dict[str, Any] = {}
         self.running: Job | None = None
         self._queue: RequestQueue[Job] = RequestQueue(queue_length)
@@ -84,7 +86,7 @@ class Dispatcher:
             self._supersede(old)
         if job.call is not None and job.call.budget_ms is not None:
             waits_s = job.call.budget_ms / 1000 + _SPARE_S - (time.monotonic() - job.arrived)
-            asyncio.get_running_loop().call_later(waits_s, self._give_up_waiting, job)
+            asyncio.get_running_loop().call_later(waits_s, self._drop_waiting, job)
         if running is not None and self._must_yield(running, job):
             self.cancel(running, SupersededError(_NEWER))
         self._wake.set()
@@ -96,7 +98,7 @@ class Dispatcher:
         if job is self.running:
             if job.cancelled is None and not has_followers:
                 job.cancelled = time.monotonic()
-                task = asyncio.ensure_future(self._tell_to_stop(job))
+                task = asyncio.ensure_future(self._send_cancel(job))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         elif not self._queue.remove(job) and self.running is not None:
@@ -164,16 +166,16 @@ class Dispatcher:
 
     async def _is_over(self) -> bool:
         try:
-            await asyncio.wait_for(self._over.wait(), _LOOK_EVERY_S)
+            await asyncio.wait_for(self._over.wait(), _POLL_S)
         except TimeoutError:
             return False
         return True
 
-    async def _tell_to_stop(self, job: Job) -> None:
+    async def _send_cancel(self, job: Job) -> None:
         if job is self.running and self.worker.pid is not None:
             await self.worker.send({"op": "cancel", "id": job.id})
 
-    def _heard(self, message: dict[str, Any]) -> None:
+    def _on_worker_message(self, message: dict[str, Any]) -> None:
         """A message of the worker."""
         kind = message.get("type")
         if kind == "loaded":
@@ -192,7 +194,7 @@ class Dispatcher:
         elif kind == "piece":
             job.raw += str(message["text"])
         elif kind == "text":
-            job.tell({"type": "text", "text": message["text"]})
+            job.emit({"type": "text", "text": message["text"]})
         elif kind == "result":
             self.worker.succeeded()
             self._on_result(job, message["result"])
@@ -200,11 +202,11 @@ class Dispatcher:
         elif kind == "error":
             # A worker that can say what is wrong is well.
             self.worker.succeeded()
-            job.tell({**message, "type": "error"})
+            job.emit({**message, "type": "error"})
             job.is_finished = True
             self._over.set()
 
-    def _ended(self, reason: str) -> None:
+    def _on_worker_exit(self, reason: str) -> None:
         self.loaded = {}
         if self.running is not None:
             self.running.fail(
@@ -218,7 +220,7 @@ class Dispatcher:
     def _supersede(self, job: Job) -> None:
         job.fail(SupersededError(_NEWER))
 
-    def _give_up_waiting(self, job: Job) -> None:
+    def _drop_waiting(self, job: Job) -> None:
         """Its time is over, and something else still runs, perhaps on a model server's silence."""
         if job.started is None and not job.is_finished:
             self.cancel(
@@ -231,13 +233,13 @@ class Dispatcher:
 
     def _is_joined(self, running: Job, job: Job) -> bool:
         """Whether what runs will answer `job` too: only agreeing text was typed since."""
-        if running.cancelled is not None or running.place is None or job.place is None:
+        if running.cancelled is not None or running.cache_key is None or job.cache_key is None:
             return False
         if running.op != "complete" or job.op != "complete" or running.client != job.client:
             return False
-        is_same = running.place == job.place
+        is_same = running.cache_key == job.cache_key
         return is_same or (
-            bool(running.raw) and is_still_wanted(running.place, running.raw, job.place)
+            bool(running.raw) and is_still_wanted(running.cache_key, running.raw, job.cache_key)
         )
 
     def _must_yield(self, running: Job, job: Job) -> bool:

@@ -25,11 +25,11 @@ from codebuddy.errors import EngineError, UsageError
 SILENCE_TIMEOUT_S = 10 * ALIVE_EVERY_S
 
 
-class OtherIdentityError(Exception):
+class IdentityMismatchError(Exception):
     """The engine is of another version, or has other settings of its own."""
 
 
-class LeftError(EngineError):
+class EngineExitedError(EngineError):
     """The engine closed the connection without a word, or said that it ends."""
 
 
@@ -74,12 +74,12 @@ def exchange(
         try:
             response = channel.getresponse()
         except ConnectionError as error:
-            raise LeftError("the engine closed the connection without an answer") from error
+            raise EngineExitedError("the engine closed the connection without an answer") from error
         with response:
             if response.status == http.client.CONFLICT:
-                raise OtherIdentityError
+                raise IdentityMismatchError
             if response.status == http.client.SERVICE_UNAVAILABLE:
-                raise LeftError("the engine ended before it answered")
+                raise EngineExitedError("the engine ended before it answered")
             while line := response.readline():
                 event = _event_of(line)
                 if response.status >= http.client.BAD_REQUEST:

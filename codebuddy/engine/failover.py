@@ -92,9 +92,9 @@ class FailoverClient:
         # Requests that are worked on here: the model is freed when the last one ends.
         self._users = 0
         # Why the engine is not used; empty while it is.
-        self._trouble = ""
-        self._look_at = 0.0
-        self._is_looking = False
+        self._last_error = ""
+        self._probe_at = 0.0
+        self._is_probing = False
 
     def complete(
         self, request: CompletionRequest, on_text: OnText | None = None
@@ -107,10 +107,10 @@ class FailoverClient:
         response = self._from_engine(lambda engine: engine.complete(request, on_text))
         if response is not None:
             return response
-        with self._here(request.client, request.request) as (local, trouble):
+        with self._in_process(request.client, request.request) as (local, last_error):
             response = local.complete(request, on_text)
-        if trouble and self._on_failover is None:
-            warning = f"{trouble}; completing without the engine"
+        if last_error and self._on_failover is None:
+            warning = f"{last_error}; completing without the engine"
             response["warnings"] = [*response.get("warnings", []), warning]
         return response
 
@@ -141,7 +141,7 @@ class FailoverClient:
         response = self._from_engine(ask)
         if response is not None:
             return response
-        with self._here() as (local, _):
+        with self._in_process() as (local, _):
             return ask(local)
 
     def cancel(self, client: str, request: str = "") -> None:
@@ -152,7 +152,7 @@ class FailoverClient:
                 self._cancelled_early.add(client, request)
         if local is not None:
             local.cancel(client, request)
-        if not self._trouble:
+        if not self._last_error:
             self._engine.cancel(client, request)
 
     def prewarm(
@@ -181,12 +181,12 @@ class FailoverClient:
             return True
 
         if not self._from_engine(ask):
-            with self._here() as (local, _):
+            with self._in_process() as (local, _):
                 ask(local)
 
     def accepted(self, client: str, text: str) -> None:
         """See `CompletionClient.accepted`; only the engine keeps statistics."""
-        if not self._trouble:
+        if not self._last_error:
             self._engine.accepted(client, text)
 
     def load(self, model: str | None = None) -> ModelDescription:
@@ -194,7 +194,7 @@ class FailoverClient:
         loaded = self._from_engine(lambda engine: engine.load(model))
         if loaded is not None:
             return loaded
-        with self._here() as (local, _):
+        with self._in_process() as (local, _):
             return local.load(model)
 
     def status(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class FailoverClient:
         found = self._from_engine(lambda engine: engine.status())
         if found is not None:
             return found
-        with self._here() as (local, _):
+        with self._in_process() as (local, _):
             return local.status()
 
     def close(self) -> None:
@@ -214,22 +214,24 @@ class FailoverClient:
 
     def _from_engine(self, ask: Callable[[EngineClient], T]) -> T | None:
         """What the engine answers; None where the work is to be done here."""
-        if self._trouble:
-            self._look_again()
+        if self._last_error:
+            self._schedule_probe()
             return None
         try:
             return ask(self._engine)
         except (EngineBusyError, SupersededError):
             raise
         except EngineError as error:
-            self._give_up(error)
+            self._fail_over(error)
         except ModelError:
             if not self._offers_download:
                 raise
         return None
 
     @contextlib.contextmanager
-    def _here(self, client: str = "", request: str = "") -> Iterator[tuple[InProcessClient, str]]:
+    def _in_process(
+        self, client: str = "", request: str = ""
+    ) -> Iterator[tuple[InProcessClient, str]]:
         """The client that works here, and why it does. It is not closed before the end.
 
         Raises:
@@ -241,9 +243,9 @@ class FailoverClient:
                 raise SupersededError("the request was cancelled")
             local = self._local = self._local or self._open_in_process()
             self._users += 1
-            trouble = self._trouble
+            last_error = self._last_error
         try:
-            yield local, trouble
+            yield local, last_error
         finally:
             with self._lock:
                 self._users -= 1
@@ -252,41 +254,41 @@ class FailoverClient:
     def _close_if_unused(self) -> None:
         """Free the model of this process where the engine works and nobody is here any more."""
         with self._lock:
-            if self._trouble or self._users:
+            if self._last_error or self._users:
                 return
             local, self._local = self._local, None
         if local is not None:
             local.close()
 
-    def _give_up(self, error: EngineError) -> None:
+    def _fail_over(self, error: EngineError) -> None:
         with self._lock:
-            is_new = not self._trouble
+            is_new = not self._last_error
             if is_new:
-                self._trouble = error.message
-                self._look_at = time.monotonic() + self._pause_s
+                self._last_error = error.message
+                self._probe_at = time.monotonic() + self._pause_s
         if is_new and self._on_failover is not None:
             self._on_failover(error)
 
-    def _look_again(self) -> None:
+    def _schedule_probe(self) -> None:
         """Ask for the engine beside the work, so that no keystroke waits for it."""
         with self._lock:
-            if not self._trouble or self._is_looking or time.monotonic() < self._look_at:
+            if not self._last_error or self._is_probing or time.monotonic() < self._probe_at:
                 return
-            self._is_looking = True
-        threading.Thread(target=self._look, daemon=True, name="engine-watch").start()
+            self._is_probing = True
+        threading.Thread(target=self._probe, daemon=True, name="engine-watch").start()
 
-    def _look(self) -> None:
+    def _probe(self) -> None:
         try:
             # It must be able to answer, and with this model, before it is trusted again.
             self._engine.load(self._model)
         except CodebuddyError:
             with self._lock:
-                self._is_looking = False
+                self._is_probing = False
                 self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-                self._look_at = time.monotonic() + self._pause_s
+                self._probe_at = time.monotonic() + self._pause_s
             return
         with self._lock:
-            self._trouble, self._is_looking = "", False
+            self._last_error, self._is_probing = "", False
             self._pause_s = self._first_pause_s
         self._close_if_unused()
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from codebuddy.engine.channel import Channel, open_channel
+from codebuddy.engine.worker_connection import WorkerConnection, open_connection
 from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import can_be_seeded
@@ -42,8 +42,8 @@ class IndexWorker:
     and for nothing that is done in another one. An index answers one search at a time.
     """
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, connection: WorkerConnection) -> None:
+        self._connection = connection
         self._repositories = RepositoryCache()
         self._lock = threading.Lock()
         self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
@@ -57,7 +57,7 @@ class IndexWorker:
 
     def run(self) -> None:
         """Serve until the engine is gone."""
-        self._channel.serve(self._receive)
+        self._connection.serve(self._receive)
         threading.Event().wait()
 
     def _receive(self, message: dict[str, Any], body: bytes) -> None:
@@ -72,81 +72,85 @@ class IndexWorker:
         else:
             busy = f"the engine is busy: {_MAX_REQUESTS} requests wait for an index already"
             error = EngineBusyError(busy, hint="try again in a moment")
-            self._channel.send_error(message["id"], error)
+            self._connection.send_error(message["id"], error)
 
     def _serve(self, message: dict[str, Any], body: bytes) -> None:
         try:
             result = self._answer(message, body)
-            self._channel.send({"type": "result", "id": message["id"], "result": result})
+            self._connection.send({"type": "result", "id": message["id"], "result": result})
         except Exception as error:  # noqa: BLE001
-            self._channel.send_error(message["id"], error)
+            self._connection.send_error(message["id"], error)
         finally:
             with self._lock:
                 self._n_requests -= 1
 
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
-        wish = message["wish"]
+        options = message["wish"]
         sources = SettingsSources.from_message(message["settings"])
-        folder = str(folder_to_search(Path(wish["folder"]), wish.get("near", "")))
-        surroundings, warnings = self._repositories.repository_context(folder, sources, {})
+        folder = str(folder_to_search(Path(options["folder"]), options.get("near", "")))
+        repository_context, warnings = self._repositories.repository_context(folder, sources, {})
         started = time.perf_counter()
         found = list(warnings)
-        if message["op"] == "refresh" and surroundings.found is None:
+        if message["op"] == "refresh" and repository_context.found is None:
             return {"warnings": found, "timings_ms": {"update": 0.0}}
-        if wish.get("should_update", True):
-            wait_s = float(wish.get("wait_s", LOCK_TIMEOUT_S))
-            found += self._refresh(surroundings, wait_s, may_be_old=wish.get("may_be_old", False))
+        if options.get("should_update", True):
+            wait_s = float(options.get("wait_s", LOCK_TIMEOUT_S))
+            found += self._refresh(
+                repository_context, wait_s, may_be_old=options.get("may_be_old", False)
+            )
         refreshed = time.perf_counter()
         timings_ms = {"update": (refreshed - started) * 1000}
         if message["op"] == "refresh":
             return {"warnings": found, "timings_ms": timings_ms}
         query = _query_of(body)
-        answer = self._search(surroundings, query, wish)
+        answer = self._search(repository_context, query, options)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
-        where = {"repository": str(surroundings.repository.root)}
+        where = {"repository": str(repository_context.repository.root)}
         return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(
-        self, surroundings: RepositoryContext, query: str, wish: dict[str, Any]
+        self, repository_context: RepositoryContext, query: str, options: dict[str, Any]
     ) -> dict[str, Any]:
         from codebuddy.index.answer import found_answer, path_beneath
 
         near = ""
-        if wish["near"]:
-            near = path_beneath(surroundings.repository.root, wish["near"], Path(wish["folder"]))
+        if options["near"]:
+            near = path_beneath(
+                repository_context.repository.root, options["near"], Path(options["folder"])
+            )
 
         def ask() -> dict[str, Any]:
-            with self._repositories.lease_index(surroundings) as index:
+            with self._repositories.lease_index(repository_context) as index:
                 return found_answer(
                     index,
                     query,
-                    wish["top_k"],
-                    wish["channel"],
+                    options["top_k"],
+                    options["channel"],
                     near=near,
-                    max_per_file=wish["max_per_file"],
+                    max_per_file=options["max_per_file"],
                 )
 
         try:
             return ask()
         except DamagedIndexError:
             # It was noted as damaged, so the next update builds it anew.
-            self._repositories.forget_index(surroundings)
+            self._repositories.forget_index(repository_context)
             with self._lock:
-                self._updated_at.pop(index_key(surroundings), None)
-            if not wish.get("should_update", True):
+                self._updated_at.pop(index_key(repository_context), None)
+            if not options.get("should_update", True):
                 raise
         except IndexingError:
-            failure = self._failures.get(index_key(surroundings))
-            if failure is not None and not _has_index(surroundings):
+            failure = self._failures.get(index_key(repository_context))
+            if failure is not None and not _has_index(repository_context):
                 # More than that there is no index: why there is none.
                 raise failure from None
             raise
-        self._refresh(surroundings, LOCK_TIMEOUT_S)
+        self._refresh(repository_context, LOCK_TIMEOUT_S)
         return ask()
 
     def _refresh(
-        self, surroundings: RepositoryContext, wait_s: float, *, may_be_old: bool = False
+        self, repository_context: RepositoryContext, wait_s: float, *, may_be_old: bool = False
     ) -> list[str]:
         """Bring the index up to date with the files as they are now.
 
@@ -158,10 +162,10 @@ class IndexWorker:
         Returns:
             One sentence if it failed.
         """
-        key = index_key(surroundings)
+        key = index_key(repository_context)
         with self._lock:
             # One that is being built for the first time is there, and is none yet.
-            has_index = key not in self._first_builds and _has_index(surroundings)
+            has_index = key not in self._first_builds and _has_index(repository_context)
             deadline = time.monotonic() + (wait_s if has_index else max(wait_s, LOCK_TIMEOUT_S))
             running = self._running.get(key)
             age_s = time.monotonic() - self._updated_at.get(key, float("-inf"))
@@ -175,23 +179,25 @@ class IndexWorker:
                 running = self._running.get(key)
                 if running is None:
                     threads = self._updates
-                    if not _has_index(surroundings):
+                    if not _has_index(repository_context):
                         self._first_builds.add(key)
-                        if not can_be_seeded(surroundings.repository):
+                        if not can_be_seeded(repository_context.repository):
                             threads = self._builds
-                    running = self._running[key] = threads.submit(self._update, surroundings)
+                    running = self._running[key] = threads.submit(self._update, repository_context)
             warning = running.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             return []
         return [warning] if warning else []
 
-    def _update(self, surroundings: RepositoryContext) -> str:
+    def _update(self, repository_context: RepositoryContext) -> str:
         from codebuddy.index.build import update_index
 
-        key = index_key(surroundings)
+        key = index_key(repository_context)
         try:
             update_index(
-                surroundings.repository, surroundings.settings, lock_timeout_s=LOCK_TIMEOUT_S
+                repository_context.repository,
+                repository_context.settings,
+                lock_timeout_s=LOCK_TIMEOUT_S,
             )
         except CodebuddyError as error:
             with self._lock:
@@ -199,7 +205,7 @@ class IndexWorker:
             if not isinstance(error, IndexingError):
                 return error.message
             remedy = f" ({error.hint})" if error.hint else ""
-            has_index = _has_index(surroundings)
+            has_index = _has_index(repository_context)
             left = "using the index as it is" if has_index else "there is none yet"
             return f"{error.message}; {left}{remedy}"
         else:
@@ -221,14 +227,14 @@ def _query_of(body: bytes) -> str:
         return body.decode("utf-8", "replace")
 
 
-def _has_index(surroundings: RepositoryContext) -> bool:
-    return (surroundings.repository.index_folder / DATABASE_NAME).exists()
+def _has_index(repository_context: RepositoryContext) -> bool:
+    return (repository_context.repository.index_folder / DATABASE_NAME).exists()
 
 
 def main() -> None:
     """Serve the engine that started this process."""
     with contextlib.suppress(KeyboardInterrupt):
-        IndexWorker(open_channel()).run()
+        IndexWorker(open_connection()).run()
 
 
 if __name__ == "__main__":

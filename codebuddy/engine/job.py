@@ -39,7 +39,7 @@ class Job:
     client: str = ""
     priority: str = "ask"
     call: CompletionRequest | None = None
-    place: CacheKey | None = None
+    cache_key: CacheKey | None = None
     id: int = field(default_factory=lambda: next(_ids))
     arrived: float = field(default_factory=time.monotonic)
     started: float | None = None
@@ -62,23 +62,23 @@ class Job:
             message["call"] = {**message["call"], "budget_ms": left_ms}
         return message
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def emit(self, event: dict[str, Any]) -> None:
         """An event on the way; nothing after the last one."""
         if not self.is_finished:
             self.events.put_nowait(event)
 
     def succeed(self, result: dict[str, Any]) -> None:
         """The last word: the answer."""
-        self.tell({"type": "result", "result": result})
+        self.emit({"type": "result", "result": result})
         self.is_finished = True
 
     def fail(self, error: CodebuddyError) -> None:
         """The last word: an error."""
-        self.tell({"type": "error", **error_to_wire(error)})
+        self.emit({"type": "error", **error_to_wire(error)})
         self.is_finished = True
 
 
-def place_of(call: CompletionRequest, fingerprint: str) -> CacheKey | None:
+def cache_key_of(call: CompletionRequest, fingerprint: str) -> CacheKey | None:
     """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
     unsaved = call.unsaved()
     # A place in a notebook's JSON is none in the text that is completed.

@@ -92,15 +92,15 @@ def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: Something is unknown or wrong; names the field.
     """
     given = _checked(head, _SEARCH_FIELDS, "a search")
-    wish: dict[str, Any] = {"top_k": 10, "channel": "hybrid", "near": "", "max_per_file": 0}
-    wish |= {"should_update": True} | given
-    if not Path(wish.get("folder", "")).is_absolute():
+    options: dict[str, Any] = {"top_k": 10, "channel": "hybrid", "near": "", "max_per_file": 0}
+    options |= {"should_update": True} | given
+    if not Path(options.get("folder", "")).is_absolute():
         raise UsageError("a search needs a folder by its absolute path")
-    if wish["channel"] not in SEARCH_CHANNELS:
+    if options["channel"] not in SEARCH_CHANNELS:
         raise UsageError(f"channel must be one of {', '.join(SEARCH_CHANNELS)}")
-    if "\0" in wish["near"] or "\0" in wish["folder"]:
+    if "\0" in options["near"] or "\0" in options["folder"]:
         raise UsageError("a path holds no NUL")
-    return wish
+    return options
 
 
 def _checked(

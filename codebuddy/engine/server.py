@@ -1,7 +1,7 @@
 """The engine's HTTP interface over its Unix socket: checks, deadlines, streams of lines.
 
 uvicorn and starlette speak HTTP; whose connection it is, how large a request may be and how
-long it may take are decided here. What a request means is `desk.py`'s matter.
+long it may take are decided here. `request_handler.py` handles the requests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from codebuddy import platforms
 from codebuddy.engine import address
-from codebuddy.engine.desk import Desk
 from codebuddy.engine.job import Job
 from codebuddy.engine.protocol import (
     ALIVE_EVERY_S,
@@ -36,7 +35,8 @@ from codebuddy.engine.protocol import (
     error_to_wire,
     search_from_message,
 )
-from codebuddy.engine.state import EndingError, EngineState
+from codebuddy.engine.request_handler import RequestHandler
+from codebuddy.engine.state import EngineState, ShuttingDownError
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, UsageError
 from codebuddy.service.request import MAX_TEXT_BYTES
 
@@ -89,9 +89,9 @@ class OwnUserProtocol(H11Protocol):
             self.transport.abort()
 
 
-def make_app(desk: Desk, state: EngineState) -> Starlette:
+def make_app(handler: RequestHandler, state: EngineState) -> Starlette:
     """The routes."""
-    interface = _Interface(desk, state)
+    interface = _Interface(handler, state)
     posts: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "/v1/complete": interface.complete,
         "/v1/search": interface.search,
@@ -108,10 +108,12 @@ def make_app(desk: Desk, state: EngineState) -> Starlette:
     return Starlette(routes=routes)
 
 
-def make_server(desk: Desk, state: EngineState, drain_timeout_s: int) -> uvicorn.Server:
+def make_server(
+    handler: RequestHandler, state: EngineState, drain_timeout_s: int
+) -> uvicorn.Server:
     """The server, told to leave once `state` ends; running requests get `drain_timeout_s`."""
     config = uvicorn.Config(
-        make_app(desk, state),
+        make_app(handler, state),
         http=OwnUserProtocol,
         ws="none",
         lifespan="off",
@@ -144,8 +146,8 @@ class _Server(uvicorn.Server):
 class _Interface:
     """One method for each route."""
 
-    def __init__(self, desk: Desk, state: EngineState) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, state: EngineState) -> None:
+        self._handler = handler
         self._state = state
 
     def guarded(
@@ -162,7 +164,7 @@ class _Interface:
                 return await handler(request)
             except EngineBusyError as error:
                 return _refusal(http.HTTPStatus.TOO_MANY_REQUESTS, error)
-            except EndingError as error:
+            except ShuttingDownError as error:
                 return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, error)
             except CodebuddyError as error:
                 return _refusal(http.HTTPStatus.BAD_REQUEST, error)
@@ -180,27 +182,27 @@ class _Interface:
         self._state.check_not_ending()
 
         async def lines() -> AsyncIterator[bytes]:
-            refreshed = asyncio.ensure_future(self._desk.refresh(call, head))
+            refreshed = asyncio.ensure_future(self._handler.refresh(call, head))
             try:
                 async for line in _while_waiting(refreshed):
                     yield line
                 warnings = refreshed.result()
-                job = self._desk.complete(call, head, arrived)
+                job = self._handler.complete(call, head, arrived)
             except CodebuddyError as error:
                 yield _error_line(error)
                 return
             finally:
                 refreshed.cancel()
-            async for line in self._told(job, warnings):
+            async for line in self._event_lines(job, warnings):
                 yield line
 
         if call.priority == "ask":
-            self._desk.check_room()
+            self._handler.check_room()
             return StreamingResponse(lines(), media_type=_LINES)
         # No update is waited for: busy can be said in the status.
-        await self._desk.refresh(call, head)
-        job = self._desk.complete(call, head)
-        return StreamingResponse(self._told(job, []), media_type=_LINES)
+        await self._handler.refresh(call, head)
+        job = self._handler.complete(call, head)
+        return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
 
     async def load(self, request: Request) -> Response:
         """Load the model; what it uses, as lines."""
@@ -208,18 +210,18 @@ class _Interface:
         self._state.touch()
         self._state.check_not_ending()
         job = Job("load", head)
-        self._desk.dispatcher.submit(job)
-        return StreamingResponse(self._told(job, []), media_type=_LINES)
+        self._handler.dispatcher.submit(job)
+        return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
 
     async def search(self, request: Request) -> Response:
         """The best chunks, as lines."""
         head, body = await _message(request)
-        wish = search_from_message(_part(head, "wish"))
+        options = search_from_message(_part(head, "wish"))
         self._state.touch()
         self._state.check_not_ending()
-        self._desk.counts["searches"] += 1
+        self._handler.counts["searches"] += 1
         found = asyncio.ensure_future(
-            self._desk.ask_index("search", wish, head, body, _SEARCH_LIMIT_S)
+            self._handler.query_index("search", options, head, body, _SEARCH_LIMIT_S)
         )
 
         async def lines() -> AsyncIterator[bytes]:
@@ -240,7 +242,7 @@ class _Interface:
         """Evaluate a prompt when idle; answers at once."""
         head, body = await _message(request)
         self._state.touch()
-        self._desk.prewarm(call_from_message(_part(head, "call"), body), head)
+        self._handler.prewarm(call_from_message(_part(head, "call"), body), head)
         return _answer({"prewarm": True})
 
     async def cancel(self, request: Request) -> Response:
@@ -250,7 +252,7 @@ class _Interface:
         if not isinstance(client, str) or not isinstance(name, str) or len(name) > _MAX_NAME:
             raise UsageError("client and request must be texts, and request a short one")
         self._state.touch()
-        count = self._desk.cancel(client, name)
+        count = self._handler.cancel(client, name)
         return _answer({"cancelled": count})
 
     async def accepted(self, request: Request) -> Response:
@@ -260,27 +262,29 @@ class _Interface:
         if type(characters) is not int or not 0 <= characters <= MAX_TEXT_BYTES:
             raise UsageError("characters must be a whole number of characters")
         self._state.touch()
-        self._desk.counts["accepted"] += 1
-        self._desk.counts["accepted_characters"] += characters
+        self._handler.counts["accepted"] += 1
+        self._handler.counts["accepted_characters"] += characters
         return _answer({"accepted": True})
 
     async def status(self, request: Request) -> Response:
         """What the engine is and did."""
-        return _answer(await asyncio.to_thread(self._state.describe, self._desk))
+        return _answer(await asyncio.to_thread(self._state.describe, self._handler))
 
     async def stop(self, request: Request) -> Response:
         """Take no more requests, finish what runs, leave."""
         self._state.end("it was told to")
         return _answer({"stopping": True})
 
-    async def _told(self, job: Job, warnings: list[str]) -> AsyncIterator[bytes]:
+    async def _event_lines(self, job: Job, warnings: list[str]) -> AsyncIterator[bytes]:
         """A job's events as lines, with a sign of life a second; it ends when nobody listens."""
         try:
             while True:
                 try:
                     event = await asyncio.wait_for(job.events.get(), ALIVE_EVERY_S)
                 except TimeoutError:
-                    yield encode_line({"type": "alive", "waiting": self._desk.dispatcher.n_waiting})
+                    yield encode_line(
+                        {"type": "alive", "waiting": self._handler.dispatcher.n_waiting}
+                    )
                     continue
                 if event["type"] == "result" and warnings:
                     told = event["result"].get("warnings", [])
@@ -291,8 +295,8 @@ class _Interface:
         finally:
             self._state.touch()
             if not job.is_finished:
-                self._desk.counts["cancelled"] += 1
-                self._desk.dispatcher.cancel(job)
+                self._handler.counts["cancelled"] += 1
+                self._handler.dispatcher.cancel(job)
 
 
 async def _while_waiting(work: asyncio.Future[Any]) -> AsyncIterator[bytes]:

@@ -17,10 +17,10 @@ from codebuddy.errors import EngineError
 from codebuddy.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from codebuddy.engine.desk import Desk
+    from codebuddy.engine.request_handler import RequestHandler
 
 
-class EndingError(EngineError):
+class ShuttingDownError(EngineError):
     """The engine takes no more requests; another one can be started."""
 
 
@@ -57,11 +57,11 @@ class EngineState:
             self.on_end()
 
     def check_not_ending(self) -> None:
-        """Raises EndingError once the engine ends."""
+        """Raises ShuttingDownError once the engine ends."""
         if self.end_reason:
-            raise EndingError(f"the engine ends: {self.end_reason}")
+            raise ShuttingDownError(f"the engine ends: {self.end_reason}")
 
-    def reason_to_leave(self, *, is_idle: bool) -> str:
+    def exit_reason(self, *, is_idle: bool) -> str:
         """Why the engine should end by itself now; empty if it should stay."""
         if address.identity_of(self._folder) != self._socket:
             return "its socket was taken away"
@@ -71,10 +71,10 @@ class EngineState:
             return f"nobody asked for anything for {self._idle_s / 60:.3g} minutes"
         return ""
 
-    def describe(self, desk: Desk) -> dict[str, Any]:
+    def describe(self, handler: RequestHandler) -> dict[str, Any]:
         """The answer of `codebuddy engine status --json`."""
-        dispatcher, now = desk.dispatcher, time.monotonic()
-        workers = (dispatcher.worker, desk.index_worker)
+        dispatcher, now = handler.dispatcher, time.monotonic()
+        workers = (dispatcher.worker, handler.index_worker)
         pids = {worker.role: worker.pid for worker in workers if worker.pid is not None}
         memory = resident_bytes(list(pids.values()))
         runtime = dispatcher.loaded.get("runtime", {})
@@ -100,14 +100,15 @@ class EngineState:
                 **{role: memory.get(pid, 0) for role, pid in pids.items()},
             },
             "requests": {
-                name: desk.counts[name]
+                name: handler.counts[name]
                 for name in (
                     "requests", "cache_hits", "joined", "cancelled", "busy", "prewarmed",
                     "ahead", "searches", "accepted", "accepted_characters",
                 )
             },
             "tokens": {
-                name: desk.counts[f"tokens_{name}"] for name in ("evaluated", "reused", "generated")
+                name: handler.counts[f"tokens_{name}"]
+                for name in ("evaluated", "reused", "generated")
             },
             "queue": {
                 "waiting": dispatcher.n_waiting,

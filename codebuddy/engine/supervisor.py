@@ -26,7 +26,9 @@ from codebuddy.errors import CodebuddyError, EngineError
 # A suggestion's chunks or a thousand search results, on one line.
 _MAX_LINE_BYTES = 64 << 20
 # The last words of native code; others may quote what a user wrote and are dropped.
-_LAST_WORDS = re.compile(rb"GGML_ASSERT|ggml|terminate called|Fatal Python error|out of memory")
+_STDERR_TAIL_LINES = re.compile(
+    rb"GGML_ASSERT|ggml|terminate called|Fatal Python error|out of memory"
+)
 _MAX_CRASHES_IN_A_ROW = 3
 # Importing takes a second, and more on a crowded machine; nothing is said before.
 _START_LIMIT_S = 60.0
@@ -67,10 +69,10 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_sign = 0.0
-        self._last_words = b""
+        self._last_message_at = 0.0
+        self._stderr_tail = b""
         self._kill_reason = ""
-        self._has_spoken = False
+        self._has_answered = False
         self._is_closing = False
         self._crashes_in_a_row = 0
         self._paused_until = 0.0
@@ -148,21 +150,21 @@ class WorkerProcess:
         finally:
             its.close()
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_MAX_LINE_BYTES)
-        self._last_sign = time.monotonic()
-        self._last_words = b""
+        self._last_message_at = time.monotonic()
+        self._stderr_tail = b""
         self._kill_reason = ""
-        self._has_spoken = False
+        self._has_answered = False
         _log.info("%s worker started: process %d", self.role, self._process.pid)
         for work in (
             self._watch(self._process),
             self._listen_to_stderr(self._process),
-            self._attend(self._process, reader, self._writer),
+            self._supervise(self._process, reader, self._writer),
         ):
             task = asyncio.create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _attend(
+    async def _supervise(
         self,
         process: asyncio.subprocess.Process,
         reader: asyncio.StreamReader,
@@ -171,8 +173,8 @@ class WorkerProcess:
         """Pass its messages on until it ends, then say why it did."""
         try:
             while line := await reader.readline():
-                self._last_sign = time.monotonic()
-                self._has_spoken = True
+                self._last_message_at = time.monotonic()
+                self._has_answered = True
                 message = decode_line(line)
                 if message.get("type") != "alive":
                     self._on_message(message)
@@ -198,8 +200,8 @@ class WorkerProcess:
         assert process.stderr is not None
         with contextlib.suppress(ValueError, OSError):
             while line := await process.stderr.readline():
-                if _LAST_WORDS.search(line):
-                    self._last_words = line[:300]
+                if _STDERR_TAIL_LINES.search(line):
+                    self._stderr_tail = line[:300]
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Kill it when it gives no sign of life; a tick that is itself late proves nothing."""
@@ -211,14 +213,14 @@ class WorkerProcess:
             now = time.monotonic()
             if now - before > tick_s + 1.0:
                 # This process was stopped, or the machine slept: give it a new chance.
-                self._last_sign = now
-            elif now - self._last_sign > (self._hang_s if self._has_spoken else limit_s):
-                self.kill(f"it gave no sign of life for {now - self._last_sign:.0f} s")
+                self._last_message_at = now
+            elif now - self._last_message_at > (self._hang_s if self._has_answered else limit_s):
+                self.kill(f"it gave no sign of life for {now - self._last_message_at:.0f} s")
 
     def _reason(self, returncode: int) -> str:
         if self._kill_reason and returncode in (-signal.SIGKILL, 0):
             return self._kill_reason
-        words = self._last_words.decode("utf-8", "replace").strip()
+        words = self._stderr_tail.decode("utf-8", "replace").strip()
         said = f": {words}" if words else ""
         if returncode < 0:
             name = signal.Signals(-returncode).name

@@ -14,8 +14,8 @@ from typing import Any
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
-from codebuddy.engine.channel import Channel, open_channel
 from codebuddy.engine.protocol import call_from_message
+from codebuddy.engine.worker_connection import WorkerConnection, open_connection
 from codebuddy.errors import CodebuddyError, SupersededError
 from codebuddy.service.completion_service import CompletionService
 from codebuddy.service.models import ModelCache
@@ -26,9 +26,9 @@ from codebuddy.service.request import SettingsSources
 class ModelWorker:
     """Runs requests in the main thread, and hears of cancellations in another."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        models = ModelCache(persists_kv_state=True, on_loaded=self._tell_loaded)
+    def __init__(self, connection: WorkerConnection) -> None:
+        self._connection = connection
+        models = ModelCache(persists_kv_state=True, on_loaded=self._report_loaded)
         self._service = CompletionService(models, RepositoryCache(), "external")
         self._waiting: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue()
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class ModelWorker:
 
     def run(self) -> None:
         """Serve until the engine is gone."""
-        self._channel.serve(self._receive)
+        self._connection.serve(self._receive)
         while True:
             message, body = self._waiting.get()
             if message["op"] == "quit":
@@ -48,10 +48,10 @@ class ModelWorker:
                 token = self._tokens[request_id]
             try:
                 result = self._answer(message, body, token)
-                self._channel.send({"type": "result", "id": request_id, "result": result})
+                self._connection.send({"type": "result", "id": request_id, "result": result})
             except Exception as error:  # noqa: BLE001
-                told = SupersededError("cancelled") if token.is_cancelled else error
-                self._channel.send_error(request_id, told)
+                failure = SupersededError("cancelled") if token.is_cancelled else error
+                self._connection.send_error(request_id, failure)
             finally:
                 with self._lock:
                     del self._tokens[request_id]
@@ -76,7 +76,7 @@ class ModelWorker:
         request = call_from_message(message["call"], body)
         if message["op"] == "prewarm":
             return self._service.prewarm(request, sources, token)
-        observer = _ToEngine(self._channel, int(message["id"]))
+        observer = _EngineObserver(self._connection, int(message["id"]))
         return self._service.complete(
             request,
             sources,
@@ -86,32 +86,32 @@ class ModelWorker:
             observer=observer if message.get("wants_pieces") else None,
         )
 
-    def _tell_loaded(self, generator: Generator, load_ms: float) -> None:
+    def _report_loaded(self, generator: Generator, load_ms: float) -> None:
         loaded = {"model": generator.name, "runtime": generator.runtime, "load_ms": load_ms}
-        self._channel.send({"type": "loaded", **loaded})
+        self._connection.send({"type": "loaded", **loaded})
 
 
-class _ToEngine:
+class _EngineObserver:
     """Tells the engine of a request's texts, and of pieces that typed text may agree with."""
 
-    def __init__(self, channel: Channel, request_id: int) -> None:
-        self._channel = channel
+    def __init__(self, connection: WorkerConnection, request_id: int) -> None:
+        self._connection = connection
         self._id = request_id
 
     def text(self, text: str) -> None:
-        self._channel.send({"type": "text", "id": self._id, "text": text})
+        self._connection.send({"type": "text", "id": self._id, "text": text})
 
     def began(self) -> None:
-        self._channel.send({"type": "begin", "id": self._id})
+        self._connection.send({"type": "begin", "id": self._id})
 
     def piece(self, text: str) -> None:
-        self._channel.send({"type": "piece", "id": self._id, "text": text})
+        self._connection.send({"type": "piece", "id": self._id, "text": text})
 
 
 def main() -> None:
     """Serve the engine that started this process."""
     with contextlib.suppress(KeyboardInterrupt, CodebuddyError):
-        ModelWorker(open_channel()).run()
+        ModelWorker(open_connection()).run()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import pytest
 
 from codebuddy.engine import address
 from codebuddy.engine.client import EngineClient
-from codebuddy.engine.exchange import LeftError
+from codebuddy.engine.exchange import EngineExitedError
 from codebuddy.engine.indexer import IndexWorker
 from codebuddy.engine.server import _Interface
-from codebuddy.engine.state import EndingError
+from codebuddy.engine.state import ShuttingDownError
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.service.repositories import index_key
 from codebuddy.settings import EngineSettings, Settings
@@ -34,7 +34,7 @@ def test_an_engine_that_ends_says_so_in_the_status():
     """It is no fault of the request, which another engine can answer."""
 
     async def handler(_request):
-        raise EndingError("the engine ends: idle")
+        raise ShuttingDownError("the engine ends: idle")
 
     interface = _Interface(like(), like(identity="x"))
     guarded: Any = interface.guarded(handler)
@@ -55,7 +55,7 @@ def test_a_client_takes_an_engine_that_ends_for_one_that_left(repository):
 
     threading.Thread(target=serve, daemon=True).start()
     client = EngineClient(EngineSettings(), may_start=False, timeout_s=20.0)
-    with pytest.raises(LeftError, match="ended before it answered"):
+    with pytest.raises(EngineExitedError, match="ended before it answered"):
         client.complete(call(repository))
     listener.close()
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from codebuddy import __version__, paths
-from codebuddy.engine import address, process
+from codebuddy.engine import address, launcher
 from codebuddy.engine import client as client_module
 from codebuddy.engine.client import EngineClient, stop_engine
 from codebuddy.errors import EngineError
@@ -44,7 +44,7 @@ def engines():
     found = []
     for each in psutil.process_iter(["cmdline"]):
         line = each.info["cmdline"] or []
-        if "codebuddy.engine.service" in line and folder in line:
+        if "codebuddy.engine.daemon" in line and folder in line:
             found.append(each.pid)
     return found
 
@@ -158,7 +158,7 @@ def test_a_running_request_is_finished_before_the_engine_leaves(repository):
     thread.join(60)
     connection.close()
     assert answers[0]["model"] == "echo"
-    assert wait_until(lambda: not process.is_running(paths.runtime_folder()))
+    assert wait_until(lambda: not launcher.is_running(paths.runtime_folder()))
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_it_leaves_when_nobody_asks(repository):
     folder = address.prepare_folder()
     ours, its = os.pipe()
     program = (
-        "import sys; from pathlib import Path; from codebuddy.engine.service import run_engine; "
+        "import sys; from pathlib import Path; from codebuddy.engine.daemon import run_engine; "
         "run_engine(Path(sys.argv[1]), int(sys.argv[2]), idle_s=3.0)"
     )
     engine = subprocess.Popen(

@@ -209,8 +209,8 @@ def test_the_model_of_this_process_is_freed_once_and_not_under_a_call(repository
 
 def _is_served(completer: FailoverClient, root: Path) -> bool:
     """Whether the engine is used again, without waiting for who is held inside."""
-    completer._look_again()
-    return not completer._trouble
+    completer._schedule_probe()
+    return not completer._last_error
 
 
 @pytest.mark.usefixtures("engine")

@@ -21,7 +21,7 @@ from codebuddy.errors import CodebuddyError, EngineError
 OnMessage = Callable[[dict[str, Any], bytes], None]
 
 
-class Channel:
+class WorkerConnection:
     """Messages from and to the engine. `send` may be called from any thread."""
 
     def __init__(self, descriptor: int) -> None:
@@ -32,7 +32,7 @@ class Channel:
     def serve(self, on_message: OnMessage) -> None:
         """Hand every message to `on_message`, in a thread of its own; ends with the process."""
         threading.Thread(target=self._listen, args=(on_message,), daemon=True).start()
-        threading.Thread(target=self._show_life, daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message; without an engine there is nobody to work for."""
@@ -70,13 +70,13 @@ class Channel:
         # Native code may be running in the main thread: nothing less ends it.
         os._exit(0)
 
-    def _show_life(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
             self.send({"type": "alive"})
             time.sleep(ALIVE_EVERY_S)
 
 
-def open_channel() -> Channel:
+def open_connection() -> WorkerConnection:
     """The channel whose descriptor this worker was started with."""
     platforms.die_with_parent()
-    return Channel(int(sys.argv[1]))
+    return WorkerConnection(int(sys.argv[1]))

@@ -21,7 +21,7 @@ from typing import Any
 from codebuddy.cancellation import EarlyCancellations
 from codebuddy.completion.cache import CachedSuggestion, CacheKey, SuggestionCache
 from codebuddy.engine.dispatcher import Dispatcher
-from codebuddy.engine.job import Job, place_of, position_after
+from codebuddy.engine.job import Job, cache_key_of, position_after
 from codebuddy.engine.protocol import call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.errors import (
@@ -40,7 +40,7 @@ _INDEX_MODULE = "codebuddy.engine.indexer"
 # The files of a repository that may hold settings (`config.load_settings`).
 _SETTINGS_FILES = ("pyproject.toml", ".codebuddy.toml")
 # A request that asks waits so long for an update of an index that there is.
-_ASK_WAITS_S = 1.0
+_UPDATE_WAIT_S = 1.0
 # While somebody types, updates of a folder's index begin no more often than this.
 _TYPING_UPDATES_EVERY_S = 2.0
 _REFRESH_LIMIT_S = 40.0
@@ -49,22 +49,26 @@ _MAX_FOLDERS = 64
 _CACHE_BYTES = 128 << 10
 
 
-class Desk:
+class RequestHandler:
     """Takes calls, answers from the cache, or hands them to the dispatcher."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.counts: Counter[str] = Counter()
         self.dispatcher = Dispatcher(
-            settings.queue_length, settings.hang_seconds, self._keep, self._serve_follower
+            settings.queue_length, settings.hang_seconds, self._cache_result, self._serve_follower
         )
         self.index_worker = WorkerProcess(
-            "index", _INDEX_MODULE, settings.hang_seconds, self._index_said, self._index_ended
+            "index",
+            _INDEX_MODULE,
+            settings.hang_seconds,
+            self._on_index_message,
+            self._on_index_exit,
         )
         self.cache: SuggestionCache[dict[str, Any]] = SuggestionCache(_CACHE_BYTES)
         self._max_waiting = settings.queue_length
-        self._works_ahead = settings.work_ahead
-        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._ask_ids = itertools.count(1)
+        self._prefetches = settings.work_ahead
+        self._pending_queries: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._query_ids = itertools.count(1)
         self._refreshed_at: dict[str, float] = {}
         self._cancelled_early = EarlyCancellations()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -72,7 +76,7 @@ class Desk:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is worked on."""
-        return self.dispatcher.is_idle and not self._asked
+        return self.dispatcher.is_idle and not self._pending_queries
 
     def check_room(self) -> None:
         """Say busy before anything is done for a request that would only be refused later.
@@ -107,11 +111,11 @@ class Desk:
             self.counts["cancelled"] += 1
             job.fail(SupersededError("the request was cancelled"))
             return job
-        if job.place is not None:
-            hit = self.cache.get(job.place)
-            if hit is not None and dependencies.may_be_served(hit):
+        if job.cache_key is not None:
+            cached = self.cache.get(job.cache_key)
+            if cached is not None and dependencies.may_be_served(cached):
                 self.counts["cache_hits"] += 1
-                self._answer_from(job, hit)
+                self._response_from_cache(job, cached)
                 return job
         try:
             self.dispatcher.submit(job)
@@ -134,7 +138,7 @@ class Desk:
     def prewarm(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
         """Have the prompt of a place evaluated when there is nothing else to do."""
         call = dataclasses.replace(call, priority="background")
-        self._refresh_beside(call, head)
+        self._refresh_in_background(call, head)
         with_place = self._job("prewarm", call, head)
         try:
             self.dispatcher.submit(with_place)
@@ -151,11 +155,11 @@ class Desk:
         if call.retrieve == "never" or not call.should_update:
             return []
         if call.priority != "ask":
-            self._refresh_beside(call, head)
+            self._refresh_in_background(call, head)
             return []
-        wish = {"folder": _folder_of(call), "wait_s": _ASK_WAITS_S}
+        options = {"folder": _folder_of(call), "wait_s": _UPDATE_WAIT_S}
         try:
-            answer = await self.ask_index("refresh", wish, head, b"", _REFRESH_LIMIT_S)
+            answer = await self.query_index("refresh", options, head, b"", _REFRESH_LIMIT_S)
         except IndexingError as error:
             return [f"{error.message}; using the index as it is"]
         except (CodebuddyError, TimeoutError):
@@ -164,7 +168,7 @@ class Desk:
         warnings: list[str] = answer["warnings"]
         return warnings
 
-    def _refresh_beside(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
+    def _refresh_in_background(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
         folder = _folder_of(call)
         now = time.monotonic()
         if now - self._refreshed_at.get(folder, float("-inf")) < _TYPING_UPDATES_EVERY_S:
@@ -172,13 +176,13 @@ class Desk:
         if len(self._refreshed_at) >= _MAX_FOLDERS:
             self._refreshed_at.clear()
         self._refreshed_at[folder] = now
-        wish = {"folder": folder, "wait_s": 0.0, "may_be_old": True}
-        self._beside(self.ask_index("refresh", wish, head, b"", _REFRESH_LIMIT_S))
+        options = {"folder": folder, "wait_s": 0.0, "may_be_old": True}
+        self._run_in_background(self.query_index("refresh", options, head, b"", _REFRESH_LIMIT_S))
 
-    async def ask_index(
+    async def query_index(
         self,
         op: str,
-        wish: Mapping[str, Any],
+        options: Mapping[str, Any],
         head: Mapping[str, Any],
         body: bytes,
         timeout_s: float,
@@ -190,15 +194,15 @@ class Desk:
             IndexingError: The worker ended.
             CodebuddyError: What it says is wrong.
         """
-        ask_id = next(self._ask_ids)
+        query_id = next(self._query_ids)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._asked[ask_id] = future
+        self._pending_queries[query_id] = future
         try:
-            message = {"op": op, "id": ask_id, "wish": wish, "settings": head.get("settings")}
+            message = {"op": op, "id": query_id, "wish": options, "settings": head.get("settings")}
             await self.index_worker.send(message, body)
             return await asyncio.wait_for(future, timeout_s)
         finally:
-            self._asked.pop(ask_id, None)
+            self._pending_queries.pop(query_id, None)
 
     async def close(self) -> None:
         """End the workers."""
@@ -215,51 +219,51 @@ class Desk:
         place = None
         if op == "complete" and call.priority != "ask" and not call.alternatives:
             # One who asks wants today's index; one who types wants what agrees with the screen.
-            place = place_of(call, _fingerprint(call, head))
+            place = cache_key_of(call, _fingerprint(call, head))
         return Job(op, message, body, call.client, call.priority, call, place)
 
     def _serve_follower(self, job: Job) -> None:
         """The job that `job` waited for is over: what it left, or the queue."""
-        hit = self.cache.get(job.place) if job.place is not None else None
-        if hit is not None and dependencies.may_be_served(hit):
+        cached = self.cache.get(job.cache_key) if job.cache_key is not None else None
+        if cached is not None and dependencies.may_be_served(cached):
             self.counts["joined"] += 1
-            self._answer_from(job, hit)
+            self._response_from_cache(job, cached)
             return
         try:
             self.dispatcher.submit(job)
         except CodebuddyError as error:
             job.fail(error)
 
-    def _keep(self, job: Job, result: dict[str, Any]) -> None:
+    def _cache_result(self, job: Job, result: dict[str, Any]) -> None:
         """A job succeeded: count, keep, tell, and think ahead."""
         tokens = result.get("tokens")
         if isinstance(tokens, dict):
             for name in ("evaluated", "reused", "generated"):
                 self.counts[f"tokens_{name}"] += int(tokens.get(name, 0))
-        if job.op == "complete" and job.place is not None and _is_whole(result):
-            self.cache.put(job.place, str(result["text"]), result)
+        if job.op == "complete" and job.cache_key is not None and _is_complete(result):
+            self.cache.put(job.cache_key, str(result["text"]), result)
         if job.op == "complete":
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
-        if job.op == "complete" and job.priority == "typing" and self._works_ahead:
-            asyncio.get_running_loop().call_soon(self._work_ahead, job, str(result["text"]))
+        if job.op == "complete" and job.priority == "typing" and self._prefetches:
+            asyncio.get_running_loop().call_soon(self._prefetch, job, str(result["text"]))
 
-    def _answer_from(self, job: Job, hit: CachedSuggestion[dict[str, Any]]) -> None:
+    def _response_from_cache(self, job: Job, cached: CachedSuggestion[dict[str, Any]]) -> None:
         assert job.call is not None
-        assert job.place is not None
-        line, column = position_after(job.place.prefix)
+        assert job.cache_key is not None
+        line, column = position_after(job.cache_key.prefix)
         total_ms = (time.monotonic() - job.arrived) * 1000
-        result = hit.value | {
-            "text": hit.text,
+        result = cached.value | {
+            "text": cached.text,
             "line": line,
             "column": column,
-            "tokens": hit.value["tokens"] | {"evaluated": 0, "generated": 0},
-            "timings_ms": dict.fromkeys(hit.value["timings_ms"], 0.0) | {"total": total_ms},
+            "tokens": cached.value["tokens"] | {"evaluated": 0, "generated": 0},
+            "timings_ms": dict.fromkeys(cached.value["timings_ms"], 0.0) | {"total": total_ms},
             "engine": self._about(job, is_cached=True),
         }
         job.succeed(result)
-        if job.priority == "typing" and self._works_ahead:
-            asyncio.get_running_loop().call_soon(self._work_ahead, job, hit.text)
+        if job.priority == "typing" and self._prefetches:
+            asyncio.get_running_loop().call_soon(self._prefetch, job, cached.text)
 
     def _about(self, job: Job, *, is_cached: bool) -> dict[str, Any]:
         now = time.monotonic()
@@ -271,12 +275,12 @@ class Desk:
             "total_ms": (now - job.arrived) * 1000,
         }
 
-    def _work_ahead(self, job: Job, text: str) -> None:
+    def _prefetch(self, job: Job, text: str) -> None:
         """Suggest for the place behind `text`, as if it had been accepted, when idle."""
-        if not text or job.place is None or job.call is None or self.dispatcher.n_waiting:
+        if not text or job.cache_key is None or job.call is None or self.dispatcher.n_waiting:
             return
-        prefix = job.place.prefix + text
-        place = CacheKey(prefix, job.place.suffix, job.place.fingerprint)
+        prefix = job.cache_key.prefix + text
+        place = CacheKey(prefix, job.cache_key.suffix, job.cache_key.fingerprint)
         known = self.cache.get(place)
         if known is not None and dependencies.may_be_served(known):
             return
@@ -291,12 +295,12 @@ class Desk:
             request="",
         )
         ahead = self._job("complete", call, {"settings": job.head.get("settings")})
-        ahead.place = place
+        ahead.cache_key = place
         self.counts["ahead"] += 1
         self.dispatcher.submit(ahead)
 
-    def _index_said(self, message: dict[str, Any]) -> None:
-        future = self._asked.get(int(message.get("id", 0)))
+    def _on_index_message(self, message: dict[str, Any]) -> None:
+        future = self._pending_queries.get(int(message.get("id", 0)))
         if future is None or future.done():
             return
         if message.get("type") == "result":
@@ -305,8 +309,8 @@ class Desk:
         elif message.get("type") == "error":
             future.set_exception(error_from_wire(message))
 
-    def _index_ended(self, reason: str) -> None:
-        for future in self._asked.values():
+    def _on_index_exit(self, reason: str) -> None:
+        for future in self._pending_queries.values():
             if not future.done():
                 future.set_exception(
                     IndexingError(
@@ -315,7 +319,7 @@ class Desk:
                     )
                 )
 
-    def _beside(self, work: Any) -> None:
+    def _run_in_background(self, work: Any) -> None:
         async def quietly() -> None:
             try:
                 await work
@@ -336,7 +340,7 @@ def _folder_of(call: CompletionRequest) -> str:
         return call.file.rpartition("/")[0] or "/"
 
 
-def _is_whole(result: Mapping[str, Any]) -> bool:
+def _is_complete(result: Mapping[str, Any]) -> bool:
     """Whether a suggestion is all that there was to say, and not cut by a time budget."""
     return result.get("finish_reason") != "budget"
 
@@ -345,8 +349,8 @@ def _fingerprint(call: CompletionRequest, head: Mapping[str, Any]) -> str:
     """What a suggestion depends on beside the text."""
     sources = head.get("settings")
     stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    wish = (call.budget_ms, call.takes_back, call.extras, call.language)
-    parts = (call.file, call.folder, call.client, call.flags(), wish, sources, stamps)
+    options = (call.budget_ms, call.takes_back, call.extras, call.language)
+    parts = (call.file, call.folder, call.client, call.flags(), options, sources, stamps)
     return json.dumps(parts, sort_keys=True, ensure_ascii=True)
 
 

@@ -3,7 +3,7 @@
 An engine holds the lifetime lock from before it makes its socket until it is gone; the
 system gives the lock free however it ends, so a socket without the lock is stale and a
 process id in a file is never believed. Standard library only; the engine itself is
-`service.py`.
+`daemon.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from codebuddy.engine import address
 from codebuddy.engine.protocol import decode_line, error_from_wire
 from codebuddy.errors import CodebuddyError, EngineError
 
-_SERVICE_MODULE = "codebuddy.engine.service"
+_DAEMON_MODULE = "codebuddy.engine.daemon"
 _MAX_WORD_BYTES = 64 << 10
 _POLL_S = 0.02
 # A drained engine ends by itself; one that does not answer is given this long, then killed.
@@ -62,7 +62,7 @@ def _spawn(folder: Path, timeout_s: float) -> None:
     """
     ours, its = os.pipe()
     try:
-        command = platforms.python_command(_SERVICE_MODULE, str(folder), str(its))
+        command = platforms.python_command(_DAEMON_MODULE, str(folder), str(its))
         try:
             platforms.spawn_service(command, _environment(), its)
         finally:
@@ -152,7 +152,7 @@ def _kill(folder: Path, peer: tuple[int, int] | None) -> None:
         os.close(descriptor)
 
 
-def tell_starter(descriptor: int, error: CodebuddyError | None) -> None:
+def report_to_starter(descriptor: int, error: CodebuddyError | None) -> None:
     """The service's word to whoever started it; a starter that has left does not matter."""
     from codebuddy.engine.protocol import error_to_wire
 

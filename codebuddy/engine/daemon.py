@@ -1,6 +1,6 @@
 """The engine's own process: takes the lifetime lock, listens, serves, leaves when idle.
 
-`process.py` starts it as `python -P -m codebuddy.engine.service FOLDER DESCRIPTOR` and waits
+`launcher.py` starts it as `python -P -m codebuddy.engine.daemon FOLDER DESCRIPTOR` and waits
 on the descriptor for its word. It imports no native model code: workers do.
 """
 
@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING
 
 from codebuddy import __version__, paths, platforms
 from codebuddy.config import load_settings
-from codebuddy.engine import address, process
+from codebuddy.engine import address, launcher
 from codebuddy.engine.state import EngineState
 from codebuddy.errors import CodebuddyError, EngineError
 from codebuddy.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from codebuddy.engine.desk import Desk
+    from codebuddy.engine.request_handler import RequestHandler
 
 # An engine that drains holds the lock until its last request has ended.
 _LOCK_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 20
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 _MAX_LOG_BYTES = 1 << 20
 _LOG_FILES = 2
 
@@ -51,49 +51,53 @@ def run_engine(folder: Path, starter: int, idle_s: float | None = None) -> None:
         with platforms.exclusive_lock(folder / address.LIFETIME_LOCK_NAME, _LOCK_TIMEOUT_S):
             listener = address.listen(folder)
             idle_s = settings.idle_minutes * 60.0 if idle_s is None else idle_s
-            asyncio.run(_live(EngineState(folder, settings, idle_s), settings, listener, starter))
+            asyncio.run(
+                _serve_until_exit(
+                    EngineState(folder, settings, idle_s), settings, listener, starter
+                )
+            )
     except TimeoutError:
-        process.tell_starter(starter, EngineError("another engine has not ended yet"))
+        launcher.report_to_starter(starter, EngineError("another engine has not ended yet"))
     except CodebuddyError as error:
-        process.tell_starter(starter, error)
+        launcher.report_to_starter(starter, error)
     except OSError as error:
         reason = f"the engine cannot be started: {error.strerror or error}"
-        process.tell_starter(starter, EngineError(reason))
+        launcher.report_to_starter(starter, EngineError(reason))
 
 
-async def _live(
+async def _serve_until_exit(
     state: EngineState, settings: EngineSettings, listener: socket.socket, starter: int
 ) -> None:
     """Serve on `listener` until there is a reason to leave."""
     # 0.2 s to import, after the lock: an engine that must not live is gone before.
-    from codebuddy.engine.desk import Desk
+    from codebuddy.engine.request_handler import RequestHandler
     from codebuddy.engine.server import make_server
 
-    desk = Desk(settings)
-    server = make_server(desk, state, _DRAIN_TIMEOUT_S)
+    handler = RequestHandler(settings)
+    server = make_server(handler, state, _DRAIN_TIMEOUT_S)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, state.end, f"it got {number.name}")
     works = [
-        asyncio.create_task(desk.dispatcher.run()),
-        asyncio.create_task(_look_for_reasons(state, desk)),
+        asyncio.create_task(handler.dispatcher.run()),
+        asyncio.create_task(_watch_for_exit_reason(state, handler)),
     ]
     _log.info("engine %s started: process %d", __version__, os.getpid())
-    process.tell_starter(starter, None)
+    launcher.report_to_starter(starter, None)
     try:
         await server.serve(sockets=[listener])
     finally:
         state.end("its server ended")
         for work in works:
             work.cancel()
-        await desk.close()
+        await handler.close()
         _log.info("engine ended: %s", state.end_reason)
 
 
-async def _look_for_reasons(state: EngineState, desk: Desk) -> None:
+async def _watch_for_exit_reason(state: EngineState, handler: RequestHandler) -> None:
     while not state.end_reason:
-        await asyncio.sleep(_LOOK_EVERY_S)
-        if reason := state.reason_to_leave(is_idle=desk.is_idle):
+        await asyncio.sleep(_POLL_S)
+        if reason := state.exit_reason(is_idle=handler.is_idle):
             state.end(reason)
 
 
