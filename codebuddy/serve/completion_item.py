@@ -6,8 +6,8 @@ import re
 
 from lsprotocol import types
 
-from codebuddy.serve.open_document import OpenDocument
-from codebuddy.serve.suggester import Shown
+from codebuddy.serve.inline_completion import ShownSuggestion
+from codebuddy.serve.text_document import TextDocument
 
 ACCEPTED_COMMAND = "codebuddy.accepted"
 _WORD_BEFORE = re.compile(r"(?<!\w)\w*$")
@@ -18,7 +18,7 @@ _LAST = "\U0010ffff"
 
 
 def completion_item(
-    document: OpenDocument, offset: int, shown: Shown, *, is_one_line: bool
+    document: TextDocument, offset: int, shown: ShownSuggestion, *, is_one_line: bool
 ) -> types.CompletionItem | None:
     """The item for a suggestion at `offset`, or `None` if nothing of it can be shown.
 

@@ -27,12 +27,12 @@ class FramedInput:
 
     Args:
         stream: The editor's bytes.
-        on_trouble: Called with one sentence when a frame cannot be read.
+        on_problem: Called with one sentence when a frame cannot be read.
     """
 
-    def __init__(self, stream: BinaryIO, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, stream: BinaryIO, on_problem: Callable[[str], None]) -> None:
         self._stream = stream
-        self._on_trouble = on_trouble
+        self._on_problem = on_problem
         self._lines: list[bytes] = []
         self._body = b""
         self.is_broken = False
@@ -45,7 +45,7 @@ class FramedInput:
                 self._lines = self._next_frame()
             except _BadFrameError as error:
                 self.is_broken = True
-                self._on_trouble(str(error))
+                self._on_problem(str(error))
         return self._lines.pop(0) if self._lines else b""
 
     def read(self, size: int) -> bytes:

@@ -90,7 +90,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         # Imported here, because the tests of the rules need no server.
-        from codebuddy.serve.answers import error_response
+        from codebuddy.serve.responses import error_response
 
         response = error_response(refusal.status, refusal.message)
         # What is left of the body is not read, so the connection cannot be used again.

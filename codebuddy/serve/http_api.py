@@ -27,23 +27,23 @@ from codebuddy.errors import (
     SupersededError,
     UsageError,
 )
-from codebuddy.serve.answers import error_body, error_response, event, json_response
 from codebuddy.serve.fields import MAX_BODY_BYTES, parse_body
 from codebuddy.serve.guard import Guard, Rules
 from codebuddy.serve.infill import (
     RawRequest,
     cut_to_fields,
-    infill_answer,
     infill_piece,
+    infill_response,
     parse_infill,
 )
 from codebuddy.serve.openai import (
-    CompletionAnswers,
+    CompletionResponses,
     model_entry,
-    models_answer,
+    models_response,
     parse_completion,
 )
 from codebuddy.serve.raw_completion import Completion, RawCompleter
+from codebuddy.serve.responses import error_body, error_response, event, json_response
 from codebuddy.serve.unserved import unserved
 
 # A body that has not arrived by then will not: 8 MiB take a tenth of a second here.
@@ -126,7 +126,7 @@ class _Api:
 
     async def models(self, _request: Request) -> Response:
         """The model that answers."""
-        return json_response(models_answer(self._completer.model))
+        return json_response(models_response(self._completer.model))
 
     async def model(self, request: Request) -> Response:
         """The model of that name."""
@@ -141,19 +141,19 @@ class _Api:
         model = self._completer.model
 
         def last(delta: str, done: Completion) -> list[bytes]:
-            answer = infill_answer(delta, done.receipt, model)
+            answer = infill_response(delta, done.receipt, model)
             return [event(answer | {"generation_settings": {}})]
 
         if raw.is_stream:
             return self._stream(request, raw, lambda delta: event(infill_piece(delta)), last)
         done = await self._complete(request, raw)
-        return json_response(cut_to_fields(infill_answer(done.text, done.receipt, model), wanted))
+        return json_response(cut_to_fields(infill_response(done.text, done.receipt, model), wanted))
 
     async def completions(self, request: Request) -> Response:
         """Complete a prompt, with or without a suffix, as OpenAI does."""
-        wish = parse_completion(await _read_body(request))
-        raw = wish.raw
-        answers = CompletionAnswers(self._completer.model, wish)
+        parameters = parse_completion(await _read_body(request))
+        raw = parameters.raw
+        answers = CompletionResponses(self._completer.model, parameters)
 
         def last(delta: str, done: Completion) -> list[bytes]:
             pieces = answers.last_pieces(delta, done.alternatives, done.receipt)

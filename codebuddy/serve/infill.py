@@ -22,7 +22,7 @@ class RawRequest:
     """A wish for a completion of a raw text, whichever protocol it came by.
 
     `extras` are pieces of files that the editor had open, as names and texts, the oldest first;
-    `budget_ms` limits the generation. `filename` is a file of the repository, `said_name` what
+    `budget_ms` limits the generation. `filename` is a file of the repository, `model_name` what
     a client calls it that may know it by another path.
     """
 
@@ -35,7 +35,7 @@ class RawRequest:
     budget_ms: int | None = None
     is_stream: bool = False
     alternatives: int = 0
-    said_name: str = ""
+    model_name: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -79,7 +79,7 @@ def _extras(pieces: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def infill_answer(content: str, receipt: Mapping[str, Any], model: str) -> dict[str, Any]:
+def infill_response(content: str, receipt: Mapping[str, Any], model: str) -> dict[str, Any]:
     """The final answer with the fields of llama-server, and the receipt as `codebuddy`."""
     tokens = receipt.get("tokens", {})
     times = receipt.get("timings_ms", {})

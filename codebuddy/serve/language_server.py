@@ -24,10 +24,10 @@ from codebuddy.errors import CodebuddyError
 from codebuddy.positions import Encoding
 from codebuddy.serve.completion_item import ACCEPTED_COMMAND, completion_item, takes_one_line
 from codebuddy.serve.framing import FramedInput
+from codebuddy.serve.inline_completion import InlineCompletionProvider, ShownSuggestion
 from codebuddy.serve.lsp_protocol import CompletionServer
-from codebuddy.serve.open_document import EditorPosition, OpenDocument
 from codebuddy.serve.stdio import take_stdio, watch_process
-from codebuddy.serve.suggester import Shown, Suggester
+from codebuddy.serve.text_document import EditorPosition, TextDocument
 from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.client import CompletionClient
 
@@ -54,14 +54,14 @@ def run(client: CompletionClient, model: str | None, process_id: int | None = No
     server = CompletionServer(__version__)
 
     def warn(sentence: str) -> None:
-        server.tell_once(f"codebuddy: {sentence}", types.MessageType.Warning)
+        server.notify_once(f"codebuddy: {sentence}", types.MessageType.Warning)
 
     async_client = AsyncClient(client, warn)
-    front = _Front(server, Suggester(async_client, model))
+    front = _EditorFrontend(server, InlineCompletionProvider(async_client, model))
     front.register()
     if process_id is not None:
         watch_process(process_id, _leave)
-    framed = FramedInput(source, server.tell_once)
+    framed = FramedInput(source, server.notify_once)
     is_at_end = False
     try:
         server.start_io(cast("Any", framed), sink)
@@ -76,13 +76,13 @@ def _leave() -> None:
     os._exit(1)
 
 
-class _Front:
+class _EditorFrontend:
     """Translates between the protocol and the suggester."""
 
-    def __init__(self, server: CompletionServer, suggester: Suggester) -> None:
+    def __init__(self, server: CompletionServer, provider: InlineCompletionProvider) -> None:
         self._server = server
         self._documents = server.documents
-        self._suggester = suggester
+        self._provider = provider
         self._is_one_line = False
 
     def register(self) -> None:
@@ -117,8 +117,8 @@ class _Front:
         text_document = params.capabilities.text_document
         has_inline = text_document is not None and text_document.inline_completion is not None
         options = params.initialization_options
-        wish = options.get("completion") if isinstance(options, dict) else None
-        if wish is True or (wish is None and not has_inline):
+        wanted = options.get("completion") if isinstance(options, dict) else None
+        if wanted is True or (wanted is None and not has_inline):
             offer = types.CompletionOptions(trigger_characters=list(_TRIGGER_CHARACTERS))
             fallback = self._server.feature(types.TEXT_DOCUMENT_COMPLETION, offer)
             fallback(partial(self._completion))
@@ -132,12 +132,12 @@ class _Front:
     def _did_open(self, params: types.DidOpenTextDocumentParams) -> None:
         document = self._documents.get(params.text_document.uri)
         if (file := self._file_of(document)) is not None and not is_notebook(file):
-            self._suggester.opened(file, document)
+            self._provider.opened(file, document)
 
     def _did_change(
         self, _params: types.DidChangeTextDocumentParams | types.DidChangeNotebookDocumentParams
     ) -> None:
-        self._suggester.typed()
+        self._provider.typed()
 
     def _did_close(self, _params: types.DidCloseTextDocumentParams) -> None:
         """Registered so that it is announced; the protocol forgets the document."""
@@ -176,39 +176,39 @@ class _Front:
 
     def _find(
         self, params: types.InlineCompletionParams | types.CompletionParams
-    ) -> tuple[OpenDocument, int]:
+    ) -> tuple[TextDocument, int]:
         with _refusing():
             document = self._documents.get(params.text_document.uri)
             return document, document.offset_at(_place(params.position))
 
     async def _suggest(
-        self, document: OpenDocument, offset: int, *, is_automatic: bool
-    ) -> Shown | None:
+        self, document: TextDocument, offset: int, *, is_automatic: bool
+    ) -> ShownSuggestion | None:
         file = self._file_of(document)
-        if file is None or document.trouble:
+        if file is None or document.problem:
             return None
         try:
             language = self._documents.language_of(document, file)
             text, begin = self._documents.with_cells_above(document)
             if begin:
                 document = replace(document, text=text, _starts=[])
-            return await self._suggester.suggest(
+            return await self._provider.suggest(
                 document, begin + offset, file, language=language, is_automatic=is_automatic
             )
         except CodebuddyError as error:
-            self._tell(error)
+            self._notify_error(error)
             return None
 
-    def _file_of(self, document: OpenDocument) -> str | None:
+    def _file_of(self, document: TextDocument) -> str | None:
         try:
             return self._documents.file_of(document)
         except CodebuddyError as error:
-            self._tell(error)
+            self._notify_error(error)
             return None
 
-    def _tell(self, error: CodebuddyError) -> None:
+    def _notify_error(self, error: CodebuddyError) -> None:
         hint = f" ({error.hint})" if error.hint else ""
-        self._server.tell_once(f"codebuddy: {error.message}{hint}")
+        self._server.notify_once(f"codebuddy: {error.message}{hint}")
 
     def _accepted(self, *arguments: object) -> None:
         """`[id]`, or `[id, characters]` where a part was taken."""
@@ -216,12 +216,12 @@ class _Front:
         characters = arguments[1] if len(arguments) > 1 else None
         if isinstance(number, int):
             taken = characters if isinstance(characters, int) and characters >= 0 else None
-            self._suggester.accepted(number, taken)
+            self._provider.accepted(number, taken)
 
     def _receipt(self, *arguments: object) -> dict[str, Any] | None:
         """`[]` for the newest suggestion, or `[id]`."""
         number = arguments[0] if arguments else None
-        return self._suggester.receipt(number if isinstance(number, int) else None)
+        return self._provider.receipt(number if isinstance(number, int) else None)
 
 
 @contextmanager
@@ -237,9 +237,9 @@ def _place(position: types.Position) -> EditorPosition:
     return EditorPosition(position.line, position.character)
 
 
-def _with_text(document: OpenDocument, span: types.Range, text: str) -> tuple[OpenDocument, int]:
+def _with_text(document: TextDocument, span: types.Range, text: str) -> tuple[TextDocument, int]:
     """A copy of the document in which `text` stands in the place of `span`, and its end."""
-    changed = OpenDocument(
+    changed = TextDocument(
         document.uri, document.language_id, document.text, document.encoding, document.version
     )
     offset = document.offset_at(_place(span.start)) + len(text)

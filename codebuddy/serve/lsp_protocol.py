@@ -16,7 +16,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.serve.open_document import EditorPosition
+from codebuddy.serve.text_document import EditorPosition
 from codebuddy.serve.workspace import EditorWorkspace
 from codebuddy.syntax.notebook import MAX_CELLS
 
@@ -40,17 +40,17 @@ class CompletionServer(LanguageServer):
             notebook_document_sync=types.NotebookDocumentSyncOptions([every]),
         )
         self.documents = EditorWorkspace()
-        self._told: set[str] = set()
+        self._notified: set[str] = set()
 
-    def tell_once(self, message: str, kind: types.MessageType = types.MessageType.Error) -> None:
+    def notify_once(self, message: str, kind: types.MessageType = types.MessageType.Error) -> None:
         """An error, or a sentence of another kind, for the editor's log; the same one once."""
-        if message not in self._told:
-            self._told.add(message)
+        if message not in self._notified:
+            self._notified.add(message)
             self.window_log_message(types.LogMessageParams(kind, message))
 
     def report_server_error(self, error: Exception, source: object) -> None:
         """An error that no request can be answered with."""
-        self.tell_once(f"codebuddy: a message could not be handled: {type(error).__name__}")
+        self.notify_once(f"codebuddy: a message could not be handled: {type(error).__name__}")
 
 
 class CompletionProtocol(LanguageServerProtocol):
@@ -154,7 +154,7 @@ class CompletionProtocol(LanguageServerProtocol):
         try:
             self._server.documents.open(item.uri, item.language_id, item.text, item.version)
         except CodebuddyError as error:
-            self._server.tell_once(f"codebuddy: {error.message}")
+            self._server.notify_once(f"codebuddy: {error.message}")
             return False
         return True
 
@@ -168,7 +168,7 @@ class CompletionProtocol(LanguageServerProtocol):
         try:
             self._server.documents.change(document.uri, document.version, changes)
         except CodebuddyError as error:
-            self._server.tell_once(f"codebuddy: {error.message}")
+            self._server.notify_once(f"codebuddy: {error.message}")
             return False
         return True
 

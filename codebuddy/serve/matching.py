@@ -65,7 +65,7 @@ class FileMatcher:
         """
         # The cursor's own line is being typed.
         before, after = prefix.split("\n")[:-1], suffix.split("\n")[1:]
-        wanted = _telling([*before[-_WINDOW_LINES:], *after[:_WINDOW_LINES]])
+        wanted = _informative_lines([*before[-_WINDOW_LINES:], *after[:_WINDOW_LINES]])
         if len(wanted) < _LEAST_LINES:
             return Window("", prefix, suffix)
         tried: set[str] = set()
@@ -92,7 +92,9 @@ class FileMatcher:
                 continue
             tried.add(path)
             text = self._read(path)
-            share = len(wanted & _telling(text.split("\n"))) / len(wanted) if text else 0.0
+            share = (
+                len(wanted & _informative_lines(text.split("\n"))) / len(wanted) if text else 0.0
+            )
             if share > best_share:
                 best, best_share = (path, text), share
         return best if best_share >= _LEAST_SHARE else None
@@ -126,7 +128,7 @@ class FileMatcher:
             self._recent.popitem(last=False)
 
 
-def _telling(lines: Iterable[str]) -> frozenset[str]:
+def _informative_lines(lines: Iterable[str]) -> frozenset[str]:
     return frozenset(s for line in lines if len(s := line.strip()) >= _TRIVIAL_LINE_LENGTH)
 
 

@@ -20,7 +20,7 @@ _MOST_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionWish:
+class CompletionParameters:
     """The request, and what of it is the form of its answer: how many choices were asked for,
     and whether a stream ends with an event of the cost alone.
     """
@@ -30,7 +30,7 @@ class CompletionWish:
     has_usage_event: bool
 
 
-def parse_completion(body: Mapping[str, Any]) -> CompletionWish:
+def parse_completion(body: Mapping[str, Any]) -> CompletionParameters:
     """The request. Fields that are not known here are left unused.
 
     Raises:
@@ -56,9 +56,9 @@ def parse_completion(body: Mapping[str, Any]) -> CompletionWish:
         stops=texts_of(fields.get("stop", []), "stop", _MAX_STOPS, MAX_STOP_LENGTH),
         is_stream=fields.get("stream", False),
         alternatives=min(choices, _MOST_CHOICES) - 1,
-        said_name=parts.filename,
+        model_name=parts.filename,
     )
-    return CompletionWish(raw, choices, bool(options and options.get("include_usage")))
+    return CompletionParameters(raw, choices, bool(options and options.get("include_usage")))
 
 
 def _prompt(body: Mapping[str, Any], fields: Mapping[str, Any]) -> FimPrompt:
@@ -102,11 +102,11 @@ def _max_tokens(fields: Mapping[str, Any]) -> int | None:
     return None
 
 
-class CompletionAnswers:
+class CompletionResponses:
     """The answers to one request: they share an id and a time."""
 
-    def __init__(self, model: str, wish: CompletionWish) -> None:
-        self._wish = wish
+    def __init__(self, model: str, parameters: CompletionParameters) -> None:
+        self._parameters = parameters
         self._head = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",
@@ -129,7 +129,7 @@ class CompletionAnswers:
             for index, other in enumerate(others, 1)
         ]
         pieces[-1] |= self._warnings(1 + len(others))
-        if self._wish.has_usage_event:
+        if self._parameters.has_usage_event:
             pieces.append(self._head | {"choices": []})
         pieces[-1] |= cost
         return pieces
@@ -149,13 +149,13 @@ class CompletionAnswers:
 
     def _warnings(self, choices: int) -> dict[str, Any]:
         """What the client is to know beside the choices; nothing if all is as it asked."""
-        wanted = self._wish.choices
+        wanted = self._parameters.choices
         if choices >= wanted:
             return {}
         return {"warnings": [f"{choices} of {wanted} choices: no more different ones were found"]}
 
 
-def models_answer(model: str) -> dict[str, Any]:
+def models_response(model: str) -> dict[str, Any]:
     """The list of the one model that answers."""
     return {"object": "list", "data": [model_entry(model)]}
 

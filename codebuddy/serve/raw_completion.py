@@ -124,7 +124,7 @@ class RawCompleter:
         prefix, suffix = (t.replace("\r\n", "\n") for t in (raw.prefix, raw.suffix))
         if raw.filename:
             return Window(self._inside(raw.filename), prefix, suffix)
-        nearby = [name for name in (raw.said_name, *(name for name, _ in raw.extras)) if name]
+        nearby = [name for name in (raw.model_name, *(name for name, _ in raw.extras)) if name]
         # Requests come side by side, and neither the index nor what was found last is for two.
         with self._placing:
             try:
@@ -132,9 +132,9 @@ class RawCompleter:
             except IndexingError:
                 self._close_index()
                 found = self._matcher.match(prefix, suffix, nearby, None)
-        if not found.path and raw.said_name:
+        if not found.path and raw.model_name:
             # No file of that text is known; the name still says which language it is.
-            return Window(self._matcher.relative(raw.said_name), prefix, suffix)
+            return Window(self._matcher.relative(raw.model_name), prefix, suffix)
         return found
 
     def _inside(self, filename: str) -> str:

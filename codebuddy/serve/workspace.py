@@ -14,8 +14,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from codebuddy.completion.notebook import is_notebook, joined
 from codebuddy.errors import UsageError
 from codebuddy.positions import Encoding
-from codebuddy.serve.open_document import EditorPosition, OpenDocument
 from codebuddy.serve.open_notebooks import OpenNotebooks
+from codebuddy.serve.text_document import EditorPosition, TextDocument
 from codebuddy.syntax.languages import EDITOR_IDS, NOTEBOOK_CODE, NOTEBOOK_TEXT, extensions
 from codebuddy.syntax.notebook import is_notebook_text
 
@@ -29,7 +29,7 @@ class EditorWorkspace:
 
     def __init__(self) -> None:
         self.encoding: Encoding = "utf-16"
-        self._documents: dict[str, OpenDocument] = {}
+        self._documents: dict[str, TextDocument] = {}
         self._roots: list[Path] = []
         self._notebooks = OpenNotebooks()
 
@@ -50,18 +50,18 @@ class EditorWorkspace:
         if path is not None and (real := Path(os.path.realpath(path))) in self._roots:
             self._roots.remove(real)
 
-    def open(self, uri: str, language_id: str, text: str, version: int) -> OpenDocument:
+    def open(self, uri: str, language_id: str, text: str, version: int) -> TextDocument:
         """A document that the editor opened.
 
         Raises:
             DocumentError: It is too large.
         """
-        document = OpenDocument(uri, language_id, "", self.encoding, version)
+        document = TextDocument(uri, language_id, "", self.encoding, version)
         document.replace_all(text)
         self._documents[uri] = document
         return document
 
-    def get(self, uri: str) -> OpenDocument:
+    def get(self, uri: str) -> TextDocument:
         """An open document.
 
         Raises:
@@ -77,7 +77,7 @@ class EditorWorkspace:
         uri: str,
         version: int,
         changes: Iterable[tuple[EditorPosition, EditorPosition, str] | str],
-    ) -> OpenDocument:
+    ) -> TextDocument:
         """Follow changes: ranges with their new text, or a whole text.
 
         Raises:
@@ -89,11 +89,11 @@ class EditorWorkspace:
         for change in changes:
             if isinstance(change, str):
                 document.replace_all(change)
-            elif not document.trouble:
+            elif not document.problem:
                 try:
                     document.replace(*change)
                 except Exception:
-                    document.trouble = "a change did not fit; the editor's text is not known"
+                    document.problem = "a change did not fit; the editor's text is not known"
                     raise
         document.version = version
         return document
@@ -120,7 +120,7 @@ class EditorWorkspace:
         for uri in self._notebooks.forget(notebook):
             self.close(uri)
 
-    def with_cells_above(self, document: OpenDocument) -> tuple[str, int]:
+    def with_cells_above(self, document: TextDocument) -> tuple[str, int]:
         """The text that a document is completed in, and where its own begins there.
 
         A cell of a notebook stands behind the code of the cells above it, any other document
@@ -134,7 +134,7 @@ class EditorWorkspace:
         whole = joined([text.replace("\r\n", "\n") for text in texts], document.text)
         return whole, len(whole) - len(document.text)
 
-    def language_of(self, document: OpenDocument, file: str) -> str:
+    def language_of(self, document: TextDocument, file: str) -> str:
         """What a document is written in, where its path does not tell: a notebook's cells.
 
         Raises:
@@ -150,7 +150,7 @@ class EditorWorkspace:
         language = EDITOR_IDS.get(document.language_id, document.language_id)
         return language if extensions(language) else NOTEBOOK_CODE
 
-    def file_of(self, document: OpenDocument) -> str:
+    def file_of(self, document: TextDocument) -> str:
         """The absolute path that stands for a document; a made-up one for a buffer without file.
 
         Raises:

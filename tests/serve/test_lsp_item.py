@@ -6,14 +6,16 @@ import pytest
 from lsprotocol import types
 
 from codebuddy.serve.completion_item import completion_item, takes_one_line
-from codebuddy.serve.open_document import OpenDocument
-from codebuddy.serve.suggester import Shown
+from codebuddy.serve.inline_completion import ShownSuggestion
+from codebuddy.serve.text_document import TextDocument
 
-DOCUMENT = OpenDocument("file:///a.py", "python", "x = '😀' + val\n", "utf-16")
+DOCUMENT = TextDocument("file:///a.py", "python", "x = '😀' + val\n", "utf-16")
 
 
 def item(text: str, *, is_one_line: bool = False) -> types.CompletionItem | None:
-    return completion_item(DOCUMENT, len("x = '😀' + val"), Shown(7, text), is_one_line=is_one_line)
+    return completion_item(
+        DOCUMENT, len("x = '😀' + val"), ShownSuggestion(7, text), is_one_line=is_one_line
+    )
 
 
 def test_it_replaces_the_word_before_the_cursor_by_itself_and_more():

@@ -150,11 +150,11 @@ def test_a_name_that_a_client_says_gives_the_language_only(steps):
     root, text = steps
     around = RepositoryContext(open_repository(root), Settings())
     raw = RawCompleter(around, AsyncClient(InProcessClient("echo")))
-    known = RawRequest(*window_of(text, 60, 120, 150), said_name="x/deep/steps.py")
+    known = RawRequest(*window_of(text, 60, 120, 150), model_name="x/deep/steps.py")
     known = dataclasses.replace(known, extras=(("deep/steps.py", "x = 1"),))
     assert raw._place(known).path == "deep/steps.py"
-    unknown = RawRequest("fn main() {\n    ", "\n}\n", said_name="src/new.rs")
+    unknown = RawRequest("fn main() {\n    ", "\n}\n", model_name="src/new.rs")
     assert raw._place(unknown) == Window("src/new.rs", unknown.prefix, unknown.suffix)
-    outside = dataclasses.replace(unknown, said_name="../../etc/passwd")
+    outside = dataclasses.replace(unknown, model_name="../../etc/passwd")
     assert raw._place(outside).path == ""
     assert asyncio.run(raw.complete(outside)).receipt["file"] == "untitled"

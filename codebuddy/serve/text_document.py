@@ -27,10 +27,10 @@ class EditorPosition:
 
 
 @dataclass(slots=True)
-class OpenDocument:
+class TextDocument:
     """A document that an editor owns; the editor's text counts, not the disk's.
 
-    `trouble` says why the text can no longer be trusted; it is empty while it can.
+    `problem` says why the text can no longer be trusted; it is empty while it can.
     """
 
     uri: str
@@ -38,7 +38,7 @@ class OpenDocument:
     text: str
     encoding: Encoding
     version: int = 0
-    trouble: str = ""
+    problem: str = ""
     _starts: list[int] = field(default_factory=list)
 
     def replace_all(self, text: str) -> None:
@@ -48,7 +48,7 @@ class OpenDocument:
             DocumentError: It is too large; the document stays as it was.
         """
         self._check_size(len(text))
-        self.text, self._starts, self.trouble = text, [], ""
+        self.text, self._starts, self.problem = text, [], ""
 
     def replace(self, start: EditorPosition, end: EditorPosition, text: str) -> None:
         """Put `text` in the place of a range. An end past the last line means the text's end.

@@ -17,7 +17,7 @@ from codebuddy.completion.cache import CacheKey, SuggestionCache
 from codebuddy.completion.debounce import debounce_ms
 from codebuddy.errors import SupersededError
 from codebuddy.positions import position_at
-from codebuddy.serve.open_document import OpenDocument
+from codebuddy.serve.text_document import TextDocument
 from codebuddy.service import dependencies
 from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.request import CompletionRequest
@@ -29,14 +29,14 @@ _KEPT_LATENCIES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownSuggestion:
     """A suggestion as an editor gets it: `text` goes in at the cursor."""
 
     number: int
     text: str
 
 
-class Suggester:
+class InlineCompletionProvider:
     """Asks for one suggestion at a time: a newer request takes the place of an older one."""
 
     def __init__(self, completions: AsyncClient, model: str | None) -> None:
@@ -57,7 +57,7 @@ class Suggester:
         self._intervals_ms.append((now - self._typed_at) * 1000)
         self._typed_at = now
 
-    def opened(self, file: str, document: OpenDocument) -> None:
+    def opened(self, file: str, document: TextDocument) -> None:
         """A document was opened: load the model, and read the document's beginning."""
         self._completions.prewarm(
             CompletionRequest(
@@ -67,13 +67,13 @@ class Suggester:
 
     async def suggest(
         self,
-        document: OpenDocument,
+        document: TextDocument,
         offset: int,
         file: str,
         *,
         language: str = "",
         is_automatic: bool,
-    ) -> Shown | None:
+    ) -> ShownSuggestion | None:
         """What goes in at `offset`, or `None` where nothing does or a newer request came.
 
         A suggestion that was asked for before and agrees with what was typed since costs
@@ -84,15 +84,15 @@ class Suggester:
             CodebuddyError: As `CompletionClient.complete`.
         """
         prefix, suffix = document.text[:offset], document.text[offset:]
-        place = CacheKey(prefix, suffix, f"{document.uri}\0{document.language_id}")
-        if (known := self._known(place)) is not None:
+        key = CacheKey(prefix, suffix, f"{document.uri}\0{document.language_id}")
+        if (known := self._cached(key)) is not None:
             return known
         self._newest = newest = next(self._numbers)
         if is_automatic:
             await asyncio.sleep(self._wait_s())
             if self._newest != newest:
                 return None
-            if (known := self._known(place)) is not None:
+            if (known := self._cached(key)) is not None:
                 return known
         position = position_at(document.text, offset)
         call = CompletionRequest(
@@ -112,7 +112,7 @@ class Suggester:
         except SupersededError:
             return None
         self._latencies_ms.append((time.monotonic() - started) * 1000)
-        self._cache.put(place, answer["text"], answer)
+        self._cache.put(key, answer["text"], answer)
         return self._show(answer["text"], answer) if answer["text"] else None
 
     def receipt(self, number: int | None) -> dict[str, Any] | None:
@@ -130,14 +130,14 @@ class Suggester:
         receipt["accepted_characters"] = len(text)
         self._completions.accepted(self._client, text)
 
-    def _known(self, place: CacheKey) -> Shown | None:
-        hit = self._cache.get(place)
+    def _cached(self, key: CacheKey) -> ShownSuggestion | None:
+        hit = self._cache.get(key)
         if hit is None or not hit.text or not dependencies.may_be_served(hit):
             return None
         return self._show(hit.text, hit.value)
 
-    def _show(self, text: str, answer: CompletionResponse) -> Shown:
-        shown = Shown(next(self._numbers), text)
+    def _show(self, text: str, answer: CompletionResponse) -> ShownSuggestion:
+        shown = ShownSuggestion(next(self._numbers), text)
         told = {name: value for name, value in answer.items() if name != dependencies.KEY}
         self._receipts[shown.number] = {
             **told,

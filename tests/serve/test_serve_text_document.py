@@ -8,14 +8,14 @@ import pytest
 
 from codebuddy.errors import DocumentError, UsageError
 from codebuddy.positions import count_code_points, count_units, position_at, resolve
-from codebuddy.serve.open_document import EditorPosition, OpenDocument
+from codebuddy.serve.text_document import EditorPosition, TextDocument
 
 ENCODINGS = ["utf-8", "utf-16", "utf-32"]
 ODD = "a\tä中😀\u2028\x0c🂡é"
 
 
-def opened(text: str, encoding: str = "utf-16") -> OpenDocument:
-    return OpenDocument("file:///x.py", "python", text, encoding)  # type: ignore[arg-type]
+def opened(text: str, encoding: str = "utf-16") -> TextDocument:
+    return TextDocument("file:///x.py", "python", text, encoding)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
