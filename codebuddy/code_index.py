@@ -52,11 +52,11 @@ class CodeIndex(Protocol):
         """The files that a file imports."""
         ...
 
-    def passed_on(self, paths: Sequence[str]) -> list[str]:
+    def with_reexports(self, paths: Sequence[str]) -> list[str]:
         """`paths`, and the files whose definitions those pass on."""
         ...
 
-    def files_beside(self, path: str) -> list[str]:
+    def sibling_files(self, path: str) -> list[str]:
         """The other files of the folder, of the same family of languages."""
         ...
 

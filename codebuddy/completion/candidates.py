@@ -23,7 +23,7 @@ from codebuddy.completion.members import Imports, members_of, modules_meant_by
 from codebuddy.datatypes import Context, Definition, ResolvedDefinition
 from codebuddy.index.analysis import analyze
 from codebuddy.index.file_role import subject_of_test
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import terms
 from codebuddy.syntax import language_for, traits_of
 
@@ -90,7 +90,7 @@ class _Ranker:
             fit += commonness * math.log1p(uses.get(each.name, 0)) + 0.5 * (each.path in favoured)
             is_begun = not self._begun or each.name.startswith(self._begun)
             is_private = each.name.startswith("_")
-            return (not is_begun, each.kind in SMALL_KINDS, is_private, -fit)
+            return (not is_begun, each.kind in VALUE_KINDS, is_private, -fit)
 
         return sorted(known, key=key)
 
@@ -175,7 +175,7 @@ def _from_same_folder(
     subject = subject_of_test(path)
     if not (subject or is_package):
         return []
-    siblings = index.files_beside(path)
+    siblings = index.sibling_files(path)
     imported = index.imported_files(path, context.imported, imports) if subject else []
     near = [*siblings, *imported]
     tested = [file for file in near if PurePosixPath(file).name.partition(".")[0] == subject][:2]
@@ -185,6 +185,6 @@ def _from_same_folder(
         for file in files
         if file in tested or not subject_of_test(file)
         for each in index.definitions_of(file)
-        if each.kind not in SMALL_KINDS and (traits.has_type_members or "." not in each.qualified)
+        if each.kind not in VALUE_KINDS and (traits.has_type_members or "." not in each.qualified)
     ]
     return ranker.ordered(known, commonness=0.3, favoured=frozenset(tested))[:_FROM_SAME_FOLDER]

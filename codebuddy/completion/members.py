@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.expression import is_own, types_of
 from codebuddy.datatypes import Context, Definition
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.syntax.traits import IMPORT_OPENINGS, IMPORT_WORDS, PACKAGE_STEMS
 
 # What the document imports, in the index's words; `None` where the index knows it already.
@@ -49,7 +49,7 @@ def members_of(
     found = _members_of_types(list(dict.fromkeys(types)), path, index, imports, set())
     return found or [
         each
-        for file in index.passed_on(_modules_named(owner, context, index, imports))
+        for file in index.with_reexports(_modules_named(owner, context, index, imports))
         for each in index.definitions_of(file)
         if "." not in each.qualified
     ]
@@ -57,7 +57,7 @@ def members_of(
 
 def modules_meant_by(owner: str, context: Context, index: CodeIndex, imports: Imports) -> set[str]:
     """The files that `owner` stands for as a module, with those whose names it passes on."""
-    return set(index.passed_on(_modules_named(owner, context, index, imports)))
+    return set(index.with_reexports(_modules_named(owner, context, index, imports)))
 
 
 def _inherited(context: Context, index: CodeIndex, imports: Imports) -> list[Definition]:
@@ -81,7 +81,7 @@ def _members_of_types(
         seen.add(each)
         for definition in _meant(each, path, index, imports):
             further: list[str] = []
-            if definition.kind in SMALL_KINDS:
+            if definition.kind in VALUE_KINDS:
                 # A value of another module: its members are those of its type.
                 further = _VALUE_TYPE.findall(definition.signature)[:1]
             elif definition.kind not in _CALLABLE_KINDS:
@@ -144,7 +144,7 @@ def _modules_named(owner: str, context: Context, index: CodeIndex, imports: Impo
     if best >= 1:
         return [file for file, score in scores.items() if score == best][:_MODULES_PER_NAME]
     # Named by a path in the code itself, or by an import over several lines.
-    beside = [file for file in index.files_beside(path) if _module_name(file) == owner]
+    beside = [file for file in index.sibling_files(path) if _module_name(file) == owner]
     return beside[:_MODULES_PER_NAME]
 
 

@@ -112,7 +112,7 @@ class IndexWorker:
     def _search(
         self, repository_context: RepositoryContext, query: str, options: dict[str, Any]
     ) -> dict[str, Any]:
-        from codebuddy.index.answer import found_answer, path_beneath
+        from codebuddy.index.search_response import path_beneath, search_response
 
         near = ""
         if options["near"]:
@@ -122,7 +122,7 @@ class IndexWorker:
 
         def ask() -> dict[str, Any]:
             with self._repositories.lease_index(repository_context) as index:
-                return found_answer(
+                return search_response(
                     index,
                     query,
                     options["top_k"],

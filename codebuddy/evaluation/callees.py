@@ -15,7 +15,7 @@ from typing import Protocol
 
 from codebuddy.datatypes import Definition
 from codebuddy.evaluation.sites import CallSite, Sites
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.syntax.traits import IMPORT_WORDS, traits_of
 
 _DEFINITIONS_PER_NAME = 16
@@ -55,7 +55,7 @@ def definitions_elsewhere(
     for call in sites.calls:
         if call.name in own or call.name not in known:
             continue
-        every = [each for each in known[call.name] if each.kind not in SMALL_KINDS]
+        every = [each for each in known[call.name] if each.kind not in VALUE_KINDS]
         elsewhere = [each for each in every if each.path != path]
         if len(elsewhere) < len(every) or not elsewhere:
             continue

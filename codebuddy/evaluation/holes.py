@@ -23,7 +23,7 @@ from typing import Literal, Protocol
 from codebuddy.datatypes import Chunk, Definition, Document, Position
 from codebuddy.evaluation.callees import DefinitionLookup, definitions_elsewhere
 from codebuddy.evaluation.sites import CallSite, Sites, find_sites
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.syntax import language_for, names_in, traits_of
 from codebuddy.vcs.repository import Repository
 
@@ -217,7 +217,7 @@ class _OpenFile:
     def _known_calls(self, index: IndexedFiles) -> dict[CallSite, tuple[Definition, ...]]:
         if self._elsewhere is None:
             defined = index.definitions_of(self.path)
-            self._own = frozenset(each.name for each in defined if each.kind not in SMALL_KINDS)
+            self._own = frozenset(each.name for each in defined if each.kind not in VALUE_KINDS)
             bound = names_in(self.source, self.language).defined
             self._elsewhere = definitions_elsewhere(
                 self.path, self.language, self.sites, bound | self._own, index

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codebuddy.index import walk
+from codebuddy.index import file_walker
 from codebuddy.index.details import MAX_REFERENCES, pack_details
 from codebuddy.index.file_role import role_of
+from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.packing import pack_text
 from codebuddy.index.postings import PostingsColumns
-from codebuddy.index.terms import count_terms, squashed
-from codebuddy.index.walk import FileStat, Skipped
+from codebuddy.index.terms import count_terms, normalized_name
 
 MAX_NAME_LENGTH = 256
 
@@ -83,7 +83,7 @@ def analyze_batch(batch: Batch) -> BatchResult:
     result = BatchResult()
     counts: list[dict[str, int]] = []
     for path, seen, known_digest in batch.files:
-        outcome = walk.read_file(
+        outcome = file_walker.read_file(
             batch.root, path, batch.max_file_bytes, time.time_ns(), known_digest
         )
         if outcome is None:
@@ -118,15 +118,15 @@ def find_unchanged(batch: Batch) -> BatchResult:
     """Those files of `batch` whose contents are indexed already; the others are left out."""
     result = BatchResult(columns=_columns(()))
     for path, _, known_digest in batch.files:
-        outcome = walk.read_file(
+        outcome = file_walker.read_file(
             batch.root, path, batch.max_file_bytes, time.time_ns(), known_digest
         )
-        if isinstance(outcome, walk.ReadFile) and outcome.digest == known_digest:
+        if isinstance(outcome, file_walker.ReadFile) and outcome.digest == known_digest:
             result.unchanged.append((path, outcome.stat, outcome.is_racy))
     return result
 
 
-def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[str, int]]]:
+def _analyse(path: bytes, read: file_walker.ReadFile) -> tuple[AnalysedFile, list[dict[str, int]]]:
     from codebuddy.index.analysis import analyze
 
     analysis = analyze(os.fsdecode(path), read.source)
@@ -150,7 +150,7 @@ def _analyse(path: bytes, read: walk.ReadFile) -> tuple[AnalysedFile, list[dict[
         chunk = max(0, bisect_right(starts, found.start_byte) - 1)
         where = (found.kind, found.line, found.end_line, _clean(found.signature), chunk)
         qualified = _clean(found.qualified)[: 2 * MAX_NAME_LENGTH]
-        definitions.append((squashed(name), name, qualified, *where))
+        definitions.append((normalized_name(name), name, qualified, *where))
     details = pack_details(
         [
             (_clean(found.name)[:MAX_NAME_LENGTH], found.kind, found.line)

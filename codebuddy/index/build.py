@@ -1,8 +1,6 @@
 """Bringing the index up to date: what changed is read and analysed again, and nothing else.
 
-It decides what to do and in which order; walk.py reads, worker.py analyses, writer.py
-writes. Only one process at a time updates an index; a second one waits and then finds
-nothing left to do.
+file_walker.py reads, worker.py analyses, writer.py writes; one process at a time, by a lock.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ _MAX_SKIPPED_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IndexProgress:
     """Where an update stands: `message` is set for `notice` and `waiting`."""
 
     stage: str
@@ -63,7 +61,7 @@ class Progress:
     message: str = ""
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[IndexProgress], None]
 
 
 def update_index(
@@ -88,12 +86,14 @@ def update_index(
         RepositoryError: git failed.
     """
     started = time.monotonic()
-    tell = progress or (lambda _: None)
+    notify = progress or (lambda _: None)
     folder = _ensure_index_folder(repository)
-    waiting = Progress("waiting", message="another process is updating the index; waiting for it")
+    waiting = IndexProgress(
+        "waiting", message="another process is updating the index; waiting for it"
+    )
     try:
-        with platforms.exclusive_lock(folder / LOCK_NAME, lock_timeout_s, lambda: tell(waiting)):
-            report = _update_locked(repository, settings, folder, force, tell)
+        with platforms.exclusive_lock(folder / LOCK_NAME, lock_timeout_s, lambda: notify(waiting)):
+            report = _update_locked(repository, settings, folder, force, notify)
     except TimeoutError as error:
         raise IndexingError(
             f"another process has been updating the index {folder} for {lock_timeout_s:.0f} s",
@@ -137,54 +137,58 @@ def _update_locked(
     settings: Settings,
     folder: Path,
     force: bool,  # noqa: FBT001
-    tell: ProgressCallback,
+    notify: ProgressCallback,
 ) -> IndexReport:
     file = folder / DATABASE_NAME
     seeded = ""
     failed_update.remove_with_journal(folder / NEW_NAME)
-    if suspicion.is_suspect(folder):
-        tell(Progress("notice", message="the index was found damaged; building it again"))
+    if damage_marker.is_marked_damaged(folder):
+        notify(IndexProgress("notice", message="the index was found damaged; building it again"))
         if file.exists() or file.is_symlink():
             schema.move_aside(file)
-        suspicion.forget(folder)
+        damage_marker.clear(folder)
     elif not force and not os.path.lexists(file):
-        seeded = _seed(repository, settings, tell)
+        seeded = _seed(repository, settings, notify)
     if force and file.exists():
-        return _rebuild_beside(repository, settings, folder, tell)
+        return _rebuild_beside(repository, settings, folder, notify)
     try:
-        writer, is_new = _open_or_create(file, tell)
-        report = _bring_up_to_date(writer, repository, settings, tell, is_new=is_new)
+        writer, is_new = _open_or_create(file, notify)
+        report = _bring_up_to_date(writer, repository, settings, notify, is_new=is_new)
     except DamagedIndexError as error:
-        tell(Progress("notice", message=f"{error.message}; building it again"))
+        notify(IndexProgress("notice", message=f"{error.message}; building it again"))
         schema.move_aside(file)
         writer, seeded = _created(file), ""
-        report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+        report = _bring_up_to_date(writer, repository, settings, notify, is_new=True)
     report.seeded_from = seeded
     return report
 
 
-def _seed(repository: Repository, settings: Settings, tell: ProgressCallback) -> str:
+def _seed(repository: Repository, settings: Settings, notify: ProgressCallback) -> str:
     """Take over the index of another work tree; which one, or an empty text."""
     found = seeding.seed(repository, settings.index.max_file_bytes)
     if found.work_tree is not None:
         told = f"taking over the index of {found.work_tree}, another work tree of the repository"
-        tell(Progress("notice", message=told))
+        notify(IndexProgress("notice", message=told))
         return str(found.work_tree)
     for refusal in found.refusals:
-        tell(Progress("notice", message=f"{refusal}; building one from the files"))
+        notify(IndexProgress("notice", message=f"{refusal}; building one from the files"))
     return ""
 
 
-def _open_or_create(file: Path, tell: ProgressCallback) -> tuple[IndexWriter, bool]:
+def _open_or_create(file: Path, notify: ProgressCallback) -> tuple[IndexWriter, bool]:
     if not (file.exists() or file.is_symlink()):
         return _created(file), True
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
     if writer.meta("analysis") != analysis_version():
         writer.close()
-        tell(Progress("notice", message="the index was made by another version; building it again"))
+        notify(
+            IndexProgress(
+                "notice", message="the index was made by another version; building it again"
+            )
+        )
         failed_update.remove_with_journal(file)
         return _created(file), True
-    if not schema.is_sealed(writer.connection, file):
+    if not schema.has_checksum(writer.connection, file):
         # The last writer was killed. SQLite has played its journal back, if nobody took that.
         writer.check_everything()
     return writer, False
@@ -199,13 +203,13 @@ def _created(file: Path) -> IndexWriter:
 
 
 def _rebuild_beside(
-    repository: Repository, settings: Settings, folder: Path, tell: ProgressCallback
+    repository: Repository, settings: Settings, folder: Path, notify: ProgressCallback
 ) -> IndexReport:
     """Build a new database beside the old one and put it in its place when it is whole."""
     file, new = folder / DATABASE_NAME, folder / NEW_NAME
     try:
         writer = _created(new)
-        report = _bring_up_to_date(writer, repository, settings, tell, is_new=True)
+        report = _bring_up_to_date(writer, repository, settings, notify, is_new=True)
     except BaseException:
         # On a full disk it would take the room that the next try needs.
         with suppress(OSError):
@@ -216,11 +220,11 @@ def _rebuild_beside(
         schema.connect(file, is_writer=True).close()
     except IndexingError:
         failed_update.remove_with_journal(file)
-    seal.remove(file)
+    file_checksum.remove(file)
     platforms.replace_durably(new, file)
-    seal.remove(new)
+    file_checksum.remove(new)
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
-    writer.seal_and_close()
+    writer.write_checksum_and_close()
     return report
 
 
@@ -228,12 +232,12 @@ def _bring_up_to_date(
     writer: IndexWriter,
     repository: Repository,
     settings: Settings,
-    tell: ProgressCallback,
+    notify: ProgressCallback,
     *,
     is_new: bool,
 ) -> IndexReport:
     try:
-        tell(Progress("walking"))
+        notify(IndexProgress("walking"))
         seen = walk.candidates(repository, settings.index.max_file_bytes)
         with schema.translated(writer.file):
             plan = make_plan(writer, seen)
@@ -243,10 +247,10 @@ def _bring_up_to_date(
             parsing = writer.file.with_name(PARSING_NAME)
             # Closed in any event, so that no worker outlives an interrupt.
             with closing(_analysed(repository, settings, plan, parsing)) as results:
-                _commit_in_parts(writer, plan, results, report, tell)
-        _merge(writer, tell)
+                _commit_in_parts(writer, plan, results, report, notify)
+        _merge(writer, notify)
         with schema.translated(writer.file):
-            _embed(writer, settings, report, tell)
+            _embed(writer, settings, report, notify)
             refresh_history(writer, repository)
         with schema.translated(writer.file):
             _summarize(writer, report)
@@ -256,11 +260,11 @@ def _bring_up_to_date(
     except BaseException:
         # What was committed before an interrupt is whole.
         with suppress(IndexingError):
-            writer.seal_and_close()
+            writer.write_checksum_and_close()
         if is_new:
             failed_update.remove_if_empty(writer.file)
         raise
-    writer.seal_and_close()
+    writer.write_checksum_and_close()
     return report
 
 
@@ -316,13 +320,13 @@ def _commit_in_parts(
     plan: Plan,
     results: Iterable[BatchResult],
     report: IndexReport,
-    tell: ProgressCallback,
+    notify: ProgressCallback,
 ) -> None:
     total = len(plan.to_read)
     done = 0
     pending: list[BatchResult] = []
     pending_bytes = 0
-    tell(Progress("indexing", 0, total))
+    notify(IndexProgress("indexing", 0, total))
     for result in results:
         pending.append(result)
         pending_bytes += result.source_bytes
@@ -332,7 +336,7 @@ def _commit_in_parts(
         if pending_bytes >= _COMMIT_BYTES:
             _commit(writer, plan, pending, report)
             pending, pending_bytes = [], 0
-        tell(Progress("indexing", done, total))
+        notify(IndexProgress("indexing", done, total))
     _commit(writer, plan, pending, report)
 
 
@@ -358,17 +362,17 @@ def _commit(
         writer.apply(replaced, results)
 
 
-def _merge(writer: IndexWriter, tell: ProgressCallback) -> None:
+def _merge(writer: IndexWriter, notify: ProgressCallback) -> None:
     is_merging = True
     while is_merging:
         with writer.transaction():
             is_merging = writer.merge_once()
         if is_merging:
-            tell(Progress("merging"))
+            notify(IndexProgress("merging"))
 
 
 def _embed(
-    writer: IndexWriter, settings: Settings, report: IndexReport, tell: ProgressCallback
+    writer: IndexWriter, settings: Settings, report: IndexReport, notify: ProgressCallback
 ) -> None:
     report.embedder = embedder_name(settings)
     if not is_embedded(writer, settings):
@@ -377,7 +381,7 @@ def _embed(
             # Those of another encoder may still be there; nothing uses them.
             return
         report.vectors_made = embed_missing(
-            writer, encoder, lambda done, total: tell(Progress("embedding", done, total))
+            writer, encoder, lambda done, total: notify(IndexProgress("embedding", done, total))
         )
         note_embedded(writer, settings)
     report.vectors = writer.count_vectors()

@@ -15,9 +15,9 @@ from codebuddy.index.cochange import META_KEY, CoChange
 from codebuddy.index.definition_finder import DefinitionFinder
 from codebuddy.index.dense import DenseRanker
 from codebuddy.index.embed import embedder_key, encoder_if_there
+from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.modules import ModuleMap
-from codebuddy.index.neighbourhood import Neighbourhood
 from codebuddy.index.path_channel import PathFinder
 from codebuddy.index.store import Store
 from codebuddy.index.symbol_channel import Near, SymbolRanker
@@ -51,9 +51,9 @@ class Channels:
         return PathFinder(self._store.paths())
 
     @cached_property
-    def neighbourhood(self) -> Neighbourhood:
+    def import_graph(self) -> ImportGraph:
         """The files around a file."""
-        return Neighbourhood(self._store, self.modules)
+        return ImportGraph(self._store, self.modules)
 
     @cached_property
     def history(self) -> CoChange:
@@ -75,11 +75,11 @@ class Channels:
         """Whether the index holds vectors of the encoder that is set."""
         return self._dense is not None
 
-    def by_words(self, query: str, limit: int = POOL) -> Ranking:
+    def search_lexical(self, query: str, limit: int = POOL) -> Ranking:
         """BM25 over the query's terms."""
         return list(islice(self.lexical.ranked(count_terms(query)), limit))
 
-    def by_symbol(
+    def search_symbol(
         self, query: str, by_words: Ranking, near: str = "", limit: int = POOL
     ) -> tuple[Ranking, Near]:
         """Names of definitions; `near` is the file that the query comes from.
@@ -89,7 +89,7 @@ class Channels:
         finder = self.finder(near, None, words(query)) if near else None
         return SymbolRanker(self._store).ranked(query, by_words, limit, finder)
 
-    def by_meaning(self, query: str, limit: int = POOL) -> Ranking:
+    def search_dense(self, query: str, limit: int = POOL) -> Ranking:
         """Similarity of vectors; nothing where there are none of the encoder that is set.
 
         Raises:
@@ -106,5 +106,5 @@ class Channels:
     ) -> DefinitionFinder:
         """What leads from the file `path` to definitions."""
         return DefinitionFinder(
-            self._store, self.modules, self.neighbourhood, self.history, path, imports, names
+            self._store, self.modules, self.import_graph, self.history, path, imports, names
         )

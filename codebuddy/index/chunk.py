@@ -27,7 +27,7 @@ MAX_BYTES = 3000
 # A definition of this size is a chunk by itself; smaller ones join their neighbours.
 ALONE_BYTES = 250
 # What is left over by the rules and smaller than this joins the chunk before or after it.
-CRUMB_BYTES = 120
+SMALL_BYTES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def cut_by_lines(source: bytes, start: int = 0, end: int | None = None) -> list[
             stop = newline + 1 if newline >= 0 else min(start + MAX_BYTES, end)
             if newline < 0 and stop < end:
                 stop = _character_border(source, stop)
-        if end - stop < CRUMB_BYTES and end - start <= MAX_BYTES:
+        if end - stop < SMALL_BYTES and end - start <= MAX_BYTES:
             stop = end
         cuts.append(Cut(start, stop))
         start = stop
@@ -99,7 +99,7 @@ def cut_by_syntax(
         return cut_by_lines(source)
     _close(pieces, len(source))
     cuts: list[Cut] = []
-    for cut in _swallow_crumbs(_merge(_attach(pieces, source))):
+    for cut in _merge_small(_merge(_attach(pieces, source))):
         if cut.end_byte - cut.start_byte > MAX_BYTES:
             cuts += cut_by_lines(source, cut.start_byte, cut.end_byte)
         else:
@@ -236,7 +236,7 @@ def _merge(pieces: list[_Piece]) -> list[tuple[_Piece, Cut]]:
     return merged
 
 
-def _swallow_crumbs(merged: list[tuple[_Piece, Cut]]) -> list[Cut]:
+def _merge_small(merged: list[tuple[_Piece, Cut]]) -> list[Cut]:
     """Join what is too small to be found by itself to the chunk before it, else after it."""
     cuts: list[Cut] = []
     for _, cut in merged:
@@ -244,7 +244,7 @@ def _swallow_crumbs(merged: list[tuple[_Piece, Cut]]) -> list[Cut]:
             last = cuts[-1]
             size = cut.end_byte - last.start_byte
             crumb = min(cut.end_byte - cut.start_byte, last.end_byte - last.start_byte)
-            if crumb < CRUMB_BYTES and size <= MAX_BYTES:
+            if crumb < SMALL_BYTES and size <= MAX_BYTES:
                 is_larger = cut.end_byte - cut.start_byte > last.end_byte - last.start_byte
                 kind = cut.kind if is_larger else last.kind
                 cuts[-1] = Cut(last.start_byte, cut.end_byte, kind)

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from codebuddy.errors import IndexingError
-from codebuddy.index import seal
+from codebuddy.index import file_checksum
 from codebuddy.private_files import open_plain
 
 # Ten times the index of the largest repositories that are known; more is read for minutes.
@@ -33,7 +33,7 @@ _JOURNAL_KIND = slice(18, 20)
 _ROLLBACK = b"\1\1"
 
 
-def beside(file: Path, name: str) -> Path:
+def companion_of(file: Path, name: str) -> Path:
     """The companion `name` of a database."""
     return file.with_name(file.name + name)
 
@@ -49,16 +49,16 @@ def problem_before_opening(file: Path) -> str:
     """
     if not stat.S_ISREG(os.lstat(file).st_mode):
         return "it is no plain file"
-    size, head = seal.beginning(file)
+    size, head = file_checksum.beginning(file)
     if size > MAX_DATABASE_BYTES:
         return "it is larger than an index can be"
     if head.startswith(_DATABASE_MAGIC) and head[_JOURNAL_KIND] != _ROLLBACK:
         return "it asks for a write-ahead log"
     for name in (LOG, LOG_INDEX):
-        if os.path.lexists(beside(file, name)):
-            _take_away(beside(file, name))
+        if os.path.lexists(companion_of(file, name)):
+            _take_away(companion_of(file, name))
             return "a write-ahead log lay beside it"
-    journal = beside(file, JOURNAL)
+    journal = companion_of(file, JOURNAL)
     if os.path.lexists(journal) and (reason := _wrong_with(journal, size)):
         _take_away(journal)
         return f"its journal {reason}"
@@ -72,7 +72,7 @@ def remove_companions(file: Path) -> None:
         IndexingError: Something cannot be taken away.
     """
     for name in (JOURNAL, LOG, LOG_INDEX):
-        _take_away(beside(file, name))
+        _take_away(companion_of(file, name))
 
 
 def _wrong_with(journal: Path, database_bytes: int) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from codebuddy.datatypes import Definition, DefinitionRoute, ResolvedDefinition
 from codebuddy.index.cochange import CoChange
+from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.modules import ModuleMap, family_of
-from codebuddy.index.neighbourhood import Neighbourhood
 from codebuddy.index.store import Store
-from codebuddy.index.symbol_channel import SMALL_KINDS
-from codebuddy.index.terms import squashed
+from codebuddy.index.symbol_channel import VALUE_KINDS
+from codebuddy.index.terms import normalized_name
 from codebuddy.syntax.traits import PACKAGE_STEMS
 
 # Definitions of one name that are looked at by the name alone.
@@ -42,7 +42,7 @@ class DefinitionFinder:
         self,
         store: Store,
         modules: ModuleMap,
-        neighbourhood: Neighbourhood,
+        import_graph: ImportGraph,
         history: CoChange,
         path: str,
         imports: Sequence[str] | None,
@@ -57,11 +57,11 @@ class DefinitionFinder:
         self._own_id = stored.id if stored is not None else -1
         if imports is None:
             imports = store.details(stored.id).imports if stored is not None else ()
-        self._routes = self._near_files(modules, neighbourhood, imports, names)
+        self._routes = self._near_files(modules, import_graph, imports, names)
 
     def find(self, name: str, limit: int) -> list[ResolvedDefinition]:
         """The likeliest definitions of `name` in other files, at most `limit`."""
-        key = squashed(name)
+        key = normalized_name(name)
         known = self._store.definitions_in(name, key, [file for file, _ in self._routes.values()])
         if len(known) < limit:
             known += self._store.definitions_named(name, key, _SEEN_PER_NAME)
@@ -71,18 +71,18 @@ class DefinitionFinder:
 
     def defines_itself(self, name: str) -> bool:
         """Whether the file itself defines `name`."""
-        return bool(self._store.definitions_in(name, squashed(name), [self._own_id]))
+        return bool(self._store.definitions_in(name, normalized_name(name), [self._own_id]))
 
     def _near_files(
         self,
         modules: ModuleMap,
-        neighbourhood: Neighbourhood,
+        import_graph: ImportGraph,
         imports: Sequence[str],
         names: Sequence[str],
     ) -> dict[str, tuple[int, DefinitionRoute]]:
         """path -> (file id, route), of the files that lead to definitions by more than a name."""
         direct = modules.resolve(imports, self._path, names)
-        beside = neighbourhood.passed_on(direct)
+        beside = import_graph.with_reexports(direct)
         for each in direct:
             if posixpath.basename(each).partition(".")[0] in PACKAGE_STEMS:
                 beside += modules.siblings(each)
@@ -110,7 +110,7 @@ class DefinitionFinder:
             self._family != "" and family_of(definition.path) not in ("", self._family),
             _ROUTE_ORDER[resolved.via],
             role not in ("code", self._own_role),
-            definition.kind in SMALL_KINDS,
+            definition.kind in VALUE_KINDS,
             -self._closeness.get(definition.path, 0.0),
             definition.path,
             definition.line,

@@ -126,7 +126,7 @@ def embedder_key(encoder: Encoder) -> str:
     return f"{encoder.fingerprint} {TEXT_VERSION}"
 
 
-def embed_missing(writer: IndexWriter, encoder: Encoder, tell: Callable[[int, int], None]) -> int:
+def embed_missing(writer: IndexWriter, encoder: Encoder, notify: Callable[[int, int], None]) -> int:
     """Give vectors to all chunks that lack them; returns to how many.
 
     Args:
@@ -150,7 +150,7 @@ def embed_missing(writer: IndexWriter, encoder: Encoder, tell: Callable[[int, in
                 own, vectors = vectors[: len(of_file)], vectors[len(of_file) :]
                 rows.append((stored.id, of_file[0].id, len(of_file), pack_vectors(own)))
             n_files += len(few)
-            tell(n_files, len(missing))
+            notify(n_files, len(missing))
         with writer.transaction():
             writer.put_vectors(rows)
         n_done += sum(each.n_chunks for each in files)

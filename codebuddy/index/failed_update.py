@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from codebuddy.errors import IndexingError
-from codebuddy.index import companions, seal, sqlite_errors
+from codebuddy.index import companions, file_checksum, sqlite_errors
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.store import Store
 
@@ -45,6 +45,6 @@ def remove_if_empty(file: Path) -> None:
 
 def remove_with_journal(file: Path) -> None:
     """Take away a database, its seal and what a killed writer left of it."""
-    seal.remove(file)
+    file_checksum.remove(file)
     companions.remove_companions(file)
     file.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from codebuddy.index.channels import Channels, Ranking
 from codebuddy.index.file_role import FileRole, role_of
 from codebuddy.index.path_channel import PATH, SCORE, by_path
 from codebuddy.index.query import kind_of
-from codebuddy.index.ranker import Place, Ranked, RankingWeights, rank
+from codebuddy.index.ranker import ChunkLocation, Ranked, RankingWeights, rank
 from codebuddy.index.store import Store
 
 # Something is always nearest; of 540 right answers 1 in 100 was less similar than this.
@@ -35,9 +35,9 @@ def hybrid(
         weights: What everything counts.
     """
     named: set[int] = set()
-    for place, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
+    for location, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
         named.add(chunk_id)
-        yield Ranked(chunk_id, SCORE, {PATH: SCORE}, {PATH: place}, {})
+        yield Ranked(chunk_id, SCORE, {PATH: SCORE}, {PATH: location}, {})
     for each in _fused(query, channels, store, near, weights):
         if each.chunk_id not in named:
             yield each
@@ -47,17 +47,17 @@ def _fused(
     query: str, channels: Channels, store: Store, near: str, weights: RankingWeights
 ) -> Iterator[Ranked]:
     kind = kind_of(query)
-    by_words = channels.by_words(query)
-    by_symbol, reasons = channels.by_symbol(query, by_words, near)
+    by_words = channels.search_lexical(query)
+    by_symbol, reasons = channels.search_symbol(query, by_words, near)
     rankings: dict[str, Ranking] = {"lexical": by_words, "symbol": by_symbol}
     if weights.channels[kind].get("dense", 0.0) > 0:
-        similar = channels.by_meaning(query)
+        similar = channels.search_dense(query)
         rankings["dense"] = [each for each in similar if each[1] >= _MIN_SIMILARITY]
     own_role: FileRole = role_of(near) if near else "code"
 
-    def place_of(chunk_id: int) -> Place:
+    def location_of(chunk_id: int) -> ChunkLocation:
         stored = store.file_by_id(store.file_id_of(chunk_id))
-        return Place(os.fsdecode(stored.path), cast("FileRole", stored.role))
+        return ChunkLocation(os.fsdecode(stored.path), cast("FileRole", stored.role))
 
-    for each in rank(query, kind, rankings, place_of, weights, own_role):
+    for each in rank(query, kind, rankings, location_of, weights, own_role):
         yield replace(each, near=reasons.get(each.chunk_id, ""))

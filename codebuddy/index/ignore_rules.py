@@ -19,7 +19,7 @@ MAX_PATTERNS = 5_000
 MAX_PATTERN_BYTES = 1_000
 # A million files are matched with some hundred patterns in this time.
 _TIMEOUT_S = 60.0
-_LOOK_EVERY = 256
+_CLOCK_INTERVAL = 256
 
 _CLASSES = {
     b"alnum": rb"0-9A-Za-z",
@@ -52,7 +52,7 @@ class MatchingTimeoutError(Exception):
 class _Pattern:
     """`is_name` where it is compared with the last part of a path alone."""
 
-    takes_away: bool
+    is_exclusion: bool
     is_for_folders: bool
     is_name: bool
     expression: bytes
@@ -62,7 +62,7 @@ class _Pattern:
 class _Run:
     """Patterns that follow each other and say the same; of several the order does not matter."""
 
-    takes_away: bool
+    is_exclusion: bool
     of_file: tuple[re.Pattern[bytes] | None, re.Pattern[bytes] | None]
     of_folder: tuple[re.Pattern[bytes] | None, re.Pattern[bytes] | None]
 
@@ -80,19 +80,19 @@ class IgnoreRules:
             raise TooManyPatternsError(f"it has more than {MAX_PATTERNS:,} patterns")
         # The last pattern that matches decides.
         self._runs = [
-            _run(takes_away, list(run))
-            for takes_away, run in groupby(patterns[::-1], key=lambda each: each.takes_away)
+            _run(is_exclusion, list(run))
+            for is_exclusion, run in groupby(patterns[::-1], key=lambda each: each.is_exclusion)
         ]
         self._folders: dict[bytes, bool | None] = {b"": None}
         self._deadline = time.monotonic() + _TIMEOUT_S
         self._n_asked = 0
 
     @property
-    def brings_back(self) -> bool:
+    def has_negations(self) -> bool:
         """Whether some pattern brings files back (`!`)."""
-        return not all(run.takes_away for run in self._runs)
+        return not all(run.is_exclusion for run in self._runs)
 
-    def verdict(self, path: bytes) -> bool | None:
+    def match(self, path: bytes) -> bool | None:
         """True for a file that is taken away, False for one that is brought back, else `None`.
 
         What lies in a folder that is taken away cannot be brought back.
@@ -101,7 +101,7 @@ class IgnoreRules:
             MatchingTimeoutError: All that was asked took longer than a minute.
         """
         self._n_asked += 1
-        if self._n_asked % _LOOK_EVERY == 0 and time.monotonic() > self._deadline:
+        if self._n_asked % _CLOCK_INTERVAL == 0 and time.monotonic() > self._deadline:
             raise MatchingTimeoutError
         of_folder = self._of_folder(path.rpartition(b"/")[0])
         if of_folder:
@@ -110,7 +110,7 @@ class IgnoreRules:
         return of_folder if own is None else own
 
     def _of_folder(self, folder: bytes) -> bool | None:
-        """As `verdict`, for all that lies in a folder."""
+        """As `match`, for all that lies in a folder."""
         missing = []
         while folder not in self._folders:
             missing.append(folder)
@@ -128,9 +128,9 @@ class IgnoreRules:
         for run in self._runs:
             of_name, of_path = run.of_folder if is_folder else run.of_file
             if of_name is not None and of_name.match(name):
-                return run.takes_away
+                return run.is_exclusion
             if of_path is not None and of_path.match(path):
-                return run.takes_away
+                return run.is_exclusion
         return None
 
 
@@ -143,8 +143,8 @@ def _parsed(line: bytes) -> _Pattern | None:
     text = _without_spaces(line.removesuffix(b"\r"))
     if text.startswith(b"#"):
         return None
-    takes_away = not text.startswith(b"!")
-    text = text if takes_away else text[1:]
+    is_exclusion = not text.startswith(b"!")
+    text = text if is_exclusion else text[1:]
     is_for_folders = text.endswith(b"/")
     text = text.removesuffix(b"/")
     if not text:
@@ -153,7 +153,7 @@ def _parsed(line: bytes) -> _Pattern | None:
         raise TooManyPatternsError(f"it has a pattern of more than {MAX_PATTERN_BYTES:,} bytes")
     is_name = b"/" not in text
     expression = _glob(text) if is_name else _path_expression(text.removeprefix(b"/"))
-    return _Pattern(takes_away, is_for_folders, is_name, expression)
+    return _Pattern(is_exclusion, is_for_folders, is_name, expression)
 
 
 def _without_spaces(text: bytes) -> bytes:
@@ -163,9 +163,9 @@ def _without_spaces(text: bytes) -> bytes:
     return text[: len(stripped) + 1] if n_slashes % 2 and stripped != text else stripped
 
 
-def _run(takes_away: bool, patterns: Sequence[_Pattern]) -> _Run:  # noqa: FBT001
+def _run(is_exclusion: bool, patterns: Sequence[_Pattern]) -> _Run:  # noqa: FBT001
     of_file = [each for each in patterns if not each.is_for_folders]
-    return _Run(takes_away, _alternatives(of_file), _alternatives(patterns))
+    return _Run(is_exclusion, _alternatives(of_file), _alternatives(patterns))
 
 
 def _alternatives(

@@ -17,34 +17,34 @@ class Leases:
     def __init__(self, close: Callable[[], None]) -> None:
         self._close = close
         self._lock = threading.Lock()
-        self._n_held = 0
-        self._is_let_go = False
+        self._n_leases = 0
+        self._is_released = False
 
     @property
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether it is closed, or about to be."""
         with self._lock:
-            return self._is_let_go and not self._n_held
+            return self._is_released and not self._n_leases
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """The owner needs it no longer."""
         with self._lock:
-            is_first, self._is_let_go = not self._is_let_go, True
-            should_close = is_first and not self._n_held
+            is_first, self._is_released = not self._is_released, True
+            should_close = is_first and not self._n_leases
         if should_close:
             self._close()
 
     @contextmanager
-    def held(self) -> Iterator[bool]:
+    def lease(self) -> Iterator[bool]:
         """Keep it open inside the context; yields False where it is closed already."""
         with self._lock:
-            is_open = not (self._is_let_go and not self._n_held)
-            self._n_held += is_open
+            is_open = not (self._is_released and not self._n_leases)
+            self._n_leases += is_open
         try:
             yield is_open
         finally:
             with self._lock:
-                self._n_held -= is_open
-                should_close = is_open and self._is_let_go and not self._n_held
+                self._n_leases -= is_open
+                should_close = is_open and self._is_released and not self._n_leases
             if should_close:
                 self._close()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from codebuddy.datatypes import Chunk, Definition
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.syntax.doc import comment_above, first_line_of_literal
 from codebuddy.syntax.grammar import line_comment
 from codebuddy.syntax.rules import spec_of
@@ -35,7 +35,7 @@ def signature_form(chunk: Chunk, definitions: Sequence[Definition]) -> str:
         chunk that defines nothing.
     """
     inside = [each for each in definitions if each.chunk_id == chunk.id]
-    shown = [each for each in inside if each.kind not in SMALL_KINDS]
+    shown = [each for each in inside if each.kind not in VALUE_KINDS]
     if not shown:
         shown = [each for each in inside if each.kind not in _MEMBER_KINDS] or inside
     if not shown:
@@ -48,7 +48,7 @@ def signature_form(chunk: Chunk, definitions: Sequence[Definition]) -> str:
         written = lines[place] if 0 <= place < len(lines) else ""
         indent = written[: len(written) - len(written.lstrip())]
         doc = _doc_of(chunk, lines, place)
-        if has_docstrings and each.kind not in SMALL_KINDS:
+        if has_docstrings and each.kind not in VALUE_KINDS:
             found.append(f"{indent}{each.signature}")
             found += [f'{indent}{_INDENT}"""{doc}"""'] if doc else []
             continue

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass, replace
 
 from codebuddy.index.chunk import (
-    CRUMB_BYTES,
     IDEAL_BYTES,
     MAX_BYTES,
+    SMALL_BYTES,
     Cut,
     cut_by_lines,
     cut_by_syntax,
@@ -25,7 +25,7 @@ from codebuddy.syntax.limits import OutOfTimeError, reason_not_to_parse
 # For one parse; ordinary files take milliseconds.
 PARSE_BUDGET_MS = 1000
 # Kinds that are no places of their own in a file: many share one line or one statement.
-_SMALL_KINDS = frozenset(["variable", "field", "constant", "property", "prototype"])
+_VALUE_KINDS = frozenset(["variable", "field", "constant", "property", "prototype"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Part:
     @property
     def places(self) -> list[FoundDefinition]:
         """The definitions that chunks are named by, outer ones first."""
-        found = [each for each in self.definitions if each.kind not in _SMALL_KINDS]
+        found = [each for each in self.definitions if each.kind not in _VALUE_KINDS]
         return sorted(found, key=lambda each: (each.extent[0], -each.extent[1]))
 
     def moved(self, n_bytes: int, n_lines: int) -> Part:
@@ -116,7 +116,7 @@ def read_document(source: bytes, language: str, deadline: float) -> Part:
             place = end
     cuts += _markup(source, place, len(source), deadline)
     return Part(
-        (Cut(0, len(source)),) if len(source) <= IDEAL_BYTES else tuple(_without_crumbs(cuts)),
+        (Cut(0, len(source)),) if len(source) <= IDEAL_BYTES else tuple(_without_small(cuts)),
         tuple(each for part in scripts for each in part.definitions),
         tuple(each for part in scripts for each in part.references),
         tuple(dict.fromkeys(each for part in scripts for each in part.imports)),
@@ -157,14 +157,14 @@ def _stretched(cuts: tuple[Cut, ...], start: int, end: int) -> list[Cut]:
     return inner
 
 
-def _without_crumbs(cuts: list[Cut]) -> list[Cut]:
+def _without_small(cuts: list[Cut]) -> list[Cut]:
     """Join what is too small to be found by itself, a lone tag above all, to its neighbour."""
     joined: list[Cut] = []
     for cut in cuts:
         if joined:
             last = joined[-1]
             sizes = (last.end_byte - last.start_byte, cut.end_byte - cut.start_byte)
-            if min(sizes) < CRUMB_BYTES and sum(sizes) <= MAX_BYTES:
+            if min(sizes) < SMALL_BYTES and sum(sizes) <= MAX_BYTES:
                 kind = last.kind if sizes[0] >= sizes[1] else cut.kind
                 joined[-1] = Cut(last.start_byte, cut.end_byte, kind)
                 continue

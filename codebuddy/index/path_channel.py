@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from codebuddy.index.store import Store
-from codebuddy.index.terms import squashed
+from codebuddy.index.terms import normalized_name
 
 PATH = "path"
 # Nothing about a file's name is more or less sure.
@@ -98,5 +98,5 @@ def _is_rather_a_name(text: str, store: Store) -> bool:
     """Whether `text` is a bare word that code defines: `configure` need not be the script."""
     if "/" in text or "." in text:
         return False
-    known = store.definitions_named(text, squashed(text), _DEFINITIONS_SEEN)
+    known = store.definitions_named(text, normalized_name(text), _DEFINITIONS_SEEN)
     return any(each.kind != _HEADING for each in known)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from codebuddy.index.batch import Batch
+from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.store import Store, StoredFile
-from codebuddy.index.walk import FileStat, Skipped
 
 _BATCH_BYTES = 256_000
 _BATCH_FILES = 64

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import walk, worker
+from codebuddy.index import file_walker, worker
 from codebuddy.index.batch import Batch, BatchResult, lengths_of
-from codebuddy.index.walk import ReadFile, Skipped
+from codebuddy.index.file_walker import ReadFile, Skipped
 
 # A file takes 2 s at the most by the chunker's promise; a batch that takes this long hangs.
 BATCH_TIMEOUT_S = 120.0
@@ -183,7 +183,7 @@ def _singles(batch: Batch) -> list[Batch]:
 def _quarantine(single: Batch) -> BatchResult:
     """The result for the one file that killed its worker: skipped, known by its content."""
     ((path, seen, _),) = single.files
-    read = walk.read_file(single.root, path, single.max_file_bytes, 0)
+    read = file_walker.read_file(single.root, path, single.max_file_bytes, 0)
     digest = read.digest if isinstance(read, ReadFile) else b""
     return BatchResult(skipped=[(path, Skipped("crash", seen), digest)])
 

@@ -56,7 +56,7 @@ class RankingWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChunkLocation:
     """Where a chunk lies."""
 
     path: str
@@ -79,7 +79,7 @@ def rank(
     query: str,
     kind: QueryKind,
     rankings: Mapping[str, Sequence[tuple[int, float]]],
-    place_of: Callable[[int], Place],
+    location_of: Callable[[int], ChunkLocation],
     weights: RankingWeights,
     own_role: FileRole = "code",
 ) -> list[Ranked]:
@@ -89,7 +89,7 @@ def rank(
         query: What is looked for.
         kind: Of the query.
         rankings: By channel, (chunk id, score) from the best down.
-        place_of: Where a chunk lies.
+        location_of: Where a chunk lies.
         weights: What everything counts.
         own_role: Of the file that the query comes from; such files are not pushed down.
     """
@@ -103,13 +103,13 @@ def rank(
     counted = {name: found for name, found in rankings.items() if of_kind.get(name, 1.0) > 0}
     fused = reciprocal_rank_fusion(counted, weigh)
     ranks = {
-        channel: {chunk_id: place for place, (chunk_id, _) in enumerate(found, 1)}
+        channel: {chunk_id: location for location, (chunk_id, _) in enumerate(found, 1)}
         for channel, found in counted.items()
     }
     factors = _Factors(query, weights, own_role)
     found = []
     for chunk_id, score, channels in fused:
-        why = factors.of(place_of(chunk_id))
+        why = factors.of(location_of(chunk_id))
         for factor in why.values():
             score *= factor
         at = {channel: ranks[channel][chunk_id] for channel in channels}
@@ -130,13 +130,13 @@ class _Factors:
         self._wanted = frozenset(terms(query)[:_MAX_TERMS])
         self._own_role = own_role
 
-    def of(self, place: Place) -> dict[str, float]:
+    def of(self, location: ChunkLocation) -> dict[str, float]:
         """The factors that are not 1, by name."""
-        shared = self._wanted.intersection(terms(place.path))
+        shared = self._wanted.intersection(terms(location.path))
         in_path = len(shared) / max(1, len(self._wanted))
         factors = {
             "path": 1 + self._weights.path * in_path,
-            place.role: self._role_factor(place.role),
+            location.role: self._role_factor(location.role),
         }
         return {name: round(value, 4) for name, value in factors.items() if abs(value - 1) > 1e-4}
 
@@ -151,6 +151,8 @@ def alone(
     """The ranking of one channel alone."""
     reasons = near or {}
     return (
-        Ranked(chunk_id, score, {channel: score}, {channel: place}, {}, reasons.get(chunk_id, ""))
-        for place, (chunk_id, score) in enumerate(ranked, 1)
+        Ranked(
+            chunk_id, score, {channel: score}, {channel: location}, {}, reasons.get(chunk_id, "")
+        )
+        for location, (chunk_id, score) in enumerate(ranked, 1)
     )

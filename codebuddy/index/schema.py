@@ -17,7 +17,7 @@ from typing import Any
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import companions, seal, sqlite_errors
+from codebuddy.index import companions, file_checksum, sqlite_errors
 from codebuddy.private_files import remedy_for, why_not_private
 
 DATABASE_NAME = "index.db"
@@ -180,22 +180,22 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def is_sealed(connection: sqlite3.Connection, file: Path) -> bool:
+def has_checksum(connection: sqlite3.Connection, file: Path) -> bool:
     """Whether the last writer finished and sealed the file; `connect` has compared its bytes."""
     with translated(file):
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
-        found = seal.is_current(file)
+        found = file_checksum.is_current(file)
         connection.execute("COMMIT")
     return found
 
 
-def write_seal(connection: sqlite3.Connection, file: Path) -> None:
+def write_checksum(connection: sqlite3.Connection, file: Path) -> None:
     """Seal what the writer leaves."""
     with translated(file):
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
-        seal.write(file)
+        file_checksum.write(file)
         connection.execute("COMMIT")
 
 
@@ -242,7 +242,7 @@ def move_aside(file: Path) -> Path:
     aside = file.with_name(file.name + ".damaged")
     try:
         file.replace(aside)
-        seal.remove(file)
+        file_checksum.remove(file)
     except OSError as error:
         raise IndexingError(
             f"the damaged index {file} cannot be moved to {aside.name}: {error.strerror}",
@@ -356,6 +356,6 @@ def _verify(connection: sqlite3.Connection, file: Path) -> None:
         raise DamagedIndexError(f"{file} is not an index of this codebuddy")
     if file.stat().st_size != size_of(connection):
         raise DamagedIndexError(f"the index {file} is damaged: it is cut off")
-    if seal.check(file) is False:
+    if file_checksum.check(file) is False:
         raise DamagedIndexError(f"the index {file} is damaged: its bytes have changed")
     connection.execute("COMMIT")

@@ -19,6 +19,7 @@ from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchRes
 from codebuddy.errors import IndexingError, UsageError
 from codebuddy.index.channels import POOL, Channels
 from codebuddy.index.contents import IndexStats, count_contents
+from codebuddy.index.damage_marker import mark_damaged
 from codebuddy.index.embed import NO_EMBEDDER, embedder_name
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
@@ -26,9 +27,8 @@ from codebuddy.index.outline import signature_form
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
 from codebuddy.index.store import Store
-from codebuddy.index.suspicion import note_damage
-from codebuddy.index.symbol_channel import SMALL_KINDS
-from codebuddy.index.terms import count_terms, squashed
+from codebuddy.index.symbol_channel import VALUE_KINDS
+from codebuddy.index.terms import count_terms, normalized_name
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 
@@ -68,12 +68,12 @@ class RepositoryIndex:
         try:
             return cls(file, Store.open(file), settings)
         except DamagedIndexError:
-            note_damage(repository.index_folder)
+            mark_damaged(repository.index_folder)
             raise
 
     def close(self) -> None:
         """Close the database, as soon as the last lease on it has ended."""
-        self._leases.let_go()
+        self._leases.release()
 
     @contextmanager
     def lease(self) -> Iterator[RepositoryIndex]:
@@ -82,7 +82,7 @@ class RepositoryIndex:
         Raises:
             IndexingError: It is closed already.
         """
-        with self._leases.held() as is_open:
+        with self._leases.lease() as is_open:
             if not is_open:
                 raise self._closed()
             yield self
@@ -133,13 +133,13 @@ class RepositoryIndex:
             if channel == "lexical":
                 ranked = alone(channel, channels.lexical.ranked(count_terms(query)))
             elif channel == "symbol":
-                found, reasons = channels.by_symbol(query, channels.by_words(query), near)
+                found, reasons = channels.search_symbol(query, channels.search_lexical(query), near)
                 ranked = alone(channel, iter(found), reasons)
             elif channel == "dense":
                 if not channels.has_dense:
                     raise self._no_vectors()
                 limit = max(POOL, _LOOKED_AT_PER_RESULT * top_k)
-                ranked = alone(channel, iter(channels.by_meaning(query, limit)))
+                ranked = alone(channel, iter(channels.search_dense(query, limit)))
             else:
                 ranked = hybrid(query, channels, self._store, near, weights or RankingWeights())
             return self._results(ranked, top_k, exclude, max_per_file)
@@ -170,8 +170,10 @@ class RepositoryIndex:
         found: dict[str, list[Definition]] = {}
         with self._snapshot():
             for name in dict.fromkeys(names):
-                known = self._store.definitions_named(name, squashed(name), _DEFINITIONS_SEEN)
-                known.sort(key=lambda each: (each.kind in SMALL_KINDS, each.path, each.line))
+                known = self._store.definitions_named(
+                    name, normalized_name(name), _DEFINITIONS_SEEN
+                )
+                known.sort(key=lambda each: (each.kind in VALUE_KINDS, each.path, each.line))
                 if known:
                     found[name] = known[:per_name]
         return found
@@ -208,7 +210,7 @@ class RepositoryIndex:
         """In how many files other than `outside_path` each name is defined."""
         with self._snapshot():
             outside = self._store.file_of(os.fsencode(outside_path))
-            pairs = [(name, squashed(name)) for name in dict.fromkeys(names)]
+            pairs = [(name, normalized_name(name)) for name in dict.fromkeys(names)]
             return self._store.count_definitions(pairs, outside.id if outside else -1)
 
     def imports(self, path: str) -> tuple[str, ...]:
@@ -242,17 +244,17 @@ class RepositoryIndex:
         `imports` is what it imports, by default what the index knows of that.
         """
         with self._snapshot() as channels:
-            return channels.neighbourhood.imported_files(path, names, imports)
+            return channels.import_graph.imported_files(path, names, imports)
 
-    def passed_on(self, paths: Sequence[str]) -> list[str]:
+    def with_reexports(self, paths: Sequence[str]) -> list[str]:
         """`paths`, and the files whose definitions those pass on, as an `__init__` does."""
         with self._snapshot() as channels:
-            return channels.neighbourhood.passed_on(paths)
+            return channels.import_graph.with_reexports(paths)
 
-    def files_beside(self, path: str) -> list[str]:
+    def sibling_files(self, path: str) -> list[str]:
         """The other files of the folder, of the same family of languages."""
         with self._snapshot() as channels:
-            return channels.neighbourhood.files_beside(path)
+            return channels.import_graph.sibling_files(path)
 
     def usage_counts(self, names: Sequence[str]) -> dict[str, int]:
         """In how many chunks each name stands, without regard to case."""
@@ -279,7 +281,7 @@ class RepositoryIndex:
     def _snapshot(self) -> Iterator[Channels]:
         """One state of the index; damage met on the way is noted for the next update."""
         with self._lock:
-            if self._leases.is_over:
+            if self._leases.is_closed:
                 raise self._closed()
             try:
                 self._reopen_if_replaced()
@@ -289,7 +291,7 @@ class RepositoryIndex:
                     yield self._channels
             except DamagedIndexError:
                 self._channels = None
-                note_damage(self._file.parent)
+                mark_damaged(self._file.parent)
                 raise
 
     def _closed(self) -> IndexingError:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.errors import CodebuddyError, IndexingError
-from codebuddy.index import seal, suspicion, walk
+from codebuddy.index import damage_marker, file_checksum, file_walker
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.store import Store
@@ -99,7 +99,7 @@ def work_trees_with_index(repository: Repository) -> list[WorkTree]:
         with suppress(OSError):
             status = (work_tree.index_folder / DATABASE_NAME).lstat()
             is_own = not why_not_private(work_tree.index_folder) and not status.st_mode & 0o022
-            is_whole = stat.S_ISREG(status.st_mode) and not suspicion.is_suspect(
+            is_whole = stat.S_ISREG(status.st_mode) and not damage_marker.is_marked_damaged(
                 work_tree.index_folder
             )
             if is_own and is_whole:
@@ -112,8 +112,10 @@ def _ranked(repository: Repository, max_file_bytes: int) -> list[WorkTree]:
     found = work_trees_with_index(repository)[:_MAX_TRIED]
     if len(found) < 2:
         return found
-    seen = walk.candidates(repository, max_file_bytes)
-    sizes = {path: each.size for path, each in seen.items() if isinstance(each, walk.FileStat)}
+    seen = file_walker.candidates(repository, max_file_bytes)
+    sizes = {
+        path: each.size for path, each in seen.items() if isinstance(each, file_walker.FileStat)
+    }
     shared = {each: _count_shared(each, sizes) for each in found}
     return sorted(found, key=lambda each: -shared[each])
 
@@ -152,7 +154,7 @@ def _take_over(work_tree: WorkTree, folder: Path) -> None:
         try:
             with store.snapshot():
                 _check_version(store)
-                sealed = seal.copy(source, new)
+                sealed = file_checksum.copy(source, new)
         except BaseException:
             with suppress(OSError):
                 new.unlink()
@@ -161,7 +163,7 @@ def _take_over(work_tree: WorkTree, folder: Path) -> None:
             store.close()
     platforms.replace_durably(new, target)
     if sealed is not None:
-        seal.put(target, sealed)
+        file_checksum.put(target, sealed)
 
 
 def _check_version(store: Store) -> None:

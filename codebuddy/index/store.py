@@ -17,9 +17,9 @@ from typing import Any
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index import row_checks, schema
 from codebuddy.index.details import unpack_details
+from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.packing import unpack_text
 from codebuddy.index.schema import DamagedIndexError
-from codebuddy.index.walk import FileStat, Skipped
 
 _SELECT_FILE = (
     "SELECT id, path, size, mtime_ns, ctime_ns, inode, digest, is_racy, language, fallback,"
@@ -303,17 +303,17 @@ class Store:
         return row_checks.check_number(count or 0, "the number of vectors")
 
     def definitions(
-        self, squashed: str, *, is_prefix: bool = False, limit: int = 100
+        self, normalized: str, *, is_prefix: bool = False, limit: int = 100
     ) -> list[Definition]:
         """Definitions by name without case and underscores."""
         if is_prefix:
-            bounds = (squashed, squashed + "\U0010ffff")
+            bounds = (normalized, normalized + "\U0010ffff")
             return self._definitions("squashed >= ? AND squashed < ?", bounds, limit)
-        return self._definitions("squashed = ?", (squashed,), limit)
+        return self._definitions("squashed = ?", (normalized,), limit)
 
-    def definitions_named(self, name: str, squashed: str, limit: int) -> list[Definition]:
+    def definitions_named(self, name: str, normalized: str, limit: int) -> list[Definition]:
         """Definitions of exactly this name."""
-        return self._definitions("squashed = ? AND name = ?", (squashed, name), limit)
+        return self._definitions("squashed = ? AND name = ?", (normalized, name), limit)
 
     def definitions_qualified(self, parts: Sequence[str], key: str, limit: int) -> list[Definition]:
         """Definitions whose qualified name ends in `parts`; `key` is the last one squashed."""
@@ -322,13 +322,15 @@ class Store:
         values = (key, parts[-1], whole, -len(whole) - 1, f".{whole}")
         return self._definitions(where, values, limit)
 
-    def definitions_in(self, name: str, squashed: str, file_ids: Sequence[int]) -> list[Definition]:
+    def definitions_in(
+        self, name: str, normalized: str, file_ids: Sequence[int]
+    ) -> list[Definition]:
         """Definitions of exactly this name in some files."""
         if not file_ids:
             return []
         marks = ", ".join("?" * len(file_ids))
         where = f"squashed = ? AND name = ? AND file_id IN ({marks})"
-        return self._definitions(where, (squashed, name, *file_ids), -1)
+        return self._definitions(where, (normalized, name, *file_ids), -1)
 
     def definitions_of(self, stored: StoredFile) -> list[Definition]:
         """A file's definitions in their order."""
@@ -345,8 +347,8 @@ class Store:
             " WHERE squashed = ? AND name = ? AND file_id <> ?"
         )
         return {
-            name: self.connection.execute(statement, (squashed, name, outside)).fetchone()[0]
-            for name, squashed in names
+            name: self.connection.execute(statement, (normalized, name, outside)).fetchone()[0]
+            for name, normalized in names
         }
 
     def _definitions(self, where: str, values: tuple[Any, ...], limit: int) -> list[Definition]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from codebuddy.datatypes import Definition, DefinitionRoute, ResolvedDefinition
 from codebuddy.index.query import kind_of
 from codebuddy.index.store import Store
-from codebuddy.index.terms import squashed, terms, words
+from codebuddy.index.terms import normalized_name, terms, words
 
 if TYPE_CHECKING:
     from codebuddy.index.definition_finder import DefinitionFinder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Near = dict[int, str]
 
 # Kinds that name a value or a place in data rather than a piece of code.
-SMALL_KINDS = frozenset("variable field constant property prototype key".split())
+VALUE_KINDS = frozenset("variable field constant property prototype key".split())
 
 _EXACT, _SAME_WORD, _JOINED, _PREFIX, _PARTS = 1.0, 0.9, 0.85, 0.6, 0.5
 # What led from the file of the query to a definition of a name in it.
@@ -46,7 +46,7 @@ _PER_ROUTE = 3
 _NEXT_FACTOR = 0.9
 # Beside calls, what is not called is a parameter or a local more often than not.
 _NOT_CALLED = 0.6
-_SMALL_FACTOR = 0.9
+_VALUE_FACTOR = 0.9
 _MAX_NAMES = 32
 _MAX_JOINED = 4
 _MAX_SCANNED = 10_000
@@ -81,14 +81,14 @@ class SymbolRanker:
         """
         best: dict[int, float] = {}
         near: Near = {}
-        meant = _Meant()
+        meant = _RouteFactors()
         for found, score in self._led_to(query, finder) if finder is not None else ():
             near.setdefault(found.definition.chunk_id, found.via)
             best[found.definition.chunk_id] = max(score, best.get(found.definition.chunk_id, 0.0))
             if kind_of(query) == "name":
                 meant.add(found)
         for definition, score in self._matches(query):
-            weight = score * (_SMALL_FACTOR if definition.kind in SMALL_KINDS else 1.0)
+            weight = score * (_VALUE_FACTOR if definition.kind in VALUE_KINDS else 1.0)
             factor = meant.factor(definition)
             if factor != 1:
                 near.setdefault(definition.chunk_id, "elsewhere")
@@ -105,28 +105,30 @@ class SymbolRanker:
         weights = _call_weights(query, names)
         for qualified in list(dict.fromkeys(_QUALIFIED.findall(query)))[:_MAX_NAMES]:
             parts = words(qualified)
-            for found in self._store.definitions_qualified(parts, squashed(parts[-1]), _PER_NAME):
+            for found in self._store.definitions_qualified(
+                parts, normalized_name(parts[-1]), _PER_NAME
+            ):
                 yield found, _EXACT
         for name in names:
-            known = self._store.definitions_named(name, squashed(name), _PER_NAME)
+            known = self._store.definitions_named(name, normalized_name(name), _PER_NAME)
             weight = share * weights[name] * _rarity(known, names)
             for found in known:
                 yield found, _EXACT * weight
-            if len(squashed(name)) > 1:
-                alike = self._store.definitions(squashed(name), limit=_PER_NAME)
+            if len(normalized_name(name)) > 1:
+                alike = self._store.definitions(normalized_name(name), limit=_PER_NAME)
                 weight = share * weights[name] * _rarity(alike, names)
                 for found in alike:
                     yield found, weight * (_EXACT if found.name == name else _SAME_WORD)
         for size in range(2, _MAX_JOINED + 1):
             for start in range(len(names) - size + 1):
-                joined = squashed("".join(names[start : start + size]))
+                joined = normalized_name("".join(names[start : start + size]))
                 for found in self._store.definitions(joined, limit=_PER_NAME):
                     yield found, _JOINED * (0.5 + 0.5 * size / len(names))
         for name in names if len(names) <= _MAX_JOINED else ():
-            beginning = squashed(name)
+            beginning = normalized_name(name)
             if len(beginning) >= _MIN_PREFIX_LENGTH:
                 for found in self._store.definitions(beginning, is_prefix=True, limit=_PER_NAME):
-                    yield found, _PREFIX * len(beginning) / max(1, len(squashed(found.name)))
+                    yield found, _PREFIX * len(beginning) / max(1, len(normalized_name(found.name)))
 
     def _led_to(
         self, query: str, finder: DefinitionFinder
@@ -140,8 +142,8 @@ class SymbolRanker:
             for place, found in enumerate(finder.find(name, _PER_ROUTE)):
                 score = _ROUTE_SCORES[found.via] * weights[name] * _NEXT_FACTOR**place
                 if score:
-                    small = found.definition.kind in SMALL_KINDS
-                    yield found, score * (_SMALL_FACTOR if small else 1.0)
+                    small = found.definition.kind in VALUE_KINDS
+                    yield found, score * (_VALUE_FACTOR if small else 1.0)
 
     def _by_parts(
         self, query: str, lexical: Sequence[tuple[int, float]]
@@ -156,7 +158,7 @@ class SymbolRanker:
                 yield chunk_id, _PARTS * shared / len(parts | wanted)
 
 
-class _Meant:
+class _RouteFactors:
     """What names mean in the file that a query comes from, by the surest route to each."""
 
     def __init__(self) -> None:

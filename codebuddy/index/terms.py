@@ -51,7 +51,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def squashed(name: str) -> str:
+def normalized_name(name: str) -> str:
     """`name` without case and underscores: `parseHTTP` and `parse_http` are the same to it."""
     return name.replace("_", "").lower()
 

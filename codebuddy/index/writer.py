@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from codebuddy.index import schema, seal
+from codebuddy.index import file_checksum, schema
 from codebuddy.index.batch import AnalysedFile, BatchResult, lengths_of
+from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.postings import SegmentBuilder, columns_of_rows, decode_postings
 from codebuddy.index.row_checks import check_number
 from codebuddy.index.schema import DamagedIndexError, checksum
@@ -30,7 +31,6 @@ from codebuddy.index.segments import (
 )
 from codebuddy.index.store import Store, StoredFile, VectorSpace
 from codebuddy.index.terms import count_terms
-from codebuddy.index.walk import FileStat, Skipped
 
 # Documents that an update may rewrite to merge segments: 60,000 take about 4 s.
 _MERGED_AT_LEAST = 5_000
@@ -62,7 +62,7 @@ class IndexWriter(Store):
             self._next_file = 1 + self._largest("files", "id")
             self._next_segment = 1 + self._largest("segments", "id")
             self._next_definition = 1 + self._largest("definitions", "id")
-        self._is_sealed = True
+        self._has_checksum = True
         # Documents that came or went through this writer.
         self._n_written = 0
         # In how many live documents each term stands; complete once it is not None.
@@ -92,10 +92,10 @@ class IndexWriter(Store):
             for _ in self.vectors():
                 pass
 
-    def seal_and_close(self) -> None:
+    def write_checksum_and_close(self) -> None:
         """Close the database; what a later reader finds changed is then known to be damage."""
         try:
-            schema.write_seal(self.connection, self.file)
+            schema.write_checksum(self.connection, self.file)
         finally:
             self.close()
 
@@ -109,9 +109,9 @@ class IndexWriter(Store):
         with schema.translated(self.file):
             self.connection.execute("BEGIN IMMEDIATE")
             schema.limit_steps(self.connection, _STEPS_OF_A_COMMIT)
-            if self._is_sealed:
-                seal.remove(self.file)
-                self._is_sealed = False
+            if self._has_checksum:
+                file_checksum.remove(self.file)
+                self._has_checksum = False
             try:
                 yield
                 self.connection.execute("COMMIT")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from codebuddy.completion.notebook import is_notebook
 from codebuddy.engine.protocol import MAX_EXTRA_CHARACTERS, MAX_EXTRAS
 from codebuddy.errors import IndexingError, SupersededError, UsageError
-from codebuddy.index.walk import has_private_key, has_secret_name
+from codebuddy.index.file_walker import has_private_key, has_secret_name
 from codebuddy.positions import position_at
 from codebuddy.serve.infill import RawRequest
 from codebuddy.serve.matching import FileMatcher, Window

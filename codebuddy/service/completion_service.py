@@ -137,7 +137,7 @@ class CompletionService:
             UsageError: The query is empty, or `near` lies outside of the repository.
             IndexingError: There is no index that can be used.
         """
-        from codebuddy.index.answer import found_answer, path_beneath
+        from codebuddy.index.search_response import path_beneath, search_response
 
         asked_in = Path(request.folder)
         folder = str(folder_to_search(asked_in, request.near))
@@ -151,7 +151,7 @@ class CompletionService:
         def ask(index: RepositoryIndex) -> dict[str, Any]:
             nonlocal opened
             opened = time.perf_counter()
-            return found_answer(
+            return search_response(
                 index,
                 request.query,
                 request.top_k,

@@ -15,7 +15,7 @@ from codebuddy.service.context import RepositoryContext
 from codebuddy.terminal import note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.index.build import Progress
+    from codebuddy.index.build import IndexProgress
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.repositories import RepositoryCache
 
@@ -54,7 +54,7 @@ def update_shown(repository_context: RepositoryContext) -> list[str]:
 
 
 def update(
-    repository_context: RepositoryContext, progress: Callable[[Progress], None] | None = None
+    repository_context: RepositoryContext, progress: Callable[[IndexProgress], None] | None = None
 ) -> list[str]:
     """Bring the repository's index up to date.
 
@@ -203,7 +203,7 @@ class BackgroundRefresh:
         with self._lock:
             self._warnings[repository_context.root] = tuple(warnings)
 
-    def _check_not_ending(self, _progress: Progress) -> None:
+    def _check_not_ending(self, _progress: IndexProgress) -> None:
         """Asked at each step: an update that is cut off leaves the index as it was."""
         if self._is_ending.is_set():
             raise IndexingError("the update was stopped, since the process ends")

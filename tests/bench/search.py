@@ -38,7 +38,7 @@ from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
 from codebuddy.index.ranker import RankingWeights
 from codebuddy.index.search import RepositoryIndex, SearchChannel
-from codebuddy.index.symbol_channel import SMALL_KINDS
+from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import terms
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.syntax import names_in, traits_of
@@ -282,7 +282,7 @@ def _name_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
         of_file = [
             each
             for each in index.definitions_of(path)
-            if each.kind not in SMALL_KINDS and len(terms(each.name)[1:]) >= _MIN_NAME_PARTS
+            if each.kind not in VALUE_KINDS and len(terms(each.name)[1:]) >= _MIN_NAME_PARTS
         ]
         for definition in random.Random(seed).sample(of_file, min(2, len(of_file))):
             same = index.definitions([definition.name], 50)[definition.name]

@@ -22,7 +22,7 @@ from codebuddy.errors import (
     SupersededError,
     UsageError,
 )
-from codebuddy.index import walk
+from codebuddy.index import file_walker
 from codebuddy.service.response import CompletionResponse
 from tests.commands.test_search_options import FILES as SEARCHED
 from tests.conftest import SMALL_MODEL
@@ -259,7 +259,7 @@ def test_a_changed_index_asks_the_model_again(repository):
     """What was suggested before another file changed is not served after it was indexed anew."""
     client = EngineClient.connect()
     # Of a file that was written just before, an update has something to note later.
-    time.sleep(walk.RACY_NS / 1e9)
+    time.sleep(file_walker.RACY_NS / 1e9)
     codebuddy(repository, "index")
     text = "import pricing\n\n\ndef total(items):\n    return pricing.apply_discount("
     wanted = typing(repository, text, 5, retrieve="always", should_update=False)

@@ -79,7 +79,7 @@ def change(root: Path, statement: str, *values: object) -> None:
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
     with writer.transaction():
         writer.connection.execute(statement, values)
-    writer.seal_and_close()
+    writer.write_checksum_and_close()
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_an_encoder_that_gives_no_numbers_finds_nothing(root):
     assert space is not None
     assert (space.key, space.dim) == (embedder_key(encoder), 4)
     assert all(not any(row.data) for row in writer.vectors())
-    writer.seal_and_close()
+    writer.write_checksum_and_close()
 
 
 def test_vectors_come_back_from_their_bytes():

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codebuddy.errors import IndexingError
-from codebuddy.index import ignore_rules, walk
+from codebuddy.index import file_walker, ignore_rules
 from codebuddy.index.ignore_rules import IgnoreRules
 from codebuddy.vcs.repository import open_repository
 from tests.support.index import make_repository, module, run_git, write
@@ -56,7 +56,7 @@ def by_git(root: Path, content: bytes) -> set[bytes]:
 def by_us(content: bytes, paths: list[bytes]) -> set[bytes]:
     """The files that our rules take away."""
     rules = IgnoreRules(content)
-    return {path for path in paths if rules.verdict(path)}
+    return {path for path in paths if rules.match(path)}
 
 
 PIECES = st.sampled_from(
@@ -157,7 +157,7 @@ def test_a_hostile_ignore_file_does_not_keep_a_repository_from_its_index(tmp_pat
     name = "a" * 200
     root = make_repository(tmp_path / "r", {"m.py": module("one"), name: "text"})
     write(root, {".codebuddyignore": "*a" * 10 + "*b\n*.log\n", "x.log": "gone"})
-    found = set(walk.candidates(open_repository(root), 1000))
+    found = set(file_walker.candidates(open_repository(root), 1000))
     assert found == {b"m.py", name.encode(), b".codebuddyignore"}
 
 
@@ -174,7 +174,7 @@ def test_rules_beyond_all_measure_are_an_error_that_names_the_file(tmp_path, con
     """Nothing is indexed that the file may have meant to take away."""
     root = make_repository(tmp_path / "r", {".codebuddyignore": content})
     with pytest.raises(IndexingError, match=why) as caught:
-        walk.candidates(open_repository(root), 1000)
+        file_walker.candidates(open_repository(root), 1000)
     assert ".codebuddyignore" in caught.value.message
     assert "delete it" in caught.value.hint
 
@@ -182,15 +182,15 @@ def test_rules_beyond_all_measure_are_an_error_that_names_the_file(tmp_path, con
 def test_matching_that_takes_too_long_is_an_error_that_names_the_file(tmp_path, monkeypatch):
     """A time that is up ends it, however much there is left to compare."""
     monkeypatch.setattr(ignore_rules, "_TIMEOUT_S", -1.0)
-    monkeypatch.setattr(ignore_rules, "_LOOK_EVERY", 1)
+    monkeypatch.setattr(ignore_rules, "_CLOCK_INTERVAL", 1)
     root = make_repository(tmp_path / "r", {".codebuddyignore": "x\n", "m.py": "a = 1\n"})
     with pytest.raises(IndexingError, match="takes too long"):
-        walk.candidates(open_repository(root), 1000)
+        file_walker.candidates(open_repository(root), 1000)
 
 
 def test_a_folder_that_is_brought_back_brings_back_what_it_holds(tmp_path):
     """`!folder/` undoes git's `folder/` for all of it, but for what a later pattern takes away."""
     root = make_repository(tmp_path / "r", {"m.py": "", "out/a.py": "", "out/b.tmp": ""})
     write(root, {".gitignore": "out/\n", ".codebuddyignore": "!out/\n*.tmp\n"})
-    assert b"out/a.py" in walk.candidates(open_repository(root), 1000)
-    assert b"out/b.tmp" not in walk.candidates(open_repository(root), 1000)
+    assert b"out/a.py" in file_walker.candidates(open_repository(root), 1000)
+    assert b"out/b.tmp" not in file_walker.candidates(open_repository(root), 1000)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codebuddy.index import walk
+from codebuddy.index import file_walker
 from tests.support.index import (
     clean_dump,
     database,
@@ -82,7 +82,7 @@ def test_nothing_changed_reads_nothing(tmp_path, monkeypatch):
     index(root)
     assert set(_opened_by_update(root)) >= {"alpha.py", "beta.py"}, "fresh files are read again"
     # Rather than wait until the files are old.
-    monkeypatch.setattr(walk, "RACY_NS", 0)
+    monkeypatch.setattr(file_walker, "RACY_NS", 0)
     index(root)
     assert not {"alpha.py", "beta.py"} & set(_opened_by_update(root))
 

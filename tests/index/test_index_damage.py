@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy.errors import IndexingError
-from codebuddy.index import schema, seal
+from codebuddy.index import file_checksum, schema
 from codebuddy.index.schema import SCHEMA_VERSION, DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.writer import IndexWriter
@@ -69,7 +69,7 @@ def test_a_flipped_bit_behind_the_seal_is_noticed_in_the_row_that_is_read(root):
     """Without a seal, as after a kill, a damaged row is refused or the answer is the right one."""
     file = database(root)
     good, truth = file.read_bytes(), dump(file)
-    seal.remove(file)
+    file_checksum.remove(file)
     rows = _row_positions(file, good)
     rng = random.Random(4)
     for _ in range(100):
@@ -195,7 +195,7 @@ def test_a_lost_journal_is_noticed(root, tmp_path):
     for page in range(2, min(len(old), len(new)) // 4096, 2):
         torn[page * 4096 : (page + 1) * 4096] = old[page * 4096 : (page + 1) * 4096]
     assert bytes(torn) not in (old, new)
-    seal.remove(file)
+    file_checksum.remove(file)
     file.write_bytes(torn)
     _rebuilds(root, tmp_path / "clean")
 
@@ -241,7 +241,7 @@ def test_no_seal_stands_while_the_index_is_written(root):
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
     with writer.transaction():
         assert not place.exists()
-    writer.seal_and_close()
+    writer.write_checksum_and_close()
     assert place.exists()
     write(root, {"more.py": module("more")})
     index(root)

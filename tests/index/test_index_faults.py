@@ -13,12 +13,12 @@ import pytest
 
 from codebuddy import paths
 from codebuddy.errors import IndexingError
-from codebuddy.index import walk
+from codebuddy.index import file_walker
 from codebuddy.index.batch import Batch, analyze_batch
 from codebuddy.index.build import PARSING_NAME
+from codebuddy.index.file_walker import FileStat
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.index.walk import FileStat
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.source_text import as_utf8
 from codebuddy.vcs.repository import Repository, open_repository
@@ -281,7 +281,7 @@ def test_secrets_never_reach_the_index_file(tmp_path):
     pem = f"-----BEGIN RSA PRIVATE KEY-----\n{key}\n-----END RSA PRIVATE KEY-----\n"
     root = make_repository(tmp_path / "r", {"conf.py": pem, "b.py": module("beta")})
     index(root)
-    assert walk.has_private_key(pem.encode())
+    assert file_walker.has_private_key(pem.encode())
     assert key.encode() not in database(root).read_bytes()
     assert key.lower() not in dump(database(root))["postings"]
 

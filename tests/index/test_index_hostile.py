@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from codebuddy.errors import IndexingError
 from codebuddy.index import cochange, details, packing, postings, schema, segments, vectors
 from codebuddy.index.build import update_index
-from codebuddy.index.hit import locate
+from codebuddy.index.match_location import locate
 from codebuddy.index.row_checks import is_path
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
@@ -127,8 +127,8 @@ def ask_everything(root: Path) -> None:
                 channels.history.changed_with(path)
             opened.chunks_of(path)
             opened.imported_files(path)
-            opened.passed_on([path])
-            opened.files_beside(path)
+            opened.with_reexports([path])
+            opened.sibling_files(path)
         opened.chunks(range(30))
 
 

@@ -17,7 +17,7 @@ import pytest
 from codebuddy import paths, platforms
 from codebuddy.engine.indexer import IndexWorker
 from codebuddy.errors import IndexingError
-from codebuddy.index import schema, suspicion
+from codebuddy.index import damage_marker, schema
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.seeding import LOCK_NAME
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 def _is_healthy(root: Path) -> bool:
     """Whether nobody asked for a rebuild, and the next update makes none."""
-    is_suspect = suspicion.is_suspect(open_repository(root).index_folder)
+    is_suspect = damage_marker.is_marked_damaged(open_repository(root).index_folder)
     return not is_suspect and not index(root).is_rebuilt
 
 
@@ -203,7 +203,7 @@ def test_an_unclear_error_of_a_damaged_file_is_damage(root):
 
     with pytest.raises(DamagedIndexError):
         read()
-    assert suspicion.is_suspect(open_repository(root).index_folder)
+    assert damage_marker.is_marked_damaged(open_repository(root).index_folder)
     assert index(root).is_rebuilt
 
 

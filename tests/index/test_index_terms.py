@@ -20,7 +20,7 @@ from codebuddy.index.postings import (
     unpack_flags,
 )
 from codebuddy.index.segments import Segment, segments_to_merge
-from codebuddy.index.terms import MAX_WORD_LENGTH, count_terms, squashed, terms
+from codebuddy.index.terms import MAX_WORD_LENGTH, count_terms, normalized_name, terms
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,9 @@ def test_every_word_is_a_term_of_itself(word):
 
 def test_squashed_names_ignore_case_and_underscores():
     """The forms of one name are one."""
-    assert {squashed(name) for name in ("parseHTTP", "parse_http", "PARSE_HTTP")} == {"parsehttp"}
+    assert {normalized_name(name) for name in ("parseHTTP", "parse_http", "PARSE_HTTP")} == {
+        "parsehttp"
+    }
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=200))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codebuddy.index.query import kind_of
-from codebuddy.index.ranker import Place, RankingWeights, rank
+from codebuddy.index.ranker import ChunkLocation, RankingWeights, rank
 
 KINDS = {
     "name": ["parse_config", "Store.open", "HTTPServer", "std::io::Read", "open", "loadModel()"],
@@ -32,10 +32,10 @@ KINDS = {
     ],
 }
 PLACES = {
-    1: Place("src/cart.py", "code"),
-    2: Place("tests/test_cart.py", "test"),
-    3: Place("vendor/cart.py", "vendored"),
-    4: Place("src/other.py", "code"),
+    1: ChunkLocation("src/cart.py", "code"),
+    2: ChunkLocation("tests/test_cart.py", "test"),
+    3: ChunkLocation("vendor/cart.py", "vendored"),
+    4: ChunkLocation("src/other.py", "code"),
 }
 
 

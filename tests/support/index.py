@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.datatypes import Chunk
-from codebuddy.index.build import Progress, update_index
+from codebuddy.index.build import IndexProgress, update_index
 from codebuddy.index.postings import decode_postings
 from codebuddy.index.report import IndexReport
 from codebuddy.index.schema import DATABASE_NAME
@@ -73,7 +73,7 @@ def index_told(root: Path, told: list[str] | None = None) -> tuple[IndexReport, 
     """As `index`, with the sentences that a person would have read; `told` gets them at once."""
     told = [] if told is None else told
 
-    def note(progress: Progress) -> None:
+    def note(progress: IndexProgress) -> None:
         if progress.message:
             told.append(progress.message)
 

@@ -73,7 +73,7 @@ class SmallIndex:
     def imported_files(self, *_arguments: object) -> list[str]:
         return []
 
-    def files_beside(self, _path: str) -> list[str]:
+    def sibling_files(self, _path: str) -> list[str]:
         return [self.beside]
 
     def definitions_of(self, _path: str) -> list[Definition]:

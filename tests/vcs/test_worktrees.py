@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy import platforms
-from codebuddy.index import seal, seeding, suspicion
+from codebuddy.index import damage_marker, file_checksum, seeding
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.service.context import RepositoryContext
 from codebuddy.service.repositories import RepositoryCache
@@ -67,7 +67,7 @@ def test_a_new_work_tree_reads_its_files_and_analyses_none_that_is_known(main, t
     assert len(told) == 1
     assert f"taking over the index of {main}" in told[0]
     assert dump(database(root)) == clean_dump(root, tmp_path / "clean")
-    assert seal.is_current(database(root))
+    assert file_checksum.is_current(database(root))
     again = index(root)
     assert (again.added, again.updated, again.removed, again.seeded_from) == (0, 0, 0, "")
     assert "seeded_from" not in again.as_json()
@@ -135,7 +135,7 @@ def _made_by_another_version(main: Path) -> None:
     writer = IndexWriter(database(main), schema.connect(database(main), is_writer=True))
     with writer.transaction():
         writer.put_meta("analysis", b"0.0.1 1 1 1")
-    writer.seal_and_close()
+    writer.write_checksum_and_close()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_an_index_that_is_not_to_be_trusted_is_passed_over(main, tmp_path, spoil
         file.rename(tmp_path / "elsewhere.db")
         file.symlink_to(tmp_path / "elsewhere.db")
     else:
-        suspicion.note_damage(file.parent)
+        damage_marker.mark_damaged(file.parent)
     report = index(_worktree(main))
     assert report.seeded_from == ""
     assert report.added == N_FILES

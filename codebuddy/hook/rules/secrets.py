@@ -11,7 +11,7 @@ from codebuddy.hook.finding import Evidence, Finding
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
-from codebuddy.index.walk import has_private_key
+from codebuddy.index.file_walker import has_private_key
 
 _MAX_PER_FILE = 20
 # The key of Azure's storage emulator, which its manual prints.

@@ -113,10 +113,10 @@ def _selected(repository: Repository) -> Iterable[bytes]:
         raise _unusable_rules(f"it is larger than {_MAX_IGNORE_BYTES:,} bytes")
     try:
         rules = IgnoreRules(content)
-        kept = [path for path in listed if rules.verdict(path) is not True]
-        if rules.brings_back:
+        kept = [path for path in listed if rules.match(path) is not True]
+        if rules.has_negations:
             ignored = repository.list_ignored_files()
-            kept += [path for path in ignored if rules.verdict(path) is False]
+            kept += [path for path in ignored if rules.match(path) is False]
     except TooManyPatternsError as error:
         raise _unusable_rules(str(error)) from error
     except MatchingTimeoutError as error:

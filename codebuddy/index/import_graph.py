@@ -21,7 +21,7 @@ _MAX_FILES = 40
 _LINES_PER_IMPORT = 5
 
 
-class Neighbourhood:
+class ImportGraph:
     """Answers for one state of the index."""
 
     def __init__(self, store: Store, modules: ModuleMap) -> None:
@@ -41,24 +41,24 @@ class Neighbourhood:
         known = self._imports(path) if imports is None else imports
         return self._modules.resolve(known, path, names)
 
-    def passed_on(self, paths: Sequence[str]) -> list[str]:
+    def with_reexports(self, paths: Sequence[str]) -> list[str]:
         """`paths`, then the files that those of them import which are there to pass on others."""
         found = dict.fromkeys(paths)
         begun = list(paths)
         for _ in range(_MAX_HOPS):
             reached = []
             for each in begun:
-                targets = self._modules.resolve(self._what_passes(each), each)
+                targets = self._modules.resolve(self._reexports_of(each), each)
                 reached += [target for target in targets if target not in found]
             found.update(dict.fromkeys(reached))
             begun = reached
         return list(found)[:_MAX_FILES]
 
-    def files_beside(self, path: str) -> list[str]:
+    def sibling_files(self, path: str) -> list[str]:
         """The other files of the folder, of the same family of languages."""
         return self._modules.siblings(path)[:_MAX_FILES]
 
-    def _what_passes(self, path: str) -> tuple[str, ...]:
+    def _reexports_of(self, path: str) -> tuple[str, ...]:
         """The imports of a file that is there to pass them on, by its name or by having no more."""
         stored = self._store.file_of(os.fsencode(path))
         if stored is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
-from codebuddy.index.hit import Hit, locate
+from codebuddy.index.match_location import MatchLocation, locate
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.service.response import ExplainResponse, SearchHit
 from codebuddy.terminal import counted
@@ -15,7 +15,7 @@ from codebuddy.terminal import counted
 MAX_QUERY_CHARACTERS = 1_000_000
 
 
-def found_items(
+def search_hits(
     index: RepositoryIndex,
     query: str,
     top_k: int,
@@ -47,7 +47,7 @@ def found_items(
     return items
 
 
-def found_answer(
+def search_response(
     index: RepositoryIndex,
     query: str,
     top_k: int,
@@ -56,12 +56,12 @@ def found_answer(
     near: str = "",
     max_per_file: int = 0,
 ) -> dict[str, Any]:
-    """What `search --json` says, but for the times; the arguments are those of `found_items`.
+    """What `search --json` says, but for the times; the arguments are those of `search_hits`.
 
     `embedder` names whose vectors the dense channel compares; `reason` is there only where
     nothing can be found, because nothing is indexed.
     """
-    items = found_items(index, query, top_k, channel, near=near, max_per_file=max_per_file)
+    items = search_hits(index, query, top_k, channel, near=near, max_per_file=max_per_file)
     found = {"query": query, "channel": channel, "embedder": index.embedder, "results": items}
     return found if items or index.count_files() else found | {"reason": _why_empty(index)}
 
@@ -93,18 +93,18 @@ def path_beneath(root: Path, file: str, folder: Path) -> str:
         raise UsageError(f"{file} is outside the repository {root}") from None
 
 
-def _item(result: SearchResult, hit: Hit) -> SearchHit:
+def _item(result: SearchResult, location: MatchLocation) -> SearchHit:
     chunk = result.chunk
     explain: ExplainResponse = {"ranks": result.ranks, "factors": result.factors}
     if result.near:
         explain["near"] = result.near
     return {
         "path": chunk.path,
-        "line": hit.line,
+        "line": location.line,
         "start_line": chunk.start_line,
         "end_line": chunk.end_line,
-        "kind": hit.kind,
-        "symbol": hit.symbol,
+        "kind": location.kind,
+        "symbol": location.symbol,
         "score": result.score,
         "channel": result.channel,
         "channels": result.channels,

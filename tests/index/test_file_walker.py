@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from codebuddy import platforms
-from codebuddy.index import walk
-from codebuddy.index.walk import ReadFile, Skipped
+from codebuddy.index import file_walker
+from codebuddy.index.file_walker import ReadFile, Skipped
 from tests.support.index import database, dump, index, make_repository, module, run_git, write
 
 KEY = (
@@ -25,7 +25,7 @@ KEY = (
 
 
 def _read(root: Path, name: str, max_bytes: int = 1_000_000):
-    return walk.read_file(os.fsencode(root), os.fsencode(name), max_bytes, time.time_ns())
+    return file_walker.read_file(os.fsencode(root), os.fsencode(name), max_bytes, time.time_ns())
 
 
 def _reason(root: Path, name: str) -> str:

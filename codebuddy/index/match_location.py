@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.index.path_channel import PATH, line_asked
-from codebuddy.index.symbol_channel import SMALL_KINDS
-from codebuddy.index.terms import squashed, terms, words
+from codebuddy.index.symbol_channel import VALUE_KINDS
+from codebuddy.index.terms import normalized_name, terms, words
 
 _MIN_PREFIX_LENGTH = 3
 # The name's beginning says less than a word that a line holds.
@@ -26,7 +26,7 @@ _ABOVE_MARKS = ("#", "//", "/*", "*", "@", "--", ";;", "%", "[")
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class MatchLocation:
     """The best line (1-based, of the file), and what is defined there.
 
     `kind` and `symbol` name the innermost definition around the line; `symbol` is empty
@@ -38,7 +38,7 @@ class Hit:
     symbol: str
 
 
-def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) -> Hit:
+def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) -> MatchLocation:
     """The line of the chunk that holds most of the query's terms, and its definition.
 
     Where the query names the file, it is the line that it names, or the first one with text.
@@ -55,7 +55,7 @@ def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) 
     is_file = PATH in result.channels
     held = [0 if is_file else wanted.held_by(text) for text in lines]
     inside = [each for each in definitions if each.chunk_id == chunk.id]
-    headers = {each.line - chunk.start_line for each in inside if each.kind not in SMALL_KINDS}
+    headers = {each.line - chunk.start_line for each in inside if each.kind not in VALUE_KINDS}
     best = max(range(len(held)), key=lambda place: (held[place], place in headers))
     line, named = chunk.start_line + best, None
     if not held[best]:
@@ -70,9 +70,9 @@ def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) 
     line = min(max(line, chunk.start_line), chunk.end_line)
     around = named or _around(line, lines[line - chunk.start_line :], definitions, wanted)
     if around is None:
-        return Hit(line, chunk.kind, "")
+        return MatchLocation(line, chunk.kind, "")
     has_begun_before = around.line < chunk.start_line
-    return Hit(line, chunk.kind if has_begun_before else around.kind, around.qualified)
+    return MatchLocation(line, chunk.kind if has_begun_before else around.kind, around.qualified)
 
 
 class _Wanted:
@@ -82,11 +82,11 @@ class _Wanted:
         query_words = words(query)
         self._terms = frozenset(terms(query)[:_MAX_TERMS])
         self._words = query_words[:_MAX_WORDS] if len(query_words) <= _MAX_WORDS else []
-        self._names = {squashed(word): len(set(terms(word))) for word in self._words}
+        self._names = {normalized_name(word): len(set(terms(word))) for word in self._words}
         for first, second in pairwise(self._words):
             size = len(set(terms(first)) | set(terms(second)))
-            self._names.setdefault(squashed(first + second), size)
-        joined = squashed("".join(self._words))
+            self._names.setdefault(normalized_name(first + second), size)
+        joined = normalized_name("".join(self._words))
         self._names.setdefault(joined, len(self._terms))
 
     def held_by(self, text: str) -> int:
@@ -95,7 +95,7 @@ class _Wanted:
 
     def named_by(self, definition: Definition) -> float:
         """How many of the terms the definition's name stands for, in any spelling."""
-        name = squashed(definition.name)
+        name = normalized_name(definition.name)
         exact = self._names.get(name, 0)
         prefix = max(
             (
@@ -115,7 +115,7 @@ class _Wanted:
         return (
             self.named_by(definition),
             -len(definition.name),
-            definition.kind not in SMALL_KINDS,
+            definition.kind not in VALUE_KINDS,
             -definition.line,
         )
 

@@ -55,9 +55,9 @@ def copy(file: Path, new: Path) -> tuple[int, int, int] | None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(new, flags, 0o600), "wb") as stream:
         state = _state(file, with_crc=True, into=stream)
-    if _sealed(file)[:2] != list(state[:2]):
+    if _recorded_state(file)[:2] != list(state[:2]):
         return None
-    if _sealed(file) != list(state):
+    if _recorded_state(file) != list(state):
         raise OSError(errno.EIO, "its bytes have changed")
     return state
 
@@ -74,13 +74,13 @@ def check(file: Path) -> bool | None:
     """
     if not is_current(file):
         return None
-    return _sealed(file) == list(_state(file, with_crc=True))
+    return _recorded_state(file) == list(_state(file, with_crc=True))
 
 
 def is_current(file: Path) -> bool:
     """Whether the seal is of the file's present state, going by SQLite's own change counter."""
     counter, size, _ = _state(file, with_crc=False)
-    return _sealed(file)[:2] == [counter, size]
+    return _recorded_state(file)[:2] == [counter, size]
 
 
 def beginning(file: Path) -> tuple[int, bytes]:
@@ -91,7 +91,7 @@ def beginning(file: Path) -> tuple[int, bytes]:
         return os.fstat(descriptor).st_size, os.read(descriptor, _HEADER_BYTES)
 
 
-def _sealed(file: Path) -> list[int]:
+def _recorded_state(file: Path) -> list[int]:
     try:
         content = read_file(_place(file), _MAX_SEAL_BYTES)
         return [int(number) for number in content.decode("ascii").split()]

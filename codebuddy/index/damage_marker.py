@@ -11,17 +11,17 @@ from codebuddy import platforms
 _NAME = "index.suspect"
 
 
-def note_damage(index_folder: Path) -> None:
+def mark_damaged(index_folder: Path) -> None:
     """Ask the next update to build the index anew; a folder that cannot be written asks nothing."""
     with suppress(OSError):
         platforms.create_marker(index_folder / _NAME)
 
 
-def is_suspect(index_folder: Path) -> bool:
+def is_marked_damaged(index_folder: Path) -> bool:
     """Whether a reader has met damage since the index was built."""
     return os.path.lexists(index_folder / _NAME)
 
 
-def forget(index_folder: Path) -> None:
+def clear(index_folder: Path) -> None:
     """The index has been moved aside."""
     (index_folder / _NAME).unlink(missing_ok=True)
