@@ -70,7 +70,7 @@ def command(
     if is_remote(repository_context.settings.model):
         connect(repository_context.settings.model).close()
     else:
-        find_model(repository_context.settings.model.name, repository_context.settings, say=note)
+        find_model(repository_context.settings.model.name, repository_context.settings, notify=note)
     file = None if no_token else (token_file or paths.serve_token_file()).absolute()
     with (
         listen(address, repository_context.settings.serve.port) as listener,

@@ -51,7 +51,7 @@ class _Pull:
     folder: Path
     limits: Limits
     progress: Progress
-    say: Callable[[str], None]
+    notify: Callable[[str], None]
     free_bytes: Callable[[Path], int]
 
 
@@ -62,7 +62,7 @@ def pull(
     trust: bool = False,
     progress: Progress | None = None,
     limits: Limits | None = None,
-    say: Callable[[str], None] = note,
+    notify: Callable[[str], None] = note,
     free_bytes: Callable[[Path], int] = _free_bytes,
 ) -> InstalledModel:
     """Make sure that `entry` is installed, downloading what is missing.
@@ -88,7 +88,9 @@ def pull(
         )
     folder = models_folder(settings) / ".partial" / entry.file
     paths.ensure_folder(folder)
-    job = _Pull(entry, path, folder, limits or Limits(), progress or NoProgress(), say, free_bytes)
+    job = _Pull(
+        entry, path, folder, limits or Limits(), progress or NoProgress(), notify, free_bytes
+    )
     with _locked(job):
         if path.is_file() and _is_usable(job):
             return InstalledModel(entry.name, path, entry)
@@ -110,7 +112,7 @@ def pull(
             raise DownloadError(f"cannot write {folder}: {error.strerror}") from error
         finally:
             job.progress.stop()
-    say(f"{entry.name} is installed, SHA-256 {stamp.sha256}")
+    notify(f"{entry.name} is installed, SHA-256 {stamp.sha256}")
     return InstalledModel(entry.name, path, entry)
 
 
@@ -121,7 +123,9 @@ def _locked(job: _Pull) -> Iterator[None]:
     waiting = f"another process is pulling {job.entry.name}; waiting for it"
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(platforms.exclusive_lock(file, math.inf, lambda: job.say(waiting)))
+            held.enter_context(
+                platforms.exclusive_lock(file, math.inf, lambda: job.notify(waiting))
+            )
         except OSError as error:
             raise DownloadError(f"cannot lock {file}: {error.strerror}") from error
         yield
@@ -135,9 +139,9 @@ def _is_usable(job: _Pull) -> bool:
         stamps.write_stamp(job.path, stamps.hash_file(job.path))
         return True
     try:
-        check_installed(job.entry, job.path, say=job.say)
+        check_installed(job.entry, job.path, notify=job.notify)
     except ModelError as error:
-        job.say(error.message)
+        job.notify(error.message)
         return False
     return True
 
@@ -151,7 +155,7 @@ def _from_any_source(job: _Pull) -> stamps.Stamp:
             job.progress.stop()
             failures.append(f"{source.label} {error}")
             if number + 1 < len(job.entry.sources):
-                job.say(f"{failures[-1]}; trying {job.entry.sources[number + 1].label}")
+                job.notify(f"{failures[-1]}; trying {job.entry.sources[number + 1].label}")
         else:
             shutil.rmtree(job.folder, ignore_errors=True)
             return stamp
@@ -174,7 +178,7 @@ def _from_source(job: _Pull, source: Source) -> stamps.Stamp:
     except SourceError as error:
         if was_resumed and not staged.exists():
             job.progress.stop()
-            job.say(f"{source.label} {error}; starting again from zero")
+            job.notify(f"{source.label} {error}; starting again from zero")
             job.progress.start(job.entry.name, job.entry.bytes, 0)
             return _put_in_place(job, fetch(source, what))
         raise

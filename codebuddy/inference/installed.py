@@ -61,7 +61,7 @@ def entry_path(entry: CatalogEntry, settings: Settings) -> Path:
 
 
 def find_model(
-    name_or_path: str, settings: Settings, *, say: Callable[[str], None] = note
+    name_or_path: str, settings: Settings, *, notify: Callable[[str], None] = note
 ) -> InstalledModel:
     """The installed model of that name, with its bytes checked, or the GGUF file at that path.
 
@@ -87,7 +87,7 @@ def find_model(
     path = entry_path(entry, settings)
     if not path.is_file():
         raise missing_model(entry)
-    check_installed(entry, path, say=say)
+    check_installed(entry, path, notify=notify)
     return InstalledModel(entry.name, path, entry)
 
 
@@ -115,7 +115,7 @@ def check_installed(
     path: Path,
     *,
     force: bool = False,
-    say: Callable[[str], None] = note,
+    notify: Callable[[str], None] = note,
 ) -> stamps.Stamp:
     """Make sure that the file at `path` has the entry's bytes; hash it where that is not known.
 
@@ -143,7 +143,7 @@ def check_installed(
             found = f"it has {size} bytes, not {entry.bytes}"
             raise _moved_aside(entry, path, found)
         if size >= _TELL_BYTES:
-            say(f"checking {entry.name} ({format_bytes(size)})")
+            notify(f"checking {entry.name} ({format_bytes(size)})")
         stamp = stamps.hash_file(path)
     except OSError as error:
         raise ModelError(f"cannot check {path}: {error.strerror}") from error

@@ -13,7 +13,7 @@ from typing import Any
 from codebuddy import platforms
 from codebuddy.datatypes import GenerationStats
 from codebuddy.errors import GenerationError
-from codebuddy.inference.reuse import MISSING, Reuse, Run, common_length, plan_reuse
+from codebuddy.inference.reuse import MISSING, Reuse, TokenRun, common_length, plan_reuse
 
 # Prompts kept side by side; one sequence more serves to move text.
 MAX_SLOTS = 3
@@ -196,7 +196,7 @@ class KvCache:
             self._exact[self.current] += len(tokens)
         self.held.extend(tokens)
 
-    def _take(self, plan: Reuse, tokens: list[int], reserve: int) -> Run | None:
+    def _take(self, plan: Reuse, tokens: list[int], reserve: int) -> TokenRun | None:
         """Bring the plan's slot to the common part; the run, if any, waits in the scratch."""
         llama, memory = self._llama, self._memory
         self.current = plan.slot
@@ -216,7 +216,7 @@ class KvCache:
         self._make_room(len(tokens) + reserve)
         return run
 
-    def _detach(self, run: Run, common: int) -> None:
+    def _detach(self, run: TokenRun, common: int) -> None:
         """Move the run's cells to the scratch sequence, at the positions where it is wanted."""
         llama, memory, end = self._llama, self._memory, run.held_start + run.length
         for slot, held in enumerate(self.slots):
@@ -229,7 +229,7 @@ class KvCache:
         if moved:
             llama.llama_memory_seq_add(memory, _SCRATCH, run.held_start, end, moved)
 
-    def _attach(self, run: Run, tokens: list[int]) -> None:
+    def _attach(self, run: TokenRun, tokens: list[int]) -> None:
         """Put the run where it is wanted, also if what comes before it was not evaluated."""
         end = run.wanted_start + run.length
         self._llama.llama_memory_seq_cp(self._memory, _SCRATCH, self.current, run.wanted_start, end)

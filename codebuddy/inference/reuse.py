@@ -22,7 +22,7 @@ MISSING = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TokenRun:
     """Tokens that stand at `held_start` in the cache and are wanted at `wanted_start`."""
 
     held_start: int
@@ -41,7 +41,7 @@ class Reuse:
     slot: int
     source: int
     common: int
-    run: Run | None = None
+    run: TokenRun | None = None
 
 
 def common_length(held: Sequence[int], wanted: Sequence[int]) -> int:
@@ -88,7 +88,7 @@ def plan_reuse(
 
 def find_run(
     held: Sequence[int], wanted: Sequence[int], common: int, movable_after: int
-) -> Run | None:
+) -> TokenRun | None:
     """The longest run behind the suffix marker that both lists have, from `common` on.
 
     It leaves at least the last wanted token to be evaluated. None if it is too short.
@@ -100,7 +100,7 @@ def find_run(
     places: dict[tuple[int, ...], int] = {}
     for index in range(held_from, len(held) - _SEED + 1):
         places.setdefault(tuple(held[index : index + _SEED]), index)
-    best: Run | None = None
+    best: TokenRun | None = None
     index, end = wanted_from, len(wanted) - 1
     while index <= end - MIN_RUN:
         place = places.get(tuple(wanted[index : index + _SEED]))
@@ -109,7 +109,7 @@ def find_run(
             continue
         length = common_length(held[place:], wanted[index:end])
         if length >= MIN_RUN and (best is None or length > best.length):
-            best = Run(place, index, length)
+            best = TokenRun(place, index, length)
         index += max(length, 1)
     return best
 

@@ -134,13 +134,13 @@ class ModelCache:
         if not self._offers_download:
             from codebuddy.inference.installed import find_model
 
-            return find_model(settings.model.name, settings, say=lambda _: None)
+            return find_model(settings.model.name, settings, notify=lambda _: None)
         is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
         return ensure_model(settings, settings.model.name, is_interactive=is_interactive)
 
 
 def ensure_model(
-    settings: Settings, name: str, *, is_interactive: bool, say: Callable[[str], None] = note
+    settings: Settings, name: str, *, is_interactive: bool, notify: Callable[[str], None] = note
 ) -> InstalledModel:
     """As `find_model`, but a missing catalog model is offered for download to a person.
 
@@ -163,11 +163,11 @@ def ensure_model(
     )
 
     if name == ECHO or is_model_path(name) or not is_interactive or settings.offline:
-        return find_model(name, settings, say=say)
+        return find_model(name, settings, notify=notify)
     entry = load_models(settings).get(name)
     can_offer = entry.is_pinned and entry.sources
     if entry_path(entry, settings).is_file() or not can_offer:
-        return find_model(name, settings, say=say)
+        return find_model(name, settings, notify=notify)
 
     import click
 
@@ -179,7 +179,7 @@ def ensure_model(
     )
     if not click.confirm(question, default=True, err=True):
         raise missing_model(entry)
-    return pull(entry, settings, progress=progress_on_stderr(), say=say)
+    return pull(entry, settings, progress=progress_on_stderr(), notify=notify)
 
 
 def open_generator(settings: Settings, status: StatusLine, budget_ms: float = 0.0) -> Generator:

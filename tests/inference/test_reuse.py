@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from codebuddy.inference.reuse import (
     MIN_RUN,
     Reuse,
-    Run,
+    TokenRun,
     common_length,
     find_run,
     plan_reuse,
@@ -40,13 +40,13 @@ def test_what_is_common_stays_and_the_last_token_is_evaluated():
 def test_an_unchanged_suffix_is_shifted_behind_what_was_typed():
     """Three typed tokens move the suffix by three, but not its marker."""
     wanted = prompt([*range(100), 1, 2, 3])
-    assert plan_reuse([HELD], [1], wanted, MARK) == Reuse(0, 0, 100, Run(101, 104, 100))
+    assert plan_reuse([HELD], [1], wanted, MARK) == Reuse(0, 0, 100, TokenRun(101, 104, 100))
 
 
 def test_a_suffix_that_lost_its_beginning_is_found():
     """After moving down, the rest of the suffix stands nearer to the marker."""
     wanted = prompt([*range(100), *SUFFIX[:20]], SUFFIX[20:])
-    assert plan_reuse([HELD], [1], wanted, MARK).run == Run(121, 121, 80)
+    assert plan_reuse([HELD], [1], wanted, MARK).run == TokenRun(121, 121, 80)
 
 
 def test_nothing_is_shifted_unless_allowed_or_behind_the_marker():
