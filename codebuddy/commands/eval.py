@@ -10,7 +10,7 @@ import click
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.evaluation.session import Outcome, Wishes
+    from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
     from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
@@ -108,15 +108,15 @@ def command(
         from codebuddy.evaluation.plot import check_plot
 
         check_plot(plot)
-    wishes = _wishes(
+    options = _options(
         tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
     )
     if retrieval_only:
-        return _evaluate_retrieval(repository_context, wishes, as_json=as_json)
-    return _evaluate(repository_context, wishes, plot, as_json=as_json)
+        return _evaluate_retrieval(repository_context, options, as_json=as_json)
+    return _evaluate(repository_context, options, plot, as_json=as_json)
 
 
-def _wishes(
+def _options(
     tasks: int | None,
     kinds: tuple[str, ...],
     arms: str,
@@ -124,24 +124,24 @@ def _wishes(
     seed: int,
     *,
     retrieval_only: bool,
-) -> Wishes:
+) -> EvaluationOptions:
     """What the options ask for, checked."""
     from codebuddy.errors import UsageError
     from codebuddy.evaluation.holes import KINDS
-    from codebuddy.evaluation.results import ARMS
-    from codebuddy.evaluation.session import Wishes
+    from codebuddy.evaluation.results import RETRIEVE_MODES
+    from codebuddy.evaluation.session import EvaluationOptions
 
     named = [each.strip() for each in arms.split(",") if each.strip()]
-    unknown = [each for each in named if each not in ARMS]
+    unknown = [each for each in named if each not in RETRIEVE_MODES]
     if unknown or not named:
         raise UsageError(
             f"--arms takes never, always, auto, windows and jaccard, not {arms!r}",
             hint="--arms never,always",
         )
     default = _DEFAULT_RETRIEVAL_TASKS if retrieval_only else _DEFAULT_TASKS
-    return Wishes(
+    return EvaluationOptions(
         kinds=["call"] if retrieval_only else [k for k in KINDS if not kinds or k in kinds],
-        arms=[arm for arm in ARMS if arm in named],
+        modes=[arm for arm in RETRIEVE_MODES if arm in named],
         tasks=tasks or default,
         seed=seed,
         minutes=minutes or 0.0,
@@ -149,7 +149,11 @@ def _wishes(
 
 
 def _evaluate(
-    repository_context: RepositoryContext, wishes: Wishes, plot: Path | None, *, as_json: bool
+    repository_context: RepositoryContext,
+    options: EvaluationOptions,
+    plot: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.retrieval import definition_report
@@ -160,34 +164,34 @@ def _evaluate(
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
 
-    def run(index: RepositoryIndex) -> tuple[Outcome, dict[str, Any]]:
+    def run(index: RepositoryIndex) -> tuple[EvaluationResult, dict[str, Any]]:
         repository = repository_context.repository
-        holes = find_holes(repository, index, wishes)
+        holes = find_holes(repository, index, options)
         generator = open_generator(repository_context.settings, StatusLine())
         # Before the long part, while the index is as it was when the holes were cut.
-        retrieval = definition_report(holes, repository, index, wishes.seed)
+        retrieval = definition_report(holes, repository, index, options.seed)
         policy = open_policy(repository_context, generator)
         for warning in policy.warnings:
             note(f"warning: {safe_line(warning)}")
         settings = repository_context.settings
-        outcome = evaluate(
-            repository, index, generator, settings, wishes, holes, policy.head, policy.latency
+        result = evaluate(
+            repository, index, generator, settings, options, holes, policy.head, policy.latency
         )
-        return outcome, retrieval
+        return result, retrieval
 
-    outcome, retrieval = with_index(repository_context, run, should_update=True)
-    report = _described(outcome.run) | summarize(outcome.results, wishes.seed)
-    report |= {"ended": outcome.ended, "resumed": outcome.resumed, "retrieval": retrieval}
-    _tell(report, as_json=as_json)
-    if plot is not None and outcome.results:
-        from codebuddy.evaluation.plot import plot_arms
+    result, retrieval = with_index(repository_context, run, should_update=True)
+    report = _described(result.run) | summarize(result.results, options.seed)
+    report |= {"ended": result.ended, "resumed": result.resumed, "retrieval": retrieval}
+    _print_report(report, as_json=as_json)
+    if plot is not None and result.results:
+        from codebuddy.evaluation.plot import plot_modes
 
-        plot_arms(report, plot)
+        plot_modes(report, plot)
         note(f"drew {safe_line(str(plot))}")
-    return EXIT_INTERRUPTED if outcome.ended == "interrupted" else 0
+    return EXIT_INTERRUPTED if result.ended == "interrupted" else 0
 
 
-def _tell(report: dict[str, Any], *, as_json: bool) -> None:
+def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
     """The report on stdout, what was left out on stderr."""
     from codebuddy.evaluation.tables import completion_tables, retrieval_tables
 
@@ -223,7 +227,7 @@ def _described(run: Run) -> dict[str, Any]:
 
 
 def _evaluate_retrieval(
-    repository_context: RepositoryContext, wishes: Wishes, *, as_json: bool
+    repository_context: RepositoryContext, options: EvaluationOptions, *, as_json: bool
 ) -> int:
     """The figures that need no model."""
     from codebuddy.evaluation.docstrings import docstring_report
@@ -235,10 +239,10 @@ def _evaluate_retrieval(
     repository = repository_context.repository
 
     def run(index: RepositoryIndex) -> dict[str, Any]:
-        holes = cut_holes(repository, index, wishes.kinds, wishes.tasks, wishes.seed)
-        report = definition_report(holes, repository, index, wishes.seed)
+        holes = cut_holes(repository, index, options.kinds, options.tasks, options.seed)
+        report = definition_report(holes, repository, index, options.seed)
         report["docstrings"] = docstring_report(
-            repository, index, repository_context.settings, wishes.tasks, wishes.seed
+            repository, index, repository_context.settings, options.tasks, options.seed
         )
         return report
 
@@ -246,7 +250,7 @@ def _evaluate_retrieval(
     report = {
         "repository": repository.root.name,
         "commit": repository.head_commit(),
-        "seed": wishes.seed,
+        "seed": options.seed,
         "retrieval": retrieval,
     }
     if as_json:

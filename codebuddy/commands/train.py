@@ -70,7 +70,7 @@ def head(
         return
     training = _train(repository_context, minutes, per_kind, seed)
     if as_json:
-        answer_json(training.as_dictionary())
+        answer_json(training.as_json())
     else:
         answer(_told(training, per_kind))
 
@@ -132,7 +132,7 @@ def _told(training: Training, per_kind: int) -> str:
     """The outcome in words."""
     if training.adaptation is None:
         return _too_few(training, per_kind)
-    found = training.as_dictionary()
+    found = training.as_json()
     lines = [f"learned from {training.n_holes} holes, compared on files left out"]
     for name, title in _LOOKS.items():
         if name in found:

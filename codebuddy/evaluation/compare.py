@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from codebuddy.evaluation.results import SCORES, TaskResult, arms_of
+from codebuddy.evaluation.results import SCORES, TaskResult, modes_of
 from codebuddy.evaluation.statistics import mean_interval
 
 
@@ -20,21 +20,23 @@ def compare(
         seed: Of the bootstrap.
 
     Returns:
-        `tasks` (how many both have) and `arms`, by arm and score; `latency_ms` is a mean.
+        `tasks` (how many both have) and `modes`, by arm and score; `latency_ms` is a mean.
     """
     others = {each.id: each for each in second}
     pairs = [(each, others[each.id]) for each in first if each.id in others]
-    arms = [arm for arm in arms_of([a for a, _ in pairs]) if arm in arms_of([b for _, b in pairs])]
+    modes = [
+        mode for mode in modes_of([a for a, _ in pairs]) if mode in modes_of([b for _, b in pairs])
+    ]
     report: dict[str, Any] = {"tasks": len(pairs), "arms": {}}
-    for arm in arms if pairs else []:
+    for mode in modes if pairs else []:
         scores: dict[str, Any] = {}
         for name in SCORES:
-            both = [(a.score(arm, name), b.score(arm, name)) for a, b in pairs]
+            both = [(a.score(mode, name), b.score(mode, name)) for a, b in pairs]
             scores[name] = _pair([(x, y) for x, y in both if x is not None and y is not None], seed)
         scores["latency_ms"] = _pair(
-            [(a.arms[arm].latency_ms, b.arms[arm].latency_ms) for a, b in pairs], seed
+            [(a.arms[mode].latency_ms, b.arms[mode].latency_ms) for a, b in pairs], seed
         )
-        report["arms"][arm] = scores
+        report["arms"][mode] = scores
     return report
 
 

@@ -150,12 +150,12 @@ def cut_holes(
             if file is None:
                 continue
             # Of path and seed alone, so that other files do not change what this one gives.
-            chance = random.Random(f"{seed}:{path}")
+            rng = random.Random(f"{seed}:{path}")
             for kind in missing:
                 room = min(per_file, count - len(found[kind]))
                 # One function that everybody calls must not be most of the calls.
                 most = count if per_file == _PER_FILE[-1] else 1 + count // _CALLEES_AT_LEAST
-                holes = file.holes(kind, chance, index)
+                holes = file.holes(kind, rng, index)
                 found[kind] += _take(holes, room, taken[kind, path], callees, most)
     return _in_turn([found[kind] for kind in wanted])
 
@@ -178,36 +178,36 @@ class _OpenFile:
     _elsewhere: dict[CallSite, tuple[Definition, ...]] | None = None
     _own: frozenset[str] = frozenset()
 
-    def holes(self, kind: HoleKind, chance: random.Random, index: IndexedFiles) -> Iterator[Hole]:
-        """Every hole of a kind, in an order that `chance` decides."""
+    def holes(self, kind: HoleKind, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+        """Every hole of a kind, in an order that `rng` decides."""
         make = {"line": self._lines, "call": self._calls, "block": self._blocks}[kind]
-        yield from make(chance, index)
+        yield from make(rng, index)
 
-    def _lines(self, chance: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def _lines(self, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
         lines = sorted(self.sites.lines, key=lambda each: each.end_byte)
-        chance.shuffle(lines)
+        rng.shuffle(lines)
         for line in lines:
             starts = [at for at in line.token_bytes if line.end_byte - at >= _MIN_MIDDLE_BYTES]
             if not starts:
                 continue
-            is_whole = chance.random() < _WHOLE_LINE_SHARE or len(starts) == 1
-            start = starts[0] if is_whole else chance.choice(starts[1:])
+            is_whole = rng.random() < _WHOLE_LINE_SHARE or len(starts) == 1
+            start = starts[0] if is_whole else rng.choice(starts[1:])
             if any(each.isalnum() for each in self._text(start, line.end_byte)):
                 yield self._hole("line", start, line.end_byte, index)
 
-    def _calls(self, chance: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def _calls(self, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
         calls = sorted(self._known_calls(index), key=lambda each: (each.name_byte, each.end_byte))
-        chance.shuffle(calls)
+        rng.shuffle(calls)
         for call in calls:
-            is_hidden = chance.random() < _NAME_HIDDEN_SHARE or call.argument_byte < 0
+            is_hidden = rng.random() < _NAME_HIDDEN_SHARE or call.argument_byte < 0
             start = call.name_byte if is_hidden else call.argument_byte
             if call.end_byte - start < _MIN_MIDDLE_BYTES:
                 continue
             yield self._hole("call", start, call.end_byte, index, call, is_typed=not is_hidden)
 
-    def _blocks(self, chance: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def _blocks(self, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
         blocks = sorted(self.sites.blocks, key=lambda each: (each.start_byte, each.end_byte))
-        chance.shuffle(blocks)
+        rng.shuffle(blocks)
         for block in blocks:
             yield self._hole("block", block.start_byte, block.end_byte, index)
 
@@ -291,9 +291,9 @@ def _ordered_paths(repository: Repository, seed: int) -> list[str]:
         for each in paths
     } & code
     first, others = sorted(recent), sorted(code - recent)
-    chance = random.Random(seed)
-    chance.shuffle(first)
-    chance.shuffle(others)
+    rng = random.Random(seed)
+    rng.shuffle(first)
+    rng.shuffle(others)
     return first + others
 
 

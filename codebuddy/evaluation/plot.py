@@ -34,7 +34,7 @@ def check_plot(file: Path) -> None:
     _figure_class()
 
 
-def plot_arms(report: Mapping[str, Any], file: Path) -> None:
+def plot_modes(report: Mapping[str, Any], file: Path) -> None:
     """Draw each arm's edit similarity, with its interval, over its median latency.
 
     Args:
@@ -46,13 +46,13 @@ def plot_arms(report: Mapping[str, Any], file: Path) -> None:
     """
     figure = _figure_class()(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
-    for name, arm in {**report["arms"], "oracle": report["oracle"]}.items():
-        if arm.get("edit_similarity") is None:
+    for name, mode in {**report["arms"], "oracle": report["oracle"]}.items():
+        if mode.get("edit_similarity") is None:
             continue
-        height = arm["edit_similarity"]
-        bounds = arm["intervals"]["edit_similarity"] or (height, height)
+        height = mode["edit_similarity"]
+        bounds = mode["intervals"]["edit_similarity"] or (height, height)
         axes.errorbar(
-            [arm["latency_ms"]["p50"] / 1000],
+            [mode["latency_ms"]["p50"] / 1000],
             [height],
             yerr=[[max(0.0, height - bounds[0])], [max(0.0, bounds[1] - height)]],
             fmt=_MARKERS[name],

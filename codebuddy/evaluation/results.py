@@ -11,16 +11,16 @@ from codebuddy.evaluation.baselines import BASELINES
 from codebuddy.evaluation.store import Run
 
 # The product's modes, then baselines (baselines.py).
-Arm = Literal["never", "always", "auto", "windows", "jaccard"]
-DEFAULT_ARMS: tuple[Arm, ...] = ("never", "always", "auto")
-ARMS: tuple[Arm, ...] = (*DEFAULT_ARMS, *BASELINES)
+RetrieveMode = Literal["never", "always", "auto", "windows", "jaccard"]
+DEFAULT_ARMS: tuple[RetrieveMode, ...] = ("never", "always", "auto")
+RETRIEVE_MODES: tuple[RetrieveMode, ...] = (*DEFAULT_ARMS, *BASELINES)
 # Scores of a task; a score is `None` where there is nothing to be measured.
 SCORES = ("exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu")
 TOKENS = ("prompt", "evaluated", "reused", "generated")
 
 
 @dataclass(frozen=True, slots=True)
-class ArmResult:
+class ModeResult:
     """A completion of one hole in one arm.
 
     `scores` are named in `SCORES`, `tokens` in `TOKENS`; `latency_ms` is the whole path with
@@ -55,15 +55,15 @@ class TaskResult:
     reference: str
     callee: str
     is_callee_typed: bool
-    arms: dict[str, ArmResult]
+    arms: dict[str, ModeResult]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return dataclasses.asdict(self)
 
-    def score(self, arm: str, name: str) -> float | None:
+    def score(self, mode: str, name: str) -> float | None:
         """One score of one arm."""
-        return self.arms[arm].scores.get(name)
+        return self.arms[mode].scores.get(name)
 
 
 def task_from_json(value: Mapping[str, Any]) -> TaskResult:
@@ -75,7 +75,7 @@ def task_from_json(value: Mapping[str, Any]) -> TaskResult:
     try:
         fields = dict(value)
         fields["arms"] = {
-            str(name): _checked(ArmResult(**arm)) for name, arm in value["arms"].items()
+            str(name): _checked(ModeResult(**mode)) for name, mode in value["arms"].items()
         }
         return TaskResult(**fields)
     except (TypeError, KeyError, AttributeError) as error:
@@ -94,17 +94,17 @@ def results_of(run: Run) -> list[TaskResult]:
     return found
 
 
-def arms_of(results: Iterable[TaskResult]) -> list[str]:
+def modes_of(results: Iterable[TaskResult]) -> list[str]:
     """The arms that every task has, in their usual order."""
-    shared: set[str] = set(ARMS)
+    shared: set[str] = set(RETRIEVE_MODES)
     for each in results:
         shared &= set(each.arms)
-    return [arm for arm in ARMS if arm in shared]
+    return [mode for mode in RETRIEVE_MODES if mode in shared]
 
 
-def _checked(arm: ArmResult) -> ArmResult:
-    numbers = [arm.probability, arm.latency_ms, *arm.tokens.values(), *arm.timings_ms.values()]
-    numbers += [score for score in arm.scores.values() if score is not None]
+def _checked(mode: ModeResult) -> ModeResult:
+    numbers = [mode.probability, mode.latency_ms, *mode.tokens.values(), *mode.timings_ms.values()]
+    numbers += [score for score in mode.scores.values() if score is not None]
     if not all(isinstance(number, int | float) for number in numbers):
         raise TypeError("a number is missing")
-    return arm
+    return mode

@@ -23,7 +23,7 @@ from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.evaluation.metrics import call_recall, edit_similarity, exact_match, identifier_f1
-from codebuddy.evaluation.results import TOKENS, Arm, ArmResult, TaskResult
+from codebuddy.evaluation.results import TOKENS, ModeResult, RetrieveMode, TaskResult
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import keywords
@@ -34,49 +34,49 @@ _MIN_COPIED_CHARACTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What all tasks of a run share; `head` and `pace` decide in the arm `auto`."""
+class EvaluationSetup:
+    """What all tasks of a run share; `head` and `latency` decide in the mode `auto`."""
 
     repository: Repository
     index: RepositoryIndex
     generator: ColdGenerator
     settings: CompletionSettings
-    arms: Sequence[Arm]
+    modes: Sequence[RetrieveMode]
     seed: int
     head: Head | None
-    pace: LatencyModel | None
+    latency: LatencyModel | None
     baselines: WindowRetriever
 
 
-def make_bench(
+def make_setup(
     repository: Repository,
     index: RepositoryIndex,
     generator: Generator,
     settings: CompletionSettings,
-    arms: Sequence[Arm],
+    modes: Sequence[RetrieveMode],
     seed: int,
     head: Head | None = None,
-    pace: LatencyModel | None = None,
-) -> Bench:
+    latency: LatencyModel | None = None,
+) -> EvaluationSetup:
     """A bench whose generator begins each prompt with an empty cache."""
     cold = ColdGenerator(generator)
     baselines = WindowRetriever(repository, index)
-    return Bench(repository, index, cold, settings, arms, seed, head, pace, baselines)
+    return EvaluationSetup(repository, index, cold, settings, modes, seed, head, latency, baselines)
 
 
-def run_task(hole: Hole, bench: Bench) -> TaskResult:
+def run_task(hole: Hole, setup: EvaluationSetup) -> TaskResult:
     """Complete one hole in each arm, in an order that the seed decides, and score the texts.
 
     Raises:
         CodebuddyError: The model or the index failed.
     """
-    arms = list(bench.arms)
-    random.Random(f"{bench.seed}:{hole.id}").shuffle(arms)
-    masked = mask(bench.index, hole)
+    modes = list(setup.modes)
+    random.Random(f"{setup.seed}:{hole.id}").shuffle(modes)
+    masked = mask(setup.index, hole)
     try:
-        results = {arm: _run_arm(hole, arm, masked, bench) for arm in arms}
+        results = {mode: _run_mode(hole, mode, masked, setup) for mode in modes}
     finally:
-        bench.generator.forget()
+        setup.generator.forget()
     place = hole.position
     return TaskResult(
         id=hole.id,
@@ -88,7 +88,7 @@ def run_task(hole: Hole, bench: Bench) -> TaskResult:
         reference=hole.text,
         callee=hole.callee,
         is_callee_typed=hole.is_callee_typed,
-        arms={arm: results[arm] for arm in bench.arms},
+        arms={mode: results[mode] for mode in setup.modes},
     )
 
 
@@ -113,51 +113,53 @@ def score(hole: Hole, text: str) -> dict[str, float | None]:
     }
 
 
-def _run_arm(hole: Hole, arm: Arm, masked: CodeIndex, bench: Bench) -> ArmResult:
-    settings = settings_for(hole, bench.settings)
+def _run_mode(
+    hole: Hole, mode: RetrieveMode, masked: CodeIndex, setup: EvaluationSetup
+) -> ModeResult:
+    settings = settings_for(hole, setup.settings)
     request = PipelineRequest(
-        document=hole.as_document(bench.repository),
+        document=hole.as_document(setup.repository),
         position=hole.position,
         language=hole.language,
-        retrieve="always" if arm == "windows" or arm == "jaccard" else arm,
+        retrieve="always" if mode == "windows" or mode == "jaccard" else mode,
     )
     resources = PipelineResources(
-        generator=bench.generator,
+        generator=setup.generator,
         index=masked,
         settings=settings,
-        repository_name=bench.repository.root.name,
-        head=bench.head,
-        latency=bench.pace,
-        retriever=_retriever(hole, arm, bench),
+        repository_name=setup.repository.root.name,
+        head=setup.head,
+        latency=setup.latency,
+        retriever=_retriever(hole, mode, setup),
     )
-    bench.generator.saved_ms = 0.0
+    setup.generator.saved_ms = 0.0
     suggestion = complete(request, resources)
-    told = completion_response(suggestion)
-    decision = told["decision"]
-    return ArmResult(
+    response = completion_response(suggestion)
+    decision = response["decision"]
+    return ModeResult(
         text=suggestion.text,
         scores=score(hole, suggestion.text),
         retrieve=bool(decision["retrieve"]),
         probability=float(decision["probability"]),
         threshold=float(decision["threshold"]),
         reason=decision["reason"],
-        latency_ms=told["timings_ms"]["total"] + bench.generator.saved_ms,
-        timings_ms=told["timings_ms"],
+        latency_ms=response["timings_ms"]["total"] + setup.generator.saved_ms,
+        timings_ms=response["timings_ms"],
         tokens={name: int(getattr(suggestion.receipt.stats, f"{name}_tokens")) for name in TOKENS},
-        chunks=[dict(chunk) for chunk in told["chunks"]],
+        chunks=[dict(chunk) for chunk in response["chunks"]],
         has_answer_in_chunks=_has_answer(hole, suggestion),
-        finish_reason=told["finish_reason"],
+        finish_reason=response["finish_reason"],
     )
 
 
-def _retriever(hole: Hole, arm: Arm, bench: Bench) -> Retriever:
+def _retriever(hole: Hole, mode: RetrieveMode, setup: EvaluationSetup) -> Retriever:
     """The lookup of an arm; a baseline never sees the index, nor the hole's own file."""
-    if arm not in BASELINES:
+    if mode not in BASELINES:
         return retrieve
     own_text = hole.source.decode()
 
     def search(context: Context, _index: CodeIndex, top_k: int) -> list[SearchResult]:
-        return bench.baselines.search(arm, context, top_k, own_text)
+        return setup.baselines.search(mode, context, top_k, own_text)
 
     return search
 

@@ -19,8 +19,8 @@ from codebuddy.datatypes import Generator
 from codebuddy.errors import UsageError
 from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
 from codebuddy.evaluation.progress import TaskProgress
-from codebuddy.evaluation.results import DEFAULT_ARMS, Arm, TaskResult, results_of
-from codebuddy.evaluation.runner import make_bench, run_task
+from codebuddy.evaluation.results import DEFAULT_ARMS, RetrieveMode, TaskResult, results_of
+from codebuddy.evaluation.runner import make_setup, run_task
 from codebuddy.evaluation.store import Run, begin_run, program_digest
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
@@ -29,21 +29,21 @@ from codebuddy.vcs.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EvaluationOptions:
     """What is to be evaluated: tasks of each kind, arms, and how long it may take.
 
     `minutes` is the time after which no task is begun any more; 0 for no limit.
     """
 
     kinds: Sequence[HoleKind]
-    arms: Sequence[Arm] = DEFAULT_ARMS
+    modes: Sequence[RetrieveMode] = DEFAULT_ARMS
     tasks: int = 20
     seed: int = 0
     minutes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EvaluationResult:
     """The run, its finished tasks, and why it ended.
 
     `ended` is `done`, `time`, `interrupted`, or `changed` where files were edited meanwhile.
@@ -55,15 +55,17 @@ class Outcome:
     resumed: int
 
 
-def find_holes(repository: Repository, index: RepositoryIndex, wishes: Wishes) -> list[Hole]:
+def find_holes(
+    repository: Repository, index: RepositoryIndex, options: EvaluationOptions
+) -> list[Hole]:
     """The holes of an evaluation.
 
     Raises:
         UsageError: The repository has no code that one could be cut into.
     """
-    holes = cut_holes(repository, index, wishes.kinds, wishes.tasks, wishes.seed)
+    holes = cut_holes(repository, index, options.kinds, options.tasks, options.seed)
     if not holes:
-        kinds = ", ".join(wishes.kinds)
+        kinds = ", ".join(options.kinds)
         raise UsageError(
             f"{repository.root} has no code to cut holes of the kind {kinds} into",
             hint="evaluate a repository with a few files of code",
@@ -76,24 +78,31 @@ def evaluate(
     index: RepositoryIndex,
     generator: Generator,
     settings: Settings,
-    wishes: Wishes,
+    options: EvaluationOptions,
     holes: Sequence[Hole],
     head: Head | None = None,
-    pace: LatencyModel | None = None,
-) -> Outcome:
-    """Run the tasks that are not done yet; `head` and `pace` decide in the arm `auto`.
+    latency: LatencyModel | None = None,
+) -> EvaluationResult:
+    """Run the tasks that are not done yet; `head` and `latency` decide in the mode `auto`.
 
     Raises:
         CodebuddyError: The model or the index failed; the tasks before it are kept.
     """
-    header = header_of(repository, generator.name, settings, wishes, holes)
+    header = header_of(repository, generator.name, settings, options, holes)
     writer = begin_run(repository, header | {"head": head.name if head is not None else ""})
     results = {each.id: each for each in results_of(writer.run)}
     resumed = len(results)
-    bench = make_bench(
-        repository, index, generator, settings.completion, wishes.arms, wishes.seed, head, pace
+    setup = make_setup(
+        repository,
+        index,
+        generator,
+        settings.completion,
+        options.modes,
+        options.seed,
+        head,
+        latency,
     )
-    deadline = time.monotonic() + wishes.minutes * 60 if wishes.minutes else float("inf")
+    deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     ended, changed = "done", 0
     try:
         with TaskProgress("completing", len(holes), resumed) as progress:
@@ -107,7 +116,7 @@ def evaluate(
                     # The file was edited since; its hole would be cut in the wrong place.
                     changed += 1
                     continue
-                result = run_task(hole, bench)
+                result = run_task(hole, setup)
                 writer.add(result.as_json())
                 results[hole.id] = result
                 progress.advance(safe_line(f"{hole.kind} {hole.path}"))
@@ -116,14 +125,14 @@ def evaluate(
         results = {each.id: each for each in results_of(writer.read_again())}
     if changed and ended == "done":
         ended = "changed"
-    return Outcome(writer.run, list(results.values()), ended, resumed)
+    return EvaluationResult(writer.run, list(results.values()), ended, resumed)
 
 
 def header_of(
     repository: Repository,
     model: str,
     settings: Settings,
-    wishes: Wishes,
+    options: EvaluationOptions,
     holes: Sequence[Hole],
     mode: str = "completion",
 ) -> dict[str, Any]:
@@ -138,9 +147,9 @@ def header_of(
             "completion": dataclasses.asdict(settings.completion),
             "model": {"n_ctx": settings.model.n_ctx, "gpu_layers": settings.model.gpu_layers},
         },
-        "seed": wishes.seed,
-        "kinds": list(wishes.kinds),
-        "arms": list(wishes.arms),
+        "seed": options.seed,
+        "kinds": list(options.kinds),
+        "arms": list(options.modes),
         "planned": len(holes),
         "holes": names,
         "program": program_digest(),

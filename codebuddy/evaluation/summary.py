@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codebuddy.evaluation.metrics import customization_quality_index, quality
-from codebuddy.evaluation.results import SCORES, TOKENS, TaskResult, arms_of
+from codebuddy.evaluation.results import SCORES, TOKENS, TaskResult, modes_of
 from codebuddy.evaluation.statistics import (
     auroc,
     brier,
@@ -57,21 +57,21 @@ def summarize(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
 
 
 def _figures(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
-    arms = arms_of(results)
+    modes = modes_of(results)
     return {
-        "arms": {arm: _arm(results, arm, seed) for arm in arms},
-        "head": _head(results, arms, seed),
-        "oracle": _oracle(results, arms, seed),
+        "arms": {mode: _mode(results, mode, seed) for mode in modes},
+        "head": _head(results, modes, seed),
+        "oracle": _oracle(results, modes, seed),
         "differences": {
             f"{first}-{second}": _difference(results, first, second, seed)
             for first, second in _PAIRS
-            if first in arms and second in arms
+            if first in modes and second in modes
         },
     }
 
 
-def _arm(results: Sequence[TaskResult], arm: str, seed: int) -> dict[str, Any]:
-    chosen = [each.arms[arm] for each in results]
+def _mode(results: Sequence[TaskResult], mode: str, seed: int) -> dict[str, Any]:
+    chosen = [each.arms[mode] for each in results]
     latencies = [each.latency_ms for each in chosen]
     figures: dict[str, Any] = {}
     intervals: dict[str, Any] = {}
@@ -97,13 +97,13 @@ def _arm(results: Sequence[TaskResult], arm: str, seed: int) -> dict[str, Any]:
     return {**figures, "intervals": intervals}
 
 
-def _head(results: Sequence[TaskResult], arms: Sequence[str], seed: int) -> dict[str, Any]:
+def _head(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> dict[str, Any]:
     """How well the decision foresaw that lookups help: more edit similarity than without."""
     names = ("auroc", "accuracy", "precision", "recall", "brier")
-    if not {"never", "always"} <= set(arms):
+    if not {"never", "always"} <= set(modes):
         return dict.fromkeys(names) | {"positives": None, "intervals": dict.fromkeys(names)}
     # Forced arms are told a probability too, but only `auto` acts on it.
-    judge = "auto" if "auto" in arms else "never"
+    judge = "auto" if "auto" in modes else "never"
     labels = [_gain(each) > 0 for each in results]
     probabilities = [each.arms[judge].probability for each in results]
     decisions = [
@@ -152,20 +152,20 @@ def _resampled(
     }
 
 
-def _oracle(results: Sequence[TaskResult], arms: Sequence[str], seed: int) -> dict[str, Any]:
+def _oracle(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> dict[str, Any]:
     """The better of never and always for each task; lookups only where they help."""
-    if not {"never", "always"} <= set(arms) or not results:
+    if not {"never", "always"} <= set(modes) or not results:
         return dict.fromkeys((*SCORES, "retrieval_rate")) | {"intervals": {}}
     chosen = ["always" if _gain(each) > 0 else "never" for each in results]
     figures: dict[str, Any] = {}
     intervals: dict[str, Any] = {}
     for name in SCORES:
         pairs = zip(results, chosen, strict=True)
-        values = [value for each, arm in pairs if (value := each.score(arm, name)) is not None]
+        values = [value for each, mode in pairs if (value := each.score(mode, name)) is not None]
         figures[name] = _mean(values)
         intervals[name] = mean_interval(values, seed)
-    retrieved = [float(arm == "always") for arm in chosen]
-    latencies = [each.arms[arm].latency_ms for each, arm in zip(results, chosen, strict=True)]
+    retrieved = [float(mode == "always") for mode in chosen]
+    latencies = [each.arms[mode].latency_ms for each, mode in zip(results, chosen, strict=True)]
     figures["latency_ms"] = {f"p{p}": percentile(latencies, p) for p in _PERCENTILES}
     figures["retrieval_rate"] = _mean(retrieved)
     return {**figures, "intervals": intervals}
@@ -196,9 +196,9 @@ def _difference(
 
 
 def _quality_index(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
-    arms = arms_of(results)
-    with_lookups = "auto" if "auto" in arms else "always"
-    if not results or not {"never", with_lookups} <= set(arms):
+    modes = modes_of(results)
+    with_lookups = "auto" if "auto" in modes else "always"
+    if not results or not {"never", with_lookups} <= set(modes):
         return {"index": None, "interval": None}
     never = [each.arms["never"].scores for each in results]
     better = [each.arms[with_lookups].scores for each in results]

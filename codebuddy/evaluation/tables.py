@@ -37,15 +37,15 @@ def completion_tables(summary: Mapping[str, Any]) -> list[str]:
     kinds = summary["kinds"]
     parts = [("all", summary)] if len(kinds) != 1 else []
     for name, part in [*parts, *kinds.items()]:
-        lines += [f"{name}: {_tasks(part['tasks'])}", *arm_table(part), ""]
+        lines += [f"{name}: {_tasks(part['tasks'])}", *mode_table(part), ""]
     lines += _head_lines(summary["head"])
     if summary["cqi"]["index"] is not None:
         low_high = _interval(summary["cqi"]["interval"], 1.0)
         lines.append(f"customization quality index: {summary['cqi']['index']:.1f}{low_high} of 10")
-    return lines + verdict_lines(summary)
+    return lines + conclusion_lines(summary)
 
 
-def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+def conclusion_lines(summary: Mapping[str, Any]) -> list[str]:
     """Whether lookups help on this code, in a sentence, and a warning where tasks are few."""
     lines, n = [], summary["tasks"]
     found = summary["differences"].get("always-never", {})
@@ -68,12 +68,12 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def arm_table(part: Mapping[str, Any]) -> list[str]:
+def mode_table(part: Mapping[str, Any]) -> list[str]:
     """One row for each arm and the oracle, with intervals."""
     scores = [
         name
         for name in _SHOWN_SCORES
-        if any(arm.get(name) is not None for arm in part["arms"].values())
+        if any(mode.get(name) is not None for mode in part["arms"].values())
     ]
     headings = [
         "arm",
@@ -84,15 +84,15 @@ def arm_table(part: Mapping[str, Any]) -> list[str]:
         "lookups %",
     ]
     rows = []
-    for name, arm in part["arms"].items():
+    for name, mode in part["arms"].items():
         rows.append(
             [
                 name,
-                *(_score(arm, score) for score in scores),
-                f"{arm['latency_ms']['p50']:.0f}",
-                f"{arm['latency_ms']['p95']:.0f}",
-                number(arm["tokens"]["evaluated"], 1.0, 0),
-                number(arm["retrieval_rate"], 100.0, 0),
+                *(_score(mode, score) for score in scores),
+                f"{mode['latency_ms']['p50']:.0f}",
+                f"{mode['latency_ms']['p95']:.0f}",
+                number(mode["tokens"]["evaluated"], 1.0, 0),
+                number(mode["retrieval_rate"], 100.0, 0),
             ]
         )
     oracle = part["oracle"]
@@ -154,7 +154,7 @@ def retrieval_tables(retrieval: Mapping[str, Any]) -> list[str]:
 def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
     """Two runs side by side, on the tasks that both have."""
     rows = []
-    for arm, scores in comparison["arms"].items():
+    for mode, scores in comparison["arms"].items():
         for name, values in scores.items():
             if values["first"] is None:
                 continue
@@ -162,7 +162,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
             difference = number(values["difference"], factor, 1, "+")
             rows.append(
                 [
-                    f"{arm} {heading}",
+                    f"{mode} {heading}",
                     number(values["first"], factor),
                     number(values["second"], factor),
                     difference + _interval(values["interval"], factor),
@@ -180,9 +180,9 @@ def number(value: float | None, factor: float = 1.0, digits: int = 1, sign: str 
     return _NOTHING if value is None else f"{value * factor:{sign}.{digits}f}"
 
 
-def _score(arm: Mapping[str, Any], name: str) -> str:
+def _score(mode: Mapping[str, Any], name: str) -> str:
     factor = _SHOWN_SCORES[name][1]
-    return number(arm.get(name), factor) + _interval(arm["intervals"].get(name), factor)
+    return number(mode.get(name), factor) + _interval(mode["intervals"].get(name), factor)
 
 
 def _ranked(channel: Mapping[str, Any], name: str) -> str:

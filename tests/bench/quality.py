@@ -27,7 +27,7 @@ from typing import Any
 from codebuddy.evaluation.results import TaskResult, results_of
 from codebuddy.evaluation.store import load_run, program_digest
 from codebuddy.evaluation.summary import summarize
-from codebuddy.evaluation.tables import arm_table, completion_tables, number, table
+from codebuddy.evaluation.tables import completion_tables, mode_table, number, table
 from codebuddy.vcs.repository import open_repository
 from tests.bench.quality_corpora import Corpus, default_cache, load_corpora, make_repository
 from tests.bench.query_forms import form_lines, measure_forms
@@ -199,7 +199,7 @@ def completion_lines(runs: dict[str, list[TaskResult]], arguments: argparse.Name
     lines += _spaced(completion_tables(summarize(everything, arguments.seed)))
     for name, results in runs.items():
         summary = summarize(results, arguments.seed)
-        lines += ["", f"**{name}**: {len(results)} tasks", "", *_spaced(arm_table(summary))]
+        lines += ["", f"**{name}**: {len(results)} tasks", "", *_spaced(mode_table(summary))]
         index = summary["cqi"]["index"]
         if index is not None:
             lines += ["", f"customization quality index {index:.1f}"]

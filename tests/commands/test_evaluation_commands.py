@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from codebuddy.evaluation.tables import verdict_lines
+from codebuddy.evaluation.tables import conclusion_lines
 from codebuddy.terminal import safe_text
 from tests.support.evaluation import commit, make_shop
 from tests.support.index import make_repository, run_git, write
@@ -113,7 +113,7 @@ def test_the_answer_is_tables_and_the_run_is_kept(tmp_path):
 def test_a_sentence_says_whether_lookups_help(bounds, n, said):
     """The interval decides, and few tasks are called few."""
     difference = {"edit_similarity": 4.0, "intervals": {"edit_similarity": bounds}}
-    assert verdict_lines({"tasks": n, "differences": {"always-never": difference}}) == said
+    assert conclusion_lines({"tasks": n, "differences": {"always-never": difference}}) == said
 
 
 @pytest.mark.process

@@ -14,7 +14,7 @@ from codebuddy.completion.head import Head
 from codebuddy.errors import TrainingError
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings
-from codebuddy.training.head.adapt import Prices, adapt, as_json
+from codebuddy.training.head.adapt import GainThresholds, adapt, as_json
 from codebuddy.training.head.examples import append_example, read_examples, write_header
 from codebuddy.training.head.fit import fit_stage
 from codebuddy.training.head.labels import Labelling, label_holes
@@ -26,7 +26,7 @@ from tests.support.evaluation import CART, indexed, make_shop
 from tests.support.index import run_git
 
 SETTINGS = CompletionSettings()
-PRICES = Prices(at_once=1.0, again=3.0)
+PRICES = GainThresholds(at_once=1.0, again=3.0)
 
 
 class Listener(EchoGenerator):
@@ -179,7 +179,7 @@ def test_a_kept_head_decides_and_lies_beside_the_index(labelling):
         row = dataclasses.replace(each, confidence=sure, confidence_after=after)
         append_example(file, dataclasses.replace(row, repository="shop"))
     training = train_personal(labelling, 2, 1.0)
-    told = training.as_dictionary()
+    told = training.as_json()
     assert told["holes"] > 120
     assert told["missing"] == 0
     assert told["kept"] == any(told[name]["is_better"] for name in ("syntax", "confidence"))

@@ -16,15 +16,15 @@ from codebuddy.completion.head import load_head
 from codebuddy.datatypes import Document, Position
 from codebuddy.errors import HeadError, TrainingError
 from codebuddy.training.head.examples import (
-    Arm,
     DamagedLabelsError,
     Example,
+    LabelledCompletion,
     append_example,
     read_examples,
     read_folder,
     write_header,
 )
-from codebuddy.training.head.fit import Recipe, fit_stage, head_content, out_of_fold_scores
+from codebuddy.training.head.fit import FitConfig, fit_stage, head_content, out_of_fold_scores
 
 FEATURES = ("callee_elsewhere", "elsewhere_6", "typed")
 
@@ -40,7 +40,7 @@ def example(number, rng):
         "elsewhere_6": float(rng.randrange(4)),
         "typed": rng.random(),
     }
-    never = Arm(50.0, False, 500, 12, 900.0)
+    never = LabelledCompletion(50.0, False, 500, 12, 900.0)
     return Example(
         repository=f"r{number % 4}",
         path=f"f{number % 17}.py",
@@ -53,7 +53,7 @@ def example(number, rng):
         confidence_after=dict.fromkeys(TEXT_NAMES, 0.0),
         found={},
         never=never,
-        always=Arm(50.0 + gain, False, 900, 12, 1500.0),
+        always=LabelledCompletion(50.0 + gain, False, 900, 12, 1500.0),
     )
 
 
@@ -72,7 +72,7 @@ def examples():
 @pytest.fixture
 def head_file(tmp_path, examples):
     """A head fitted on them, as a file."""
-    stage = fit_stage(examples, FEATURES, Recipe(strength=1.0))
+    stage = fit_stage(examples, FEATURES, FitConfig(strength=1.0))
     file = tmp_path / "head.json"
     file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
     return file
@@ -96,7 +96,7 @@ def test_the_exported_weights_equal_the_regression_of_scikit_learn(examples):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    stage = fit_stage(examples, FEATURES, Recipe(strength=0.1))
+    stage = fit_stage(examples, FEATURES, FitConfig(strength=0.1))
     inputs = np.array([[e.features[f] for f in FEATURES] for e in examples])
     helped = np.array([e.helps for e in examples])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(inputs, helped)
@@ -114,14 +114,14 @@ def test_fitting_is_deterministic(examples):
 
 def test_scores_out_of_fold_come_from_a_fit_that_never_saw_the_repository(examples):
     """An example's score does not depend on the labels of its own repository."""
-    before = out_of_fold_scores(examples, FEATURES, Recipe())
+    before = out_of_fold_scores(examples, FEATURES, FitConfig())
     changed = [
         e
         if e.repository != "r0"
         else Example(**{**{s: getattr(e, s) for s in e.__slots__}, "always": e.never})
         for e in examples
     ]
-    after = out_of_fold_scores(changed, FEATURES, Recipe())
+    after = out_of_fold_scores(changed, FEATURES, FitConfig())
     own = [row for row, e in enumerate(examples) if e.repository == "r0"]
     assert [before[row] for row in own] == [after[row] for row in own]
 
@@ -193,7 +193,7 @@ def test_lookups_that_all_did_the_same_teach_nothing(examples):
     same = [dataclasses.replace(e, confidence_after=after) for e in examples]
     assert len({each.helps for each in same}) == 2
     with pytest.raises(TrainingError, match="did the same"):
-        fit_stage(same, FEATURES, Recipe(ends_with="kept"))
+        fit_stage(same, FEATURES, FitConfig(ends_with="kept"))
 
 
 def test_labels_survive_a_cut_last_row(tmp_path, examples):

@@ -20,12 +20,12 @@ from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.completion.receipt import completion_response
 from codebuddy.datatypes import Document, GenerationStats, PackedChunk, Position
 from codebuddy.engine.protocol import CompletionCall
-from codebuddy.evaluation.session import Wishes, evaluate, find_holes
+from codebuddy.evaluation.session import EvaluationOptions, evaluate, find_holes
 from codebuddy.evaluation.store import load_run
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.settings import CompletionSettings, Settings
-from codebuddy.training.head.fit import Recipe, fit_stage, head_content
+from codebuddy.training.head.fit import FitConfig, fit_stage, head_content
 from codebuddy.tui.backend import Wish
 from codebuddy.vcs.repository import open_repository
 from tests.commands.test_complete import codebuddy
@@ -42,7 +42,7 @@ KNOWN = DefinitionCounts({"price": 1}, {"price": 1})
 @pytest.fixture
 def head_file(tmp_path):
     """A head to which a callee that is defined elsewhere is worth a lookup."""
-    stage = fit_stage(synthetic_examples(), FEATURES, Recipe(strength=1.0))
+    stage = fit_stage(synthetic_examples(), FEATURES, FitConfig(strength=1.0))
     file = tmp_path / "head.json"
     file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
     return file
@@ -216,13 +216,13 @@ def install_own_head(root, head_file, model="echo"):
 
 def test_an_evaluation_asks_the_head_and_keeps_its_runs_apart(tmp_path, head):
     """The arm `auto` decides by the head's gain; a run of another head is another run."""
-    wishes = Wishes(["call"], tasks=3)
+    options = EvaluationOptions(["call"], tasks=3)
     with indexed(make_shop(tmp_path / "shop")) as (repository, index):
-        holes = find_holes(repository, index, wishes)
+        holes = find_holes(repository, index, options)
 
         def run(head, pace):
             return evaluate(
-                repository, index, EchoGenerator(), Settings(), wishes, holes, head, pace
+                repository, index, EchoGenerator(), Settings(), options, holes, head, pace
             )
 
         judged, ruled = run(head, LatencyModel()), run(None, None)

@@ -459,7 +459,7 @@ def _example():
 
 
 def test_a_planted_pace_is_a_guess_and_is_replaced(tmp_path):
-    """`pace.json` as anything but a file, or with numbers that no machine has."""
+    """`latency.json` as anything but a file, or with numbers that no machine has."""
     place = tmp_path / "cache" / "pace.json"
     guess = LatencyModel().ms_per_token
     stats = GenerationStats(prompt_tokens=100, evaluated_tokens=100, prefill_ms=500.0)

@@ -106,7 +106,7 @@ def test_wishes_of_a_wrong_kind_are_refused_by_whoever_reads_them(repository):
     """A message that is well formed and makes no sense costs an error and no worker."""
     client = EngineClient.connect()
     settings = {"environment": {}, "user_file": "/nowhere"}
-    wishes: list[tuple[str, dict[str, Any]]] = [
+    options: list[tuple[str, dict[str, Any]]] = [
         ("/v1/search", {"wish": {"folder": 7, "top_k": "x"}, "settings": settings}),
         ("/v1/search", {"wish": {}, "settings": settings}),
         ("/v1/search", {"wish": {"folder": str(repository)}, "settings": None}),
@@ -120,7 +120,7 @@ def test_wishes_of_a_wrong_kind_are_refused_by_whoever_reads_them(repository):
             },
         ),
     ]
-    for path, head in wishes:
+    for path, head in options:
         answer = raw(post(path, encode_message(head), "Connection: close\r\n"))
         assert b'"type": "error"' in answer or b" 400 " in answer, (path, head, answer)
     assert is_well(repository)

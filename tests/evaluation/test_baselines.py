@@ -11,7 +11,7 @@ from codebuddy.completion.context import build_context
 from codebuddy.datatypes import Document, Position
 from codebuddy.evaluation.baselines import BASELINES, STRIDE_LINES, WINDOW_LINES, WindowRetriever
 from codebuddy.evaluation.holes import cut_holes
-from codebuddy.evaluation.runner import make_bench, run_task
+from codebuddy.evaluation.runner import make_setup, run_task
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings
 from tests.support.evaluation import indexed
@@ -90,9 +90,9 @@ def test_a_baseline_packs_what_it_found_into_the_same_prompt(tmp_path):
     """Its chunks are windows, within the budget of chunks that the product has."""
     with indexed(make_repository(tmp_path / "r", FILES)) as (repository, index):
         settings = CompletionSettings(context_tokens=300)
-        bench = make_bench(repository, index, EchoGenerator(), settings, BASELINES, 0)
+        setup = make_setup(repository, index, EchoGenerator(), settings, BASELINES, 0)
         holes = [h for h in cut_holes(repository, index, ["line"], 40, 0) if h.path == "two.py"]
-        arms = [arm for hole in holes for arm in run_task(hole, bench).arms.items()]
+        arms = [arm for hole in holes for arm in run_task(hole, setup).arms.items()]
     assert any(result.chunks for _, result in arms)
     for _, result in arms:
         assert result.retrieve

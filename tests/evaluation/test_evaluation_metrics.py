@@ -18,7 +18,7 @@ from codebuddy.evaluation.metrics import (
     levenshtein,
     quality,
 )
-from codebuddy.evaluation.results import ArmResult, TaskResult
+from codebuddy.evaluation.results import ModeResult, TaskResult
 from codebuddy.evaluation.summary import summarize
 
 BODY = "total = 0\n    for item in items:\n        total += item.price\n    return total"
@@ -152,9 +152,9 @@ def test_quality_is_a_mean_of_means():
 
 
 def _task(number: int, never: float, always: float, *, retrieve: bool) -> TaskResult:
-    def arm(similarity: float, *, has_looked: bool, ms: float) -> ArmResult:
+    def arm(similarity: float, *, has_looked: bool, ms: float) -> ModeResult:
         scores = {"exact_match": float(similarity == 100), "edit_similarity": similarity}
-        return ArmResult(
+        return ModeResult(
             text="",
             scores={**scores, "identifier_f1": 0.0, "call_recall": None, "codebleu": None},
             retrieve=has_looked,

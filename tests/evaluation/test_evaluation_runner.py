@@ -8,10 +8,10 @@ from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.docstrings import docstring_report
 from codebuddy.evaluation.holes import KINDS, cut_holes
-from codebuddy.evaluation.results import ARMS, results_of, task_from_json
+from codebuddy.evaluation.results import RETRIEVE_MODES, results_of, task_from_json
 from codebuddy.evaluation.retrieval import COMPLETION, definition_report, first_rank
-from codebuddy.evaluation.runner import make_bench, run_task
-from codebuddy.evaluation.session import Wishes, evaluate, find_holes
+from codebuddy.evaluation.runner import make_setup, run_task
+from codebuddy.evaluation.session import EvaluationOptions, evaluate, find_holes
 from codebuddy.evaluation.store import Run
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings, ModelSettings, Settings
@@ -57,9 +57,11 @@ def finished(tmp_path_factory, small_model):
     root = make_repository(tmp_path_factory.mktemp("eval") / "r", FILES)
     with indexed(root) as (repository, index):
         (call,) = cut_holes(repository, index, ["call"], 1, 0)
-        real = make_bench(repository, index, small_model, SMALL, ARMS, 0)
+        real = make_setup(repository, index, small_model, SMALL, RETRIEVE_MODES, 0)
         done = [(call, run_task(call, real))]
-        echo = make_bench(repository, index, EchoGenerator(), CompletionSettings(), ARMS, 0)
+        echo = make_setup(
+            repository, index, EchoGenerator(), CompletionSettings(), RETRIEVE_MODES, 0
+        )
         holes = cut_holes(repository, index, KINDS, 2, 0)
         return done + [(hole, run_task(hole, echo)) for hole in holes]
 
@@ -111,12 +113,14 @@ def test_results_come_back_from_their_json(finished):
 def test_time_that_is_up_ends_a_run_and_the_next_one_goes_on(tmp_path):
     """No task begins after the time; the same work later does only what is left."""
     with indexed(make_shop(tmp_path / "r")) as (repository, index):
-        wishes = Wishes(KINDS, tasks=3, minutes=1e-9)
-        holes = find_holes(repository, index, wishes)
+        options = EvaluationOptions(KINDS, tasks=3, minutes=1e-9)
+        holes = find_holes(repository, index, options)
         settings = Settings(model=ModelSettings(name="echo"))
-        early = evaluate(repository, index, EchoGenerator(), settings, wishes, holes)
+        early = evaluate(repository, index, EchoGenerator(), settings, options, holes)
         assert (early.ended, early.results) == ("time", [])
-        late = evaluate(repository, index, EchoGenerator(), settings, Wishes(KINDS, tasks=3), holes)
+        late = evaluate(
+            repository, index, EchoGenerator(), settings, EvaluationOptions(KINDS, tasks=3), holes
+        )
         assert (late.ended, len(late.results)) == ("done", len(holes))
         assert late.run.name == early.run.name
 
@@ -125,11 +129,11 @@ def test_a_file_that_is_edited_meanwhile_is_left_out(tmp_path):
     """A hole of a file that the index holds no more is not completed in the wrong place."""
     root = make_shop(tmp_path / "r")
     with indexed(root) as (repository, index):
-        wishes = Wishes(["line"], tasks=50)
-        holes = find_holes(repository, index, wishes)
+        options = EvaluationOptions(["line"], tasks=50)
+        holes = find_holes(repository, index, options)
     (root / "shop/cart.py").write_text("changed = True\n")
     with indexed(root) as (repository, index):
-        outcome = evaluate(repository, index, EchoGenerator(), Settings(), wishes, holes)
+        outcome = evaluate(repository, index, EchoGenerator(), Settings(), options, holes)
     assert outcome.ended == "changed"
     assert {task.path for task in outcome.results} == {"shop/pricing.py"}
 

@@ -16,22 +16,22 @@ from codebuddy.completion.decision import is_cheaper_than_retry
 from codebuddy.completion.features import NAMES
 from codebuddy.settings import CompletionSettings
 from codebuddy.training.head.assess import (
-    Costs,
-    after_the_model,
-    both_looks,
-    judge_left_out,
+    TokenCosts,
+    confidence_policy,
     policies,
-    shares_asked_again,
+    predict_left_out,
+    retry_rates,
     summed_up,
+    two_stage_policy,
 )
-from codebuddy.training.head.examples import Arm, append_example, write_header
+from codebuddy.training.head.examples import LabelledCompletion, append_example, write_header
 from codebuddy.training.head.fit import AFTER_FEATURES
 from codebuddy.training.head.metrics import calibration_error, classifier_report, interval_over
 from codebuddy.training.head.report import curve_points, personal_lines
 from tests.bench.quality_corpora import load_corpora
 from tests.completion.test_head import synthetic_examples
 
-COSTS = Costs(prompt_token_ms=2.0, written_token_ms=10.0)
+COSTS = TokenCosts(prompt_token_ms=2.0, written_token_ms=10.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +54,17 @@ def examples():
 @pytest.fixture(scope="module")
 def judged(examples):
     """Each judged by a head that never saw its repository."""
-    return judge_left_out(examples, NAMES, AFTER_FEATURES)
+    return predict_left_out(examples, NAMES, AFTER_FEATURES)
 
 
 def test_a_prompt_costs_what_its_tokens_cost():
     """Milliseconds are tokens read and tokens written, each at its price."""
-    assert COSTS.of(Arm(0.0, exact=False, prompt_tokens=100, generated_tokens=5, ms=1.0)) == 250.0
+    assert (
+        COSTS.of(
+            LabelledCompletion(0.0, exact=False, prompt_tokens=100, generated_tokens=5, ms=1.0)
+        )
+        == 250.0
+    )
 
 
 def test_the_second_stage_tells_what_the_first_cannot(examples, judged):
@@ -107,7 +112,7 @@ def test_intervals_draw_repositories():
 
 def test_policies_keep_their_bounds(judged):
     """Nothing beats the oracle, chance looks up as often as the head, always costs one."""
-    found = policies(judged, 8.0, COSTS, shares_asked_again(judged, COSTS))
+    found = policies(judged, 8.0, COSTS, retry_rates(judged, COSTS))
     results = {name: summed_up(name, each, judged, COSTS) for name, each in found.items()}
     best = results["oracle"].edit_similarity
     assert all(each.edit_similarity <= best for each in results.values())
@@ -128,7 +133,7 @@ def test_policies_keep_their_bounds(judged):
 def test_a_text_that_is_written_again_costs_both(judged):
     """Time is that of both prompts, the first text's that of the one without a lookup."""
     (one, *_) = [each for each in judged if each.after.gain > 1]
-    outcome = after_the_model(0.0, COSTS)(one)
+    outcome = confidence_policy(0.0, COSTS)(one)
     never, always = COSTS.of(one.example.never), COSTS.of(one.example.always)
     assert (outcome.ms, outcome.first_ms) == (never + always, never)
     assert outcome.edit_similarity == one.example.kept.edit_similarity
@@ -138,9 +143,9 @@ def test_a_policy_decides_as_the_product_does(judged):
     """Hole by hole: the decisions of `decide` and `decide_after_generation` at the same cost."""
     asked = 0.3
     for is_shown in (False, True):
-        policy = both_looks(1.0, COSTS, lambda _: asked, is_shown=is_shown)
+        policy = two_stage_policy(1.0, COSTS, lambda _: asked, is_shown=is_shown)
         for each in judged:
-            price = COSTS.price(each.example, 1.0)
+            price = COSTS.retrieval_cost(each.example, 1.0)
             cheap = is_cheaper_than_retry(price, asked, is_shown=is_shown)
             again = price.prompt_ms + COSTS.written_token_ms * each.example.never.generated_tokens
             if each.before.gain >= price.break_even_gain and cheap:
@@ -155,7 +160,7 @@ def test_the_price_of_a_policy_knows_nothing_of_what_comes_out(judged):
     dear = dataclasses.replace(one.example, always=dataclasses.replace(one.example.always, ms=1e9))
     long = dataclasses.replace(dear.always, prompt_tokens=9000, generated_tokens=900)
     dear = dataclasses.replace(dear, always=long)
-    assert COSTS.price(dear, 1.0) == COSTS.price(one.example, 1.0)
+    assert COSTS.retrieval_cost(dear, 1.0) == COSTS.retrieval_cost(one.example, 1.0)
     assert COSTS.of(dear.always) > COSTS.of(one.example.always)
 
 

@@ -80,7 +80,7 @@ def cut_samples(
         count: Samples wanted; fewer where the code does not have them.
         seed: Of all choices.
     """
-    chance = random.Random(f"{seed}:{repository.root.name}")
+    rng = random.Random(f"{seed}:{repository.root.name}")
     holes = cut_holes(repository, index, KINDS, count, seed)
     by_kind = {kind: [hole for hole in holes if hole.kind == kind] for kind in KINDS}
     picked: list[tuple[str, Hole]] = []
@@ -90,17 +90,17 @@ def cut_samples(
         for _ in range(wanted):
             if not source:
                 break
-            hole = _derived(kind, source.pop(), chance)
+            hole = _derived(kind, source.pop(), rng)
             if hole is not None:
                 picked.append((kind, hole))
-    chance.shuffle(picked)
+    rng.shuffle(picked)
     for kind, hole in picked:
-        sample = _sample(kind, hole, repository, index, vocabulary, end_token, chance)
+        sample = _sample(kind, hole, repository, index, vocabulary, end_token, rng)
         if sample is not None:
             yield sample
 
 
-def _derived(kind: str, hole: Hole, chance: random.Random) -> Hole | None:
+def _derived(kind: str, hole: Hole, rng: random.Random) -> Hole | None:
     """A hole of one of the kinds that `eval` does not have, made from one of a line."""
     source, start, end = hole.source, hole.start_byte, hole.end_byte
     if kind == "word":
@@ -108,15 +108,15 @@ def _derived(kind: str, hole: Hole, chance: random.Random) -> Hole | None:
         words = list(_WORD.finditer(source, line_start, end))
         if not words:
             return None
-        word = chance.choice(words)
-        start = chance.randrange(word.start() + 1, word.end())
+        word = rng.choice(words)
+        start = rng.randrange(word.start() + 1, word.end())
     elif kind == "inner":
         closing = _closed_behind(source, start, end)
         if closing is None:
             return None
         end = closing
     elif kind == "lines":
-        for _ in range(chance.randint(1, 5)):
+        for _ in range(rng.randint(1, 5)):
             following = source.find(b"\n", end + 1)
             if following < 0:
                 break
@@ -154,10 +154,10 @@ def _sample(
     index: RepositoryIndex,
     vocabulary: Vocabulary,
     end_token: int,
-    chance: random.Random,
+    rng: random.Random,
 ) -> Sample | None:
-    prefix, suffix = chance.choice(WINDOWS)
-    chunk_tokens = chance.choice(CHUNK_TOKENS)
+    prefix, suffix = rng.choice(WINDOWS)
+    chunk_tokens = rng.choice(CHUNK_TOKENS)
     settings = CompletionSettings(
         prefix_tokens=prefix, suffix_tokens=suffix, context_tokens=chunk_tokens
     )
@@ -166,8 +166,8 @@ def _sample(
     if chunk_tokens:
         masked = mask(index, hole)
         results = list(retrieve(context, masked, _TOP_K))
-        if chance.random() < _UNRELATED_SHARE:
-            results = _unrelated(hole, index, repository, chance, results)
+        if rng.random() < _UNRELATED_SHARE:
+            results = _unrelated(hole, index, repository, rng, results)
     middle = vocabulary.tokenize(hole.text)
     if len(middle) > _MAX_MIDDLE_TOKENS:
         return None
@@ -199,14 +199,14 @@ def _unrelated(
     hole: Hole,
     index: RepositoryIndex,
     repository: Repository,
-    chance: random.Random,
+    rng: random.Random,
     found: Sequence[SearchResult],
 ) -> list[SearchResult]:
     """As many chunks of other files, chosen blindly: the adapter learns to pass over such."""
     paths = [path.decode("utf-8", "replace") for path in repository.list_files()]
     chosen: list[Chunk] = [
-        chance.choice(chunks)
-        for path in chance.sample(paths, min(len(paths), 12))
+        rng.choice(chunks)
+        for path in rng.sample(paths, min(len(paths), 12))
         if path != hole.path and (chunks := index.chunks_of(path))
     ]
     return [SearchResult(chunk, 1.0, {"lexical": 1.0}) for chunk in chosen[: max(3, len(found))]]

@@ -17,7 +17,7 @@ from codebuddy import paths, terminal
 from codebuddy.index.encoder import StaticEncoder, TransformerEncoder
 from codebuddy.training import packages
 from codebuddy.training.embedder import bench, corpus, pipeline
-from codebuddy.training.embedder.contrast import Recipe
+from codebuddy.training.embedder.contrast import TrainingConfig
 from codebuddy.training.embedder.measure import bm25_scores
 from codebuddy.training.embedder.reference import KeptEncoder
 from codebuddy.training.embedder.tasks import MIN_QUERIES, read_repositories, tasks_of
@@ -95,7 +95,7 @@ def train(work: Path) -> None:
     """Train on the pairs and write the model, beside it what it learned from."""
     repositories = pipeline.clean_pairs(work, SEED)
     kinds = pipeline.train_model(
-        work, MODEL, repositories, lambda: kept_teacher(work), Recipe(seed=SEED)
+        work, MODEL, repositories, lambda: kept_teacher(work), TrainingConfig(seed=SEED)
     )
     terminal.note(f"{len(repositories)} packages, {sum(kinds.values())} pairs: {dict(kinds)}")
 
@@ -110,7 +110,7 @@ def measure(work: Path) -> None:
     ]
     static, teacher = StaticEncoder.open(MODEL), kept_teacher(work)
     methods = {
-        "chance": bench.by_chance(SEED),
+        "chance": bench.random_method(SEED),
         "bm25": bm25_scores,
         "minilm": bench.by_encoder(teacher),
         "codebuddy": bench.by_encoder(static),

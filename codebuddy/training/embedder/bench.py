@@ -59,7 +59,7 @@ def by_encoder(encoder: Encoder) -> Method:
     return lambda task: encoder.encode(task.queries) @ encoder.encode(task.documents).T
 
 
-def by_chance(seed: int) -> Method:
+def random_method(seed: int) -> Method:
     """Scores that say nothing."""
     generator = np.random.default_rng(seed)
     return lambda task: generator.random((len(task.queries), len(task.documents)))

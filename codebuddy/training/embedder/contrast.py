@@ -31,7 +31,7 @@ Rows = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingConfig:
     """How to train; the defaults are what the shipped model was trained with.
 
     `run_pairs` is how many pairs of one repository stand together in a batch; `spread_weight`
@@ -51,24 +51,26 @@ class Recipe:
     seed: int = 20260
 
 
-def arranged(repositories: Sequence[Sequence[Pair]], recipe: Recipe, epoch: int) -> list[Pair]:
+def arranged(
+    repositories: Sequence[Sequence[Pair]], config: TrainingConfig, epoch: int
+) -> list[Pair]:
     """An epoch's pairs in runs of `run_pairs` of one repository, the runs in random order."""
-    rng = random.Random(f"{recipe.seed}-{epoch}")
+    rng = random.Random(f"{config.seed}-{epoch}")
     runs: list[list[Pair]] = []
     for pairs in repositories:
         shuffled = [
             Pair(
                 each.kind,
-                each.query[: recipe.max_characters],
-                each.positive[: recipe.max_characters],
+                each.query[: config.max_characters],
+                each.positive[: config.max_characters],
             )
             for each in pairs
-            if rng.random() < recipe.shares[each.kind]
+            if rng.random() < config.shares[each.kind]
         ]
         rng.shuffle(shuffled)
         runs += [
-            shuffled[start : start + recipe.run_pairs]
-            for start in range(0, len(shuffled), recipe.run_pairs)
+            shuffled[start : start + config.run_pairs]
+            for start in range(0, len(shuffled), config.run_pairs)
         ]
     rng.shuffle(runs)
     return [pair for run in runs for pair in run]
@@ -79,7 +81,7 @@ def train(
     rows: Rows,
     repositories: Sequence[Sequence[Pair]],
     folder: Path,
-    recipe: Recipe,
+    config: TrainingConfig,
 ) -> Rows:
     """The rows after training.
 
@@ -107,34 +109,34 @@ def train(
         modules=[StaticEmbedding(tokenizer, embedding_weights=rows.copy())], device="cpu"
     )
     pairs = [
-        pair for epoch in range(recipe.epochs) for pair in arranged(repositories, recipe, epoch)
+        pair for epoch in range(config.epochs) for pair in arranged(repositories, config, epoch)
     ]
     trainer = InOrder(
         model=model,
-        args=_arguments(folder, recipe),
+        args=_arguments(folder, config),
         train_dataset=Dataset.from_dict(
             {"query": [each.query for each in pairs], "positive": [each.positive for each in pairs]}
         ),
-        loss=_loss(model, recipe),
+        loss=_loss(model, config),
     )
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
     static: Any = model[0]
     return np.asarray(static.embedding.weight.detach().numpy(), np.float32)
 
 
-def _arguments(folder: Path, recipe: Recipe) -> SentenceTransformerTrainingArguments:
+def _arguments(folder: Path, config: TrainingConfig) -> SentenceTransformerTrainingArguments:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,
-        per_device_train_batch_size=recipe.batch_pairs,
-        learning_rate=recipe.learning_rate,
+        per_device_train_batch_size=config.batch_pairs,
+        learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=50,
         weight_decay=0.0,
         max_grad_norm=0.0,
-        seed=recipe.seed,
+        seed=config.seed,
         use_cpu=True,
         logging_steps=20,
         save_steps=200,
@@ -144,7 +146,7 @@ def _arguments(folder: Path, recipe: Recipe) -> SentenceTransformerTrainingArgum
     )
 
 
-def _loss(model: SentenceTransformer, recipe: Recipe) -> torch.nn.Module:
+def _loss(model: SentenceTransformer, config: TrainingConfig) -> torch.nn.Module:
     import torch
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
@@ -155,12 +157,12 @@ def _loss(model: SentenceTransformer, recipe: Recipe) -> torch.nn.Module:
             features = list(sentence_features)
             tokens = torch.unique(torch.cat([each["input_ids"] for each in features]))
             loss: torch.Tensor = super().forward(features, labels)
-            if not recipe.spread_weight:
+            if not config.spread_weight:
                 return loss
-            drawn = tokens[torch.randperm(len(tokens))[: recipe.spread_tokens]]
+            drawn = tokens[torch.randperm(len(tokens))[: config.spread_tokens]]
             static: Any = model[0]
             unit = torch.nn.functional.normalize(static.embedding.weight[drawn], dim=1)
             crowding: torch.Tensor = torch.exp(4 * (unit @ unit.T) - 4).mean().log()
-            return loss + recipe.spread_weight * crowding
+            return loss + config.spread_weight * crowding
 
-    return SpreadRankingLoss(model, scale=recipe.scale, directions=("query_to_doc", "doc_to_query"))
+    return SpreadRankingLoss(model, scale=config.scale, directions=("query_to_doc", "doc_to_query"))

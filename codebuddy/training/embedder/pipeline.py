@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from codebuddy.datatypes import Encoder
-from codebuddy.training.embedder.contrast import Recipe, Rows, train
+from codebuddy.training.embedder.contrast import Rows, TrainingConfig, train
 from codebuddy.training.embedder.corpus import is_near_copy, read_pairs, shingles_of_repository
 from codebuddy.training.embedder.distil import distilled, token_counts, token_texts, weighted
 from codebuddy.training.embedder.export import write_model
@@ -87,11 +87,11 @@ def train_model(
     folder: Path,
     repositories: Repositories,
     teacher: Callable[[], Encoder],
-    recipe: Recipe,
+    config: TrainingConfig,
 ) -> Counter[str]:
     """Train and write the model to `folder`; how many pairs of each kind it learned from."""
-    tokenizer, rows = first_vectors(work, repositories, teacher, recipe.seed)
+    tokenizer, rows = first_vectors(work, repositories, teacher, config.seed)
     write_model(work / "distilled", tokenizer, rows)
-    rows = train(tokenizer, rows, [pairs for _, pairs in repositories], work / "run", recipe)
+    rows = train(tokenizer, rows, [pairs for _, pairs in repositories], work / "run", config)
     write_model(folder, tokenizer, rows)
     return Counter(pair.kind for _, pairs in repositories for pair in pairs)

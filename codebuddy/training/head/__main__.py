@@ -24,9 +24,9 @@ from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.service.models import open_generator
 from codebuddy.terminal import StatusLine, note
-from codebuddy.training.head.assess import Costs, judge_left_out, shares_asked_again
+from codebuddy.training.head.assess import TokenCosts, predict_left_out, retry_rates
 from codebuddy.training.head.examples import read_folder
-from codebuddy.training.head.fit import AFTER_FEATURES, Recipe, fit_stage, head_content
+from codebuddy.training.head.fit import AFTER_FEATURES, FitConfig, fit_stage, head_content
 from codebuddy.training.head.labels import Labelling, label_holes
 from codebuddy.training.head.report import (
     other_model_lines,
@@ -90,13 +90,13 @@ def label(folders: list[Path], labels: Path, minutes: float, per_kind: int) -> N
 def fit(labels: Path, out: Path) -> None:
     """Fit both stages on all labels and write the head."""
     about, examples = read_folder(labels)
-    judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
-    asked = shares_asked_again(judged, Costs())("")
+    predicted = predict_left_out(examples, NAMES, AFTER_FEATURES)
+    asked = retry_rates(predicted, TokenCosts())("")
     content = head_content(
         f"codebuddy, {len(examples)} holes of {about['model']}",
         {key: about[key] for key in heads.TRAINED_FOR},
         fit_stage(examples, NAMES),
-        fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")),
+        fit_stage(examples, AFTER_FEATURES, FitConfig(ends_with="kept")),
         asked,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -113,16 +113,16 @@ def report(labels: Path, page: Path) -> None:
     if _BEGIN not in text or _END not in text:
         raise SystemExit(f"{page} has no markers {_BEGIN} and {_END}")
     _, examples = read_folder(labels)
-    costs = Costs()
-    judged = judge_left_out(examples, NAMES, AFTER_FEATURES)
-    found = report_lines(examples, judged, costs)
+    costs = TokenCosts()
+    predicted = predict_left_out(examples, NAMES, AFTER_FEATURES)
+    found = report_lines(examples, predicted, costs)
     for folder in sorted(labels.parent.glob(f"{labels.name}-*")):
         about, theirs = read_folder(folder)
         found += ["", *other_model_lines(about["model"], examples, theirs, costs)]
     lines = "\n".join(found)
     before, _, rest = text.partition(_BEGIN)
     page.write_text(f"{before}{_BEGIN}\n\n{lines}\n\n{_END}{rest.partition(_END)[2]}", "utf-8")
-    plot_curves(*plotted(judged, costs), page.with_suffix(".svg"))
+    plot_curves(*plotted(predicted, costs), page.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.completion.head import Classifier, Head
 from codebuddy.training.head.examples import Example
 from codebuddy.training.head.fit import (
-    Recipe,
+    FitConfig,
     check_examples,
     fit_stage,
     fold_of,
@@ -33,7 +33,7 @@ _BETTER = 0.99
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class GainThresholds:
     """Points of gain that a lookup must bring: at once, and after a first text was written."""
 
     at_once: float
@@ -96,20 +96,20 @@ class Adaptation:
         return self.confidence.adapted.lookup_rate
 
 
-def prices_of(with_ms: Sequence[float], without_ms: Sequence[float]) -> Prices:
+def gain_thresholds(with_ms: Sequence[float], without_ms: Sequence[float]) -> GainThresholds:
     """What a lookup must gain at `balanced`, for what texts with and without one took each."""
     rate = POINTS_PER_SECOND["balanced"] / 1000
     usual = statistics.median(with_ms)
     added = max(0.0, usual - statistics.median(without_ms))
-    return Prices(at_once=added * rate, again=usual * rate)
+    return GainThresholds(at_once=added * rate, again=usual * rate)
 
 
 def adapt(
     default: Head,
     default_examples: Sequence[Example],
     own: Sequence[Example],
-    prices: Prices,
-    recipe: Recipe | None = None,
+    thresholds: GainThresholds,
+    config: FitConfig | None = None,
 ) -> Adaptation:
     """Train on both sets of holes and compare on those held out.
 
@@ -124,13 +124,13 @@ def adapt(
         TrainingError: There are too few holes, or all gain the same.
     """
     check_examples(own)
-    recipe = recipe or Recipe()
+    config = config or FitConfig()
     confidence = None
     if default.confidence is not None:
-        after = dataclasses.replace(recipe, ends_with="kept")
-        confidence = _compared(default.confidence, default_examples, own, prices.again, after)
+        after = dataclasses.replace(config, ends_with="kept")
+        confidence = _compared(default.confidence, default_examples, own, thresholds.again, after)
     return Adaptation(
-        syntax=_compared(default.syntax, default_examples, own, prices.at_once, recipe),
+        syntax=_compared(default.syntax, default_examples, own, thresholds.at_once, config),
         confidence=confidence,
         n_holes=len(own),
     )
@@ -154,15 +154,15 @@ def _compared(
     stage: Classifier,
     default_examples: Sequence[Example],
     own: Sequence[Example],
-    price: float,
-    recipe: Recipe,
+    threshold: float,
+    config: FitConfig,
 ) -> Compared:
-    folds = fold_of(_as_one(own), recipe.seed)
-    gains = gains_of(own, recipe).tolist()
+    folds = fold_of(_as_one(own), config.seed)
+    gains = gains_of(own, config).tolist()
     before, after = [], []
     for fold in sorted(set(folds)):
         kept = [each for each, f in zip(own, folds, strict=True) if f != fold]
-        adapted = _joined(stage.features, default_examples, kept, recipe)
+        adapted = _joined(stage.features, default_examples, kept, config)
         for example, f, gain in zip(own, folds, gains, strict=True):
             if f == fold:
                 values = values_of(example)
@@ -170,9 +170,9 @@ def _compared(
                 after.append((adapted.predict(values).gain, gain))
     return Compared(
         default_stage=stage,
-        adapted_stage=_joined(stage.features, default_examples, own, recipe),
-        default=_score(before, price),
-        adapted=_score(after, price),
+        adapted_stage=_joined(stage.features, default_examples, own, config),
+        default=_score(before, threshold),
+        adapted=_score(after, threshold),
     )
 
 
@@ -184,9 +184,9 @@ def _joined(
     features: Sequence[str],
     default_examples: Sequence[Example],
     own: Sequence[Example],
-    recipe: Recipe,
+    config: FitConfig,
 ) -> Classifier:
-    return fit_stage([*default_examples, *list(own) * _OWN_WEIGHT], features, recipe)
+    return fit_stage([*default_examples, *list(own) * _OWN_WEIGHT], features, config)
 
 
 def _as_one(own: Sequence[Example]) -> Sequence[Example]:
@@ -195,10 +195,10 @@ def _as_one(own: Sequence[Example]) -> Sequence[Example]:
     return own
 
 
-def _score(predicted: Sequence[tuple[float, float]], price: float) -> Score:
+def _score(predicted: Sequence[tuple[float, float]], threshold: float) -> Score:
     """Of pairs of expected and real gains."""
     n = len(predicted)
-    taken = [real - price for expected, real in predicted if expected >= price]
+    taken = [real - threshold for expected, real in predicted if expected >= threshold]
     return Score(
         gain_error=math.sqrt(sum((expected - real) ** 2 for expected, real in predicted) / n),
         net_gain=sum(taken) / n,

@@ -16,13 +16,13 @@ from codebuddy.completion.decision import POINTS_PER_SECOND, RetrievalCost, is_c
 from codebuddy.completion.head import Prediction
 from codebuddy.completion.latency import LatencyModel
 from codebuddy.settings import CompletionSettings
-from codebuddy.training.head.examples import Arm, Example, repositories
-from codebuddy.training.head.fit import Recipe, fit_stage, values_of
+from codebuddy.training.head.examples import Example, LabelledCompletion, repositories
+from codebuddy.training.head.fit import FitConfig, fit_stage, values_of
 from codebuddy.training.head.metrics import Interval, interval_over
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class TokenCosts:
     """Milliseconds a token: of a prompt that is not cached, and of a text being written.
 
     The defaults were measured on a quiet machine with two cores and the default model
@@ -32,22 +32,23 @@ class Costs:
     prompt_token_ms: float = 4.0
     written_token_ms: float = 38.0
 
-    def of(self, arm: Arm) -> float:
+    def of(self, completion: LabelledCompletion) -> float:
         """The milliseconds of one completion from an empty cache."""
         return (
-            arm.prompt_tokens * self.prompt_token_ms + arm.generated_tokens * self.written_token_ms
+            completion.prompt_tokens * self.prompt_token_ms
+            + completion.generated_tokens * self.written_token_ms
         )
 
-    def price(self, example: Example, points_per_second: float) -> RetrievalCost:
+    def retrieval_cost(self, example: Example, points_per_second: float) -> RetrievalCost:
         """What the pipeline would take a lookup to cost there, with an empty cache."""
-        pace = LatencyModel()
-        pace.ms_per_token = self.prompt_token_ms
-        price = cost_of_tokens(example.never.prompt_tokens, CompletionSettings(), pace)
-        return replace(price, points_per_second=points_per_second)
+        latency = LatencyModel()
+        latency.ms_per_token = self.prompt_token_ms
+        cost = cost_of_tokens(example.never.prompt_tokens, CompletionSettings(), latency)
+        return replace(cost, points_per_second=points_per_second)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PredictedExample:
     """A hole with what stages that never saw its repository say of it.
 
     `before` judges from syntax, `after` from the completion without a lookup besides.
@@ -59,7 +60,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PolicyOutcome:
     """What a policy does with one hole: how good its text is, and what it spent.
 
     `exact` and `lookups` are 0 or 1, or in between where chance decides.
@@ -93,86 +94,89 @@ class PolicyResult:
     relative_first_ms: float
 
 
-Policy = Callable[[Judged], Outcome]
+Policy = Callable[[PredictedExample], PolicyOutcome]
 
 
-def judge_left_out(
+def predict_left_out(
     examples: Sequence[Example],
     before: Sequence[str],
     after: Sequence[str],
-    recipe: Recipe | None = None,
-    judged_instead: Sequence[Example] | None = None,
-) -> list[Judged]:
+    config: FitConfig | None = None,
+    predicted_instead: Sequence[Example] | None = None,
+) -> list[PredictedExample]:
     """Each example judged by stages that were fitted on the other repositories.
 
     Args:
         examples: Holes of at least two repositories.
-        before: Features of the stage that judges from syntax.
-        after: Features of the stage that knows the completion without a lookup.
-        recipe: How to fit.
-        judged_instead: Holes to judge in place of the examples, say of another model.
+        before: Features of the syntax stage.
+        after: Features of the confidence stage.
+        config: How to fit.
+        predicted_instead: Holes to predict in place of the examples, say of another model.
     """
-    judged: dict[int, Judged] = {}
-    recipe = recipe or Recipe()
-    kept = replace(recipe, ends_with="kept")
-    wanted = examples if judged_instead is None else judged_instead
+    predicted: dict[int, PredictedExample] = {}
+    config = config or FitConfig()
+    kept = replace(config, ends_with="kept")
+    wanted = examples if predicted_instead is None else predicted_instead
     for repository in repositories(wanted):
         others = [each for each in examples if each.repository != repository]
-        stages = [fit_stage(others, before, recipe), fit_stage(others, after, kept)]
+        stages = [fit_stage(others, before, config), fit_stage(others, after, kept)]
         for row, example in enumerate(wanted):
             if example.repository == repository:
-                verdicts = [stage.predict(values_of(example)) for stage in stages]
-                judged[row] = Judged(example, *verdicts)
-    return [judged[row] for row in range(len(wanted))]
+                predictions = [stage.predict(values_of(example)) for stage in stages]
+                predicted[row] = PredictedExample(example, *predictions)
+    return [predicted[row] for row in range(len(wanted))]
 
 
-def never(costs: Costs) -> Policy:
+def never(costs: TokenCosts) -> Policy:
     """No lookup anywhere."""
-    return lambda judged: _at_once(judged.example.never, costs, lookups=0.0)
+    return lambda predicted: _at_once(predicted.example.never, costs, lookups=0.0)
 
 
-def always(costs: Costs) -> Policy:
+def always(costs: TokenCosts) -> Policy:
     """A lookup everywhere."""
-    return lambda judged: _at_once(judged.example.always, costs, lookups=1.0)
+    return lambda predicted: _at_once(predicted.example.always, costs, lookups=1.0)
 
 
-def where(looks_up: Callable[[Judged], bool], costs: Costs) -> Policy:
+def where(looks_up: Callable[[PredictedExample], bool], costs: TokenCosts) -> Policy:
     """A lookup, before the model runs, where `looks_up` says so."""
     yes, no = always(costs), never(costs)
-    return lambda judged: (yes if looks_up(judged) else no)(judged)
+    return lambda predicted: (yes if looks_up(predicted) else no)(predicted)
 
 
-def by_chance(rate: float, costs: Costs) -> Policy:
+def random_policy(rate: float, costs: TokenCosts) -> Policy:
     """What a lookup in a random share of the places comes to on average."""
     yes, no = always(costs), never(costs)
 
-    def act(judged: Judged) -> Outcome:
-        both = zip(_numbers(yes(judged)), _numbers(no(judged)), strict=True)
-        return Outcome(*(rate * one + (1 - rate) * other for one, other in both))
+    def act(predicted: PredictedExample) -> PolicyOutcome:
+        both = zip(_numbers(yes(predicted)), _numbers(no(predicted)), strict=True)
+        return PolicyOutcome(*(rate * one + (1 - rate) * other for one, other in both))
 
     return act
 
 
-def before_the_model(points_per_second: float, costs: Costs) -> Policy:
+def syntax_policy(points_per_second: float, costs: TokenCosts) -> Policy:
     """The first stage alone: a lookup where its expected gain is worth its price."""
 
-    def looks_up(judged: Judged) -> bool:
-        return judged.before.gain >= costs.price(judged.example, points_per_second).break_even_gain
+    def looks_up(predicted: PredictedExample) -> bool:
+        return (
+            predicted.before.gain
+            >= costs.retrieval_cost(predicted.example, points_per_second).break_even_gain
+        )
 
     return where(looks_up, costs)
 
 
-def after_the_model(points_per_second: float, costs: Costs) -> Policy:
+def confidence_policy(points_per_second: float, costs: TokenCosts) -> Policy:
     """A completion without a lookup is shown, and made again with one where it is poor."""
     no = never(costs)
 
-    def act(judged: Judged) -> Outcome:
-        first, example = no(judged), judged.example
-        price = costs.price(example, points_per_second)
+    def act(predicted: PredictedExample) -> PolicyOutcome:
+        first, example = no(predicted), predicted.example
+        cost = costs.retrieval_cost(example, points_per_second)
         writing_ms = example.never.generated_tokens * costs.written_token_ms
         if (
-            judged.after.gain
-            < replace(price, expected_ms=price.prompt_ms + writing_ms).break_even_gain
+            predicted.after.gain
+            < replace(cost, expected_ms=cost.prompt_ms + writing_ms).break_even_gain
         ):
             return first
         kept = _at_once(example.kept, costs, lookups=1.0)
@@ -181,8 +185,12 @@ def after_the_model(points_per_second: float, costs: Costs) -> Policy:
     return act
 
 
-def both_looks(
-    points_per_second: float, costs: Costs, asked_again: Callable[[str], float], *, is_shown: bool
+def two_stage_policy(
+    points_per_second: float,
+    costs: TokenCosts,
+    asked_again: Callable[[str], float],
+    *,
+    is_shown: bool,
 ) -> Policy:
     """As the pipeline does: a lookup at once where it is worth it and cheap, else the second look.
 
@@ -193,25 +201,25 @@ def both_looks(
             repository asks for a lookup.
         is_shown: Whether a first text is shown meanwhile; else the first is the final one.
     """
-    at_once = before_the_model(points_per_second, costs)
-    later = after_the_model(points_per_second, costs)
+    at_once = syntax_policy(points_per_second, costs)
+    later = confidence_policy(points_per_second, costs)
 
-    def act(judged: Judged) -> Outcome:
-        outcome, example = at_once(judged), judged.example
-        price = costs.price(example, points_per_second)
-        cheap = is_cheaper_than_retry(price, asked_again(example.repository), is_shown=is_shown)
-        found = outcome if outcome.lookups and cheap else later(judged)
+    def act(predicted: PredictedExample) -> PolicyOutcome:
+        outcome, example = at_once(predicted), predicted.example
+        cost = costs.retrieval_cost(example, points_per_second)
+        is_cheaper = is_cheaper_than_retry(cost, asked_again(example.repository), is_shown=is_shown)
+        found = outcome if outcome.lookups and is_cheaper else later(predicted)
         return found if is_shown else replace(found, first_ms=found.ms)
 
     return act
 
 
-def shares_asked_again(judged: Sequence[Judged], costs: Costs) -> Callable[[str], float]:
+def retry_rates(predicted: Sequence[PredictedExample], costs: TokenCosts) -> Callable[[str], float]:
     """The share of places where a second look asks for a lookup, of repositories but the named."""
-    again = after_the_model(POINTS_PER_SECOND["balanced"], costs)
+    again = confidence_policy(POINTS_PER_SECOND["balanced"], costs)
     asked = {
-        name: [again(each).lookups for each in judged if each.example.repository == name]
-        for name in repositories([each.example for each in judged])
+        name: [again(each).lookups for each in predicted if each.example.repository == name]
+        for name in repositories([each.example for each in predicted])
     }
 
     def share(repository: str) -> float:
@@ -222,11 +230,11 @@ def shares_asked_again(judged: Sequence[Judged], costs: Costs) -> Callable[[str]
 
 
 def policies(
-    judged: Sequence[Judged],
+    predicted: Sequence[PredictedExample],
     points_per_second: float,
-    costs: Costs,
+    costs: TokenCosts,
     asked_again: Callable[[str], float],
-) -> dict[str, list[Outcome]]:
+) -> dict[str, list[PolicyOutcome]]:
     """What each policy does with each hole.
 
     `never`, `always`, the `rule` of names, the first stage alone (`before`), the second alone
@@ -235,42 +243,45 @@ def policies(
     beforehand.
     """
 
-    def outcomes(policy: Policy) -> list[Outcome]:
-        return [policy(each) for each in judged]
+    def outcomes(policy: Policy) -> list[PolicyOutcome]:
+        return [policy(each) for each in predicted]
 
     auto, shown = (
-        outcomes(both_looks(points_per_second, costs, asked_again, is_shown=is_shown))
+        outcomes(two_stage_policy(points_per_second, costs, asked_again, is_shown=is_shown))
         for is_shown in (False, True)
     )
     return {
         "never": outcomes(never(costs)),
         "always": outcomes(always(costs)),
         "rule": outcomes(where(lambda each: each.example.features["elsewhere_6"] >= 1, costs)),
-        "before": outcomes(before_the_model(points_per_second, costs)),
-        "after": outcomes(after_the_model(points_per_second, costs)),
+        "before": outcomes(syntax_policy(points_per_second, costs)),
+        "after": outcomes(confidence_policy(points_per_second, costs)),
         "auto": auto,
-        "chance_auto": outcomes(by_chance(lookup_share(auto), costs)),
+        "chance_auto": outcomes(random_policy(lookup_share(auto), costs)),
         "shown": shown,
-        "chance_shown": outcomes(by_chance(lookup_share(shown), costs)),
+        "chance_shown": outcomes(random_policy(lookup_share(shown), costs)),
         "oracle": outcomes(where(lambda each: each.example.helps, costs)),
     }
 
 
-def lookup_share(outcomes: Sequence[Outcome]) -> float:
+def lookup_share(outcomes: Sequence[PolicyOutcome]) -> float:
     """The share of holes in which something was looked up."""
     return sum(each.lookups for each in outcomes) / len(outcomes)
 
 
 def summed_up(
-    name: str, outcomes: Sequence[Outcome], judged: Sequence[Judged], costs: Costs
+    name: str,
+    outcomes: Sequence[PolicyOutcome],
+    predicted: Sequence[PredictedExample],
+    costs: TokenCosts,
 ) -> PolicyResult:
     """A policy's outcomes in means, beside always."""
     import numpy as np
 
     similarities, exact, lookups, ms, first_ms = np.array([_numbers(each) for each in outcomes]).T
-    always_ms = np.array([costs.of(each.example.always) for each in judged])
-    gains = similarities - np.array([each.example.always.edit_similarity for each in judged])
-    of_each = [each.example.repository for each in judged]
+    always_ms = np.array([costs.of(each.example.always) for each in predicted])
+    gains = similarities - np.array([each.example.always.edit_similarity for each in predicted])
+    of_each = [each.example.repository for each in predicted]
     return PolicyResult(
         name=name,
         edit_similarity=float(similarities.mean()),
@@ -287,12 +298,12 @@ def summed_up(
     )
 
 
-def _at_once(arm: Arm, costs: Costs, lookups: float) -> Outcome:
-    ms = costs.of(arm)
-    return Outcome(arm.edit_similarity, float(arm.exact), lookups, ms, ms)
+def _at_once(completion: LabelledCompletion, costs: TokenCosts, lookups: float) -> PolicyOutcome:
+    ms = costs.of(completion)
+    return PolicyOutcome(completion.edit_similarity, float(completion.exact), lookups, ms, ms)
 
 
-def _numbers(outcome: Outcome) -> tuple[float, ...]:
+def _numbers(outcome: PolicyOutcome) -> tuple[float, ...]:
     return (
         outcome.edit_similarity,
         outcome.exact,

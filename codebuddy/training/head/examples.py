@@ -32,7 +32,7 @@ class DamagedLabelsError(TrainingError):
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class LabelledCompletion:
     """One completion of a hole: similarity from 0 to 100, tokens, milliseconds."""
 
     edit_similarity: float
@@ -60,8 +60,8 @@ class Example:
     confidence: Mapping[str, float]
     confidence_after: Mapping[str, float]
     found: Mapping[str, float]
-    never: Arm
-    always: Arm
+    never: LabelledCompletion
+    always: LabelledCompletion
 
     @property
     def gain(self) -> float:
@@ -69,7 +69,7 @@ class Example:
         return self.always.edit_similarity - self.never.edit_similarity
 
     @property
-    def kept(self) -> Arm:
+    def kept(self) -> LabelledCompletion:
         """Of both completions the one whose tokens the model takes for likelier."""
         before, after = (c["mean_logprob"] for c in (self.confidence, self.confidence_after))
         return self.always if after >= before else self.never
@@ -79,9 +79,9 @@ class Example:
         """Whether the lookup made the completion better."""
         return self.gain > 0
 
-    def gain_of(self, arm: Arm) -> float:
-        """Points of edit similarity that ending with `arm` wins over having looked up nothing."""
-        return arm.edit_similarity - self.never.edit_similarity
+    def gain_of(self, completion: LabelledCompletion) -> float:
+        """Points of edit similarity that `completion` gains over the one without retrieval."""
+        return completion.edit_similarity - self.never.edit_similarity
 
 
 def write_header(file: Path, about: Mapping[str, Any]) -> None:
@@ -191,14 +191,14 @@ def _parsed(lines: list[str], file: Path) -> Iterator[dict[str, Any]]:
 def _example(row: dict[str, Any]) -> Example:
     """An example of a row; what is known of its numbers is checked, other keys are left out."""
     never, always = (
-        Arm(
-            edit_similarity=_number(arm["edit_similarity"], 0, 100),
-            exact=bool(arm["exact"]),
-            prompt_tokens=int(_number(arm["prompt_tokens"], 0)),
-            generated_tokens=int(_number(arm["generated_tokens"], 0)),
-            ms=_number(arm["ms"], 0),
+        LabelledCompletion(
+            edit_similarity=_number(completion["edit_similarity"], 0, 100),
+            exact=bool(completion["exact"]),
+            prompt_tokens=int(_number(completion["prompt_tokens"], 0)),
+            generated_tokens=int(_number(completion["generated_tokens"], 0)),
+            ms=_number(completion["ms"], 0),
         )
-        for arm in (row["never"], row["always"])
+        for completion in (row["never"], row["always"])
     )
     return Example(
         repository=str(row["repository"]),

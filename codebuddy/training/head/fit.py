@@ -41,7 +41,7 @@ _SHUFFLED_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class FitConfig:
     """How to fit; with few degrees of freedom, since examples are a thousand, not a million.
 
     `ends_with` is the text that a lookup leads to: `always` the one written with it, `kept` the
@@ -55,22 +55,22 @@ class Recipe:
 
 
 def fit_stage(
-    examples: Sequence[Example], features: Sequence[str], recipe: Recipe | None = None
+    examples: Sequence[Example], features: Sequence[str], config: FitConfig | None = None
 ) -> Classifier:
     """Train one stage on `features` and calibrate it on scores from unseen folds.
 
     Raises:
         TrainingError: There are too few examples, or lookups did the same in all of a fold.
     """
-    recipe = recipe or Recipe()
+    config = config or FitConfig()
     check_examples(examples)
-    raw = _weighed(examples, features, recipe)
-    scores = out_of_fold_scores(examples, features, recipe)
-    return read_classifier({**raw, **_readings(scores, gains_of(examples, recipe))})
+    raw = _weighed(examples, features, config)
+    scores = out_of_fold_scores(examples, features, config)
+    return read_classifier({**raw, **_readings(scores, gains_of(examples, config))})
 
 
 def out_of_fold_scores(
-    examples: Sequence[Example], features: Sequence[str], recipe: Recipe
+    examples: Sequence[Example], features: Sequence[str], config: FitConfig
 ) -> NDArray[np.float64]:
     """A score for each example from a fit that saw none of its repository.
 
@@ -78,11 +78,11 @@ def out_of_fold_scores(
     """
     import numpy as np
 
-    folds = fold_of(examples, recipe.seed)
+    folds = fold_of(examples, config.seed)
     scores = np.zeros(len(examples))
     for fold in sorted(set(folds)):
         kept = [e for e, f in zip(examples, folds, strict=True) if f != fold]
-        stage = read_classifier({**_weighed(kept, features, recipe), **_FLAT})
+        stage = read_classifier({**_weighed(kept, features, config), **_FLAT})
         for row, (example, own) in enumerate(zip(examples, folds, strict=True)):
             if own == fold:
                 scores[row] = stage.predict(values_of(example)).score
@@ -101,11 +101,11 @@ def fold_of(examples: Sequence[Example], seed: int) -> list[int]:
     return [files.index(example.path) % _SHUFFLED_FOLDS for example in examples]
 
 
-def gains_of(examples: Sequence[Example], recipe: Recipe) -> NDArray[np.float64]:
+def gains_of(examples: Sequence[Example], config: FitConfig) -> NDArray[np.float64]:
     """Points of edit similarity that a lookup wins in each example."""
     import numpy as np
 
-    if recipe.ends_with == "kept":
+    if config.ends_with == "kept":
         return np.array([example.gain_of(example.kept) for example in examples])
     return np.array([example.gain for example in examples])
 
@@ -151,19 +151,19 @@ _FLAT = {"knots": [0.0, 1.0], "probabilities": [0.0, 1.0], "gains": [0.0, 1.0]}
 
 
 def _weighed(
-    examples: Sequence[Example], features: Sequence[str], recipe: Recipe
+    examples: Sequence[Example], features: Sequence[str], config: FitConfig
 ) -> dict[str, Any]:
     """A logistic regression over standardised features, its weights for features as they are."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
     inputs = np.array([[values_of(e)[name] for name in features] for e in examples])
-    helped = gains_of(examples, recipe) > 0
+    helped = gains_of(examples, config) > 0
     if len(set(helped.tolist())) < 2:
         raise TrainingError("in all labelled holes a lookup did the same: nothing can be learned")
     means, scales = inputs.mean(axis=0), inputs.std(axis=0)
     scales[scales == 0] = 1.0
-    model = LogisticRegression(C=recipe.strength, max_iter=1000)
+    model = LogisticRegression(C=config.strength, max_iter=1000)
     model.fit((inputs - means) / scales, helped)
     return {
         "features": list(features),

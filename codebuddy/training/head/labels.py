@@ -30,9 +30,9 @@ from codebuddy.heads import trained_for
 from codebuddy.settings import CompletionSettings
 from codebuddy.terminal import note
 from codebuddy.training.head.examples import (
-    Arm,
     DamagedLabelsError,
     Example,
+    LabelledCompletion,
     append_example,
     ends_with_line,
     read_examples,
@@ -153,14 +153,14 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
         confidence=_confidence(never),
         confidence_after=_confidence(always),
         found=_found(always),
-        never=_arm(never, hole.text),
-        always=_arm(always, hole.text),
+        never=_labelled_completion(never, hole.text),
+        always=_labelled_completion(always, hole.text),
     )
 
 
-def _arm(suggestion: Suggestion, reference: str) -> Arm:
+def _labelled_completion(suggestion: Suggestion, reference: str) -> LabelledCompletion:
     stats = suggestion.receipt.stats
-    return Arm(
+    return LabelledCompletion(
         edit_similarity=round(edit_similarity(suggestion.text, reference), 2),
         exact=exact_match(suggestion.text, reference),
         prompt_tokens=stats.prompt_tokens,

@@ -12,7 +12,7 @@ from typing import Any
 
 from codebuddy import heads
 from codebuddy.errors import HeadError, TrainingError
-from codebuddy.training.head.adapt import Adaptation, adapt, as_json, prices_of
+from codebuddy.training.head.adapt import Adaptation, adapt, as_json, gain_thresholds
 from codebuddy.training.head.examples import read_folder
 from codebuddy.training.head.fit import MIN_EXAMPLES, head_content
 from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
@@ -31,7 +31,7 @@ class Training:
     is_exhausted: bool
     adaptation: Adaptation | None
 
-    def as_dictionary(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The outcome in numbers."""
         compared: Mapping[str, Any] = as_json(self.adaptation) if self.adaptation else {}
         is_kept = self.adaptation is not None and self.adaptation.is_better
@@ -72,8 +72,8 @@ def train_personal(
     if len(own) < MIN_EXAMPLES:
         return Training(len(own), MIN_EXAMPLES - len(own), is_exhausted, None)
     _, shared = read_folder(heads.default_labels_folder())
-    prices = prices_of([each.always.ms for each in own], [each.never.ms for each in own])
-    adaptation = adapt(default, shared, own, prices)
+    thresholds = gain_thresholds([each.always.ms for each in own], [each.never.ms for each in own])
+    adaptation = adapt(default, shared, own, thresholds)
     file = heads.personal_head_file(repository)
     if adaptation.is_better:
         trained_for = heads.trained_for(labelling.generator.name, labelling.settings)

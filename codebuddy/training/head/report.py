@@ -13,25 +13,25 @@ from codebuddy.completion.features import NAMES as PLACE_FEATURES
 from codebuddy.completion.head import Head
 from codebuddy.evaluation.statistics import percentile
 from codebuddy.evaluation.tables import number, table
-from codebuddy.training.head.adapt import adapt, prices_of
+from codebuddy.training.head.adapt import adapt, gain_thresholds
 from codebuddy.training.head.assess import (
-    Costs,
-    Judged,
     Policy,
     PolicyResult,
-    after_the_model,
-    before_the_model,
-    both_looks,
-    judge_left_out,
+    PredictedExample,
+    TokenCosts,
+    confidence_policy,
     policies,
-    shares_asked_again,
+    predict_left_out,
+    retry_rates,
     summed_up,
+    syntax_policy,
+    two_stage_policy,
 )
 from codebuddy.training.head.examples import Example, repositories
 from codebuddy.training.head.fit import (
     AFTER_FEATURES,
     MIN_EXAMPLES,
-    Recipe,
+    FitConfig,
     fit_stage,
     values_of,
 )
@@ -64,16 +64,18 @@ _SAID = {
 }
 
 
-def report_lines(examples: Sequence[Example], judged: Sequence[Judged], costs: Costs) -> list[str]:
+def report_lines(
+    examples: Sequence[Example], predicted: Sequence[PredictedExample], costs: TokenCosts
+) -> list[str]:
     """All tables, as Markdown."""
     return [
         *label_lines(examples),
         "",
-        *classifier_lines(examples, judged),
+        *classifier_lines(examples, predicted),
         "",
-        *policy_lines(judged, costs),
+        *policy_lines(predicted, costs),
         "",
-        *curve_lines(judged, costs),
+        *curve_lines(predicted, costs),
         "",
         *ablation_lines(examples),
         "",
@@ -83,18 +85,18 @@ def report_lines(examples: Sequence[Example], judged: Sequence[Judged], costs: C
 
 
 def other_model_lines(
-    name: str, examples: Sequence[Example], theirs: Sequence[Example], costs: Costs
+    name: str, examples: Sequence[Example], theirs: Sequence[Example], costs: TokenCosts
 ) -> list[str]:
     """The head, fitted to the default model's holes, as a policy for another model."""
-    judged = judge_left_out(examples, PLACE_FEATURES, AFTER_FEATURES, judged_instead=theirs)
-    own = judge_left_out(examples, PLACE_FEATURES, AFTER_FEATURES)
-    shares = shares_asked_again(own, costs)
-    found = policies(judged, POINTS_PER_SECOND["balanced"], costs, shares)
-    results = [summed_up(_SAID[each], found[each], judged, costs) for each in _SAID]
+    predicted = predict_left_out(examples, PLACE_FEATURES, AFTER_FEATURES, predicted_instead=theirs)
+    own = predict_left_out(examples, PLACE_FEATURES, AFTER_FEATURES)
+    shares = retry_rates(own, costs)
+    found = policies(predicted, POINTS_PER_SECOND["balanced"], costs, shares)
+    results = [summed_up(_SAID[each], found[each], predicted, costs) for each in _SAID]
     return [
         f"The same heads with {name}, of which they never saw a hole ({len(theirs)} holes):",
         "",
-        *classifier_lines(theirs, judged)[2:],
+        *classifier_lines(theirs, predicted)[2:],
         "",
         *_policy_table(results),
     ]
@@ -128,15 +130,17 @@ def label_lines(examples: Sequence[Example]) -> list[str]:
     return ["What a lookup did; edit similarity from 0 to 100:", "", *table(headings, rows)]
 
 
-def classifier_lines(examples: Sequence[Example], judged: Sequence[Judged]) -> list[str]:
+def classifier_lines(
+    examples: Sequence[Example], predicted: Sequence[PredictedExample]
+) -> list[str]:
     """How well each stage tells where a lookup helps, beside guessing."""
     stages = {
         "before the model runs": (
-            [each.before.probability for each in judged],
+            [each.before.probability for each in predicted],
             [each.gain for each in examples],
         ),
         "after the text without a lookup": (
-            [each.after.probability for each in judged],
+            [each.after.probability for each in predicted],
             [each.gain_of(each.kept) for each in examples],
         ),
     }
@@ -168,55 +172,58 @@ def classifier_lines(examples: Sequence[Example], judged: Sequence[Judged]) -> l
     return [said, "", *table([*headings, "accuracy %", "majority %", "balanced %"], rows)]
 
 
-def policy_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
+def policy_lines(predicted: Sequence[PredictedExample], costs: TokenCosts) -> list[str]:
     """What each policy wins and costs, at each preference."""
     lines = []
-    shares = shares_asked_again(judged, costs)
+    shares = retry_rates(predicted, costs)
     for preference, rate in POINTS_PER_SECOND.items():
-        found = policies(judged, rate, costs, shares)
-        results = [summed_up(_SAID[name], found[name], judged, costs) for name in _SAID]
+        found = policies(predicted, rate, costs, shares)
+        results = [summed_up(_SAID[name], found[name], predicted, costs) for name in _SAID]
         lines += [f"`{preference}`, {rate:g} points a second:", "", *_policy_table(results), ""]
     return lines[:-1]
 
 
 def curve_points(
-    judged: Sequence[Judged], costs: Costs
+    predicted: Sequence[PredictedExample], costs: TokenCosts
 ) -> dict[str, list[tuple[float, PolicyResult]]]:
     """Each kind of head at each rate of `RATES`."""
-    shares = shares_asked_again(judged, costs)
+    shares = retry_rates(predicted, costs)
     kinds: dict[str, Callable[[float], Policy]] = {
-        "before": lambda rate: before_the_model(rate, costs),
-        "after": lambda rate: after_the_model(rate, costs),
-        "auto": lambda rate: both_looks(rate, costs, shares, is_shown=False),
-        "shown": lambda rate: both_looks(rate, costs, shares, is_shown=True),
+        "before": lambda rate: syntax_policy(rate, costs),
+        "after": lambda rate: confidence_policy(rate, costs),
+        "auto": lambda rate: two_stage_policy(rate, costs, shares, is_shown=False),
+        "shown": lambda rate: two_stage_policy(rate, costs, shares, is_shown=True),
     }
     return {
-        kind: [(rate, summed_up(kind, [*map(make(rate), judged)], judged, costs)) for rate in RATES]
+        kind: [
+            (rate, summed_up(kind, [*map(make(rate), predicted)], predicted, costs))
+            for rate in RATES
+        ]
         for kind, make in kinds.items()
     }
 
 
 def plotted(
-    judged: Sequence[Judged], costs: Costs
+    predicted: Sequence[PredictedExample], costs: TokenCosts
 ) -> tuple[dict[str, tuple[float, float]], dict[str, list[tuple[float, float]]]]:
     """What a plot shows: time and edit similarity of policies without a knob, and of heads."""
-    shares = shares_asked_again(judged, costs)
-    found = policies(judged, POINTS_PER_SECOND["balanced"], costs, shares)
+    shares = retry_rates(predicted, costs)
+    found = policies(predicted, POINTS_PER_SECOND["balanced"], costs, shares)
     fixed = ("never", "always", "rule", "chance_auto", "chance_shown", "oracle")
 
     def place(result: PolicyResult) -> tuple[float, float]:
         return result.relative_ms, result.edit_similarity
 
     return (
-        {name: place(summed_up(name, found[name], judged, costs)) for name in fixed},
+        {name: place(summed_up(name, found[name], predicted, costs)) for name in fixed},
         {
             _SAID[kind]: [place(result) for _, result in points]
-            for kind, points in curve_points(judged, costs).items()
+            for kind, points in curve_points(predicted, costs).items()
         },
     )
 
 
-def curve_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
+def curve_lines(predicted: Sequence[PredictedExample], costs: TokenCosts) -> list[str]:
     """Quality against time along the rate at which a second is valued."""
     rows = [
         [
@@ -228,7 +235,7 @@ def curve_lines(judged: Sequence[Judged], costs: Costs) -> list[str]:
             number(result.relative_ms, 1, 2),
             number(result.relative_first_ms, 1, 2),
         ]
-        for kind, points in curve_points(judged, costs).items()
+        for kind, points in curve_points(predicted, costs).items()
         for rate, result in points
     ]
     headings = ["policy", "points a second", "edit sim", "less always", "lookups %", "time"]
@@ -244,16 +251,16 @@ def ablation_lines(examples: Sequence[Example]) -> list[str]:
     kept = np.array([each.gain_of(each.kept) > 0 for each in examples])
     rows = []
     for name, group in _GROUPS.items():
-        judged = judge_left_out(examples, group, group)
-        before = within(np.array([each.before.score for each in judged]), helped, of_each)
-        after = within(np.array([each.after.score for each in judged]), kept, of_each)
+        predicted = predict_left_out(examples, group, group)
+        before = within(np.array([each.before.score for each in predicted]), helped, of_each)
+        after = within(np.array([each.after.score for each in predicted]), kept, of_each)
         rows.append([name, str(len(group)), number(before, 1, 3), number(after, 1, 3)])
     headings = ["features", "number", "the text with it is better", "the text kept is better"]
     said = "AUROC of groups of features, over pairs of holes of one repository:"
     return [said, "", *table(headings, rows)]
 
 
-def personal_lines(examples: Sequence[Example], costs: Costs) -> list[str]:
+def personal_lines(examples: Sequence[Example], costs: TokenCosts) -> list[str]:
     """What adapting would do for each repository, from a head fitted on the others.
 
     Empty where no repository has enough holes.
@@ -268,12 +275,12 @@ def personal_lines(examples: Sequence[Example], costs: Costs) -> list[str]:
             "without it",
             {},
             fit_stage(others, PLACE_FEATURES),
-            fit_stage(others, AFTER_FEATURES, Recipe(ends_with="kept")),
+            fit_stage(others, AFTER_FEATURES, FitConfig(ends_with="kept")),
         )
-        prices = prices_of(
+        thresholds = gain_thresholds(
             [costs.of(each.always) for each in own], [costs.of(each.never) for each in own]
         )
-        found = adapt(default, others, own, prices)
+        found = adapt(default, others, own, thresholds)
         for look, compared in (("first", found.syntax), ("second", found.confidence)):
             assert compared is not None
             scores = (compared.default, compared.adapted)
@@ -302,7 +309,7 @@ def speed_lines(examples: Sequence[Example]) -> list[str]:
     """What judging takes in this process, and what a lookup took while labels were made."""
     stages = {
         "place": fit_stage(examples, PLACE_FEATURES),
-        "text": fit_stage(examples, AFTER_FEATURES, Recipe(ends_with="kept")),
+        "text": fit_stage(examples, AFTER_FEATURES, FitConfig(ends_with="kept")),
     }
     said = []
     for name, stage in stages.items():
@@ -315,7 +322,7 @@ def speed_lines(examples: Sequence[Example]) -> list[str]:
         said.append(f"{percentile(spent, 95):.3f} ms for the {name}")
     lookups = [each.found["lookup_ms"] for each in examples]
     shares = [
-        each.found["lookup_ms"] / max(1e-9, each.never.prompt_tokens * Costs().prompt_token_ms)
+        each.found["lookup_ms"] / max(1e-9, each.never.prompt_tokens * TokenCosts().prompt_token_ms)
         for each in examples
     ]
     return [
