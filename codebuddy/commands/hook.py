@@ -12,7 +12,7 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 if TYPE_CHECKING:
     from codebuddy.hook.finding import Finding
     from codebuddy.hook.install import HookStatus
-    from codebuddy.hook.review import Outcome
+    from codebuddy.hook.review import ReviewResult
     from codebuddy.service.context import RepositoryContext
     from codebuddy.settings import HookSettings
 
@@ -177,10 +177,10 @@ def run(
         from codebuddy.hook.commit import run as run_from_git
 
         run_from_git(hook, message_file)
-    outcome, shown = _reviewed(scope, commits, most, wait_s, no_update=no_update)
-    _write(style, outcome, shown)
+    result, shown = _reviewed(scope, commits, most, wait_s, no_update=no_update)
+    _write(style, result, shown)
     # What could not be looked at is not known to be in order.
-    is_in_order = not (outcome.findings or outcome.failed or outcome.missing)
+    is_in_order = not (result.findings or result.failed or result.missing)
     return _EXIT_FOUND if strict and not is_in_order else 0
 
 
@@ -194,12 +194,12 @@ def _note_retired(settings: HookSettings) -> None:
 
 def _reviewed(
     scope: str, commits: str | None, most: int | None, wait_s: int, *, no_update: bool
-) -> tuple[Outcome, list[Finding]]:
+) -> tuple[ReviewResult, list[Finding]]:
     from codebuddy.hook import report, session
     from codebuddy.hook.finding import without_edits
     from codebuddy.hook.lookup import IndexLookup
     from codebuddy.hook.model import Model
-    from codebuddy.hook.record import keep
+    from codebuddy.hook.record import save_patches
     from codebuddy.hook.review import ordered, review, rules_in_use
     from codebuddy.service.context import open_repository_context
     from codebuddy.service.refresh import with_index
@@ -221,7 +221,7 @@ def _reviewed(
 
     found: list[Finding] = []
 
-    def ask(index: Any) -> Outcome:
+    def ask(index: Any) -> ReviewResult:
         with session.opened(repository, settings, chosen, IndexLookup(index)) as opened:
             if wait_s:
                 opened.model = Model(repository.root, time.monotonic() + wait_s)
@@ -229,42 +229,42 @@ def _reviewed(
             return review(opened, rules, found)
 
     try:
-        outcome = with_index(repository_context, ask, should_update=not no_update)
+        result = with_index(repository_context, ask, should_update=not no_update)
     except KeyboardInterrupt:
         if found:
             answer(report.text([without_edits(each) for each in ordered(found)]))
             note("interrupted: not everything was reviewed")
         raise
-    limit = settings.hook.max_findings if most is None else most or len(outcome.findings)
-    shown = list(outcome.findings[:limit])
-    if not keep(repository, shown):
+    limit = settings.hook.max_findings if most is None else most or len(result.findings)
+    shown = list(result.findings[:limit])
+    if not save_patches(repository, shown):
         shown = [without_edits(each) for each in shown]
-    return outcome, shown
+    return result, shown
 
 
-def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
+def _write(style: str, result: ReviewResult, shown: list[Finding]) -> None:
     from codebuddy.hook import report
 
     if style == "json":
         extra = {
-            "suppressed": outcome.n_suppressed,
-            "failed": dict(outcome.failed),
-            "missing": list(outcome.missing),
-            "timings_ms": outcome.timings_ms,
+            "suppressed": result.n_suppressed,
+            "failed": dict(result.failed),
+            "missing": list(result.missing),
+            "timings_ms": result.timings_ms,
         }
-        answer_json(report.as_json(shown, len(outcome.findings), extra))
+        answer_json(report.as_json(shown, len(result.findings), extra))
     elif shown or style == "sarif":
         answer(report.WRITERS[style](shown))
-    for module, reason in outcome.failed:
+    for module, reason in result.failed:
         note(f"warning: the rules of {module} could not run: {safe_line(reason)}")
-    for path in outcome.missing[:_MAX_MISSING]:
+    for path in result.missing[:_MAX_MISSING]:
         note(
             f"warning: {safe_line(path)} was not reviewed: git does not have its content, new or "
             "old ('git fsck' and 'git fetch' may tell why)"
         )
-    if len(outcome.missing) > _MAX_MISSING:
-        note(f"warning: and {len(outcome.missing) - _MAX_MISSING} more files were not reviewed")
-    n_more = len(outcome.findings) - len(shown)
+    if len(result.missing) > _MAX_MISSING:
+        note(f"warning: and {len(result.missing) - _MAX_MISSING} more files were not reviewed")
+    n_more = len(result.findings) - len(shown)
     if n_more > 0:
         note(f"and {n_more} more; --max 0 shows all")
     elif not shown:
@@ -277,11 +277,11 @@ def _write(style: str, outcome: Outcome, shown: list[Finding]) -> None:
 def apply(finding: str, *, as_json: bool) -> None:
     """Write the patch of a finding to the work tree, and only there."""
     from codebuddy.hook.apply import apply_edits
-    from codebuddy.hook.record import find
+    from codebuddy.hook.record import find_finding
     from codebuddy.service.context import open_repository_context
 
     repository = open_repository_context().repository
-    rule, edits = find(repository, finding)
+    rule, edits = find_finding(repository, finding)
     changed = apply_edits(repository, edits)
     if as_json:
         answer_json({"rule": rule, "changed": [each.document.path for each in changed]})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from codebuddy.completion.document import line_ending, load_document, not_written
 from codebuddy.datatypes import Document
 from codebuddy.errors import DocumentError
-from codebuddy.hook.finding import Edit
+from codebuddy.hook.finding import FileEdit
 from codebuddy.source_text import encode
 from codebuddy.user_file import FileChange, NotRestoredError, write_user_files
 from codebuddy.vcs.repository import Repository
@@ -27,7 +27,7 @@ class Applied:
     text: str
 
 
-def apply_edits(repository: Repository, edits: Sequence[Edit]) -> list[Applied]:
+def apply_edits(repository: Repository, edits: Sequence[FileEdit]) -> list[Applied]:
     """Write the edits to the files of the work tree: all of them, or none.
 
     A patch that a killed process left half done is completed.
@@ -36,7 +36,7 @@ def apply_edits(repository: Repository, edits: Sequence[Edit]) -> list[Applied]:
         DocumentError: A file does not hold what the patch replaces, or cannot be written.
         UsageError: A file is gone or lies outside the repository.
     """
-    by_path: dict[str, list[Edit]] = {}
+    by_path: dict[str, list[FileEdit]] = {}
     for edit in edits:
         by_path.setdefault(edit.path, []).append(edit)
     found = [_changed(repository, path, own) for path, own in by_path.items()]
@@ -74,7 +74,7 @@ def _encoded(each: Applied) -> bytes:
         ) from error
 
 
-def _changed(repository: Repository, path: str, edits: Sequence[Edit]) -> Applied:
+def _changed(repository: Repository, path: str, edits: Sequence[FileEdit]) -> Applied:
     document = load_document(str(repository.root / path), repository.root, shown=path)
     carriage = "\r" if line_ending(document.text) == "\r\n" else ""
     # Each line keeps the ending that it has.

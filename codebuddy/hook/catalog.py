@@ -14,7 +14,7 @@ Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class LintRule:
     """One rule. `worth` orders findings: what breaks a run before what costs time later.
 
     One that `needs_model` asks the engine that runs, after all the others have spoken.
@@ -31,7 +31,7 @@ class Rule:
 
 
 RULES = (
-    Rule(
+    LintRule(
         "CB101",
         "stale-caller",
         "A signature or return shape changed, and callers still use the old one.",
@@ -40,7 +40,7 @@ RULES = (
         is_on=True,
         module="callers",
     ),
-    Rule(
+    LintRule(
         "CB102",
         "removed-but-used",
         "A definition or file was removed or renamed, and is still used.",
@@ -49,7 +49,7 @@ RULES = (
         is_on=True,
         module="removed",
     ),
-    Rule(
+    LintRule(
         "CB103",
         "unknown-import",
         "An import names something that its module in this repository does not have.",
@@ -58,7 +58,7 @@ RULES = (
         is_on=True,
         module="imports",
     ),
-    Rule(
+    LintRule(
         "CB104",
         "near-duplicate",
         "A new function does what one of the repository does already.",
@@ -67,7 +67,7 @@ RULES = (
         is_on=True,
         module="duplicate",
     ),
-    Rule(
+    LintRule(
         "CB106",
         "unfinished",
         "New code holds a stub; the model's completion of it is at hand as a patch.",
@@ -77,7 +77,7 @@ RULES = (
         module="unfinished",
         needs_model=True,
     ),
-    Rule(
+    LintRule(
         "CB108",
         "debug-leftover",
         "New code stops in a debugger or runs one test alone.",
@@ -86,7 +86,7 @@ RULES = (
         is_on=True,
         module="leftovers",
     ),
-    Rule(
+    LintRule(
         "CB109",
         "conflict-marker",
         "A merge conflict was left in the file.",
@@ -95,7 +95,7 @@ RULES = (
         is_on=True,
         module="leftovers",
     ),
-    Rule(
+    LintRule(
         "CB110",
         "secret",
         "New lines hold what looks like a real key or password.",
@@ -104,7 +104,7 @@ RULES = (
         is_on=True,
         module="secrets",
     ),
-    Rule(
+    LintRule(
         "CB111",
         "large-binary",
         "A large binary file would stay in the history for good.",
@@ -113,7 +113,7 @@ RULES = (
         is_on=True,
         module="binaries",
     ),
-    Rule(
+    LintRule(
         "CB112",
         "deprecated",
         "New code uses what the repository has marked as deprecated.",

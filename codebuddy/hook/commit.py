@@ -25,8 +25,8 @@ from typing import Any
 
 from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, ConfigError
-from codebuddy.hook.channel import Channel
 from codebuddy.hook.finding import Finding, finding_from
+from codebuddy.hook.parent_connection import ParentConnection
 from codebuddy.hook.review import retired_notice, rules_in_use
 from codebuddy.settings import Settings
 from codebuddy.terminal import safe_text
@@ -42,7 +42,7 @@ _LONGEST_SHOWING_S = 0.5
 # What the rules may overrun by, between two looks at the clock.
 _GRACE_S = 0.15
 # What writing the patches down may take, and what lies in the pipe at the end.
-_KEEPING_S = 0.3
+_SAVING_S = 0.3
 _READING_S = 0.2
 _SHARED = ("record", "report", "session")
 # States in which git commits what it made itself, or the user what somebody else wrote.
@@ -52,13 +52,13 @@ _started = time.monotonic()
 
 
 @dataclass(slots=True)
-class Work:
+class HookRun:
     """What the reviewing process shares with the one that waits for it.
 
     `is_ready` is set once nothing but the model is waited for; `waits_for_model` then says
     whether to. `is_incomplete` until the quick rules have looked at everything that is new, or
     git could not tell what is. `is_late` once the time was over before the other rules were
-    done; `checked` names those that were. In the reviewing process `channel` takes the news, and
+    done; `checked` names those that were. In the reviewing process `connection` takes the news, and
     `has_begun` says whether the rules look at something.
     """
 
@@ -71,7 +71,7 @@ class Work:
     is_late: bool = False
     checked: set[str] = field(default_factory=set)
     has_begun: bool = False
-    channel: Channel | None = None
+    connection: ParentConnection | None = None
 
     @property
     def rules_deadline(self) -> float:
@@ -84,29 +84,29 @@ class Work:
         return _started + self.settings.hook.budget_s - _STARTING_S - _SHOWING_S
 
     @property
-    def may_ask(self) -> bool:
+    def may_use_model(self) -> bool:
         """Whether the settings let the model speak."""
         return self.settings.engine.enabled and self.settings.hook.budget_s > 0
 
     def begin_model(self) -> bool:
         """Say that only the model is left; whether there is time for it at all."""
-        if not self.may_ask or self.model_deadline <= time.monotonic():
+        if not self.may_use_model or self.model_deadline <= time.monotonic():
             return False
-        if self.channel is not None:
-            self.channel.send({"news": "model"})
+        if self.connection is not None:
+            self.connection.send({"news": "model"})
         return True
 
-    def hear(self, news: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         """Take in what the reviewing process sent."""
-        if news["news"] == "finding":
-            self.findings.append(finding_from(news["finding"]))
-        elif news["news"] == "complete":
+        if message["news"] == "finding":
+            self.findings.append(finding_from(message["finding"]))
+        elif message["news"] == "complete":
             self.is_incomplete = False
-        elif news["news"] == "checked":
-            self.checked.update(news["rules"])
-        elif news["news"] == "late":
+        elif message["news"] == "checked":
+            self.checked.update(message["rules"])
+        elif message["news"] == "late":
             self.is_late = True
-        elif news["news"] == "model":
+        elif message["news"] == "model":
             self.waits_for_model = True
             self.is_ready.set()
 
@@ -120,19 +120,19 @@ def run(hook: str, message_file: str | None) -> None:
                 settings = load_settings(repository.root).settings
                 rules_in_use(settings.hook)
             except ConfigError as error:
-                _complain(hook, error)
+                _print_config_error(hook, error)
                 os._exit(0)
-            work = Work(repository, settings)
-            _wait_for(work, hook, message_file)
+            run = HookRun(repository, settings)
+            _supervise(run, hook, message_file)
             # Where the rules took less than their time, what is left of it is for showing.
-            end = work.rules_deadline + _GRACE_S + _SHOWING_S
-            _arm(max(time.monotonic() + _LONGEST_SHOWING_S, end))
-            _tell(work, hook)
+            end = run.rules_deadline + _GRACE_S + _SHOWING_S
+            _set_alarm(max(time.monotonic() + _LONGEST_SHOWING_S, end))
+            _print_findings(run, hook)
     # Nothing else is waited for: no thread, no lock, no exit handler.
     os._exit(0)
 
 
-def _complain(hook: str, error: ConfigError) -> None:
+def _print_config_error(hook: str, error: ConfigError) -> None:
     """Say what is wrong with the settings, once a commit."""
     if hook == "pre-commit":
         from codebuddy.terminal import safe_line
@@ -143,11 +143,11 @@ def _complain(hook: str, error: ConfigError) -> None:
         sys.stdout.flush()
 
 
-def _wait_for(work: Work, hook: str, message_file: str | None) -> None:
+def _supervise(run: HookRun, hook: str, message_file: str | None) -> None:
     """Let the review run, and take in what it finds until it is done or the time is over."""
     reading, writing = os.pipe()
-    _arm(work.rules_deadline + _GRACE_S + _SHOWING_S)
-    child = _started_work(work, hook, message_file, reading, writing)
+    _set_alarm(run.rules_deadline + _GRACE_S + _SHOWING_S)
+    child = _start_review_process(run, hook, message_file, reading, writing)
 
     def listen() -> None:
         with (
@@ -155,16 +155,16 @@ def _wait_for(work: Work, hook: str, message_file: str | None) -> None:
             os.fdopen(reading, "rb") as lines,
         ):
             for line in lines:
-                work.hear(json.loads(line))
-        work.is_ready.set()
+                run.receive(json.loads(line))
+        run.is_ready.set()
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    if not work.is_ready.wait(_left_s(work.rules_deadline + _GRACE_S)):
-        work.is_late = True
-    if work.waits_for_model:
-        _arm(work.model_deadline + _GRACE_S + _SHOWING_S)
-        listener.join(_left_s(work.model_deadline))
+    if not run.is_ready.wait(_left_s(run.rules_deadline + _GRACE_S)):
+        run.is_late = True
+    if run.waits_for_model:
+        _set_alarm(run.model_deadline + _GRACE_S + _SHOWING_S)
+        listener.join(_left_s(run.model_deadline))
     if child:
         # At once, whatever it hangs in; what it sent lies in the pipe.
         with suppress(OSError):
@@ -172,13 +172,13 @@ def _wait_for(work: Work, hook: str, message_file: str | None) -> None:
         listener.join(_READING_S)
 
 
-def _started_work(
-    work: Work, hook: str, message_file: str | None, reading: int, writing: int
+def _start_review_process(
+    run: HookRun, hook: str, message_file: str | None, reading: int, writing: int
 ) -> int:
     """Begin the work; the number of its process, 0 where the system has no `fork`."""
     if not hasattr(os, "fork"):
-        work.channel = Channel(writing)
-        threading.Thread(target=_do, args=(work, hook, message_file), daemon=True).start()
+        run.connection = ParentConnection(writing)
+        threading.Thread(target=_run_hook, args=(run, hook, message_file), daemon=True).start()
         return 0
     # Both processes need these: once is enough.
     for module in _SHARED:
@@ -189,69 +189,69 @@ def _started_work(
         return child
     with suppress(BaseException):
         # Its own alarm, for when the parent is killed; and nothing that holds git's streams.
-        _arm(max(work.rules_deadline, work.model_deadline) + _GRACE_S + _SHOWING_S)
+        _set_alarm(max(run.rules_deadline, run.model_deadline) + _GRACE_S + _SHOWING_S)
         os.close(reading)
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-        work.channel = Channel(writing)
-        _do(work, hook, message_file)
+        run.connection = ParentConnection(writing)
+        _run_hook(run, hook, message_file)
     os._exit(0)
 
 
-def _do(work: Work, hook: str, message_file: str | None) -> None:
-    assert work.channel is not None
-    with work.channel:
+def _run_hook(run: HookRun, hook: str, message_file: str | None) -> None:
+    assert run.connection is not None
+    with run.connection:
         try:
             if hook == "pre-commit":
-                _review(work)
+                _review(run)
             elif message_file is not None:
-                from codebuddy.hook.message import offer
+                from codebuddy.hook.message import propose_message
 
-                offer(work, Path(message_file))
+                propose_message(run, Path(message_file))
         except (CodebuddyError, OSError, ValueError, LookupError, RuntimeError):
             # A later failure says nothing of what the quick rules left out.
-            if not work.has_begun:
-                work.channel.send({"news": "complete"})
+            if not run.has_begun:
+                run.connection.send({"news": "complete"})
 
 
 def _left_s(deadline: float) -> float:
     return max(0.01, deadline - time.monotonic())
 
 
-def _arm(deadline: float) -> None:
+def _set_alarm(deadline: float) -> None:
     """Let the system end this process then, also when it hangs in native code."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, _left_s(deadline))
 
 
-def _review(work: Work) -> None:
+def _review(run: HookRun) -> None:
     from codebuddy.hook import session
     from codebuddy.hook.index_access import index_lookup
     from codebuddy.hook.model import Model
     from codebuddy.hook.review import by_module, quick_rules, review, slow_rules, wants_model
 
-    repository, settings = work.repository, work.settings
-    assert work.channel is not None
-    found = _Sent(work.channel)
+    repository, settings = run.repository, run.settings
+    assert run.connection is not None
+    found = _Sent(run.connection)
     rules = rules_in_use(settings.hook)
     with_model = [rule for rule in rules if rule.needs_model]
     quick = quick_rules(rules)
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
-    with session.opened(repository, settings, scope, None, deadline=work.rules_deadline) as opened:
+    with session.opened(repository, settings, scope, None, deadline=run.rules_deadline) as opened:
         # What was found so far counts even if all that follows is hostile.
-        work.has_begun = True
-        outcome = review(opened, quick, found)
-        if not (outcome.is_late or outcome.failed or outcome.missing or opened.state.is_cut):
-            work.channel.send({"news": "complete"})
+        run.has_begun = True
+        result = review(opened, quick, found)
+        if not (result.is_late or result.failed or result.missing or opened.state.is_cut):
+            run.connection.send({"news": "complete"})
         with index_lookup(repository, settings) as opened.lookup:
             model = None
-            if work.may_ask and wants_model(opened, with_model):
-                model = Model(repository.root, work.model_deadline)
+            if run.may_use_model and wants_model(opened, with_model):
+                model = Model(repository.root, run.model_deadline)
             for group in by_module(slow_rules(rules)):
                 is_late = review(opened, group, found).is_late
-                news = {"news": "checked", "rules": [rule.id for rule in group]}
-                work.channel.send({"news": "late"} if is_late else news)
-            if model is not None and work.begin_model():
-                opened.deadline = work.model_deadline
+                message = {"news": "checked", "rules": [rule.id for rule in group]}
+                run.connection.send({"news": "late"} if is_late else message)
+            if model is not None and run.begin_model():
+                opened.deadline = run.model_deadline
                 opened.model = model
                 review(opened, with_model, found)
 
@@ -259,13 +259,13 @@ def _review(work: Work) -> None:
 class _Sent(list[Finding]):
     """Findings that are handed over as they are added."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, connection: ParentConnection) -> None:
         super().__init__()
-        self._channel = channel
+        self._connection = connection
 
     def append(self, finding: Finding) -> None:
         super().append(finding)
-        self._channel.send({"news": "finding", "finding": asdict(finding)})
+        self._connection.send({"news": "finding", "finding": asdict(finding)})
 
 
 def _is_busy(git_folder: Path) -> bool:
@@ -273,28 +273,30 @@ def _is_busy(git_folder: Path) -> bool:
     return any(os.path.lexists(git_folder / name) for name in _BUSY_WITH)
 
 
-def _tell(work: Work, hook: str) -> None:
+def _print_findings(run: HookRun, hook: str) -> None:
     """To stdout, which git sends where its own messages go."""
     from codebuddy.hook.review import ordered
 
-    found = ordered(work.findings)
-    shown = found[: work.settings.hook.max_findings]
+    found = ordered(run.findings)
+    shown = found[: run.settings.hook.max_findings]
     lines = []
     if shown:
         from codebuddy.hook import report
         from codebuddy.hook.finding import without_edits
 
-        if not _kept(work.repository, shown):
+        if not _save_patches(run.repository, shown):
             shown = [without_edits(each) for each in shown]
         lines.append(report.text(shown))
     if len(found) > len(shown) > 0:
         lines.append(
-            f"and {len(found) - len(shown)} more: codebuddy hook run {_later(work)} --max 0"
+            f"and {len(found) - len(shown)} more: codebuddy hook run {_scope_options(run)} --max 0"
         )
-    if hook == "pre-commit" and (unchecked := _unchecked(work)):
-        lines.append(f"codebuddy: {unchecked}; to see the rest: codebuddy hook run {_later(work)}")
+    if hook == "pre-commit" and (unchecked := _unchecked(run)):
+        lines.append(
+            f"codebuddy: {unchecked}; to see the rest: codebuddy hook run {_scope_options(run)}"
+        )
     # One that is switched off does what the settings say.
-    retired = retired_notice(work.settings.hook.enable)
+    retired = retired_notice(run.settings.hook.enable)
     if hook == "pre-commit" and retired:
         lines.append(f"codebuddy: {retired}")
     if lines:
@@ -302,35 +304,37 @@ def _tell(work: Work, hook: str) -> None:
         sys.stdout.flush()
 
 
-def _unchecked(work: Work) -> str:
+def _unchecked(run: HookRun) -> str:
     """What was not looked at, as a part of a sentence; empty where everything was."""
     from codebuddy.hook.review import slow_rules
 
-    if work.is_incomplete:
+    if run.is_incomplete:
         return "not all new lines could be looked at"
     left = [
         rule.id
-        for rule in slow_rules(rules_in_use(work.settings.hook))
-        if rule.id not in work.checked
+        for rule in slow_rules(rules_in_use(run.settings.hook))
+        if rule.id not in run.checked
     ]
-    return f"no time was left for {', '.join(left)}" if work.is_late and left else ""
+    return f"no time was left for {', '.join(left)}" if run.is_late and left else ""
 
 
-def _later(work: Work) -> str:
+def _scope_options(run: HookRun) -> str:
     """What reviews this change when the commit is made, and nothing is staged any more."""
     is_first = False
     # What was found is shown even if git fails by now.
     with suppress(CodebuddyError):
-        is_first = not plumbing.head_commit(work.repository)
+        is_first = not plumbing.head_commit(run.repository)
     return "--all" if is_first else "--range HEAD~1..HEAD"
 
 
-def _kept(repository: Repository, shown: list[Finding]) -> bool:
+def _save_patches(repository: Repository, shown: list[Finding]) -> bool:
     """Whether the patches could be kept; where that hangs, they were not, and all is shown."""
-    from codebuddy.hook.record import keep
+    from codebuddy.hook.record import save_patches
 
-    kept: list[bool] = []
-    keeper = threading.Thread(target=lambda: kept.append(keep(repository, shown)), daemon=True)
-    keeper.start()
-    keeper.join(_KEEPING_S)
-    return kept == [True]
+    saved: list[bool] = []
+    writer = threading.Thread(
+        target=lambda: saved.append(save_patches(repository, shown)), daemon=True
+    )
+    writer.start()
+    writer.join(_SAVING_S)
+    return saved == [True]

@@ -20,7 +20,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class FileEdit:
     """Replace the lines `first_line` to `last_line` of `path`, which read `old`, by `new`.
 
     Lines are 1-based and inclusive; neither text ends with a line ending. Without `new` the
@@ -49,7 +49,7 @@ class Finding:
     message: str
     evidence: tuple[Evidence, ...] = ()
     n_more: int = 0
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[FileEdit, ...] = ()
     confidence: float = 1.0
 
     @property
@@ -67,5 +67,5 @@ def without_edits(finding: Finding) -> Finding:
 def finding_from(fields: dict[str, Any]) -> Finding:
     """The opposite of `asdict`, after a way through JSON."""
     evidence = tuple(Evidence(**each) for each in fields["evidence"])
-    edits = tuple(Edit(**each) for each in fields["edits"])
+    edits = tuple(FileEdit(**each) for each in fields["edits"])
     return Finding(**{**fields, "evidence": evidence, "edits": edits})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codebuddy.hook.commit import Work
+from codebuddy.hook.commit import HookRun
 from codebuddy.hook.credentials import masked
 from codebuddy.hook.state import State
 from codebuddy.terminal import safe_line
@@ -24,7 +24,7 @@ _VIRTUAL_NAME = "COMMIT_MESSAGE.txt"
 _KEEPING_MODES = frozenset({"verbatim", "whitespace"})
 
 
-def offer(work: Work, file: Path) -> None:
+def propose_message(run: HookRun, file: Path) -> None:
     """Append the model's proposal to git's message file as comment lines.
 
     Args:
@@ -35,15 +35,15 @@ def offer(work: Work, file: Path) -> None:
     from codebuddy.hook.model import Model
     from codebuddy.vcs import plumbing
 
-    repository = work.repository
+    repository = run.repository
     mark = _comment_mark(file)
     if not mark or plumbing.setting(repository, "commit.cleanup") in _KEEPING_MODES:
         return
-    if not work.begin_model():
+    if not run.begin_model():
         return
-    model = Model(repository.root, work.model_deadline)
+    model = Model(repository.root, run.model_deadline)
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
-    with session.opened(repository, work.settings, scope, None) as review:
+    with session.opened(repository, run.settings, scope, None) as review:
         prompt = _prompt(review.state, plumbing.recent_subjects(repository, _SUBJECTS))
     lines = prompt.split("\n")
     place = (len(lines), len(lines[-1]) + 1)

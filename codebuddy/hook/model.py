@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _MIN_BUDGET_S = 0.2
 # An engine that lives answers a greeting within a few milliseconds; it has the time that the
 # rules take, too, because it is greeted before they begin.
-_GREETING_S = 0.1
+_CONNECT_S = 0.1
 # Of a longer budget so much may pass before an engine is taken to be gone.
-_GREETING_SHARE = 0.1
+_CONNECT_SHARE = 0.1
 _CLIENT = "hook"
 
 
@@ -33,19 +33,19 @@ class Model:
         self._root = root
         self._deadline = deadline
         self._client: EngineClient | None = None
-        self._is_greeted = threading.Event()
+        self._has_connected = threading.Event()
         self._is_gone = False
         # In a thread, because an engine that hangs answers after seconds only.
-        threading.Thread(target=self._greet, daemon=True).start()
+        threading.Thread(target=self._connect, daemon=True).start()
 
-    def _greet(self) -> None:
+    def _connect(self) -> None:
         from codebuddy.engine.client import EngineClient
 
         with suppress(CodebuddyError, OSError, ValueError, LookupError):
             client = EngineClient.connect(may_start=False)
             client.status()
             self._client = client
-        self._is_greeted.set()
+        self._has_connected.set()
 
     def complete(
         self,
@@ -70,7 +70,7 @@ class Model:
         left_s = self._deadline - time.monotonic()
         if self._is_gone or left_s < _MIN_BUDGET_S:
             return ""
-        self._is_greeted.wait(max(_GREETING_S, left_s * _GREETING_SHARE))
+        self._has_connected.wait(max(_CONNECT_S, left_s * _CONNECT_SHARE))
         client = self._client
         if client is None:
             self._is_gone = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from codebuddy.hook.finding import Edit, Evidence, Finding
+from codebuddy.hook.finding import Evidence, FileEdit, Finding
 from codebuddy.hook.state import SourceFile, State
 from codebuddy.syntax.notebook import (
     NotebookError,
@@ -106,7 +106,7 @@ def _place(cells: CellCode, line: int, column: int) -> tuple[int, int]:
     return number, place_in_string(cells.file, string, column - 1) - start + 1
 
 
-def _edit(edit: Edit, cells: CellCode | None) -> Edit | None:
+def _edit(edit: FileEdit, cells: CellCode | None) -> FileEdit | None:
     """The patch of the JSON that changes the code so; `None` where that is not certain."""
     if cells is None:
         return edit

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from codebuddy.errors import DocumentError, UsageError
-from codebuddy.hook.finding import Edit, Finding
+from codebuddy.hook.finding import FileEdit, Finding
 from codebuddy.private_files import make_folder, read_json, whole_number, write_file
 from codebuddy.vcs.repository import Repository
 
@@ -25,7 +25,7 @@ _MAX_KEPT_BYTES = 2 << 20
 _MAX_LINE = 1 << 31
 
 
-def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
+def save_patches(repository: Repository, findings: Sequence[Finding]) -> bool:
     """Keep the findings and those of a few reviews before; whether they could be kept."""
     if not findings:
         return True
@@ -48,7 +48,7 @@ def keep(repository: Repository, findings: Sequence[Finding]) -> bool:
     return True
 
 
-def find(repository: Repository, wanted: str) -> tuple[str, tuple[Edit, ...]]:
+def find_finding(repository: Repository, wanted: str) -> tuple[str, tuple[FileEdit, ...]]:
     """The rule and edits of the finding `wanted`: its id, or its rule's if that is the only one.
 
     Raises:
@@ -115,7 +115,7 @@ def _rows(repository: Repository) -> list[dict[str, Any]]:
 
 
 def _is_ours(row: Any) -> bool:
-    """Whether a row is one that `keep` writes; its edits are looked at when they are asked for."""
+    """Whether a row has the form that `save_patches` writes; edits are checked when read."""
     if not isinstance(row, dict) or not isinstance(row.get("edits"), list):
         return False
     age = row.get("age", 0)
@@ -123,9 +123,9 @@ def _is_ours(row: Any) -> bool:
     return has_age and all(isinstance(row.get(key), str) for key in ("id", "rule"))
 
 
-def _edit(row: Any) -> Edit:
+def _edit(row: Any) -> FileEdit:
     try:
-        edit = Edit(**row)
+        edit = FileEdit(**row)
         first = whole_number(edit.first_line, 1, _MAX_LINE)
         # A patch that only inserts ends on the line before its first one.
         whole_number(edit.last_line, first - 1, _MAX_LINE)

@@ -38,7 +38,7 @@ _SCRIPT_ELSEWHERE = re.compile(rb"<script\b[^>]{0,2000}\bsrc\s*=", re.IGNORECASE
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class UnresolvedImport:
     """What became of an import: `missing` is `module` or `name`, `path` the module's file."""
 
     missing: Literal["module", "name"]
@@ -91,14 +91,14 @@ class Resolver:
             importer, module, name = path, again.module, again.name
         return None
 
-    def verdict(self, importer: str, each: ImportedName) -> Verdict | None:
+    def unresolved(self, importer: str, each: ImportedName) -> UnresolvedImport | None:
         """What is missing of an import, if anything is for sure."""
         if each.is_guarded or each.module.startswith(("node:", "#")):
             return None
         path = self.module(importer, each.module)
         if path is None:
             former = self.former_module(importer, each.module)
-            return Verdict("module", former) if former else None
+            return UnresolvedImport("module", former) if former else None
         if not each.name or each.name == "*":
             return None
         file = self._state.file(path)
@@ -111,8 +111,8 @@ class Resolver:
                 return None
             former = self._submodule(path, each.name, self._state.was_there)
             if former:
-                return Verdict("module", former)
-        return Verdict("name", path)
+                return UnresolvedImport("module", former)
+        return UnresolvedImport("name", path)
 
     def provides(self, path: str, name: str) -> bool | None:
         """Whether the file has `name` at its top level in the new state; `None` if unsure."""

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.hook.catalog import BY_ID, RETIRED, RULES, Rule
+from codebuddy.hook.catalog import BY_ID, RETIRED, RULES, LintRule
 from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
 from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.notebooks import in_file
@@ -78,7 +78,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReviewResult:
     """What a review found, the most useful first, and what kept it from looking further.
 
     `n_suppressed` counts findings that a comment on the line switched off; `failed` names
@@ -96,7 +96,7 @@ class Outcome:
 Check = Callable[[Review], Iterable[Finding]]
 
 
-def rules_in_use(settings: HookSettings) -> list[Rule]:
+def rules_in_use(settings: HookSettings) -> list[LintRule]:
     """The rules that are on, those that cost least first.
 
     Raises:
@@ -128,7 +128,9 @@ def retired_notice(names: Iterable[str]) -> str:
     return f"{names_told} are retired and find nothing any more: {remedy.replace(' it ', ' them ')}"
 
 
-def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None = None) -> Outcome:
+def review(
+    review_: Review, rules: Iterable[LintRule], found: list[Finding] | None = None
+) -> ReviewResult:
     """Run the rules and put their findings in order.
 
     Args:
@@ -161,7 +163,7 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
             # A rule's own fault, whatever it is: the others go on.
             failed.append((module, f"{type(error).__name__}: {error}"))
         timings_ms[module] = (time.monotonic() - started) * 1000
-    return Outcome(
+    return ReviewResult(
         findings=tuple(ordered(found)),
         n_suppressed=n_suppressed,
         is_late=is_late,
@@ -171,26 +173,26 @@ def review(review_: Review, rules: Iterable[Rule], found: list[Finding] | None =
     )
 
 
-def quick_rules(rules: Iterable[Rule]) -> list[Rule]:
+def quick_rules(rules: Iterable[LintRule]) -> list[LintRule]:
     """Those that look at the new lines alone."""
     return [rule for rule in rules if rule.module in _QUICK]
 
 
-def slow_rules(rules: Iterable[Rule]) -> list[Rule]:
+def slow_rules(rules: Iterable[LintRule]) -> list[LintRule]:
     """Those that look at other files too, without the model; those that cost least first."""
     wanted = {rule.id for rule in rules if not rule.needs_model and rule.module not in _QUICK}
     return _cheapest_first(wanted)
 
 
-def by_module(rules: Iterable[Rule]) -> list[list[Rule]]:
+def by_module(rules: Iterable[LintRule]) -> list[list[LintRule]]:
     """The rules in their order, those of one module together."""
-    groups: dict[str, list[Rule]] = {}
+    groups: dict[str, list[LintRule]] = {}
     for rule in rules:
         groups.setdefault(rule.module, []).append(rule)
     return list(groups.values())
 
 
-def wants_model(review_: Review, rules: Iterable[Rule]) -> bool:
+def wants_model(review_: Review, rules: Iterable[LintRule]) -> bool:
     """Whether one of the rules may have something to ask the model, told without parsing."""
     return any(
         import_module(f"codebuddy.hook.rules.{rule.module}").may_apply(review_) for rule in rules
@@ -205,7 +207,7 @@ _ORDER = (
 )
 
 
-def _cheapest_first(wanted: set[str]) -> list[Rule]:
+def _cheapest_first(wanted: set[str]) -> list[LintRule]:
     return sorted(
         (rule for rule in RULES if rule.id in wanted), key=lambda rule: _ORDER.index(rule.module)
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codebuddy.errors import RepositoryError, UsageError
-from codebuddy.hook.catalog import Rule
+from codebuddy.hook.catalog import LintRule
 from codebuddy.hook.lookup import CodeLookup
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import MAX_READ_CHANGES, State
@@ -108,6 +108,6 @@ def opened(
         )
 
 
-def without_model(rules: Iterable[Rule]) -> list[Rule]:
+def without_model(rules: Iterable[LintRule]) -> list[LintRule]:
     """The rules that need no model."""
     return [rule for rule in rules if not rule.needs_model]

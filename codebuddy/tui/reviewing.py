@@ -76,11 +76,11 @@ def apply_remark(root: Path, remark: Remark) -> list[str]:
         CodebuddyError: The patch does not fit any more, or cannot be written.
     """
     from codebuddy.hook.apply import apply_edits
-    from codebuddy.hook.record import find
+    from codebuddy.hook.record import find_finding
     from codebuddy.vcs.repository import open_repository
 
     repository = open_repository(root)
-    _, edits = find(repository, remark.id)
+    _, edits = find_finding(repository, remark.id)
     return [each.document.path for each in apply_edits(repository, edits)]
 
 

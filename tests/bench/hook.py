@@ -39,12 +39,12 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.hook import session
-from codebuddy.hook.catalog import RULES, Rule
+from codebuddy.hook.catalog import RULES, LintRule
 from tests.bench.hook_replay import Replay, one_commit
 
 
 def replay(
-    source: Path, n_commits: int, out: Path, rules: list[Rule], choice: str, ends: float
+    source: Path, n_commits: int, out: Path, rules: list[LintRule], choice: str, ends: float
 ) -> None:
     """Append what the rules say of each commit to `out`, until `ends` on the monotonic clock."""
     done = {row["commit"] for row in _rows([out])} if out.exists() else set()

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.hook import session
-from codebuddy.hook.catalog import Rule
+from codebuddy.hook.catalog import LintRule
 from codebuddy.hook.finding import Finding
 from codebuddy.hook.lookup import IndexLookup
-from codebuddy.hook.review import Outcome, Review, review
+from codebuddy.hook.review import Review, ReviewResult, review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.build import update_index
 from codebuddy.index.file_role import role_of
@@ -59,7 +59,7 @@ def git(folder: Path, *arguments: str, **environment: str) -> str:
 class Replay:
     """One repository's history, replayed."""
 
-    def __init__(self, source: Path, folder: Path, rules: list[Rule]) -> None:
+    def __init__(self, source: Path, folder: Path, rules: list[LintRule]) -> None:
         self.root = folder / "tree"
         git(folder, "clone", "-q", "--shared", "--no-checkout", str(source), str(self.root))
         self.rules = rules
@@ -122,7 +122,7 @@ class Replay:
 
     def review(
         self, repository: Repository, index: RepositoryIndex, scope: session.Scope, rest: Gone
-    ) -> tuple[Outcome, set[str]]:
+    ) -> tuple[ReviewResult, set[str]]:
         """What the rules say of `scope`, and what it would take to be complete."""
         with session.opened(repository, self.settings, scope, IndexLookup(index)) as opened:
             return review(opened, self.rules), set(_broken_names(opened, rest))
@@ -254,7 +254,7 @@ def _item(finding: Finding) -> dict[str, Any]:
 
 
 def _judged(
-    path: str, part: tuple[Outcome, set[str]], rest: Gone, whole: Outcome, read: Read
+    path: str, part: tuple[ReviewResult, set[str]], rest: Gone, whole: ReviewResult, read: Read
 ) -> dict[str, Any]:
     """The findings of a part, each right or wrong by the rest of its commit.
 

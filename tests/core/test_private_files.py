@@ -21,7 +21,7 @@ from codebuddy.datatypes import GenerationStats
 from codebuddy.errors import CodebuddyError, DocumentError, HeadError, TrainingError, UsageError
 from codebuddy.evaluation import store
 from codebuddy.hook import record
-from codebuddy.hook.finding import Edit, Finding
+from codebuddy.hook.finding import FileEdit, Finding
 from codebuddy.inference import added, stamps
 from codebuddy.private_files import (
     append_to,
@@ -352,7 +352,7 @@ def test_unsaved_text_of_the_future_is_kept(tmp_path):
 
 def finding(rule: str = "r") -> Finding:
     """A finding with a patch."""
-    return Finding(rule, "m.py", 1, 1, "said", edits=(Edit("m.py", 1, 1, "a", "b"),))
+    return Finding(rule, "m.py", 1, 1, "said", edits=(FileEdit("m.py", 1, 1, "a", "b"),))
 
 
 def test_planted_patches_are_replaced_and_never_waited_for(repository, tmp_path):
@@ -361,9 +361,9 @@ def test_planted_patches_are_replaced_and_never_waited_for(repository, tmp_path)
     for plant in (_pipe, _link, _dangling, _device):
         outside = planted(plant, place, tmp_path)
         with pytest.raises(DocumentError, match=r"hook\.json cannot be read: it is"):
-            within(20, lambda: record.find(repository, "r"))
-        assert within(20, lambda: record.keep(repository, [finding()]))
-        assert record.find(repository, "r")[1][0].new == "b"
+            within(20, lambda: record.find_finding(repository, "r"))
+        assert within(20, lambda: record.save_patches(repository, [finding()]))
+        assert record.find_finding(repository, "r")[1][0].new == "b"
         assert untouched(outside)
 
 
@@ -385,14 +385,14 @@ def test_planted_patches_are_replaced_and_never_waited_for(repository, tmp_path)
 )
 def test_patches_that_the_hook_did_not_keep_are_refused_and_replaced(repository, change):
     """A planted age cannot push itself before what was found last."""
-    assert record.keep(repository, [finding()])
+    assert record.save_patches(repository, [finding()])
     file = repository.index_folder / "hook.json"
     (row,) = json.loads(file.read_text())
     file.write_text(json.dumps([row, {**row, "id": "other", **change}]))
     with pytest.raises(DocumentError, match=r"hook\.json"):
-        record.find(repository, "r")
-    assert record.keep(repository, [finding()])
-    assert record.find(repository, "r")[1][0].new == "b"
+        record.find_finding(repository, "r")
+    assert record.save_patches(repository, [finding()])
+    assert record.find_finding(repository, "r")[1][0].new == "b"
 
 
 @pytest.mark.parametrize(
@@ -411,13 +411,13 @@ def test_patches_that_the_hook_did_not_keep_are_refused_and_replaced(repository,
 )
 def test_an_edit_of_absurd_lines_is_refused(repository, change):
     """Before any file is looked at."""
-    assert record.keep(repository, [finding()])
+    assert record.save_patches(repository, [finding()])
     file = repository.index_folder / "hook.json"
     (row,) = json.loads(file.read_text())
     row["edits"][0].update(change)
     file.write_text(json.dumps([row]))
     with pytest.raises(DocumentError, match="cannot be read"):
-        record.find(repository, "r")
+        record.find_finding(repository, "r")
 
 
 def test_a_planted_head_is_refused_and_never_waited_for(repository, tmp_path):

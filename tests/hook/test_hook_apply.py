@@ -9,7 +9,7 @@ import pytest
 
 from codebuddy import user_file
 from codebuddy.hook.apply import apply_edits
-from codebuddy.hook.finding import Edit
+from codebuddy.hook.finding import FileEdit
 from codebuddy.vcs.repository import open_repository
 from tests.support.hook import Project
 
@@ -92,8 +92,8 @@ def test_a_write_that_fails_after_another_is_undone(project, monkeypatch):
     before = contents(project)
     monkeypatch.setattr(user_file, "_commit", commit)
     edits = [
-        Edit("a.py", 1, 1, "from sums import add_up", "from sums import sum_of"),
-        Edit("b.py", 1, 1, "from sums import add_up", "from sums import sum_of"),
+        FileEdit("a.py", 1, 1, "from sums import add_up", "from sums import sum_of"),
+        FileEdit("b.py", 1, 1, "from sums import add_up", "from sums import sum_of"),
     ]
     with pytest.raises(Exception, match="No space left on device; it is unchanged, and so are"):
         apply_edits(open_repository(project.root), edits)
@@ -149,7 +149,7 @@ def test_an_encoding_is_read_and_kept(tmp_path, encoding, ending, tail):
     assert "a.py:1:1 CB108" in done.stdout, done.stderr
     assert "a.py:4:1 CB108" in done.stdout
     assert "\ufeff" not in done.stdout
-    edit = Edit("a.py", 1, 1, "breakpoint()", "y = '\u00fc'")
+    edit = FileEdit("a.py", 1, 1, "breakpoint()", "y = '\u00fc'")
     apply_edits(open_repository(project.root), [edit])
     wanted = text.replace("breakpoint()", "y = '\u00fc'", 1)
     assert (project.root / "a.py").read_bytes() == encoded(wanted, encoding, ending)
@@ -179,7 +179,7 @@ def test_a_character_that_the_encoding_lacks_is_refused(tmp_path):
     content = "breakpoint()\nx = '\u00e9'\n".encode("cp1252")
     project = Project(tmp_path / "project", {"a.py": "z = 1\n"})
     project.write({"a.py": content})
-    edit = Edit("a.py", 1, 1, "breakpoint()", "y = '\u4e2d'")
+    edit = FileEdit("a.py", 1, 1, "breakpoint()", "y = '\u4e2d'")
     with pytest.raises(Exception, match="cannot hold the patch in its encoding"):
         apply_edits(open_repository(project.root), [edit])
     assert (project.root / "a.py").read_bytes() == content
@@ -198,14 +198,14 @@ def test_a_text_file_of_another_encoding_is_no_binary_file(tmp_path):
 @pytest.mark.parametrize(
     ("before", "edit", "after"),
     [
-        (b"1\r\n2\r\n3", Edit("a.py", 3, 3, "3", "x"), b"1\r\n2\r\nx"),
-        (b"1\r\n2\r\n3", Edit("a.py", 3, 3, "3", "x\ny"), b"1\r\n2\r\nx\r\ny"),
-        (b"1\r\n2\r\n3", Edit("a.py", 2, 3, "2\n3", "x"), b"1\r\nx"),
-        (b"1\r\n2\r\n3", Edit("a.py", 3, 3, "3", None), b"1\r\n2"),
-        (b"1\n2\n3", Edit("a.py", 3, 3, "3", None), b"1\n2"),
-        (b"1\r\n2\r\n3\r\n", Edit("a.py", 3, 3, "3", "x\ny"), b"1\r\n2\r\nx\r\ny\r\n"),
-        (b"1\r\n2\n3\r\n4\r\n", Edit("a.py", 2, 2, "2", "x\ny"), b"1\r\nx\ny\n3\r\n4\r\n"),
-        (b"1\n2\r\n3\n", Edit("a.py", 2, 2, "2", "x"), b"1\nx\r\n3\n"),
+        (b"1\r\n2\r\n3", FileEdit("a.py", 3, 3, "3", "x"), b"1\r\n2\r\nx"),
+        (b"1\r\n2\r\n3", FileEdit("a.py", 3, 3, "3", "x\ny"), b"1\r\n2\r\nx\r\ny"),
+        (b"1\r\n2\r\n3", FileEdit("a.py", 2, 3, "2\n3", "x"), b"1\r\nx"),
+        (b"1\r\n2\r\n3", FileEdit("a.py", 3, 3, "3", None), b"1\r\n2"),
+        (b"1\n2\n3", FileEdit("a.py", 3, 3, "3", None), b"1\n2"),
+        (b"1\r\n2\r\n3\r\n", FileEdit("a.py", 3, 3, "3", "x\ny"), b"1\r\n2\r\nx\r\ny\r\n"),
+        (b"1\r\n2\n3\r\n4\r\n", FileEdit("a.py", 2, 2, "2", "x\ny"), b"1\r\nx\ny\n3\r\n4\r\n"),
+        (b"1\n2\r\n3\n", FileEdit("a.py", 2, 2, "2", "x"), b"1\nx\r\n3\n"),
     ],
 )
 def test_each_line_keeps_its_ending_and_the_last_one_has_none(tmp_path, before, edit, after):

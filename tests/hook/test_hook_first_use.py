@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 
-from codebuddy.hook.finding import Edit, Finding
-from codebuddy.hook.record import keep
+from codebuddy.hook.finding import FileEdit, Finding
+from codebuddy.hook.record import save_patches
 from codebuddy.vcs.repository import open_repository
 from tests.support.hook import Project, staged_review, told
 
-EDIT = Edit("a.py", 1, 1, "x", None)
+EDIT = FileEdit("a.py", 1, 1, "x", None)
 BEFORE = {"a.py": "def f():\n    return 1\n"}
 
 
@@ -97,7 +97,7 @@ def test_old_patches_are_given_up(tmp_path):
     project = Project(tmp_path / "p", BEFORE)
     repository = open_repository(project.root)
     for number in range(12):
-        keep(repository, [Finding("CB108", f"{number}.py", 1, 1, "m", edits=(EDIT,))])
+        save_patches(repository, [Finding("CB108", f"{number}.py", 1, 1, "m", edits=(EDIT,))])
     kept = json.loads((repository.index_folder / "hook.json").read_text())
     assert [row["age"] for row in kept] == list(range(10))
 

@@ -13,7 +13,7 @@ from codebuddy.hook import session
 from codebuddy.hook.catalog import RULES
 from codebuddy.hook.finding import Finding
 from codebuddy.hook.lookup import IndexLookup
-from codebuddy.hook.review import Outcome, review
+from codebuddy.hook.review import ReviewResult, review
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import HookSettings, IndexSettings, Settings
@@ -67,7 +67,7 @@ class Project:
         self.write(files)
         self.git("add", "-A")
 
-    def review(self, hook: HookSettings | None = None, *, has_index: bool = True) -> Outcome:
+    def review(self, hook: HookSettings | None = None, *, has_index: bool = True) -> ReviewResult:
         """What all rules but the model's say of what is staged."""
         repository = open_repository(self.root)
         settings = replace(SETTINGS, hook=hook or HookSettings())

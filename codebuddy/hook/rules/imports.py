@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from codebuddy.hook.finding import Edit, Evidence, Finding
+from codebuddy.hook.finding import Evidence, FileEdit, Finding
 from codebuddy.hook.review import Review
 from codebuddy.hook.rules.renames import renaming_edits
 from codebuddy.hook.state import SourceFile
@@ -27,17 +27,17 @@ def check(review: Review) -> Iterator[Finding]:
         for each in file.imported:
             if each.line not in added or (change.path, each.line, each.column) in told:
                 continue
-            verdict = review.resolver.verdict(change.path, each)
-            if verdict is None or verdict.path == change.path:
+            unresolved = review.resolver.unresolved(change.path, each)
+            if unresolved is None or unresolved.path == change.path:
                 continue
             evidence = (Evidence(change.path, each.line, file.line(each.line)),)
-            if verdict.missing == "module":
-                message = f"{each.module} is imported, and {verdict.path} is gone"
+            if unresolved.missing == "module":
+                message = f"{each.module} is imported, and {unresolved.path} is gone"
                 yield Finding("CB103", change.path, each.line, each.column, message, evidence)
                 continue
-            target = review.state.file(verdict.path)
+            target = review.state.file(unresolved.path)
             close = _close_name(target, each.name) if target else ""
-            message = f"{verdict.path} has no {each.name}"
+            message = f"{unresolved.path} has no {each.name}"
             if close:
                 message += f"; did you mean {close}?"
             edits = _edits(file, each, close) if close else ()
@@ -51,7 +51,7 @@ def _close_name(target: SourceFile, name: str) -> str:
     return close[0] if close else ""
 
 
-def _edits(file: SourceFile, imported: ImportedName, close: str) -> tuple[Edit, ...]:
+def _edits(file: SourceFile, imported: ImportedName, close: str) -> tuple[FileEdit, ...]:
     """The import and what it brings in, with the name that there is; none where that is unclear."""
     name = imported.name
     uses = [Occurrence(name, imported.line, imported.column, 0, "import")]

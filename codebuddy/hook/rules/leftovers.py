@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from codebuddy.hook.finding import Edit, Evidence, Finding
+from codebuddy.hook.finding import Evidence, FileEdit, Finding
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import Change, SourceFile
 
@@ -94,7 +94,7 @@ def _debugging(change: Change, file: SourceFile, added: frozenset[int]) -> Itera
         message = f"{_cut(subject)} {what or 'is left over from debugging'}"
         # Only a line that is a statement by itself can be taken out without harm.
         is_alone = bool(_ALONE.fullmatch(text.strip())) and not _is_only_in_block(file, number)
-        edits = (Edit(file.path, number, number, text, None),) if is_alone else ()
+        edits = (FileEdit(file.path, number, number, text, None),) if is_alone else ()
         evidence = (Evidence(file.path, number, text.strip()),)
         yield Finding("CB108", file.path, number, start + 1, message, evidence, edits=edits)
 

@@ -42,12 +42,12 @@ def check(review: Review) -> Iterator[Finding]:
             continue
         new = review.state.file(change.path) if change.path else None
         if change.path != change.old_path:
-            yield from _gone_file(review, change, old)
+            yield from _removed_file(review, change, old)
         if new is None or change.path != change.old_path or not _loses_a_name(old, new):
             continue
         if not _is_broken(new):
-            yield from _gone_names(review, change.path, old, new)
-            yield from _gone_methods(review, old, new)
+            yield from _removed_names(review, change.path, old, new)
+            yield from _removed_methods(review, old, new)
 
 
 def _loses_a_name(old: SourceFile, new: SourceFile) -> bool:
@@ -63,7 +63,7 @@ def _is_broken(file: SourceFile) -> bool:
     return file.tree is None or file.tree.root_node.has_error
 
 
-def _gone_file(review: Review, change: Change, old: SourceFile) -> Iterator[Finding]:
+def _removed_file(review: Review, change: Change, old: SourceFile) -> Iterator[Finding]:
     """Imports of a module whose file was deleted or renamed."""
     stem = module_word(change.old_path)
     if not stem:
@@ -76,8 +76,8 @@ def _gone_file(review: Review, change: Change, old: SourceFile) -> Iterator[Find
         if not is_same_family(file.language, old.language):
             continue
         for each in file.imported:
-            verdict = review.resolver.verdict(path, each)
-            if verdict and verdict.missing == "module" and verdict.path == change.old_path:
+            unresolved = review.resolver.unresolved(path, each)
+            if unresolved and unresolved.missing == "module" and unresolved.path == change.old_path:
                 places.append(Evidence(path, each.line, file.line(each.line)))
                 review.told_imports.add((path, each.line, each.column))
     if places:
@@ -94,7 +94,9 @@ def _gone_file(review: Review, change: Change, old: SourceFile) -> Iterator[Find
         )
 
 
-def _gone_names(review: Review, path: str, old: SourceFile, new: SourceFile) -> Iterator[Finding]:
+def _removed_names(
+    review: Review, path: str, old: SourceFile, new: SourceFile
+) -> Iterator[Finding]:
     """Top-level names that the new content no longer has."""
     kept = new.top_level()
     gone = {
@@ -159,8 +161,8 @@ def _uses_in(
         if each.is_guarded:
             continue
         if each.name == name:
-            verdict = review.resolver.verdict(other, each)
-            if verdict and verdict.missing == "name" and verdict.path == path:
+            unresolved = review.resolver.unresolved(other, each)
+            if unresolved and unresolved.missing == "name" and unresolved.path == path:
                 is_imported_plainly = is_imported_plainly or each.alias == name
                 yield Occurrence(name, each.line, each.column, 0, "import")
         elif each.alias and review.resolver.target(other, each.module, each.name) == (path, ""):
@@ -184,7 +186,7 @@ def _has_bindings(file: SourceFile) -> bool:
     return "bindings" in traits_of(file.language).analyses
 
 
-def _gone_methods(review: Review, old: SourceFile, new: SourceFile) -> Iterator[Finding]:
+def _removed_methods(review: Review, old: SourceFile, new: SourceFile) -> Iterator[Finding]:
     """`self.name` in a class without bases that no longer has the method."""
     if not _has_bindings(new) or b"__getattr__" in new.source or b"setattr(" in new.source:
         return

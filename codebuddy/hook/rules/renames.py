@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from codebuddy.hook.finding import Edit
+from codebuddy.hook.finding import FileEdit
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.symbols import FoundDefinition
 from codebuddy.syntax.occurrences import Occurrence
@@ -45,7 +45,7 @@ def _tokens(file: SourceFile, definition: FoundDefinition) -> list[bytes]:
 
 def renaming_edits(
     uses: list[tuple[str, SourceFile, Occurrence]], name: str, replacement: str
-) -> tuple[Edit, ...]:
+) -> tuple[FileEdit, ...]:
     """The lines of the uses with the new name in the place of the old one.
 
     None where a component's markup has the name too: half a renaming breaks it.
@@ -65,5 +65,5 @@ def renaming_edits(
             if new[start : start + len(name)] == name:
                 new = new[:start] + replacement + new[start + len(name) :]
         if new != text:
-            edits.append(Edit(path, line, line, text, new))
+            edits.append(FileEdit(path, line, line, text, new))
     return tuple(edits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from codebuddy.hook.finding import Edit, Evidence, Finding
+from codebuddy.hook.finding import Evidence, FileEdit, Finding
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
@@ -116,7 +116,7 @@ def _completed(
         len(indent) + 1,
         f"{definition.name}() is a stub; the model has a body for it",
         tuple(Evidence(file.path, first, line) for line in new.split("\n")[:3]),
-        edits=(Edit(file.path, first, last, old, new),),
+        edits=(FileEdit(file.path, first, last, old, new),),
     )
 
 

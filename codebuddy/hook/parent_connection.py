@@ -9,24 +9,24 @@ from contextlib import suppress
 from typing import Any
 
 
-class Channel:
+class ParentConnection:
     """The writing end. Whatever was sent is with the reader, also if this process dies."""
 
     def __init__(self, descriptor: int) -> None:
         self._stream = os.fdopen(descriptor, "wb")
         self._lock = threading.Lock()
 
-    def send(self, news: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Write one line.
 
         Raises:
             OSError: The reader is gone.
         """
         with self._lock:
-            self._stream.write(json.dumps(news).encode("ascii") + b"\n")
+            self._stream.write(json.dumps(message).encode("ascii") + b"\n")
             self._stream.flush()
 
-    def __enter__(self) -> Channel:
+    def __enter__(self) -> ParentConnection:
         return self
 
     def __exit__(self, *exception: object) -> None:
