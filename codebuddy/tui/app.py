@@ -27,7 +27,7 @@ from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.messages import GuardGone, TerminalGone
 from codebuddy.tui.output_filter import NoControlCharacters
 from codebuddy.tui.palette import THEMES, themes
-from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
+from codebuddy.tui.screens.dialogs import Choice, ChoiceScreen
 from codebuddy.tui.screens.workspace import WorkspaceScreen
 from codebuddy.tui.session import SessionState, load_session, save_session
 from codebuddy.tui.text.buffer import Location
@@ -126,7 +126,7 @@ class CodebuddyApp(App[None]):
             workspace.state.shows_tree = state.shows_tree
             workspace.state.shows_receipt = state.shows_receipt
             await workspace.document_controller.restore_session(state)
-        workspace.start_worker(workspace.watcher.tell_of_waiting)
+        workspace.start_worker(workspace.watcher.report_waiting_records)
         if self._start is not None:
             path, place = self._start
             await workspace.document_controller.open(path, place)
@@ -174,7 +174,7 @@ class CodebuddyApp(App[None]):
         self._is_asking_to_leave = True
         try:
             if await self._may_leave():
-                self.leave_now()
+                self.exit_now()
         finally:
             self._is_asking_to_leave = False
 
@@ -187,10 +187,10 @@ class CodebuddyApp(App[None]):
             ChoiceScreen(
                 "not everything is saved",
                 [
-                    Answer("save", "Save all and leave"),
-                    Answer("keep", "Leave; keep the unsaved text for the next time"),
-                    Answer("drop", "Leave without saving"),
-                    Answer("", "Stay"),
+                    Choice("save", "Save all and leave"),
+                    Choice("keep", "Leave; keep the unsaved text for the next time"),
+                    Choice("drop", "Leave without saving"),
+                    Choice("", "Stay"),
                 ],
                 detail="\n".join(each.name for each in unsaved[:8]),
             )
@@ -214,7 +214,7 @@ class CodebuddyApp(App[None]):
         """Whether the unsaved text is in the journal; else it is told why not."""
         try:
             if self.workspace.store is not None:
-                await self.workspace.store.keep_unsaved()
+                await self.workspace.store.write_journal()
         except OSError as error:
             self.workspace.notify_user(f"unsaved text cannot be kept: {error.strerror}", "error")
             return False
@@ -230,11 +230,11 @@ class CodebuddyApp(App[None]):
 
     @on(GuardGone)
     @on(TerminalGone)
-    def leave_the_gone_terminal(self) -> None:
+    def exit_without_terminal(self) -> None:
         """The window was closed, the connection broke, or the parent was killed."""
-        self.leave_now()
+        self.exit_now()
 
-    def leave_now(self) -> None:
+    def exit_now(self) -> None:
         """End, with unsaved text in the journal and the session saved."""
         self._is_leaving = True
         self.rescue()
@@ -248,7 +248,7 @@ class CodebuddyApp(App[None]):
             return
         workspace = self.workspace
         if workspace.store is not None:
-            lost = workspace.store.keep_unsaved_now()
+            lost = workspace.store.write_journal_now()
             workspace.store.journal.close()
             if lost and self.failure is None:
                 self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")

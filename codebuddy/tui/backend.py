@@ -35,7 +35,7 @@ _THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SuggestionRequest:
     """A suggestion that is wanted: `line` and `column` are 1-based, `text` the unsaved text.
 
     `retrieve` is `auto`, `always`, `never`, or `None` for what the settings say. One that
@@ -116,21 +116,23 @@ class Backend:
         self._completions = AsyncClient(client)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="models")
 
-    async def complete(self, wish: Wish, on_text: OnText | None = None) -> CompletionResponse:
+    async def complete(
+        self, request: SuggestionRequest, on_text: OnText | None = None
+    ) -> CompletionResponse:
         """A suggestion with the keys of `complete --json`; `on_text` gets it as it grows.
 
         `on_text` is called in the caller's loop. Cancelling the task cancels the work.
         """
         if on_text is None:
-            return await self._completions.complete(self._request(wish))
+            return await self._completions.complete(self._request(request))
         loop = asyncio.get_running_loop()
 
-        def told(text: str) -> None:
+        def forward(text: str) -> None:
             # The loop may have ended before the work did.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(on_text, text)
 
-        return await self._completions.complete(self._request(wish), told)
+        return await self._completions.complete(self._request(request), forward)
 
     async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         """The best places for a query, with the keys of `search --json`."""
@@ -138,10 +140,12 @@ class Backend:
         found = await self._completions.search(folder, query, top_k=top_k, channel=channel)
         return found["results"]
 
-    async def prewarm(self, wish: Wish) -> None:
+    async def prewarm(self, completion_request: SuggestionRequest) -> None:
         """Make a suggestion at this place quicker, when there is time; says nothing."""
         request = dataclasses.replace(
-            self._request(wish), client=f"{self._client_name}-prewarm", priority="background"
+            self._request(completion_request),
+            client=f"{self._client_name}-prewarm",
+            priority="background",
         )
         self._completions.prewarm(request)
 
@@ -171,18 +175,18 @@ class Backend:
         self._completions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _request(self, wish: Wish) -> CompletionRequest:
+    def _request(self, request: SuggestionRequest) -> CompletionRequest:
         return CompletionRequest(
-            str(wish.file),
-            wish.line,
-            wish.column,
-            wish.text,
-            retrieve=wish.retrieve,
-            alternatives=wish.alternatives,
+            str(request.file),
+            request.line,
+            request.column,
+            request.text,
+            retrieve=request.retrieve,
+            alternatives=request.alternatives,
             model=self.model,
-            client=f"{self._client_name}-{wish.client}",
-            priority="ask" if wish.is_asked_for else "typing",
-            name=wish.file.name,
+            client=f"{self._client_name}-{request.client}",
+            priority="ask" if request.is_asked_for else "typing",
+            name=request.file.name,
             takes_back=True,
         )
 
@@ -278,6 +282,6 @@ async def run_index_update(root: Path, on_step: Callable[[IndexStep], None]) -> 
     return result
 
 
-def is_engine_gone(error: CodebuddyError) -> bool:
+def is_engine_unreachable(error: CodebuddyError) -> bool:
     """Whether the engine itself failed, rather than the work asked of it."""
     return type(error) is EngineError

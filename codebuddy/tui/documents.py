@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codebuddy.syntax.languages import NOTEBOOK
-from codebuddy.tui.backend import Wish
+from codebuddy.tui.backend import SuggestionRequest
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import OpenedFile
 from codebuddy.tui.text.ghost import Ghost
@@ -17,7 +17,7 @@ from codebuddy.tui.widgets.tab_bar import Tab
 
 
 @dataclass(eq=False)
-class OpenDocument:
+class EditorDocument:
     """`name` is the path relative to the repository's root, or absolute outside it.
 
     `has_changed_on_disk` once another program wrote the file while the text here is unsaved;
@@ -74,10 +74,10 @@ class OpenDocument:
 
     # What the suggester sees
 
-    def wish(self, *, is_asked_for: bool, alternatives: int) -> Wish:
+    def completion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
         """A wish for the cursor's place."""
         cursor = self.editor.editing.cursor
-        return Wish(
+        return SuggestionRequest(
             self.path,
             self.editor.buffer.text,
             cursor.line + 1,

@@ -23,18 +23,18 @@ def main() -> None:
     from codebuddy.index.build import update_index
     from codebuddy.vcs.repository import open_repository
 
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
         repository = open_repository(Path(sys.argv[1]))
         settings = load_settings(repository.root).settings
         report = update_index(repository, settings, progress=_show, lock_timeout_s=_LOCK_TIMEOUT_S)
-        _tell({"result": report.as_json()})
+        _write_line({"result": report.as_json()})
     except CodebuddyError as error:
-        _tell({"error": error.message, "hint": error.hint})
+        _write_line({"error": error.message, "hint": error.hint})
 
 
 def _show(progress: Any) -> None:
-    _tell(
+    _write_line(
         {
             "done": progress.done_files,
             "total": progress.total_files,
@@ -43,12 +43,12 @@ def _show(progress: Any) -> None:
     )
 
 
-def _tell(value: dict[str, Any]) -> None:
+def _write_line(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, default=str) + "\n")
     sys.stdout.flush()
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     sys.stdin.read()
     os._exit(1)
 

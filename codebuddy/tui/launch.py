@@ -96,7 +96,7 @@ def _end_well_on_signals(app: CodebuddyApp) -> None:
     """A hang-up, an end or Ctrl-C from outside saves everything and gives the terminal back."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        app.call_later(app.leave_now)
+        app.call_later(app.exit_now)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -57,7 +57,7 @@ _ALT_KEYS = {
 _F3_WITH = {2: "shift", 3: "alt", 5: "ctrl"}
 
 
-def teach_alt_keys() -> None:
+def register_alt_keys() -> None:
     """Tell Textual's parser what Esc with a key means."""
     table = cast("dict[str, Any]", ANSI_SEQUENCES_KEYS)
     for sign, name in _ALT_KEYS.items():
@@ -72,10 +72,10 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
-        self._file = cast("TextIOWrapper[Any]", _Outlet(self._file))
+        self._file = cast("TextIOWrapper[Any]", _TerminalWriter(self._file))
         self._is_watched = False
         self._own_modes: list[Any] | None = None
-        teach_alt_keys()
+        register_alt_keys()
 
     def process_message(self, message: Message) -> None:
         """As Textual's, with F3 and a modifier as a key."""
@@ -155,7 +155,7 @@ def _is_hung_up(descriptor: int | None) -> bool:
     return bool(poll.poll(0))
 
 
-class _Outlet:
+class _TerminalWriter:
     """A stream whose writes are lost once nobody is there to read them."""
 
     def __init__(self, file: IO[str] | None) -> None:

@@ -170,7 +170,7 @@ def test_servers_of_editors_run_nothing_of_the_repository(trap, front_door):
 def test_children_of_the_tui_run_nothing_of_the_repository(trap, monkeypatch):
     """The index's update and the review, whose working folder is the repository."""
     from codebuddy.tui.backend import run_index_update
-    from codebuddy.tui.reviewing import review_staged
+    from codebuddy.tui.staged_review import review_staged
 
     monkeypatch.chdir(trap.root)
     for name, value in UNSAFE.items():

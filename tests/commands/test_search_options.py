@@ -54,14 +54,14 @@ def test_near_means_what_that_file_imports(root):
         done = codebuddy(root, "search", "discount(4)", "--near", near, "--json")
         assert json.loads(done.stdout)["results"][0]["path"] == first
     for channel in ("hybrid", "symbol"):
-        wish = ("search", "discount", "--channel", channel, "--json", "--near")
+        request = ("search", "discount", "--channel", channel, "--json", "--near")
         for near, first in (
             ("app.py", "two/pricing.py"),
             ("shelf.py", "one/pricing.py"),
             ("one/new.py", "one/pricing.py"),
             ("two/new.py", "two/pricing.py"),
         ):
-            results = json.loads(codebuddy(root, *wish, near).stdout)["results"]
+            results = json.loads(codebuddy(root, *request, near).stdout)["results"]
             assert results[0]["path"] == first, (channel, near)
             assert results[0]["score"] > results[1]["score"]
     outside = codebuddy(root, "search", "x", "--near", "/etc/passwd")

@@ -26,7 +26,7 @@ from codebuddy.inference.echo import EchoGenerator
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.settings import CompletionSettings, Settings
 from codebuddy.training.head.fit import FitConfig, fit_stage, head_content
-from codebuddy.tui.backend import Wish
+from codebuddy.tui.backend import SuggestionRequest
 from codebuddy.vcs.repository import open_repository
 from tests.commands.test_complete import codebuddy
 from tests.completion.test_head import FEATURES, synthetic_examples
@@ -257,6 +257,6 @@ def test_completing_without_the_engine_asks_the_head_too(tmp_path, head_file, fr
         )
     else:
         backend = OwnBackend(root, "echo")
-        answer = asyncio.run(backend.complete(Wish(file, text, line, 24)))
+        answer = asyncio.run(backend.complete(SuggestionRequest(file, text, line, 24)))
         backend.close()
     assert answer["decision"]["head"] == "test"

@@ -307,7 +307,7 @@ def test_a_linked_folder_takes_no_session_and_no_text(repository, tmp_path, name
     (kept / "old.json").write_text(json.dumps(asdict(old)))
     before = sorted(each.name for each in outside.rglob("*"))
     with pytest.raises(OSError, match="it is a link"):
-        journal.keep(old)
+        journal.write_record(old)
     if name == "tui":
         with pytest.raises(OSError, match="it is a link"):
             save_session(folder, SessionState())
@@ -322,7 +322,7 @@ def test_the_editors_folder_is_for_its_owner_alone(tmp_path):
     folder = tmp_path / "repo" / ".git" / "codebuddy" / "tui"
     folder.parents[1].mkdir(parents=True)
     save_session(folder, SessionState())
-    Journal(folder / "unsaved").keep(Record("m.py", "text", 0, 0, "", 1.0))
+    Journal(folder / "unsaved").write_record(Record("m.py", "text", 0, 0, "", 1.0))
     for each in (folder.parent, folder, folder / "unsaved"):
         assert stat.S_IMODE(each.stat().st_mode) == 0o700
 
@@ -332,7 +332,7 @@ def test_the_editors_folder_is_for_its_owner_alone(tmp_path):
 def test_a_record_of_absurd_numbers_is_none(tmp_path, key, number):
     """A journal's record is as damaged as one that is no JSON."""
     journal = Journal(tmp_path / "codebuddy" / "tui" / "unsaved")
-    journal.keep(Record("m.py", "text", 1, 2, "", 77.0))
+    journal.write_record(Record("m.py", "text", 1, 2, "", 77.0))
     (file,) = (tmp_path / "codebuddy" / "tui" / "unsaved").glob("*.json")
     values = json.loads(file.read_text())
     values[key] = "X"
@@ -344,8 +344,8 @@ def test_unsaved_text_of_the_future_is_kept(tmp_path):
     """A clock that was wrong loses nobody's text, and makes none the newest for ever."""
     journal = Journal(tmp_path / "codebuddy" / "tui" / "unsaved")
     future = Record("m.py", "text", 1, 2, "", time.time() + 1e9)
-    journal.keep(future)
-    journal.keep(Record("old.py", "old", 1, 2, "", time.time() - 1e9))
+    journal.write_record(future)
+    journal.write_record(Record("old.py", "old", 1, 2, "", time.time() - 1e9))
     assert journal.record_of("m.py") == future
     assert [each.path for each in journal.records()] == ["m.py", "old.py"]
 

@@ -400,7 +400,7 @@ def test_cancel_ends_what_a_client_has(repository):
     client.load(str(SMALL_MODEL))
     pid = client.status()["workers"]["model"]
     body = "x = [\n" + "    1,\n" * 200
-    wish = call(
+    request = call(
         repository, text=body, line=201, model=str(SMALL_MODEL), max_tokens=1500, max_lines=1000,
         client="one",
     )  # fmt: skip
@@ -408,7 +408,7 @@ def test_cancel_ends_what_a_client_has(repository):
 
     def ask():
         with pytest.raises(SupersededError) as caught:
-            client.complete(wish)
+            client.complete(request)
         errors.append(caught.value)
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
@@ -437,13 +437,13 @@ def test_cancel_of_one_request_leaves_the_others_of_its_client(repository):
     newer = call(repository, text=body, line=201, client="one", request="newer")
     outcome: dict[str, object] = {}
 
-    def ask(wish):
+    def ask(request):
         try:
-            outcome[wish.request] = client.complete(wish)["text"]
+            outcome[request.request] = client.complete(request)["text"]
         except SupersededError as error:
-            outcome[wish.request] = error.message
+            outcome[request.request] = error.message
 
-    threads = [threading.Thread(target=ask, args=(wish,)) for wish in (long, newer)]
+    threads = [threading.Thread(target=ask, args=(request,)) for request in (long, newer)]
     threads[0].start()
     assert wait_until(lambda: client.status()["queue"]["running"] == "complete")
     threads[1].start()
@@ -483,12 +483,12 @@ def test_a_spent_budget_answers_with_what_there_is(repository):
     """`--budget-ms` reaches the model in the worker: no machine reads a prompt in 1 ms."""
     client = EngineClient.connect()
     client.load(str(SMALL_MODEL))
-    wish = call(
+    request = call(
         repository, text="x = [\n" + "    1,\n" * 60, line=62, model=str(SMALL_MODEL),
         max_lines=1000, max_tokens=60,
     )  # fmt: skip
-    cut = client.complete(dataclasses.replace(wish, budget_ms=1))
-    whole = client.complete(wish)
+    cut = client.complete(dataclasses.replace(request, budget_ms=1))
+    whole = client.complete(request)
     assert cut["finish_reason"] == "budget"
     assert whole["finish_reason"] in ("stop", "length")
     assert cut["tokens"]["generated"] < whole["tokens"]["generated"]
@@ -503,11 +503,11 @@ def test_a_spent_budget_answers_with_what_there_is(repository):
 def test_a_restarted_engine_resumes_a_warm_file(repository):
     """What the model had read before `engine stop` need not be read again."""
     text = "".join(f"value_{number} = {number}\n" for number in range(25))
-    wish = call(repository, text=text, line=25, model=str(SMALL_MODEL), max_tokens=2)
-    first = EngineClient.connect().complete(wish)
+    request = call(repository, text=text, line=25, model=str(SMALL_MODEL), max_tokens=2)
+    first = EngineClient.connect().complete(request)
     assert first["tokens"]["reused"] == 0
     stop_engine()
-    second = EngineClient.connect().complete(wish)
+    second = EngineClient.connect().complete(request)
     assert second["tokens"]["reused"] == second["tokens"]["prompt"] - 1
     assert second["text"] == first["text"]
     files = [file for file in paths.engine_state_folder().iterdir() if file.suffix != ".taken"]

@@ -351,8 +351,8 @@ def test_busy_is_429(repository, monkeypatch):
     os.kill(worker, signal.SIGSTOP)
     threads = []
     for number in range(2):
-        wish = call(repository, client=f"c{number}", priority="typing")
-        threads.append(threading.Thread(target=client.complete, args=(wish,)))
+        request = call(repository, client=f"c{number}", priority="typing")
+        threads.append(threading.Thread(target=client.complete, args=(request,)))
         threads[-1].start()
         assert wait_until(lambda: client.status()["queue"]["running"] is not None)
     assert wait_until(lambda: client.status()["queue"]["waiting"] == 1)
@@ -382,20 +382,20 @@ def test_a_model_that_is_replaced_while_mapped_is_loaded_anew(repository, tmp_pa
     model = tmp_path / "model.gguf"
     shutil.copy(SMALL_MODEL, model)
     client = EngineClient.connect()
-    wish = call(repository, model=str(model), max_tokens=2)
-    client.complete(wish)
+    request = call(repository, model=str(model), max_tokens=2)
+    client.complete(request)
     log = paths.engine_log_file()
     assert log.read_text().count("loaded model in") == 1
-    client.complete(wish)
+    client.complete(request)
     assert log.read_text().count("loaded model in") == 1
     other = tmp_path / "other.gguf"
     shutil.copy(SMALL_MODEL, other)
     other.replace(model)
-    assert client.complete(wish)["model"] == "model"
+    assert client.complete(request)["model"] == "model"
     assert log.read_text().count("loaded model in") == 2
     model.write_bytes(b"<html>not found</html>")
     with pytest.raises(CodebuddyError, match=r"model\.gguf"):
-        client.complete(wish)
+        client.complete(request)
     assert is_well(repository)
 
 

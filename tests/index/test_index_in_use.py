@@ -310,10 +310,12 @@ class _Answers:
             ), self.messages
 
 
-def _ask(number: int, root: Path, op: str = "search", **wish: Any) -> tuple[dict[str, Any], bytes]:
+def _ask(
+    number: int, root: Path, op: str = "search", **request: Any
+) -> tuple[dict[str, Any], bytes]:
     given = {"folder": str(root), "near": "", "top_k": 3, "channel": "lexical", "max_per_file": 0}
     sources = {"environment": {}, "user_file": "/nonexistent"}
-    return {"op": op, "id": number, "wish": given | wish, "settings": sources}, b"name"
+    return {"op": op, "id": number, "wish": given | request, "settings": sources}, b"name"
 
 
 @pytest.mark.parametrize("op", ["search", "refresh"])

@@ -38,7 +38,7 @@ from codebuddy.inference import http_stream
 from codebuddy.inference.remote import connect
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.settings import CompletionSettings, ModelSettings
-from codebuddy.tui.backend import Wish
+from codebuddy.tui.backend import SuggestionRequest
 from tests.support.backends import OwnBackend
 from tests.support.completion import document_at
 from tests.support.engine import wait_until
@@ -399,8 +399,10 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
 
         async def work() -> str:
             backend = OwnBackend(repository, "any")
-            wish = Wish(repository / "cart.py", "def total(x):\n    ", 2, 5, retrieve="never")
-            first = asyncio.ensure_future(backend.complete(wish))
+            request = SuggestionRequest(
+                repository / "cart.py", "def total(x):\n    ", 2, 5, retrieve="never"
+            )
+            first = asyncio.ensure_future(backend.complete(request))
             assert await asyncio.to_thread(wait_until, lambda: server.hanging, PATIENCE_S)
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -408,7 +410,7 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
             assert await asyncio.to_thread(wait_until, lambda: not server.hanging, PATIENCE_S)
             server.faults.clear()
             try:
-                answer = await asyncio.wait_for(backend.complete(wish), PATIENCE_S)
+                answer = await asyncio.wait_for(backend.complete(request), PATIENCE_S)
             finally:
                 await asyncio.to_thread(backend.client.close)
                 backend.close()

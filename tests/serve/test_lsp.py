@@ -295,8 +295,8 @@ def test_a_cancelled_request_is_answered_as_cancelled(client):
     for count in range(20):
         end = {"line": 2, "character": 12 + count}
         client.change(uri, {"range": {"start": end, "end": end}, "text": "b"}, version=2 + count)
-        wish = place(uri, 2, 13 + count, {"triggerKind": 2})
-        request = client.ask("textDocument/inlineCompletion", wish)
+        completion_request = place(uri, 2, 13 + count, {"triggerKind": 2})
+        request = client.ask("textDocument/inlineCompletion", completion_request)
         client.notify("$/cancelRequest", {"id": request})
         # One that was answered before the cancellation came is answered all the same.
         codes.add(client.answer(request).get("error", {}).get("code"))
@@ -316,8 +316,8 @@ def test_a_newer_request_takes_the_place_of_an_older_one(client):
             end = {"line": 2, "character": 12 + count}
             change = {"range": {"start": end, "end": end}, "text": "a"}
             client.change(uri, change, version=2 + count)
-            wish = place(uri, 2, 13 + count, {"triggerKind": 2})
-            requests.append(client.ask("textDocument/inlineCompletion", wish))
+            request = place(uri, 2, 13 + count, {"triggerKind": 2})
+            requests.append(client.ask("textDocument/inlineCompletion", request))
     answers = [client.answer(request)["result"]["items"] for request in requests]
     assert [len(items) for items in answers[:-1]] == [0] * 11
     assert answers[-1][0]["insertText"] == "call_it(" + "a" * 12

@@ -33,9 +33,9 @@ def test_a_cancelled_call_stops_the_model(repository):
 
     text = "def print_the_numbers_one_to_five():\n    "
     # A first text that a second may replace would be told only once it is final.
-    wish = call(repository, "me", text, max_tokens=200, retrieve="never")
+    request = call(repository, "me", text, max_tokens=200, retrieve="never")
     with pytest.raises(SupersededError):
-        completer.complete(wish, on_text)
+        completer.complete(request, on_text)
     assert len(lines) == 1
     # The next call of that client is served.
     assert completer.complete(call(repository, "me", max_tokens=4))["finish_reason"]

@@ -18,7 +18,7 @@ from codebuddy.service.models import ModelCache
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.service.request import CompletionRequest, SettingsSources
 from codebuddy.service.response import CompletionResponse
-from codebuddy.tui.backend import Wish
+from codebuddy.tui.backend import SuggestionRequest
 from codebuddy.vcs.repository import open_repository
 from tests.conftest import SMALL_MODEL
 from tests.support.backends import OwnBackend
@@ -46,12 +46,12 @@ def by_tui(root: Path, retrieve: str | None = None) -> CompletionResponse:
     """From the editor in the terminal."""
     file = root / "shop/cart.py"
     text = file.read_text() + CALL
-    wish = Wish(file, text, text.count("\n") + 1, 24, retrieve)
+    request = SuggestionRequest(file, text, text.count("\n") + 1, 24, retrieve)
 
     async def work() -> CompletionResponse:
         backend = OwnBackend(root, "echo")
         try:
-            return await backend.complete(wish)
+            return await backend.complete(request)
         finally:
             backend.close()
 

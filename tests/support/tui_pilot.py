@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import Backend
-from codebuddy.tui.documents import OpenDocument
+from codebuddy.tui.documents import EditorDocument
 from codebuddy.tui.screens.workspace import WorkspaceScreen
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.editor import Editor
@@ -37,7 +37,7 @@ class Journey:
         return self.app.workspace
 
     @property
-    def document(self) -> OpenDocument:
+    def document(self) -> EditorDocument:
         """The document in front."""
         assert self.workspace.active is not None
         return self.workspace.active

@@ -15,7 +15,7 @@ import codebuddy.tui
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.help import elsewhere, grouped, shown_keys
 from codebuddy.tui.screens.picker import PickerScreen
-from codebuddy.tui.terminal_driver import teach_alt_keys
+from codebuddy.tui.terminal_driver import register_alt_keys
 from codebuddy.tui.widgets.editor import EDITOR_BINDINGS
 from codebuddy.tui.widgets.find_bar import FindBar
 
@@ -87,7 +87,7 @@ PLAIN = {
 
 def test_every_key_with_alt_arrives_from_a_plain_terminal():
     """Esc and a key is that key with Alt, at once and not as a character to type."""
-    teach_alt_keys()
+    register_alt_keys()
     bindings = [*EDITOR_BINDINGS, *WORKSPACE_BINDINGS, *FindBar.BINDINGS, *PickerScreen.BINDINGS]
     keys = {each.key for each in Binding.make_bindings(bindings)}
     held = sorted(key.removeprefix("alt+") for key in keys if key.startswith("alt+"))

@@ -15,14 +15,14 @@ from textual.widgets import Input
 from codebuddy.engine.client import EngineClient
 from codebuddy.errors import EngineError
 from codebuddy.service.response import CompletionResponse, ResponseFormError, checked
-from codebuddy.tui.keeper import Keeper
+from codebuddy.tui.document_store import DocumentStore
 from codebuddy.tui.palette import palette_of
 from codebuddy.tui.screens.indexing import index_report
 from codebuddy.tui.session_statistics import SessionStatistics, sparkline
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
 from codebuddy.tui.widgets.painting import paint
-from codebuddy.tui.widgets.receipt_panel import ReceiptPanel, costs_of, verdict_of
+from codebuddy.tui.widgets.receipt_panel import ReceiptPanel, cost_content, decision_content
 from tests.support.backends import EngineBackend, OwnBackend
 from tests.support.responses import completion_response, decided
 from tests.support.tui_pilot import journey
@@ -72,7 +72,7 @@ def test_a_receipt_of_hostile_texts_is_text(payload):
         warnings=[payload],
         timings_ms={"prefill": 1.0, "total": 0.0},
     )
-    shown = verdict_of(receipt).plain + costs_of(receipt).plain
+    shown = decision_content(receipt).plain + cost_content(receipt).plain
     assert not has_control(shown)
     if payload.startswith("["):
         assert payload in shown
@@ -91,9 +91,9 @@ def test_a_receipt_names_what_tipped_the_decision():
     """The features that moved it most come first, with their points, and what it was worth."""
     features = [["names defined elsewhere", 1.25], ["inside a string", -0.5], ["small", 0.01]]
     decision = {"features": features, "expected_gain": 4.2, "expected_ms": 120.4}
-    shown = verdict_of(decided(mode="always", **decision)).plain
+    shown = decision_content(decided(mode="always", **decision)).plain
     assert "expected to win 4.2 points for 120 ms" in shown
-    said = verdict_of(decided(**decision, mode="auto", reason="+4.2 points")).plain
+    said = decision_content(decided(**decision, mode="auto", reason="+4.2 points")).plain
     assert "expected to win" not in said, "the reason says it"
     assert shown.index("+1.25 names defined elsewhere") < shown.index("-0.50 inside a string")
 
@@ -103,13 +103,13 @@ def test_a_receipt_names_what_tipped_the_decision():
 def test_no_two_facts_of_a_receipt_touch_or_break_a_row(mode, retrieve):
     """The verdict stands alone, and every row of figures fits beside a scroll bar."""
     decision = {"mode": mode, "retrieve": retrieve, "probability": 0.94, "threshold": 1.0}
-    rows = verdict_of(decided(**decision, reason="why")).plain.split("\n")
+    rows = decision_content(decided(**decision, reason="why")).plain.split("\n")
     assert rows[0] == ("looked up" if retrieve else "not looked up")
     assert rows[1:-1] == ([] if mode == "never" else [f"p 0.94 < 1.00, {mode}", rows[2]])
     assert rows[-1] == "why"
     times = dict.fromkeys(("context", "retrieval", "prefill", "postprocess", "total"), 999.9)
     times["prefill"] = 9_999_999.0
-    rows += costs_of(completion_response(timings_ms=times, model="m")).plain.split("\n")[1:]
+    rows += cost_content(completion_response(timings_ms=times, model="m")).plain.split("\n")[1:]
     assert max(map(len, rows)) <= 36
     for row in rows:
         assert not re.search(r"[a-z]\d", row), row
@@ -119,12 +119,12 @@ def test_a_receipt_tells_of_two_texts_and_says_features_in_words():
     """Where a lookup made a second text, both are told; features are named as people would."""
     features = [["min_logprob", -0.4]]
     decision = {"features": features, "kept": "second", "first_ms": 812.4}
-    shown = verdict_of(decided(**decision)).plain
+    shown = decision_content(decided(**decision)).plain
     assert "first text after 812 ms, without a lookup; the second one is kept" in shown
     assert "-0.40 no token is a guess" in shown
     decision["features"] = [["min_logprob", 0.4]]
-    assert "+0.40 one token is a guess" in verdict_of(decided(**decision)).plain
-    warned = verdict_of(completion_response(warnings=["the shipped head is used"])).plain
+    assert "+0.40 one token is a guess" in decision_content(decided(**decision)).plain
+    warned = decision_content(completion_response(warnings=["the shipped head is used"])).plain
     assert "the shipped head is used" in warned
 
 
@@ -203,7 +203,7 @@ class Streaming(OwnBackend):
         self._pieces = pieces
         self.may_go_on = asyncio.Semaphore(0)
 
-    async def complete(self, wish, on_text=None):
+    async def complete(self, request, on_text=None):
         """The pieces, and the whole in the end."""
         told = ""
         for piece in self._pieces:
@@ -365,7 +365,7 @@ async def test_a_lost_engine_is_said_in_the_status_row_alone(repository):
 @pytest.mark.asyncio
 async def test_a_bug_ends_the_program_with_everything_saved(repository):
     """An exception in a handler leaves the unsaved text in the journal and is handed on."""
-    keepers: list[Keeper] = []
+    keepers: list[DocumentStore] = []
 
     async def run_into_a_bug():
         async with journey(repository, is_automatic=False) as one:

@@ -149,7 +149,7 @@ def test_the_journal_keeps_the_last_text_for_its_owner(tmp_path):
     """A record is found by its path, replaced by the next, gone when dropped, and private."""
     journal = Journal(tmp_path / "unsaved")
     record = Record("a b/ü.py", "text \udce9 \x1b\n", 3, 4, "base", 1e10)
-    journal.keep(record)
+    journal.write_record(record)
     assert journal.record_of("a b/ü.py") == record
     assert stat.S_IMODE((tmp_path / "unsaved").stat().st_mode) == 0o700
     assert [stat.S_IMODE(f.stat().st_mode) for f in (tmp_path / "unsaved").iterdir()] == [0o600]
@@ -164,11 +164,11 @@ def test_what_comes_late_to_the_journal_undoes_nothing(tmp_path):
     old, new = (Record("a", text, 0, 0, "", 1e10) for text in ("old", "new"))
     late = journal.turn()
     journal.drop("a", journal.turn())
-    journal.keep(old, late)
+    journal.write_record(old, late)
     assert journal.record_of("a") is None
     late = journal.turn()
-    journal.keep(new)
-    journal.keep(old, late)
+    journal.write_record(new)
+    journal.write_record(old, late)
     journal.drop("a", late)
     assert journal.record_of("a") == new
 
@@ -181,7 +181,7 @@ def test_what_comes_late_to_the_journal_undoes_nothing(tmp_path):
 def test_a_damaged_record_is_none(tmp_path, content):
     """What cannot be read offers nothing and breaks nothing."""
     journal = Journal(tmp_path / "unsaved")
-    journal.keep(Record("a", "t", 0, 0, "", 1e10))
+    journal.write_record(Record("a", "t", 0, 0, "", 1e10))
     (file,) = (tmp_path / "unsaved").iterdir()
     file.write_text(content)
     assert journal.record_of("a") is None

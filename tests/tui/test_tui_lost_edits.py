@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from textual.widgets import Input, OptionList
 
 from codebuddy.errors import DocumentError
-from codebuddy.tui import keeper as keeper_module
+from codebuddy.tui import document_store as keeper_module
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.controllers.documents import DocumentController
 from codebuddy.tui.screens.dialogs import ChoiceScreen, EntryScreen
@@ -69,7 +69,7 @@ async def answer(one, label):
     await one.press("enter")
 
 
-def keeper_of(one: Any) -> Any:
+def store_of(one: Any) -> Any:
     """The keeper of a running app."""
     return one.workspace.store
 
@@ -94,14 +94,14 @@ TAKE_THEIRS = "Take the file's text (undo brings mine back)"
     [("ctrl+w", "Save it"), ("ctrl+q", "Save all and leave")],
     ids=["close", "leave"],
 )
-async def test_taking_the_files_text_closes_nothing(repository, key, wish):
+async def test_taking_the_files_text_closes_nothing(repository, key, request):
     """Whoever takes the file's text while closing or leaving stays, and undo brings theirs back."""
     path = repository / "cart.py"
     async with journey(repository, is_automatic=False) as one:
         await one.type("precious ")
         path.write_text("# theirs\n")
         await one.press(key)
-        await answer(one, wish)
+        await answer(one, request)
         await answer(one, TAKE_THEIRS)
         await one.until(lambda: one.text == "# theirs\n")
         await one.pilot.pause(0.2)
@@ -139,7 +139,7 @@ async def test_what_is_typed_while_it_is_saved_is_not_saved(repository, slow_dis
         await one.type("late")
         slow_disk.go_on()
         await one.until(lambda: path.exists() and path.read_text().startswith("early "))
-        await one.until(lambda: one.name == name and not keeper_of(one)._saving.locked())
+        await one.until(lambda: one.name == name and not store_of(one)._saving.locked())
         assert one.document.is_modified
         assert "late" not in path.read_text()
 
@@ -160,7 +160,7 @@ async def test_what_is_typed_while_it_is_saved_is_not_saved(repository, slow_dis
     ids=["close", "leave"],
 )
 async def test_what_is_typed_while_it_is_saved_to_be_closed_is_saved_too(
-    repository, slow_disk, key, wish
+    repository, slow_disk, key, request
 ):
     """Closing and leaving look again after the save."""
     path = repository / "cart.py"
@@ -168,7 +168,7 @@ async def test_what_is_typed_while_it_is_saved_to_be_closed_is_saved_too(
         await one.type("a")
         slow_disk.stop()
         await one.press(key)
-        await answer(one, wish)
+        await answer(one, request)
         await one.until(lambda: slow_disk.begun)
         await one.until(lambda: one.editor.has_focus)
         await one.type("late")
@@ -196,7 +196,7 @@ async def test_undo_while_it_is_saved_leaves_a_text_that_differs_from_the_disk(
         await one.press("ctrl+z")
         slow_disk.go_on()
         await one.until(lambda: path.read_text() == "x" + before)
-        await one.until(lambda: not keeper_of(one)._saving.locked())
+        await one.until(lambda: not store_of(one)._saving.locked())
         assert one.text == before
         assert one.document.is_modified
         await one.press("ctrl+y")
@@ -356,7 +356,7 @@ async def test_text_that_an_end_from_outside_loses_is_told(repository, own_home)
             (folder / "unsaved").write_text("in the way")
             (own_home / "state").write_text("in the way")
             await one.type("precious ")
-            one.app.leave_now()
+            one.app.exit_now()
             await one.until(lambda: not one.app.is_running)
 
     with pytest.raises(DocumentError, match=r"unsaved text is lost: cart\.py"):
@@ -370,16 +370,16 @@ async def test_one_record_that_fails_does_not_cost_the_others(repository):
         await one.type("one ")
         await one.workspace.document_controller.open(repository / "pricing.py")
         await one.type("two ")
-        keeper = keeper_of(one)
+        store = store_of(one)
         names = [each.name for each in one.workspace.documents]
-        for folder in keeper.journal._folders:
-            for file in keeper.journal._own_files(names[0]):
+        for folder in store.journal._folders:
+            for file in store.journal._own_files(names[0]):
                 if file.parent == folder:
                     file.unlink(missing_ok=True)
                     file.mkdir(parents=True)
         with pytest.raises(OSError, match="directory"):
-            await keeper.keep_unsaved()
-        assert "cart.py" in keeper.keep_unsaved_now()[0]
+            await store.write_journal()
+        assert "cart.py" in store.write_journal_now()[0]
         assert any("two " in each.text for each in journal_of(repository).records())
 
 
@@ -406,7 +406,7 @@ def test_two_editors_keep_their_own_records(tmp_path):
         mine = Journal(folder)
         assert mine.leftovers("a") == []
         assert mine.is_kept_elsewhere("a")
-        mine.keep(Record("a", "mine", 0, 0, "", 2.0))
+        mine.write_record(Record("a", "mine", 0, 0, "", 2.0))
         mine.drop("a")
         assert [each.text for each in mine.records()] == ["theirs"]
     finally:
@@ -416,8 +416,8 @@ def test_two_editors_keep_their_own_records(tmp_path):
     assert left.record.text == "theirs"
     assert not mine.is_kept_elsewhere("a")
     assert mine.waiting() == ["a"]
-    mine.keep(Record("a", "mine", 0, 0, "", 2.0))
-    mine.throw_away(left)
+    mine.write_record(Record("a", "mine", 0, 0, "", 2.0))
+    mine.delete_leftover(left)
     assert [each.text for each in mine.records()] == ["mine"]
     mine.close()
     assert [each.record.text for each in Journal(folder).leftovers("a")] == ["mine"]
@@ -430,7 +430,7 @@ def test_a_record_that_cannot_be_read_is_put_aside(tmp_path):
     """A damaged one is offered to nobody, and its bytes stay."""
     folder = tmp_path / "unsaved"
     old = Journal(folder)
-    old.keep(Record("a", "text", 0, 0, "", 1.0))
+    old.write_record(Record("a", "text", 0, 0, "", 1.0))
     (file,) = folder.iterdir()
     file.write_bytes(b'{"path": "a", "text": "half of wha')
     journal = Journal(folder)
@@ -445,11 +445,11 @@ def test_every_text_that_can_be_typed_can_be_recovered(tmp_path):
     folder = tmp_path / "unsaved"
     for text in ("\ud800 \x00 \x85 \u2028", "é" * (17 << 20)):
         journal = Journal(folder)
-        journal.keep(Record("a", text, 0, 0, "", 1.0))
+        journal.write_record(Record("a", text, 0, 0, "", 1.0))
         journal.close()
         (left,) = Journal(folder).leftovers("a")
         assert left.record.text == text
-        journal.throw_away(left)
+        journal.delete_leftover(left)
 
 
 @pytest.mark.asyncio
@@ -458,7 +458,7 @@ async def test_several_leftovers_are_offered_one_after_the_other(repository):
     folder = repository / ".git" / "codebuddy" / "tui" / "unsaved"
     for number, text in enumerate(("older", "newer")):
         journal = Journal(folder)
-        journal.keep(Record("cart.py", text, 0, 0, "", float(number)))
+        journal.write_record(Record("cart.py", text, 0, 0, "", float(number)))
         journal.close()
     async with journey(repository, is_automatic=False) as one:
         await one.until(lambda: one.shows("newer"))
@@ -495,7 +495,7 @@ async def test_a_comparison_inserts_nothing_into_another_text(repository):
 async def test_text_that_waits_is_told_at_the_start(repository):
     """Files that are not opened and have unsaved text are named."""
     journal = journal_of(repository)
-    journal.keep(Record("pricing.py", "waits", 0, 0, "", 1.0))
+    journal.write_record(Record("pricing.py", "waits", 0, 0, "", 1.0))
     journal.close()
     async with journey(repository, is_automatic=False) as one:
         await one.until(lambda: said(one, "is offered when you open pricing.py"))
@@ -709,9 +709,9 @@ class Person:
 
     async def look(self):
         """The watch looks now."""
-        keeper = self.one.workspace.store
-        if self.one.app.is_running and keeper is not None:
-            self.one.workspace._look_at_disk()
+        store = self.one.workspace.store
+        if self.one.app.is_running and store is not None:
+            self.one.workspace._check_disk()
             await self.settle()
 
     async def save_as(self, name):
@@ -729,7 +729,7 @@ def listen(person, monkeypatch):
     selected, discard, leave = (
         ChoiceScreen.on_option_list_option_selected,
         DocumentController.discard,
-        CodebuddyApp.leave_now,
+        CodebuddyApp.exit_now,
     )
 
     def on_selected(screen, event):
@@ -747,7 +747,7 @@ def listen(person, monkeypatch):
 
     monkeypatch.setattr(ChoiceScreen, "on_option_list_option_selected", on_selected)
     monkeypatch.setattr(DocumentController, "discard", on_discard)
-    monkeypatch.setattr(CodebuddyApp, "leave_now", on_leave)
+    monkeypatch.setattr(CodebuddyApp, "exit_now", on_leave)
 
 
 async def live(person, actions):
@@ -769,10 +769,10 @@ async def live(person, actions):
                 if name in ("kill", "hang up"):
                     if name == "kill":
                         # What was typed within the last moment is lost with a kill.
-                        await keeper_of(one).keep_unsaved()
+                        await store_of(one).write_journal()
                     person.give_up_history(person.documents())
                     if name == "hang up":
-                        one.app.leave_now()
+                        one.app.exit_now()
                     break
                 if name == "stop disk":
                     person.disk.stop()

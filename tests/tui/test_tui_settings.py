@@ -15,7 +15,7 @@ from textual.widgets import OptionList
 from codebuddy import paths
 from codebuddy.config import load_settings
 from codebuddy.errors import ConfigError
-from codebuddy.tui.own_settings import READ_ONLY, SHOWN, keep_setting, list_settings
+from codebuddy.tui.editor_settings import READ_ONLY, SHOWN, list_settings, save_setting
 from codebuddy.tui.screens.settings import SettingsScreen
 from codebuddy.tui.settings_file import Value, with_setting, write_setting
 from tests.support.tui_pilot import journey
@@ -137,7 +137,7 @@ def test_what_is_no_file_is_left_alone(make):
     make(file)
     before = file.stat().st_mode
     with pytest.raises(ConfigError, match="not a regular file"):
-        keep_setting("tui.theme", "light")
+        save_setting("tui.theme", "light")
     assert file.stat().st_mode == before
 
 
@@ -192,7 +192,7 @@ def test_every_choice_can_be_written_and_read_again():
         for step in (1, 1, 1, -1):
             [now] = [each for each in list_settings(None, {}) if each.key == line.key]
             value = now.neighbour(step)
-            keep_setting(line.key, value)
+            save_setting(line.key, value)
             section, _, name = line.key.partition(".")
             assert getattr(getattr(load_settings().settings, section), name) == value
     assert [each.key for each in list_settings(None, {})] == list(SHOWN)

@@ -68,9 +68,9 @@ class FixedBackend(OwnBackend):
     def __init__(self, root, model):
         super().__init__(root, model, "external")
 
-    async def complete(self, wish, on_text=None):
+    async def complete(self, request, on_text=None):
         """A suggestion whose receipt holds no measured time."""
-        found = await super().complete(wish, on_text)
+        found = await super().complete(request, on_text)
         return found | {"timings_ms": dict.fromkeys(found["timings_ms"], 1.0)}
 
     async def models(self):
@@ -200,7 +200,7 @@ def test_review(compare, repository, git):
     """A finding about what is staged."""
     (repository / "cart.py").write_text("import pdb; pdb.set_trace()\n")
     git(repository, "add", "cart.py")
-    assert compare("f8", place=(0, 0), wait=lambda app: getattr(app.screen, "_remarks", None))
+    assert compare("f8", place=(0, 0), wait=lambda app: getattr(app.screen, "_items", None))
 
 
 def test_the_models(compare):

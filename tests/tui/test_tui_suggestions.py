@@ -265,13 +265,13 @@ class SlowEcho(OwnBackend):
         """Let the answer come."""
         self._may_end.set()
 
-    async def complete(self, wish, on_text=None):
+    async def complete(self, request, on_text=None):
         """A fixed answer in two parts, with the receipt of the real path."""
         self.asked += 1
         if on_text is not None:
             on_text(self._beginning)
         await self._may_end.wait()
-        answer = await super().complete(wish, None)
+        answer = await super().complete(request, None)
         decision = answer["decision"] | self._decision
         return answer | {"text": "return whole", "decision": decision}
 
@@ -282,7 +282,7 @@ async def test_places_are_told_in_the_engines_terms(repository):
         one.editor.go(Location(4, 2))
         await one.type("q")
         assert one.workspace.active is not None
-        wish = one.workspace.active.wish(is_asked_for=True, alternatives=2)
-        assert (wish.line, wish.column) == (5, 4)
-        assert wish.text == one.text
-        assert wish.file == repository / "cart.py"
+        request = one.workspace.active.completion_request(is_asked_for=True, alternatives=2)
+        assert (request.line, request.column) == (5, 4)
+        assert request.text == one.text
+        assert request.file == repository / "cart.py"

@@ -192,9 +192,9 @@ async def test_closing_an_unsaved_file_asks(repository):
         await one.press("down", "enter")
         await one.until(lambda: not one.workspace.documents)
         assert (repository / "cart.py").read_text() == before
-        keeper = one.workspace.store
-        assert keeper is not None
-        await one.until(lambda: keeper.journal.records() == [])
+        store = one.workspace.store
+        assert store is not None
+        await one.until(lambda: store.journal.records() == [])
 
 
 async def test_leaving_with_unsaved_text_can_keep_it_for_the_next_time(repository):

@@ -1,6 +1,6 @@
 """The open documents and what is done with their files: opening, saving, closing.
 
-Questions are asked here, the disk is `Keeper`'s.
+Questions are asked here, the disk is `DocumentStore`'s.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui.controllers.host import ControllerHost
-from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.keeper import Keeper, absolute
-from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen, EntryScreen
+from codebuddy.tui.document_store import DocumentStore, absolute
+from codebuddy.tui.documents import EditorDocument
+from codebuddy.tui.screens.dialogs import Choice, ChoiceScreen, EntryScreen
 from codebuddy.tui.session import OpenFileState, SessionState
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import ChangedOnDiskError
@@ -38,7 +38,7 @@ class DocumentHost(ControllerHost, Protocol):
         """Show the tabs as they are now."""
         ...
 
-    def document_opened(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
+    def document_opened(self, document: EditorDocument, leftovers: list[Leftover]) -> None:
         """A document was opened, or gone to again; `leftovers` is unsaved text of earlier times."""
         ...
 
@@ -46,7 +46,7 @@ class DocumentHost(ControllerHost, Protocol):
         """Another document is in front, or none."""
         ...
 
-    def document_saved(self, document: OpenDocument) -> None:
+    def document_saved(self, document: EditorDocument) -> None:
         """A document was saved."""
         ...
 
@@ -55,13 +55,13 @@ class DocumentController:
     """Documents in tabs; `active` is in front. `store` is there once the repository is known."""
 
     def __init__(self, host: DocumentHost) -> None:
-        self.store: Keeper | None = None
-        self.active: OpenDocument | None = None
+        self.store: DocumentStore | None = None
+        self.active: EditorDocument | None = None
         self._host = host
-        self._asking_to_close: OpenDocument | None = None
+        self._asking_to_close: EditorDocument | None = None
 
     @property
-    def documents(self) -> list[OpenDocument]:
+    def documents(self) -> list[EditorDocument]:
         """What is open, in the order of the tabs."""
         return self.store.documents if self.store else []
 
@@ -75,11 +75,11 @@ class DocumentController:
         """The tab in front; 0 if there is none."""
         return self.documents.index(self.active) if self.active in self.documents else 0
 
-    def document_of(self, editor: object) -> OpenDocument | None:
+    def document_of(self, editor: object) -> EditorDocument | None:
         """The document of an editor."""
         return next((each for each in self.documents if each.editor is editor), None)
 
-    def suggestible(self, editor: object, *, should_notify: bool = False) -> OpenDocument | None:
+    def suggestible(self, editor: object, *, should_notify: bool = False) -> EditorDocument | None:
         """The document of an editor, unless it is a notebook, in whose JSON nothing is suggested.
 
         With `should_notify` the person learns that.
@@ -96,13 +96,13 @@ class DocumentController:
 
     def begin(self, repository: Repository) -> None:
         """The repository is known: documents can be opened."""
-        self.store = Keeper(repository)
+        self.store = DocumentStore(repository)
 
     # Opening and closing
 
     async def open(
         self, path: Path, place: Location | None = None, *, is_quiet: bool = False
-    ) -> OpenDocument | None:
+    ) -> EditorDocument | None:
         """Open a file in a tab, or go to the one it has; `None` if it cannot be opened."""
         if self.store is None:
             return None
@@ -133,7 +133,7 @@ class DocumentController:
         self._host.document_opened(document, leftovers)
         return document
 
-    def show(self, document: OpenDocument) -> None:
+    def show(self, document: EditorDocument) -> None:
         """Bring a document to the front."""
         for each in self.documents:
             each.editor.display = each is document
@@ -166,13 +166,13 @@ class DocumentController:
         finally:
             self._asking_to_close = None
 
-    async def _may_close(self, document: OpenDocument) -> bool:
+    async def _may_close(self, document: EditorDocument) -> bool:
         """Whether a document is saved, or is not to be; what is typed while it is saved counts."""
         while document.is_modified:
             answer = await self._host.app.push_screen_wait(
                 ChoiceScreen(
                     f"{document.path.name} is not saved",
-                    [Answer("save", "Save it"), Answer("drop", "Close without saving")],
+                    [Choice("save", "Save it"), Choice("drop", "Close without saving")],
                 )
             )
             if answer == "drop":
@@ -181,7 +181,7 @@ class DocumentController:
                 return False
         return True
 
-    async def discard(self, document: OpenDocument) -> None:
+    async def discard(self, document: EditorDocument) -> None:
         """Close a document, its unsaved text too."""
         if self.store is None or document not in self.documents:
             return
@@ -207,7 +207,7 @@ class DocumentController:
         if self.active is not None:
             await self.save(self.active)
 
-    async def save(self, document: OpenDocument) -> Saved:
+    async def save(self, document: EditorDocument) -> Saved:
         """Save; what another program wrote is overwritten only if the person says so.
 
         Returns:
@@ -237,14 +237,14 @@ class DocumentController:
             ChoiceScreen(
                 error.message,
                 [
-                    Answer("reload", "Take the file's text (undo brings mine back)"),
-                    Answer("overwrite", "Overwrite it with mine"),
-                    Answer("", "Do nothing"),
+                    Choice("reload", "Take the file's text (undo brings mine back)"),
+                    Choice("overwrite", "Overwrite it with mine"),
+                    Choice("", "Do nothing"),
                 ],
             )
         )
 
-    async def _reload(self, document: OpenDocument) -> Saved:
+    async def _reload(self, document: EditorDocument) -> Saved:
         """Take the file's text, and let the person see it: nothing is closed now."""
         assert self.store is not None
         try:
@@ -266,7 +266,7 @@ class DocumentController:
         if name and self.active is not None and name != self.active.name:
             self._host.start_worker(partial(self._save_as, self.active, name))
 
-    async def _save_as(self, document: OpenDocument, name: str) -> None:
+    async def _save_as(self, document: EditorDocument, name: str) -> None:
         if self.store is None:
             return
         path = self.store.root / name
@@ -277,7 +277,7 @@ class DocumentController:
                 break
             except ChangedOnDiskError:
                 answer = await self._host.app.push_screen_wait(
-                    ChoiceScreen(f"{name} exists", [Answer("yes", "Overwrite it")])
+                    ChoiceScreen(f"{name} exists", [Choice("yes", "Overwrite it")])
                 )
                 if not answer:
                     return

@@ -18,7 +18,7 @@ from codebuddy.tui.screens.palettes import (
     SearchPalette,
     definitions_of,
 )
-from codebuddy.tui.screens.picker import Picked
+from codebuddy.tui.screens.picker import PickerResult
 from codebuddy.tui.text import motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
@@ -154,12 +154,12 @@ class NavigationController:
             path, place = self._jumps.pop()
             await self._documents.open(store.root / path, place)
 
-    def _picked(self, picked: Picked | None) -> None:
+    def _picked(self, picked: PickerResult | None) -> None:
         if picked is not None:
             self._host.start_worker(partial(self._go_to_picked, picked))
 
-    async def _go_to_picked(self, picked: Picked) -> None:
-        found = picked.found
+    async def _go_to_picked(self, picked: PickerResult) -> None:
+        found = picked.item
         if not picked.should_insert:
             if found.text or found.line > 1:
                 await self.jump(found.path, found.line)

@@ -70,10 +70,10 @@ class PageController:
 
         self._suggester.cancel()
         document.show_ghost(None)
-        wish = document.wish(is_asked_for=True, alternatives=0)
+        request = document.completion_request(is_asked_for=True, alternatives=0)
         revision = document.editor.buffer.revision
         _, before, _ = document.around_cursor()
-        screen = CompareScreen(self._backend, wish, before, document.editor.language)
+        screen = CompareScreen(self._backend, request, before, document.editor.language)
         text = await self._host.app.push_screen_wait(screen)
         if not text:
             return

@@ -14,7 +14,7 @@ from codebuddy.errors import ConfigError
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.controllers.host import ControllerHost
 from codebuddy.tui.controllers.suggestions import SuggestionController
-from codebuddy.tui.own_settings import keep_setting
+from codebuddy.tui.editor_settings import save_setting
 from codebuddy.tui.palette import THEMES
 from codebuddy.tui.settings_file import Value
 
@@ -60,7 +60,7 @@ class SettingsController:
 
         def write() -> ConfigError | None:
             try:
-                keep_setting(key, value)
+                save_setting(key, value)
             except ConfigError as error:
                 return error
             return None

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codebuddy.errors import CodebuddyError, ModelError
-from codebuddy.tui.backend import is_engine_gone
+from codebuddy.tui.backend import is_engine_unreachable
 from codebuddy.tui.controllers.suggestions import SuggestionController
-from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.widgets.status_bar import StatusLine
+from codebuddy.tui.documents import EditorDocument
+from codebuddy.tui.widgets.status_bar import StatusContent
 
 # A longer wait is shown in seconds.
 _LONG_S = 3.0
@@ -62,7 +62,7 @@ class SuggestionStatus:
         self._has_failed = True
         if isinstance(error, ModelError):
             self._text = f"{error.message} (F6)"
-        elif is_engine_gone(error):
+        elif is_engine_unreachable(error):
             self._text = "the engine ended; it starts again with the next suggestion"
         else:
             self._text = error.message
@@ -73,17 +73,17 @@ class SuggestionStatus:
         return suggester.waiting_s >= _LONG_S
 
     def line(
-        self, document: OpenDocument | None, suggester: SuggestionController, model: str
-    ) -> StatusLine:
+        self, document: EditorDocument | None, suggester: SuggestionController, model: str
+    ) -> StatusContent:
         """The status row for the document in front and the model in use."""
         is_working = suggester.is_running
         state = self._text or model
         if is_working:
             state = f"… {suggester.waiting_s:.0f} s" if self.is_waiting_long(suggester) else "…"
         if document is None:
-            return StatusLine(state=state, is_working=is_working, has_failed=self._has_failed)
+            return StatusContent(state=state, is_working=is_working, has_failed=self._has_failed)
         editing = document.editor.editing
-        return StatusLine(
+        return StatusContent(
             name=document.name,
             is_modified=document.is_modified,
             note=document.note,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from codebuddy.completion.debounce import debounce_ms
 from codebuddy.errors import CodebuddyError, EngineBusyError, SupersededError
-from codebuddy.tui.backend import Backend, Wish
+from codebuddy.tui.backend import Backend, SuggestionRequest
 from codebuddy.tui.session_statistics import SessionStatistics
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost, GhostUse, is_worth_asking
@@ -32,7 +32,7 @@ _PREWARM_AFTER_S = 0.8
 class SuggestionTarget(Protocol):
     """The document and cursor that a suggestion is for."""
 
-    def wish(self, *, is_asked_for: bool, alternatives: int) -> Wish:
+    def completion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
         """A wish for the cursor's place."""
         ...
 
@@ -203,8 +203,10 @@ class SuggestionController:
         self._observer.suggestion_started()
         receipt: Mapping[str, Any] | None = None
         try:
-            wish = target.wish(is_asked_for=is_asked_for, alternatives=alternatives)
-            receipt = await self._backend.complete(wish, lambda text: self._grow(running, text))
+            request = target.completion_request(
+                is_asked_for=is_asked_for, alternatives=alternatives
+            )
+            receipt = await self._backend.complete(request, lambda text: self._grow(running, text))
             latency_s = (running.first_text_s or time.monotonic()) - running.started_s
             self._statistics.note_answer(receipt, latency_s * 1000)
             self._finish(running, receipt)
@@ -268,7 +270,9 @@ class SuggestionController:
     async def _prewarm(self, target: SuggestionTarget) -> None:
         await asyncio.sleep(_PREWARM_AFTER_S)
         if self._running is None:
-            await self._backend.prewarm(target.wish(is_asked_for=False, alternatives=0))
+            await self._backend.prewarm(
+                target.completion_request(is_asked_for=False, alternatives=0)
+            )
 
 
 def _is_replaced(receipt: Mapping[str, Any]) -> bool:

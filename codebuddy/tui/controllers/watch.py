@@ -1,6 +1,6 @@
 """Keeps unsaved text in the journal, offers what earlier editors left there, watches the files.
 
-What is found is told or asked here; the disk is `Keeper`'s.
+Notifications and dialogs are shown here; `DocumentStore` reads and writes files.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import partial
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui.controllers.documents import DocumentController, DocumentHost
-from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.keeper import DiskNews
-from codebuddy.tui.screens.dialogs import Answer, ChoiceScreen
+from codebuddy.tui.document_store import DiskChange
+from codebuddy.tui.documents import EditorDocument
+from codebuddy.tui.screens.dialogs import Choice, ChoiceScreen
 from codebuddy.tui.text.journal import Leftover
 
 _NAMED = 3
@@ -28,40 +28,40 @@ class DocumentWatcher:
     def __init__(self, host: DocumentHost, documents: DocumentController) -> None:
         self._host = host
         self._documents = documents
-        self._told_of_journal = False
-        self._is_keeping = False
-        self._is_looking = False
+        self._has_reported_journal = False
+        self._is_writing_journal = False
+        self._is_checking_disk = False
 
     async def journal_unsaved(self) -> None:
         """Write what is unsaved to the journal."""
         store = self._documents.store
-        if store is None or self._is_keeping:
+        if store is None or self._is_writing_journal:
             return
-        self._is_keeping = True
+        self._is_writing_journal = True
         try:
-            await store.keep_unsaved()
-            self._told_of_journal = False
+            await store.write_journal()
+            self._has_reported_journal = False
         except OSError as error:
-            if not self._told_of_journal:
-                self._told_of_journal = True
+            if not self._has_reported_journal:
+                self._has_reported_journal = True
                 self._warn(f"unsaved text cannot be kept safe: {error.strerror}")
         finally:
-            self._is_keeping = False
+            self._is_writing_journal = False
 
-    async def look_at_disk(self) -> None:
+    async def check_disk(self) -> None:
         """Take over what other programs wrote, or tell of it."""
         store = self._documents.store
-        if store is None or self._is_looking:
+        if store is None or self._is_checking_disk:
             return
-        self._is_looking = True
+        self._is_checking_disk = True
         try:
-            for news in await store.look_at_disk():
-                await self._take_news(news)
+            for news in await store.check_disk():
+                await self._handle_disk_change(news)
         finally:
-            self._is_looking = False
+            self._is_checking_disk = False
         self._host.refresh_tabs()
 
-    async def _take_news(self, news: DiskNews) -> None:
+    async def _handle_disk_change(self, news: DiskChange) -> None:
         store, document = self._documents.store, news.document
         name = document.path.name
         if store is None or document not in self._documents.documents:
@@ -84,13 +84,13 @@ class DocumentWatcher:
 
     # What earlier editors left
 
-    def document_opened(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
+    def document_opened(self, document: EditorDocument, leftovers: list[Leftover]) -> None:
         """Offer what is left of unsaved text, and tell of what cannot be offered."""
         if leftovers:
             self._host.start_worker(partial(self._offer_recovery, document, leftovers))
-        self._host.start_worker(partial(self._tell_of_others, document))
+        self._host.start_worker(partial(self._report_other_editors, document))
 
-    async def _tell_of_others(self, document: OpenDocument) -> None:
+    async def _report_other_editors(self, document: EditorDocument) -> None:
         if self._documents.store is None:
             return
         journal, name = self._documents.store.journal, document.name
@@ -99,7 +99,7 @@ class DocumentWatcher:
         if await asyncio.to_thread(journal.is_kept_elsewhere, name):
             self._warn(f"{name} has unsaved text in another codebuddy that runs")
 
-    async def tell_of_waiting(self) -> None:
+    async def report_waiting_records(self) -> None:
         """Name the files that are not open and of which unsaved text waits."""
         store = self._documents.store
         if store is None:
@@ -108,12 +108,12 @@ class DocumentWatcher:
         names = [each for each in waiting if store.find(store.root / each) is None]
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            told = f"{', '.join(names[:_NAMED])}{more}"
+            forward = f"{', '.join(names[:_NAMED])}{more}"
             self._host.notify_user(
-                f"unsaved text from an earlier time is offered when you open {told}"
+                f"unsaved text from an earlier time is offered when you open {forward}"
             )
 
-    async def _offer_recovery(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
+    async def _offer_recovery(self, document: EditorDocument, leftovers: list[Leftover]) -> None:
         """Ask about each until one is taken; the others are offered the next time."""
         try:
             for leftover in leftovers:
@@ -121,8 +121,8 @@ class DocumentWatcher:
                     ChoiceScreen(
                         f"{document.path.name} has unsaved text from the last time",
                         [
-                            Answer("restore", "Restore it (undo brings the file's text back)"),
-                            Answer("drop", "Throw it away"),
+                            Choice("restore", "Restore it (undo brings the file's text back)"),
+                            Choice("drop", "Throw it away"),
                         ],
                         detail=_difference(document.editor.buffer.lines, leftover.record.text),
                         can_cancel=False,
@@ -135,11 +135,11 @@ class DocumentWatcher:
                     await self._restore(document, leftover)
                     return
                 if answer == "drop":
-                    await asyncio.to_thread(store.journal.throw_away, leftover)
+                    await asyncio.to_thread(store.journal.delete_leftover, leftover)
         finally:
             document.editor.is_read_only = document.opened.is_read_only
 
-    async def _restore(self, document: OpenDocument, leftover: Leftover) -> None:
+    async def _restore(self, document: EditorDocument, leftover: Leftover) -> None:
         assert self._documents.store is not None
         # Typing goes on at once.
         document.editor.is_read_only = document.opened.is_read_only

@@ -17,11 +17,11 @@ from codebuddy.errors import CodebuddyError
 from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import counted
 from codebuddy.tui import literal
-from codebuddy.tui.backend import Backend, Wish
+from codebuddy.tui.backend import Backend, SuggestionRequest
 from codebuddy.tui.widgets.editor_view import EditorView
 
 _LEAD_CHARACTERS = 12
-ARMS = ("never", "always", "auto")
+RETRIEVE_MODES = ("never", "always", "auto")
 
 
 class CompareScreen(ModalScreen[str]):
@@ -34,10 +34,12 @@ class CompareScreen(ModalScreen[str]):
         Binding("3", "take(2)", "Take what came by the decision"),
     ]
 
-    def __init__(self, backend: Backend, wish: Wish, line_before: str, language: str) -> None:
+    def __init__(
+        self, backend: Backend, request: SuggestionRequest, line_before: str, language: str
+    ) -> None:
         super().__init__()
         self._backend = backend
-        self._wish = wish
+        self._request = request
         self._line_before = line_before
         self._language = language
         self.answers: dict[str, CompletionResponse] = {}
@@ -53,9 +55,9 @@ class CompareScreen(ModalScreen[str]):
                 classes="page-title",
             )
             with Horizontal(id="arms"):
-                for arm in ARMS:
-                    with Vertical(classes="arm", id=f"arm-{arm}"):
-                        yield Static(literal.line(arm, "bold"), classes="arm-title")
+                for mode in RETRIEVE_MODES:
+                    with Vertical(classes="arm", id=f"arm-{mode}"):
+                        yield Static(literal.line(mode, "bold"), classes="arm-title")
 
     def on_mount(self) -> None:
         """Ask one after the other, since there is one model."""
@@ -68,43 +70,45 @@ class CompareScreen(ModalScreen[str]):
 
     def action_take(self, index: int) -> None:
         """Insert one of the suggestions."""
-        answer = self.answers.get(ARMS[index])
+        answer = self.answers.get(RETRIEVE_MODES[index])
         if answer is not None and answer["text"]:
             self.dismiss(answer["text"].replace("\r\n", "\n"))
 
     async def _ask_all(self) -> None:
-        for number, arm in enumerate(ARMS, 1):
-            title = self.query_one(f"#arm-{arm} .arm-title", Static)
-            title.update(literal.line(f"{number} {arm} …", "bold $accent"))
-            wish = replace(self._wish, retrieve=arm, client=f"compare-{arm}", is_asked_for=True)
+        for number, mode in enumerate(RETRIEVE_MODES, 1):
+            title = self.query_one(f"#arm-{mode} .arm-title", Static)
+            title.update(literal.line(f"{number} {mode} …", "bold $accent"))
+            request = replace(
+                self._request, retrieve=mode, client=f"compare-{mode}", is_asked_for=True
+            )
             try:
-                answer = await self._backend.complete(wish)
+                answer = await self._backend.complete(request)
             except CodebuddyError as error:
-                title.update(literal.line(f"{number} {arm}: {error.message}", "$error"))
+                title.update(literal.line(f"{number} {mode}: {error.message}", "$error"))
                 continue
-            self.answers[arm] = answer
-            title.update(self._title(number, arm, answer))
+            self.answers[mode] = answer
+            title.update(self._title(number, mode, answer))
             text = answer["text"].replace("\r\n", "\n")
             shown = self._lead() + text if text else "(nothing to add)"
             view = EditorView(shown, language=self._language)
             view.can_focus = False
-            await self.query_one(f"#arm-{arm}").mount(view)
+            await self.query_one(f"#arm-{mode}").mount(view)
 
     def _lead(self) -> str:
         """The end of the line that the suggestions go on with; columns are narrow."""
         line = self._line_before.lstrip()
         return line if len(line) <= _LEAD_CHARACTERS else "…" + line[-_LEAD_CHARACTERS:]
 
-    def _title(self, number: int, arm: str, answer: CompletionResponse) -> Content:
+    def _title(self, number: int, mode: str, answer: CompletionResponse) -> Content:
         decision, total_ms = answer["decision"], answer["timings_ms"]["total"]
-        others = [each["text"] for other, each in self.answers.items() if other != arm]
+        others = [each["text"] for other, each in self.answers.items() if other != mode]
         same = "  same as before" if answer["text"] in others else ""
         verdict = "looked up" if decision["retrieve"] else "not looked up"
         count = counted(len(answer["chunks"]), "chunk")
         facts = f"{verdict}, {count}, {total_ms:.0f} ms{same}"
         return Content("\n").join(
             [
-                literal.line(f"{number} {arm}", "bold $primary"),
+                literal.line(f"{number} {mode}", "bold $primary"),
                 literal.line(facts, literal.MUTED),
                 literal.line(decision["reason"], literal.MUTED),
             ]

@@ -18,7 +18,7 @@ from codebuddy.tui.widgets.entry import Entry, EntryModal
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Choice:
     """One of the answers: what it stands for, its word, and what it does."""
 
     value: str
@@ -33,7 +33,7 @@ class ChoiceScreen(ModalScreen[str]):
     def __init__(
         self,
         question: str,
-        answers: Sequence[Answer],
+        answers: Sequence[Choice],
         detail: str = "",
         *,
         can_cancel: bool = True,

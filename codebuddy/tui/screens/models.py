@@ -61,7 +61,7 @@ class ModelsScreen(ModalScreen[str]):
         try:
             self._lines = await self._backend.models()
         except CodebuddyError as error:
-            self._say(f"{error.message} {error.hint}", is_error=True)
+            self._show_message(f"{error.message} {error.hint}", is_error=True)
             return
         options = self.query_one(OptionList)
         at = options.highlighted
@@ -69,7 +69,7 @@ class ModelsScreen(ModalScreen[str]):
         options.add_options([Option(_line(each)) for each in self._lines])
         options.highlighted = at or 0
         options.focus()
-        self._say("Enter uses a model, and pulls it first if it is not here; Esc closes")
+        self._show_message("Enter uses a model, and pulls it first if it is not here; Esc closes")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Use it."""
@@ -81,15 +81,15 @@ class ModelsScreen(ModalScreen[str]):
         try:
             if not model.is_installed:
                 await self._pull(model)
-            self._say(f"loading {model.name} …")
+            self._show_message(f"loading {model.name} …")
             await self._backend.use(model.name)
         except CodebuddyError as error:
-            self._say(f"{error.message}. {error.hint}", is_error=True)
+            self._show_message(f"{error.message}. {error.hint}", is_error=True)
             return
         finally:
             self.query_one(ProgressBar).display = False
         await self._list()
-        self._say(f"{model.name} is in use")
+        self._show_message(f"{model.name} is in use")
 
     async def _pull(self, model: ModelLine) -> None:
         bar = self.query_one(ProgressBar)
@@ -99,11 +99,11 @@ class ModelsScreen(ModalScreen[str]):
         def show(done_bytes: int, total_bytes: int | None) -> None:
             bar.update(total=total_bytes, progress=done_bytes)
 
-        def told(done_bytes: int, total_bytes: int | None) -> None:
+        def forward(done_bytes: int, total_bytes: int | None) -> None:
             loop.call_soon_threadsafe(show, done_bytes, total_bytes)
 
-        self._progress = PullProgress(told)
-        self._say(f"pulling {model.name} ({model.size}); Esc stops, what arrived is kept")
+        self._progress = PullProgress(forward)
+        self._show_message(f"pulling {model.name} ({model.size}); Esc stops, what arrived is kept")
         try:
             await self._backend.pull(model.name, self._progress)
         finally:
@@ -122,7 +122,7 @@ class ModelsScreen(ModalScreen[str]):
         if self._work is not None:
             self._work.cancel()
 
-    def _say(self, text: str, *, is_error: bool = False) -> None:
+    def _show_message(self, text: str, *, is_error: bool = False) -> None:
         style = "$error" if is_error else literal.MUTED
         self.query_one("#page-note", Static).update(literal.line(text, style))
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from codebuddy.syntax import language_for
 from codebuddy.syntax.traits import IMPORT_OPENINGS, PACKAGE_STEMS
 from codebuddy.tui.backend import Backend
-from codebuddy.tui.screens.picker import Found, PickerScreen
+from codebuddy.tui.screens.picker import PickerItem, PickerScreen
 
 _MAX_SHOWN = 60
 _TOP_K = 30
@@ -30,13 +30,13 @@ class FilesPalette(PickerScreen):
         self._paths = paths
         self._recent = recent
 
-    async def look(self, query: str) -> Sequence[Found]:
+    async def search(self, query: str) -> Sequence[PickerItem]:
         """The files that match best; without a query, the recent ones first."""
         if not query.strip():
             rest = [path for path in self._paths[:_MAX_SHOWN] if path not in self._recent]
-            return [Found(path) for path in [*self._recent, *rest]]
+            return [PickerItem(path) for path in [*self._recent, *rest]]
         paths = await asyncio.to_thread(matching_paths, self._paths, query, _MAX_SHOWN)
-        return [Found(path) for path in paths]
+        return [PickerItem(path) for path in paths]
 
 
 class SearchPalette(PickerScreen):
@@ -49,11 +49,11 @@ class SearchPalette(PickerScreen):
         super().__init__(query)
         self._backend = backend
 
-    async def look(self, query: str) -> Sequence[Found]:
+    async def search(self, query: str) -> Sequence[PickerItem]:
         """The best chunks."""
         if not query.strip():
             return ()
-        return [found_of(each) for each in await self._backend.search(query, _TOP_K, "hybrid")]
+        return [picker_item(each) for each in await self._backend.search(query, _TOP_K, "hybrid")]
 
 
 class DefinitionsPalette(PickerScreen):
@@ -61,18 +61,18 @@ class DefinitionsPalette(PickerScreen):
 
     title_text: ClassVar[str] = "definitions"
 
-    def __init__(self, found: Sequence[Found]) -> None:
+    def __init__(self, items: Sequence[PickerItem]) -> None:
         super().__init__()
-        self._all = found
+        self._all = items
 
-    async def look(self, query: str) -> Sequence[Found]:
+    async def search(self, query: str) -> Sequence[PickerItem]:
         """Those whose place holds the query."""
         return [each for each in self._all if query.lower() in f"{each.path} {each.title}".lower()]
 
 
 async def definitions_of(
     backend: Backend, name: str, own_path: str, lines: Sequence[str]
-) -> list[Found]:
+) -> list[PickerItem]:
     """Where `name` is defined, by the symbol table; the file asked from comes last.
 
     Those that a line of the file names together with their module (an import) are meant, if
@@ -83,10 +83,10 @@ async def definitions_of(
     """
     results = await backend.search(name, _TOP_K, "symbol")
     exact = [each for each in results if _last_name(str(each.get("symbol", ""))) == name]
-    found = sorted((found_of(each) for each in exact), key=lambda found: found.path == own_path)
+    items = sorted((picker_item(each) for each in exact), key=lambda items: items.path == own_path)
     named = [line for line in lines if name in line and _IMPORT.match(line)]
-    meant = [each for each in found if any(_names_module(line, each.path) for line in named)]
-    return meant or found
+    meant = [each for each in items if any(_names_module(line, each.path) for line in named)]
+    return meant or items
 
 
 def _names_module(line: str, path: str) -> bool:
@@ -95,14 +95,14 @@ def _names_module(line: str, path: str) -> bool:
     return module in re.split(r"\W+", line)
 
 
-def found_of(result: Mapping[str, Any]) -> Found:
+def picker_item(result: Mapping[str, Any]) -> PickerItem:
     """A search's result as a place to go to."""
     path, text = str(result.get("path", "")), str(result.get("text", ""))
     symbol = str(result.get("symbol") or "")
     kind = str(result.get("kind") or "") if symbol else ""
     score = result.get("score")
     number = f" {score:.3f}" if isinstance(score, float) else ""
-    return Found(
+    return PickerItem(
         path=path,
         line=int(result.get("line", result.get("start_line", 1))),
         title=f"{kind} {symbol}".strip(),

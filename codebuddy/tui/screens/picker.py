@@ -26,7 +26,7 @@ _LONG_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PickerItem:
     """A place to go to: `line` is 1-based; `text` is previewed, from `first_line` on."""
 
     path: str
@@ -40,14 +40,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class PickerResult:
     """What was chosen, and whether a reference to it is to be inserted instead of going there."""
 
-    found: Found
+    item: PickerItem
     should_insert: bool = False
 
 
-class PickerScreen(EntryModal[Picked | None]):
+class PickerScreen(EntryModal[PickerResult | None]):
     """The palette's keys and layout; what is found, a subclass says."""
 
     title_text: ClassVar[str] = ""
@@ -66,11 +66,11 @@ class PickerScreen(EntryModal[Picked | None]):
     def __init__(self, query: str = "") -> None:
         super().__init__()
         self._query = query
-        self._found: Sequence[Found] = ()
-        self._looking: asyncio.Task[None] | None = None
+        self._found: Sequence[PickerItem] = ()
+        self._search_task: asyncio.Task[None] | None = None
 
     @abstractmethod
-    async def look(self, query: str) -> Sequence[Found]:
+    async def search(self, query: str) -> Sequence[PickerItem]:
         """What matches.
 
         Raises:
@@ -95,8 +95,8 @@ class PickerScreen(EntryModal[Picked | None]):
 
     def on_unmount(self) -> None:
         """Nothing is looked for any more."""
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._search_task is not None:
+            self._search_task.cancel()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Look for what is typed now."""
@@ -132,29 +132,29 @@ class PickerScreen(EntryModal[Picked | None]):
     def _pick(self, *, should_insert: bool) -> None:
         index = self.query_one("#palette-list", OptionList).highlighted
         if index is not None and index < len(self._found):
-            self.dismiss(Picked(self._found[index], should_insert))
+            self.dismiss(PickerResult(self._found[index], should_insert))
 
     def _start(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-        self._looking = asyncio.create_task(self._look())
+        if self._search_task is not None:
+            self._search_task.cancel()
+        self._search_task = asyncio.create_task(self._search())
 
-    async def _look(self) -> None:
+    async def _search(self) -> None:
         await asyncio.sleep(self.pause_s)
         note = self.query_one("#palette-note", Static)
         waiting = asyncio.get_running_loop().call_later(
             _LONG_S, note.update, Content.styled("looking …", literal.MUTED)
         )
         try:
-            found = await self.look(self._query)
+            items = await self.search(self._query)
         except CodebuddyError as error:
             note.update(literal.line(f"{error.message} {error.hint}", "$error"))
             return
         finally:
             waiting.cancel()
-        self._found = found
+        self._found = items
         pane = self.query_one("#palette-preview", Vertical)
-        pane.display = self._has_preview(found[0] if found else None)
+        pane.display = self._has_preview(items[0] if items else None)
         # The list's width is known once the preview's is.
         self.call_after_refresh(self._list)
 
@@ -171,38 +171,38 @@ class PickerScreen(EntryModal[Picked | None]):
             self.query_one("#palette-preview").remove_children()
         self.query_one("#palette-note", Static).update(self._note_on(self._found))
 
-    def _has_preview(self, found: Found | None) -> bool:
+    def _has_preview(self, items: PickerItem | None) -> bool:
         is_wide = self.size.width >= _MIN_WIDTH_FOR_PREVIEW
-        return found is not None and bool(found.text) and is_wide
+        return items is not None and bool(items.text) and is_wide
 
-    def _note_on(self, found: Sequence[Found]) -> Content:
-        if not found and self._query.strip():
+    def _note_on(self, items: Sequence[PickerItem]) -> Content:
+        if not items and self._query.strip():
             return Content.styled("nothing found", literal.MUTED)
         return Content.styled(
             "Enter goes there, Alt+I inserts a reference, Esc closes", literal.MUTED
         )
 
-    def _preview(self, found: Found) -> None:
+    def _preview(self, items: PickerItem) -> None:
         pane = self.query_one("#palette-preview", Vertical)
-        pane.display = self._has_preview(found)
+        pane.display = self._has_preview(items)
         pane.remove_children()
         if not pane.display:
             return
-        view = EditorView(found.text, language=found.language, first_number=found.first_line)
+        view = EditorView(items.text, language=items.language, first_number=items.first_line)
         view.can_focus = False
         pane.mount(view)
 
 
-def _prompt(found: Found, width: int) -> Content:
-    place = f"{found.path}:{found.line}" if found.line > 1 or found.text else found.path
+def _prompt(items: PickerItem, width: int) -> Content:
+    place = f"{items.path}:{items.line}" if items.line > 1 or items.text else items.path
     head = literal.line(literal.shortened(place, width), "$foreground")
-    if not found.title and not found.facts:
+    if not items.title and not items.facts:
         return head
     return Content("").join(
         [
             head,
             Content("\n  "),
-            literal.line(found.title, "bold $secondary"),
-            literal.line(f"  {found.facts}" if found.facts else "", literal.MUTED),
+            literal.line(items.title, "bold $secondary"),
+            literal.line(f"  {items.facts}" if items.facts else "", literal.MUTED),
         ]
     )

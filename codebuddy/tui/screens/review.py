@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
-from codebuddy.tui.reviewing import Remark, apply_remark, review_staged
+from codebuddy.tui.staged_review import ReviewItem, apply_item, review_staged
 
 
 class ReviewScreen(ModalScreen[tuple[str, int] | None]):
@@ -32,7 +32,7 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
         super().__init__()
         self._root = root
         self._unsaved = unsaved
-        self._remarks: list[Remark] = []
+        self._items: list[ReviewItem] = []
         self._working: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -54,71 +54,71 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Go to the finding's place."""
         event.stop()
-        remark = self._remarks[event.option_index]
-        self.dismiss((remark.path, remark.line))
+        item = self._items[event.option_index]
+        self.dismiss((item.path, item.line))
 
     def action_drop(self) -> None:
         """Take a finding off the list."""
         index = self.query_one(OptionList).highlighted
-        if index is not None and index < len(self._remarks):
-            del self._remarks[index]
+        if index is not None and index < len(self._items):
+            del self._items[index]
             self._show(index)
 
     def action_apply(self) -> None:
         """Write the finding's patch to the file."""
         index = self.query_one(OptionList).highlighted
-        if index is None or index >= len(self._remarks):
+        if index is None or index >= len(self._items):
             return
-        remark = self._remarks[index]
-        if not remark.has_patch:
-            self._say("this one has no patch; Enter goes to its place", is_error=True)
-        elif remark.path in self._unsaved:
-            self._say(f"save {remark.path} first", is_error=True)
+        item = self._items[index]
+        if not item.has_patch:
+            self._show_message("this one has no patch; Enter goes to its place", is_error=True)
+        elif item.path in self._unsaved:
+            self._show_message(f"save {item.path} first", is_error=True)
         elif self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._apply(index, remark))
+            self._working = asyncio.create_task(self._apply(index, item))
 
-    async def _apply(self, index: int, remark: Remark) -> None:
+    async def _apply(self, index: int, item: ReviewItem) -> None:
         try:
-            paths = await asyncio.to_thread(apply_remark, self._root, remark)
+            paths = await asyncio.to_thread(apply_item, self._root, item)
         except CodebuddyError as error:
-            self._say(f"{error.message}. {error.hint}", is_error=True)
+            self._show_message(f"{error.message}. {error.hint}", is_error=True)
             return
-        self._remarks.remove(remark)
+        self._items.remove(item)
         self._show(index)
-        self._say(f"applied to {', '.join(paths)}; it is not staged yet")
+        self._show_message(f"applied to {', '.join(paths)}; it is not staged yet")
 
     async def _review(self) -> None:
         try:
-            self._remarks = await review_staged(self._root)
+            self._items = await review_staged(self._root)
         except CodebuddyError as error:
-            self._say(f"{error.message}. {error.hint}", is_error=True)
+            self._show_message(f"{error.message}. {error.hint}", is_error=True)
             return
         self._show(0)
 
     def _show(self, index: int) -> None:
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(_line(each)) for each in self._remarks])
+        options.add_options([Option(_line(each)) for each in self._items])
         options.focus()
-        if self._remarks:
-            options.highlighted = min(index, len(self._remarks) - 1)
-            self._say("Enter goes there, A applies the patch, D dismisses, Esc closes")
+        if self._items:
+            options.highlighted = min(index, len(self._items) - 1)
+            self._show_message("Enter goes there, A applies the patch, D dismisses, Esc closes")
         else:
-            self._say("nothing to say about what is staged; Esc closes")
+            self._show_message("nothing to say about what is staged; Esc closes")
 
-    def _say(self, text: str, *, is_error: bool = False) -> None:
+    def _show_message(self, text: str, *, is_error: bool = False) -> None:
         style = "$error" if is_error else literal.MUTED
         self.query_one("#page-note", Static).update(literal.line(text, style))
 
 
-def _line(remark: Remark) -> Content:
-    patch = "  has a patch" if remark.has_patch else ""
+def _line(item: ReviewItem) -> Content:
+    patch = "  has a patch" if item.has_patch else ""
     parts = [
-        literal.line(f"{remark.path}:{remark.line}", "bold $secondary"),
-        literal.line(f"  {remark.title}{patch}", literal.MUTED),
+        literal.line(f"{item.path}:{item.line}", "bold $secondary"),
+        literal.line(f"  {item.title}{patch}", literal.MUTED),
         Content("\n"),
-        literal.line(f"  {remark.message}"),
+        literal.line(f"  {item.message}"),
     ]
-    for each in remark.evidence:
+    for each in item.evidence:
         parts += [Content("\n"), literal.line(f"    {each}", literal.MUTED)]
     return Content("").join(parts)

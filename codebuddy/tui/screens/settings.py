@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from codebuddy.errors import ConfigError
 from codebuddy.tui import literal
 from codebuddy.tui.controllers.settings import SettingsController
-from codebuddy.tui.own_settings import (
+from codebuddy.tui.editor_settings import (
     FROM_NEXT_START,
     READ_ONLY,
     SHOWN,
@@ -80,7 +80,7 @@ class SettingsScreen(ModalScreen[None]):
         try:
             self._lines = await asyncio.to_thread(list_settings, self._root, running)
         except ConfigError as error:
-            self._tell(error)
+            self._show_error(error)
             return
         self._settled = {each.key: each.value for each in self._lines}
         options = self.query_one(OptionList)
@@ -97,7 +97,7 @@ class SettingsScreen(ModalScreen[None]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Say what can be done with it."""
         event.stop()
-        self._say(_hint(self._lines[event.option_index]))
+        self._show_message(_hint(self._lines[event.option_index]))
 
     async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """The next value; a number is asked for."""
@@ -117,7 +117,9 @@ class SettingsScreen(ModalScreen[None]):
             return
         is_number = text.isdecimal() and len(text) <= _MAX_DIGITS
         if not is_number or not line.low <= int(text) <= line.high:
-            self._say(f"{line.key} must be a number from {line.low} to {line.high}", is_error=True)
+            self._show_message(
+                f"{line.key} must be a number from {line.low} to {line.high}", is_error=True
+            )
             return
         self._change(line, int(text))
 
@@ -135,7 +137,7 @@ class SettingsScreen(ModalScreen[None]):
         if line.is_yours:
             self._write(line.key, None)
         else:
-            self._say(f"{line.key} is not set in your file")
+            self._show_message(f"{line.key} is not set in your file")
 
     def _marked(self) -> SettingLine | None:
         """The marked setting, if it can be changed; else why not is said."""
@@ -144,7 +146,7 @@ class SettingsScreen(ModalScreen[None]):
             return None
         line = self._lines[index]
         if line.key in READ_ONLY or line.locked_by:
-            self._say(_hint(line), is_error=True)
+            self._show_message(_hint(line), is_error=True)
             return None
         return line
 
@@ -170,14 +172,14 @@ class SettingsScreen(ModalScreen[None]):
         if error is not None:
             self._controller.apply_setting(key, self._settled[key])
         elif value is None:
-            await self._hold_what_is_set(key)
+            await self._apply_setting(key)
         await self._list()
         if error is not None:
-            self._tell(error)
+            self._show_error(error)
         else:
-            self._say(_report(next(each for each in self._lines if each.key == key)))
+            self._show_message(_report(next(each for each in self._lines if each.key == key)))
 
-    async def _hold_what_is_set(self, key: str) -> None:
+    async def _apply_setting(self, key: str) -> None:
         try:
             lines = await asyncio.to_thread(list_settings, self._root, {})
         except ConfigError:
@@ -185,10 +187,12 @@ class SettingsScreen(ModalScreen[None]):
             return
         self._controller.apply_setting(key, next(each.value for each in lines if each.key == key))
 
-    def _tell(self, error: ConfigError) -> None:
-        self._say(f"{error.message}{'; ' if error.hint else ''}{error.hint}", is_error=True)
+    def _show_error(self, error: ConfigError) -> None:
+        self._show_message(
+            f"{error.message}{'; ' if error.hint else ''}{error.hint}", is_error=True
+        )
 
-    def _say(self, text: str, *, is_error: bool = False) -> None:
+    def _show_message(self, text: str, *, is_error: bool = False) -> None:
         style = "$error" if is_error else literal.MUTED
         self.query_one("#page-note", Static).update(literal.line(text, style))
 

@@ -30,8 +30,8 @@ from codebuddy.tui.controllers.settings import SettingsController
 from codebuddy.tui.controllers.suggestion_status import SuggestionStatus
 from codebuddy.tui.controllers.suggestions import SuggestionController
 from codebuddy.tui.controllers.watch import DocumentWatcher
-from codebuddy.tui.documents import OpenDocument
-from codebuddy.tui.keeper import Keeper
+from codebuddy.tui.document_store import DocumentStore
+from codebuddy.tui.documents import EditorDocument
 from codebuddy.tui.session import SessionState
 from codebuddy.tui.session_statistics import SessionStatistics
 from codebuddy.tui.text.journal import Leftover
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from codebuddy.vcs.repository import Repository
 
 _JOURNAL_EVERY_S = 0.7
-_LOOK_EVERY_S = 1.5
+_CHECK_DISK_EVERY_S = 1.5
 _LIST_FILES_EVERY_S = 5.0
 
 
@@ -81,17 +81,17 @@ class WorkspaceScreen(Screen[None]):
         self._pages = PageController(self, backend, documents, self.navigation, suggester, settings)
 
     @property
-    def store(self) -> Keeper | None:
+    def store(self) -> DocumentStore | None:
         """The documents' files, once the repository is known."""
         return self.document_controller.store
 
     @property
-    def documents(self) -> list[OpenDocument]:
+    def documents(self) -> list[EditorDocument]:
         """What is open, in the order of the tabs."""
         return self.document_controller.documents
 
     @property
-    def active(self) -> OpenDocument | None:
+    def active(self) -> EditorDocument | None:
         """The document in front."""
         return self.document_controller.active
 
@@ -134,7 +134,7 @@ class WorkspaceScreen(Screen[None]):
         self.document_controller.begin(repository)
         self.navigation.begin(repository)
         self.set_interval(_JOURNAL_EVERY_S, self._journal_unsaved)
-        self.set_interval(_LOOK_EVERY_S, self._look_at_disk)
+        self.set_interval(_CHECK_DISK_EVERY_S, self._check_disk)
         self._list_files()
         self.set_interval(_LIST_FILES_EVERY_S, self._list_files)
 
@@ -182,7 +182,7 @@ class WorkspaceScreen(Screen[None]):
         """Add an editor to the screen."""
         await self.query_one("#editors").mount(editor)
 
-    def document_opened(self, document: OpenDocument, leftovers: list[Leftover]) -> None:
+    def document_opened(self, document: EditorDocument, leftovers: list[Leftover]) -> None:
         """Offer what is left of unsaved text of earlier times."""
         self.watcher.document_opened(document, leftovers)
 
@@ -194,7 +194,7 @@ class WorkspaceScreen(Screen[None]):
             self.suggester.moved(self.active)
         self.refresh_status()
 
-    def document_saved(self, document: OpenDocument) -> None:
+    def document_saved(self, document: EditorDocument) -> None:
         """Say so, quietly."""
         self.set_status(f"saved {document.path.name}")
 
@@ -226,8 +226,8 @@ class WorkspaceScreen(Screen[None]):
     def _journal_unsaved(self) -> None:
         self.start_worker(self.watcher.journal_unsaved)
 
-    def _look_at_disk(self) -> None:
-        self.start_worker(self.watcher.look_at_disk)
+    def _check_disk(self) -> None:
+        self.start_worker(self.watcher.check_disk)
 
     @on(FileTree.Opened)
     async def open_from_tree(self, event: FileTree.Opened) -> None:

@@ -82,7 +82,7 @@ class Journal:
         """A number that says in which order things are to be kept and dropped."""
         return next(self._turns)
 
-    def keep(self, record: Record, turn: int | None = None) -> None:
+    def write_record(self, record: Record, turn: int | None = None) -> None:
         """Write a record in the place of the document's last one of this editor.
 
         Args:
@@ -120,7 +120,7 @@ class Journal:
                 return
 
     def drop(self, path: str, turn: int | None = None) -> None:
-        """Forget this editor's record of a document; `turn` is as in `keep`."""
+        """Forget this editor's record of a document; `turn` is as in `write_record`."""
         with self._lock:
             if self._is_due(path, turn):
                 for file in self._own_files(path):
@@ -141,7 +141,7 @@ class Journal:
         found = [each for each in self._all(_digest(path)) if not self._is_in_use(each.file)]
         return sorted(found, key=lambda each: _age_key(each.record), reverse=True)
 
-    def throw_away(self, leftover: Leftover) -> None:
+    def delete_leftover(self, leftover: Leftover) -> None:
         """Forget what an editor left behind."""
         _unlink(leftover.file)
 

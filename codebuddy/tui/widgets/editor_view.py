@@ -64,7 +64,7 @@ class EditorView(ScrollView, can_focus=True):
         self.current_match: tuple[Location, Location] | None = None
         self._bracket: tuple[Location, Location] | None = None
         self._widest_cells = widest_line(self.buffer.lines, tab_width)
-        self._before = self._look()
+        self._before = self._view_state()
         self._colouring_task: asyncio.Task[None] | None = None
         self.buffer.listeners.append(self._on_edit)
 
@@ -238,7 +238,7 @@ class EditorView(ScrollView, can_focus=True):
         """Draw what changed since the last time, and keep the cursor in sight."""
         self._bracket = self._find_bracket()
         self._fit_virtual_size()
-        before, now = self._before, self._look()
+        before, now = self._before, self._view_state()
         self._before = now
         self._show_cursor(in_the_middle=in_the_middle)
         if before.lines != now.lines or before.ghost_rows != now.ghost_rows:
@@ -255,12 +255,12 @@ class EditorView(ScrollView, can_focus=True):
         if high >= low:
             self.refresh_lines(low, high - low + 1)
 
-    def _look(self) -> _Look:
+    def _view_state(self) -> _ViewState:
         start, end = self.editing.selection
         touched = set(range(start.line, min(end.line, start.line + 400) + 1))
         for bracket in self._bracket or ():
             touched.add(bracket.line)
-        return _Look(len(self.buffer.lines), self.ghost_rows, frozenset(touched))
+        return _ViewState(len(self.buffer.lines), self.ghost_rows, frozenset(touched))
 
     def _find_bracket(self) -> tuple[Location, Location] | None:
         cursor = self.editing.cursor
@@ -386,7 +386,7 @@ class EditorView(ScrollView, can_focus=True):
 
 
 @dataclass(frozen=True)
-class _Look:
+class _ViewState:
     """What decides which rows are to be drawn again."""
 
     lines: int

@@ -66,12 +66,12 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
             chunks.display = False
             costs.update("")
             return
-        verdict.update(verdict_of(receipt))
+        verdict.update(decision_content(receipt))
         self._chunks = receipt["chunks"]
         chunks.display = bool(self._chunks)
         for chunk in self._chunks:
             chunks.add_option(Option(_chunk_line(chunk, max(16, self.size.width - 4))))
-        costs.update(costs_of(receipt))
+        costs.update(cost_content(receipt))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Jump to a chunk."""
@@ -80,7 +80,7 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
         self.post_message(self.ChunkChosen(chunk["path"], chunk["start_line"]))
 
 
-def verdict_of(receipt: CompletionResponse) -> Content:
+def decision_content(receipt: CompletionResponse) -> Content:
     """What was decided, how sure that was, and why."""
     decision = receipt["decision"]
     probability, threshold = decision["probability"], decision["threshold"]
@@ -119,7 +119,7 @@ def verdict_of(receipt: CompletionResponse) -> Content:
     return Content("").join(parts)
 
 
-def costs_of(receipt: CompletionResponse) -> Content:
+def cost_content(receipt: CompletionResponse) -> Content:
     """Tokens, milliseconds per step, model and speed."""
     tokens, times = receipt["tokens"], receipt["timings_ms"]
     parts = [

@@ -14,7 +14,7 @@ _SPARK_CELLS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class StatusLine:
+class StatusContent:
     """What the row says of the editor and the model."""
 
     name: str = ""
@@ -36,10 +36,10 @@ class StatusBar(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._status = StatusLine()
+        self._status = StatusContent()
         self._statistics = SessionStatistics()
 
-    def show(self, status: StatusLine, statistics: SessionStatistics) -> None:
+    def show(self, status: StatusContent, statistics: SessionStatistics) -> None:
         """Show another state."""
         self._status, self._statistics = status, statistics
         self.refresh()

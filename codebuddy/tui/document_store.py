@@ -15,7 +15,7 @@ from pathlib import Path
 from codebuddy import paths
 from codebuddy.errors import DocumentError
 from codebuddy.syntax import language_for
-from codebuddy.tui.documents import OpenDocument
+from codebuddy.tui.documents import EditorDocument
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.files import (
     ChangedOnDiskError,
@@ -34,19 +34,19 @@ _DEFAULT_TAB_WIDTH = 4
 
 
 @dataclass(frozen=True, slots=True)
-class DiskNews:
+class DiskChange:
     """What the watch found of a document: another text, gone, or no text any more.
 
     `revision` is that of the text when the file was looked at.
     """
 
-    document: OpenDocument
+    document: EditorDocument
     revision: int
     is_gone: bool = False
     problem: str = ""
 
 
-class Keeper:
+class DocumentStore:
     """The documents of one repository.
 
     Text is typed while the disk works: what counts as saved is the text that was written, never
@@ -56,7 +56,7 @@ class Keeper:
     def __init__(self, repository: Repository) -> None:
         self.root = repository.root
         self.folder = repository.index_folder / "tui"
-        self.documents: list[OpenDocument] = []
+        self.documents: list[EditorDocument] = []
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:32]
         self.journal = Journal(self.folder / "unsaved", paths.spare_unsaved_folder() / name)
         self._saving = asyncio.Lock()
@@ -69,11 +69,11 @@ class Keeper:
         except ValueError:
             return str(path)
 
-    def find(self, path: Path) -> OpenDocument | None:
+    def find(self, path: Path) -> EditorDocument | None:
         """The open document of a path, or the one that is being saved there."""
         return next((each for each in self.documents if path in (each.path, each.next_path)), None)
 
-    async def find_same(self, path: Path) -> OpenDocument | None:
+    async def find_same(self, path: Path) -> EditorDocument | None:
         """The open document of a path or of the same file under another name."""
         path = absolute(path)
         document = self.find(path)
@@ -85,7 +85,7 @@ class Keeper:
         same = (each for each, identity in zip(documents, known, strict=True) if identity == wanted)
         return self.find(path) or next((each for each in same if each in self.documents), None)
 
-    async def open(self, path: Path) -> tuple[OpenDocument, list[Leftover]]:
+    async def open(self, path: Path) -> tuple[EditorDocument, list[Leftover]]:
         """Open a file, or return the document that is open already.
 
         Returns:
@@ -111,7 +111,7 @@ class Keeper:
             unit = indentation_unit(editor.buffer)
             editor.editing.tab_width = _DEFAULT_TAB_WIDTH if unit == "\t" else max(2, len(unit))
             editor.is_read_only = opened.is_read_only
-            document = OpenDocument(name, opened, editor)
+            document = EditorDocument(name, opened, editor)
             self.documents.append(document)
             return document, leftovers
 
@@ -119,10 +119,10 @@ class Keeper:
         found = self.journal.leftovers(name)
         for each in found:
             if each.record.text == text:
-                self.journal.throw_away(each)
+                self.journal.delete_leftover(each)
         return [each for each in found if each.record.text != text]
 
-    async def restore(self, document: OpenDocument, leftover: Leftover) -> None:
+    async def restore(self, document: EditorDocument, leftover: Leftover) -> None:
         """Take the text of a leftover; undo brings the file's text back.
 
         Raises:
@@ -131,10 +131,10 @@ class Keeper:
         record = leftover.record
         document.editor.replace_text(record.text)
         document.editor.go(Location(record.line, record.column))
-        await self._keep(document)
-        await asyncio.to_thread(self.journal.throw_away, leftover)
+        await self._write_record(document)
+        await asyncio.to_thread(self.journal.delete_leftover, leftover)
 
-    async def save(self, document: OpenDocument, *, should_overwrite: bool = False) -> None:
+    async def save(self, document: EditorDocument, *, should_overwrite: bool = False) -> None:
         """Write a document. What is typed meanwhile stays unsaved.
 
         Raises:
@@ -145,7 +145,7 @@ class Keeper:
             await self._write(document, document.opened, should_overwrite=should_overwrite)
 
     async def _write(
-        self, document: OpenDocument, target: OpenedFile, *, should_overwrite: bool
+        self, document: EditorDocument, target: OpenedFile, *, should_overwrite: bool
     ) -> None:
         text, state = document.editor.buffer.snapshot()
         document.opened = await asyncio.to_thread(
@@ -156,7 +156,7 @@ class Keeper:
         if not document.is_modified:
             await self.forget(document)
 
-    def accept_disk(self, document: OpenDocument, error: ChangedOnDiskError) -> bool:
+    def accept_disk(self, document: EditorDocument, error: ChangedOnDiskError) -> bool:
         """Let the next save overwrite what `error` found on disk, and nothing newer.
 
         Returns:
@@ -166,7 +166,9 @@ class Keeper:
             document.opened = replace(document.opened, on_disk=error.found)
         return error.is_known
 
-    async def save_as(self, document: OpenDocument, path: Path, *, should_overwrite: bool) -> None:
+    async def save_as(
+        self, document: EditorDocument, path: Path, *, should_overwrite: bool
+    ) -> None:
         """Write a document to another place, which is its own from now on.
 
         Raises:
@@ -197,7 +199,7 @@ class Keeper:
         if document.name != before:
             await asyncio.to_thread(self.journal.drop, before, self.journal.turn())
 
-    async def reload(self, document: OpenDocument, *, revision: int | None = None) -> bool:
+    async def reload(self, document: EditorDocument, *, revision: int | None = None) -> bool:
         """Take the file's text as it is now; undo brings the old one back.
 
         Args:
@@ -224,7 +226,7 @@ class Keeper:
             await self.forget(document)
             return True
 
-    async def keep_unsaved(self) -> None:
+    async def write_journal(self) -> None:
         """Write what is unsaved and new to the journal.
 
         Raises:
@@ -233,13 +235,13 @@ class Keeper:
         problem: OSError | None = None
         for document in list(self.documents):
             try:
-                await self._keep(document)
+                await self._write_record(document)
             except OSError as error:
                 problem = error
         if problem is not None:
             raise problem
 
-    async def _keep(self, document: OpenDocument) -> None:
+    async def _write_record(self, document: EditorDocument) -> None:
         revision = document.editor.buffer.revision
         if not document.is_modified:
             if document.is_in_journal:
@@ -249,11 +251,11 @@ class Keeper:
         if is_kept and await asyncio.to_thread(self.journal.has, document.name):
             return
         turn = self.journal.turn()
-        await asyncio.to_thread(self.journal.keep, document.record(), turn)
+        await asyncio.to_thread(self.journal.write_record, document.record(), turn)
         document.journaled_revision, document.is_in_journal = revision, True
 
-    def keep_unsaved_now(self) -> list[str]:
-        """As `keep_unsaved`, at once, for when the program is about to end.
+    def write_journal_now(self) -> list[str]:
+        """As `write_journal`, at once, for when the program is about to end.
 
         Returns:
             What could not be kept, with the reason.
@@ -263,19 +265,19 @@ class Keeper:
             if not document.is_modified:
                 continue
             try:
-                self.journal.keep(document.record())
+                self.journal.write_record(document.record())
             except OSError as error:
                 lost.append(f"{document.name} ({error.strerror})")
         return lost
 
-    async def forget(self, document: OpenDocument) -> None:
+    async def forget(self, document: EditorDocument) -> None:
         """Drop a document's record."""
         document.is_in_journal = False
         await asyncio.to_thread(self.journal.drop, document.name, self.journal.turn())
 
-    async def look_at_disk(self) -> list[DiskNews]:
+    async def check_disk(self) -> list[DiskChange]:
         """Which files other programs changed since the last look."""
-        news: list[DiskNews] = []
+        changes: list[DiskChange] = []
         for document in list(self.documents):
             opened = document.opened
             if document.has_changed_on_disk or self._saving.locked():
@@ -284,16 +286,16 @@ class Keeper:
             if not await asyncio.to_thread(has_changed, opened):
                 continue
             if document.opened is opened:
-                news.append(await asyncio.to_thread(_news_of, document, revision))
-        return news
+                changes.append(await asyncio.to_thread(_disk_change_of, document, revision))
+        return changes
 
 
-def _news_of(document: OpenDocument, revision: int) -> DiskNews:
+def _disk_change_of(document: EditorDocument, revision: int) -> DiskChange:
     try:
         opened = open_file(document.path)
     except DocumentError as error:
-        return DiskNews(document, revision, problem=error.message)
-    return DiskNews(document, revision, is_gone=opened.on_disk is None)
+        return DiskChange(document, revision, problem=error.message)
+    return DiskChange(document, revision, is_gone=opened.on_disk is None)
 
 
 def absolute(path: Path) -> Path:

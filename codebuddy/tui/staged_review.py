@@ -25,7 +25,7 @@ class ReviewError(CodebuddyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class ReviewItem:
     """One finding: `line` is 1-based, `evidence` places that show what it says."""
 
     id: str
@@ -37,7 +37,7 @@ class Remark:
     has_patch: bool
 
 
-async def review_staged(root: Path) -> list[Remark]:
+async def review_staged(root: Path) -> list[ReviewItem]:
     """What the hook finds in the staged change.
 
     Raises:
@@ -59,14 +59,14 @@ async def review_staged(root: Path) -> list[Remark]:
                 child.terminate()
     try:
         report = json.loads(out[:_MAX_REPORT_BYTES])
-        return [_remark(each) for each in report["findings"]]
+        return [_review_item(each) for each in report["findings"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         lines = complaint.decode("utf-8", "replace").strip().split("\n")
-        told = next((line for line in lines if line.startswith("error: ")), lines[0])
-        raise ReviewError(told.removeprefix("error: ") or "the review gave no report") from error
+        forward = next((line for line in lines if line.startswith("error: ")), lines[0])
+        raise ReviewError(forward.removeprefix("error: ") or "the review gave no report") from error
 
 
-def apply_remark(root: Path, remark: Remark) -> list[str]:
+def apply_item(root: Path, item: ReviewItem) -> list[str]:
     """Write a finding's patch to the work tree; the index and HEAD stay.
 
     Returns:
@@ -80,16 +80,16 @@ def apply_remark(root: Path, remark: Remark) -> list[str]:
     from codebuddy.vcs.repository import open_repository
 
     repository = open_repository(root)
-    _, edits = find_finding(repository, remark.id)
+    _, edits = find_finding(repository, item.id)
     return [each.document.path for each in apply_edits(repository, edits)]
 
 
-def _remark(item: Mapping[str, Any]) -> Remark:
+def _review_item(item: Mapping[str, Any]) -> ReviewItem:
     evidence = tuple(
         f"{each['path']}:{each['line']}  {each.get('text', '').strip()}"
         for each in item.get("evidence", ())
     )
-    return Remark(
+    return ReviewItem(
         id=str(item["id"]),
         title=f"{item['rule']} {item.get('name', '')}".strip(),
         message=str(item["message"]),

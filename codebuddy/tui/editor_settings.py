@@ -109,7 +109,7 @@ def list_settings(root: Path | None, running: Mapping[str, Value]) -> list[Setti
     return lines
 
 
-def keep_setting(key: str, value: Value | None) -> None:
+def save_setting(key: str, value: Value | None) -> None:
     """Write a choice into the user's config file; `None` takes it out of there.
 
     Raises:
