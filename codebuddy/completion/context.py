@@ -40,7 +40,7 @@ def build_context(document: Document, position: Position, language: str) -> Cont
     parsed = code.text[: len(prefix)], code.text[len(prefix) :]
     source = code.text.encode("utf-8", "replace")
     cursor = _size(parsed[0])
-    cursor_syntax = syntax.place_at(source, language, cursor)
+    cursor_syntax = syntax.syntax_at(source, language, cursor)
     names = syntax.names_in(source, language)
     near = _near_names(source, *parsed, language, cursor)
     extent, body_indent = find_extent(prefix, suffix, language, cursor_syntax)
@@ -70,7 +70,7 @@ def _code_at(document: Document, text: str, language: str, cursor_syntax: int) -
 
 
 def find_extent(
-    prefix: str, suffix: str, language: str, cursor_syntax: syntax.Place
+    prefix: str, suffix: str, language: str, cursor_syntax: syntax.CursorSyntax
 ) -> tuple[Extent, int]:
     """How much text the place asks for, and how far its lines must be indented.
 

@@ -11,9 +11,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from codebuddy.syntax.node_queries import holds, last_name, resolve
 from codebuddy.syntax.scope import open_tree
 from codebuddy.syntax.traits import traits_of
-from codebuddy.syntax.walk import holds, last_name, resolve
 
 if TYPE_CHECKING:
     from codebuddy.syntax.grammar import Grammar, Node

@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from codebuddy.syntax.doc import comment_above, first_line_of_literal
+from codebuddy.syntax.documentation import comment_above, first_line_of_literal
 from codebuddy.syntax.limits import OutOfTimeError
+from codebuddy.syntax.node_queries import declared, header, holds, last_name, names_below, resolve
 from codebuddy.syntax.spec import CLASS_KINDS, FUNCTION_KINDS
-from codebuddy.syntax.walk import declared, header, holds, last_name, names_below, resolve
 
 if TYPE_CHECKING:
     from codebuddy.syntax.grammar import CompiledRule, Grammar, Node, Path, Tree

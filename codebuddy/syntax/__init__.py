@@ -5,18 +5,18 @@ Nothing heavy is imported until a language's grammar is needed.
 
 from codebuddy.syntax.embedded import CodeAt, code_at, embeds_code
 from codebuddy.syntax.grammar import keywords, line_comment, parse
+from codebuddy.syntax.identifiers import names_between
 from codebuddy.syntax.languages import NOTEBOOK, UNKNOWN, language_for, languages
-from codebuddy.syntax.near import names_between
 from codebuddy.syntax.notebook import parsable
 from codebuddy.syntax.rules import spec_of
 from codebuddy.syntax.scope import (
+    CursorSyntax,
     NamesInFile,
-    Place,
     block_end,
     count_errors,
     identifiers,
     names_in,
-    place_at,
+    syntax_at,
 )
 from codebuddy.syntax.traits import traits_of
 
@@ -24,8 +24,8 @@ __all__ = [
     "NOTEBOOK",
     "UNKNOWN",
     "CodeAt",
+    "CursorSyntax",
     "NamesInFile",
-    "Place",
     "block_end",
     "code_at",
     "count_errors",
@@ -39,7 +39,7 @@ __all__ = [
     "names_in",
     "parsable",
     "parse",
-    "place_at",
     "spec_of",
+    "syntax_at",
     "traits_of",
 ]

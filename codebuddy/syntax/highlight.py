@@ -102,7 +102,7 @@ class Highlighter:
             changed = everything
         else:
             edited = before.tree.copy()
-            changed = [_tell(edited, before.source, source)]
+            changed = [_edit_tree(edited, before.source, source)]
             tree = parse(source, self._language, old_tree=edited)
             if tree is not None:
                 changed += [
@@ -115,7 +115,7 @@ class Highlighter:
         return self._last, changed
 
 
-def _tell(tree: Tree, before: bytes, after: bytes) -> tuple[int, int]:
+def _edit_tree(tree: Tree, before: bytes, after: bytes) -> tuple[int, int]:
     """Tell the tree what changed, as one replacement; returns the lines that it touches."""
     start = _common_prefix(before, after)
     # A character's bytes belong together.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from codebuddy.syntax.grammar import grammar_for, parse
 from codebuddy.syntax.limits import reason_not_to_parse
-from codebuddy.syntax.walk import declared, header, holds, last_name, names_below
+from codebuddy.syntax.node_queries import declared, header, holds, last_name, names_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ class NamesInFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CursorSyntax:
     """Where in the syntax a byte is.
 
     `scope` holds the enclosing definitions' headers, outermost first, each on one line.
@@ -91,7 +91,7 @@ def names_in(source: bytes, language: str) -> NamesInFile:
     return NamesInFile(frozenset(defined), frozenset(imported))
 
 
-def place_at(source: bytes, language: str, byte: int) -> Place:
+def syntax_at(source: bytes, language: str, byte: int) -> CursorSyntax:
     """Where in the syntax the position before `byte` is; code at top level if unknown.
 
     Where the code around it does not parse, it is judged with the statement ended, then
@@ -101,10 +101,12 @@ def place_at(source: bytes, language: str, byte: int) -> Place:
     before, after = source[:byte] + _PLACEHOLDER, source[byte:]
     opened = open_tree(before + after, language)
     if opened is None:
-        return Place()
+        return CursorSyntax()
     tree, grammar = opened
     if _is_in_open_string(tree, before, byte, grammar):
-        return Place("string", _headers(_ancestors(tree.root_node, byte + 1), before, grammar))
+        return CursorSyntax(
+            "string", _headers(_ancestors(tree.root_node, byte + 1), before, grammar)
+        )
     best = _Judged(tree, before + after, byte)
     # In a C++ class, `void m() { name }` without the `;` is a field with an initial value.
     if best.is_broken or grammar.spec.needs_statement_end:
@@ -135,14 +137,14 @@ class _Judged:
         return len(_headers(self.ancestors, self.source, grammar))
 
 
-def _place(judged: _Judged, grammar: Grammar, byte: int) -> Place:
+def _place(judged: _Judged, grammar: Grammar, byte: int) -> CursorSyntax:
     ancestors, source = judged.ancestors, judged.source
     scope = _headers(ancestors, source, grammar)
     for index, node in enumerate(ancestors):
         if node.kind_id in grammar.comments:
-            return Place("comment", scope)
+            return CursorSyntax("comment", scope)
         if node.kind_id in grammar.strings and not _is_interpolated(ancestors[index:], byte):
-            return Place("string", scope)
+            return CursorSyntax("string", scope)
     index = max(
         (index for index, node in enumerate(ancestors) if node.kind_id in grammar.blocks),
         default=0,
@@ -151,7 +153,7 @@ def _place(judged: _Judged, grammar: Grammar, byte: int) -> Place:
     statement = ancestors[index + 1] if index + 1 < len(ancestors) else block
     rest = source[byte + len(_PLACEHOLDER) : statement.end_byte]
     members = [node for node in block.named_children if node.kind_id not in grammar.comments]
-    return Place(
+    return CursorSyntax(
         "code",
         scope,
         ends_block=not rest.strip(_CLOSERS) and (not members or members[-1].start_byte <= byte),

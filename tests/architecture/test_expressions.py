@@ -75,7 +75,7 @@ def _values():
             "top": SimpleNamespace(word="do"),
             "mode": SimpleNamespace(lexicon=SimpleNamespace(heredoc=r"<<[-~]?(\w+)")),
         },
-        "syntax/doc.py": {"sign": b"//"},
+        "syntax/documentation.py": {"sign": b"//"},
         "syntax/embedded.py": {"name": "script"},
         "syntax/modes.py": {
             "pattern": [modes.base_mode(language).pattern.pattern for language in LEXICONS],

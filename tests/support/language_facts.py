@@ -26,7 +26,7 @@ from codebuddy.index.file_role import subject_of_test
 from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.outline import signature_form
 from codebuddy.index.query import kind_of
-from codebuddy.syntax import UNKNOWN, Place, grammar, limits, notebook
+from codebuddy.syntax import UNKNOWN, CursorSyntax, grammar, limits, notebook
 from codebuddy.syntax.imported import is_same_family
 from codebuddy.syntax.languages import (
     EDITOR_IDS,
@@ -112,7 +112,7 @@ def _facts_of_completion(language: str) -> dict[str, object]:
     found = candidates.find_candidates(context, Expression(), cast("CodeIndex", SmallIndex(suffix)))
     return {
         "is_block_opened_by_words": find_extent(
-            "then", "", language, Place(opens_block=True, ends_block=True)
+            "then", "", language, CursorSyntax(opens_block=True, ends_block=True)
         )[0]
         == "block",
         "names_beside": sorted(each.name for each in found["beside"]),

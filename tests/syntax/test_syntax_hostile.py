@@ -77,7 +77,7 @@ def test_completion_survives_a_hostile_file(name):
     """Names, places, errors and blocks of the same inputs are answered too."""
     language, source, _ = HOSTILE[name]
     middle = len(source) // 2
-    assert syntax.place_at(source, language, middle).inside in ("code", "comment", "string")
+    assert syntax.syntax_at(source, language, middle).inside in ("code", "comment", "string")
     assert isinstance(syntax.names_in(source, language).defined, frozenset)
     assert syntax.count_errors(source, language) >= -1
     assert (syntax.block_end(source, language, middle) or middle) >= middle

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from codebuddy import syntax
-from codebuddy.syntax.doc import comment_above
+from codebuddy.syntax.documentation import comment_above
 from codebuddy.syntax.rules import LOADERS
 
 

@@ -9,10 +9,10 @@ from codebuddy import syntax
 CLASS_A = ("class A:", "def f(self):")
 
 
-def place(language: str, text: str) -> syntax.Place:
+def place(language: str, text: str) -> syntax.CursorSyntax:
     """The place of the `|` in the text."""
     before, _, after = text.partition("|")
-    return syntax.place_at((before + after).encode(), language, len(before.encode()))
+    return syntax.syntax_at((before + after).encode(), language, len(before.encode()))
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_place_knows_the_ends_of_its_block(language, text, opens, ends):
 
 def test_a_position_outside_the_source_is_brought_inside():
     """A cursor before the beginning or after the end is taken as standing there."""
-    assert syntax.place_at(b"def f():\n    ", "python", 10**9).scope == ("def f():",)
-    assert syntax.place_at(b" # x", "python", -5).inside == "code"
+    assert syntax.syntax_at(b"def f():\n    ", "python", 10**9).scope == ("def f():",)
+    assert syntax.syntax_at(b" # x", "python", -5).inside == "code"
 
 
 @pytest.mark.parametrize(
