@@ -107,12 +107,12 @@ def _drop_unknown_variables() -> None:
     """Warn of CODEBUDDY_* variables that set nothing, and let no later step or child see them."""
     if not any(name.startswith("CODEBUDDY_") for name in os.environ):
         return
-    from codebuddy.config import told_as_ignored, unknown_variables
+    from codebuddy.config import ignored_message, unknown_variables
 
     unknown = unknown_variables(os.environ)
     if not unknown:
         return
-    note(f"warning: {safe_line(told_as_ignored(unknown))}")
+    note(f"warning: {safe_line(ignored_message(unknown))}")
     # `doctor` lists them once more, with what else is wrong.
     if click.get_current_context().invoked_subcommand != "doctor":
         for name in unknown:
@@ -139,44 +139,44 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        _tell_click_error(error)
+        _print_click_error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _tell("interrupted")
+        _print_error("interrupted")
         return EXIT_INTERRUPTED
     except CodebuddyError as error:
-        _tell(error.message, error.hint)
+        _print_error(error.message, error.hint)
         return error.exit_code
     except (BrokenPipeError, SystemExit):
         # click exits by itself only where the reader of stdout has left (`| head`).
         return _reader_left()
     except OSError as error:
         if error.filename is not None or error.errno not in _OUTPUT_ERRORS:
-            return _tell_bug(error)
+            return _print_bug(error)
         _reader_left()
-        _tell(
+        _print_error(
             f"the answer cannot be written: {error.strerror}", "free some space, or write elsewhere"
         )
         return CodebuddyError.exit_code
     except Exception as error:
-        return _tell_bug(error)
+        return _print_bug(error)
     return outcome if isinstance(outcome, int) else 0
 
 
-def _tell(message: str, hint: str = "") -> None:
+def _print_error(message: str, hint: str = "") -> None:
     note_styled([styled("error: ", fg="red", bold=True), safe_line(message)])
     if hint:
         note_styled([styled("hint: ", fg="cyan"), safe_line(hint)])
 
 
-def _tell_click_error(error: click.ClickException) -> None:
+def _print_click_error(error: click.ClickException) -> None:
     hint = ""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"see '{error.ctx.command_path} --help'"
-    _tell(error.format_message(), hint)
+    _print_error(error.format_message(), hint)
 
 
-def _tell_bug(error: Exception) -> int:
+def _print_bug(error: Exception) -> int:
     """Save the traceback, which holds no code of the user, and say where."""
     import platform
     import tempfile
@@ -198,7 +198,7 @@ def _tell_bug(error: Exception) -> int:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(report)
         file = Path(name)
-    _tell(
+    _print_error(
         f"this is a bug in codebuddy: {type(error).__name__}: {error}",
         hint=f"the report is in {file}",
     )

@@ -99,7 +99,7 @@ def read_sources(
     environment = os.environ if environment is None else environment
     _merge_environment(environment, sources.variables)
     if unknown := unknown_variables(environment):
-        warnings.append(told_as_ignored(unknown))
+        warnings.append(ignored_message(unknown))
     return sources, tuple(warnings)
 
 
@@ -115,7 +115,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def told_as_ignored(names: Sequence[str]) -> str:
+def ignored_message(names: Sequence[str]) -> str:
     """One sentence about unknown variables, which may be another program's of the same name."""
     known = [variable_of(dotted) for dotted in known_keys()]
     close = [each[0] for name in names if (each := difflib.get_close_matches(name, known, 1, 0.85))]

@@ -223,7 +223,7 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
 def spawn_service(arguments: Sequence[str], environment: Mapping[str, str], ready: int) -> None:
     """Start a process that outlives this one: own session, no terminal, no inherited files.
 
-    The program calls `leave_starter` first: it goes on in a child of its own, so that the
+    The program calls `detach_from_starter` first: it goes on in a child of its own, so that the
     process that starts it has none to wait for.
 
     Args:
@@ -245,7 +245,7 @@ def spawn_service(arguments: Sequence[str], environment: Mapping[str, str], read
         process.wait(_LEAVE_TIMEOUT_S)
 
 
-def leave_starter() -> None:
+def detach_from_starter() -> None:
     """Go on in a child, and end the process that was started: init takes the child over."""
     if os.fork():
         os._exit(0)
@@ -270,7 +270,7 @@ def peer_of(connection: socket.socket) -> tuple[int, int] | None:
     return pid, user
 
 
-def die_with_parent() -> None:
+def exit_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends in any way; elsewhere nothing."""
     if not sys.platform.startswith("linux"):
         return

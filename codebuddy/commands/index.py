@@ -55,19 +55,19 @@ def command(
                 progress=display.show,
             )
 
-    def tell(report: IndexReport) -> None:
+    def print_report(report: IndexReport) -> None:
         if as_json:
             answer_json(report.as_json())
         else:
             answer(_sentence(report))
 
-    tell(update(force=force))
+    print_report(update(force=force))
     try:
         while watch:
             time.sleep(_WATCH_INTERVAL_S)
             report = update(force=False)
             if report.added or report.updated or report.removed:
-                tell(report)
+                print_report(report)
     except KeyboardInterrupt:
         # How watching is meant to end; what was committed is whole.
         note("stopped watching")

@@ -81,7 +81,7 @@ def command(
         rules = Rules(hosts, frozenset(f"http://{each}" for each in hosts), token)
         shown = f"[{address}]" if ":" in address else address
         url = f"http://{shown}:{listened}"
-        _tell(repository_context, url, file, is_new=is_new, as_json=as_json)
+        _print_address(repository_context, url, file, is_new=is_new, as_json=as_json)
         try:
             _serve(repository_context, rules, listener)
         except KeyboardInterrupt:
@@ -124,7 +124,7 @@ def _token(file: Path | None, *, is_usual: bool) -> Iterator[tuple[str, bool]]:
         yield read_or_make_token(file), False
 
 
-def _tell(
+def _print_address(
     repository_context: RepositoryContext,
     url: str,
     file: Path | None,

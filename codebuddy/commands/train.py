@@ -72,7 +72,7 @@ def head(
     if as_json:
         answer_json(training.as_json())
     else:
-        answer(_told(training, per_kind))
+        answer(_training_lines(training, per_kind))
 
 
 def _reset(repository_context: RepositoryContext, *, as_json: bool) -> None:
@@ -128,7 +128,7 @@ def _train(
     return with_index(repository_context, train, should_update=True)
 
 
-def _told(training: Training, per_kind: int) -> str:
+def _training_lines(training: Training, per_kind: int) -> str:
     """The outcome in words."""
     if training.adaptation is None:
         return _too_few(training, per_kind)

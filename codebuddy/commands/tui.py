@@ -70,7 +70,7 @@ def command(
         refuse_unusable(model, settings)
     code = platforms.guard_terminal()
     if code is not None:
-        return code if code >= 0 else _tell_death(-code)
+        return code if code >= 0 else _print_death(-code)
     os.environ.setdefault("TEXTUAL_FPS", _FRAMES_PER_SECOND)
     os.environ.setdefault("ESCDELAY", _ESCAPE_DELAY_MS)
     from codebuddy.tui.launch import launch
@@ -84,7 +84,7 @@ def command(
     return None
 
 
-def _tell_death(number: int) -> int:
+def _print_death(number: int) -> int:
     """Say what ended the editor, and that nothing is lost."""
     from codebuddy.errors import EXIT_BUG
 

@@ -123,5 +123,5 @@ def _open_log() -> None:
 
 
 if __name__ == "__main__":
-    platforms.leave_starter()
+    platforms.detach_from_starter()
     run_engine(Path(sys.argv[1]), int(sys.argv[2]))

@@ -78,5 +78,5 @@ class WorkerConnection:
 
 def open_connection() -> WorkerConnection:
     """The channel whose descriptor this worker was started with."""
-    platforms.die_with_parent()
+    platforms.exit_with_parent()
     return WorkerConnection(int(sys.argv[1]))

@@ -23,7 +23,7 @@ from codebuddy.terminal import note
 
 ECHO = "echo"
 # Smaller files are hashed without a word.
-_TELL_BYTES = 256 << 20
+_NOTIFY_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def check_installed(
         if entry.bytes is not None and size != entry.bytes:
             found = f"it has {size} bytes, not {entry.bytes}"
             raise _moved_aside(entry, path, found)
-        if size >= _TELL_BYTES:
+        if size >= _NOTIFY_BYTES:
             notify(f"checking {entry.name} ({format_bytes(size)})")
         stamp = stamps.hash_file(path)
     except OSError as error:

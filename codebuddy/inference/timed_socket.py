@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 # How often a wait for a connection looks whether it is still wanted.
-_LOOK_EVERY_S = 0.05
+_POLL_S = 0.05
 _UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY}
 
 _Address = tuple[Any, ...]
@@ -193,7 +193,7 @@ def _slice_s(ends_at: float, is_wanted: Callable[[], bool]) -> float:
     """How long to wait before the next look; raises once there is nothing to wait for."""
     if not is_wanted():
         raise ConnectionAbortedError(errno.ECONNABORTED, "cancelled")
-    return min(_LOOK_EVERY_S, _left_s(ends_at))
+    return min(_POLL_S, _left_s(ends_at))
 
 
 def _left_s(ends_at: float) -> float:

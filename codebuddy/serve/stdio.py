@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-_LOOK_EVERY_S = 2.0
+_POLL_S = 2.0
 
 
 def take_stdio() -> tuple[BinaryIO, BinaryIO]:
@@ -54,7 +54,7 @@ def watch_process(process_id: int, on_end: Callable[[], None]) -> None:
         with contextlib.suppress(psutil.Error):
             # True only for that very process, not for another one with its number.
             while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(_POLL_S)
         on_end()
 
     threading.Thread(target=look, daemon=True, name="editor-watch").start()

@@ -48,7 +48,9 @@ def fetch(arguments: argparse.Namespace) -> None:
             mark = arguments.work / part / "fetched" / package.key
             if not mark.exists():
                 if not packages.download(package, mark.parent.parent):
-                    say(f"not delivered: {package.registry} {package.name} {package.version}")
+                    print_line(
+                        f"not delivered: {package.registry} {package.name} {package.version}"
+                    )
                     continue
                 mark.parent.mkdir(exist_ok=True)
                 mark.touch()
@@ -65,7 +67,7 @@ def cut(arguments: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for archive in sorted((arguments.work / part).glob("*.*")):
             outcome = cut_archive(archive, folder, vocabulary, END_TOKEN, SAMPLES_PER_PACKAGE, SEED)
-            say(f"{archive.name}: {outcome}")
+            print_line(f"{archive.name}: {outcome}")
 
 
 def train_all(arguments: argparse.Namespace) -> None:
@@ -82,10 +84,10 @@ def train_all(arguments: argparse.Namespace) -> None:
     ]
     model = fit.add_adapters(base_model.load_base(arguments.base, arguments.device), configs)
 
-    def tell(step: int, share: float, losses: dict[str, Any]) -> None:
+    def report(step: int, share: float, losses: dict[str, Any]) -> None:
         if step % 20 == 0:
             shown = ", ".join(f"{name} {float(loss):.3f}" for name, loss in losses.items())
-            say(f"{share:4.0%} step {step}: {shown}")
+            print_line(f"{share:4.0%} step {step}: {shown}")
 
     fit.train(
         model,
@@ -95,7 +97,7 @@ def train_all(arguments: argparse.Namespace) -> None:
         seconds=60 * arguments.minutes,
         device=arguments.device,
         seed=SEED,
-        on_step=tell,
+        on_step=report,
     )
     for config in configs:
         file = arguments.work / f"{config.name}.gguf"
@@ -104,7 +106,7 @@ def train_all(arguments: argparse.Namespace) -> None:
     names = ["", *(config.name for config in configs)]
     for name in names:
         loss = fit.mean_loss(model, name, judged, arguments.batch_tokens, arguments.device)
-        say(f"{name or 'base'}: mean loss of the middles {loss:.4f}")
+        print_line(f"{name or 'base'}: mean loss of the middles {loss:.4f}")
 
 
 def read_samples(folder: Path) -> list[tuple[Any, Any]]:
@@ -122,7 +124,7 @@ def read_samples(folder: Path) -> list[tuple[Any, Any]]:
     return found
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """A line of progress, at once; without codebuddy's terminal, which may not be there."""
     print(ascii(text)[1:-1], file=sys.stderr, flush=True)  # noqa: T201
 
