@@ -130,7 +130,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit code; every error has been told on stderr.
+        The exit code; every error has been printed on stderr.
     """
     try:
         outcome: Any = cli.main(args=arguments, prog_name="codebuddy", standalone_mode=False)
@@ -216,6 +216,6 @@ def _harden_streams() -> None:
 
 
 def _reader_left() -> int:
-    """The reader of stdout left (`| head`): what it wanted it got, and nobody is to complain."""
+    """The reader of stdout has closed it (`| head`): no error."""
     sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     return 0

@@ -1,4 +1,4 @@
-"""The seam between completion and the index: what the path may ask of a repository's index."""
+"""Interface between completion and index: what the pipeline may ask of a repository's index."""
 
 from __future__ import annotations
 

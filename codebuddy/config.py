@@ -230,7 +230,7 @@ def _flatten(content: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _line_of(text: str, dotted: str) -> int | None:
-    """The line where the last part of `dotted` is set, by looking, since tomllib does not tell."""
+    """The line where the last part of `dotted` is set, by search: tomllib reports no lines."""
     section, _, key = dotted.rpartition(".")
     pattern = re.compile(rf"^\s*(?:[\w.\"-]+\.)?[\"']?{re.escape(key)}[\"']?\s*=")
     header = re.compile(rf"^\s*\[.*\b{re.escape(section)}\s*\]") if section else None

@@ -1,4 +1,4 @@
-"""The words of the project as values. Nothing here computes more than a property.
+"""The project's data types. Nothing here computes more than a property.
 
 Lines and columns are 1-based, as editors show them; columns count code points. Byte
 ranges are 0-based and half-open. Times are milliseconds. Paths are relative to the
@@ -35,7 +35,7 @@ class Position:
 class Document:
     """A text being edited: `text` keeps its line endings exactly.
 
-    `language` says what the path does not tell. Where `text` is not the file's own but that of
+    `language` is set where the path does not say. Where `text` is not the file's own but that of
     `cell` (from 1) of a notebook and of those above, `in_file` is the place in the file.
     """
 
@@ -176,11 +176,11 @@ class Decision:
     `probability` is that a lookup helps, `expected_gain` what it is expected to win in points
     of edit similarity (0 to 100), `expected_ms` what it is expected to cost on this machine
     now. `threshold` is the probability at which the gain is worth that cost. `features` names
-    what tipped it, with the size of each move; `head` what judged, empty for the rule.
+    what tipped it, with the size of each move; `head` names the head, empty for the rule.
 
-    `stage` is `syntax` where the place alone was judged, `confidence` where a text written
-    without a lookup was judged as well; that text was there after `first_ms`. Where a lookup
-    then made a second text, `kept` says which of them is the suggestion: `first` or `second`.
+    `stage` is `syntax` where the syntax stage decided, `confidence` where the confidence stage
+    rated a text without retrieval as well; that text was complete after `first_ms`. Where retrieval
+    led to a second generation, `kept` says which one is the suggestion: `first` or `second`.
     """
 
     retrieve: bool

@@ -26,7 +26,7 @@ HEAD_NAME = "head.json"
 LABELS_NAME = "head-labels.jsonl"
 # What a head must have been trained for to be used with a model and settings.
 _MUST_AGREE = ("model", "prefix_tokens", "suffix_tokens", "context_tokens")
-# What `trained_for` tells, by name: the labels of one head agree in it.
+# Keys of `trained_for` in which the labels of one head agree.
 TRAINED_FOR = (*_MUST_AGREE, "retrieval_version")
 
 
@@ -77,7 +77,7 @@ def choose_head(repository: Repository | None, wanted: Mapping[str, Any]) -> Cho
 
     Args:
         repository: Whose head; without one, the shipped head is taken.
-        wanted: Model and budgets, as `trained_for` tells them.
+        wanted: Model and budgets, from `trained_for`.
     """
     warnings: list[str] = []
     own = None if repository is None else personal_head_file(repository)

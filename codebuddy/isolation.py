@@ -49,7 +49,7 @@ _PATHS = (
 )
 # Dropped from what codebuddy starts, whatever they hold: a child that is done must end.
 _NOT_FOR_CHILDREN = ("PYTHONSTARTUP", "PYTHONINSPECT")
-# What the first start of a program that starts itself again tells the second, for `doctor`.
+# What a program that restarts itself passes to its second start, for `doctor`.
 _NOTE = "_CODEBUDDY_DROPPED"
 _SEPARATOR = "\x1e"
 _PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -125,7 +125,7 @@ def python_command(program: "str | os.PathLike[str]", *arguments: str) -> "list[
 
     Args:
         program: The name of a module, or the path of a file.
-        arguments: What the program is told.
+        arguments: The program's arguments.
     """
     chosen = ["-m", program] if isinstance(program, str) else [os.fspath(program)]
     return [sys.executable, "-P", *chosen, *arguments]

@@ -77,7 +77,7 @@ def log_folder() -> Path:
 
 
 def serve_token_file() -> Path:
-    """What programs must show to `codebuddy serve`, unless it is told of another file."""
+    """The token file of `codebuddy serve`, unless another file is given."""
     folder = _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
     return folder / "serve-token"
 

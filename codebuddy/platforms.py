@@ -190,7 +190,7 @@ def spawn_detached_from_terminal(
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own, that Ctrl-C does not reach.
 
-    The child must end when its stdin ends, since only that tells it of its parent's death.
+    The child must end when its stdin ends, since only that signals its parent's death.
 
     Args:
         arguments: The program and its arguments.
@@ -262,7 +262,7 @@ def socket_path(folder: Path, folder_descriptor: int, name: str) -> str:
 
 
 def peer_of(connection: socket.socket) -> tuple[int, int] | None:
-    """Process and user id at the other end of a Unix socket; `None` where nobody tells."""
+    """Process and user id at the other end of a Unix socket; `None` where unknown."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return None
@@ -294,7 +294,7 @@ def memory_left_by_control_group() -> int | None:
 
 
 def has_nvidia_driver() -> bool:
-    """Whether an NVIDIA driver is loaded; only Linux tells without a library of the vendor's."""
+    """Whether an NVIDIA driver is loaded; only Linux shows it without a library of the vendor's."""
     return Path("/proc/driver/nvidia/version").exists()
 
 
@@ -366,7 +366,7 @@ def guard_terminal() -> int | None:
     child = os.fork()
     os.close(writing if child == 0 else reading)
     if child == 0:
-        # Nobody writes to it: it ends with the parent, however that ends.
+        # Nothing is written to it: it closes with the parent, however that ends.
         _guard.append(reading)
         return None
     for name in ("SIGINT", "SIGQUIT"):

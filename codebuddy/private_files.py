@@ -1,6 +1,6 @@
 """Files of codebuddy's own: read and written through no link, with a limit, never waited for.
 
-A repository may come with a git folder that somebody prepared: a link in the place of a file
+A repository may come with a hostile git folder: a link in the place of a file
 would lead a write elsewhere, a pipe would hold a read for ever, and a number such as 1e999
 ends in an error far from where it was read. It knows no file's meaning.
 """

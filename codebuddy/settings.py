@@ -144,7 +144,7 @@ class HookSettings:
 class ServeSettings:
     """`[serve]`: the HTTP interface of `codebuddy serve`."""
 
-    # llama.vim asks there unless told otherwise.
+    # The default port of llama.vim.
     port: int = _key(8012, "port that `codebuddy serve` listens on", low=0, high=65535)
 
 

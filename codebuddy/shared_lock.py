@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def joined(file: Path) -> Iterator[bool]:
-    """Be one of those that hold `file`; whether nobody else does.
+    """Join the holders of `file`; yields whether there is no other.
 
     Who asks must see to it that no two do so at the same time. The system lets go when this
     process ends in any way. Where files cannot be locked together, everybody seems to be alone.

@@ -57,7 +57,7 @@ _LINE = _Shown({0x09: "^I", 0x0A: "^J"})
 def safe_text(text: str) -> str:
     """`text` with control characters in caret notation; tabs and newlines stay.
 
-    Works on any split of a stream: each character is judged by itself.
+    Works on any split of a stream: each character is handled by itself.
     """
     return text.replace("\r\n", "\n").translate(_TEXT)
 
@@ -82,7 +82,7 @@ def answer_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Tell the person something that is not the answer, on stderr."""
+    """Print a message for the user on stderr."""
     click.echo(safe_text(text), err=True)
 
 

@@ -107,7 +107,7 @@ def write_user_files(changes: Sequence[FileChange]) -> None:
 def is_read_only(file: Path) -> bool:
     """Whether `file` exists and is marked as read-only or may not be written by this process.
 
-    Root may write everything; a file that nobody has a right to write counts for root too.
+    Root may write everything; a file without any write permission counts as read-only for root too.
     """
     try:
         status = file.stat()
@@ -345,7 +345,7 @@ def _clean_up(each: _Staged) -> None:
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """Let an error of the system tell which of the files it is about."""
+    """Let a system error name the file."""
     try:
         yield
     except OSError as error:

@@ -66,7 +66,7 @@ def command(
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
     flags = {"serve.port": port, "model.name": model}
     repository_context = repository_context_of_folder(Path.cwd(), flags)
-    # A missing model is told now, and not to the first keystroke.
+    # Report a missing model now, not at the first keystroke.
     if is_remote(repository_context.settings.model):
         connect(repository_context.settings.model).close()
     else:

@@ -1,7 +1,6 @@
 """`codebuddy tui`: interactive completion in the terminal.
 
-It decides whether the terminal can show it, and tells what went wrong once the terminal is
-itself again.
+Checks whether the terminal can show it; prints errors once the terminal is restored.
 """
 
 from __future__ import annotations

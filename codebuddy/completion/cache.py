@@ -1,4 +1,4 @@
-"""Suggestions that were made before, found again while a person types on, accepts or deletes.
+"""Suggestion cache: hits while the user types on, accepts or deletes.
 
 Pure and light: no model, no index, no file. An entry holds only where the whole text before
 and after it is the same, so that a change elsewhere in the buffer never brings back a wrong
@@ -84,7 +84,7 @@ class SuggestionCache(Generic[T]):
         return sum(len(entries) for entries in self._lines.values())
 
     def put(self, cache_key: CacheKey, text: str, value: T) -> None:
-        """Keep `text`, suggested at `place`; an earlier one for the same place is replaced."""
+        """Cache `text` under `cache_key`; an earlier one is replaced."""
         start = cache_key.prefix.rfind("\n") + 1
         key = next(iter(_keys(cache_key, [start])))[1]
         entry = _Entry(cache_key.prefix[start:], text, value, time.monotonic())

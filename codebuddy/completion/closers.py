@@ -1,7 +1,7 @@
 """Closers that the text behind the cursor has already: brackets, quotes, tags, words like `end`.
 
-Editors close what a person opens. A model often does not see it and closes it again. What may
-be closed is told by the balance: of what is open before the cursor, the text behind it closes
+Editors close what a person opens. A model often does not see it and closes it again. The balance
+decides what may be closed: of what is open before the cursor, the text behind it closes
 the innermost; a closer in a completion is right where fewer things than before are left open
 or closed twice. Knows the context and the text so far, neither model nor index.
 """
@@ -216,7 +216,7 @@ def _frames(before: str, begin: int, language: str) -> tuple[Frame, ...]:
 
 
 def _agrees(frames: tuple[Frame, ...], inside: str) -> bool:
-    """Whether frames and syntax tree tell the same of the cursor: in code, string or comment."""
+    """Whether frames and syntax tree agree on the cursor: in code, string or comment."""
     if not frames:
         return inside == "code"
     top = frames[-1]

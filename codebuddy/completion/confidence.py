@@ -13,7 +13,7 @@ from codebuddy.datatypes import GenerationStats
 
 # The first tokens decide where a line goes; the tail is mostly its consequence.
 _FIRST = 4
-# Given where a runtime tells nothing: as unsure as a coin.
+# Used where a runtime reports no probabilities: maximal uncertainty.
 _UNKNOWN_LOGPROB = -0.7
 _UNKNOWN_ENTROPY = 1.0
 _DOUBTFUL = math.log(0.5)

@@ -101,7 +101,7 @@ def find_extent(
 
 
 def _looks_like_opener(line: str) -> bool:
-    """Whether a block seems to begin after `line`, judged by its last characters."""
+    """Whether a block seems to begin after `line`, by its last characters."""
     return line.rstrip().endswith(BLOCK_OPENERS)
 
 

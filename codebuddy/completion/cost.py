@@ -1,7 +1,7 @@
-"""What a lookup would cost here and now: the tokens that it adds, and those it makes stale.
+"""Estimated latency of retrieval: added prompt tokens plus invalidated KV-cache tokens.
 
-An estimate from the text's length and from what the file's last prompt held; no tokenizer is
-asked, because the decision must cost nothing itself. Pure.
+Estimated from the text's length and the file's last prompt; no tokenizer is called, because the
+decision itself must cost nothing. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def retrieval_cost(
     latency: LatencyModel,
     history: PromptHistory | None,
 ) -> RetrievalCost:
-    """The price of a lookup at this place.
+    """The estimated cost of retrieval at the cursor.
 
     A file's prompt with chunks and the one without are different prompts: where the cache
     still holds one of them, that one costs little.
@@ -37,8 +37,8 @@ def retrieval_cost(
     Args:
         context: What is around the cursor.
         settings: Budgets, and what the user prefers.
-        pace: How fast this machine is with this model.
-        memory: What the last prompts held; None where no cache is kept.
+        latency: Measured latencies of this model on this machine.
+        history: The last prompts; None where no KV cache is kept.
     """
     own = _tokens(context.prefix, settings.prefix_tokens)
     own += _tokens(context.suffix, settings.suffix_tokens)
@@ -54,12 +54,12 @@ def cost_of_tokens(
     latency: LatencyModel,
     evaluated: Mapping[PromptKind, float] | None = None,
 ) -> RetrievalCost:
-    """The price of a lookup for a prompt of `own` tokens without one.
+    """The cost of retrieval for a prompt of `own` tokens without it.
 
     Args:
         own: Tokens of the file around the cursor.
         settings: Budgets, and what the user prefers.
-        pace: How fast this machine is with this model.
+        latency: Measured latencies of this model on this machine.
         evaluated: The shares of both prompts that the KV cache does not hold; all by default.
     """
     shares = evaluated or {"chunks": 1.0, "file": 1.0}

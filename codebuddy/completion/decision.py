@@ -2,9 +2,9 @@
 
 A trained head says how likely a lookup is to help and how many points of edit similarity it
 wins on average; a lookup pays when that is worth the milliseconds that it costs on this
-machine now, at the exchange rate that the user prefers. It judges twice: the place, before
-the model has run; and, where nothing was looked up, the text that the model then wrote, whose
-own probabilities tell more (CARD, arXiv 2406.10263).
+machine now, at the exchange rate that the user prefers. It has two stages: the syntax stage rates
+the position before the model runs; where nothing was retrieved, the confidence stage rates the
+generated text by the model's own probabilities (CARD, arXiv 2406.10263).
 
 Without a head an honest rule stands in: a lookup pays when the code near the cursor uses
 names that this file does not define and the repository does. Its probability is the rule's
@@ -29,7 +29,7 @@ from codebuddy.datatypes import Context, Decision, GenerationStats, RetrieveMode
 THRESHOLD = 0.5
 # Points of edit similarity that a second of waiting must bring, by preference.
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
-# Of the price at which a first text costs no time, what one that is shown is worth waiting for.
+# Factor on the break-even cost where the first text is shown while the second is generated.
 _SHOWN_COST_FACTOR = 0.5
 _MAX_STATED_FEATURES = 3
 # Names further away than these say little about what comes next.
@@ -50,12 +50,12 @@ class RetrievalCost:
 
     @property
     def break_even_gain(self) -> float:
-        """The gain from which on a lookup pays."""
+        """The smallest gain that is worth the cost."""
         return max(0.0, self.expected_ms) / 1000 * self.points_per_second
 
 
 def count_definitions(context: Context, index: CodeIndex) -> DefinitionCounts:
-    """What the index's symbol table says of the names around the cursor; no lookup."""
+    """Counts definitions of the names around the cursor in the index's symbol table."""
     path = context.document.path
     return DefinitionCounts(
         unresolved=index.definition_counts(context.unresolved, path),
@@ -78,7 +78,7 @@ def decide(
     Args:
         context: What is around the cursor.
         mode: `always` and `never` are obeyed; `auto` asks the head, or the rule.
-        known: In how many other files names are defined; `None` where there is no index.
+        counts: In how many other files names are defined; `None` where there is no index.
         head: The decision head, if there is one.
         cost: Cost of retrieval; needed with a head.
         is_shown: Whether the first text is shown during a second generation.
@@ -110,15 +110,15 @@ def decide_after_generation(
     head: Head,
     cost: RetrievalCost,
 ) -> Decision:
-    """Whether a text that was written without a lookup is poor enough to be written again.
+    """The confidence stage: whether to generate again with retrieval.
 
     Args:
-        first: What was decided before that.
+        first: The decision of the syntax stage.
         context: What is around the cursor.
-        known: In how many other files names are defined.
-        stats: Of the text.
-        head: One with a stage for texts.
-        price: What a lookup costs.
+        counts: In how many other files names are defined.
+        stats: Of the generated text.
+        head: One with a confidence stage.
+        cost: Cost of retrieval.
     """
     assert head.confidence is not None
     values = extract_features(context, counts) | confidence_features(stats)
@@ -128,7 +128,7 @@ def decide_after_generation(
 
 
 def has_higher_likelihood(second: GenerationStats, first: GenerationStats) -> bool:
-    """Whether the model takes the second text's tokens to be at least as likely on average."""
+    """Whether the second generation's mean token log-probability is at least the first's."""
     values = [confidence_features(stats)["mean_logprob"] for stats in (second, first)]
     return values[0] >= values[1]
 
@@ -152,11 +152,11 @@ def _decide_by_head(
 
 
 def is_cheaper_than_retry(cost: RetrievalCost, asked_again: float, *, is_shown: bool) -> bool:
-    """Whether a lookup at once is better than a text without one that is then looked at again.
+    """Whether retrieval at once costs less than a text without it plus the confidence stage.
 
-    Both take as long where a lookup adds the share `asked_again` of its own prompt, which is how
-    often the second look asks for one; but a first text that is shown is there sooner, and is
-    worth waiting for less.
+    Both cost the same where retrieval adds the share `asked_again` of its own prompt: the rate at
+    which the confidence stage asks for retrieval. Where the first text is shown, it appears sooner,
+    so the limit is lower.
     """
     limit = asked_again * cost.prompt_ms
     return cost.expected_ms <= (_SHOWN_COST_FACTOR * limit if is_shown else limit)
@@ -169,7 +169,7 @@ def _decide_by_stage(
     name: str,
     stage_name: Literal["syntax", "confidence"],
 ) -> Decision:
-    """What a stage of a head says, with its price."""
+    """The decision of one stage of a head, given the cost."""
     prediction = classifier.predict(values)
     features = _stated_features(classifier, values, prediction.features)
     is_second = stage_name == "confidence"
@@ -178,7 +178,7 @@ def _decide_by_stage(
     return Decision(
         retrieve=retrieve,
         probability=prediction.probability,
-        # The readings are interpolated apart; the verdict is the gain's.
+        # Probability and gain are interpolated separately; the gain decides.
         threshold=min(threshold, prediction.probability) if retrieve else threshold,
         reason=head_reason(
             prediction.gain, cost.expected_ms, features, is_worth=retrieve, is_second=is_second
@@ -197,9 +197,9 @@ def _stated_features(
     values: Mapping[str, float],
     contributions: tuple[tuple[str, float], ...],
 ) -> tuple[tuple[str, float], ...]:
-    """The strongest features of which their words are true here.
+    """The strongest features whose phrases are true here.
 
-    What is said of a place's feature is said of a large value of it: a small one goes unsaid.
+    The phrase of a syntax feature describes a large value; a small value is not mentioned.
     """
     usual = dict(zip(classifier.features, classifier.means, strict=False))
 

@@ -18,7 +18,7 @@ _MAX_LOOKED_BACK_CHARACTERS = 20_000
 _MAX_CALLEE_CHARACTERS = 200
 _MAX_BINDINGS = 3
 _OPENERS, _CLOSERS = "([{", ")]}"
-# Nobody writes longer names; without a bound a line of one letter would be gone through for each.
+# Longer names do not occur; without a bound a line of one letter takes quadratic time.
 _NAME = r"[^\W\d][\w$]{0,100}+"
 _LINK = r"(?:\?\.|\.|->|::)"
 _CALLEE = re.compile(
@@ -100,7 +100,7 @@ def types_of(name: str, prefix: str) -> list[str]:
 
 
 def _open_place(text: str) -> int:
-    """Where the innermost open bracket is, -1 if all are closed; strings are not told apart."""
+    """Offset of the innermost open bracket, -1 if all are closed; strings are not recognized."""
     depth = 0
     for place in range(len(text) - 1, -1, -1):
         if text[place] in _CLOSERS:

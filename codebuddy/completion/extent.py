@@ -1,4 +1,4 @@
-"""When a generation has said enough: judged after each piece, so that no token is wasted.
+"""Where a generation ends: checked after each piece, so that no token is wasted.
 
 Knows the context and the text so far, neither model nor index.
 """
@@ -89,7 +89,7 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     """
     is_block = context.extent == "block"
     base = indent_width(lines[first]) + (indent_width(context.line_before) if first == 0 else 0)
-    # A model that begins at the margin is judged from there; the clean-up moves it.
+    # A text that begins at the margin is measured from there; post-processing indents it.
     least = min(base, context.body_indent) if is_block else base
     if context.extent == "line":
         least += 1

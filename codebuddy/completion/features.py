@@ -1,4 +1,4 @@
-"""What the decision looks at: numbers about the place, known before any lookup.
+"""Features of the decision: numbers about the cursor position, computed before retrieval.
 
 They come from the text, its syntax and the names that the index knows; the model has not
 run yet. Each is one number with a name that a receipt can show in words. A head is trained

@@ -1,4 +1,4 @@
-"""The retrieval-decision head: weighted sums over features, read from JSON.
+"""The retrieval-decision head: logistic regression over features, read from JSON.
 
 Plain data and arithmetic; it needs no training library and runs nothing that a file says.
 The score is a logistic regression's. It is read in two ways, both fitted out of fold and both
@@ -83,7 +83,7 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A trained head: `syntax` judges before the model has run, `confidence` afterwards.
+    """A trained head: classifier `syntax` runs before generation, `confidence` after it.
 
     `trained_for` names the model and the retrieval that its labels came from; `name` is what
     receipts call it. `asked_again` is the share of places where the second stage asked for a

@@ -1,8 +1,8 @@
-"""How fast this machine is with this model, as measured while completing: what a lookup costs.
+"""Latency model: measured milliseconds per prompt token and per retrieval, by model.
 
-A lookup's own milliseconds are few; its price is the prompt that it makes longer, and what
-of the KV cache no longer fits. Figures are running means over real completions, kept in a
-small file, so that a new process need not guess.
+Retrieval itself takes few milliseconds; its cost is the longer prompt and the invalidated KV cache.
+Values are running means over completions, stored in a small file, so that a new process starts with
+them.
 """
 
 from __future__ import annotations

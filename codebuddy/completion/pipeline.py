@@ -1,8 +1,8 @@
-"""The path of a suggestion, top to bottom: the only place that knows the order of the steps.
+"""The completion pipeline, top to bottom: the only module that knows the order of the steps.
 
-Where the cursor is, whether a lookup is worth it, the lookup, the prompt, the generation,
-the clean-up; where a text without a lookup came out poor, the same once more with one; the
-receipt. Every front door calls `complete`.
+Context, decision, retrieval, prompt, generation, post-processing; if the confidence stage rates a
+text without retrieval as poor, the same again with retrieval; the receipt. Every front end calls
+`complete`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ Retriever = Callable[[Context, CodeIndex, int], list[SearchResult]]
 
 @dataclass(frozen=True, slots=True)
 class PipelineResources:
-    """What the path works with; `index` is `None` where there is none to ask.
+    """The objects that the pipeline uses; `index` is `None` where there is none.
 
     A `prompt_history` shared by calls gives a file's prompts the same beginning. `head` decides
     whether retrieval is worth its cost, which `latency` estimates and records; without both a rule
@@ -84,12 +84,12 @@ class PipelineResources:
 
 @dataclass(frozen=True, slots=True)
 class PipelineRequest:
-    """What is asked for: where, whether to look up, and how many alternatives.
+    """What to complete: position, retrieval mode, number of alternatives.
 
-    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`
-    is as in `GenerationSettings`. `extras` are paths and texts that the editor had at hand,
-    the most useful first: where a lookup is worth it, they take what it leaves of its budget.
-    Who `takes_back` text is told a first suggestion that a second one may replace.
+    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing` is as in
+    `GenerationSettings`. `extras` are paths and texts that the editor sent, the most useful first:
+    where retrieval runs, they fill what it leaves of its budget. `accepts_revision`: the client can
+    replace a suggestion that it already shows.
     """
 
     document: Document
@@ -105,7 +105,7 @@ class PipelineRequest:
 
 @dataclass(frozen=True, slots=True)
 class _GenerationResult:
-    """One pass through lookup, prompt, model and clean-up."""
+    """Result of one pass through retrieval, prompt, model and post-processing."""
 
     prompt: Prompt
     stats: GenerationStats
@@ -115,7 +115,7 @@ class _GenerationResult:
 
 @dataclass(frozen=True, slots=True)
 class _ConfidenceStage:
-    """What judges a first text: the head, and what the first look knew already."""
+    """Input of the confidence stage: the head, and what the syntax stage computed."""
 
     head: Head
     counts: DefinitionCounts
@@ -132,8 +132,8 @@ def complete(
     """Suggest what goes in at the request's position.
 
     Args:
-        request: The place and the wishes.
-        workshop: Model, index and budgets.
+        request: The position and the options.
+        resources: Model, index and budgets.
         on_text: Called with the text so far while it grows, then with the final one, of
             which the others are beginnings unless a later filter cut further back.
         cancellation: Looked at between the steps and at each piece of text.
@@ -200,10 +200,10 @@ def _suggestion(
 
 
 def _usable_head(request: PipelineRequest, resources: PipelineResources) -> Head | None:
-    """The head, without its second look where the model tells no probabilities.
+    """The head, without its confidence stage where the model reports no probabilities.
 
-    None, so that the rule decides, for who types and cannot take text back: a second text would
-    be waited for at every pause.
+    None, so that the rule decides, while typing in a client that accepts no revision: each pause
+    would wait for a second generation.
     """
     head = resources.head
     if request.is_typing and not request.accepts_revision:
@@ -214,7 +214,7 @@ def _usable_head(request: PipelineRequest, resources: PipelineResources) -> Head
 
 
 def _retrieval_cost(context: Context, resources: PipelineResources) -> RetrievalCost | None:
-    """What a lookup costs here; None without a head, which alone asks for it."""
+    """The cost of retrieval; None without a head, its only reader."""
     if resources.head is None or resources.latency is None:
         return None
     return retrieval_cost(context, resources.settings, resources.latency, resources.prompt_history)
@@ -223,7 +223,7 @@ def _retrieval_cost(context: Context, resources: PipelineResources) -> Retrieval
 def _run_generation(
     run: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
 ) -> _GenerationResult:
-    """Look up or not, prompt the model, clean up."""
+    """Retrieve if decided, prompt the model, post-process."""
     request, resources = run.request, run.resources
     results: list[SearchResult] = []
     retrieval_started_ms = run.elapsed_ms()
@@ -261,12 +261,12 @@ def _retry_with_retrieval(
     stage: _ConfidenceStage,
     on_text: OnText | None,
 ) -> tuple[Decision, _GenerationResult]:
-    """With a lookup this time, if the first text is poor enough; the likelier text is kept."""
+    """Generate again with retrieval if the confidence stage asks for it; keep the likelier text."""
     if not run.resources.settings.max_tokens:
-        # Prompts are only warmed: that of a second text as well.
+        # Prewarming only: evaluate the prompt of a second generation too.
         _run_generation(run, context, replace(decision, retrieve=True), None)
     if not first.stats.token_logprobs:
-        # Nothing was written, or the budget is spent.
+        # Nothing was generated, or the budget is spent.
         return decision, first
     with run.timed("decision"):
         decision = decide_after_generation(
@@ -298,7 +298,7 @@ def _retry_with_retrieval(
 
 
 def _prompt(context: Context, results: list[SearchResult], run: PipelineRun) -> Prompt:
-    """The prompt, with the chunks of the file's last one in their places where that is fair."""
+    """The prompt, with the chunks of the file's last prompt in stable order where possible."""
     resources = run.resources
     history, path = resources.prompt_history, context.document.path
     # A model server, which has to be asked for tokens, may be slow or silent.
@@ -367,7 +367,7 @@ def _whole_lines(generation: Generation) -> str:
 
 
 def _stable_part(raw: str, context: Context, settings: CompletionSettings) -> str:
-    """The part of a growing text that later filters will hardly take back: all but two lines."""
+    """The part of a growing text that later filters rarely change: all but the last two lines."""
     text, _ = _finish(raw, context, settings)
     return "\n".join(text.split("\n")[:-2])
 

@@ -45,7 +45,7 @@ class PipelineRun:
         return (time.perf_counter() - self._started_s) * 1000
 
     def remaining_ms(self) -> float:
-        """Milliseconds of the budget that are left, at least one; 0 without a budget."""
+        """Remaining milliseconds of the budget, at least one; 0 without a budget."""
         if self.request.budget_ms <= 0:
             return 0.0
         return max(1.0, self.request.budget_ms - self.elapsed_ms())

@@ -1,8 +1,8 @@
-"""Which retrieved chunks a file's last prompt held, so that the next one begins alike.
+"""The retrieved chunks of each file's last prompt, so that the next prompt shares its prefix.
 
-Chunks stand before the file in a prompt: another chunk, or another order, makes the model
-evaluate everything after it again, which takes ten seconds where typing asks for a tenth.
-A slightly better ranking is not worth that. Pure; it knows neither index nor model.
+Chunks precede the file in a prompt: another chunk, or another order, invalidates the KV cache of
+everything after it, which costs ten seconds while typing allows a tenth. A slightly better ranking
+is not worth that. Pure; no index, no model.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PromptKind = Literal["chunks", "file"]
 
 
 class PromptHistory:
-    """The chunks of each file's last prompt, the files used longest ago forgotten."""
+    """The chunks of each file's last prompt; least recently used files are evicted."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[SearchResult, ...]] = OrderedDict()
         self._warm: OrderedDict[tuple[str, PromptKind], int] = OrderedDict()
 
     def stable_chunk_order(self, path: str, found: Sequence[SearchResult]) -> list[SearchResult]:
-        """The results to offer to the prompt of `path`, in order."""
+        """The results for the prompt of `path`, in stable order."""
         return stable_chunk_order(self._held.get(path, ()), found)
 
     def is_warm(self, path: str, kind: PromptKind, line: int) -> bool:

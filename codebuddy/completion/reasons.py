@@ -65,7 +65,7 @@ def conditional_reason(gain: float, cost_ms: float) -> str:
 
 
 def too_late_reason(gain: float, cost_ms: float, left_ms: float) -> str:
-    """A second text would pay, and the budget does not hold it."""
+    """A second generation is worth its cost but exceeds the budget."""
     return (
         f"a second text with a lookup would take {cost_ms:.0f} ms for the {_rounded(gain)} points"
         f" expected, and {left_ms:.0f} ms are left"
@@ -75,7 +75,7 @@ def too_late_reason(gain: float, cost_ms: float, left_ms: float) -> str:
 def first_text_kept_reason(
     first: GenerationStats, second: GenerationStats, *, is_empty: bool, budget_ms: float
 ) -> str:
-    """Why a first text stays although a second one was written.
+    """Why the first text stays although a second one was generated.
 
     Args:
         first: Of the text without a lookup.
@@ -123,14 +123,14 @@ def rule_reason(context: Context, found: Sequence[str], looked_at: int) -> str:
 
 
 def _rounded(points: float) -> str:
-    """A tenth is as fine as a head can tell; less than that is not shown as nothing."""
+    """Rounded to a tenth, a head's precision; smaller values are not shown as 0."""
     if 0 < points < 0.05:
         return f"{points:.1g}" if points >= 0.0005 else "0.0"
     return f"{round(points, 1) + 0.0:.1f}"
 
 
 def _because(features: Sequence[tuple[str, float]], is_worth: bool) -> str:  # noqa: FBT001
-    """The strongest feature that speaks as the verdict does, and would to a person."""
+    """The phrase of the strongest feature that supports the decision."""
     misleading = SPEAK_AGAINST if is_worth else SPEAK_FOR
     for name, contribution in features:
         if (contribution > 0) is is_worth and name not in misleading:

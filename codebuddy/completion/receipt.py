@@ -68,7 +68,7 @@ def receipt_lines(answer: CompletionResponse, startup_ms: float) -> list[tuple[s
     """
     decision, tokens, runtime = answer["decision"], answer["tokens"], answer["runtime"]
     verdict = "looked up" if decision["retrieve"] else "not looked up"
-    # Nothing is judged where nothing may be looked up.
+    # There is no decision where retrieval is impossible.
     judged = "" if decision["mode"] == "never" else f"p {decision['probability']:.2f}, "
     why = f"{decision['reason']} ({judged}{decision['mode']})"
     lines = [("decision", f"{verdict}: {why}")]

@@ -1,4 +1,4 @@
-"""Where the engine is reached: its folder, its socket, and whose both are. Standard library only.
+"""The engine's address: folder, socket, owner of both. Standard library only.
 
 The folder belongs to this user alone (0700), the socket lies in it (0600); both are looked
 at before they are used, links are refused, and the user at the other end is asked of the
@@ -31,7 +31,7 @@ def prepare_folder() -> Path:
     """Make the engine's folder if it is missing, and make sure that it is ours alone.
 
     Raises:
-        EngineError: It cannot be made, is a link, or belongs to somebody else.
+        EngineError: It cannot be made, is a link, or belongs to another user.
     """
     folder = paths.runtime_folder()
     try:
@@ -48,7 +48,7 @@ def opened_folder(folder: Path) -> Iterator[int]:
     """A descriptor of the engine's folder.
 
     Raises:
-        EngineError: It is missing, a link, or somebody else's.
+        EngineError: It is missing, a link, or another user's.
     """
     try:
         descriptor = os.open(folder, _OPEN_FOLDER)
@@ -101,7 +101,7 @@ def is_own_socket(folder_descriptor: int) -> bool:
     """Whether a socket of ours lies in the folder; False if nothing does.
 
     Raises:
-        EngineError: Something else lies there: a link, a file, or somebody else's socket.
+        EngineError: Something else lies there: a link, a file, or another user's socket.
     """
     try:
         status = os.lstat(SOCKET_NAME, dir_fd=folder_descriptor)

@@ -1,4 +1,4 @@
-"""The engine's own process: takes the lifetime lock, listens, serves, leaves when idle.
+"""The engine's daemon: takes the lifetime lock, listens, serves, exits when idle.
 
 `launcher.py` starts it as `python -P -m codebuddy.engine.daemon FOLDER DESCRIPTOR` and waits
 on the descriptor for its word. It imports no native model code: workers do.

@@ -19,7 +19,7 @@ from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.errors import CodebuddyError, GenerationError, SupersededError, TimeLimitError
 
 _MODEL_MODULE = "codebuddy.engine.worker"
-# The longest completion at a tenth of a usual speed; whoever waits longer waits for nothing.
+# The longest completion at a tenth of a usual speed; after that a job has failed.
 _JOB_LIMIT_S = 1800.0
 _POLL_S = 0.5
 # So long beyond its own time a request waits for its turn.
@@ -36,7 +36,7 @@ class Dispatcher:
     Args:
         queue_length: How many may wait.
         hang_s: Seconds without a sign of life, or without obeying, that cost a worker its life.
-        on_result: Told of each job that succeeded, before its followers are served.
+        on_result: Called with each job that succeeded, before its followers are served.
         follow_up: Serves a follower once the job it waited for has ended.
     """
 
@@ -189,7 +189,7 @@ class Dispatcher:
         if job is None or message.get("id") != job.id:
             return
         if kind == "begin":
-            # A second text, with a lookup, may follow a first one.
+            # A second generation, with retrieval, may follow the first.
             job.raw = ""
         elif kind == "piece":
             job.raw += str(message["text"])

@@ -69,7 +69,7 @@ def exchange(
             headers[IDENTITY_HEADER] = own_identity
         content = encode_message(head, body) if method == "POST" else b""
         with contextlib.suppress(ConnectionError):
-            # A refusal does not wait for the body, which then finds nobody.
+            # A refusal does not wait for the body, whose sending then fails.
             channel.request(method, path, body=content or None, headers=headers)
         try:
             response = channel.getresponse()

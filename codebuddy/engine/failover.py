@@ -252,7 +252,7 @@ class FailoverClient:
             self._close_if_unused()
 
     def _close_if_unused(self) -> None:
-        """Free the model of this process where the engine works and nobody is here any more."""
+        """Free this process's model where the engine works and no request runs here."""
         with self._lock:
             if self._last_error or self._users:
                 return

@@ -25,7 +25,7 @@ from codebuddy.service.repositories import RepositoryCache, index_key
 from codebuddy.service.request import SettingsSources
 from codebuddy.vcs.location import folder_to_search
 
-# While somebody types, an index looked at so lately is taken as fresh: git and a walk cost
+# While the user types, an index checked this recently counts as fresh: git and a walk cost
 # 0.1 s in a small repository and seconds in a large one.
 _FRESH_FOR_S = 2.0
 # Builds from nothing take all cores each; updates of what is there take moments.

@@ -1,4 +1,4 @@
-"""A request inside the engine, from its arrival to its last word. It knows no sockets."""
+"""A request inside the engine, from arrival to its last event. No sockets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Job:
         body: Its raw bytes.
         client: Whose it is.
         priority: One of `protocol.PRIORITIES`.
-        call: What is wanted, for those that want a suggestion.
+        call: The completion request, where the job has one.
         place: Where in which text, if the suggestion may be kept and found again.
     """
 
@@ -79,7 +79,7 @@ class Job:
 
 
 def cache_key_of(call: CompletionRequest, fingerprint: str) -> CacheKey | None:
-    """The text around the cursor, if the call brings the text; `None` where it cannot be told."""
+    """The cache key of a request that carries its text; `None` where there is none."""
     unsaved = call.unsaved()
     # A place in a notebook's JSON is none in the text that is completed.
     if unsaved is None or (call.file.endswith(".ipynb") and not call.language):

@@ -30,7 +30,7 @@ _ANSWER_TIMEOUT_S = 3.0
 
 
 def start(timeout_s: float) -> socket.socket:
-    """A connection to the engine, which is started unless somebody else just did.
+    """A connection to the engine, which is started unless another process just did.
 
     Raises:
         EngineError: It cannot be started, or not within `timeout_s`.
@@ -153,7 +153,7 @@ def _kill(folder: Path, peer: tuple[int, int] | None) -> None:
 
 
 def report_to_starter(descriptor: int, error: CodebuddyError | None) -> None:
-    """The service's word to whoever started it; a starter that has left does not matter."""
+    """Report the daemon's start to its starter; one that has exited does not matter."""
     from codebuddy.engine.protocol import error_to_wire
 
     word = {"ready": True} if error is None else {"error": error_to_wire(error)}

@@ -1,4 +1,4 @@
-"""What client and engine say to each other: messages as values and as bytes. Standard library only.
+"""The protocol of client and engine: messages as values and as bytes. Standard library only.
 
 HTTP over a Unix socket. A request's body is one line of JSON (the head) followed by raw
 bytes (a buffer's text, or a query), so that a text of 32 MiB costs no escaping. Answers to
@@ -73,7 +73,7 @@ MAX_EXTRAS = 16
 MAX_EXTRA_CHARACTERS = 64 << 10
 
 
-# The same of a wish for a search; the query is the message's raw bytes.
+# The same for a search request; the query is the message's raw bytes.
 _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "folder": (str, False, 0, 0),
     "top_k": (int, False, 1, 1000),
@@ -86,7 +86,7 @@ SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
 
 def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:
-    """The wish for a search, with every field there and its type and bounds checked.
+    """The search request, complete, with types and bounds checked.
 
     Raises:
         UsageError: Something is unknown or wrong; names the field.
@@ -123,7 +123,7 @@ def _checked(
 
 
 def call_from_message(head: Mapping[str, Any], body: bytes) -> CompletionRequest:
-    """The call that head and raw bytes tell, with every field's type and bounds checked.
+    """The request of head and raw bytes, with every field's type and bounds checked.
 
     Raises:
         UsageError: Something is missing, unknown or wrong; names the field.
@@ -197,7 +197,7 @@ def error_to_wire(error: CodebuddyError) -> dict[str, Any]:
 
 
 def error_from_wire(value: object) -> CodebuddyError:
-    """The error of our tree that kind, message and hint tell."""
+    """The `CodebuddyError` of kind, message and hint."""
     if not isinstance(value, dict):
         return EngineError("the engine answered with an error that cannot be read")
     found = getattr(errors, str(value.get("kind")), None)

@@ -1,9 +1,9 @@
-"""Who is served next: bounded, fair between clients, the urgent before the patient.
+"""Bounded priority queue, round-robin between clients.
 
 A plain data structure: it waits for nothing and knows no sockets. Priorities are served in
 their order (`protocol.PRIORITIES`); within one, clients take turns, and of one client the
 older request comes first. A client's newest `typing` request supersedes its older ones,
-since nobody looks at a suggestion for a text that has changed; its newest `background`
+since a suggestion for a changed text is useless; its newest `background`
 request supersedes the older one too, which was a guess at what comes next.
 """
 

@@ -1,7 +1,7 @@
-"""What the engine decides about a request before and after the model: the cache, the index, ahead.
+"""Handles engine requests: suggestion cache, index refresh, prefetch.
 
-A keystroke that agrees with a suggestion is answered here without the worker. The index is
-brought up to date beside the requests. It knows no sockets and loads no native code.
+A keystroke that matches a cached suggestion is answered without the worker. The index is updated
+concurrently. No sockets, no native code.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _INDEX_MODULE = "codebuddy.engine.indexer"
 _SETTINGS_FILES = ("pyproject.toml", ".codebuddy.toml")
 # A request that asks waits so long for an update of an index that there is.
 _UPDATE_WAIT_S = 1.0
-# While somebody types, updates of a folder's index begin no more often than this.
+# While the user types, updates of a folder's index start at most this often.
 _TYPING_UPDATES_EVERY_S = 2.0
 _REFRESH_LIMIT_S = 40.0
 _MAX_FOLDERS = 64
@@ -50,7 +50,7 @@ _CACHE_BYTES = 128 << 10
 
 
 class RequestHandler:
-    """Takes calls, answers from the cache, or hands them to the dispatcher."""
+    """Answers requests from the cache or passes them to the dispatcher."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.counts: Counter[str] = Counter()
@@ -235,7 +235,7 @@ class RequestHandler:
             job.fail(error)
 
     def _cache_result(self, job: Job, result: dict[str, Any]) -> None:
-        """A job succeeded: count, keep, tell, and think ahead."""
+        """A job succeeded: count it, cache it, answer it, prefetch the next."""
         tokens = result.get("tokens")
         if isinstance(tokens, dict):
             for name in ("evaluated", "reused", "generated"):

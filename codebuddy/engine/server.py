@@ -40,9 +40,9 @@ from codebuddy.engine.state import EngineState, ShuttingDownError
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, UsageError
 from codebuddy.service.request import MAX_TEXT_BYTES
 
-# One byte more than the largest document, so that its size can be told as an error.
+# One byte more than the largest document, so that the size error can name it.
 _MAX_BODY_BYTES = MAX_TEXT_BYTES + MAX_HEAD_BYTES + 1
-# 32 MiB take 0.1 s over a Unix socket; whoever needs longer is stuck, or means harm.
+# 32 MiB take 0.1 s over a Unix socket; a client that needs longer hangs or is hostile.
 REQUEST_DEADLINE_S = 5.0
 _SEARCH_LIMIT_S = 60.0
 _MAX_CONNECTIONS = 512
@@ -111,7 +111,7 @@ def make_app(handler: RequestHandler, state: EngineState) -> Starlette:
 def make_server(
     handler: RequestHandler, state: EngineState, drain_timeout_s: int
 ) -> uvicorn.Server:
-    """The server, told to leave once `state` ends; running requests get `drain_timeout_s`."""
+    """The server, which exits once `state` ends; running requests get `drain_timeout_s`."""
     config = uvicorn.Config(
         make_app(handler, state),
         http=OwnUserProtocol,
@@ -276,7 +276,7 @@ class _Interface:
         return _answer({"stopping": True})
 
     async def _event_lines(self, job: Job, warnings: list[str]) -> AsyncIterator[bytes]:
-        """A job's events as lines, with a sign of life a second; it ends when nobody listens."""
+        """A job's events as lines, with a heartbeat every second; ends when the client is gone."""
         try:
             while True:
                 try:

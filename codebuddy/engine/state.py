@@ -1,4 +1,4 @@
-"""What the engine knows of itself: since when, for how long idle, why it ends; its status."""
+"""The engine's state: start time, idle time, exit reason, status report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EngineState:
         self._started = self._touched = time.monotonic()
 
     def touch(self) -> None:
-        """Somebody asked for something."""
+        """A request arrived."""
         self._touched = time.monotonic()
 
     def end(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""A worker process and its fate: started when needed, watched, ended, and why it ended.
+"""Supervises a worker process: start on demand, watchdog, restart, exit reason.
 
 Native code (llama.cpp, tree-sitter) runs in workers alone, so that an abort, a kill for
 memory or a hang costs one request and a restart. Messages are `protocol`'s, over a pair of
@@ -53,7 +53,7 @@ class WorkerProcess:
         module: What it runs.
         hang_s: Seconds without a sign of life after which it is killed.
         on_message: Takes each message but the signs of life.
-        on_end: Told the reason whenever it ends.
+        on_end: Called with the reason whenever it ends.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class WorkerProcess:
             writer = self._writer
         assert writer is not None
         with contextlib.suppress(ConnectionError):
-            # A worker that dies meanwhile is told by its end.
+            # The end of a worker that dies meanwhile is reported by `_watch`.
             writer.write(encode_message({**head, "body_bytes": len(body)}, body))
             await writer.drain()
 
@@ -184,7 +184,7 @@ class WorkerProcess:
             # It died with words of ours unread; why, its exit status says.
             pass
         writer.close()
-        # Killing one that has ended would take its exit status away from whoever waits for it.
+        # Killing an ended process would take its exit status away from its waiter.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _CLOSED_TIMEOUT_S)
         if process.returncode is None:

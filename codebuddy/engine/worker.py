@@ -1,7 +1,7 @@
 """The model's worker process: takes completions one at a time and runs the path of each.
 
 All of llama.cpp happens here, so that a crash or a hang of it takes this process and not the
-engine. It stops at once when told to, inside prefill too. It does not queue: the engine does.
+engine. Cancellation works at once, in prefill too. It does not queue: the engine does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from codebuddy.service.request import SettingsSources
 
 
 class ModelWorker:
-    """Runs requests in the main thread, and hears of cancellations in another."""
+    """Runs requests in the main thread and receives cancellations in another."""
 
     def __init__(self, connection: WorkerConnection) -> None:
         self._connection = connection

@@ -1,6 +1,6 @@
-"""The worker's end of its pair of sockets: messages in, messages out, a sign of life a second.
+"""The worker's end of its socket pair: messages in and out, a heartbeat every second.
 
-Both kinds of worker stand on it. When the engine is gone, however it ended, so is the worker.
+Both kinds of worker use it. When the engine's end closes, the worker exits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WorkerConnection:
         threading.Thread(target=self._send_heartbeats, daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send one message; without an engine there is nobody to work for."""
+        """Send one message; exit the process if the engine is gone."""
         line = encode_line(message)
         try:
             with self._lock:
@@ -44,7 +44,7 @@ class WorkerConnection:
             os._exit(0)
 
     def send_error(self, request_id: object, error: Exception) -> None:
-        """Send the error of a request; one that is a bug is told by its places in our code."""
+        """Send the error of a request; a bug is reported by its places in our code."""
         if not isinstance(error, CodebuddyError):
             # No message: it could quote what the user wrote.
             frames = traceback.extract_tb(error.__traceback__)[-6:]
@@ -77,6 +77,6 @@ class WorkerConnection:
 
 
 def open_connection() -> WorkerConnection:
-    """The channel whose descriptor this worker was started with."""
+    """The connection whose descriptor this worker was started with."""
     platforms.exit_with_parent()
     return WorkerConnection(int(sys.argv[1]))

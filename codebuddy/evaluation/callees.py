@@ -68,7 +68,7 @@ def definitions_elsewhere(
 def _meant(
     call: CallSite, elsewhere: list[Definition], path: str, language: str, sites: Sites
 ) -> list[Definition]:
-    """Those of the definitions that the call can mean, as far as text can tell."""
+    """The definitions that the call can mean, as far as text shows."""
     statement = sites.imports.get(call.qualifier or call.name)
     if statement is not None:
         imported = _best_led_to(statement, call, elsewhere)

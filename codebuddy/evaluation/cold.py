@@ -1,9 +1,9 @@
 """A generator as it is on a prompt it has never seen, which never does the same work twice.
 
-Arms of one task share most of their prompts, so that whichever came second would profit
-from the KV cache of the first. Here the cache is emptied before each prompt, and a prompt
+The modes of one task share most of their prompts, so that the second one would profit from the KV
+cache of the first. Here the cache is emptied before each prompt, and a prompt
 that comes again is answered from what was generated for it, at the cost it had then: greedy
-generation is deterministic. It knows nothing of arms or tasks.
+generation is deterministic. It knows nothing of modes or tasks.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ColdGenerator:
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether probabilities of tokens are told."""
+        """Whether token probabilities are reported."""
         return self._generator.has_probabilities
 
     def tokenize(self, text: str) -> list[int]:

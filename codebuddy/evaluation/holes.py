@@ -1,4 +1,4 @@
-"""Cutting holes into a repository's own code: what a completion is asked for, and the answer.
+"""Target holes (RLPG, arXiv 2206.12839) cut into a repository's own code, with their texts.
 
 Three kinds. `line`: the rest of a line of code from one of its tokens on, or all of it.
 `call`: a call of something that another file of the repository defines, from the callee's
@@ -30,7 +30,7 @@ from codebuddy.vcs.repository import Repository
 HoleKind = Literal["line", "call", "block"]
 KINDS: tuple[HoleKind, ...] = ("line", "call", "block")
 
-# Commits looked at for files that somebody works on now.
+# Recent commits, for files under development.
 _RECENT_COMMITS = 200
 # The first pass takes few holes of a file, so that they come from many; later ones fill up.
 _PER_FILE = (2, 6, 1000)
@@ -298,7 +298,7 @@ def _ordered_paths(repository: Repository, seed: int) -> list[str]:
 
 
 def _open(path: str, index: IndexedFiles, commit: str) -> _OpenFile | None:
-    """A file ready to be cut; `None` where it is not indexed, is no code, or nobody writes it."""
+    """A file ready to be cut; `None` where it is not indexed, is no code, or is generated."""
     chunks = index.chunks_of(path)
     if not chunks or chunks[-1].end_byte > _MAX_FILE_BYTES:
         return None

@@ -1,4 +1,4 @@
-"""Quality against time, a point for each arm or a curve for each policy, as a PNG or SVG file.
+"""Quality against time, a point for each mode or a curve for each policy, as a PNG or SVG file.
 
 The only module that imports matplotlib, which the `plot` extra brings.
 """

@@ -1,4 +1,4 @@
-"""What one task gave in each arm, as values, and as the JSON that a run keeps of it."""
+"""The results of one task by retrieval mode, as values and as the JSON of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKENS = ("prompt", "evaluated", "reused", "generated")
 
 @dataclass(frozen=True, slots=True)
 class ModeResult:
-    """A completion of one hole in one arm.
+    """A completion of one hole in one retrieval mode.
 
     `scores` are named in `SCORES`, `tokens` in `TOKENS`; `latency_ms` is the whole path with
     an empty KV cache. `has_answer_in_chunks` says that what was looked up holds the
@@ -44,7 +44,7 @@ class ModeResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """A hole and what each arm made of it."""
+    """A hole and its result in each mode."""
 
     id: str
     kind: str
@@ -62,7 +62,7 @@ class TaskResult:
         return dataclasses.asdict(self)
 
     def score(self, mode: str, name: str) -> float | None:
-        """One score of one arm."""
+        """One score of one mode."""
         return self.arms[mode].scores.get(name)
 
 
@@ -95,7 +95,7 @@ def results_of(run: Run) -> list[TaskResult]:
 
 
 def modes_of(results: Iterable[TaskResult]) -> list[str]:
-    """The arms that every task has, in their usual order."""
+    """The modes that every task has, in their usual order."""
     shared: set[str] = set(RETRIEVE_MODES)
     for each in results:
         shared &= set(each.arms)

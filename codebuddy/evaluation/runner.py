@@ -1,4 +1,4 @@
-"""Completing holes, arm by arm: the same place, model and budgets, with and without lookups.
+"""Completes holes in each retrieval mode: same position, model and budgets.
 
 It knows the pipeline, and neither how holes are cut nor how results are summed up.
 """
@@ -58,14 +58,14 @@ def make_setup(
     head: Head | None = None,
     latency: LatencyModel | None = None,
 ) -> EvaluationSetup:
-    """A bench whose generator begins each prompt with an empty cache."""
+    """A setup whose generator begins each prompt with an empty KV cache."""
     cold = ColdGenerator(generator)
     baselines = WindowRetriever(repository, index)
     return EvaluationSetup(repository, index, cold, settings, modes, seed, head, latency, baselines)
 
 
 def run_task(hole: Hole, setup: EvaluationSetup) -> TaskResult:
-    """Complete one hole in each arm, in an order that the seed decides, and score the texts.
+    """Complete one hole in each mode, in an order that the seed decides, and score the texts.
 
     Raises:
         CodebuddyError: The model or the index failed.

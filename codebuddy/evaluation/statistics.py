@@ -1,4 +1,4 @@
-"""Intervals by bootstrap, percentiles, and how well a probability tells yes from no.
+"""Bootstrap intervals, percentiles, and classification metrics of probabilities.
 
 It knows numbers only.
 """

@@ -1,4 +1,4 @@
-"""Tasks summed up: the arms' figures with their intervals, the head's, the oracle's.
+"""Summary of tasks: figures of each mode with intervals, of the head, of the oracle.
 
 The result is the JSON of `codebuddy eval`. Intervals are 95% bootstraps over tasks, drawn
 with the run's seed. It knows neither files nor models.
@@ -102,7 +102,7 @@ def _head(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> dic
     names = ("auroc", "accuracy", "precision", "recall", "brier")
     if not {"never", "always"} <= set(modes):
         return dict.fromkeys(names) | {"positives": None, "intervals": dict.fromkeys(names)}
-    # Forced arms are told a probability too, but only `auto` acts on it.
+    # `never` and `always` have a probability too, but only `auto` uses it.
     judge = "auto" if "auto" in modes else "never"
     labels = [_gain(each) > 0 for each in results]
     probabilities = [each.arms[judge].probability for each in results]

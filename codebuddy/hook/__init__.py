@@ -1,1 +1,1 @@
-"""The commit hooks: rules that know the repository judge what is staged, in a line each."""
+"""The commit hooks: lint rules that use the repository's index check what is staged."""

@@ -2,7 +2,7 @@
 
 Data only, so that `--help`, the documents and SARIF know the rules without loading one. A rule
 is on by itself only where `make bench-hook` found at least 80 % of its findings right, or
-where it needs no judgement (docs/hook.md, docs/benchmarks.md).
+where it needs no estimate (docs/hook.md, docs/benchmarks.md).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ _GRACE_S = 0.15
 _SAVING_S = 0.3
 _READING_S = 0.2
 _SHARED = ("record", "report", "session")
-# States in which git commits what it made itself, or the user what somebody else wrote.
+# States in which git commits its own changes, or the user those of others.
 _BUSY_WITH = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
 
 _started = time.monotonic()
@@ -85,11 +85,11 @@ class HookRun:
 
     @property
     def may_use_model(self) -> bool:
-        """Whether the settings let the model speak."""
+        """Whether the settings allow the model."""
         return self.settings.engine.enabled and self.settings.hook.budget_s > 0
 
     def begin_model(self) -> bool:
-        """Say that only the model is left; whether there is time for it at all."""
+        """Report that only the model is left; return whether there is time for it."""
         if not self.may_use_model or self.model_deadline <= time.monotonic():
             return False
         if self.connection is not None:
@@ -97,7 +97,7 @@ class HookRun:
         return True
 
     def receive(self, message: dict[str, Any]) -> None:
-        """Take in what the reviewing process sent."""
+        """Handle a message of the review process."""
         if message["news"] == "finding":
             self.findings.append(finding_from(message["finding"]))
         elif message["news"] == "complete":
@@ -112,7 +112,7 @@ class HookRun:
 
 
 def run(hook: str, message_file: str | None) -> None:
-    """Do the work of `hook` and end the process with 0; does not return."""
+    """Run `hook` and exit with 0; does not return."""
     with suppress(BaseException):
         repository = plumbing.open_repository_quickly(Path.cwd())
         if not _is_busy(repository.git_folder):
@@ -133,7 +133,7 @@ def run(hook: str, message_file: str | None) -> None:
 
 
 def _print_config_error(hook: str, error: ConfigError) -> None:
-    """Say what is wrong with the settings, once a commit."""
+    """Print a settings error, once a commit."""
     if hook == "pre-commit":
         from codebuddy.terminal import safe_line
 
@@ -144,7 +144,7 @@ def _print_config_error(hook: str, error: ConfigError) -> None:
 
 
 def _supervise(run: HookRun, hook: str, message_file: str | None) -> None:
-    """Let the review run, and take in what it finds until it is done or the time is over."""
+    """Run the review and collect its findings until it is done or the time is over."""
     reading, writing = os.pipe()
     _set_alarm(run.rules_deadline + _GRACE_S + _SHOWING_S)
     child = _start_review_process(run, hook, message_file, reading, writing)
@@ -175,7 +175,7 @@ def _supervise(run: HookRun, hook: str, message_file: str | None) -> None:
 def _start_review_process(
     run: HookRun, hook: str, message_file: str | None, reading: int, writing: int
 ) -> int:
-    """Begin the work; the number of its process, 0 where the system has no `fork`."""
+    """Start the review; its process id, 0 where the system has no `fork`."""
     if not hasattr(os, "fork"):
         run.connection = ParentConnection(writing)
         threading.Thread(target=_run_hook, args=(run, hook, message_file), daemon=True).start()

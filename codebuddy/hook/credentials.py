@@ -1,4 +1,4 @@
-"""What a real key or password looks like, and how to speak of one without telling it.
+"""Detects real keys and passwords, and masks them in messages.
 
 Known formats are those that their issuers document; anything else counts only with a telling
 name before it and as much disorder as a key has. It promises no completeness.

@@ -1,8 +1,8 @@
-"""Putting the hooks in place and taking them away, without harm to anybody else's.
+"""Installs and uninstalls the hooks, without harm to hooks of others.
 
-A hook that was there is moved aside, called by ours and put back by `uninstall`. Where hooks
-belong to somebody else (`core.hooksPath`, husky, a folder of the work tree) nothing is
-written: the error says what to add where.
+An existing hook is moved aside, called by ours and restored by `uninstall`. Where hooks belong
+to another tool (`core.hooksPath`, husky, a folder of the work tree) nothing is written: the error
+says what to add where.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def install(repository: Repository, name: str, settings: HookSettings) -> HookSt
     """Write the hook `name`, moving one that is there aside.
 
     Raises:
-        RepositoryError: The folder is somebody else's or cannot be written.
+        RepositoryError: The folder belongs to another tool or cannot be written.
     """
     folder = hooks_folder(repository)
     before = _status(folder, name)

@@ -31,7 +31,7 @@ def added_lines(old: Sequence[str], new: Sequence[str]) -> frozenset[int]:
 
 
 def _unmatched(old: Sequence[str], new: Sequence[str]) -> Iterator[int]:
-    """0-based places of `new` that no line of `old` matches, as difflib tells it.
+    """0-based lines of `new` that no line of `old` matches, by difflib.
 
     Between places that match, the longest equal run is looked for again and again, as long as
     that costs no more than the bound; what is left then is compared as a bag of lines.

@@ -14,7 +14,7 @@ from codebuddy.datatypes import Chunk, Definition
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
 
-# A name in more files is too common to judge from a commit hook.
+# A name in more files is too common for a commit hook.
 MAX_FILES_OF_A_NAME = 200
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from codebuddy.service.response import CompletionResponse
 
 _MIN_BUDGET_S = 0.2
-# An engine that lives answers a greeting within a few milliseconds; it has the time that the
-# rules take, too, because it is greeted before they begin.
+# A running engine answers a status request within milliseconds; it is sent before the rules begin,
+# so that their time counts too.
 _CONNECT_S = 0.1
 # Of a longer budget so much may pass before an engine is taken to be gone.
 _CONNECT_SHARE = 0.1

@@ -1,4 +1,4 @@
-"""From the reviewing process to the one that waits: a line of JSON for each piece of news."""
+"""Messages of the review process to its parent: a line of JSON each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class ParentConnection:
-    """The writing end. Whatever was sent is with the reader, also if this process dies."""
+    """The writing end of the pipe. What was sent stays readable if this process dies."""
 
     def __init__(self, descriptor: int) -> None:
         self._stream = os.fdopen(descriptor, "wb")

@@ -1,6 +1,6 @@
 """Findings as people and programs read them: text, JSON, SARIF 2.1.0, GitHub's annotations.
 
-Whatever a finding quotes is masked here once more: no format tells a secret.
+Whatever a finding quotes is masked here once more: no format prints a secret.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Which file of the repository an import means, and whether it still has the name.
 
 Python by its reference ("The import system") with the usual source roots; JavaScript and
-TypeScript by relative paths. Whatever cannot be told for sure is `None`: a rule stays silent
-rather than guess.
+TypeScript by relative paths. What is uncertain is `None`: a rule reports nothing rather than guess.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def by_module(rules: Iterable[LintRule]) -> list[list[LintRule]]:
 
 
 def wants_model(review_: Review, rules: Iterable[LintRule]) -> bool:
-    """Whether one of the rules may have something to ask the model, told without parsing."""
+    """Whether one of the rules may need the model, decided without parsing."""
     return any(
         import_module(f"codebuddy.hook.rules.{rule.module}").may_apply(review_) for rule in rules
     )

@@ -1,6 +1,6 @@
 """The repository as it would be after the commit, and the changed files as they were before.
 
-Contents come from git's objects alone, never from the work tree: what is judged is what is
+Contents come from git's objects alone, never from the work tree: what is checked is what is
 committed. Everything is read when a rule asks for it and kept for the next.
 """
 
@@ -142,7 +142,7 @@ class SourceFile:
         return len(word.findall(self.source)) > len(word.findall(self.code))
 
     def defines(self, name: str) -> bool:
-        """Whether the text seems to define a function `name`: told without a parser."""
+        """Whether the text seems to define a function `name`, without a parser."""
         word = re.escape(name.encode("utf-8", "surrogateescape"))
         pattern = (
             rb"\b(?:def|fn|func|function|fun|sub)\s+"

@@ -11,7 +11,7 @@ import re
 import shlex
 from pathlib import Path
 
-# Told apart from other people's hooks by this line; the number is the script's version.
+# Marks the script as codebuddy's; the number is the script's version.
 MARK = "codebuddy-hook-3e0c1a7d"
 VERSION = 3
 LEGACY_SUFFIX = ".codebuddy-legacy"

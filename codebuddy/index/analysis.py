@@ -67,7 +67,7 @@ class FileAnalysis:
 def analyze(path: str, source: bytes, language: str = "") -> FileAnalysis:
     """Analyse the file `path` with the content `source`; never raises for any content.
 
-    `language` is that of `source` where the path does not tell.
+    `language` is that of `source` where the path does not say.
     """
     language = language or language_for(path, source[:4096])
     deadline = time.monotonic() + TOTAL_BUDGET_MS / 1000

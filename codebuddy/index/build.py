@@ -15,7 +15,7 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import failed_update, schema, seal, seeding, sqlite_errors, suspicion, walk
+from codebuddy.index import damage_marker, failed_update, file_checksum, schema, seeding
 from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
@@ -25,11 +25,13 @@ from codebuddy.index.embed import (
     is_embedded,
     note_embedded,
 )
+from codebuddy.index.file_walker import candidates
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.report import IndexReport
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import LOCK_NAME, NEW_NAME
+from codebuddy.index.sqlite_errors import is_failed_write
 from codebuddy.index.store import StoredFile
 from codebuddy.index.version import analysis_version
 from codebuddy.index.writer import IndexWriter
@@ -78,7 +80,7 @@ def update_index(
         repository: Whose files to index.
         settings: `index.max_file_bytes` and `index.jobs` count.
         force: Build it anew; the old one stays in use until the new one is whole.
-        progress: Told of each step, from this thread.
+        progress: Called with each step, in this thread.
         lock_timeout_s: How long to wait for another process that updates it.
 
     Raises:
@@ -109,7 +111,7 @@ def update_index(
             failed_update.unusable(folder, error), folder
         ) from error
     except IndexingError as error:
-        if sqlite_errors.is_failed_write(error):
+        if is_failed_write(error):
             raise failed_update.with_what_is_left(error, folder) from error.__cause__
         raise
     report.seconds = time.monotonic() - started
@@ -189,7 +191,7 @@ def _open_or_create(file: Path, notify: ProgressCallback) -> tuple[IndexWriter, 
         failed_update.remove_with_journal(file)
         return _created(file), True
     if not schema.has_checksum(writer.connection, file):
-        # The last writer was killed. SQLite has played its journal back, if nobody took that.
+        # The last writer was killed. SQLite has played its journal back, if it was still there.
         writer.check_everything()
     return writer, False
 
@@ -238,7 +240,7 @@ def _bring_up_to_date(
 ) -> IndexReport:
     try:
         notify(IndexProgress("walking"))
-        seen = walk.candidates(repository, settings.index.max_file_bytes)
+        seen = candidates(repository, settings.index.max_file_bytes)
         with schema.translated(writer.file):
             plan = make_plan(writer, seen)
         report = IndexReport(is_rebuilt=is_new)
@@ -281,11 +283,7 @@ def _take_out(writer: IndexWriter, plan: Plan, report: IndexReport) -> None:
 def _analysed(
     repository: Repository, settings: Settings, plan: Plan, parsing: Path
 ) -> Generator[BatchResult]:
-    """Results for all files to read, from this process if they are few, else from workers.
-
-    Of many files whose former contents are known, as after a checkout or in a new work tree,
-    most have them still: those are told here, sooner than a worker has started.
-    """
+    """Results for all files to read; of few files, and of unchanged ones, without workers."""
     known = tuple(each for each in plan.to_read if each[2])
     if len(known) >= _POOL_FROM_FILES:
         max_bytes = settings.index.max_file_bytes

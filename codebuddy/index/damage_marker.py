@@ -1,4 +1,4 @@
-"""The word that a reader leaves when it meets damage, since only an update may rebuild."""
+"""Marker file that requests a rebuild after a reader found damage."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ TEXT_VERSION = 1
 
 _STAMP_KEY = "embedder stamp"
 
-# What tells chunks apart stands early; a static model's mean over more only blurs.
+# Distinguishing text stands early; a static model's mean over more only blurs.
 _MAX_CHARACTERS = 2_000
 _CHUNKS_AT_ONCE = 2_048
 # A commit costs an fsync; what lies between two of them is lost to a kill.
@@ -79,7 +79,7 @@ def _is_shipped() -> bool:
 
 
 def is_embedded(writer: IndexWriter, settings: Settings) -> bool:
-    """Whether every chunk has its vector, told without opening the encoder (0.1 s and more)."""
+    """Whether every chunk has its vector, without opening the encoder (0.1 s and more)."""
     stamp = _stamp_of(settings.index.embedder)
     return bool(stamp) and writer.meta(_STAMP_KEY) == stamp and not writer.files_without_vectors()
 
@@ -87,7 +87,7 @@ def is_embedded(writer: IndexWriter, settings: Settings) -> bool:
 def count_vectors(store: Store, settings: Settings) -> int:
     """How many chunks have vectors of the encoder that is set, as the last update left them.
 
-    Told without opening the encoder; a model of the hub is told by no file.
+    Determined without opening the encoder; a model of the hub has no file.
     """
     name = settings.index.embedder
     is_its = name != NO_EMBEDDER and store.meta(_STAMP_KEY) == _stamp_of(name)
@@ -103,7 +103,7 @@ def note_embedded(writer: IndexWriter, settings: Settings) -> None:
 
 
 def _stamp_of(name: str) -> bytes:
-    """What tells that a model's files are those of before; empty for one that is no folder."""
+    """Identifies the state of a model's files; empty for one that is no folder."""
     from codebuddy import paths
 
     is_shipped = name in ("", _DEFAULT_EMBEDDER)
@@ -122,7 +122,7 @@ def chunk_text(chunk: Chunk) -> str:
 
 
 def embedder_key(encoder: Encoder) -> str:
-    """What tells vectors that can be compared with this encoder's from all others."""
+    """Identifies vectors that can be compared with this encoder's."""
     return f"{encoder.fingerprint} {TEXT_VERSION}"
 
 
@@ -132,7 +132,7 @@ def embed_missing(writer: IndexWriter, encoder: Encoder, notify: Callable[[int, 
     Args:
         writer: Of the index.
         encoder: Makes the vectors; those of another one go away.
-        tell: Told how many files are done, and of how many.
+        notify: Called with the number of files done and of all files.
 
     Raises:
         ModelError: The encoder does not give one vector of its dimension for each text.

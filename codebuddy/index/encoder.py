@@ -50,7 +50,7 @@ class StaticEncoder:
         rows: `[tokens, dim]`, int8, float16 or float32.
         scales: `[tokens]`, what each row is multiplied by.
         mapping: `[tokens]`, the row of each token where it is not the token's own number.
-        fingerprint: What tells these weights from all others.
+        fingerprint: Identifies these weights.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ def remove_if_empty(file: Path) -> None:
 
 
 def remove_with_journal(file: Path) -> None:
-    """Take away a database, its seal and what a killed writer left of it."""
+    """Delete a database, its checksum file and what a killed writer left of it."""
     file_checksum.remove(file)
     companions.remove_companions(file)
     file.unlink(missing_ok=True)

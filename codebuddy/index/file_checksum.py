@@ -1,9 +1,9 @@
-"""The seal: one checksum over the whole database file, beside it, renewed after each update.
+"""Checksum of the whole database file, in a file beside it, rewritten after each update.
 
-A row's own checksum cannot tell that a damaged search tree no longer leads to the row. The
-seal can: whoever opens an index whose seal is of its present state compares every byte. A
-writer that was killed leaves an old seal; readers then rely on the rows' checksums, and the
-next update checks everything before it seals again.
+A row's own checksum cannot detect that a damaged B-tree no longer reaches the row. This one can:
+opening an index whose file checksum is current compares every byte. A killed writer leaves an
+outdated checksum; readers then rely on the rows' checksums, and the next update checks everything
+before it writes a new one.
 
 It knows nothing of tables. SQLite's file locks are lost when a process closes any
 descriptor of the file, so those that are opened here stay open, one a database.
@@ -31,14 +31,14 @@ _lock = threading.Lock()
 
 
 def write(file: Path) -> None:
-    """Seal `file`, inside a transaction that keeps writers away; a current seal stays."""
+    """Write the checksum of `file`, in a transaction that excludes writers, if it is outdated."""
     if is_current(file):
         return
     put(file, _state(file, with_crc=True))
 
 
 def put(file: Path, state: tuple[int, int, int]) -> None:
-    """Seal `file` as being of that state: change counter, size in bytes, CRC-32."""
+    """Record that state of `file`: change counter, size in bytes, CRC-32."""
     counter, size, crc = state
     write_file(_place(file), f"{counter} {size} {crc}\n".encode("ascii"))
 
@@ -47,10 +47,10 @@ def copy(file: Path, new: Path) -> tuple[int, int, int] | None:
     """Copy `file` to the file `new`, which must not be there, in a transaction.
 
     Returns:
-        The state to seal the copy with; `None` where the original is not sealed.
+        The state to record for the copy; `None` where the original has no checksum.
 
     Raises:
-        OSError: It cannot be read or written, or its bytes are not those that were sealed.
+        OSError: It cannot be read or written, or its bytes do not match its checksum.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(new, flags, 0o600), "wb") as stream:
@@ -63,12 +63,12 @@ def copy(file: Path, new: Path) -> tuple[int, int, int] | None:
 
 
 def remove(file: Path) -> None:
-    """Take the seal away, before the file is exchanged for another."""
+    """Delete the checksum, before the file is exchanged for another."""
     _place(file).unlink(missing_ok=True)
 
 
 def check(file: Path) -> bool | None:
-    """Whether the bytes are those that were sealed; `None` without a seal of this state.
+    """Whether the bytes match the checksum; `None` without one of this state.
 
     To be called inside a transaction, which keeps writers away.
     """
@@ -78,7 +78,7 @@ def check(file: Path) -> bool | None:
 
 
 def is_current(file: Path) -> bool:
-    """Whether the seal is of the file's present state, going by SQLite's own change counter."""
+    """Whether the checksum is of the file's present state, by SQLite's own change counter."""
     counter, size, _ = _state(file, with_crc=False)
     return _recorded_state(file)[:2] == [counter, size]
 

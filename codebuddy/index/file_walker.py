@@ -45,7 +45,7 @@ _KEY_MATERIAL_WINDOW_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """What tells that a file did not change; times in nanoseconds."""
+    """Stat fields that change with the file; times in nanoseconds."""
 
     size: int
     mtime_ns: int
@@ -187,7 +187,7 @@ def read_file(
         root: The repository's root.
         path: Relative to it.
         max_bytes: Larger files are skipped as `large`.
-        now_ns: The system's time, only to tell a racy file.
+        now_ns: The system's time, to detect a racy file.
         known_digest: Of a content that is indexed; a file with it comes without its text.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Files around a file: what it imports, what those re-export, and what lies beside it.
+"""The import graph around a file: imported files, their re-exports, sibling files.
 
 Paths and imports only; which of their definitions matter is for others to say. It reads
 inside the caller's snapshot.

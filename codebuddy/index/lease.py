@@ -1,4 +1,4 @@
-"""Closing a thing that others may be using: the last one who uses it does it."""
+"""Leases of a shared resource: the last release closes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Leases:
     """Who uses a thing now. Safe from several threads.
 
     Args:
-        close: Closes it; called once, when its owner has let go of it and nobody uses it.
+        close: Closes it; called once, when its owner has released it and no lease is left.
     """
 
     def __init__(self, close: Callable[[], None]) -> None:

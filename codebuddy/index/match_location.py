@@ -1,4 +1,4 @@
-"""Where in a found chunk the query is met: the line, and the definition that holds it.
+"""Locates the match in a found chunk: its line and the definition around it.
 
 Chunks are ranked as wholes; this looks at the one chunk again, by the same terms. It reads
 nothing but what it is given, and knows neither scores nor how results are shown.

@@ -1,6 +1,6 @@
 """A chunk without its bodies: the headers of its definitions and what their documentation says.
 
-For a call, the signature and a line of documentation tell nearly all, in a tenth of the
+For a call, the signature and a line of documentation hold nearly all information, in a tenth of the
 chunk's tokens. It reads nothing but the chunk and the definitions that it is given.
 """
 

@@ -1,7 +1,6 @@
 """Texts of the index, packed small, and unpacked without trust in what they claim to be.
 
-A kilobyte can unpack to a megabyte, and a name stand for anything: whoever unpacks says how
-much there can be.
+A kilobyte can unpack to a megabyte: the caller limits the size.
 """
 
 from __future__ import annotations

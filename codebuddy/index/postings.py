@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 
 # 32 bits take five bytes of 7; the last one has 4 of them.
 _MAX_WIDTH, _MAX_LAST = 5, 0x0F
-# Where nobody knows how many there can be.
+# Where the count has no known bound.
 _MAX_COUNT = 1 << 24
 
 

@@ -18,7 +18,7 @@ _MAX_LOOKED_AT = 4_000
 _PATH = re.compile(r"^[\w.@+~-]*(?:[/\\][\w.@+~-]+)+[/\\]?$|^[\w-]+/$")
 _FILE_NAME = re.compile(r"^[\w.-]+\.([a-z]{1,5})$")
 _QUALIFIED = re.compile(r"^[\w$]+(?:(?:\.|::|->|#)~?[\w$]+)*(?:\(\))?[?!]?$")
-# Case within a word or underscores: nobody writes so in prose.
+# Case within a word or underscores do not occur in prose.
 _IDENTIFIER = re.compile(r"[a-z0-9][A-Z]|\w_+\w|[A-Z]{2}[a-z]")
 _CODE_MARKS = re.compile(
     r"[{};=<>|&]|\w\(|\)\s*[:.,]|\[\w|->|=>|::|\bdef \w|\bfn \w|\bfunc \w|\breturn\b"

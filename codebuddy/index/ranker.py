@@ -2,7 +2,7 @@
 
 The score of a chunk is its reciprocal-rank sum over the channels, each weighed for the kind
 of the query, times factors for where the chunk lies. Every weight and factor can be shown
-beside the hit that it moved. It knows chunks by their places alone, and reads nothing.
+beside the hit that it moved. Of a chunk it knows only the location; it reads nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RankingWeights:
 
 @dataclass(frozen=True, slots=True)
 class ChunkLocation:
-    """Where a chunk lies."""
+    """Path and role of a chunk's file."""
 
     path: str
     role: FileRole
@@ -89,7 +89,7 @@ def rank(
         query: What is looked for.
         kind: Of the query.
         rankings: By channel, (chunk id, score) from the best down.
-        location_of: Where a chunk lies.
+        location_of: Path and role of a chunk's file.
         weights: What everything counts.
         own_role: Of the file that the query comes from; such files are not pushed down.
     """

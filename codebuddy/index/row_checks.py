@@ -1,6 +1,6 @@
 """Rows as they come from the database: checked for damage, and for what no update wrote.
 
-A checksum proves that a row is as somebody wrote it, not who did. SQLite keeps values of any
+A checksum proves that a row is as it was written, not who wrote it. SQLite keeps values of any
 type in any column, so that types and bounds are looked at here, before anything counts on
 them. It runs no SQL.
 """

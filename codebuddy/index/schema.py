@@ -22,7 +22,7 @@ from codebuddy.private_files import remedy_for, why_not_private
 
 DATABASE_NAME = "index.db"
 SCHEMA_VERSION = 2
-# "cdbd", so that another program's database is told apart.
+# "cdbd", to recognize another program's database.
 APPLICATION_ID = 0x63646264
 BUSY_TIMEOUT_S = 10.0
 # Steps of SQLite's machine, of which it takes some 100 million in a second.
@@ -181,7 +181,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def has_checksum(connection: sqlite3.Connection, file: Path) -> bool:
-    """Whether the last writer finished and sealed the file; `connect` has compared its bytes."""
+    """Whether the last writer finished with a checksum; `connect` has compared the bytes."""
     with translated(file):
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
@@ -191,7 +191,7 @@ def has_checksum(connection: sqlite3.Connection, file: Path) -> bool:
 
 
 def write_checksum(connection: sqlite3.Connection, file: Path) -> None:
-    """Seal what the writer leaves."""
+    """Write the file's checksum."""
     with translated(file):
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
@@ -257,7 +257,7 @@ def move_aside(file: Path) -> Path:
 def translated(file: Path, *, is_opening: bool = False) -> Iterator[None]:
     """SQLite's and the system's errors as ours: as damage only what is proven to be.
 
-    While it is opened, what SQLite cannot make sense of is damage; later a look at the file tells.
+    While it is opened, what SQLite cannot read is damage; later the file is checked.
     """
     try:
         yield

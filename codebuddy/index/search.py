@@ -188,7 +188,7 @@ class RepositoryIndex:
         """What `names` may mean in the file `path`, the likeliest first, from other files.
 
         Args:
-            names: Imported or used near the cursor; those that nobody defines are left out.
+            names: Imported or used near the cursor; undefined ones are left out.
             path: Of the file; it need not be indexed.
             imports: What the file imports, in the index's words (`imports`); what the index
                 knows of it by default.

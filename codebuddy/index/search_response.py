@@ -1,4 +1,4 @@
-"""What a search answers: each result with the line and the definition that matched, as values."""
+"""The search response: each result with the matching line and definition, as values."""
 
 from __future__ import annotations
 

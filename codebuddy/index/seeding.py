@@ -3,7 +3,7 @@
 Work trees of one repository hold mostly the same contents, and rows go by content: what the
 copied rows say of a file counts only while the file's digest is theirs, so that the next update
 reads each file once and analyses those that differ. The copy is made under the other index's
-lock, of an index that is whole, and compared with its seal.
+lock, of an index that is whole, and compared with its file checksum.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def seed(repository: Repository, max_file_bytes: int) -> Seeded:
 
     Args:
         repository: The work tree without an index.
-        max_file_bytes: As in the settings; of several indexes it tells the most similar.
+        max_file_bytes: As in the settings; used to find the most similar index.
     """
     refusals = []
     for work_tree in _ranked(repository, max_file_bytes):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 TERMS_VERSION = 1
 
-# Longer words are keys, hashes and packed data, which nobody searches for.
+# Longer words are keys, hashes and packed data, never search terms.
 MAX_WORD_LENGTH = 64
 MAX_PARTS = 16
 _MAX_CACHED = 200_000

@@ -103,8 +103,8 @@ class IndexWriter(Store):
     def transaction(self) -> Iterator[None]:
         """All or nothing.
 
-        The first one takes the seal away. SQLite journals no free page that it reuses, so a
-        writer that is killed can leave the sealed change counter and size with other bytes.
+        The first one deletes the file checksum. SQLite journals no free page that it reuses, so a
+        killed writer can leave the recorded change counter and size with other bytes.
         """
         with schema.translated(self.file):
             self.connection.execute("BEGIN IMMEDIATE")

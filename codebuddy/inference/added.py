@@ -1,8 +1,8 @@
 """The user's own models: any GGUF file, taken into the models folder and listed by name.
 
 The file is linked or copied, never moved; its header is checked and its digest recorded in
-`added.json`, from then on the file has to match it like a catalog model. It does not judge
-whether the weights are any good.
+`added.json`, from then on the file has to match it like a catalog model. The quality of the weights
+is not checked.
 """
 
 from __future__ import annotations

@@ -71,10 +71,10 @@ def pull(
         entry: A model of the catalog.
         settings: Where models are kept, and whether the network may be used.
         trust: Take an unpinned model, recording the digest that is seen.
-        progress: Told how many bytes are there.
+        progress: Called with the number of bytes received.
         limits: When a silent source gives way to the next.
         say: Takes sentences for the person.
-        free_bytes: Tells the free space of a folder.
+        free_bytes: Returns the free space of a folder in bytes.
 
     Raises:
         DownloadError: No source delivered the right bytes, or there is no room.

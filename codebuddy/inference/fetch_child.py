@@ -124,7 +124,7 @@ def run_pip(arguments: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the wanted fetch; the exit code tells a full disk from other failures."""
+    """Run the wanted fetch; the exit code distinguishes a full disk from other failures."""
     end_with_parent()
     if arguments[0] == "pip":
         run_pip(arguments[1:])

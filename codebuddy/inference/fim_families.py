@@ -64,7 +64,7 @@ PAD_MARKS = ("<|fim_pad|>", "<fim_pad>")
 
 
 def spelling_of(model: str) -> FimSpelling | None:
-    """The marks that `model` was trained with, judged by its name; None if it is not known."""
+    """The marks that `model` was trained with, by its name; None if it is unknown."""
     lowered = model.lower().replace("_", "-")
     matching = [family for family in _FAMILIES if family in lowered]
     return _FAMILIES[max(matching, key=len)] if matching else None

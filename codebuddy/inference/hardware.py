@@ -40,7 +40,7 @@ class ModelShape:
 
 
 def shape_of(header: GgufHeader) -> ModelShape:
-    """The shape that a model file's header tells."""
+    """The shape from a model file's header."""
     return ModelShape(header.file_bytes, header.n_layers, header.n_vocab, header.kv_bytes_per_token)
 
 

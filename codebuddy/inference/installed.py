@@ -92,7 +92,7 @@ def find_model(
 
 
 def refuse_unusable(name_or_path: str, settings: Settings) -> None:
-    """Tell early of a model that cannot be loaded, without reading its bytes.
+    """Raise early for a model that cannot be loaded, without reading its bytes.
 
     A model of the catalog that is merely missing passes as long as none is installed at all:
     then there is a first one to offer.

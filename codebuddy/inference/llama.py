@@ -344,7 +344,7 @@ class LlamaGenerator:
 
 
 def _digest(path: Path) -> str:
-    """What tells these weights from others: their SHA-256 where it was checked, else the file."""
+    """Identifies these weights: their SHA-256 where it was checked, else the file."""
     stamp = stamps.read_stamp(path)
     if stamp is not None:
         return stamp.sha256

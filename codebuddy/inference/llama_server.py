@@ -111,7 +111,7 @@ class LlamaServerGenerator:
             "seed": settings.seed,
             "cache_prompt": True,
             "stream": True,
-            # The end of the stream, which tells them too, is seldom waited for.
+            # The end of the stream, which has them too, is seldom waited for.
             "timings_per_token": True,
         }
         stats.prompt_tokens = len(tokens)
@@ -171,7 +171,7 @@ def _count(fim: FimTokens) -> int:
 
 
 def _take_counts(timings: Any, stats: GenerationStats) -> None:
-    """The server's own counts, where it tells them."""
+    """The server's own counts, where it reports them."""
     if isinstance(timings, dict):
         stats.evaluated_tokens = int(number_of(timings.get("prompt_n")))
         stats.reused_tokens = max(0, stats.prompt_tokens - stats.evaluated_tokens)

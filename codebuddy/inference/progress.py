@@ -1,6 +1,6 @@
 """Shows how a download goes: a bar on a terminal, else a line at the start, each 10%, the end.
 
-It only counts what it is told and knows nothing of where the bytes come from.
+It only shows counts and knows nothing of where the bytes come from.
 """
 
 from __future__ import annotations

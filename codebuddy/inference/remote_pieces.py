@@ -10,7 +10,7 @@ from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, TimeLimitError
 from codebuddy.inference.http_stream import ModelServer
 
-# Events beyond the tokens asked for: the last one, and those that tell of progress.
+# Events beyond the tokens asked for: the last one, and progress events.
 _SPARE_EVENTS = 64
 _MAX_NUMBER = 2.0**62
 
@@ -78,6 +78,6 @@ def text_of(value: object) -> str:
 
 
 def number_of(value: object, otherwise: float = 0.0) -> float:
-    """A count or a time that a server told; `otherwise` for what is none, or makes no sense."""
+    """A count or a time that a server reports; `otherwise` for anything implausible."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and 0 <= value <= _MAX_NUMBER else otherwise  # type: ignore[operator,arg-type]

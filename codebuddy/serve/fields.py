@@ -120,7 +120,7 @@ OPENAI_FIELDS = {
     "max_new_tokens": _ANY_COUNT,
     "n_predict": _ANY_COUNT,
     "num_predict": _ANY_COUNT,
-    # What must not be left out in silence: whoever sends it relies on it.
+    # Fields that must not be ignored silently: the client relies on them.
     "logprobs": Field("refused"),
     "grammar": Field("refused"),
     "json_schema": Field("refused"),
@@ -205,7 +205,7 @@ def _check(name: str, value: Any, field: Field) -> None:
     if field.kind == "any":
         return
     types, words = kinds[field.kind]
-    # bool is an int to Python, and to nobody else.
+    # bool is an int in Python only.
     if type(value) not in types:
         raise UsageError(f"{name} must be {words}")
     if field.kind in ("int", "number") and not field.low <= value <= field.high:

@@ -1,4 +1,4 @@
-"""Who may talk to the HTTP interface: checked before anything else looks at a request.
+"""Access control of the HTTP server, checked before anything else reads a request.
 
 A web page can make a browser send requests to this machine. `Host` (against DNS rebinding)
 and `Origin` must be on exact lists, POST must carry JSON (which browsers do not send to a
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Without a token: says that somebody is there, and nothing of what they do.
+# Allowed without a token: they only show that the server runs.
 _OPEN_PATHS = frozenset({"/health", "/v1/health"})
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 

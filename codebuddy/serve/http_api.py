@@ -121,7 +121,7 @@ class _Api:
         self._completer = completer
 
     async def health(self, _request: Request) -> Response:
-        """Somebody is there."""
+        """The server runs."""
         return json_response({"status": "ok"})
 
     async def models(self, _request: Request) -> Response:

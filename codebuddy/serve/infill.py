@@ -19,7 +19,7 @@ MAX_STOP_LENGTH = 256
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A wish for a completion of a raw text, whichever protocol it came by.
+    """A completion request for raw text, of either HTTP protocol.
 
     `extras` are pieces of files that the editor had open, as names and texts, the oldest first;
     `budget_ms` limits the generation. `filename` is a file of the repository, `model_name` what

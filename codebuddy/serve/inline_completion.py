@@ -1,4 +1,4 @@
-"""Suggestions for a person who types: when to ask, what is known already, what was shown.
+"""Inline completions while typing: debouncing, suggestion cache, receipts of what was shown.
 
 One per editor. It knows documents and completion calls, and nothing of the editor's protocol.
 """

@@ -1,4 +1,4 @@
-"""Where the HTTP interface listens: this machine alone, unless somebody insists.
+"""Listening socket of the HTTP server; loopback unless `--allow-remote` is given.
 
 Binds exactly the address that was asked for, or fails; never another one.
 """
@@ -92,7 +92,7 @@ def _taken(address: str, port: int) -> CodebuddyError:
 
 
 def user_listening(port: int) -> int | None:
-    """The user id of the program that listens on a TCP port here; None where nobody says."""
+    """The user id of the program that listens on a TCP port here; None where unknown."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:

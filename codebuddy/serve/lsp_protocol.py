@@ -92,14 +92,14 @@ class CompletionProtocol(LanguageServerProtocol):
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Any:
-        """Keep a document that was opened, then tell the server's own handler."""
+        """Store an opened document, then call the server's own handler."""
         item = params.text_document
         if self._open(item):
             yield self.fm.features[types.TEXT_DOCUMENT_DID_OPEN], (params,), None
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Any:
-        """Follow the changes, then tell the server's own handler."""
+        """Apply the changes, then call the server's own handler."""
         if self._change(params.text_document, params.content_changes):
             yield self.fm.features[types.TEXT_DOCUMENT_DID_CHANGE], (params,), None
 
@@ -120,7 +120,7 @@ class CompletionProtocol(LanguageServerProtocol):
     def lsp_notebook_document__did_change(
         self, params: types.DidChangeNotebookDocumentParams
     ) -> Any:
-        """Follow cells that come, go, move or change, then tell the server's own handler."""
+        """Apply changes of cells, then call the server's own handler."""
         change = params.change.cells
         if change is None:
             return

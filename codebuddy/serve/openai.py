@@ -174,7 +174,7 @@ def _finish_reason(receipt: Mapping[str, Any]) -> str:
 
 
 def _usage(receipt: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What it cost; None of a text that was cut while it grew, whose tokens nobody counted."""
+    """Token usage; None for a text that was cut while streaming, whose tokens are not counted."""
     tokens = receipt.get("tokens")
     if tokens is None:
         return None

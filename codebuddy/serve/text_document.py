@@ -1,4 +1,4 @@
-"""A text that an editor has open, kept in step with it change by change.
+"""A text document that an editor has open, synchronized by its change events.
 
 Lines end as the Language Server Protocol says (`\n`, `\r\n` and `\r`), which is neither what
 `str.splitlines` does nor what the rest of the program counts; an offset in code points is the

@@ -30,7 +30,7 @@ def read_or_make_token(file: Path) -> str:
     """The token in `file`, which is made (0600, in a 0700 folder) if it does not exist.
 
     Raises:
-        ConfigError: It is a link, somebody else's, readable for others, or holds no token.
+        ConfigError: It is a link, another user's, readable for others, or holds no token.
         CodebuddyError: It cannot be made or read.
     """
     try:
@@ -47,7 +47,7 @@ def renewed_token(file: Path) -> Iterator[tuple[str, bool]]:
     """The token in `file`, and whether it was made now: as long as no other server is inside.
 
     Raises:
-        ConfigError: The file is a link, somebody else's, or readable for others.
+        ConfigError: The file is a link, another user's, or readable for others.
         CodebuddyError: It cannot be made or read.
     """
     with contextlib.ExitStack() as held:

@@ -1,6 +1,6 @@
 """The documents that an editor has open, and which of them belong to its workspace.
 
-Paths in and out of it are judged here; no file is read.
+Decides which paths are inside the workspace; no file is read.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class EditorWorkspace:
         return whole, len(whole) - len(document.text)
 
     def language_of(self, document: TextDocument, file: str) -> str:
-        """What a document is written in, where its path does not tell: a notebook's cells.
+        """Language of a document, where its path does not say: a notebook's cells.
 
         Raises:
             UsageError: It is a notebook's own JSON.

@@ -101,7 +101,7 @@ class AsyncClient:
 
     def _in_background(self, work: Callable[[], object]) -> None:
         def quietly() -> None:
-            # A completion that follows tells what is wrong; these have nobody to tell.
+            # A completion that follows reports the error; these calls have no receiver for it.
             with contextlib.suppress(CodebuddyError, OSError):
                 work()
 

@@ -49,7 +49,7 @@ class _Run:
     observer: GenerationObserver | None
 
     def remaining_ms(self) -> float:
-        """Milliseconds of the budget that are left, at least one; 0 without a budget."""
+        """Remaining milliseconds of the budget, at least one; 0 without a budget."""
         if self.request.budget_ms is None:
             return 0.0
         spent_ms = (time.perf_counter() - self.arrived_s) * 1000

@@ -62,7 +62,7 @@ class RetrievalPolicy:
 
 
 def open_repository_context(flags: Mapping[str, Any] | None = None) -> RepositoryContext:
-    """Find the repository and load its settings; what is ignored of them is told on stderr.
+    """Find the repository and load its settings; ignored ones are printed on stderr.
 
     Raises:
         UsageError: The current folder is not in a repository.
@@ -119,7 +119,7 @@ def settings_of(
 
 
 def open_policy(repository_context: RepositoryContext, generator: Generator) -> RetrievalPolicy:
-    """The decision head of the repository, and the pace of this machine with this model.
+    """The decision head of the repository, and the latency model of this machine and model.
 
     Outside of any repository it is the shipped head.
     """

@@ -1,7 +1,7 @@
 """The files that a suggestion was made from beside the text: index, heads, weights.
 
-A suggestion that is kept is right while they are as they were. Whoever makes one names them
-with their stamps; whoever keeps it compares stamps, which costs a few calls of the operating
+A suggestion that is kept is right while they are as they were. The maker names them with their
+stamps; the cache compares stamps, which costs a few calls of the operating
 system and opens nothing: closing a database's file would end SQLite's locks on it.
 """
 

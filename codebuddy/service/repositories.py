@@ -167,7 +167,7 @@ class RepositoryCache:
     ) -> RetrievalPolicy:
         """What decides on lookups there; read anew when a head's file or the model changes."""
         found = repository_context.found
-        # Outside of any repository one judge serves all folders.
+        # Outside of any repository one policy serves all folders.
         folder = Path() if found is None else found.index_folder
         marks = (
             latency_key(generator),
@@ -203,7 +203,7 @@ class RepositoryCache:
         repository = repository_context.found
         if not has_index or repository is None:
             return []
-        # Not its seal, which an update renews that changes nothing.
+        # Not its checksum file: an update without changes rewrites that too.
         return [
             repository.index_folder / DATABASE_NAME,
             heads.personal_head_file(repository),

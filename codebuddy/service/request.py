@@ -17,7 +17,7 @@ PRIORITIES = ("typing", "ask", "background")
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A wish for a suggestion.
+    """A completion request.
 
     Args:
         file: Absolute path.
@@ -42,9 +42,9 @@ class CompletionRequest:
         extras: Pieces of other files that the editor had at hand, as paths and texts, the most
             useful first.
         prefer: `speed`, `balanced` or `quality`.
-        takes_back: Whether the client is told a first suggestion that a second may replace.
-        language: What the text is written in, where the file's name does not tell: that of a
-            notebook's cells.
+        takes_back: Whether the client can replace a suggestion that it already shows.
+        language: Language of the text, where the file's name does not say: that of a notebook's
+            cells.
     """
 
     file: str

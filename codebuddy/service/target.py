@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CompletionTarget:
-    """Where a suggestion is wanted, checked: the repository, the document and the cursor."""
+    """Completion target, validated: repository, document and cursor position."""
 
     repository_context: RepositoryContext
     document: Document
@@ -103,8 +103,8 @@ def resolve_target(
         column: 1-based, or `None` for the end of the line.
         unsaved: The buffer's text in place of the file's.
         shown: What errors call the file; `file` by default.
-        language: What the unsaved text is written in, where the path does not tell: a notebook's
-            cells as an editor has them.
+        language: Language of the unsaved text, where the path does not say: a notebook's cells as
+            an editor has them.
 
     Raises:
         UsageError: The file or the place in it is not there.

@@ -67,7 +67,7 @@ class Frame:
     word: str = ""
 
 
-# Told of each closer of a frame that was open at the beginning: where the closer begins and
+# Called with each closer of a frame that was open at the beginning: where the closer begins and
 # ends, and how many frames are left. Returns whether to stop.
 Watch = Callable[[int, int, int], bool]
 
@@ -100,7 +100,7 @@ class Scanner:
             text: The text.
             begin: Where to begin; the frames say what is open there.
             end: Where to end; the text's end by default.
-            watch: Told of closers of what was open at the beginning.
+            watch: Called with closers of what was open at the beginning.
             is_recovering: Whether a word that begins a statement ends open brackets.
 
         Returns:

@@ -65,7 +65,7 @@ def embeds_code(language: str) -> bool:
 def regions(text: str, language: str) -> tuple[Region, ...]:
     """The regions of a text of `language`, in order; at most 200, what follows is markup.
 
-    An unclosed one, which somebody is writing, reaches to the text's end.
+    An unclosed one reaches to the text's end.
     """
     if not embeds_code(language):
         return ()

@@ -215,7 +215,7 @@ def parse(
 ) -> Tree | None:
     """The syntax tree of `source`, or `None` if there is no grammar or no time left.
 
-    `old_tree`, told of the edits since, spares parsing what did not change.
+    `old_tree`, with the edits since applied, spares parsing what did not change.
     The tree covers broken code too. Two callbacks keep the deadline: between steps of the
     parser, and wherever its lexer asks for text, which it does for every character that it
     skips (64,000 bytes that are no UTF-8 take Lua's grammar over 10 s otherwise). What

@@ -1,6 +1,6 @@
 """Source as coloured spans: what each piece of a line is, from the syntax tree.
 
-A tree is kept and told of edits, so that a keystroke costs a few milliseconds. What a token
+The tree is kept and edited in place, so that a keystroke costs a few milliseconds. What a token
 is, `tokens` says. It knows no colours and no screen.
 """
 
@@ -116,7 +116,7 @@ class Highlighter:
 
 
 def _edit_tree(tree: Tree, before: bytes, after: bytes) -> tuple[int, int]:
-    """Tell the tree what changed, as one replacement; returns the lines that it touches."""
+    """Apply a change to the tree as one edit; returns the lines that it touches."""
     start = _common_prefix(before, after)
     # A character's bytes belong together.
     while start and start < len(after) and after[start] & 0xC0 == 0x80:

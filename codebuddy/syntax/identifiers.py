@@ -1,4 +1,4 @@
-"""The names that code uses in a part of a file: identifiers by syntax, not words in texts.
+"""Identifiers in a part of a file, by syntax: words in strings and comments do not count.
 
 It knows nothing of cursors or lines.
 """

@@ -1,4 +1,4 @@
-"""Small questions about a node: its last name, its names, its declared name.
+"""Queries on syntax nodes: last name, all names, declared name.
 
 All of them are iterative and bounded, so that no tree can make them slow. They know the
 tables of a grammar, not what the answers are for.

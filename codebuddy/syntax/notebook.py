@@ -1,7 +1,7 @@
 """Jupyter notebooks (nbformat 4): the cells' code, and where each character of it is in the file.
 
 The file is JSON, of which only the cells' sources are read with their places; outputs and
-metadata are skipped by the standard library's scanner. What somebody may send is no notebook
+metadata are skipped by the standard library's scanner. A hostile file is no notebook
 until shown otherwise: every mistake is one `NotebookError`. It opens no file.
 """
 

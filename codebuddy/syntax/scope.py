@@ -1,4 +1,4 @@
-"""Names and places for completion: what a file defines, and where in its syntax a byte is.
+"""Names and cursor syntax for completion: what a file defines, and the syntax around a byte.
 
 Everything here takes unfinished code: a tree covers broken text too, and a placeholder name
 at the cursor puts it into the block that its indentation or brackets say. It knows nothing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from codebuddy.syntax.grammar import Grammar, Node, Tree
 
-# Longer than any real nesting; deeper places are judged by their outer part.
+# Longer than any real nesting; of deeper nodes only the outer ancestors count.
 _MAX_DEPTH = 2000
 _MAX_HEADER_CHARACTERS = 200
 _MAX_NAME_BYTES = 800
@@ -94,7 +94,7 @@ def names_in(source: bytes, language: str) -> NamesInFile:
 def syntax_at(source: bytes, language: str, byte: int) -> CursorSyntax:
     """Where in the syntax the position before `byte` is; code at top level if unknown.
 
-    Where the code around it does not parse, it is judged with the statement ended, then
+    Where the code around it does not parse, it is parsed with the statement ended, then
     without what follows and with the brackets before it closed.
     """
     byte = max(0, min(byte, len(source)))
@@ -271,9 +271,9 @@ def _open_brackets(tree: Tree, byte: int) -> bytes:
 
 
 def _is_in_open_string(tree: Tree, before: bytes, byte: int, grammar: Grammar) -> bool:
-    """Whether a string that nobody has closed yet begins on the cursor's line.
+    """Whether an unclosed string begins on the cursor's line.
 
-    Judged without the tree, and only where the tree has an error on that line.
+    Decided without the tree, and only where the tree has an error on that line.
     """
     start = before.rfind(b"\n") + 1
     covering = tree.root_node.descendant_for_byte_range(start, byte + 1)

@@ -40,7 +40,7 @@ class Signature:
     """What a function takes and gives.
 
     `decorators` are names without arguments; `return_lengths` holds how many values each
-    `return` gives as a tuple written out (1 for any other value), empty where one cannot tell.
+    `return` gives as a tuple written out (1 for any other value), empty where unknown.
     """
 
     parameters: tuple[Parameter, ...]

@@ -211,7 +211,7 @@ class CodebuddyApp(App[None]):
         return bool(answer)
 
     async def _is_kept(self) -> bool:
-        """Whether the unsaved text is in the journal; else it is told why not."""
+        """Whether the unsaved text is in the journal; else the reason is shown."""
         try:
             if self.workspace.store is not None:
                 await self.workspace.store.write_journal()
@@ -243,7 +243,7 @@ class CodebuddyApp(App[None]):
         self.exit()
 
     def rescue(self) -> None:
-        """Write what must not be lost, at once; what cannot be written is told in the end."""
+        """Write what must not be lost, at once; failures are reported at the end."""
         if self._repository is None:
             return
         workspace = self.workspace
@@ -256,7 +256,7 @@ class CodebuddyApp(App[None]):
             save_session(self._session_folder, self._session_state())
 
     def end_with(self, error: Exception) -> None:
-        """End because of an error, which the command tells once the terminal is itself again."""
+        """End because of an error, which the command prints once the terminal is restored."""
         self.failure = error
         self.backend.close()
         self.exit(return_code=1)

@@ -1,7 +1,7 @@
-"""Keeps the open documents and their files in step: opening, saving, the journal, the watch.
+"""Stores the open documents: opening, saving, recovery journal, disk watch.
 
-Disk work is done in threads; every method here returns to the caller's loop at once or is
-awaited. It asks a person nothing: what needs an answer is raised or returned.
+Disk work runs in threads; every method returns at once or is awaited. No dialogs: what needs an
+answer is raised or returned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DEFAULT_TAB_WIDTH = 4
 
 @dataclass(frozen=True, slots=True)
 class DiskChange:
-    """What the watch found of a document: another text, gone, or no text any more.
+    """A change of a document's file on disk: other text, deleted, or unreadable.
 
     `revision` is that of the text when the file was looked at.
     """
@@ -315,5 +315,5 @@ def _identity(path: Path) -> tuple[int, int] | str:
         status = path.stat()
     except OSError:
         return os.path.realpath(path)
-    # Where the system tells no number, names are compared.
+    # Where the system gives no inode number, names are compared.
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

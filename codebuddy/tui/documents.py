@@ -1,4 +1,4 @@
-"""An open document: the file, its editor, and what the suggester sees of both."""
+"""An open document: the file, its editor, and its use as suggestion target."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class EditorDocument:
     # What the suggester sees
 
     def completion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
-        """A wish for the cursor's place."""
+        """A completion request for the cursor position."""
         cursor = self.editor.editing.cursor
         return SuggestionRequest(
             self.path,

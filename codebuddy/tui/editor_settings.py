@@ -1,4 +1,4 @@
-"""The settings that matter while one edits: their values, where those come from, the next one.
+"""Settings that the editor shows: values, sources, next values.
 
 What is chosen goes into the user's config file, unless a variable would win over it. It knows
 no screens.

@@ -1,4 +1,4 @@
-"""Updates an index as a child of the TUI and tells its progress as lines of JSON on stdout.
+"""Updates an index as a child of the TUI and writes its progress as lines of JSON to stdout.
 
 It ends with its parent: stdin's end says so.
 """

@@ -6,7 +6,7 @@ from textual.message import Message
 
 
 class TerminalGone(Message):
-    """There is nobody to draw for any more, and no key will come."""
+    """The terminal is gone: nothing is drawn any more, and no key will come."""
 
 
 class GuardGone(Message):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import counted
 
-# A usual pace of typing code, until the person's own is known.
+# A usual interval between keys in code, until the user's own is known.
 _USUAL_INTERVAL_MS = 220.0
 _MAX_LATENCIES = 60
 _MAX_INTERVALS = 64
@@ -56,7 +56,7 @@ class SessionStatistics:
 
     @property
     def saved_s(self) -> float:
-        """Seconds of typing spared: accepted characters at the person's own pace."""
+        """Seconds of typing spared: accepted characters times the user's own key interval."""
         typed = [each for each in self.intervals_ms if each < _PAUSE_MS]
         interval_ms = statistics.median(typed) if len(typed) >= 10 else _USUAL_INTERVAL_MS
         return self.accepted_characters * interval_ms / 1000

@@ -1,4 +1,4 @@
-"""The hook's findings about what is staged, for the review screen: made in a child, applied here.
+"""Review of the staged change for the review screen: run in a child process, applied here.
 
 The child is `codebuddy hook run`, so that what is shown is what the hook would say.
 """

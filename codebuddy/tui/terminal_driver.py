@@ -58,7 +58,7 @@ _F3_WITH = {2: "shift", 3: "alt", 5: "ctrl"}
 
 
 def register_alt_keys() -> None:
-    """Tell Textual's parser what Esc with a key means."""
+    """Register Esc with a key in Textual's parser."""
     table = cast("dict[str, Any]", ANSI_SEQUENCES_KEYS)
     for sign, name in _ALT_KEYS.items():
         table[f"\x1b{sign}"] = (SimpleNamespace(value=f"alt+{name}"),)
@@ -90,7 +90,7 @@ class TerminalDriver(LinuxDriver):
         before = self.attrs_before
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self.attrs_before is not before:
-            # Else Textual gave up, because the terminal is somebody else's.
+            # Else Textual gave up, because another process owns the terminal.
             self._own_modes = self._modes()
         if not self._is_watched:
             self._is_watched = True
@@ -156,7 +156,7 @@ def _is_hung_up(descriptor: int | None) -> bool:
 
 
 class _TerminalWriter:
-    """A stream whose writes are lost once nobody is there to read them."""
+    """A stream that drops its writes once the terminal is gone."""
 
     def __init__(self, file: IO[str] | None) -> None:
         assert file is not None

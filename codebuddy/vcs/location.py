@@ -1,4 +1,4 @@
-"""Whose a file is: the repository around the folder where it really lies.
+"""Finds the repository of a file: the one around its real folder.
 
 Links are followed first, so that a file belongs to one repository whatever path leads to it:
 a submodule's to the submodule, a nested repository's to that one, a linked worktree's to the

@@ -90,7 +90,7 @@ def open_repository_quickly(start: Path) -> Repository:
     except RepositoryError:
         out = b""
     lines = out.split(b"\n")
-    # Another number of lines: a path holds a line break, or git refused. The long way tells.
+    # Another number of lines: a path holds a line break, or git refused. The slow way decides.
     if len(lines) != 7 or lines[:2] != [b"false", b"true"]:
         return open_repository(start)
     root, git_folder, own_place = (Path(os.fsdecode(line)) for line in lines[3:6])
@@ -303,7 +303,7 @@ class ObjectReader:
     def size_of(self, name: bytes) -> int | None:
         """Bytes of the content called `name` (an object id or `COMMIT:PATH`), `None` if none."""
         if b"\n" in name or not name:
-            # git reads one name a line; older ones cannot be told otherwise.
+            # git reads one name a line; older versions have no other separator.
             return None
         with self._lock:
             if self._sizes is None:

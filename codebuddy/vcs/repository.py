@@ -196,7 +196,7 @@ def open_repository(start: Path) -> Repository:
 
 
 def index_folder_of(own_place: Path) -> Path:
-    """`own_place` if it can be written, and by nobody else; else a place in the cache folder."""
+    """`own_place` if only this user can write it; else a folder in the cache folder."""
     nearest = own_place if own_place.exists() else own_place.parent
     if why_not_private(own_place) or not platforms.is_writable_folder(nearest):
         name = hashlib.sha256(os.fsencode(own_place)).hexdigest()[:32]
@@ -290,7 +290,7 @@ def git_executable() -> str:
 
 
 def _gitpython(executable: str) -> tuple[Any, Any]:
-    """GitPython's `Git` and its error for a missing program, told to run `executable`."""
+    """GitPython's `Git` and its error for a missing program, set to run `executable`."""
     # Costs 0.13 s, so only commands that need git pay for it. The import itself runs
     # `git version`, with the program that this variable names.
     before = os.environ.get(_EXECUTABLE_VARIABLE)

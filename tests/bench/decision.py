@@ -1,4 +1,4 @@
-"""What the first look costs: `python -m tests.bench.decision REPOSITORY...`, Markdown on stdout.
+"""What the syntax stage costs: `python -m tests.bench.decision REPOSITORY...`, Markdown on stdout.
 
 Holes are cut into each repository, and each is asked for through the whole path with the shipped
 head and the `echo` generator; the receipt says what the decision took. Nothing but the first
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def decision_ms(path: Path, per_kind: int) -> list[float]:
-    """Milliseconds of the first look at each place of a repository."""
+    """Milliseconds of the syntax stage at each place of a repository."""
     settings = load_settings().settings
     repository = open_repository(path)
     update_index(repository, settings)

@@ -213,7 +213,7 @@ def test_fit_and_report_from_a_folder_of_labels(tmp_path, examples):
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert "| oracle, knows the better text" in text
-    assert "| auto: both looks" in text
+    assert "| auto: both stages" in text
     assert "The same heads with small, of which they never saw a hole (10 holes):" in text
     assert page.with_suffix(".svg").read_text().lstrip().startswith("<?xml")
 

@@ -9,7 +9,7 @@ from codebuddy.hook.review import Review
 from codebuddy.source_text import as_utf8
 
 _MEBIBYTE = 1 << 20
-# Larger files are not read to be told from texts.
+# Larger files are not read to distinguish them from texts.
 _MAX_READ_BYTES = 8 << 20
 
 

@@ -108,7 +108,7 @@ def _marked(review: Review, used: set[str]) -> Iterator[tuple[str, _Marked]]:
 
 
 def _is_near_the_word(file: SourceFile, name: str) -> bool:
-    """Whether the mark may stand at a definition of `name`: told without a parser."""
+    """Whether the mark may stand at a definition of `name`, without a parser."""
     places = re.finditer(rf"\b{re.escape(name)}\b".encode(), file.source)
     for match in islice(places, _MAX_PLACES):
         first = max(0, match.start() - _BYTES_NEAR)
@@ -148,7 +148,7 @@ def _new_calls(
         if each.kind in ("call", "import") and each.line in added and each.name in marked
     }
     if not traits_of(file.language).import_syntax:
-        # Elsewhere the name alone has to tell; it is defined once in the repository.
+        # Elsewhere only the name decides; it is defined once in the repository.
         same = {name for name in used if _is_same_language(review, file, marked[name])}
         yield from ((name, line) for name, line in used.items() if name in same)
         return

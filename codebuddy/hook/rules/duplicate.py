@@ -161,7 +161,7 @@ def _candidates(review: Review, function: _Function, new: list[_Function]) -> It
 
 
 def _is_local(file: SourceFile, definition: FoundDefinition) -> bool:
-    """Whether the function stands within another one, where nobody else can call it."""
+    """Whether the function is nested in another one, where only that one can call it."""
     assert file.tree is not None
     start, end = definition.extent
     node = file.tree.root_node.descendant_for_byte_range(start, max(start, end - 1))

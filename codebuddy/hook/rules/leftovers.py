@@ -1,6 +1,6 @@
 """CB108, CB109: what was left in by mistake: debugger stops, focused tests, conflict markers.
 
-Only what nobody commits on purpose: a `print` or a `console.log` may be a program's answer.
+Only what is never committed on purpose: `print` and `console.log` may be a program's output.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LEFTOVERS = {
 }
 # A debugger's own code and what tests it stop in a debugger on purpose.
 _ON_PURPOSE = re.compile(r"(?:^|[/_.-])(?:i?pdb|debug(?:ger|ging)?|breakpoints?)(?:[/_.-]|$)", re.I)
-# Somebody told a linter that this very statement is meant to be there.
+# A linter directive says that this statement is intended.
 _MEANT = re.compile(r"\bno-(?:debugger|only-tests|focused-tests?)\b|\bnoqa:[^#]{0,200}?\bT100\b")
 _OURS, _THEIRS = re.compile(r"^<{7}(?: \S.*)?$"), re.compile(r"^>{7}(?: \S.*)?$")
 _MIDDLE = re.compile(r"^={7}$")

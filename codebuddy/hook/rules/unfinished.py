@@ -1,7 +1,7 @@
 """CB106: a stub in new code, with the model's completion of it as a patch.
 
-Without a model that answers in time there is nothing to say: that a stub is a stub, its author
-knows. Python only, where a stub can be told from an interface.
+Without a model that answers in time there is no finding: the stub's author knows it. Python only,
+where a stub can be distinguished from an interface.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def cut(arguments: argparse.Namespace) -> None:
 
 
 def train_all(arguments: argparse.Namespace) -> None:
-    """Train one adapter for each rank and rate over the same readings, judge and write them."""
+    """Train one adapter for each rank and rate over the same readings, evaluate and write them."""
     from codebuddy.training.adapter import base_model, fit
     from codebuddy.training.adapter.export import adapter_weights, write_adapter
 

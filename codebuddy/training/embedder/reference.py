@@ -26,7 +26,7 @@ class KeptEncoder:
     Args:
         folder: Takes one file a block of texts.
         open_it: Opens the encoder.
-        note: Told how many of how many new texts are done.
+        note: Called with the number of new texts done and of all.
     """
 
     def __init__(

@@ -6,9 +6,9 @@
 
 `label` takes git repositories; the rows of each go to LABELS/NAME.jsonl. It stops and goes on
 at will, and the repositories take turns, so that labels are balanced whenever the time is up.
-`fit` writes the head. `report` judges each repository by a head that never saw it and puts the
+`fit` writes the head. `report` evaluates each repository with a head that never saw it and puts the
 tables between the page's markers, and a plot beside it; holes of other models, in folders beside
-LABELS whose names begin alike, are judged by the same heads.
+LABELS whose names begin alike, are evaluated with the same heads.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _BETTER = 0.99
 
 @dataclass(frozen=True, slots=True)
 class GainThresholds:
-    """Points of gain that a lookup must bring: at once, and after a first text was written."""
+    """Points of gain that retrieval must bring: in the syntax stage and in the confidence stage."""
 
     at_once: float
     again: float
@@ -55,7 +55,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A stage before and after adapting, with the scores that speak for one of them."""
+    """A classifier before and after adapting, with the scores of both."""
 
     default_stage: Classifier
     adapted_stage: Classifier
@@ -64,7 +64,7 @@ class Compared:
 
     @property
     def is_better(self) -> bool:
-        """Whether the adapted stage is to be kept."""
+        """Whether to keep the adapted classifier."""
         return (
             self.adapted.gain_error < _BETTER * self.default.gain_error
             and self.adapted.net_gain >= self.default.net_gain
@@ -90,14 +90,15 @@ class Adaptation:
         return self.syntax.is_better or (self.confidence is not None and self.confidence.is_better)
 
     def asked_again(self, default: float) -> float:
-        """The share of own holes where an adapted second look asks for a lookup, else `default`."""
+        """The share of own holes where an adapted confidence stage asks for retrieval, else
+        `default`."""
         if self.confidence is None or not self.confidence.is_better:
             return default
         return self.confidence.adapted.lookup_rate
 
 
 def gain_thresholds(with_ms: Sequence[float], without_ms: Sequence[float]) -> GainThresholds:
-    """What a lookup must gain at `balanced`, for what texts with and without one took each."""
+    """The gain thresholds at `balanced`, from the milliseconds with and without retrieval."""
     rate = POINTS_PER_SECOND["balanced"] / 1000
     usual = statistics.median(with_ms)
     added = max(0.0, usual - statistics.median(without_ms))
@@ -117,8 +118,8 @@ def adapt(
         default: The head to start from.
         default_examples: The holes that it was trained on.
         own: The repository's holes.
-        prices: What makes a lookup worth its time there.
-        recipe: How to fit.
+        thresholds: The gain that retrieval must bring there.
+        config: How to fit.
 
     Raises:
         TrainingError: There are too few holes, or all gain the same.

@@ -1,9 +1,9 @@
-"""What policies win and cost, on repositories that their heads were not trained on.
+"""Gains and costs of policies on repositories that their heads were not trained on.
 
-Leave one repository out: the stages and their calibration see all repositories but one and
-judge that one's holes. Out of those judgements comes what a policy would have won and cost: edit
-similarity, lookups, time. A policy decides from what is known before, at the price that the
-pipeline reckons, and then pays for the tokens that were really read and written.
+Leave-one-repository-out: the classifiers and their calibration are fitted on all repositories but
+one and predict that one's holes. From the predictions follow each policy's edit similarity,
+retrievals and time. A policy decides by the estimated cost and then pays for the tokens that were
+really evaluated and generated.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TokenCosts:
         )
 
     def retrieval_cost(self, example: Example, points_per_second: float) -> RetrievalCost:
-        """What the pipeline would take a lookup to cost there, with an empty cache."""
+        """The pipeline's estimated cost of retrieval there, with an empty KV cache."""
         latency = LatencyModel()
         latency.ms_per_token = self.prompt_token_ms
         cost = cost_of_tokens(example.never.prompt_tokens, CompletionSettings(), latency)
@@ -49,9 +49,9 @@ class TokenCosts:
 
 @dataclass(frozen=True, slots=True)
 class PredictedExample:
-    """A hole with what stages that never saw its repository say of it.
+    """A hole with the predictions of classifiers that never saw its repository.
 
-    `before` judges from syntax, `after` from the completion without a lookup besides.
+    `before` is the syntax stage's, `after` the confidence stage's.
     """
 
     example: Example
@@ -61,9 +61,9 @@ class PredictedExample:
 
 @dataclass(frozen=True, slots=True)
 class PolicyOutcome:
-    """What a policy does with one hole: how good its text is, and what it spent.
+    """What a policy does with one hole: quality of the text, and its cost.
 
-    `exact` and `lookups` are 0 or 1, or in between where chance decides.
+    `exact` and `lookups` are 0 or 1, or in between for a random policy.
     """
 
     edit_similarity: float
@@ -104,7 +104,7 @@ def predict_left_out(
     config: FitConfig | None = None,
     predicted_instead: Sequence[Example] | None = None,
 ) -> list[PredictedExample]:
-    """Each example judged by stages that were fitted on the other repositories.
+    """Predictions for each example by classifiers that were fitted on the other repositories.
 
     Args:
         examples: Holes of at least two repositories.
@@ -155,7 +155,7 @@ def random_policy(rate: float, costs: TokenCosts) -> Policy:
 
 
 def syntax_policy(points_per_second: float, costs: TokenCosts) -> Policy:
-    """The first stage alone: a lookup where its expected gain is worth its price."""
+    """The syntax stage alone: retrieval where the expected gain is worth the cost."""
 
     def looks_up(predicted: PredictedExample) -> bool:
         return (
@@ -167,7 +167,7 @@ def syntax_policy(points_per_second: float, costs: TokenCosts) -> Policy:
 
 
 def confidence_policy(points_per_second: float, costs: TokenCosts) -> Policy:
-    """A completion without a lookup is shown, and made again with one where it is poor."""
+    """The confidence stage alone: retrieval and a second generation if the first text is poor."""
     no = never(costs)
 
     def act(predicted: PredictedExample) -> PolicyOutcome:
@@ -192,14 +192,14 @@ def two_stage_policy(
     *,
     is_shown: bool,
 ) -> Policy:
-    """As the pipeline does: a lookup at once where it is worth it and cheap, else the second look.
+    """As the pipeline does: retrieval at once where worth it and cheap, else the confidence stage.
 
     Args:
         points_per_second: What a second of waiting must bring.
         costs: Of tokens.
-        asked_again: The share of places where the second look of the head that judges a
-            repository asks for a lookup.
-        is_shown: Whether a first text is shown meanwhile; else the first is the final one.
+        asked_again: The rate at which the confidence stage of a repository's head asks for
+            retrieval.
+        is_shown: Whether the first text is shown meanwhile; else the first shown is the final one.
     """
     at_once = syntax_policy(points_per_second, costs)
     later = confidence_policy(points_per_second, costs)
@@ -215,7 +215,7 @@ def two_stage_policy(
 
 
 def retry_rates(predicted: Sequence[PredictedExample], costs: TokenCosts) -> Callable[[str], float]:
-    """The share of places where a second look asks for a lookup, of repositories but the named."""
+    """How often the confidence stage asks for retrieval, in all repositories but the named."""
     again = confidence_policy(POINTS_PER_SECOND["balanced"], costs)
     asked = {
         name: [again(each).lookups for each in predicted if each.example.repository == name]
@@ -237,10 +237,10 @@ def policies(
 ) -> dict[str, list[PolicyOutcome]]:
     """What each policy does with each hole.
 
-    `never`, `always`, the `rule` of names, the first stage alone (`before`), the second alone
-    (`after`), both as the pipeline has them (`auto`, and `shown` for who sees a first text
-    meanwhile), chance at the rates of both, and the `oracle`, which knows the better text
-    beforehand.
+    `never`, `always`, the `rule` of names, the syntax stage alone (`before`), the confidence stage
+    alone (`after`), both as the pipeline has them (`auto`, and `shown` where the first text is
+    shown meanwhile), random policies at the rates of both, and the `oracle`, which knows the better
+    text beforehand.
     """
 
     def outcomes(policy: Policy) -> list[PolicyOutcome]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_EXAMPLES = 60
-# What the second look is fitted on: few, since more of them did worse on repositories that the
+# Features of the confidence stage: few, since more of them did worse on repositories that the
 # fit had not seen (docs/log.md).
 AFTER_FEATURES = (
     "mean_logprob",

@@ -96,7 +96,7 @@ def label_holes(
             are put aside under another name.
         per_kind: Holes of each kind.
         deadline: Value of `time.monotonic()` after which no hole is begun.
-        on_progress: Told after each hole.
+        on_progress: Called after each hole.
 
     Returns:
         All labelled holes of the file.

@@ -1,4 +1,4 @@
-"""How well probabilities tell where a lookup helps, with intervals that draw repositories.
+"""How well probabilities predict where retrieval helps, with intervals over repositories.
 
 Holes of one repository are alike, so what is drawn with replacement, for an interval of 95%, is
 whole repositories (a cluster bootstrap): it says what to expect of a further repository.
@@ -54,7 +54,7 @@ def classifier_report(
 ) -> dict[str, Any]:
     """AUROC, calibration and accuracy of `a lookup helps`, beside what guessing would get.
 
-    `auroc` compares holes of all repositories, each judged by its own head, `auroc_within` those
+    `auroc` compares holes of all repositories, each predicted by its own head, `auroc_within` those
     of one repository. `calibration_error` is over bins of equal width (Naeini et al. 2015), and
     `even_calibration_error` over bins of as many holes each. `accuracy` is at probability 0.5;
     `balanced_accuracy` at the share of helped holes, the mean of the rates at which yes and no

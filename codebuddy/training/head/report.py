@@ -1,4 +1,4 @@
-"""What a head is worth, as tables: how well it tells, what it wins and costs, part by part."""
+"""Tables about a head: discrimination, gains and costs, ablations."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _SAID = {
     "never": "never",
     "always": "always",
     "rule": "the rule of names",
-    "before": "the first look alone",
-    "after": "the second look alone",
-    "auto": "auto: both looks, the final text waited for",
+    "before": "syntax stage alone",
+    "after": "confidence stage alone",
+    "auto": "auto: both stages, final text waited for",
     "chance_auto": "chance, as many lookups as the row above",
-    "shown": "auto: both looks, a first text shown",
+    "shown": "auto: both stages, first text shown",
     "chance_shown": "chance, as many lookups as the row above",
     "oracle": "oracle, knows the better text",
 }
@@ -133,7 +133,7 @@ def label_lines(examples: Sequence[Example]) -> list[str]:
 def classifier_lines(
     examples: Sequence[Example], predicted: Sequence[PredictedExample]
 ) -> list[str]:
-    """How well each stage tells where a lookup helps, beside guessing."""
+    """How well each stage predicts where retrieval helps, beside guessing."""
     stages = {
         "before the model runs": (
             [each.before.probability for each in predicted],

@@ -33,7 +33,7 @@ class SuggestionTarget(Protocol):
     """The document and cursor that a suggestion is for."""
 
     def completion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
-        """A wish for the cursor's place."""
+        """A completion request for the cursor position."""
         ...
 
     def around_cursor(self) -> tuple[Location, str, str]:
@@ -223,7 +223,7 @@ class SuggestionController:
                 self._observer.suggestion_ended(receipt)
 
     def _grow(self, running: _Running, text: str) -> None:
-        """The answer so far; told in the loop, perhaps after it was dropped."""
+        """The response so far; called in the loop, perhaps after it was dropped."""
         if self._running is not running or not text:
             return
         running.text = text

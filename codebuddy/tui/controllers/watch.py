@@ -75,7 +75,7 @@ class DocumentWatcher:
                 self._host.notify_error(error)
                 return
             if not document.is_modified:
-                # It was saved meanwhile: the next look tells what is there.
+                # It was saved meanwhile: the next check shows its state.
                 return
         document.has_changed_on_disk = True
         what = "was deleted" if news.is_gone else news.problem or "was changed"
@@ -85,7 +85,7 @@ class DocumentWatcher:
     # What earlier editors left
 
     def document_opened(self, document: EditorDocument, leftovers: list[Leftover]) -> None:
-        """Offer what is left of unsaved text, and tell of what cannot be offered."""
+        """Offer leftovers of unsaved text, and report those that cannot be offered."""
         if leftovers:
             self._host.start_worker(partial(self._offer_recovery, document, leftovers))
         self._host.start_worker(partial(self._report_other_editors, document))

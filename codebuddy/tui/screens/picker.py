@@ -21,7 +21,7 @@ from codebuddy.tui.widgets.editor_view import EditorView
 from codebuddy.tui.widgets.entry import Entry, EntryModal
 
 _MIN_WIDTH_FOR_PREVIEW = 90
-# Whoever waits longer is told so.
+# After this long the palette says that it is searching.
 _LONG_S = 0.5
 
 
@@ -74,7 +74,7 @@ class PickerScreen(EntryModal[PickerResult | None]):
         """What matches.
 
         Raises:
-            CodebuddyError: It cannot be told; the message is shown.
+            CodebuddyError: The search failed; the message is shown.
         """
 
     def compose(self) -> ComposeResult:

@@ -105,7 +105,7 @@ class TextBuffer:
         return self._saved_state != self._state()
 
     def snapshot(self) -> tuple[str, State]:
-        """The text as it stands, and what `mark_saved` is told once it is on disk."""
+        """The text as it stands, and the state for `mark_saved` once it is on disk."""
         self.close_step()
         return self.text, self._state()
 

@@ -1,4 +1,4 @@
-"""Files in and out of the editor: opened with limits, saved atomically, never over a stranger.
+"""Files of the editor: opened with limits, saved atomically, never over another program's change.
 
 A file that is not text the editor can write back byte for byte is opened read-only. Every
 function here may block; callers are worker threads.
@@ -94,7 +94,7 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
         The file as it is now.
 
     Raises:
-        ChangedOnDiskError: Somebody else wrote it since it was opened, and it is not to be
+        ChangedOnDiskError: Another program wrote it since it was opened, and it is not to be
             overwritten.
         DocumentError: It is read-only or cannot be written; the file is unchanged.
     """
@@ -129,7 +129,7 @@ def _encoded(opened: OpenedFile, text: str) -> bytes:
 class ChangedOnDiskError(DocumentError):
     """The file is not what was opened any more.
 
-    `found` is what it is now (`None`: it is gone), `is_known` whether that could be told.
+    `found` is what it is now (`None`: it is gone), `is_known` whether that could be read.
     """
 
     found: DiskState | None = None

@@ -34,7 +34,7 @@ class BadPatternError(ValueError):
 
 
 class UnwantedError(Exception):
-    """Nobody waits for the answer any more."""
+    """The search was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Query:
     is_case_sensitive: bool | None = None
 
     def pattern(self) -> regex.Pattern[str]:
-        """The compiled query; without a wish, capitals in it make case matter.
+        """The compiled query; by default, capitals in it make case matter.
 
         Raises:
             BadPatternError: It is no regular expression.

@@ -112,7 +112,7 @@ class Editor(EditorView):
     # Keys
 
     async def on_key(self, event: events.Key) -> None:
-        """A printable key is typed; the others are bindings, told whether Shift selects.
+        """A printable key is typed; the others are bindings, which get whether Shift selects.
 
         The editor's own bindings run here, not when the event has bubbled up: by then keys that
         were pressed later would have been typed.

@@ -1,4 +1,4 @@
-"""How the editor draws: a buffer with its colours, marks, cursor and ghost text.
+"""Draws the editor: a buffer with its colours, marks, cursor and ghost text.
 
 Rows are lines, with the further rows of a ghost text below the cursor's line. It knows no
 keys; `editor` turns those into edits.

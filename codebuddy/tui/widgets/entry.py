@@ -25,7 +25,7 @@ class EntryModal(ModalScreen[ResultT]):
     """A screen around an `Entry`: keys that come before it is drawn are typed there."""
 
     def on_key(self, event: events.Key) -> None:
-        """A key that nobody took."""
+        """A key that no widget handled."""
         if not event.is_printable or event.character is None:
             return
         with contextlib.suppress(NoMatches):

@@ -92,7 +92,7 @@ def decision_content(receipt: CompletionResponse) -> Content:
         Content("\n"),
     ]
     if mode != "never":
-        # Nothing is judged where nothing may be looked up.
+        # There is no decision where retrieval is impossible.
         sign = "≥" if probability >= threshold else "<"
         parts += [
             Content(f"p {probability:.2f} "),
