@@ -85,7 +85,7 @@ def is_phrase_true(name: str, distance: float, contribution: float) -> bool:
     Args:
         name: Of the statistic.
         distance: How far its value lies above the mean.
-        move: How far it moved the score towards a lookup.
+        contribution: How far it moved the score towards a lookup.
     """
     if name in _NEUTRAL:
         return True

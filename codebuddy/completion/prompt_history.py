@@ -38,7 +38,7 @@ class PromptHistory:
 
         Args:
             path: The file.
-            form: The prompt with chunks, or that of the file alone.
+            kind: The prompt with chunks, or that of the file alone.
             line: Where the cursor is.
         """
         at = self._warm.get((path, kind))

@@ -155,7 +155,7 @@ class IndexWorker:
         """Bring the index up to date with the files as they are now.
 
         Args:
-            surroundings: Whose index.
+            repository_context: Whose index.
             wait_s: How long to wait, unless there is no index at all yet.
             may_be_old: Whether an update that began a little earlier will do.
 

@@ -28,7 +28,7 @@ def propose_message(run: HookRun, file: Path) -> None:
     """Append the model's proposal to git's message file as comment lines.
 
     Args:
-        work: The repository, and how long the model may take.
+        run: The repository, and how long the model may take.
         file: What git passes to the hook.
     """
     from codebuddy.hook import session

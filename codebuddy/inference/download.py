@@ -73,7 +73,7 @@ def pull(
         trust: Take an unpinned model, recording the digest that is seen.
         progress: Called with the number of bytes received.
         limits: When a silent source gives way to the next.
-        say: Takes sentences for the person.
+        notify: Takes sentences for the person.
         free_bytes: Returns the free space of a folder in bytes.
 
     Raises:

@@ -68,7 +68,7 @@ def find_model(
     Args:
         name_or_path: A catalog name, the name of an added model, a path, or `echo`.
         settings: Where models are kept.
-        say: Takes one sentence when a large file has to be hashed first.
+        notify: Takes one sentence when a large file has to be hashed first.
 
     Raises:
         ModelError: It is unknown, missing or damaged; the hint is the command that helps.
@@ -123,7 +123,7 @@ def check_installed(
         entry: What the file has to be.
         path: The file.
         force: Hash it even if its stamp still holds.
-        say: Takes one sentence before a large file is hashed.
+        notify: Takes one sentence before a large file is hashed.
 
     Raises:
         ModelError: It does not match (and was moved aside), or nothing is known to match.

@@ -148,7 +148,7 @@ def ensure_model(
         settings: Where models are kept and whether the network may be used.
         name: As for `find_model`.
         is_interactive: Whether a person sits at stdin and stderr.
-        say: Takes sentences for the person.
+        notify: Takes sentences for the person.
 
     Raises:
         ModelError: As for `find_model`, and where the person says no.

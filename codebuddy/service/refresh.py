@@ -59,7 +59,7 @@ def update(
     """Bring the repository's index up to date.
 
     Args:
-        surroundings: Whose.
+        repository_context: Whose.
         progress: Told of each step.
 
     Returns:

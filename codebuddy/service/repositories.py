@@ -197,7 +197,7 @@ class RepositoryCache:
         """The files that a suggestion there is made from, beside text, settings and model.
 
         Args:
-            surroundings: Where.
+            repository_context: Where.
             has_index: Whether the index may be asked.
         """
         repository = repository_context.found

@@ -97,7 +97,7 @@ def resolve_target(
     """Check all that can be wrong with a position before anything slow is opened.
 
     Args:
-        surroundings: The repository that the file must lie in, or the folder outside of any.
+        repository_context: The repository that the file must lie in, or the folder outside of any.
         file: Its path, relative to the current folder or absolute.
         line: 1-based.
         column: 1-based, or `None` for the end of the line.

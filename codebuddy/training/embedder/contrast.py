@@ -90,7 +90,7 @@ def train(
         rows: Where training begins.
         repositories: The pairs of each repository.
         folder: For checkpoints; a run that was stopped goes on from the last one.
-        recipe: How to train.
+        config: How to train.
     """
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
