@@ -106,13 +106,16 @@ class EngineClient:
         head, body = call_to_message(call)
         message = {"call": head, "settings": self._settings, "wants_text": on_text is not None}
 
-        def on_event(event: Mapping[str, Any]) -> None:
+        def check() -> None:
             if self._cancelled_early.take(call.client, call.request):
                 raise SupersededError("the request was cancelled")
+
+        def on_event(event: Mapping[str, Any]) -> None:
+            check()
             if on_text is not None and event.get("type") == "text":
                 on_text(str(event.get("text", "")))
 
-        return self._answer(CompletionResponse, "/v1/complete", message, body, on_event)
+        return self._answer(CompletionResponse, "/v1/complete", message, body, on_event, check)
 
     def search(
         self,
@@ -226,9 +229,10 @@ class EngineClient:
         head: Mapping[str, Any],
         body: bytes,
         on_event: OnEvent | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> T:
         """The `result` of an exchange whose answer is lines, of the form `kind`."""
-        for event in self._exchange("POST", path, head, body):
+        for event in self._exchange("POST", path, head, body, check):
             if on_event is not None:
                 on_event(event)
             if event.get("type") == "error":
@@ -241,9 +245,14 @@ class EngineClient:
         raise EngineError("the engine ended its answer before the result")
 
     def _exchange(
-        self, method: str, path: str, head: Mapping[str, Any], body: bytes
+        self,
+        method: str,
+        path: str,
+        head: Mapping[str, Any],
+        body: bytes,
+        check: Callable[[], None] = lambda: None,
     ) -> Iterator[dict[str, Any]]:
-        """Lines of the answer.
+        """Lines of the answer; `check` is called before anything is sent.
 
         An engine of another version or other settings is replaced, and one that left before it
         answered (its idle time was over, or it was stopped) is started again; once.
@@ -251,6 +260,13 @@ class EngineClient:
         has_left = False
         for _ in range(_TRIES):
             connection = self._connected()
+            try:
+                # The engine may have been starting all the while: what is cancelled by now
+                # would take the place of a newer request of the same client.
+                check()
+            except BaseException:
+                connection.close()
+                raise
             try:
                 yield from exchange(connection, method, path, head, body, self._identity)
             except IdentityMismatchError:
