@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from codebuddy.cancellation import CancellationToken
 
 RetrieveMode = Literal["auto", "always", "never"]
+RETRIEVE_MODES: tuple[RetrieveMode, ...] = ("never", "always", "auto")
 Extent = Literal["line", "statement", "block"]
 DefinitionRoute = Literal["import", "package", "folder", "name"]
 

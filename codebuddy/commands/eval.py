@@ -128,11 +128,11 @@ def _options(
     """What the options ask for, checked."""
     from codebuddy.errors import UsageError
     from codebuddy.evaluation.holes import KINDS
-    from codebuddy.evaluation.results import RETRIEVE_MODES
+    from codebuddy.evaluation.results import EVALUATED_MODES
     from codebuddy.evaluation.session import EvaluationOptions
 
     named = [each.strip() for each in arms.split(",") if each.strip()]
-    unknown = [each for each in named if each not in RETRIEVE_MODES]
+    unknown = [each for each in named if each not in EVALUATED_MODES]
     if unknown or not named:
         raise UsageError(
             f"--arms takes never, always, auto, windows and jaccard, not {arms!r}",
@@ -141,7 +141,7 @@ def _options(
     default = _DEFAULT_RETRIEVAL_TASKS if retrieval_only else _DEFAULT_TASKS
     return EvaluationOptions(
         kinds=["call"] if retrieval_only else [k for k in KINDS if not kinds or k in kinds],
-        modes=[arm for arm in RETRIEVE_MODES if arm in named],
+        modes=[mode for mode in EVALUATED_MODES if mode in named],
         tasks=tasks or default,
         seed=seed,
         minutes=minutes or 0.0,

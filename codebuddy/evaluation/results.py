@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from codebuddy.evaluation.baselines import BASELINES
+from codebuddy.datatypes import RETRIEVE_MODES, RetrieveMode
+from codebuddy.evaluation.baselines import BASELINES, Baseline
 from codebuddy.evaluation.store import Run
 
-# The product's modes, then baselines (baselines.py).
-RetrieveMode = Literal["never", "always", "auto", "windows", "jaccard"]
-DEFAULT_ARMS: tuple[RetrieveMode, ...] = ("never", "always", "auto")
-RETRIEVE_MODES: tuple[RetrieveMode, ...] = (*DEFAULT_ARMS, *BASELINES)
+EvaluatedMode = RetrieveMode | Baseline
+EVALUATED_MODES: tuple[EvaluatedMode, ...] = (*RETRIEVE_MODES, *BASELINES)
 # Scores of a task; a score is `None` where there is nothing to be measured.
 SCORES = ("exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu")
 TOKENS = ("prompt", "evaluated", "reused", "generated")
@@ -96,10 +95,10 @@ def results_of(run: Run) -> list[TaskResult]:
 
 def modes_of(results: Iterable[TaskResult]) -> list[str]:
     """The modes that every task has, in their usual order."""
-    shared: set[str] = set(RETRIEVE_MODES)
+    shared: set[str] = set(EVALUATED_MODES)
     for each in results:
         shared &= set(each.arms)
-    return [mode for mode in RETRIEVE_MODES if mode in shared]
+    return [mode for mode in EVALUATED_MODES if mode in shared]
 
 
 def _checked(mode: ModeResult) -> ModeResult:

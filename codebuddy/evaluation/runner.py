@@ -23,7 +23,7 @@ from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.evaluation.metrics import call_recall, edit_similarity, exact_match, identifier_f1
-from codebuddy.evaluation.results import TOKENS, ModeResult, RetrieveMode, TaskResult
+from codebuddy.evaluation.results import TOKENS, EvaluatedMode, ModeResult, TaskResult
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import keywords
@@ -41,7 +41,7 @@ class EvaluationSetup:
     index: RepositoryIndex
     generator: ColdGenerator
     settings: CompletionSettings
-    modes: Sequence[RetrieveMode]
+    modes: Sequence[EvaluatedMode]
     seed: int
     head: Head | None
     latency: LatencyModel | None
@@ -53,7 +53,7 @@ def make_setup(
     index: RepositoryIndex,
     generator: Generator,
     settings: CompletionSettings,
-    modes: Sequence[RetrieveMode],
+    modes: Sequence[EvaluatedMode],
     seed: int,
     head: Head | None = None,
     latency: LatencyModel | None = None,
@@ -114,7 +114,7 @@ def score(hole: Hole, text: str) -> dict[str, float | None]:
 
 
 def _run_mode(
-    hole: Hole, mode: RetrieveMode, masked: CodeIndex, setup: EvaluationSetup
+    hole: Hole, mode: EvaluatedMode, masked: CodeIndex, setup: EvaluationSetup
 ) -> ModeResult:
     settings = settings_for(hole, setup.settings)
     request = PipelineRequest(
@@ -152,7 +152,7 @@ def _run_mode(
     )
 
 
-def _retriever(hole: Hole, mode: RetrieveMode, setup: EvaluationSetup) -> Retriever:
+def _retriever(hole: Hole, mode: EvaluatedMode, setup: EvaluationSetup) -> Retriever:
     """The lookup of an arm; a baseline never sees the index, nor the hole's own file."""
     if mode not in BASELINES:
         return retrieve

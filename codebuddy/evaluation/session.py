@@ -15,11 +15,11 @@ from typing import Any
 
 from codebuddy.completion.head import Head
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.datatypes import Generator
+from codebuddy.datatypes import RETRIEVE_MODES, Generator
 from codebuddy.errors import UsageError
 from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
 from codebuddy.evaluation.progress import TaskProgress
-from codebuddy.evaluation.results import DEFAULT_ARMS, RetrieveMode, TaskResult, results_of
+from codebuddy.evaluation.results import EvaluatedMode, TaskResult, results_of
 from codebuddy.evaluation.runner import make_setup, run_task
 from codebuddy.evaluation.store import Run, begin_run, program_digest
 from codebuddy.index.search import RepositoryIndex
@@ -36,7 +36,7 @@ class EvaluationOptions:
     """
 
     kinds: Sequence[HoleKind]
-    modes: Sequence[RetrieveMode] = DEFAULT_ARMS
+    modes: Sequence[EvaluatedMode] = RETRIEVE_MODES
     tasks: int = 20
     seed: int = 0
     minutes: float = 0.0

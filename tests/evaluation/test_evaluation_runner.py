@@ -8,7 +8,7 @@ from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.docstrings import docstring_report
 from codebuddy.evaluation.holes import KINDS, cut_holes
-from codebuddy.evaluation.results import RETRIEVE_MODES, results_of, task_from_json
+from codebuddy.evaluation.results import EVALUATED_MODES, results_of, task_from_json
 from codebuddy.evaluation.retrieval import COMPLETION, definition_report, first_rank
 from codebuddy.evaluation.runner import make_setup, run_task
 from codebuddy.evaluation.session import EvaluationOptions, evaluate, find_holes
@@ -57,10 +57,10 @@ def finished(tmp_path_factory, small_model):
     root = make_repository(tmp_path_factory.mktemp("eval") / "r", FILES)
     with indexed(root) as (repository, index):
         (call,) = cut_holes(repository, index, ["call"], 1, 0)
-        real = make_setup(repository, index, small_model, SMALL, RETRIEVE_MODES, 0)
+        real = make_setup(repository, index, small_model, SMALL, EVALUATED_MODES, 0)
         done = [(call, run_task(call, real))]
         echo = make_setup(
-            repository, index, EchoGenerator(), CompletionSettings(), RETRIEVE_MODES, 0
+            repository, index, EchoGenerator(), CompletionSettings(), EVALUATED_MODES, 0
         )
         holes = cut_holes(repository, index, KINDS, 2, 0)
         return done + [(hole, run_task(hole, echo)) for hole in holes]

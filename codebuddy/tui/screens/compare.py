@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from codebuddy.datatypes import RETRIEVE_MODES
 from codebuddy.errors import CodebuddyError
 from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import counted
@@ -21,7 +22,6 @@ from codebuddy.tui.backend import Backend, SuggestionRequest
 from codebuddy.tui.widgets.editor_view import EditorView
 
 _LEAD_CHARACTERS = 12
-RETRIEVE_MODES = ("never", "always", "auto")
 
 
 class CompareScreen(ModalScreen[str]):
