@@ -82,7 +82,6 @@ def _values():
             "words": "do|if|end",
         },
         "syntax/occurrences.py": {"alternatives": b"name|other"},
-        "tui/screens/desk.py": {"name": "name"},
         "tui/settings_file.py": {"key": "key", "section": "section"},
         "tui/text/motion.py": {"bracket": "(", "other": ")"},
     }

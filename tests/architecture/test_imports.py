@@ -144,7 +144,7 @@ def test_the_pipelines_resources_are_put_together_in_three_places():
     for file in MODULES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
-            if isinstance(called, ast.Name) and called.id in ("Workshop", "PipelineResources"):
+            if isinstance(called, ast.Name) and called.id == "PipelineResources":
                 made.add(file.relative_to(PACKAGE).as_posix())
     assert made == {"service/target.py", "evaluation/runner.py", "training/head/labels.py"}
 

@@ -81,38 +81,38 @@ def test_the_same_gain_pays_or_not_by_its_price(head):
 
 def test_a_cache_that_holds_the_chunks_makes_a_lookup_cheap():
     """What the cache holds of a prompt's two forms costs little, where the cursor is near."""
-    pace, memory = LatencyModel(), PromptHistory()
+    latency, history = LatencyModel(), PromptHistory()
     context = context_of("x = 1\n" * 300 + TEXT, 303)
-    cold = retrieval_cost(context, SETTINGS, pace, memory).expected_ms
+    cold = retrieval_cost(context, SETTINGS, latency, history).expected_ms
     assert cold > 0
-    memory.record("cart.py", [], 300)
-    dearer = retrieval_cost(context, SETTINGS, pace, memory).expected_ms
+    history.record("cart.py", [], 300)
+    dearer = retrieval_cost(context, SETTINGS, latency, history).expected_ms
     chunk = result("a")
-    memory.record("cart.py", [PackedChunk(chunk, 9)], 303)
-    cheaper = retrieval_cost(context, SETTINGS, pace, memory).expected_ms
+    history.record("cart.py", [PackedChunk(chunk, 9)], 303)
+    cheaper = retrieval_cost(context, SETTINGS, latency, history).expected_ms
     assert 0 < cheaper < cold < dearer
     assert cheaper < dearer / 2
     elsewhere = dataclasses.replace(context, position=Position(3, 1))
-    assert retrieval_cost(elsewhere, SETTINGS, pace, memory) == retrieval_cost(
-        elsewhere, SETTINGS, pace, None
+    assert retrieval_cost(elsewhere, SETTINGS, latency, history) == retrieval_cost(
+        elsewhere, SETTINGS, latency, None
     )
     held = PromptHistory()
     held.record("cart.py", [PackedChunk(chunk, 9)], 303)
-    price = retrieval_cost(context, SETTINGS, pace, held)
-    assert price.expected_ms < 0 == price.break_even_gain
-    assert 0 < price.prompt_ms < cold
-    assert price.prompt_ms < retrieval_cost(context, SETTINGS, pace, None).prompt_ms / 2
+    cost = retrieval_cost(context, SETTINGS, latency, held)
+    assert cost.expected_ms < 0 == cost.break_even_gain
+    assert 0 < cost.prompt_ms < cold
+    assert cost.prompt_ms < retrieval_cost(context, SETTINGS, latency, None).prompt_ms / 2
 
 
 def test_other_files_push_a_file_out_of_the_cache():
     """After three other files nothing is assumed to be held."""
-    memory = PromptHistory()
-    memory.record("cart.py", [], 300)
+    history = PromptHistory()
+    history.record("cart.py", [], 300)
     for name in "abc":
-        memory.record(name, [], 1)
-    assert not memory.is_warm("cart.py", "file", 1)
-    assert memory.is_warm("c", "file", 1)
-    assert not memory.is_warm("c", "chunks", 1)
+        history.record(name, [], 1)
+    assert not history.is_warm("cart.py", "file", 1)
+    assert history.is_warm("c", "file", 1)
+    assert not history.is_warm("c", "chunks", 1)
 
 
 def test_what_is_preferred_sets_the_rate():
@@ -129,10 +129,10 @@ def test_what_is_preferred_sets_the_rate():
 def test_the_pace_is_learned_and_kept(tmp_path):
     """A measured prefill replaces the guess, and the next process begins with it."""
     file = tmp_path / "pace.json"
-    pace = LatencyModel(file, "model")
-    pace.record(GenerationStats(evaluated_tokens=1000, prefill_ms=2000.0), 5.0)
-    assert pace.ms_per_token == 2.0
-    pace.save()
+    latency = LatencyModel(file, "model")
+    latency.record(GenerationStats(evaluated_tokens=1000, prefill_ms=2000.0), 5.0)
+    assert latency.ms_per_token == 2.0
+    latency.save()
     assert LatencyModel(file, "model").ms_per_token == 2.0
     assert LatencyModel(file, "other").ms_per_token != 2.0
     for damage in (
@@ -153,10 +153,10 @@ def test_the_pipeline_asks_the_head_and_notes_the_pace(tmp_path, head):
     place = Document("shop/cart.py", text, root / "shop/cart.py")
     request = PipelineRequest(place, Position(line, 24), "python", "auto")
     with indexed(root) as (_, index):
-        pace = LatencyModel()
+        latency = LatencyModel()
         echo = EchoGenerator()
         judged = complete(
-            request, PipelineResources(echo, index, SETTINGS, "shop", None, head, pace)
+            request, PipelineResources(echo, index, SETTINGS, "shop", None, head, latency)
         )
         ruled = complete(request, PipelineResources(echo, index, SETTINGS, "shop"))
     told = completion_response(judged)["decision"]
@@ -220,9 +220,9 @@ def test_an_evaluation_asks_the_head_and_keeps_its_runs_apart(tmp_path, head):
     with indexed(make_shop(tmp_path / "shop")) as (repository, index):
         holes = find_holes(repository, index, options)
 
-        def run(head, pace):
+        def run(head, latency):
             return evaluate(
-                repository, index, EchoGenerator(), Settings(), options, holes, head, pace
+                repository, index, EchoGenerator(), Settings(), options, holes, head, latency
             )
 
         judged, ruled = run(head, LatencyModel()), run(None, None)

@@ -465,10 +465,10 @@ def test_a_planted_pace_is_a_guess_and_is_replaced(tmp_path):
     stats = GenerationStats(prompt_tokens=100, evaluated_tokens=100, prefill_ms=500.0)
     for plant in (_pipe, _link, _dangling, _device):
         outside = planted(plant, place, tmp_path)
-        pace = within(20, lambda: LatencyModel(place, "k"))
-        assert pace.ms_per_token == guess
-        pace.note(stats, 0.0)
-        pace.save()
+        latency = within(20, lambda: LatencyModel(place, "k"))
+        assert latency.ms_per_token == guess
+        latency.note(stats, 0.0)
+        latency.save()
         assert LatencyModel(place, "k").ms_per_token == 5.0
         assert untouched(outside)
     for pair in ("[1e999, 1]", "[NaN, 1]", "[-1, 1]", "[1, -1]", f"[{'9' * 5000}, 1]", "[1]", "7"):

@@ -86,7 +86,7 @@ def test_a_wrong_call_is_a_usage_error_that_names_the_field(fields, words):
     ],
 )
 def test_a_wrong_search_is_a_usage_error_that_names_the_field(fields, words):
-    """A search's wish is checked before it reaches the index's process."""
+    """A search's request is checked before it reaches the index's process."""
     assert protocol.search_from_message({"folder": "/r"})["top_k"] == 10
     with pytest.raises(UsageError, match=words):
         protocol.search_from_message({"folder": "/r"} | fields)

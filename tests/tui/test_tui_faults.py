@@ -365,18 +365,18 @@ async def test_a_lost_engine_is_said_in_the_status_row_alone(repository):
 @pytest.mark.asyncio
 async def test_a_bug_ends_the_program_with_everything_saved(repository):
     """An exception in a handler leaves the unsaved text in the journal and is handed on."""
-    keepers: list[DocumentStore] = []
+    stores: list[DocumentStore] = []
 
     async def run_into_a_bug():
         async with journey(repository, is_automatic=False) as one:
             await one.type("precious")
             assert one.workspace.store is not None
-            keepers.append(one.workspace.store)
+            stores.append(one.workspace.store)
             one.app.call_later(lambda: 1 / 0)
             await one.until(lambda: not one.app.is_running)
 
     with pytest.raises(ZeroDivisionError):
         await run_into_a_bug()
-    record = keepers[0].journal.record_of("cart.py")
+    record = stores[0].journal.record_of("cart.py")
     assert record is not None
     assert record.text.startswith("precious")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from textual.widgets import Input, OptionList
 
 from codebuddy.errors import DocumentError
-from codebuddy.tui import document_store as keeper_module
+from codebuddy.tui import document_store
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.controllers.documents import DocumentController
 from codebuddy.tui.screens.dialogs import ChoiceScreen, EntryScreen
@@ -41,7 +41,7 @@ class SlowDisk:
             assert self.may_write.wait(60)
             return save_file(*arguments, **options)
 
-        monkeypatch.setattr(keeper_module, "save_file", save)
+        monkeypatch.setattr(document_store, "save_file", save)
 
     def stop(self):
         """Writes wait from now on."""
@@ -70,7 +70,7 @@ async def answer(one, label):
 
 
 def store_of(one: Any) -> Any:
-    """The keeper of a running app."""
+    """The document store of a running app."""
     return one.workspace.store
 
 
@@ -214,7 +214,7 @@ async def test_what_is_typed_while_the_file_is_read_again_stays(repository, monk
         assert may_read.wait(60)
         return open_file(path)
 
-    monkeypatch.setattr(keeper_module, "open_file", slow)
+    monkeypatch.setattr(document_store, "open_file", slow)
     path = repository / "cart.py"
     async with journey(repository, is_automatic=False) as one:
         may_read.clear()

@@ -277,7 +277,7 @@ class SlowEcho(OwnBackend):
 
 
 async def test_places_are_told_in_the_engines_terms(repository):
-    """A wish has 1-based line and column and the unsaved text."""
+    """A request has 1-based line and column and the unsaved text."""
     async with journey(repository, at=(8, 23), is_automatic=False) as one:
         one.editor.go(Location(4, 2))
         await one.type("q")
