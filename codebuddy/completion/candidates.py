@@ -23,9 +23,9 @@ from codebuddy.completion.members import Imports, members_of, modules_meant_by
 from codebuddy.datatypes import Context, Definition, ResolvedDefinition
 from codebuddy.index.analysis import analyze
 from codebuddy.index.file_role import subject_of_test
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import terms
 from codebuddy.syntax import language_for, traits_of
+from codebuddy.syntax.spec import VALUE_KINDS
 
 LISTS = ("call", "member", "name", "import", "beside")
 

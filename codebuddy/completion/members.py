@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.expression import is_own, types_of
 from codebuddy.datatypes import Context, Definition
-from codebuddy.index.symbol_channel import VALUE_KINDS
+from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.syntax.traits import IMPORT_OPENINGS, IMPORT_WORDS, PACKAGE_STEMS
 
 # What the document imports, in the index's words; `None` where the index knows it already.

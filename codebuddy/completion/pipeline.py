@@ -7,12 +7,10 @@ text without retrieval as poor, the same again with retrieval; the receipt. Ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.code_index import CodeIndex
 from codebuddy.completion.context import build_context
 from codebuddy.completion.cost import retrieval_cost
 from codebuddy.completion.decision import (
@@ -26,25 +24,26 @@ from codebuddy.completion.document import line_ending
 from codebuddy.completion.extent import take_extent
 from codebuddy.completion.features import DefinitionCounts
 from codebuddy.completion.head import Head
-from codebuddy.completion.latency import LatencyModel
-from codebuddy.completion.pipeline_run import GenerationObserver, PipelineRun
+from codebuddy.completion.pipeline_run import (
+    GenerationObserver,
+    PipelineRun,
+)
+from codebuddy.completion.pipeline_run import OnText as OnText
+from codebuddy.completion.pipeline_run import PipelineRequest as PipelineRequest
+from codebuddy.completion.pipeline_run import PipelineResources as PipelineResources
+from codebuddy.completion.pipeline_run import Retriever as Retriever
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.prompt import build_prompt
-from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.completion.reasons import first_text_kept_reason, too_late_reason
-from codebuddy.completion.retrieval import retrieve, with_editor_chunks
+from codebuddy.completion.retrieval import with_editor_chunks
 from codebuddy.datatypes import (
     Context,
     Decision,
-    Document,
     Generation,
     GenerationSettings,
     GenerationStats,
-    Generator,
-    Position,
     Prompt,
     Receipt,
-    RetrieveMode,
     SearchResult,
     Suggestion,
 )
@@ -55,52 +54,6 @@ _TOP_K = 8
 _ALTERNATIVE_TEMPERATURE = 0.6
 # Tries for each further alternative, since samples often agree.
 _TRIES_PER_ALTERNATIVE = 3
-
-OnText = Callable[[str], None]
-# Context, index, how many results: the best results first.
-Retriever = Callable[[Context, CodeIndex, int], list[SearchResult]]
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineResources:
-    """The objects that the pipeline uses; `index` is `None` where there is none.
-
-    A `prompt_history` shared by calls gives a file's prompts the same beginning. `head` decides
-    whether retrieval is worth its cost, which `latency` estimates and records; without both a rule
-    decides. `no_index_reason` is shown where there is no index. `retriever`
-    is the lookup; an evaluation sets others.
-    """
-
-    generator: Generator
-    index: CodeIndex | None
-    settings: CompletionSettings
-    repository_name: str
-    prompt_history: PromptHistory | None = None
-    head: Head | None = None
-    latency: LatencyModel | None = None
-    no_index_reason: str = "there is no index to ask"
-    retriever: Retriever = retrieve
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineRequest:
-    """What to complete: position, retrieval mode, number of alternatives.
-
-    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing` is as in
-    `GenerationSettings`. `extras` are paths and texts that the editor sent, the most useful first:
-    where retrieval runs, they fill what it leaves of its budget. `accepts_revision`: the client can
-    replace a suggestion that it already shows.
-    """
-
-    document: Document
-    position: Position
-    language: str
-    retrieve: RetrieveMode
-    alternatives: int = 0
-    budget_ms: float = 0.0
-    is_typing: bool = False
-    extras: tuple[tuple[str, str], ...] = ()
-    accepts_revision: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,74 @@
-"""State of one pipeline run: its request, the time that it has taken, and its cancellation."""
+"""Input and state of one pipeline run: request, resources, time spent, cancellation."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from codebuddy.cancellation import CancellationToken
+from codebuddy.code_index import CodeIndex
+from codebuddy.completion.head import Head
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.completion.prompt_history import PromptHistory
+from codebuddy.completion.retrieval import retrieve
+from codebuddy.datatypes import (
+    Context,
+    Document,
+    Generator,
+    Position,
+    RetrieveMode,
+    SearchResult,
+)
+from codebuddy.settings import CompletionSettings
 
-if TYPE_CHECKING:
-    from codebuddy.completion.pipeline import PipelineRequest, PipelineResources
+OnText = Callable[[str], None]
+# Context, index, how many results: the best results first.
+Retriever = Callable[[Context, CodeIndex, int], list[SearchResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResources:
+    """The objects that the pipeline uses; `index` is `None` where there is none.
+
+    A `prompt_history` shared by calls gives a file's prompts the same beginning. `head` decides
+    whether retrieval is worth its cost, which `latency` estimates and records; without both a rule
+    decides. `no_index_reason` is shown where there is no index. `retriever`
+    is the lookup; an evaluation sets others.
+    """
+
+    generator: Generator
+    index: CodeIndex | None
+    settings: CompletionSettings
+    repository_name: str
+    prompt_history: PromptHistory | None = None
+    head: Head | None = None
+    latency: LatencyModel | None = None
+    no_index_reason: str = "there is no index to ask"
+    retriever: Retriever = retrieve
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRequest:
+    """What to complete: position, retrieval mode, number of alternatives.
+
+    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing` is as in
+    `GenerationSettings`. `extras` are paths and texts that the editor sent, the most useful first:
+    where retrieval runs, they fill what it leaves of its budget. `accepts_revision`: the client can
+    replace a suggestion that it already shows.
+    """
+
+    document: Document
+    position: Position
+    language: str
+    retrieve: RetrieveMode
+    alternatives: int = 0
+    budget_ms: float = 0.0
+    is_typing: bool = False
+    extras: tuple[tuple[str, str], ...] = ()
+    accepts_revision: bool = False
 
 
 class GenerationObserver(Protocol):

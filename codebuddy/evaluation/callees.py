@@ -15,7 +15,7 @@ from typing import Protocol
 
 from codebuddy.datatypes import Definition
 from codebuddy.evaluation.sites import CallSite, Sites
-from codebuddy.index.symbol_channel import VALUE_KINDS
+from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.syntax.traits import IMPORT_WORDS, traits_of
 
 _DEFINITIONS_PER_NAME = 16

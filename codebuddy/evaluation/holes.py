@@ -23,8 +23,8 @@ from typing import Literal, Protocol
 from codebuddy.datatypes import Chunk, Definition, Document, Position
 from codebuddy.evaluation.callees import DefinitionLookup, definitions_elsewhere
 from codebuddy.evaluation.sites import CallSite, Sites, find_sites
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.syntax import language_for, names_in, traits_of
+from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.vcs.repository import Repository
 
 HoleKind = Literal["line", "call", "block"]

@@ -18,97 +18,28 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, ConfigError
-from codebuddy.hook.finding import Finding, finding_from
+from codebuddy.hook.deadlines import GRACE_S, SHOWING_S, HookRun
+from codebuddy.hook.finding import Finding
 from codebuddy.hook.parent_connection import ParentConnection
 from codebuddy.hook.review import retired_notice, rules_in_use
-from codebuddy.settings import Settings
 from codebuddy.terminal import safe_text
 from codebuddy.vcs import plumbing
 from codebuddy.vcs.repository import Repository
 
-# What git, the script and the interpreter take before `_started`.
-_STARTING_S = 0.05
-# Kept back for showing what was found.
-_SHOWING_S = 0.1
 # Where the machine is busy it may take longer, before it is given up.
 _LONGEST_SHOWING_S = 0.5
-# What the rules may overrun by, between two looks at the clock.
-_GRACE_S = 0.15
 # What writing the patches down may take, and what lies in the pipe at the end.
 _SAVING_S = 0.3
 _READING_S = 0.2
 _SHARED = ("record", "report", "session")
 # States in which git commits its own changes, or the user those of others.
 _BUSY_WITH = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
-
-_started = time.monotonic()
-
-
-@dataclass(slots=True)
-class HookRun:
-    """What the reviewing process shares with the one that waits for it.
-
-    `is_ready` is set once nothing but the model is waited for; `waits_for_model` then says
-    whether to. `is_incomplete` until the quick rules have looked at everything that is new, or
-    git could not tell what is. `is_late` once the time was over before the other rules were
-    done; `checked` names those that were. In the reviewing process `connection` takes the news, and
-    `has_begun` says whether the rules look at something.
-    """
-
-    repository: Repository
-    settings: Settings
-    findings: list[Finding] = field(default_factory=list)
-    is_ready: threading.Event = field(default_factory=threading.Event)
-    waits_for_model: bool = False
-    is_incomplete: bool = True
-    is_late: bool = False
-    checked: set[str] = field(default_factory=set)
-    has_begun: bool = False
-    connection: ParentConnection | None = None
-
-    @property
-    def rules_deadline(self) -> float:
-        """When the rules must be done, on the clock of `time.monotonic`."""
-        return _started + self.settings.hook.limit_ms / 1000 - _SHOWING_S - _GRACE_S
-
-    @property
-    def model_deadline(self) -> float:
-        """When the model must be done."""
-        return _started + self.settings.hook.budget_s - _STARTING_S - _SHOWING_S
-
-    @property
-    def may_use_model(self) -> bool:
-        """Whether the settings allow the model."""
-        return self.settings.engine.enabled and self.settings.hook.budget_s > 0
-
-    def begin_model(self) -> bool:
-        """Report that only the model is left; return whether there is time for it."""
-        if not self.may_use_model or self.model_deadline <= time.monotonic():
-            return False
-        if self.connection is not None:
-            self.connection.send({"news": "model"})
-        return True
-
-    def receive(self, message: dict[str, Any]) -> None:
-        """Handle a message of the review process."""
-        if message["news"] == "finding":
-            self.findings.append(finding_from(message["finding"]))
-        elif message["news"] == "complete":
-            self.is_incomplete = False
-        elif message["news"] == "checked":
-            self.checked.update(message["rules"])
-        elif message["news"] == "late":
-            self.is_late = True
-        elif message["news"] == "model":
-            self.waits_for_model = True
-            self.is_ready.set()
 
 
 def run(hook: str, message_file: str | None) -> None:
@@ -125,7 +56,7 @@ def run(hook: str, message_file: str | None) -> None:
             run = HookRun(repository, settings)
             _supervise(run, hook, message_file)
             # Where the rules took less than their time, what is left of it is for showing.
-            end = run.rules_deadline + _GRACE_S + _SHOWING_S
+            end = run.rules_deadline + GRACE_S + SHOWING_S
             _set_alarm(max(time.monotonic() + _LONGEST_SHOWING_S, end))
             _print_findings(run, hook)
     # Nothing else is waited for: no thread, no lock, no exit handler.
@@ -146,7 +77,7 @@ def _print_config_error(hook: str, error: ConfigError) -> None:
 def _supervise(run: HookRun, hook: str, message_file: str | None) -> None:
     """Run the review and collect its findings until it is done or the time is over."""
     reading, writing = os.pipe()
-    _set_alarm(run.rules_deadline + _GRACE_S + _SHOWING_S)
+    _set_alarm(run.rules_deadline + GRACE_S + SHOWING_S)
     child = _start_review_process(run, hook, message_file, reading, writing)
 
     def listen() -> None:
@@ -160,10 +91,10 @@ def _supervise(run: HookRun, hook: str, message_file: str | None) -> None:
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    if not run.is_ready.wait(_left_s(run.rules_deadline + _GRACE_S)):
+    if not run.is_ready.wait(_left_s(run.rules_deadline + GRACE_S)):
         run.is_late = True
     if run.waits_for_model:
-        _set_alarm(run.model_deadline + _GRACE_S + _SHOWING_S)
+        _set_alarm(run.model_deadline + GRACE_S + SHOWING_S)
         listener.join(_left_s(run.model_deadline))
     if child:
         # At once, whatever it hangs in; what it sent lies in the pipe.
@@ -189,7 +120,7 @@ def _start_review_process(
         return child
     with suppress(BaseException):
         # Its own alarm, for when the parent is killed; and nothing that holds git's streams.
-        _set_alarm(max(run.rules_deadline, run.model_deadline) + _GRACE_S + _SHOWING_S)
+        _set_alarm(max(run.rules_deadline, run.model_deadline) + GRACE_S + SHOWING_S)
         os.close(reading)
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
         run.connection = ParentConnection(writing)

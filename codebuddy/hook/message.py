@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codebuddy.hook.commit import HookRun
 from codebuddy.hook.credentials import masked
+from codebuddy.hook.deadlines import HookRun
 from codebuddy.hook.state import State
 from codebuddy.terminal import safe_line
 

@@ -20,7 +20,7 @@ from codebuddy.syntax.limits import reason_not_to_parse
 from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 
 if TYPE_CHECKING:
-    from codebuddy.hook.notebooks import CellCode
+    from codebuddy.hook.notebook_code import CellCode
     from codebuddy.index.symbols import FoundDefinition, Symbols
     from codebuddy.syntax.grammar import Tree
     from codebuddy.syntax.imported import ImportedName
@@ -323,7 +323,7 @@ class State:
         if source is None:
             return None
         if path.endswith(".ipynb"):
-            from codebuddy.hook.notebooks import read_cell_code
+            from codebuddy.hook.notebook_code import read_cell_code
 
             return SourceFile(path, source, read_cell_code(source))
         return SourceFile(path, source)

@@ -15,8 +15,8 @@ from codebuddy.index.cochange import CoChange
 from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.store import Store
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import normalized_name
+from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.syntax.traits import PACKAGE_STEMS
 
 # Definitions of one name that are looked at by the name alone.

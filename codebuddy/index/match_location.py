@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.index.path_channel import PATH, line_asked
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import normalized_name, terms, words
+from codebuddy.syntax.spec import VALUE_KINDS
 
 _MIN_PREFIX_LENGTH = 3
 # The name's beginning says less than a word that a line holds.

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 
 from codebuddy.datatypes import Chunk, Definition
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.syntax.documentation import comment_above, first_line_of_literal
 from codebuddy.syntax.grammar import line_comment
 from codebuddy.syntax.rules import spec_of
+from codebuddy.syntax.spec import VALUE_KINDS
 
 _INDENT = "    "
 _MAX_HEADER_LINES = 12

@@ -27,9 +27,9 @@ from codebuddy.index.outline import signature_form
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
 from codebuddy.index.store import Store
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import count_terms, normalized_name
 from codebuddy.settings import Settings
+from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.vcs.repository import Repository
 
 SearchChannel = Literal["lexical", "dense", "symbol", "hybrid"]

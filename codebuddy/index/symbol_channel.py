@@ -15,15 +15,13 @@ from codebuddy.datatypes import Definition, DefinitionRoute, ResolvedDefinition
 from codebuddy.index.query import kind_of
 from codebuddy.index.store import Store
 from codebuddy.index.terms import normalized_name, terms, words
+from codebuddy.syntax.spec import VALUE_KINDS
 
 if TYPE_CHECKING:
     from codebuddy.index.definition_finder import DefinitionFinder
 
 # By chunk, how the file that a query comes from led to it, or that it means another of the name.
 Near = dict[int, str]
-
-# Kinds that name a value or a place in data rather than a piece of code.
-VALUE_KINDS = frozenset("variable field constant property prototype key".split())
 
 _EXACT, _SAME_WORD, _JOINED, _PREFIX, _PARTS = 1.0, 0.9, 0.85, 0.6, 0.5
 # What led from the file of the query to a definition of a name in it.

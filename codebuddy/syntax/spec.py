@@ -34,6 +34,8 @@ CLASS_KINDS = frozenset(
 )
 # Definitions of these kinds have local variables, which are not definitions of the file.
 FUNCTION_KINDS = frozenset(["function", "method", "constructor", "test", "macro"])
+# Kinds that name a value or a place in data rather than a piece of code.
+VALUE_KINDS = frozenset(["variable", "field", "constant", "property", "prototype", "key"])
 
 
 @dataclass(frozen=True, slots=True)

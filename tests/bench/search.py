@@ -38,10 +38,10 @@ from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
 from codebuddy.index.ranker import RankingWeights
 from codebuddy.index.search import RepositoryIndex, SearchChannel
-from codebuddy.index.symbol_channel import VALUE_KINDS
 from codebuddy.index.terms import terms
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.syntax import names_in, traits_of
+from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.vcs.repository import Repository, open_repository
 
 _HYBRID = "hybrid"
