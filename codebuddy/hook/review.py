@@ -203,7 +203,15 @@ def wants_model(review_: Review, rules: Iterable[LintRule]) -> bool:
 _QUICK = ("secrets", "leftovers", "binaries")
 # What needs one look at the new lines comes before what asks the index, the model last.
 _ORDER = (
-    "secrets leftovers binaries removed imports callers deprecated duplicate unfinished".split()
+    "secrets",
+    "leftovers",
+    "binaries",
+    "removed",
+    "imports",
+    "callers",
+    "deprecated",
+    "duplicate",
+    "unfinished",
 )
 
 
