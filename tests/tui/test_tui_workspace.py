@@ -8,6 +8,8 @@ import pytest
 from textual import events
 from textual.widgets import OptionList
 
+from codebuddy.service.response import CompletionResponse
+from codebuddy.tui.backend import OnText, SuggestionRequest
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.compare import CompareScreen
 from codebuddy.tui.screens.help import HelpScreen
@@ -17,6 +19,7 @@ from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from tests.support.backends import OwnBackend
+from tests.support.responses import decided
 from tests.support.tui_pilot import journey
 
 pytestmark = pytest.mark.asyncio
@@ -228,6 +231,25 @@ async def test_compare_shows_three_arms_and_a_digit_takes_one(repository):
             await one.until(partial(one.shows, arm))
         await one.press("2")
         await one.until(lambda: one.editor.buffer.lines[9] == "    abcabc")
+
+
+async def test_compare_tells_of_a_lookup_whose_text_was_not_kept(repository):
+    """Where the text without a lookup stays, its chunks are none: that is no lookup of nothing."""
+    first_kept = decided(retrieve=True, kept="first")
+
+    class Keeping(OwnBackend):
+        async def complete(
+            self, request: SuggestionRequest, on_text: OnText | None = None
+        ) -> CompletionResponse:
+            if request.retrieve == "auto":
+                return first_kept
+            return await super().complete(request, on_text)
+
+    backend = Keeping(repository, "echo")
+    async with journey(repository, size=(150, 36), backend=backend, is_automatic=False) as one:
+        await one.press("f5")
+        await one.until(lambda: len(getattr(one.app.screen, "answers", ())) == 3)
+        await one.until(lambda: one.shows("looked up, first text kept, 0 ms"))
 
 
 async def test_the_models_screen_lists_the_catalog(repository):
