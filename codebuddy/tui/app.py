@@ -123,8 +123,7 @@ class CodebuddyApp(App[None]):
         workspace.begin(self._repository)
         if self._should_restore:
             state = await asyncio.to_thread(load_session, self._session_folder)
-            workspace.state.shows_tree = state.shows_tree
-            workspace.state.shows_receipt = state.shows_receipt
+            workspace.panels.restore(state)
             await workspace.document_controller.restore_session(state)
         workspace.start_worker(workspace.watcher.report_waiting_records)
         if self._start is not None:

@@ -332,6 +332,20 @@ async def test_panels_come_and_go_with_the_room(repository):
         assert one.editor.has_focus
 
 
+async def test_panels_are_shown_as_they_were_the_last_time(repository):
+    """What a key showed or hid holds after the next start, before anything is resized."""
+    async with journey(repository, size=(120, 40)) as one:
+        await one.press("f2", "f4")
+        await one.until(lambda: one.workspace.query_one(ReceiptPanel).display)
+        await one.press("ctrl+q")
+        await one.until(lambda: not one.app.is_running)
+    async with journey(repository, file=None, size=(120, 40), should_restore=True) as one:
+        tree, receipt = one.workspace.query_one(FileTree), one.workspace.query_one(ReceiptPanel)
+        await one.until(lambda: one.name == "cart.py" and receipt.display)
+        assert not tree.display
+        await one.pilot.pause()
+
+
 async def test_themes_are_switched_by_a_key(repository):
     """Each theme draws the same text."""
     async with journey(repository) as one:
