@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 from textual import events
 from textual.widgets import OptionList
 
 from codebuddy.service.response import CompletionResponse
+from codebuddy.tui import app
 from codebuddy.tui.backend import OnText, SuggestionRequest
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.compare import CompareScreen
 from codebuddy.tui.screens.help import HelpScreen
 from codebuddy.tui.screens.indexing import IndexScreen
 from codebuddy.tui.screens.models import ModelsScreen
+from codebuddy.tui.session import SessionState, load_session
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
@@ -215,6 +219,28 @@ async def test_leaving_with_unsaved_text_can_keep_it_for_the_next_time(repositor
         assert one.document.is_modified
         assert one.editor.editing.cursor == Location(0, 13)
         one.editor.buffer.mark_saved()
+
+
+async def test_leaving_before_the_files_are_back_keeps_them_for_the_next_time(
+    repository, monkeypatch
+):
+    """Who leaves while what was open is still being read finds it again the next time."""
+    async with journey(repository) as one:
+        await one.press("ctrl+q")
+        await one.until(lambda: not one.app.is_running)
+    has_left = threading.Event()
+
+    def load_slowly(folder: Path) -> SessionState:
+        has_left.wait(30)
+        return load_session(folder)
+
+    monkeypatch.setattr(app, "load_session", load_slowly)
+    async with journey(repository, file=None, should_restore=True) as one:
+        folder = one.app._session_folder
+        one.app.exit_now()
+        has_left.set()
+        await one.until(lambda: not one.app.is_running)
+    assert [each.path for each in load_session(folder).files] == ["cart.py"]
 
 
 async def test_compare_shows_three_arms_and_a_digit_takes_one(repository):
