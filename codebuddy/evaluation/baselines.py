@@ -44,6 +44,10 @@ class WindowRetriever:
         self._repository = repository
         self._index = index
 
+    def prepare(self, baseline: Baseline) -> None:
+        """Read and count all windows now, so that no lookup's time holds it."""
+        _ = self._statistics if baseline == "windows" else self._word_sets
+
     def search(
         self, baseline: Baseline, context: Context, top_k: int, own_text: str
     ) -> list[SearchResult]:

@@ -156,6 +156,7 @@ def _retriever(hole: Hole, mode: EvaluatedMode, setup: EvaluationSetup) -> Retri
     """The lookup of an arm; a baseline never sees the index, nor the hole's own file."""
     if mode not in BASELINES:
         return retrieve
+    setup.baselines.prepare(mode)
     own_text = hole.source.decode()
 
     def search(context: Context, _index: CodeIndex, top_k: int) -> list[SearchResult]:

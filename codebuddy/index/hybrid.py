@@ -35,9 +35,9 @@ def hybrid(
         weights: What everything counts.
     """
     named: set[int] = set()
-    for location, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
+    for position, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
         named.add(chunk_id)
-        yield Ranked(chunk_id, SCORE, {PATH: SCORE}, {PATH: location}, {})
+        yield Ranked(chunk_id, SCORE, {PATH: SCORE}, {PATH: position}, {})
     for each in _fused(query, channels, store, near, weights):
         if each.chunk_id not in named:
             yield each

@@ -103,7 +103,7 @@ def rank(
     counted = {name: found for name, found in rankings.items() if of_kind.get(name, 1.0) > 0}
     fused = reciprocal_rank_fusion(counted, weigh)
     ranks = {
-        channel: {chunk_id: location for location, (chunk_id, _) in enumerate(found, 1)}
+        channel: {chunk_id: position for position, (chunk_id, _) in enumerate(found, 1)}
         for channel, found in counted.items()
     }
     factors = _Factors(query, weights, own_role)
@@ -152,7 +152,7 @@ def alone(
     reasons = near or {}
     return (
         Ranked(
-            chunk_id, score, {channel: score}, {channel: location}, {}, reasons.get(chunk_id, "")
+            chunk_id, score, {channel: score}, {channel: position}, {}, reasons.get(chunk_id, "")
         )
-        for location, (chunk_id, score) in enumerate(ranked, 1)
+        for position, (chunk_id, score) in enumerate(ranked, 1)
     )

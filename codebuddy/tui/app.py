@@ -85,6 +85,8 @@ class CodebuddyApp(App[None]):
         self._should_restore = should_restore
         self._is_automatic = is_automatic
         self._repository: Repository | None = None
+        # Before that the session on disk says what was open, and is left as it is.
+        self._is_restored = False
         self._is_leaving = False
         self._is_asking_to_leave = False
 
@@ -123,9 +125,9 @@ class CodebuddyApp(App[None]):
         workspace.begin(self._repository)
         if self._should_restore:
             state = await asyncio.to_thread(load_session, self._session_folder)
-            workspace.state.shows_tree = state.shows_tree
-            workspace.state.shows_receipt = state.shows_receipt
+            workspace.panels.restore(state)
             await workspace.document_controller.restore_session(state)
+        self._is_restored = True
         workspace.start_worker(workspace.watcher.report_waiting_records)
         if self._start is not None:
             path, place = self._start
@@ -252,8 +254,9 @@ class CodebuddyApp(App[None]):
             workspace.store.journal.close()
             if lost and self.failure is None:
                 self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
-        with contextlib.suppress(OSError):
-            save_session(self._session_folder, self._session_state())
+        if self._is_restored:
+            with contextlib.suppress(OSError):
+                save_session(self._session_folder, self._session_state())
 
     def end_with(self, error: Exception) -> None:
         """End because of an error, which the command prints once the terminal is restored."""

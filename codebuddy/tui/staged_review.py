@@ -62,8 +62,8 @@ async def review_staged(root: Path) -> list[ReviewItem]:
         return [_review_item(each) for each in report["findings"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         lines = complaint.decode("utf-8", "replace").strip().split("\n")
-        forward = next((line for line in lines if line.startswith("error: ")), lines[0])
-        raise ReviewError(forward.removeprefix("error: ") or "the review gave no report") from error
+        message = next((line for line in lines if line.startswith("error: ")), lines[0])
+        raise ReviewError(message.removeprefix("error: ") or "the review gave no report") from error
 
 
 def apply_item(root: Path, item: ReviewItem) -> list[str]:

@@ -60,6 +60,19 @@ def test_the_window_of_the_sibling_comes_first_and_reaches_past_the_likeness(tmp
     assert [each.score for each in found] == sorted((e.score for e in found), reverse=True)
 
 
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_files_are_read_before_the_first_lookup_is_timed(tmp_path, baseline):
+    """What is read and counted once is no part of the first task's latency."""
+    with indexed(make_repository(tmp_path / "r", FILES)) as (repository, index):
+        windows = WindowRetriever(repository, index)
+        context = place(ONE, "response = session.get")
+        expected = WindowRetriever(repository, index).search(baseline, context, 10, ONE)
+        windows.prepare(baseline)
+    # The index is closed: a lookup that still read from it would fail.
+    assert windows.search(baseline, context, 10, ONE) == expected
+    assert expected
+
+
 def test_windows_are_of_20_lines_10_apart_and_lie_where_they_say(tmp_path):
     """Each window's text is that of its lines; the last reaches the end of the file."""
     with indexed(make_repository(tmp_path / "r", FILES)) as (repository, index):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 from textual import events
 from textual.widgets import OptionList
 
+from codebuddy.service.response import CompletionResponse
+from codebuddy.tui import app
+from codebuddy.tui.backend import OnText, SuggestionRequest
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.compare import CompareScreen
 from codebuddy.tui.screens.help import HelpScreen
 from codebuddy.tui.screens.indexing import IndexScreen
 from codebuddy.tui.screens.models import ModelsScreen
+from codebuddy.tui.session import SessionState, load_session
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from tests.support.backends import OwnBackend
+from tests.support.responses import decided
 from tests.support.tui_pilot import journey
 
 pytestmark = pytest.mark.asyncio
@@ -214,6 +221,28 @@ async def test_leaving_with_unsaved_text_can_keep_it_for_the_next_time(repositor
         one.editor.buffer.mark_saved()
 
 
+async def test_leaving_before_the_files_are_back_keeps_them_for_the_next_time(
+    repository, monkeypatch
+):
+    """Who leaves while what was open is still being read finds it again the next time."""
+    async with journey(repository) as one:
+        await one.press("ctrl+q")
+        await one.until(lambda: not one.app.is_running)
+    has_left = threading.Event()
+
+    def load_slowly(folder: Path) -> SessionState:
+        has_left.wait(30)
+        return load_session(folder)
+
+    monkeypatch.setattr(app, "load_session", load_slowly)
+    async with journey(repository, file=None, should_restore=True) as one:
+        folder = one.app._session_folder
+        one.app.exit_now()
+        has_left.set()
+        await one.until(lambda: not one.app.is_running)
+    assert [each.path for each in load_session(folder).files] == ["cart.py"]
+
+
 async def test_compare_shows_three_arms_and_a_digit_takes_one(repository):
     """Never, always and auto stand side by side; 2 inserts the second."""
     async with journey(repository, at=(8, 23), size=(150, 36), is_automatic=False) as one:
@@ -228,6 +257,25 @@ async def test_compare_shows_three_arms_and_a_digit_takes_one(repository):
             await one.until(partial(one.shows, arm))
         await one.press("2")
         await one.until(lambda: one.editor.buffer.lines[9] == "    abcabc")
+
+
+async def test_compare_tells_of_a_lookup_whose_text_was_not_kept(repository):
+    """Where the text without a lookup stays, its chunks are none: that is no lookup of nothing."""
+    first_kept = decided(retrieve=True, kept="first")
+
+    class Keeping(OwnBackend):
+        async def complete(
+            self, request: SuggestionRequest, on_text: OnText | None = None
+        ) -> CompletionResponse:
+            if request.retrieve == "auto":
+                return first_kept
+            return await super().complete(request, on_text)
+
+    backend = Keeping(repository, "echo")
+    async with journey(repository, size=(150, 36), backend=backend, is_automatic=False) as one:
+        await one.press("f5")
+        await one.until(lambda: len(getattr(one.app.screen, "answers", ())) == 3)
+        await one.until(lambda: one.shows("looked up, first text kept, 0 ms"))
 
 
 async def test_the_models_screen_lists_the_catalog(repository):
@@ -308,6 +356,20 @@ async def test_panels_come_and_go_with_the_room(repository):
         await one.press("f4")
         await one.until(lambda: receipt.display)
         assert one.editor.has_focus
+
+
+async def test_panels_are_shown_as_they_were_the_last_time(repository):
+    """What a key showed or hid holds after the next start, before anything is resized."""
+    async with journey(repository, size=(120, 40)) as one:
+        await one.press("f2", "f4")
+        await one.until(lambda: one.workspace.query_one(ReceiptPanel).display)
+        await one.press("ctrl+q")
+        await one.until(lambda: not one.app.is_running)
+    async with journey(repository, file=None, size=(120, 40), should_restore=True) as one:
+        tree, receipt = one.workspace.query_one(FileTree), one.workspace.query_one(ReceiptPanel)
+        await one.until(lambda: one.name == "cart.py" and receipt.display)
+        assert not tree.display
+        await one.pilot.pause()
 
 
 async def test_themes_are_switched_by_a_key(repository):

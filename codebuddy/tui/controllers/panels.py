@@ -43,6 +43,14 @@ class PanelLayout:
         self._receipt.display = is_high and wide_receipt and width >= 60
         self._tabs.display = height >= _TABS_FROM_HEIGHT
 
+    def restore(self, state: SessionState) -> None:
+        """Show what was shown the last time; what a key chose meanwhile stays."""
+        if self._state.shows_tree is None:
+            self._state.shows_tree = state.shows_tree
+        if self._state.shows_receipt is None:
+            self._state.shows_receipt = state.shows_receipt
+        self.apply()
+
     def toggle_tree(self) -> None:
         """Show or hide the files."""
         self._state.shows_tree = not self._tree.display

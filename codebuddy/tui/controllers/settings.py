@@ -1,6 +1,6 @@
 """Settings that change while the editor runs: applied at once, saved for the next time.
 
-What settings there are and how they are written is `own_settings`'.
+What settings there are and how they are written is `editor_settings`'.
 """
 
 from __future__ import annotations

@@ -108,9 +108,9 @@ class DocumentWatcher:
         names = [each for each in waiting if store.find(store.root / each) is None]
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            forward = f"{', '.join(names[:_NAMED])}{more}"
+            listed = f"{', '.join(names[:_NAMED])}{more}"
             self._host.notify_user(
-                f"unsaved text from an earlier time is offered when you open {forward}"
+                f"unsaved text from an earlier time is offered when you open {listed}"
             )
 
     async def _offer_recovery(self, document: EditorDocument, leftovers: list[Leftover]) -> None:

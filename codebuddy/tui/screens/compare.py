@@ -104,8 +104,10 @@ class CompareScreen(ModalScreen[str]):
         others = [each["text"] for other, each in self.answers.items() if other != mode]
         same = "  same as before" if answer["text"] in others else ""
         verdict = "looked up" if decision["retrieve"] else "not looked up"
-        count = counted(len(answer["chunks"]), "chunk")
-        facts = f"{verdict}, {count}, {total_ms:.0f} ms{same}"
+        # The chunks are those of the text that was kept.
+        is_dropped = decision["kept"] == "first"
+        used = "first text kept" if is_dropped else counted(len(answer["chunks"]), "chunk")
+        facts = f"{verdict}, {used}, {total_ms:.0f} ms{same}"
         return Content("\n").join(
             [
                 literal.line(f"{number} {mode}", "bold $primary"),

@@ -83,7 +83,7 @@ async def definitions_of(
     """
     results = await backend.search(name, _TOP_K, "symbol")
     exact = [each for each in results if _last_name(str(each.get("symbol", ""))) == name]
-    items = sorted((picker_item(each) for each in exact), key=lambda items: items.path == own_path)
+    items = sorted((picker_item(each) for each in exact), key=lambda item: item.path == own_path)
     named = [line for line in lines if name in line and _IMPORT.match(line)]
     meant = [each for each in items if any(_names_module(line, each.path) for line in named)]
     return meant or items

@@ -171,9 +171,9 @@ class PickerScreen(EntryModal[PickerResult | None]):
             self.query_one("#palette-preview").remove_children()
         self.query_one("#palette-note", Static).update(self._note_on(self._found))
 
-    def _has_preview(self, items: PickerItem | None) -> bool:
+    def _has_preview(self, item: PickerItem | None) -> bool:
         is_wide = self.size.width >= _MIN_WIDTH_FOR_PREVIEW
-        return items is not None and bool(items.text) and is_wide
+        return item is not None and bool(item.text) and is_wide
 
     def _note_on(self, items: Sequence[PickerItem]) -> Content:
         if not items and self._query.strip():
@@ -182,27 +182,27 @@ class PickerScreen(EntryModal[PickerResult | None]):
             "Enter goes there, Alt+I inserts a reference, Esc closes", literal.MUTED
         )
 
-    def _preview(self, items: PickerItem) -> None:
+    def _preview(self, item: PickerItem) -> None:
         pane = self.query_one("#palette-preview", Vertical)
-        pane.display = self._has_preview(items)
+        pane.display = self._has_preview(item)
         pane.remove_children()
         if not pane.display:
             return
-        view = EditorView(items.text, language=items.language, first_number=items.first_line)
+        view = EditorView(item.text, language=item.language, first_number=item.first_line)
         view.can_focus = False
         pane.mount(view)
 
 
-def _prompt(items: PickerItem, width: int) -> Content:
-    place = f"{items.path}:{items.line}" if items.line > 1 or items.text else items.path
+def _prompt(item: PickerItem, width: int) -> Content:
+    place = f"{item.path}:{item.line}" if item.line > 1 or item.text else item.path
     head = literal.line(literal.shortened(place, width), "$foreground")
-    if not items.title and not items.facts:
+    if not item.title and not item.facts:
         return head
     return Content("").join(
         [
             head,
             Content("\n  "),
-            literal.line(items.title, "bold $secondary"),
-            literal.line(f"  {items.facts}" if items.facts else "", literal.MUTED),
+            literal.line(item.title, "bold $secondary"),
+            literal.line(f"  {item.facts}" if item.facts else "", literal.MUTED),
         ]
     )

@@ -70,7 +70,7 @@ class WorkspaceScreen(Screen[None]):
         self._find_bar = FindBar()
         self._receipt_panel = ReceiptPanel()
         self._status_bar = StatusBar()
-        self._panels = PanelLayout(self, state, self._tree, self._tab_bar, self._receipt_panel)
+        self.panels = PanelLayout(self, state, self._tree, self._tab_bar, self._receipt_panel)
         self.document_controller = documents = DocumentController(self)
         self.watcher = DocumentWatcher(self, documents)
         self.find_controller = FindController(self, documents, self._find_bar)
@@ -125,7 +125,7 @@ class WorkspaceScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show what there is, and how long a person has been waiting."""
         self._find_bar.display = False
-        self._panels.apply()
+        self.panels.apply()
         self.refresh_status()
         self.set_interval(1.0, self._count_seconds)
 
@@ -202,16 +202,16 @@ class WorkspaceScreen(Screen[None]):
 
     def on_resize(self, _event: events.Resize) -> None:
         """Panels come and go with the room there is."""
-        self._panels.apply()
+        self.panels.apply()
 
     def action_toggle_tree(self) -> None:
         """Show or hide the files."""
-        self._panels.toggle_tree()
+        self.panels.toggle_tree()
         self.document_controller.focus()
 
     def action_toggle_receipt(self) -> None:
         """Show or hide the receipt."""
-        self._panels.toggle_receipt()
+        self.panels.toggle_receipt()
         self.document_controller.focus()
 
     def action_focus_tree(self) -> None:
@@ -219,7 +219,7 @@ class WorkspaceScreen(Screen[None]):
         if self._tree.has_focus:
             self.document_controller.focus()
         else:
-            self._panels.focus_tree(self.active.name if self.active else "")
+            self.panels.focus_tree(self.active.name if self.active else "")
 
     # Documents
 
