@@ -417,3 +417,16 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
             return str(answer["text"])
 
         assert asyncio.run(work()) == "return price * 2"
+
+
+def test_a_cancelled_line_that_is_half_there_is_no_fault_of_the_servers(repository, monkeypatch):
+    """What the cut-off connection leaves is not read as an answer."""
+    with serving("llama-server", "half a line") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+        local = InProcessClient()
+        call = CompletionCall(str(repository / "cart.py"), 6, retrieve="never", client="c")
+        with in_background(lambda: local.complete(call)) as running:
+            assert wait_until(lambda: server.hanging, PATIENCE_S)
+            local.cancel("c")
+            assert isinstance(running.exception(PATIENCE_S), SupersededError)
+        local.close()
