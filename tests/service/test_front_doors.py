@@ -103,7 +103,7 @@ def test_refreshing_an_index_for_days_leaves_nothing_behind(tmp_path):
         refresh._started_at.clear()
         refresh.start(context)
         assert wait_until(lambda: not refresh._threads)
-        return atexit._ncallbacks()  # type: ignore[attr-defined]
+        return atexit._ncallbacks()
 
     assert refresh_now() == refresh_now()
 
