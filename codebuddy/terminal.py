@@ -99,11 +99,14 @@ def note_styled(parts: Iterable[str]) -> None:
 class StatusLine:
     """One line on a terminal's stderr that says what is being waited for; gone when it ends.
 
-    Elsewhere it shows nothing.
+    Elsewhere it shows nothing. All of a process are one, as its terminal is: what else writes
+    there clears it with a `StatusLine` of its own.
     """
 
+    _is_there = False
+
     def __init__(self) -> None:
-        self._is_shown = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        self._can_show = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def __enter__(self) -> StatusLine:
         return self
@@ -113,12 +116,14 @@ class StatusLine:
 
     def show(self, text: str) -> None:
         """Replace the line."""
-        if self._is_shown:
+        if self._can_show:
+            StatusLine._is_there = True
             click.echo(f"\r\x1b[K{safe_line(text)}…", nl=False, err=True, color=True)
 
     def clear(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
+        """Take the line away, and nothing that was written in its place."""
+        if StatusLine._is_there:
+            StatusLine._is_there = False
             click.echo("\r\x1b[K", nl=False, err=True, color=True)
 
 

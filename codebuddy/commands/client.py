@@ -31,13 +31,18 @@ def open_client(status: StatusLine, *, may_use_engine: bool, waiting: str = "") 
         return open_in_process(status)
     from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
 
+    def note_failover(error: EngineError) -> None:
+        status.clear()
+        remedy = f" ({error.hint})" if error.hint else ""
+        note(f"note: {safe_line(error.message)}; working without it{safe_line(remedy)}")
+
     if waiting:
         status.show(waiting)
     return FailoverClient(
         EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S),
         None,
         open_in_process=lambda: open_in_process(status),
-        on_failover=_note_failover,
+        on_failover=note_failover,
         offers_download=is_terminal(sys.stdin) and is_terminal(sys.stderr),
     )
 
@@ -47,14 +52,11 @@ def open_in_process(status: StatusLine) -> InProcessClient:
     from codebuddy.service.in_process_client import InProcessClient
     from codebuddy.service.models import ModelCache
 
+    # What the engine was waited for; a person may be asked next.
+    status.clear()
     models = ModelCache(
         offers_download=True,
         on_loading=lambda name: status.show(f"loading {name}"),
         on_loaded=lambda generator, _: status.show(f"{generator.name} reads and writes"),
     )
     return InProcessClient(None, "before", models)
-
-
-def _note_failover(error: EngineError) -> None:
-    remedy = f" ({error.hint})" if error.hint else ""
-    note(f"note: {safe_line(error.message)}; working without it{safe_line(remedy)}")

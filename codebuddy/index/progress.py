@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from codebuddy.terminal import is_terminal, note, wants_color
+from codebuddy.terminal import StatusLine, is_terminal, note, wants_color
 
 # Work that ends sooner needs no bar.
 _QUIET_S = 0.5
@@ -31,6 +31,7 @@ class ProgressDisplay:
         """Show one step."""
         if progress.message:
             self._close()
+            StatusLine().clear()
             note(progress.message)
             return
         if progress.stage not in _MEASURED_STAGES or not is_terminal(sys.stderr):

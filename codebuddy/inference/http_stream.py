@@ -152,6 +152,8 @@ class ModelServer:
                 if response.status != http.client.OK:
                     self._check_status(response, path, response.read(_MAX_BODY_BYTES))
                 while line := response.readline(_MAX_LINE_BYTES):
+                    # Else it may be a line that was cut off.
+                    cancellation.check()
                     text = line.strip().removeprefix(b"data:").strip()
                     if text and text != b"[DONE]" and not text.startswith((b":", b"event:")):
                         yield self._parsed(text)

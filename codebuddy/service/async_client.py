@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import dataclasses
 import secrets
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from codebuddy.errors import CodebuddyError
@@ -48,7 +50,7 @@ class AsyncClient:
         try:
             response = await self._in_thread(lambda: self._client.complete(request, on_text))
         except asyncio.CancelledError:
-            self._in_background(lambda: self._client.cancel(request.client, request.request))
+            self._cancel(request)
             raise
         for warning in response.get("warnings", ()):
             self._warn(warning)
@@ -99,12 +101,21 @@ class AsyncClient:
             self._warned.add(warning)
             self._on_warning(warning)
 
-    def _in_background(self, work: Callable[[], object]) -> None:
-        def quietly() -> None:
-            # A completion that follows reports the error; these calls have no receiver for it.
-            with contextlib.suppress(CodebuddyError, OSError):
-                work()
+    def _cancel(self, request: CompletionRequest) -> None:
+        """Cancel in a thread of its own, also once it is closed.
 
+        The others may all wait for what is cancelled here, and so would the end of the process.
+        """
+        work = partial(self._client.cancel, request.client, request.request)
+        threading.Thread(target=_quietly, args=(work,), daemon=True, name="cancellation").start()
+
+    def _in_background(self, work: Callable[[], object]) -> None:
         # Refused once it is closed.
         with contextlib.suppress(RuntimeError):
-            self._threads.submit(quietly)
+            self._threads.submit(_quietly, work)
+
+
+def _quietly(work: Callable[[], object]) -> None:
+    # A completion that follows reports the error; these calls have no receiver for it.
+    with contextlib.suppress(CodebuddyError, OSError):
+        work()

@@ -164,6 +164,7 @@ class BackgroundRefresh:
         self._first_builds: set[Path] = set()
         self._warnings: dict[Path, tuple[str, ...]] = {}
         self._is_ending = threading.Event()
+        self._ends_with_process = False
 
     def start(self, repository_context: RepositoryContext) -> Refreshing:
         """Begin an update in another thread, unless one began a short time ago."""
@@ -181,8 +182,9 @@ class BackgroundRefresh:
         """Start the thread. The caller holds the lock."""
         from codebuddy.index.seeding import has_index
 
-        if not self._threads:
+        if not self._ends_with_process:
             # A thread inside native code must not outlive the interpreter.
+            self._ends_with_process = True
             atexit.register(self._end)
         if not has_index(repository_context.repository):
             self._first_builds.add(repository_context.root)
@@ -191,6 +193,7 @@ class BackgroundRefresh:
         thread.start()
 
     def _update(self, repository_context: RepositoryContext) -> None:
+        warnings: list[str] = []
         try:
             warnings = update(repository_context, self._check_not_ending)
         except CodebuddyError as error:
@@ -198,10 +201,10 @@ class BackgroundRefresh:
             warnings = [f"{error.message}; completing without lookups{remedy}"]
         finally:
             with self._lock:
+                # At once: a request between the two would say only that there is no index.
                 self._first_builds.discard(repository_context.root)
+                self._warnings[repository_context.root] = tuple(warnings)
                 del self._threads[repository_context.root]
-        with self._lock:
-            self._warnings[repository_context.root] = tuple(warnings)
 
     def _check_not_ending(self, _progress: IndexProgress) -> None:
         """Asked at each step: an update that is cut off leaves the index as it was."""

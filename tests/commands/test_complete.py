@@ -159,6 +159,23 @@ def test_a_receipt_says_what_took_the_time(repository):
     assert empty == "the model had nothing to add that would hold"
 
 
+@pytest.mark.process
+def test_a_stream_on_a_terminal_leaves_its_last_line(repository):
+    """The line that says what is waited for is wiped before the text comes, and not after it."""
+    from tests.support.tui import TerminalProgram
+
+    options = ("--model", "echo", "--retrieve", "never", "--no-engine", "--stream")
+    program = TerminalProgram(repository, "complete", "cart.py:6", *options)
+    try:
+        assert program.end() == 0
+    finally:
+        program.close()
+    _, _, rest = program.output.rpartition(b"reads and writes")
+    text, _, _ = rest.partition(b"decision ")
+    assert rest
+    assert text.rpartition(b"\r\x1b[K")[2].strip().startswith(b"return apply_discount(")
+
+
 def test_a_stream_that_was_cut_afterwards_says_so(capsys):
     """What was printed stays; where the final text is another, stderr has it."""
     printer = _StreamPrinter(StatusLine())

@@ -276,6 +276,24 @@ def test_something_else_in_the_sockets_place_is_refused(repository, kind, tmp_pa
     trap.rename(folder / "aside")
 
 
+def test_what_is_waited_for_is_wiped_before_a_note_is_written(repository):
+    """On a terminal the line `the engine reads and writes` does not stand before a sentence."""
+    from tests.support.tui import TerminalProgram
+
+    folder = address.prepare_folder()
+    trap = folder / address.SOCKET_NAME
+    trap.write_text("precious")
+    program = TerminalProgram(repository, "complete", "cart.py:6", "--model", "echo")
+    try:
+        assert program.end() == 0
+    finally:
+        program.close()
+        trap.rename(folder / "aside")
+    before, _, rest = program.output.partition(b"note: ")
+    assert rest
+    assert before.endswith(b"\r\x1b[K")
+
+
 def test_a_linked_folder_is_refused(tmp_path):
     """The engine's folder is never reached through a link."""
     target = tmp_path / "target"

@@ -36,6 +36,7 @@ from codebuddy.errors import (
 )
 from codebuddy.inference import http_stream
 from codebuddy.inference.remote import connect
+from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.settings import CompletionSettings, ModelSettings
 from codebuddy.tui.backend import SuggestionRequest
@@ -417,3 +418,76 @@ def test_the_editor_in_the_terminal_lets_go_of_a_silent_server(repository, monke
             return str(answer["text"])
 
         assert asyncio.run(work()) == "return price * 2"
+
+
+def test_leaving_the_editor_lets_go_of_a_silent_server(repository, monkeypatch):
+    """The suggestion is cancelled although the editor takes no more work: nothing is waited for."""
+    with serving("llama-server", "/completion is silent") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+
+        async def work() -> None:
+            backend = OwnBackend(repository, "any")
+            request = SuggestionRequest(
+                repository / "cart.py", "def total(x):\n    ", 2, 5, retrieve="never"
+            )
+            running = asyncio.ensure_future(backend.complete(request))
+            assert await asyncio.to_thread(wait_until, lambda: server.hanging, PATIENCE_S)
+            running.cancel()
+            backend.close()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            try:
+                assert await asyncio.to_thread(wait_until, lambda: not server.hanging, PATIENCE_S)
+            finally:
+                backend.client.cancel(f"tui-{os.getpid()}-typing")
+                await asyncio.to_thread(backend.client.close)
+
+        asyncio.run(work())
+
+
+def test_a_cancellation_waits_for_no_other_request(repository, monkeypatch):
+    """More clients than threads wait; the one whose request runs leaves, and the next one runs."""
+    with serving("llama-server", "/completion is silent") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+
+        async def work() -> None:
+            local = InProcessClient()
+            completions = AsyncClient(local)
+
+            def started(name: str) -> asyncio.Future[Any]:
+                file = str(repository / "cart.py")
+                call = CompletionCall(file, 6, retrieve="never", client=name, request=name)
+                return asyncio.ensure_future(completions.complete(call))
+
+            running = started("first")
+            assert await asyncio.to_thread(wait_until, lambda: server.hanging, PATIENCE_S)
+            waiting = [started(f"client {number}") for number in range(20)]
+            n_asked = len(server.bodies("/completion"))
+            running.cancel()
+            try:
+                assert await asyncio.to_thread(
+                    wait_until, lambda: len(server.bodies("/completion")) > n_asked, PATIENCE_S
+                )
+            finally:
+                local.cancel("first")
+                for task in waiting:
+                    task.cancel()
+                await asyncio.gather(running, *waiting, return_exceptions=True)
+                completions.close()
+                server.faults.clear()
+                await asyncio.to_thread(local.close)
+
+        asyncio.run(work())
+
+
+def test_a_cancelled_line_that_is_half_there_is_no_fault_of_the_servers(repository, monkeypatch):
+    """What the cut-off connection leaves is not read as an answer."""
+    with serving("llama-server", "half a line") as server:
+        monkeypatch.setenv("CODEBUDDY_MODEL_URL", server.url)
+        local = InProcessClient()
+        call = CompletionCall(str(repository / "cart.py"), 6, retrieve="never", client="c")
+        with in_background(lambda: local.complete(call)) as running:
+            assert wait_until(lambda: server.hanging, PATIENCE_S)
+            local.cancel("c")
+            assert isinstance(running.exception(PATIENCE_S), SupersededError)
+        local.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from codebuddy.errors import SupersededError
 from codebuddy.service.completion_service import CompletionService
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.service.models import ModelCache
+from codebuddy.service.refresh import BackgroundRefresh
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.service.request import CompletionRequest, SettingsSources
 from codebuddy.service.response import CompletionResponse
@@ -88,6 +90,22 @@ def test_a_damaged_index_leaves_completion_going_on_with_a_warning(tmp_path):
     response = by_client(root, should_update=False)
     assert response["text"]
     assert any("completing without lookups" in each for each in response["warnings"])
+
+
+def test_refreshing_an_index_for_days_leaves_nothing_behind(tmp_path):
+    """What is to be done when the process ends is noted once, not at each refresh."""
+    root = make_shop(tmp_path / "shop")
+    sources = SettingsSources.of_this_process()
+    context, _ = RepositoryCache().repository_context(str(root), sources, {})
+    refresh = BackgroundRefresh()
+
+    def refresh_now() -> int:
+        refresh._started_at.clear()
+        refresh.start(context)
+        assert wait_until(lambda: not refresh._threads)
+        return atexit._ncallbacks()
+
+    assert refresh_now() == refresh_now()
 
 
 def test_one_who_types_and_cannot_take_text_back_gets_the_rule(tmp_path):

@@ -148,6 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
             if "error" in self.server.faults:
                 self._send({"error": {"message": "slot lost"} if is_llama else "model crashed"})
                 return
+            if "half a line" in self.server.faults:
+                self.wfile.write(b'{"content": "ret')
+                self._wait_for_the_client_to_go()
+                return
             pieces = PIECES * 500 if "endless" in self.server.faults else PIECES
             for piece in pieces:
                 told: dict[str, Any] = {"content": piece, "stop": False}
