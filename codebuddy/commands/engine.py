@@ -120,7 +120,7 @@ def _shown(report: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "requests",
             f"{requests['requests']} completions ({requests['cache_hits']} from the cache, "
-            f"{requests['cancelled']} cancelled, {requests['busy']} told busy), "
+            f"{requests['cancelled']} cancelled, {requests['busy']} refused as busy), "
             f"{requests['searches']} searches",
         ),
         (
