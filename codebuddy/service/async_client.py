@@ -8,7 +8,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.service.client import CompletionClient, OnText
@@ -63,10 +63,6 @@ class AsyncClient:
     async def load(self, model: str | None) -> ModelDescription:
         """As `CompletionClient.load`."""
         return await self._in_thread(lambda: self._client.load(model))
-
-    async def status(self) -> dict[str, Any]:
-        """As `CompletionClient.status`."""
-        return await self._in_thread(self._client.status)
 
     def prewarm(self, request: CompletionRequest) -> None:
         """As `CompletionClient.prewarm` for the request's position, without waiting for it."""
