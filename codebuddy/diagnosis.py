@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from codebuddy import __version__, isolation, paths, platforms
 from codebuddy.config import load_settings
@@ -29,7 +30,16 @@ _PACKAGES = (
     "tree-sitter",
 )
 
-Problems = list[dict[str, str]]
+
+class Problem(TypedDict):
+    """What is wrong, and what to do about it."""
+
+    problem: str
+    remedy: str
+
+
+Problems = list[Problem]
+Section = dict[str, Any]
 
 
 def diagnose() -> dict[str, Any]:
@@ -65,14 +75,13 @@ def _check_environment(problems: Problems) -> None:
         )
 
 
-def _guarded(section: Any, problems: Problems) -> dict[str, Any]:
+def _guarded(section: Callable[[], Section], problems: Problems) -> Section:
     """The section, or the reason why it cannot be known."""
     try:
-        facts: dict[str, Any] = section()
+        return section()
     except CodebuddyError as error:
         problems.append({"problem": error.message, "remedy": error.hint or "see the message"})
         return {"error": error.message}
-    return facts
 
 
 def _surroundings(problems: Problems) -> tuple[Any, Settings]:
@@ -97,8 +106,8 @@ def _surroundings(problems: Problems) -> tuple[Any, Settings]:
     return repository, loaded.settings
 
 
-def _program(settings: Settings, problems: Problems) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _program(settings: Settings, problems: Problems) -> Section:
+    facts: Section = {
         "version": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -118,7 +127,7 @@ def _program(settings: Settings, problems: Problems) -> dict[str, Any]:
     return facts
 
 
-def _machine(settings: Settings) -> dict[str, Any]:
+def _machine(settings: Settings) -> Section:
     from codebuddy.inference import hardware
 
     return {
@@ -127,7 +136,7 @@ def _machine(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _runtime(settings: Settings, problems: Problems) -> dict[str, Any]:
+def _runtime(settings: Settings, problems: Problems) -> Section:
     from codebuddy.inference import llama_library
     from codebuddy.inference.remote import is_remote
 
@@ -148,7 +157,7 @@ def _runtime(settings: Settings, problems: Problems) -> dict[str, Any]:
     }
 
 
-def _model(settings: Settings) -> dict[str, Any]:
+def _model(settings: Settings) -> Section:
     from codebuddy.inference import hardware, llama_library
     from codebuddy.inference.gguf import read_header
     from codebuddy.inference.installed import find_model, models_folder
@@ -156,7 +165,7 @@ def _model(settings: Settings) -> dict[str, Any]:
 
     if is_remote(settings.model):
         return _remote_model(settings)
-    facts: dict[str, Any] = {
+    facts: Section = {
         "name": settings.model.name,
         "folder": str(models_folder(settings)),
         "installed": False,
@@ -181,11 +190,11 @@ def _model(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _remote_model(settings: Settings) -> dict[str, Any]:
+def _remote_model(settings: Settings) -> Section:
     """What a model server of this machine says; another machine's is not asked."""
     from codebuddy.inference.remote import connect
 
-    facts: dict[str, Any] = {"name": settings.model.name, "url": settings.model.url}
+    facts: Section = {"name": settings.model.name, "url": settings.model.url}
     if settings.model.allow_remote:
         return facts | {"asked": "no, since doctor does not touch the network"}
     generator = connect(settings.model)
@@ -195,7 +204,7 @@ def _remote_model(settings: Settings) -> dict[str, Any]:
         generator.close()
 
 
-def _repository(repository: Any, settings: Settings, problems: Problems) -> dict[str, Any]:
+def _repository(repository: Any, settings: Settings, problems: Problems) -> Section:
     if repository is None:
         return {"root": None}
     from codebuddy.index.search import RepositoryIndex
@@ -204,7 +213,7 @@ def _repository(repository: Any, settings: Settings, problems: Problems) -> dict
         problems.append(
             {"problem": repository.refused_folder, "remedy": "delete it, or close it to others"}
         )
-    facts: dict[str, Any] = {
+    facts: Section = {
         "root": str(repository.root),
         "index": str(repository.index_folder),
         "files by git": len(repository.list_files()),

@@ -109,7 +109,9 @@ class EngineSettings:
     keep_state: bool = _key(
         True, "whether what the model has read is kept on disk for the next engine"
     )
-    queue_length: int = _key(32, "requests that may wait; more are told busy", low=1, high=1000)
+    queue_length: int = _key(
+        32, "requests that may wait; further ones are refused as busy", low=1, high=1000
+    )
     hang_seconds: int = _key(
         15, "seconds without a sign of life after which a worker is restarted", low=2, high=3600
     )

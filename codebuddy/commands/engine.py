@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from codebuddy.terminal import StatusLine, answer, answer_json, note
+
+if TYPE_CHECKING:
+    from codebuddy.engine.status import EngineStatus
 
 _MAX_LOG_LINES = 100_000
 
@@ -36,14 +39,15 @@ def start(*, model: str | None, as_json: bool) -> None:
         status.show("the engine starts and loads the model")
         client = EngineClient.connect()
         loaded = client.load(model)
-        report = client.status() | {"model": loaded["model"], "runtime": loaded["runtime"]}
-    report["seconds"] = time.perf_counter() - started
+        report = client.status()
+    seconds = time.perf_counter() - started
     if as_json:
-        answer_json(report)
+        shown = {"model": loaded["model"], "runtime": loaded["runtime"], "seconds": seconds}
+        answer_json({**report, **shown})
         return
     answer(
-        f"the engine runs as process {report['pid']} with {report['model']}, "
-        f"ready after {report['seconds']:.1f} s"
+        f"the engine runs as process {report['pid']} with {loaded['model']}, "
+        f"ready after {seconds:.1f} s"
     )
 
 
@@ -68,9 +72,9 @@ def status(*, as_json: bool) -> None:
 
     report = engine_status()
     if as_json:
-        answer_json(report)
+        answer_json({"running": False} if report is None else report)
         return
-    if not report["running"]:
+    if report is None:
         answer("no engine runs; it starts when it is needed, or with 'codebuddy engine start'")
         return
     for label, text in _shown(report):
@@ -104,7 +108,7 @@ def logs(*, count: int, as_json: bool) -> None:
     answer("\n".join(lines), newline=bool(lines))
 
 
-def _shown(report: dict[str, Any]) -> list[tuple[str, str]]:
+def _shown(report: EngineStatus) -> list[tuple[str, str]]:
     """The status as (label, text)."""
     requests, tokens, queue = report["requests"], report["tokens"], report["queue"]
     memory = ", ".join(
@@ -120,7 +124,7 @@ def _shown(report: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "requests",
             f"{requests['requests']} completions ({requests['cache_hits']} from the cache, "
-            f"{requests['cancelled']} cancelled, {requests['busy']} told busy), "
+            f"{requests['cancelled']} cancelled, {requests['busy']} refused as busy), "
             f"{requests['searches']} searches",
         ),
         (
@@ -139,7 +143,7 @@ def _shown(report: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _threads_of(report: dict[str, Any]) -> str:
+def _threads_of(report: EngineStatus) -> str:
     """Known once a model is loaded in the engine itself."""
     if report["threads"] is None:
         return "no model is loaded"

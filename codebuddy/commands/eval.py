@@ -10,6 +10,7 @@ import click
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.evaluation.retrieval import RetrievalReport
     from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
     from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
@@ -164,7 +165,7 @@ def _evaluate(
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
 
-    def run(index: RepositoryIndex) -> tuple[EvaluationResult, dict[str, Any]]:
+    def run(index: RepositoryIndex) -> tuple[EvaluationResult, RetrievalReport]:
         repository = repository_context.repository
         holes = find_holes(repository, index, options)
         generator = open_generator(repository_context.settings, StatusLine())
@@ -238,7 +239,7 @@ def _evaluate_retrieval(
 
     repository = repository_context.repository
 
-    def run(index: RepositoryIndex) -> dict[str, Any]:
+    def run(index: RepositoryIndex) -> RetrievalReport:
         holes = cut_holes(repository, index, options.kinds, options.tasks, options.seed)
         report = definition_report(holes, repository, index, options.seed)
         report["docstrings"] = docstring_report(
@@ -307,9 +308,8 @@ def _compare(
             f"{first.name} and {second.name} have no task in common",
             hint="compare runs of the same commit, seed and kinds",
         )
-    comparison |= {"first": first.name, "second": second.name}
     if as_json:
-        answer_json(comparison)
+        answer_json({**comparison, "first": first.name, "second": second.name})
         return
-    answer("\n".join(comparison_table(comparison)))
+    answer("\n".join(comparison_table(comparison, first.name, second.name)))
     note(f"on the {comparison['tasks']} tasks that both have done")

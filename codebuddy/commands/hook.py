@@ -246,13 +246,7 @@ def _write(style: str, result: ReviewResult, shown: list[Finding]) -> None:
     from codebuddy.hook import report
 
     if style == "json":
-        extra = {
-            "suppressed": result.n_suppressed,
-            "failed": dict(result.failed),
-            "missing": list(result.missing),
-            "timings_ms": result.timings_ms,
-        }
-        answer_json(report.as_json(shown, len(result.findings), extra))
+        answer_json(report.as_json(result, shown))
     elif shown or style == "sarif":
         answer(report.WRITERS[style](shown))
     for module, reason in result.failed:

@@ -22,6 +22,7 @@ from codebuddy.config import load_settings, own_variables, variable_of
 from codebuddy.engine import address, launcher
 from codebuddy.engine.exchange import EngineExitedError, IdentityMismatchError, exchange
 from codebuddy.engine.protocol import call_to_message, error_from_wire, identity
+from codebuddy.engine.status import EngineStatus
 from codebuddy.errors import EngineError, SupersededError
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import (
@@ -208,9 +209,16 @@ class EngineClient:
         head = {"model": named, "settings": self._settings}
         return self._answer(ModelDescription, "/v1/load", head, b"")
 
-    def status(self) -> dict[str, Any]:
-        """What the engine is and did: see docs/engine.md for the keys."""
-        return engine_status()
+    def status(self) -> EngineStatus:
+        """What the engine is and did.
+
+        Raises:
+            EngineError: None runs, or one runs and does not answer.
+        """
+        found = engine_status()
+        if found is None:
+            raise EngineError("no engine runs", hint="codebuddy engine start")
+        return found
 
     def close(self) -> None:
         """Nothing: each request has a connection of its own."""
@@ -238,10 +246,7 @@ class EngineClient:
             if event.get("type") == "error":
                 raise error_from_wire(event)
             if event.get("type") == "result":
-                try:
-                    return checked(event.get("result"), kind)
-                except ResponseFormError as error:
-                    raise EngineError(f"the engine's answer cannot be read: {error}") from error
+                return _read(event.get("result"), kind)
         raise EngineError("the engine ended its answer before the result")
 
     def _exchange(
@@ -330,17 +335,24 @@ def stop_engine(*, timeout_s: float = _DRAIN_TIMEOUT_S) -> bool:
     return launcher.stop(ask, timeout_s)
 
 
-def engine_status() -> dict[str, Any]:
-    """What the engine is and did, whatever its version; `running` is False where none runs.
+def engine_status() -> EngineStatus | None:
+    """What the engine is and did, whatever its version; `None` where none runs.
 
     Raises:
         EngineError: One runs and does not answer.
     """
     connection = address.connect(_CONNECT_TIMEOUT_S)
     if connection is None:
-        return {"running": False}
+        return None
     (answer,) = exchange(connection, "GET", "/v1/status", {}, b"", "")
-    return answer
+    return _read(answer, EngineStatus)
+
+
+def _read(value: object, kind: type[T]) -> T:
+    try:
+        return checked(value, kind)
+    except ResponseFormError as error:
+        raise EngineError(f"the engine's answer cannot be read: {error}") from error
 
 
 def _installed_version() -> str:

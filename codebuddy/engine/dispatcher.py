@@ -15,8 +15,10 @@ from typing import Any
 from codebuddy.completion.cache import is_still_wanted
 from codebuddy.engine.job import Job
 from codebuddy.engine.queue import RequestQueue
+from codebuddy.engine.status import LoadedModel
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.errors import CodebuddyError, GenerationError, SupersededError, TimeLimitError
+from codebuddy.service.response import checked
 
 _MODEL_MODULE = "codebuddy.engine.worker"
 # The longest completion at a tenth of a usual speed; after that a job has failed.
@@ -50,7 +52,7 @@ class Dispatcher:
         self.worker = WorkerProcess(
             "model", _MODEL_MODULE, hang_s, self._on_worker_message, self._on_worker_exit
         )
-        self.loaded: dict[str, Any] = {}
+        self.loaded: LoadedModel | None = None
         self.running: Job | None = None
         self._queue: RequestQueue[Job] = RequestQueue(queue_length)
         self._hang_s = hang_s
@@ -179,8 +181,8 @@ class Dispatcher:
         """A message of the worker."""
         kind = message.get("type")
         if kind == "loaded":
-            self.loaded = {name: message[name] for name in ("model", "runtime", "load_ms")}
-            _log.info("loaded %s in %.0f ms", message["model"], message["load_ms"])
+            self.loaded = checked(message, LoadedModel)
+            _log.info("loaded %s in %.0f ms", self.loaded["model"], self.loaded["load_ms"])
             return
         if kind == "log":
             _log.error("model worker: %s", message.get("text"))
@@ -207,7 +209,7 @@ class Dispatcher:
             self._over.set()
 
     def _on_worker_exit(self, reason: str) -> None:
-        self.loaded = {}
+        self.loaded = None
         if self.running is not None:
             self.running.fail(
                 GenerationError(

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from codebuddy.cancellation import EarlyCancellations
 from codebuddy.errors import (
@@ -196,14 +196,6 @@ class FailoverClient:
             return loaded
         with self._in_process() as (local, _):
             return local.load(model)
-
-    def status(self) -> dict[str, Any]:
-        """See `CompletionClient.status`."""
-        found = self._from_engine(lambda engine: engine.status())
-        if found is not None:
-            return found
-        with self._in_process() as (local, _):
-            return local.status()
 
     def close(self) -> None:
         """Free the model of this process, if there is one, once what runs is done."""

@@ -12,7 +12,7 @@ import http
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import uvicorn
@@ -333,7 +333,7 @@ def _part(head: dict[str, Any], name: str) -> dict[str, Any]:
     return part
 
 
-def _answer(value: dict[str, Any]) -> Response:
+def _answer(value: Mapping[str, object]) -> Response:
     return Response(encode_line(value), media_type="application/json")
 
 

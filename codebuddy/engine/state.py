@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codebuddy import __version__, paths
 from codebuddy.engine import address
 from codebuddy.engine.protocol import identity
+from codebuddy.engine.status import EngineStatus, RequestCounts, WorkTokens
 from codebuddy.engine.supervisor import resident_bytes
 from codebuddy.errors import EngineError
 from codebuddy.settings import EngineSettings
@@ -71,13 +73,14 @@ class EngineState:
             return f"nobody asked for anything for {self._idle_s / 60:.3g} minutes"
         return ""
 
-    def describe(self, handler: RequestHandler) -> dict[str, Any]:
+    def describe(self, handler: RequestHandler) -> EngineStatus:
         """The answer of `codebuddy engine status --json`."""
         dispatcher, now = handler.dispatcher, time.monotonic()
         workers = (dispatcher.worker, handler.index_worker)
         pids = {worker.role: worker.pid for worker in workers if worker.pid is not None}
         memory = resident_bytes(list(pids.values()))
-        runtime = dispatcher.loaded.get("runtime", {})
+        loaded = dispatcher.loaded
+        runtime = {} if loaded is None else loaded["runtime"]
         restarts = [each for worker in workers for each in worker.restarts]
         running = dispatcher.running
         return {
@@ -90,31 +93,50 @@ class EngineState:
             "log": str(paths.engine_log_file()),
             "uptime_seconds": round(now - self._started, 1),
             "idle_seconds": round(now - self._touched, 1),
-            "model": dispatcher.loaded.get("model"),
-            "load_ms": dispatcher.loaded.get("load_ms"),
-            "threads": runtime.get("threads"),
-            "gpu_layers": runtime.get("gpu_layers"),
+            "model": None if loaded is None else loaded["model"],
+            "load_ms": None if loaded is None else loaded["load_ms"],
+            "threads": _number(runtime.get("threads")),
+            "gpu_layers": _number(runtime.get("gpu_layers")),
             "runtime": runtime,
             "memory_bytes": {
                 "engine": memory.get(os.getpid(), 0),
                 **{role: memory.get(pid, 0) for role, pid in pids.items()},
             },
-            "requests": {
-                name: handler.counts[name]
-                for name in (
-                    "requests", "cache_hits", "joined", "cancelled", "busy", "prewarmed",
-                    "ahead", "searches", "accepted", "accepted_characters",
-                )
-            },
-            "tokens": {
-                name: handler.counts[f"tokens_{name}"]
-                for name in ("evaluated", "reused", "generated")
-            },
+            "requests": _requests(handler.counts),
+            "tokens": _tokens(handler.counts),
             "queue": {
                 "waiting": dispatcher.n_waiting,
                 "running": None if running is None else running.op,
                 "length": self._settings.queue_length,
             },
             "restarts": sum(worker.n_restarts for worker in workers),
-            "last_restarts": sorted(restarts, key=lambda each: int(each["at"])),
-        }  # fmt: skip
+            "last_restarts": sorted(restarts, key=lambda each: each["at"]),
+        }
+
+
+def _requests(counts: Counter[str]) -> RequestCounts:
+    return {
+        "requests": counts["requests"],
+        "cache_hits": counts["cache_hits"],
+        "joined": counts["joined"],
+        "cancelled": counts["cancelled"],
+        "busy": counts["busy"],
+        "prewarmed": counts["prewarmed"],
+        "ahead": counts["ahead"],
+        "searches": counts["searches"],
+        "accepted": counts["accepted"],
+        "accepted_characters": counts["accepted_characters"],
+    }
+
+
+def _tokens(counts: Counter[str]) -> WorkTokens:
+    return {
+        "evaluated": counts["tokens_evaluated"],
+        "reused": counts["tokens_reused"],
+        "generated": counts["tokens_generated"],
+    }
+
+
+def _number(value: object) -> int | None:
+    """A figure of a runtime; a model server's has none."""
+    return value if isinstance(value, int) else None

@@ -21,6 +21,7 @@ from typing import Any
 
 from codebuddy import platforms
 from codebuddy.engine.protocol import decode_line, encode_message
+from codebuddy.engine.status import Restart
 from codebuddy.errors import CodebuddyError, EngineError
 
 # A suggestion's chunks or a thousand search results, on one line.
@@ -60,7 +61,7 @@ class WorkerProcess:
         self, role: str, module: str, hang_s: float, on_message: OnMessage, on_end: OnEnd
     ) -> None:
         self.role = role
-        self.restarts: deque[dict[str, Any]] = deque(maxlen=10)
+        self.restarts: deque[Restart] = deque(maxlen=10)
         self.n_restarts = 0
         self._module = module
         self._hang_s = hang_s

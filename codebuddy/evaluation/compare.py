@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from codebuddy.evaluation.results import SCORES, TaskResult, modes_of
 from codebuddy.evaluation.statistics import mean_interval
 
 
-def compare(
-    first: Sequence[TaskResult], second: Sequence[TaskResult], seed: int = 0
-) -> dict[str, Any]:
+class ScorePair(TypedDict):
+    """Means of both runs and of their differences, with its 95% interval; `None` of no values."""
+
+    first: float | None
+    second: float | None
+    difference: float | None
+    interval: tuple[float, float] | None
+
+
+class Comparison(TypedDict):
+    """`tasks` that both runs have, and `arms`: pairs by retrieval mode and score."""
+
+    tasks: int
+    arms: dict[str, dict[str, ScorePair]]
+
+
+def compare(first: Sequence[TaskResult], second: Sequence[TaskResult], seed: int = 0) -> Comparison:
     """Means of both and of the second minus the first, task by task, with its interval.
 
     Args:
@@ -20,16 +34,16 @@ def compare(
         seed: Of the bootstrap.
 
     Returns:
-        `tasks` (how many both have) and `modes`, by arm and score; `latency_ms` is a mean.
+        The pairs of each score in `SCORES` and of `latency_ms`; without common tasks no arms.
     """
     others = {each.id: each for each in second}
     pairs = [(each, others[each.id]) for each in first if each.id in others]
     modes = [
         mode for mode in modes_of([a for a, _ in pairs]) if mode in modes_of([b for _, b in pairs])
     ]
-    report: dict[str, Any] = {"tasks": len(pairs), "arms": {}}
+    report: Comparison = {"tasks": len(pairs), "arms": {}}
     for mode in modes if pairs else []:
-        scores: dict[str, Any] = {}
+        scores: dict[str, ScorePair] = {}
         for name in SCORES:
             both = [(a.score(mode, name), b.score(mode, name)) for a, b in pairs]
             scores[name] = _pair([(x, y) for x, y in both if x is not None and y is not None], seed)
@@ -40,7 +54,7 @@ def compare(
     return report
 
 
-def _pair(values: Sequence[tuple[float, float]], seed: int) -> dict[str, Any]:
+def _pair(values: Sequence[tuple[float, float]], seed: int) -> ScorePair:
     if not values:
         return {"first": None, "second": None, "difference": None, "interval": None}
     differences = [b - a for a, b in values]

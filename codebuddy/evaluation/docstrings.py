@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from codebuddy.evaluation.progress import TaskProgress
 from codebuddy.evaluation.retrieval import (
     TOP_K,
     Ranking,
+    RankingFigures,
     channels_of,
     first_rank,
     summarize_rankings,
@@ -55,7 +56,7 @@ class DocumentedFunction:
 
 def docstring_report(
     repository: Repository, index: RepositoryIndex, settings: Settings, count: int, seed: int
-) -> dict[str, Any]:
+) -> RankingFigures:
     """`summarize_rankings` of up to `count` documented functions; none gives no queries."""
     with tempfile.TemporaryDirectory(prefix="codebuddy-eval-") as scratch:
         functions = _copy_without_documentation(repository, index, Path(scratch) / "code", seed)

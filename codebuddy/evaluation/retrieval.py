@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from codebuddy.completion.context import build_context
 from codebuddy.completion.retrieval import retrieve
@@ -26,12 +26,49 @@ from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.vcs.repository import Repository
 
 TOP_K = 10
-_CUTS = (1, 5, 10)
 # Asked for more, since results of the hole's own file are dropped afterwards.
 _OVERFETCH = 5
 _QUERY_LINES_BEFORE = 8
 _QUERY_LINES_AFTER = 2
 COMPLETION = "completion"
+
+
+RankScore = Literal["recall_at_1", "recall_at_5", "recall_at_10", "mrr", "ndcg_at_10"]
+
+
+class Percentiles(TypedDict):
+    """Milliseconds."""
+
+    p50: float
+    p95: float
+
+
+class ChannelFigures(TypedDict):
+    """A channel's means over queries, from 0 to 1, with their 95% intervals."""
+
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    mrr: float
+    ndcg_at_10: float
+    latency_ms: Percentiles
+    intervals: dict[str, tuple[float, float] | None]
+
+
+class RankingFigures(TypedDict):
+    """How many queries there were, and the figures of each channel."""
+
+    queries: int
+    channels: dict[str, ChannelFigures]
+
+
+class RetrievalReport(TypedDict):
+    """The key `retrieval` of `eval --json`; `docstrings` are measured without a model only."""
+
+    calls: RankingFigures
+    calls_name_typed: RankingFigures
+    calls_name_hidden: RankingFigures
+    docstrings: NotRequired[RankingFigures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +104,7 @@ def rank_definitions(
     return found
 
 
-def summarize_rankings(rankings: Sequence[Mapping[str, Ranking]], seed: int) -> dict[str, Any]:
+def summarize_rankings(rankings: Sequence[Mapping[str, Ranking]], seed: int) -> RankingFigures:
     """Recall, MRR, NDCG and latency of each channel, with intervals over queries."""
     channels = list(rankings[0]) if rankings else []
     return {
@@ -80,7 +117,7 @@ def summarize_rankings(rankings: Sequence[Mapping[str, Ranking]], seed: int) -> 
 
 def definition_report(
     holes: Sequence[Hole], repository: Repository, index: RepositoryIndex, seed: int
-) -> dict[str, Any]:
+) -> RetrievalReport:
     """`summarize_rankings` of call holes: all, and by whether the callee's name is typed."""
     calls = [hole for hole in holes if hole.definitions]
     rankings = rank_definitions(calls, repository, index)
@@ -126,23 +163,25 @@ def _rank_one(
     return rankings
 
 
-def _channel(rankings: Sequence[Ranking], seed: int) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    intervals: dict[str, Any] = {}
-    values = {
-        **{
-            f"recall_at_{cut}": [float(r.rank is not None and r.rank <= cut) for r in rankings]
-            for cut in _CUTS
-        },
+def _channel(rankings: Sequence[Ranking], seed: int) -> ChannelFigures:
+    def found_by(cut: int) -> list[float]:
+        return [float(r.rank is not None and r.rank <= cut) for r in rankings]
+
+    values: dict[RankScore, list[float]] = {
+        "recall_at_1": found_by(1),
+        "recall_at_5": found_by(5),
+        "recall_at_10": found_by(10),
         "mrr": [1 / r.rank if r.rank else 0.0 for r in rankings],
         "ndcg_at_10": [1 / math.log2(1 + r.rank) if r.rank else 0.0 for r in rankings],
     }
-    for name, each in values.items():
-        figures[name] = sum(each) / len(each)
-        intervals[name] = mean_interval(each, seed)
+    means = {name: sum(each) / len(each) for name, each in values.items()}
     times = [ranking.ms for ranking in rankings]
     return {
-        **figures,
+        "recall_at_1": means["recall_at_1"],
+        "recall_at_5": means["recall_at_5"],
+        "recall_at_10": means["recall_at_10"],
+        "mrr": means["mrr"],
+        "ndcg_at_10": means["ndcg_at_10"],
         "latency_ms": {"p50": percentile(times, 50), "p95": percentile(times, 95)},
-        "intervals": intervals,
+        "intervals": {name: mean_interval(each, seed) for name, each in values.items()},
     }

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codebuddy.evaluation.compare import Comparison
+    from codebuddy.evaluation.retrieval import ChannelFigures, RankScore, RetrievalReport
 
 # score -> (heading, factor to percent)
 _SHOWN_SCORES = {
@@ -120,17 +124,16 @@ def mode_table(part: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def retrieval_tables(retrieval: Mapping[str, Any]) -> list[str]:
+def retrieval_tables(retrieval: RetrievalReport) -> list[str]:
     """Where the defining chunk was ranked, for each channel, then the search by words."""
     lines: list[str] = []
-    for part, title in (
-        ("calls", "calls to another file's definition"),
-        ("calls_name_typed", "of these, with the callee's name before the cursor"),
-        ("calls_name_hidden", "of these, with the callee's name cut out too"),
-        ("docstrings", "functions by the first line of their documentation"),
+    for found, title in (
+        (retrieval["calls"], "calls to another file's definition"),
+        (retrieval["calls_name_typed"], "of these, with the callee's name before the cursor"),
+        (retrieval["calls_name_hidden"], "of these, with the callee's name cut out too"),
+        (retrieval.get("docstrings"), "functions by the first line of their documentation"),
     ):
-        found = retrieval.get(part)
-        if not found or not found["queries"]:
+        if found is None or not found["queries"]:
             continue
         rows = [
             [
@@ -151,8 +154,8 @@ def retrieval_tables(retrieval: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
-    """Two runs side by side, on the tasks that both have."""
+def comparison_table(comparison: Comparison, first: str, second: str) -> list[str]:
+    """Two runs, called `first` and `second`, side by side on the tasks that both have."""
     rows = []
     for mode, scores in comparison["arms"].items():
         for name, values in scores.items():
@@ -168,7 +171,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
                     difference + _interval(values["interval"], factor),
                 ]
             )
-    return table(["", comparison["first"], comparison["second"], "difference"], rows)
+    return table(["", first, second, "difference"], rows)
 
 
 def _tasks(count: int) -> str:
@@ -185,7 +188,7 @@ def _score(mode: Mapping[str, Any], name: str) -> str:
     return number(mode.get(name), factor) + _interval(mode["intervals"].get(name), factor)
 
 
-def _ranked(channel: Mapping[str, Any], name: str) -> str:
+def _ranked(channel: ChannelFigures, name: RankScore) -> str:
     return number(channel[name], 1.0, 3) + _interval(channel["intervals"].get(name), 1.0, 2)
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from codebuddy import __version__
 from codebuddy.hook.catalog import BY_ID, RULES
 from codebuddy.hook.credentials import masked
 from codebuddy.hook.finding import Evidence, Finding
+from codebuddy.hook.report_keys import FindingItem, HookReport
 from codebuddy.terminal import safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.hook.review import ReviewResult
 
 _MAX_QUOTED = 120
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -35,9 +39,16 @@ def text(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def as_json(findings: Sequence[Finding], n_found: int, extra: dict[str, Any]) -> dict[str, Any]:
-    """The stable keys of `codebuddy hook run --format json`."""
-    return {"findings": [_item(each) for each in findings], "found": n_found, **extra}
+def as_json(result: ReviewResult, shown: Sequence[Finding]) -> HookReport:
+    """The report of a review, with the findings that are shown of it."""
+    return {
+        "findings": [_item(each) for each in shown],
+        "found": len(result.findings),
+        "suppressed": result.n_suppressed,
+        "failed": dict(result.failed),
+        "missing": list(result.missing),
+        "timings_ms": result.timings_ms,
+    }
 
 
 def sarif(findings: Sequence[Finding]) -> str:
@@ -97,7 +108,7 @@ WRITERS: dict[str, Callable[[Sequence[Finding]], str]] = {
 }
 
 
-def _item(finding: Finding) -> dict[str, Any]:
+def _item(finding: Finding) -> FindingItem:
     rule = BY_ID[finding.rule]
     return {
         "id": finding.id,

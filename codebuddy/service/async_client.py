@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.service.client import CompletionClient, OnText
@@ -65,10 +65,6 @@ class AsyncClient:
     async def load(self, model: str | None) -> ModelDescription:
         """As `CompletionClient.load`."""
         return await self._in_thread(lambda: self._client.load(model))
-
-    async def status(self) -> dict[str, Any]:
-        """As `CompletionClient.status`."""
-        return await self._in_thread(self._client.status)
 
     def prewarm(self, request: CompletionRequest) -> None:
         """As `CompletionClient.prewarm` for the request's position, without waiting for it."""

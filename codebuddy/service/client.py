@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
@@ -75,10 +75,6 @@ class CompletionClient(Protocol):
         Raises:
             ModelError: It is missing, damaged or does not fit.
         """
-        ...
-
-    def status(self) -> dict[str, Any]:
-        """What answers, and what it did."""
         ...
 
     def close(self) -> None:

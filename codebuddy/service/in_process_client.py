@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from typing import Any
 
 from codebuddy.cancellation import CancellationToken, EarlyCancellations
 from codebuddy.errors import SupersededError
@@ -121,10 +120,6 @@ class InProcessClient:
         with self._turn:
             name = model or self._model
             return self._service.load_model(name, self._sources, CancellationToken())
-
-    def status(self) -> dict[str, Any]:
-        """That this process works alone."""
-        return {"engine": "none: this process works alone", "model": self._model}
 
     def close(self) -> None:
         """Free the model, once what runs is done. A later request loads it again."""

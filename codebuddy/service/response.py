@@ -149,7 +149,8 @@ def checked(value: object, kind: type[T]) -> T:
 
     Args:
         value: Read from JSON.
-        kind: One of the classes above.
+        kind: One of the classes above, or another TypedDict of a module without postponed
+            annotations (`from __future__ import annotations` leaves strings in place of types).
 
     Raises:
         ResponseFormError: It has another form.

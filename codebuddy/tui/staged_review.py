@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from codebuddy import platforms
 from codebuddy.errors import CodebuddyError
+from codebuddy.hook.report_keys import FindingItem, HookReport
+from codebuddy.service.response import checked
 
 # The report of a review that found more than this is not a report.
 _MAX_REPORT_BYTES = 8 << 20
@@ -58,12 +58,12 @@ async def review_staged(root: Path) -> list[ReviewItem]:
             with contextlib.suppress(ProcessLookupError):
                 child.terminate()
     try:
-        report = json.loads(out[:_MAX_REPORT_BYTES])
-        return [_review_item(each) for each in report["findings"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        report = checked(json.loads(out[:_MAX_REPORT_BYTES]), HookReport)
+    except ValueError as error:
         lines = complaint.decode("utf-8", "replace").strip().split("\n")
         message = next((line for line in lines if line.startswith("error: ")), lines[0])
         raise ReviewError(message.removeprefix("error: ") or "the review gave no report") from error
+    return [_review_item(each) for each in report["findings"]]
 
 
 def apply_item(root: Path, item: ReviewItem) -> list[str]:
@@ -84,17 +84,16 @@ def apply_item(root: Path, item: ReviewItem) -> list[str]:
     return [each.document.path for each in apply_edits(repository, edits)]
 
 
-def _review_item(item: Mapping[str, Any]) -> ReviewItem:
+def _review_item(item: FindingItem) -> ReviewItem:
     evidence = tuple(
-        f"{each['path']}:{each['line']}  {each.get('text', '').strip()}"
-        for each in item.get("evidence", ())
+        f"{each['path']}:{each['line']}  {each['text'].strip()}" for each in item["evidence"]
     )
     return ReviewItem(
-        id=str(item["id"]),
-        title=f"{item['rule']} {item.get('name', '')}".strip(),
-        message=str(item["message"]),
-        path=str(item["path"]),
-        line=int(item["line"]),
+        id=item["id"],
+        title=f"{item['rule']} {item['name']}".strip(),
+        message=item["message"],
+        path=item["path"],
+        line=item["line"],
         evidence=evidence,
-        has_patch=bool(item.get("has_patch")),
+        has_patch=item["has_patch"],
     )

@@ -421,7 +421,7 @@ def test_status_and_logs_tell_a_person(repository):
     EngineClient.connect().complete(call(repository, text="secret_word = 1\n", line=1))
     shown = codebuddy(repository, "engine", "status")
     assert f"process {engine_pid()}" in shown.stdout
-    assert "1 completions (0 from the cache" in shown.stdout
+    assert "1 completions (0 from the cache, 0 cancelled, 0 refused as busy)" in shown.stdout
     logs = codebuddy(repository, "engine", "logs", "-n", "1000").stdout
     assert f"model worker started: process {worker_pid()}" in logs
     assert "secret_word" not in logs

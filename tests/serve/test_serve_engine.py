@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from codebuddy.engine.client import engine_status, stop_engine
+from codebuddy.engine.status import EngineStatus
 from tests.conftest import SMALL_MODEL
 from tests.serve.test_serve_http import HOLE
 from tests.support.engine import MODEL_SECONDS, wait_until
 from tests.support.serve import serving
+
+
+def running_engine() -> EngineStatus:
+    """The status of the engine, which runs."""
+    found = engine_status()
+    assert found is not None
+    return found
 
 
 @pytest.mark.model
@@ -33,7 +41,7 @@ def test_a_client_that_leaves_ends_its_generation(repository, tmp_path, monkeypa
     model = {"model": str(SMALL_MODEL)}
     try:
         with serving(repository, tmp_path / "other", **model, **variables) as server:
-            assert wait_until(lambda: engine_status().get("model"), MODEL_SECONDS)
+            assert wait_until(lambda: (found := engine_status()) and found["model"], MODEL_SECONDS)
             content = json.dumps(body)
             with socket.create_connection(("127.0.0.1", server.port)) as connection:
                 connection.sendall(
@@ -41,9 +49,9 @@ def test_a_client_that_leaves_ends_its_generation(repository, tmp_path, monkeypa
                     f"Authorization: Bearer {server.token}\r\nContent-Type: application/json\r\n"
                     f"Content-Length: {len(content)}\r\n\r\n{content}".encode()
                 )
-                assert wait_until(lambda: engine_status()["queue"]["running"] == "complete")
-            assert wait_until(lambda: engine_status()["requests"]["cancelled"] == 1)
-            assert wait_until(lambda: engine_status()["queue"]["running"] is None)
+                assert wait_until(lambda: running_engine()["queue"]["running"] == "complete")
+            assert wait_until(lambda: running_engine()["requests"]["cancelled"] == 1)
+            assert wait_until(lambda: running_engine()["queue"]["running"] is None)
             assert server.request("POST", "/infill", HOLE | {"n_predict": 4}).status == 200
     finally:
         stop_engine()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
+from codebuddy.service.response import CompletionResponse
 from codebuddy.tui.app import CodebuddyApp
 from codebuddy.tui.backend import ModelLine
 from codebuddy.tui.text.buffer import Location
@@ -13,7 +14,7 @@ from codebuddy.vcs.repository import open_repository
 from tests.support.backends import OwnBackend
 from tests.support.responses import completion_response
 
-RECEIPT = {
+RECEIPT: CompletionResponse = {
     **completion_response(),
     "text": "amount_cents, percent)",
     "model": "qwen2.5-coder-1.5b",
@@ -55,7 +56,6 @@ RECEIPT = {
 GHOST = Ghost(
     Location(5, 26),
     ("\n        amount_cents,\n        percent,\n    )",),
-    receipt=RECEIPT,
 )
 
 

@@ -21,7 +21,7 @@ TYPED = "abc"
 
 def show(one, *texts):
     """Show a suggestion at the cursor, as one from the model would be."""
-    one.editor.set_ghost(Ghost(one.editor.editing.cursor, texts, receipt={"text": texts[0]}))
+    one.editor.set_ghost(Ghost(one.editor.editing.cursor, texts))
 
 
 async def test_a_suggestion_comes_while_typing_and_tab_takes_it(repository):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from codebuddy.errors import CodebuddyError, ModelError
+from codebuddy.service.response import CompletionResponse
 from codebuddy.tui.backend import is_engine_unreachable
 from codebuddy.tui.controllers.suggestions import SuggestionController
 from codebuddy.tui.documents import EditorDocument
@@ -26,9 +26,9 @@ class SuggestionStatus:
     def __init__(
         self,
         on_change: Callable[[], None],
-        on_response: Callable[[Mapping[str, Any]], None],
+        on_response: Callable[[CompletionResponse], None],
     ) -> None:
-        self.last_response: Mapping[str, Any] | None = None
+        self.last_response: CompletionResponse | None = None
         self._on_change = on_change
         self._on_response = on_response
         self._text = ""
@@ -47,13 +47,13 @@ class SuggestionStatus:
         """The model works."""
         self._on_change()
 
-    def suggestion_ended(self, response: Mapping[str, Any] | None) -> None:
+    def suggestion_ended(self, response: CompletionResponse | None) -> None:
         """It stopped: show why the suggestion is what it is."""
         if response is not None:
             self.last_response = response
             if self._has_failed:
                 self._has_failed, self._text = False, ""
-            self._text = self._text or ("" if response.get("text") else "nothing to add")
+            self._text = self._text or ("" if response["text"] else "nothing to add")
             self._on_response(response)
         self._on_change()
 

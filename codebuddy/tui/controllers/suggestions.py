@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from codebuddy.completion.debounce import debounce_ms
 from codebuddy.errors import CodebuddyError, EngineBusyError, SupersededError
+from codebuddy.service.response import CompletionResponse
 from codebuddy.tui.backend import Backend, SuggestionRequest
 from codebuddy.tui.session_statistics import SessionStatistics
 from codebuddy.tui.text.buffer import Location
@@ -56,7 +56,7 @@ class SuggestionObserver(Protocol):
         """The model works."""
         ...
 
-    def suggestion_ended(self, response: Mapping[str, Any] | None) -> None:
+    def suggestion_ended(self, response: CompletionResponse | None) -> None:
         """It stopped; `response` is what came, or `None` if nothing did."""
         ...
 
@@ -201,7 +201,7 @@ class SuggestionController:
         running = _Running(target, at, time.monotonic(), has_alternatives=alternatives > 0)
         self._running = running
         self._observer.suggestion_started()
-        receipt: Mapping[str, Any] | None = None
+        receipt: CompletionResponse | None = None
         try:
             request = target.completion_request(
                 is_asked_for=is_asked_for, alternatives=alternatives
@@ -229,25 +229,27 @@ class SuggestionController:
         running.text = text
         if running.first_text_s is None:
             running.first_text_s = time.monotonic()
-        self._show(running, (text,), {}, is_growing=True)
+        self._show(running, (text,), is_replaced=False, is_growing=True)
 
-    def _finish(self, running: _Running, receipt: Mapping[str, Any]) -> None:
+    def _finish(self, running: _Running, receipt: CompletionResponse) -> None:
         if self._running is not running:
             return
-        texts = [str(receipt.get("text", "")), *map(str, receipt.get("alternatives", ()))]
-        if _is_replaced(receipt):
+        texts = [receipt["text"], *receipt["alternatives"]]
+        # A text that a lookup made took the place of the one that was shown first.
+        is_replaced = receipt["decision"]["kept"] == "second"
+        if is_replaced:
             # What was shown first may have been typed into, or be what was wanted.
             texts.append(running.text)
         distinct = tuple(dict.fromkeys(text.replace("\r\n", "\n") for text in texts if text))
-        if self._show(running, distinct, receipt, is_growing=False):
+        if self._show(running, distinct, is_replaced=is_replaced, is_growing=False):
             self._statistics.shown += 1
 
     def _show(
         self,
         running: _Running,
         texts: tuple[str, ...],
-        receipt: Mapping[str, Any],
         *,
+        is_replaced: bool,
         is_growing: bool,
     ) -> bool:
         """Show what remains of the texts behind what was typed since; whether any does."""
@@ -261,9 +263,9 @@ class SuggestionController:
             return False
         cursor, _, _ = target.around_cursor()
         shown = target.shown_ghost()
-        stays = shown is not None and shown.text in rest and not _is_replaced(receipt)
+        stays = shown is not None and shown.text in rest and not is_replaced
         chosen = rest.index(shown.text) if shown is not None and stays else 0
-        ghost = Ghost(cursor, rest, chosen, is_growing, len(typed), receipt)
+        ghost = Ghost(cursor, rest, chosen, is_growing, len(typed))
         target.show_ghost(ghost)
         return True
 
@@ -273,9 +275,3 @@ class SuggestionController:
             await self._backend.prewarm(
                 target.completion_request(is_asked_for=False, alternatives=0)
             )
-
-
-def _is_replaced(receipt: Mapping[str, Any]) -> bool:
-    """Whether a text that a lookup made took the place of the one that was shown first."""
-    decision = receipt.get("decision")
-    return isinstance(decision, dict) and decision.get("kept") == "second"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from codebuddy.service.response import SearchHit
 from codebuddy.syntax import language_for
 from codebuddy.syntax.traits import IMPORT_OPENINGS, PACKAGE_STEMS
 from codebuddy.tui.backend import Backend
@@ -82,7 +83,7 @@ async def definitions_of(
         CodebuddyError: The index cannot be asked.
     """
     results = await backend.search(name, _TOP_K, "symbol")
-    exact = [each for each in results if _last_name(str(each.get("symbol", ""))) == name]
+    exact = [each for each in results if _last_name(each["symbol"]) == name]
     items = sorted((picker_item(each) for each in exact), key=lambda item: item.path == own_path)
     named = [line for line in lines if name in line and _IMPORT.match(line)]
     meant = [each for each in items if any(_names_module(line, each.path) for line in named)]
@@ -95,20 +96,17 @@ def _names_module(line: str, path: str) -> bool:
     return module in re.split(r"\W+", line)
 
 
-def picker_item(result: Mapping[str, Any]) -> PickerItem:
+def picker_item(result: SearchHit) -> PickerItem:
     """A search's result as a place to go to."""
-    path, text = str(result.get("path", "")), str(result.get("text", ""))
-    symbol = str(result.get("symbol") or "")
-    kind = str(result.get("kind") or "") if symbol else ""
-    score = result.get("score")
-    number = f" {score:.3f}" if isinstance(score, float) else ""
+    path, text, symbol = result["path"], result["text"], result["symbol"]
+    kind = result["kind"] if symbol else ""
     return PickerItem(
         path=path,
-        line=int(result.get("line", result.get("start_line", 1))),
+        line=result["line"],
         title=f"{kind} {symbol}".strip(),
-        facts=f"{result.get('channel', '')}{number}",
+        facts=f"{result['channel']} {result['score']:.3f}",
         text=text,
-        first_line=int(result.get("start_line", 1)),
+        first_line=result["start_line"],
         language=language_for(path, text[:4096].encode("utf-8", "replace")),
         symbol=symbol,
     )

@@ -5,9 +5,8 @@ Textual sends both to widgets alone; what is done about them is the controllers'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -17,6 +16,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from codebuddy.errors import CodebuddyError
+from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import safe_line
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
@@ -106,7 +106,7 @@ class WorkspaceScreen(Screen[None]):
         return self.navigation.paths
 
     @property
-    def receipt(self) -> Mapping[str, Any] | None:
+    def receipt(self) -> CompletionResponse | None:
         """The last response to a request for a suggestion."""
         return self.status.last_response
 

@@ -6,9 +6,8 @@ Line endings are `\\n` here, as in the buffer.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from codebuddy.tui.text.buffer import Location
 
@@ -24,7 +23,7 @@ class Ghost:
     """A suggestion for the place `at`; `texts[chosen]` is shown.
 
     `is_growing` while the model still writes. `typed` counts the characters that the person
-    typed in agreement with it, `receipt` is the engine's answer as `complete --json` has it.
+    typed in agreement with it.
     """
 
     at: Location
@@ -32,7 +31,6 @@ class Ghost:
     chosen: int = 0
     is_growing: bool = False
     typed: int = 0
-    receipt: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:

@@ -5,9 +5,7 @@ It shows the receipt as `complete --json` has it and computes nothing but length
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -52,9 +50,8 @@ class ReceiptPanel(VerticalScroll, can_focus=False):
         self.border_title = "receipt"
         self.show(None)
 
-    def show(self, shown: Mapping[str, Any] | None) -> None:
+    def show(self, receipt: CompletionResponse | None) -> None:
         """Show a `CompletionResponse`; without one, what this panel is for."""
-        receipt = cast("CompletionResponse | None", shown)
         verdict = self.query_one("#receipt-verdict", Static)
         chunks = self.query_one("#receipt-chunks", OptionList)
         costs = self.query_one("#receipt-costs", Static)
