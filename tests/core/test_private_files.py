@@ -467,7 +467,7 @@ def test_a_planted_pace_is_a_guess_and_is_replaced(tmp_path):
         outside = planted(plant, place, tmp_path)
         latency = within(20, lambda: LatencyModel(place, "k"))
         assert latency.ms_per_token == guess
-        latency.note(stats, 0.0)
+        latency.record(stats, 0.0)
         latency.save()
         assert LatencyModel(place, "k").ms_per_token == 5.0
         assert untouched(outside)

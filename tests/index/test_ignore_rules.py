@@ -138,7 +138,7 @@ def test_a_pattern_that_tries_every_combination_is_matched_at_once(pattern, path
     program = (
         "import sys\n"
         "from codebuddy.index.ignore_rules import IgnoreRules\n"
-        "print(IgnoreRules(bytes.fromhex(sys.argv[1])).verdict(bytes.fromhex(sys.argv[2])))\n"
+        "print(IgnoreRules(bytes.fromhex(sys.argv[1])).match(bytes.fromhex(sys.argv[2])))\n"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program, pattern.hex(), path.hex()],

@@ -305,7 +305,7 @@ def test_two_pulls_download_once(data, folder, seal):
 
         seal(hub.url)
         first = threading.Thread(
-            target=pull, args=(entry, settings), kwargs={"say": str, "limits": support.PATIENT}
+            target=pull, args=(entry, settings), kwargs={"notify": str, "limits": support.PATIENT}
         )
         first.start()
         while not hub.gets():

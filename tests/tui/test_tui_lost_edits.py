@@ -90,18 +90,18 @@ TAKE_THEIRS = "Take the file's text (undo brings mine back)"
 @pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("key", "wish"),
+    ("key", "choice"),
     [("ctrl+w", "Save it"), ("ctrl+q", "Save all and leave")],
     ids=["close", "leave"],
 )
-async def test_taking_the_files_text_closes_nothing(repository, key, request):
+async def test_taking_the_files_text_closes_nothing(repository, key, choice):
     """Whoever takes the file's text while closing or leaving stays, and undo brings theirs back."""
     path = repository / "cart.py"
     async with journey(repository, is_automatic=False) as one:
         await one.type("precious ")
         path.write_text("# theirs\n")
         await one.press(key)
-        await answer(one, request)
+        await answer(one, choice)
         await answer(one, TAKE_THEIRS)
         await one.until(lambda: one.text == "# theirs\n")
         await one.pilot.pause(0.2)
@@ -155,12 +155,12 @@ async def test_what_is_typed_while_it_is_saved_is_not_saved(repository, slow_dis
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("key", "wish"),
+    ("key", "choice"),
     [("ctrl+w", "Save it"), ("ctrl+q", "Save all and leave")],
     ids=["close", "leave"],
 )
 async def test_what_is_typed_while_it_is_saved_to_be_closed_is_saved_too(
-    repository, slow_disk, key, request
+    repository, slow_disk, key, choice
 ):
     """Closing and leaving look again after the save."""
     path = repository / "cart.py"
@@ -168,7 +168,7 @@ async def test_what_is_typed_while_it_is_saved_to_be_closed_is_saved_too(
         await one.type("a")
         slow_disk.stop()
         await one.press(key)
-        await answer(one, request)
+        await answer(one, choice)
         await one.until(lambda: slow_disk.begun)
         await one.until(lambda: one.editor.has_focus)
         await one.type("late")
