@@ -140,7 +140,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path):
     done = _wait_for_tasks(root, 3)
     process.send_signal(signal.SIGINT)
     out, told = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 130, told
     assert "Traceback" not in told
     report = json.loads(out)
     assert done <= report["tasks"] < report["planned"] == 150

@@ -393,7 +393,7 @@ def test_two_editors_keep_their_own_records(tmp_path):
             "import sys; from pathlib import Path\n"
             "from codebuddy.tui.text.journal import Journal, Record\n"
             "journal = Journal(Path(sys.argv[1]))\n"
-            "journal.keep(Record('a', 'theirs', 0, 0, '', 1.0)) or print('ok')\n"
+            "journal.write_record(Record('a', 'theirs', 0, 0, '', 1.0)) or print('ok')\n"
             "sys.stdout.flush(); sys.stdin.read()",
             str(folder),
         ],
