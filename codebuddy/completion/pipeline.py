@@ -26,12 +26,11 @@ from codebuddy.completion.features import DefinitionCounts
 from codebuddy.completion.head import Head
 from codebuddy.completion.pipeline_run import (
     GenerationObserver,
+    OnText,
+    PipelineRequest,
+    PipelineResources,
     PipelineRun,
 )
-from codebuddy.completion.pipeline_run import OnText as OnText
-from codebuddy.completion.pipeline_run import PipelineRequest as PipelineRequest
-from codebuddy.completion.pipeline_run import PipelineResources as PipelineResources
-from codebuddy.completion.pipeline_run import Retriever as Retriever
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.reasons import first_text_kept_reason, too_late_reason

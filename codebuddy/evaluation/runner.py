@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.head import Head
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, Retriever, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources, Retriever
 from codebuddy.completion.receipt import completion_response
 from codebuddy.completion.retrieval import retrieve
 from codebuddy.datatypes import Context, Generator, SearchResult, Suggestion

@@ -10,7 +10,7 @@ from codebuddy.service.context import RepositoryContext, RetrievalPolicy
 
 if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
-    from codebuddy.completion.pipeline import PipelineRequest, PipelineResources
+    from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
     from codebuddy.completion.prompt_history import PromptHistory
     from codebuddy.datatypes import RetrieveMode
 
@@ -43,7 +43,7 @@ class CompletionTarget:
         accepts_revision: bool = False,
     ) -> PipelineRequest:
         """What the pipeline is asked; the arguments are those of its `PipelineRequest`."""
-        from codebuddy.completion.pipeline import PipelineRequest
+        from codebuddy.completion.pipeline_run import PipelineRequest
         from codebuddy.syntax import language_for
 
         head = self.document.text[:512].encode("utf-8", "replace")
@@ -68,7 +68,7 @@ class CompletionTarget:
         policy: RetrievalPolicy | None = None,
     ) -> PipelineResources:
         """The resources of the pipeline; without a `policy` a rule decides on retrieval."""
-        from codebuddy.completion.pipeline import PipelineResources
+        from codebuddy.completion.pipeline_run import PipelineResources
 
         completion, found = (
             self.repository_context.settings.completion,

@@ -149,7 +149,8 @@ def _measure_overhead(*, has_same_layout: bool) -> float:
 
     from codebuddy.completion.context import build_context
     from codebuddy.completion.document import load_document
-    from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+    from codebuddy.completion.pipeline import complete
+    from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
     from codebuddy.completion.prompt import build_prompt
     from codebuddy.datatypes import Position
     from codebuddy.inference.installed import find_model

@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.config import load_settings
 from codebuddy.evaluation.holes import KINDS, cut_holes
 from codebuddy.evaluation.statistics import percentile

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.config import load_settings
 from codebuddy.datatypes import Position, RetrieveMode, Suggestion

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import language_for
 from tests.support.completion import document_at

@@ -12,7 +12,8 @@ from codebuddy.completion.cost import retrieval_cost
 from codebuddy.completion.decision import has_higher_likelihood
 from codebuddy.completion.head import Classifier, Head
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.completion.receipt import completion_response
 from codebuddy.datatypes import Document, GenerationStats, Position
 from codebuddy.inference.echo import EchoGenerator

@@ -15,7 +15,8 @@ from codebuddy.completion.cost import retrieval_cost
 from codebuddy.completion.decision import RetrievalCost, decide
 from codebuddy.completion.features import DefinitionCounts
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.completion.receipt import completion_response
 from codebuddy.datatypes import Document, GenerationStats, PackedChunk, Position

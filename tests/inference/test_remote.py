@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.diagnosis import diagnose

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import CompletionCall

@@ -19,7 +19,8 @@ from codebuddy.completion.confidence import confidence_features
 from codebuddy.completion.context import build_context
 from codebuddy.completion.decision import count_definitions
 from codebuddy.completion.features import extract_features
-from codebuddy.completion.pipeline import PipelineRequest, PipelineResources, complete
+from codebuddy.completion.pipeline import complete
+from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
 from codebuddy.datatypes import Generator, RetrieveMode, Suggestion
 from codebuddy.errors import TrainingError
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
