@@ -7,7 +7,7 @@ repository's root and use `/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RetrieveMode = Literal["auto", "always", "never"]
 RETRIEVE_MODES: tuple[RetrieveMode, ...] = ("never", "always", "auto")
 Extent = Literal["line", "statement", "block"]
+# Takes the text so far while a suggestion grows.
+OnText = Callable[[str], None]
 DefinitionRoute = Literal["import", "package", "folder", "name"]
 
 

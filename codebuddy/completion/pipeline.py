@@ -26,7 +26,6 @@ from codebuddy.completion.features import DefinitionCounts
 from codebuddy.completion.head import Head
 from codebuddy.completion.pipeline_run import (
     GenerationObserver,
-    OnText,
     PipelineRequest,
     PipelineResources,
     PipelineRun,
@@ -41,6 +40,7 @@ from codebuddy.datatypes import (
     Generation,
     GenerationSettings,
     GenerationStats,
+    OnText,
     Prompt,
     Receipt,
     SearchResult,

@@ -24,7 +24,6 @@ from codebuddy.datatypes import (
 )
 from codebuddy.settings import CompletionSettings
 
-OnText = Callable[[str], None]
 # Context, index, how many results: the best results first.
 Retriever = Callable[[Context, CodeIndex, int], list[SearchResult]]
 

@@ -13,7 +13,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import codebuddy
 from codebuddy import __version__, paths
@@ -34,6 +34,9 @@ from codebuddy.service.response import (
 )
 from codebuddy.settings import EngineSettings
 
+if TYPE_CHECKING:
+    from codebuddy.datatypes import OnText
+
 START_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 2.0
 _DRAIN_TIMEOUT_S = 30.0
@@ -43,7 +46,6 @@ _TRIES = 3
 _STOP_ANSWER_S = 3.0
 
 T = TypeVar("T")
-OnText = Callable[[str], None]
 OnEvent = Callable[[Mapping[str, Any]], None]
 
 

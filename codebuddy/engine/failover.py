@@ -24,8 +24,9 @@ from codebuddy.errors import (
 )
 
 if TYPE_CHECKING:
+    from codebuddy.datatypes import OnText
     from codebuddy.engine.client import EngineClient
-    from codebuddy.service.client import CompletionClient, OnText
+    from codebuddy.service.client import CompletionClient
     from codebuddy.service.in_process_client import InProcessClient
     from codebuddy.service.request import CompletionRequest
     from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse

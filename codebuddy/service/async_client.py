@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.service.client import CompletionClient, OnText
+from codebuddy.service.client import CompletionClient
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+
+if TYPE_CHECKING:
+    from codebuddy.datatypes import OnText
 
 T = TypeVar("T")
 

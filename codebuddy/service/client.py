@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
 
-OnText = Callable[[str], None]
+if TYPE_CHECKING:
+    from codebuddy.datatypes import OnText
 
 
 class CompletionClient(Protocol):

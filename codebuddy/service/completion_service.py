@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -27,10 +26,9 @@ from codebuddy.vcs.location import folder_to_search, real_folder
 if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
     from codebuddy.completion.pipeline_run import GenerationObserver
-    from codebuddy.datatypes import Generator, Suggestion
+    from codebuddy.datatypes import Generator, OnText, Suggestion
     from codebuddy.index.search import RepositoryIndex, SearchChannel
 
-OnText = Callable[[str], None]
 # When an index is brought up to date: before it is asked, beside the requests, or by others.
 IndexRefresh = Literal["before", "background", "external"]
 

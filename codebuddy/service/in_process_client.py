@@ -9,15 +9,18 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from codebuddy.cancellation import CancellationToken, EarlyCancellations
 from codebuddy.errors import SupersededError
-from codebuddy.service.client import OnText
 from codebuddy.service.completion_service import CompletionService, IndexRefresh
 from codebuddy.service.models import ModelCache
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.service.request import CompletionRequest, SearchRequest, SettingsSources
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+
+if TYPE_CHECKING:
+    from codebuddy.datatypes import OnText
 
 
 class InProcessClient:

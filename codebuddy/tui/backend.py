@@ -25,10 +25,10 @@ from codebuddy.service.request import CompletionRequest
 from codebuddy.service.response import CompletionResponse, SearchHit
 
 if TYPE_CHECKING:
+    from codebuddy.datatypes import OnText
     from codebuddy.settings import Settings
 
 T = TypeVar("T")
-OnText = Callable[[str], None]
 
 # The list of models may be asked for while one is downloaded.
 _THREADS = 2

@@ -14,11 +14,11 @@ import pytest
 
 from codebuddy import paths
 from codebuddy.config import load_settings
+from codebuddy.datatypes import OnText
 from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
 from codebuddy.engine.failover import FailoverClient, open_client
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
-from codebuddy.service.client import OnText
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.service.response import CompletionResponse
 from tests.serve.test_serve_http import HOLE

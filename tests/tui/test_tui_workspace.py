@@ -10,9 +10,10 @@ import pytest
 from textual import events
 from textual.widgets import OptionList
 
+from codebuddy.datatypes import OnText
 from codebuddy.service.response import CompletionResponse
 from codebuddy.tui import app
-from codebuddy.tui.backend import OnText, SuggestionRequest
+from codebuddy.tui.backend import SuggestionRequest
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
 from codebuddy.tui.screens.compare import CompareScreen
 from codebuddy.tui.screens.help import HelpScreen
