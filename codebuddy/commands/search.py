@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -137,23 +137,11 @@ def _check_embedder(embedder: str) -> None:
 
 def _respond(request: SearchRequest, *, may_use_engine: bool) -> SearchResponse:
     """The warm engine's response, or this process's where there is no engine to ask."""
-    from codebuddy.commands.client import open_client, open_in_process
+    from codebuddy.commands.client import open_client
 
-    status = StatusLine()
-    how: dict[str, Any] = {
-        "top_k": request.top_k,
-        "channel": request.channel,
-        "near": request.near,
-        "max_per_file": request.max_per_file,
-        "should_update": request.should_update,
-    }
-    if request.embedder is not None:
-        # A trial with another embedder loads torch, which would stay with all who use the engine.
-        client = open_in_process(status)
-        return client.search(request.folder, request.query, embedder=request.embedder, **how)
-    return open_client(status, may_use_engine=may_use_engine).search(
-        request.folder, request.query, **how
-    )
+    # A trial with another embedder loads torch, which would stay with all who use the engine.
+    may_use_engine = may_use_engine and request.embedder is None
+    return open_client(StatusLine(), may_use_engine=may_use_engine).search(request)
 
 
 def _shown(item: SearchHit, *, has_reasons: bool) -> str:

@@ -21,10 +21,15 @@ from codebuddy.cancellation import EarlyCancellations
 from codebuddy.config import load_settings, own_variables, variable_of
 from codebuddy.engine import address, launcher
 from codebuddy.engine.exchange import EngineExitedError, IdentityMismatchError, exchange
-from codebuddy.engine.protocol import call_to_message, error_from_wire, identity
+from codebuddy.engine.protocol import (
+    call_to_message,
+    error_from_wire,
+    identity,
+    search_to_message,
+)
 from codebuddy.engine.status import EngineStatus
 from codebuddy.errors import EngineError, SupersededError
-from codebuddy.service.request import CompletionRequest
+from codebuddy.service.request import CompletionRequest, SearchRequest
 from codebuddy.service.response import (
     CompletionResponse,
     ModelDescription,
@@ -120,41 +125,15 @@ class EngineClient:
 
         return self._answer(CompletionResponse, "/v1/complete", message, body, on_event, check)
 
-    def search(
-        self,
-        folder: str,
-        query: str,
-        *,
-        top_k: int = 10,
-        channel: str = "hybrid",
-        near: str = "",
-        max_per_file: int = 0,
-        should_update: bool = True,
-    ) -> SearchResponse:
-        """The best chunks of the repository around `folder`, with the keys of `search --json`.
-
-        Args:
-            folder: Absolute.
-            query: Words, names or code.
-            top_k: How many results at most.
-            channel: As for `RepositoryIndex.search`.
-            near: The file that the query comes from, relative to `folder` or absolute.
-            max_per_file: Results of one file at most; 0 for any number.
-            should_update: Whether the index is brought up to date first.
+    def search(self, request: SearchRequest) -> SearchResponse:
+        """The best chunks of the repository around the folder, with the keys of `search --json`.
 
         Raises:
             EngineError: As for `complete`.
+            UsageError: It names an embedder, which would stay with all who use the engine.
             CodebuddyError: As `index.search` and what it stands on.
         """
-        options = {
-            "folder": folder,
-            "top_k": top_k,
-            "channel": channel,
-            "near": near,
-            "max_per_file": max_per_file,
-            "should_update": should_update,
-        }
-        body = query.encode("utf-8", "surrogatepass")
+        options, body = search_to_message(request)
         head = {"wish": options, "settings": self._settings}
         return self._answer(SearchResponse, "/v1/search", head, body)
 
@@ -174,27 +153,13 @@ class EngineClient:
         head = {"client": client, "request": request}
         list(exchange(connection, "POST", "/v1/cancel", head, b"", ""))
 
-    def prewarm(
-        self,
-        file: str,
-        text: str | None,
-        line: int,
-        column: int | None = None,
-        *,
-        client: str = "",
-        model: str | None = None,
-        accepts_revision: bool = False,
-    ) -> None:
+    def prewarm(self, request: CompletionRequest) -> None:
         """Evaluate the prompt of this place when the engine has nothing else to do.
 
         For a client that takes text back those of both texts. Returns at once; what goes wrong
         goes unsaid.
         """
-        call = CompletionRequest(
-            file, line, column, text, model=model, client=client, priority="background",
-            takes_back=accepts_revision,
-        )  # fmt: skip
-        head, body = call_to_message(call)
+        head, body = call_to_message(request)
         self._send("/v1/prewarm", {"call": head, "settings": self._settings}, body)
 
     def accepted(self, client: str, text: str) -> None:

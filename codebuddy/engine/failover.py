@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from codebuddy.engine.client import EngineClient
     from codebuddy.service.client import CompletionClient
     from codebuddy.service.in_process_client import InProcessClient
-    from codebuddy.service.request import CompletionRequest
+    from codebuddy.service.request import CompletionRequest, SearchRequest
     from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
     from codebuddy.settings import Settings
 
@@ -115,35 +115,13 @@ class FailoverClient:
             response["warnings"] = [*response.get("warnings", []), warning]
         return response
 
-    def search(
-        self,
-        folder: str,
-        query: str,
-        *,
-        top_k: int = 10,
-        channel: str = "hybrid",
-        near: str = "",
-        max_per_file: int = 0,
-        should_update: bool = True,
-    ) -> SearchResponse:
+    def search(self, request: SearchRequest) -> SearchResponse:
         """See `CompletionClient.search`."""
-
-        def ask(client: CompletionClient) -> SearchResponse:
-            return client.search(
-                folder,
-                query,
-                top_k=top_k,
-                channel=channel,
-                near=near,
-                max_per_file=max_per_file,
-                should_update=should_update,
-            )
-
-        response = self._from_engine(ask)
+        response = self._from_engine(lambda engine: engine.search(request))
         if response is not None:
             return response
         with self._in_process() as (local, _):
-            return ask(local)
+            return local.search(request)
 
     def cancel(self, client: str, request: str = "") -> None:
         """See `CompletionClient.cancel`, wherever the request is."""
@@ -156,29 +134,11 @@ class FailoverClient:
         if not self._last_error:
             self._engine.cancel(client, request)
 
-    def prewarm(
-        self,
-        file: str,
-        text: str | None,
-        line: int,
-        column: int | None = None,
-        *,
-        client: str = "",
-        model: str | None = None,
-        accepts_revision: bool = False,
-    ) -> None:
+    def prewarm(self, request: CompletionRequest) -> None:
         """See `CompletionClient.prewarm`."""
 
-        def ask(asked: CompletionClient) -> bool:
-            asked.prewarm(
-                file,
-                text,
-                line,
-                column,
-                client=client,
-                model=model,
-                accepts_revision=accepts_revision,
-            )
+        def ask(client: EngineClient | InProcessClient) -> bool:
+            client.prewarm(request)
             return True
 
         if not self._from_engine(ask):

@@ -24,7 +24,7 @@ from typing import Any
 from codebuddy import __version__, errors
 from codebuddy.errors import CodebuddyError, EngineError, UsageError
 from codebuddy.paths import whole_model_name
-from codebuddy.service.request import PRIORITIES, CompletionRequest
+from codebuddy.service.request import PRIORITIES, CompletionRequest, SearchRequest
 
 MAX_HEAD_BYTES = 1 << 20
 ALIVE_EVERY_S = 1.0
@@ -83,6 +83,15 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "should_update": (bool, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
+
+
+def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
+    """The request as head and raw bytes; the engine refuses one that names an embedder."""
+    head = asdict(request)
+    body = head.pop("query").encode("utf-8", "surrogatepass")
+    if request.embedder is None:
+        del head["embedder"]
+    return head, body
 
 
 def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:

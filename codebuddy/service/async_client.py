@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.service.client import CompletionClient
-from codebuddy.service.request import CompletionRequest
+from codebuddy.service.request import CompletionRequest, SearchRequest
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
 
 if TYPE_CHECKING:
@@ -59,30 +59,17 @@ class AsyncClient:
             self._warn(warning)
         return response
 
-    async def search(self, folder: str, query: str, *, top_k: int, channel: str) -> SearchResponse:
+    async def search(self, request: SearchRequest) -> SearchResponse:
         """As `CompletionClient.search`."""
-        return await self._in_thread(
-            lambda: self._client.search(folder, query, top_k=top_k, channel=channel)
-        )
+        return await self._in_thread(lambda: self._client.search(request))
 
     async def load(self, model: str | None) -> ModelDescription:
         """As `CompletionClient.load`."""
         return await self._in_thread(lambda: self._client.load(model))
 
     def prewarm(self, request: CompletionRequest) -> None:
-        """As `CompletionClient.prewarm` for the request's position, without waiting for it."""
-        text = request.text if isinstance(request.text, str) else None
-        self._in_background(
-            lambda: self._client.prewarm(
-                request.file,
-                text,
-                request.line,
-                request.column,
-                client=request.client,
-                model=request.model,
-                accepts_revision=request.takes_back,
-            )
-        )
+        """As `CompletionClient.prewarm`, without waiting for it."""
+        self._in_background(lambda: self._client.prewarm(request))
 
     def accepted(self, client: str, text: str) -> None:
         """As `CompletionClient.accepted`, without waiting for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from codebuddy.service.request import CompletionRequest
+from codebuddy.service.request import CompletionRequest, SearchRequest
 from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
 
 if TYPE_CHECKING:
@@ -29,21 +29,11 @@ class CompletionClient(Protocol):
         """
         ...
 
-    def search(
-        self,
-        folder: str,
-        query: str,
-        *,
-        top_k: int = 10,
-        channel: str = "hybrid",
-        near: str = "",
-        max_per_file: int = 0,
-        should_update: bool = True,
-    ) -> SearchResponse:
-        """The best chunks, with the keys of `search --json`; the arguments are `SearchRequest`'s.
+    def search(self, request: SearchRequest) -> SearchResponse:
+        """The best chunks, with the keys of `search --json`.
 
         Raises:
-            CodebuddyError: As `CompletionService.search`.
+            CodebuddyError: As `CompletionService.search`; the engine takes no `embedder`.
         """
         ...
 
@@ -51,18 +41,8 @@ class CompletionClient(Protocol):
         """End the client's requests, or the one named `request`; they raise SupersededError."""
         ...
 
-    def prewarm(
-        self,
-        file: str,
-        text: str | None,
-        line: int,
-        column: int | None = None,
-        *,
-        client: str = "",
-        model: str | None = None,
-        accepts_revision: bool = False,
-    ) -> None:
-        """Make this place's next completion quick, when there is nothing else to do."""
+    def prewarm(self, request: CompletionRequest) -> None:
+        """Make a completion at the request's position quick, when there is nothing else to do."""
         ...
 
     def accepted(self, client: str, text: str) -> None:

@@ -68,22 +68,8 @@ class InProcessClient:
                 if self._newest.get(request.client) == (request.request, token):
                     del self._newest[request.client]
 
-    def search(
-        self,
-        folder: str,
-        query: str,
-        *,
-        top_k: int = 10,
-        channel: str = "hybrid",
-        near: str = "",
-        max_per_file: int = 0,
-        should_update: bool = True,
-        embedder: str | None = None,
-    ) -> SearchResponse:
-        """See `CompletionClient.search`; `embedder` takes the place of the settings'."""
-        request = SearchRequest(
-            folder, query, top_k, channel, near, max_per_file, should_update, embedder
-        )
+    def search(self, request: SearchRequest) -> SearchResponse:
+        """See `CompletionClient.search`."""
         with self._turn:
             return self._service.search(request, self._sources)
 
@@ -96,22 +82,9 @@ class InProcessClient:
             else:
                 self._cancelled_early.add(client, request)
 
-    def prewarm(
-        self,
-        file: str,
-        text: str | None,
-        line: int,
-        column: int | None = None,
-        *,
-        client: str = "",
-        model: str | None = None,
-        accepts_revision: bool = False,
-    ) -> None:
+    def prewarm(self, request: CompletionRequest) -> None:
         """Load the model and look at the index. The prompt waits for the first real request."""
-        request = CompletionRequest(
-            file, line, column, text, model=model or self._model, client=client,
-            priority="background", takes_back=accepts_revision,
-        )  # fmt: skip
+        request = dataclasses.replace(request, model=request.model or self._model)
         with self._turn:
             self._service.prepare(request, self._sources)
 

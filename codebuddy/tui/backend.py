@@ -21,7 +21,7 @@ from codebuddy import platforms
 from codebuddy.errors import CodebuddyError, EngineError, IndexingError
 from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.client import CompletionClient
-from codebuddy.service.request import CompletionRequest
+from codebuddy.service.request import CompletionRequest, SearchRequest
 from codebuddy.service.response import CompletionResponse, SearchHit
 
 if TYPE_CHECKING:
@@ -136,18 +136,14 @@ class Backend:
 
     async def search(self, query: str, top_k: int, channel: str) -> list[SearchHit]:
         """The best places for a query, with the keys of `search --json`."""
-        folder = str(self._root)
-        found = await self._completions.search(folder, query, top_k=top_k, channel=channel)
+        request = SearchRequest(str(self._root), query, top_k, channel)
+        found = await self._completions.search(request)
         return found["results"]
 
     async def prewarm(self, completion_request: SuggestionRequest) -> None:
         """Make a suggestion at this place quicker, when there is time; says nothing."""
-        request = dataclasses.replace(
-            self._request(completion_request),
-            client=f"{self._client_name}-prewarm",
-            priority="background",
-        )
-        self._completions.prewarm(request)
+        request = dataclasses.replace(completion_request, client="prewarm")
+        self._completions.prewarm(self._request(request))
 
     async def accepted(self, text: str) -> None:
         """A person took `text`; says nothing."""

@@ -25,6 +25,7 @@ import psutil
 from codebuddy.engine.client import EngineClient, stop_engine
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import EngineBusyError, SupersededError
+from codebuddy.service.request import SearchRequest
 from tests.bench.latency import own_engine, row, source
 
 _CLIENTS = 4
@@ -105,9 +106,13 @@ def _once(client: EngineClient, name: str, root: Path, model: str, chance: rando
     )[0]
     try:
         if kind == "search":
-            client.search(str(root), f"shelf {chance.randrange(50)}", channel="lexical", top_k=3)
+            client.search(
+                SearchRequest(
+                    str(root), f"shelf {chance.randrange(50)}", channel="lexical", top_k=3
+                )
+            )
         elif kind == "prewarm":
-            client.prewarm(file, text, line, client=name, model=model)
+            client.prewarm(CompletionCall(file, line, text=text, client=name, model=model))
         elif kind == "cancel":
             client.cancel(name)
         else:

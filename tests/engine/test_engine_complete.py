@@ -23,6 +23,7 @@ from codebuddy.errors import (
     UsageError,
 )
 from codebuddy.index import file_walker
+from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import CompletionResponse
 from tests.commands.test_search_options import FILES as SEARCHED
 from tests.conftest import SMALL_MODEL
@@ -135,7 +136,7 @@ def test_search_options_reach_the_engine(tmp_path, options):
     root = make_repository(tmp_path / "r", SEARCHED)
     folder = root / "two" if "../one/new.py" in options else root
     client = EngineClient.connect()
-    client.search(str(root), "discount")
+    client.search(SearchRequest(str(root), "discount"))
     arguments = ["search", "discount(4)", "--json", *options]
     before = client.status()["requests"]["searches"]
     through = json_of(codebuddy(folder, *arguments))
@@ -154,13 +155,13 @@ def test_the_embedder_of_the_client_is_that_of_its_search(tmp_path, monkeypatch)
     root = make_repository(tmp_path / "r", SEARCHED)
     client = EngineClient.connect()
     pid = client.status()["pid"]
-    assert client.search(str(root), "discount", channel="dense")["results"]
+    assert client.search(SearchRequest(str(root), "discount", channel="dense"))["results"]
     monkeypatch.setenv("CODEBUDDY_INDEX_EMBEDDER", "none")
     other = EngineClient.connect()
     with pytest.raises(IndexingError, match="switched off"):
-        other.search(str(root), "discount", channel="dense")
+        other.search(SearchRequest(str(root), "discount", channel="dense"))
     assert other.status()["pid"] == pid
-    assert client.search(str(root), "discount", channel="dense")["results"]
+    assert client.search(SearchRequest(str(root), "discount", channel="dense"))["results"]
 
 
 def test_apply_through_the_engine_writes_what_it_suggests(repository):
@@ -341,7 +342,7 @@ def test_prewarming_leaves_the_prompt_evaluated(repository):
     """The first suggestion of a file that was opened a while ago reuses its prompt."""
     client = EngineClient.connect()
     text = "".join(f"value_{number} = {number}\n" for number in range(25))
-    client.prewarm(str(repository / "cart.py"), text, 25, 4, model=str(SMALL_MODEL))
+    client.prewarm(CompletionCall(str(repository / "cart.py"), 25, 4, text, model=str(SMALL_MODEL)))
     assert wait_until(lambda: client.status()["tokens"]["evaluated"] > 80, 60)
     wanted = typing(repository, text, 25, 4, model=str(SMALL_MODEL), max_tokens=4)
     found = client.complete(wanted)

@@ -31,7 +31,7 @@ from codebuddy.errors import (
     IndexingError,
     UsageError,
 )
-from codebuddy.service.request import MAX_TEXT_BYTES
+from codebuddy.service.request import MAX_TEXT_BYTES, SearchRequest
 from codebuddy.settings import EngineSettings
 from tests.conftest import SMALL_MODEL
 from tests.support.engine import (
@@ -283,10 +283,10 @@ def test_a_hung_worker_is_told_from_a_busy_one_and_killed(repository, monkeypatc
             client.complete(call(repository))
     else:
         with pytest.raises(IndexingError, match=r"gave no sign of life for [45] s"):
-            client.search(str(repository), "discount", channel="lexical")
+            client.search(SearchRequest(str(repository), "discount", channel="lexical"))
     assert wait_until(lambda: is_gone(worker))
     assert is_well(repository)
-    assert client.search(str(repository), "discount", channel="lexical")["results"]
+    assert client.search(SearchRequest(str(repository), "discount", channel="lexical"))["results"]
 
 
 @pytest.mark.slow
@@ -371,7 +371,7 @@ def test_a_search_never_waits_for_a_generation(repository):
     client = EngineClient.connect()
     client.complete(call(repository, retrieve="auto"))
     os.kill(worker_pid("model"), signal.SIGSTOP)
-    found = client.search(str(repository), "shipping", channel="lexical")
+    found = client.search(SearchRequest(str(repository), "shipping", channel="lexical"))
     os.kill(worker_pid("model"), signal.SIGCONT)
     assert found["results"][0]["path"] == "pricing.py"
 
@@ -437,22 +437,22 @@ def test_a_log_that_cannot_be_made_harms_nothing(repository):
 def test_an_index_that_is_damaged_heals_during_a_search(repository):
     """What the engine holds open is not believed more than the file."""
     client = EngineClient.connect()
-    assert client.search(str(repository), "discount", channel="lexical")["results"]
+    assert client.search(SearchRequest(str(repository), "discount", channel="lexical"))["results"]
     file = repository / ".git" / "codebuddy" / "index.db"
     content = bytearray(file.read_bytes())
     content[2000:] = b"\x5a" * (len(content) - 2000)
     file.write_bytes(content)
-    found = client.search(str(repository), "discount", channel="lexical")
+    found = client.search(SearchRequest(str(repository), "discount", channel="lexical"))
     assert found["results"][0]["path"] == "pricing.py"
 
 
 def test_a_repository_that_is_removed_is_an_error_and_no_more(repository, tmp_path):
     """Open indexes of folders that are gone do not bring the worker down."""
     client = EngineClient.connect()
-    assert client.search(str(repository), "discount", channel="lexical")["results"]
+    assert client.search(SearchRequest(str(repository), "discount", channel="lexical"))["results"]
     shutil.rmtree(repository)
     with pytest.raises(CodebuddyError):
-        client.search(str(repository), "discount", channel="lexical")
+        client.search(SearchRequest(str(repository), "discount", channel="lexical"))
     assert client.status()["restarts"] == 0
 
 
