@@ -29,7 +29,7 @@ def open_client(status: StatusLine, *, may_use_engine: bool, waiting: str = "") 
     settings = load_settings().settings
     if not may_use_engine or not can_use_engine(settings):
         return open_in_process(status)
-    from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+    from codebuddy.engine.client import EngineClient
 
     def note_failover(error: EngineError) -> None:
         status.clear()
@@ -39,7 +39,7 @@ def open_client(status: StatusLine, *, may_use_engine: bool, waiting: str = "") 
     if waiting:
         status.show(waiting)
     return FailoverClient(
-        EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S),
+        EngineClient(settings.engine),
         None,
         open_in_process=lambda: open_in_process(status),
         on_failover=note_failover,

@@ -42,7 +42,7 @@ from codebuddy.settings import EngineSettings
 if TYPE_CHECKING:
     from codebuddy.datatypes import OnText
 
-START_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 2.0
 _DRAIN_TIMEOUT_S = 30.0
 # As it is; with today's settings; with an engine of our own.
@@ -61,7 +61,11 @@ class EngineClient:
     """
 
     def __init__(
-        self, engine_settings: EngineSettings, *, may_start: bool, timeout_s: float
+        self,
+        engine_settings: EngineSettings,
+        *,
+        may_start: bool = True,
+        timeout_s: float = _START_TIMEOUT_S,
     ) -> None:
         self._may_start = may_start
         self._timeout_s = timeout_s
@@ -78,7 +82,7 @@ class EngineClient:
         }
 
     @classmethod
-    def connect(cls, *, may_start: bool = True, timeout_s: float = START_TIMEOUT_S) -> EngineClient:
+    def connect(cls, *, may_start: bool = True, timeout_s: float = _START_TIMEOUT_S) -> EngineClient:
         """A client of the engine that runs, or of one started now.
 
         Args:

@@ -51,9 +51,9 @@ def open_client(settings: Settings, model: str | None) -> CompletionClient:
     """
     if not can_use_engine(settings):
         return _open_in_process(model)
-    from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+    from codebuddy.engine.client import EngineClient
 
-    engine = EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S)
+    engine = EngineClient(settings.engine)
     return FailoverClient(engine, model)
 
 

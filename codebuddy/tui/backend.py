@@ -194,9 +194,9 @@ def open_backend(root: Path, settings: Settings, *, should_use_engine: bool) -> 
     """The engine, or this process itself, which loads the model into its own memory."""
     client: CompletionClient
     if should_use_engine:
-        from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+        from codebuddy.engine.client import EngineClient
 
-        client = EngineClient(settings.engine, may_start=True, timeout_s=START_TIMEOUT_S)
+        client = EngineClient(settings.engine)
     else:
         from codebuddy.service.in_process_client import InProcessClient
 

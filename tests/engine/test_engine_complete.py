@@ -469,9 +469,7 @@ def test_a_cancellation_may_come_before_its_request(repository):
 
 def test_a_cancellation_reaches_a_call_whose_engine_is_still_starting(repository):
     """Nothing is started for a cancellation; the call that waits for a start hears of it."""
-    client = EngineClient(
-        load_settings().settings.engine, may_start=True, timeout_s=client_module.START_TIMEOUT_S
-    )
+    client = EngineClient(load_settings().settings.engine)
     client.cancel("one", "early")
     assert client_module.engine_status() is None
     with pytest.raises(SupersededError):

@@ -15,7 +15,7 @@ import pytest
 from codebuddy import paths
 from codebuddy.config import load_settings
 from codebuddy.datatypes import OnText
-from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+from codebuddy.engine.client import EngineClient
 from codebuddy.engine.failover import FailoverClient, open_client
 from codebuddy.engine.protocol import CompletionCall
 from codebuddy.errors import SupersededError
@@ -92,7 +92,7 @@ def call(root: Path, **more: object) -> CompletionCall:
 def make_completer() -> FailoverClient:
     """One that looks for the engine at each call, since a test has little patience."""
     settings = load_settings().settings.engine
-    engine = EngineClient(settings, may_start=True, timeout_s=START_TIMEOUT_S)
+    engine = EngineClient(settings)
     return FailoverClient(engine, "echo", pause_s=0.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codebuddy.config import load_settings
-from codebuddy.engine.client import START_TIMEOUT_S, EngineClient
+from codebuddy.engine.client import EngineClient
 from codebuddy.service.completion_service import IndexRefresh
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.tui.backend import Backend
@@ -24,6 +24,4 @@ class EngineBackend(Backend):
 
     def __init__(self, root: Path, model: str) -> None:
         engine = load_settings().settings.engine
-        super().__init__(
-            root, model, EngineClient(engine, may_start=True, timeout_s=START_TIMEOUT_S)
-        )
+        super().__init__(root, model, EngineClient(engine))
