@@ -82,7 +82,9 @@ class EngineClient:
         }
 
     @classmethod
-    def connect(cls, *, may_start: bool = True, timeout_s: float = _START_TIMEOUT_S) -> EngineClient:
+    def connect(
+        cls, *, may_start: bool = True, timeout_s: float = _START_TIMEOUT_S
+    ) -> EngineClient:
         """A client of the engine that runs, or of one started now.
 
         Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
-from codebuddy.service.context import RetrievalPolicy, settings_of
+from codebuddy.service.context import RepositoryContext, RetrievalPolicy, settings_of
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
@@ -96,21 +96,19 @@ class CompletionService:
         """
         arrived_s = time.perf_counter() if arrived_s is None else arrived_s
         run = _Run(request, cancellation, arrived_s, on_text, observer)
-        return self._respond(run, *self._resolved(request, sources))
+        return self._respond(run, *self._repository_context(request, sources))
 
     def prewarm(
         self, request: CompletionRequest, sources: SettingsSources, cancellation: CancellationToken
     ) -> CompletionResponse:
         """As `complete`, but the prompt is evaluated, and not a token generated."""
         run = _Run(request, cancellation, time.perf_counter(), None, None)
-        target, warnings = self._resolved(request, sources)
-        completion = dataclasses.replace(
-            target.repository_context.settings.completion, max_tokens=0
-        )
-        settings = dataclasses.replace(target.repository_context.settings, completion=completion)
-        repository_context = dataclasses.replace(target.repository_context, settings=settings)
-        target = dataclasses.replace(target, repository_context=repository_context)
-        return self._respond(run, target, warnings)
+        repository_context, warnings = self._repository_context(request, sources)
+        settings = repository_context.settings
+        completion = dataclasses.replace(settings.completion, max_tokens=0)
+        settings = dataclasses.replace(settings, completion=completion)
+        repository_context = dataclasses.replace(repository_context, settings=settings)
+        return self._respond(run, repository_context, warnings)
 
     def prepare(self, request: CompletionRequest, sources: SettingsSources) -> None:
         """Load the request's model and begin to refresh its index, before there is a position.
@@ -119,10 +117,7 @@ class CompletionService:
             ModelError: The model is missing, damaged or does not fit.
             ConfigError: A setting is wrong.
         """
-        folder = request.folder or str(real_folder(request.file, request.name))
-        repository_context, _ = self._repositories.repository_context(
-            folder, sources, request.flags()
-        )
+        repository_context, _ = self._repository_context(request, sources)
         self._models.generator(repository_context.settings)
         if self._index_refresh == "background":
             self._background.start(repository_context)
@@ -189,22 +184,19 @@ class CompletionService:
         self._repositories.save_latencies()
         self._models.close()
 
-    def _resolved(
+    def _repository_context(
         self, request: CompletionRequest, sources: SettingsSources
-    ) -> tuple[CompletionTarget, tuple[str, ...]]:
+    ) -> tuple[RepositoryContext, tuple[str, ...]]:
+        """Where the file lies, the settings that hold there, and what of them was ignored."""
         folder = request.folder or str(real_folder(request.file, request.name))
-        repository_context, warnings = self._repositories.repository_context(
-            folder, sources, request.flags()
-        )
-        where = (request.file, request.line, request.column)
-        unsaved, name = request.unsaved(), request.name
-        return resolve_target(repository_context, *where, unsaved, name, request.language), warnings
+        return self._repositories.repository_context(folder, sources, request.flags())
 
     def _respond(
-        self, run: _Run, target: CompletionTarget, warnings: tuple[str, ...]
+        self, run: _Run, repository_context: RepositoryContext, warnings: tuple[str, ...]
     ) -> CompletionResponse:
+        target = resolve_target(repository_context, run.request)
         run.cancellation.check()
-        settings = target.repository_context.settings
+        settings = repository_context.settings
         try:
             generator = self._models.generator(settings, run.remaining_ms(), run.cancellation)
             # Before the index is asked: what changes from here on makes it out of date.
@@ -270,16 +262,9 @@ class CompletionService:
     ) -> Suggestion:
         from codebuddy.completion.pipeline import complete
 
-        request = run.request
         # One who asks gets what a process of its own would say; one who types, soon.
-        is_typing = request.priority != "ask"
+        is_typing = run.request.priority != "ask"
         history = self._repositories.history(target.repository_context) if is_typing else None
-        asked = target.request(
-            request.alternatives,
-            budget_ms=run.remaining_ms(),
-            is_typing=is_typing,
-            extras=request.extras,
-            accepts_revision=request.takes_back,
-        )
+        asked = target.pipeline_request(run.request, run.remaining_ms(), is_typing=is_typing)
         resources = target.resources(generator, index, history, policy)
         return complete(asked, resources, run.on_text, run.cancellation, run.observer)

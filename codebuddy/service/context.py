@@ -14,7 +14,7 @@ from codebuddy.errors import NotInRepositoryError
 from codebuddy.service.request import SettingsSources
 from codebuddy.settings import Settings
 from codebuddy.terminal import note, safe_line
-from codebuddy.vcs.location import real_folder, repository_around
+from codebuddy.vcs.location import repository_around
 from codebuddy.vcs.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -70,18 +70,6 @@ def open_repository_context(flags: Mapping[str, Any] | None = None) -> Repositor
     """
     repository = open_repository(Path.cwd())
     return _with_settings(repository, repository.root, flags)
-
-
-def repository_context_of_file(
-    file: str, flags: Mapping[str, Any] | None = None
-) -> RepositoryContext:
-    """The same for the folder where `file` really lies, which need not be in a repository.
-
-    Raises:
-        UsageError: The path cannot be one, or belongs to git itself.
-        ConfigError: A setting is wrong.
-    """
-    return repository_context_of_folder(real_folder(file), flags)
 
 
 def repository_context_of_folder(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import Document, Generator, Position
 from codebuddy.service.context import RepositoryContext, RetrievalPolicy
+from codebuddy.service.request import CompletionRequest
 
 if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
@@ -33,16 +34,10 @@ class CompletionTarget:
         """Whether an index is needed at all."""
         return self.mode != "never" and self.repository_context.found is not None
 
-    def request(
-        self,
-        alternatives: int = 0,
-        *,
-        budget_ms: float = 0.0,
-        is_typing: bool = False,
-        extras: tuple[tuple[str, str], ...] = (),
-        accepts_revision: bool = False,
+    def pipeline_request(
+        self, request: CompletionRequest, budget_ms: float, *, is_typing: bool
     ) -> PipelineRequest:
-        """What the pipeline is asked; the arguments are those of its `PipelineRequest`."""
+        """What the pipeline is asked; `budget_ms` is what is left of the request's."""
         from codebuddy.completion.pipeline_run import PipelineRequest
         from codebuddy.syntax import language_for
 
@@ -53,28 +48,26 @@ class CompletionTarget:
             self.position,
             language,
             self.mode,
-            alternatives,
+            request.alternatives,
             budget_ms,
             is_typing,
-            extras,
-            accepts_revision,
+            request.extras,
+            accepts_revision=request.takes_back,
         )
 
     def resources(
         self,
         generator: Generator,
         index: CodeIndex | None,
-        history: PromptHistory | None = None,
-        policy: RetrievalPolicy | None = None,
+        history: PromptHistory | None,
+        policy: RetrievalPolicy,
     ) -> PipelineResources:
-        """The resources of the pipeline; without a `policy` a rule decides on retrieval."""
+        """The resources of the pipeline."""
         from codebuddy.completion.pipeline_run import PipelineResources
 
-        completion, found = (
-            self.repository_context.settings.completion,
-            self.repository_context.found,
-        )
-        head, latency = (policy.head, policy.latency) if policy is not None else (None, None)
+        completion = self.repository_context.settings.completion
+        found = self.repository_context.found
+        head, latency = policy.head, policy.latency
         if found is None:
             no_index_reason = "the file is in no git repository"
             return PipelineResources(
@@ -86,25 +79,13 @@ class CompletionTarget:
 
 
 def resolve_target(
-    repository_context: RepositoryContext,
-    file: str,
-    line: int,
-    column: int | None = None,
-    unsaved: bytes | None = None,
-    shown: str = "",
-    language: str = "",
+    repository_context: RepositoryContext, request: CompletionRequest
 ) -> CompletionTarget:
     """Check all that can be wrong with a position before anything slow is opened.
 
     Args:
         repository_context: The repository that the file must lie in, or the folder outside of any.
-        file: Its path, relative to the current folder or absolute.
-        line: 1-based.
-        column: 1-based, or `None` for the end of the line.
-        unsaved: The buffer's text in place of the file's.
-        shown: What errors call the file; `file` by default.
-        language: Language of the unsaved text, where the path does not say: a notebook's cells as
-            an editor has them.
+        request: Names the file and the position.
 
     Raises:
         UsageError: The file or the place in it is not there.
@@ -114,9 +95,10 @@ def resolve_target(
     from codebuddy.completion.notebook import cell_document, is_notebook
     from codebuddy.positions import resolve
 
-    document = load_document(file, repository_context.root, unsaved, shown)
-    if language:
-        document = replace(document, language=language)
+    unsaved, line, column = request.unsaved(), request.line, request.column
+    document = load_document(request.file, repository_context.root, unsaved, request.name)
+    if request.language:
+        document = replace(document, language=request.language)
     elif is_notebook(document.path):
         is_on_disk = unsaved is None
         document, position = cell_document(document, line, column, must_be_notebook=is_on_disk)
