@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from codebuddy.completion.cache import CachedSuggestion
+if TYPE_CHECKING:
+    from codebuddy.completion.cache import CachedSuggestion
 
 # Where an answer names them: pairs of path and stamp.
 KEY = "depends_on"

@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy import heads
-from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.datatypes import Generator
 from codebuddy.errors import IndexingError
 from codebuddy.index.schema import DATABASE_NAME
@@ -33,6 +31,7 @@ from codebuddy.vcs.location import existing_folder, repository_around
 from codebuddy.vcs.repository import Repository
 
 if TYPE_CHECKING:
+    from codebuddy.completion.prompt_history import PromptHistory
     from codebuddy.index.search import RepositoryIndex
 
 # Open repositories and indexes; a person works in a few, and each holds a database open.
@@ -155,6 +154,8 @@ class RepositoryCache:
 
     def history(self, repository_context: RepositoryContext) -> PromptHistory:
         """What the last prompts of the repository's files held."""
+        from codebuddy.completion.prompt_history import PromptHistory
+
         root = repository_context.root
         kept = self._histories.pop(root, None) or PromptHistory()
         if len(self._histories) >= _MAX_OPEN:
@@ -166,6 +167,8 @@ class RepositoryCache:
         self, repository_context: RepositoryContext, generator: Generator
     ) -> RetrievalPolicy:
         """What decides on lookups there; read anew when a head's file or the model changes."""
+        from codebuddy import heads
+
         found = repository_context.found
         # Outside of any repository one policy serves all folders.
         folder = Path() if found is None else found.index_folder
@@ -200,6 +203,8 @@ class RepositoryCache:
             repository_context: Where.
             has_index: Whether the index may be asked.
         """
+        from codebuddy import heads
+
         repository = repository_context.found
         if not has_index or repository is None:
             return []

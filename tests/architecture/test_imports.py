@@ -116,6 +116,19 @@ def test_importing_a_command_imports_nothing_heavy(module):
     assert not HEAVY & set(done.stdout.split())
 
 
+@pytest.mark.process
+def test_a_search_in_this_process_loads_nothing_that_decides_or_completes():
+    """The service imports heads and the pipeline when a completion is asked for."""
+    modules = "codebuddy.service.in_process_client, codebuddy.index.search_response"
+    program = f"import sys, {modules}; print(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "codebuddy.service.completion_service" in loaded
+    assert not {"codebuddy.heads", "codebuddy.completion.pipeline"} & loaded
+
+
 def test_files_and_functions_stay_readable():
     """No file passes 400 lines and no function 60."""
     too_long = []
