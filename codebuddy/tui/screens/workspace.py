@@ -194,10 +194,6 @@ class WorkspaceScreen(Screen[None]):
             self.suggester.moved(self.active)
         self.refresh_status()
 
-    def document_saved(self, document: EditorDocument) -> None:
-        """Say so, quietly."""
-        self.set_status(f"saved {document.path.name}")
-
     # Panels
 
     def on_resize(self, _event: events.Resize) -> None:
