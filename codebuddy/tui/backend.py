@@ -140,14 +140,12 @@ class Backend:
         found = await self._completions.search(folder, query, top_k=top_k, channel=channel)
         return found["results"]
 
-    async def prewarm(self, completion_request: SuggestionRequest) -> None:
+    async def prewarm(self, request: SuggestionRequest) -> None:
         """Make a suggestion at this place quicker, when there is time; says nothing."""
-        request = dataclasses.replace(
-            self._request(completion_request),
-            client=f"{self._client_name}-prewarm",
-            priority="background",
+        client = f"{self._client_name}-prewarm"
+        self._completions.prewarm(
+            dataclasses.replace(self._request(request), client=client, priority="background")
         )
-        self._completions.prewarm(request)
 
     async def accepted(self, text: str) -> None:
         """A person took `text`; says nothing."""
