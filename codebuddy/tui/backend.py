@@ -140,15 +140,15 @@ class Backend:
         found = await self._completions.search(folder, query, top_k=top_k, channel=channel)
         return found["results"]
 
-    async def prewarm(self, request: SuggestionRequest) -> None:
-        """Make a suggestion at this place quicker, when there is time; says nothing."""
+    def prewarm(self, request: SuggestionRequest) -> None:
+        """Make a suggestion at this place quicker, when there is time; waits for nothing."""
         client = f"{self._client_name}-prewarm"
         self._completions.prewarm(
             dataclasses.replace(self._request(request), client=client, priority="background")
         )
 
-    async def accepted(self, text: str) -> None:
-        """A person took `text`; says nothing."""
+    def accepted(self, text: str) -> None:
+        """A person took `text`; waits for nothing."""
         self._completions.accepted(f"{self._client_name}-typing", text)
 
     async def models(self) -> list[ModelLine]:

@@ -272,6 +272,4 @@ class SuggestionController:
     async def _prewarm(self, target: SuggestionTarget) -> None:
         await asyncio.sleep(_PREWARM_AFTER_S)
         if self._running is None:
-            await self._backend.prewarm(
-                target.suggestion_request(is_asked_for=False, alternatives=0)
-            )
+            self._backend.prewarm(target.suggestion_request(is_asked_for=False, alternatives=0))

@@ -5,7 +5,6 @@ Textual sends both to widgets alone; what is done about them is the controllers'
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on
@@ -342,8 +341,7 @@ class WorkspaceScreen(Screen[None]):
     def ghost_used(self, event: Editor.GhostUsed) -> None:
         """Count what became of a suggestion; the engine learns what was accepted."""
         if event.how == "accepted":
-            accepted = partial(self.backend.accepted, event.text)
-            self.start_worker(accepted, group="accepted", exclusive=True)
+            self.backend.accepted(event.text)
         document = self.document_controller.document_of(event.editor)
         is_whole = event.editor.ghost is None
         self.suggester.ghost_used(document, event.how, event.text, is_whole=is_whole)
