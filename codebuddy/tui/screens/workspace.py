@@ -164,8 +164,8 @@ class WorkspaceScreen(Screen[None]):
     def refresh_status(self) -> None:
         """Show the last row as things are now."""
         if self.is_mounted:
-            line = self.status.line(self.active, self.suggester, self.backend.model)
-            self._status_bar.show(line, self.statistics)
+            content = self.status.content(self.active, self.suggester, self.backend.model)
+            self._status_bar.show(content, self.statistics)
 
     def _count_seconds(self) -> None:
         if self.status.is_waiting_long(self.suggester):
