@@ -15,7 +15,6 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import safe_line
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
@@ -93,21 +92,6 @@ class WorkspaceScreen(Screen[None]):
     def active(self) -> EditorDocument | None:
         """The document in front."""
         return self.document_controller.active
-
-    @property
-    def editor(self) -> Editor | None:
-        """The editor in front."""
-        return self.document_controller.editor
-
-    @property
-    def paths(self) -> list[str]:
-        """The repository's files."""
-        return self.navigation.paths
-
-    @property
-    def receipt(self) -> CompletionResponse | None:
-        """The last response to a request for a suggestion."""
-        return self.status.last_response
 
     def compose(self) -> ComposeResult:
         """Files, tabs and editors, receipt, status."""
