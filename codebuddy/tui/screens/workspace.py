@@ -57,10 +57,10 @@ class WorkspaceScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*WORKSPACE_BINDINGS]
 
-    def __init__(self, backend: Backend, state: SessionState) -> None:
+    def __init__(self, backend: Backend) -> None:
         super().__init__()
         self.backend = backend
-        self.state = state
+        self.state = state = SessionState()
         self.statistics = SessionStatistics()
         self._tree = FileTree("files")
         self._tab_bar = TabBar()
