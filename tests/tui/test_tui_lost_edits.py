@@ -711,7 +711,8 @@ class Person:
         """The watch looks now."""
         store = self.one.workspace.store
         if self.one.app.is_running and store is not None:
-            self.one.workspace._check_disk()
+            workspace = self.one.workspace
+            workspace.start_worker(workspace.watcher.check_disk)
             await self.settle()
 
     async def save_as(self, name):

@@ -5,6 +5,7 @@ Textual sends both to widgets alone; what is done about them is the controllers'
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on
@@ -116,8 +117,9 @@ class WorkspaceScreen(Screen[None]):
         """The repository is known: its files are shown and watched, documents can be opened."""
         self.document_controller.begin(repository)
         self.navigation.begin(repository)
-        self.set_interval(_JOURNAL_EVERY_S, self._journal_unsaved)
-        self.set_interval(_CHECK_DISK_EVERY_S, self._check_disk)
+        watcher = self.watcher
+        self.set_interval(_JOURNAL_EVERY_S, partial(self.start_worker, watcher.journal_unsaved))
+        self.set_interval(_CHECK_DISK_EVERY_S, partial(self.start_worker, watcher.check_disk))
         self._list_files()
         self.set_interval(_LIST_FILES_EVERY_S, self._list_files)
 
@@ -201,12 +203,6 @@ class WorkspaceScreen(Screen[None]):
             self.panels.focus_tree(self.active.name if self.active else "")
 
     # Documents
-
-    def _journal_unsaved(self) -> None:
-        self.start_worker(self.watcher.journal_unsaved)
-
-    def _check_disk(self) -> None:
-        self.start_worker(self.watcher.check_disk)
 
     @on(FileTree.Opened)
     async def open_from_tree(self, event: FileTree.Opened) -> None:
