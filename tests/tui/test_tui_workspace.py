@@ -134,9 +134,11 @@ async def test_find_and_replace_go_through_the_file(repository):
 async def test_a_bad_pattern_is_told_beside_it(repository):
     """A regular expression that is none shows its reason and changes nothing."""
     async with journey(repository) as one:
+        before = one.text
         await one.press("ctrl+f", "alt+r")
         await one.type("(")
         await one.until(lambda: "missing )" in one.screen_text())
+        assert one.text == before
 
 
 async def test_an_expression_that_takes_for_ever_leaves_the_editor_alive(repository):
