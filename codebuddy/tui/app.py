@@ -84,7 +84,6 @@ class CodebuddyApp(App[None]):
         self._start = start
         self._should_restore = should_restore
         self._is_automatic = is_automatic
-        self._repository: Repository | None = None
         # Before that the session on disk says what was open, and is left as it is.
         self._is_restored = False
         self._is_leaving = False
@@ -107,7 +106,7 @@ class CodebuddyApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The workspace is the screen that everything else opens over."""
-        return WorkspaceScreen(self.backend, SessionState())
+        return WorkspaceScreen(self.backend)
 
     def on_mount(self) -> None:
         """Paint first; everything else follows."""
@@ -117,12 +116,12 @@ class CodebuddyApp(App[None]):
     @work
     async def _begin(self) -> None:
         try:
-            self._repository = await asyncio.to_thread(self._find_repository)
+            repository = await asyncio.to_thread(self._find_repository)
         except CodebuddyError as error:
             self.end_with(error)
             return
         workspace = self.workspace
-        workspace.begin(self._repository)
+        workspace.begin(repository)
         if self._should_restore:
             state = await asyncio.to_thread(load_session, self._session_folder)
             workspace.panels.restore(state)
@@ -151,8 +150,9 @@ class CodebuddyApp(App[None]):
 
     @property
     def _session_folder(self) -> Path:
-        assert self._repository is not None
-        return self._repository.index_folder / "tui"
+        store = self.workspace.store
+        assert store is not None
+        return store.folder
 
     def _session_state(self) -> SessionState:
         """What is open, and where, for the next time."""
@@ -246,14 +246,13 @@ class CodebuddyApp(App[None]):
 
     def rescue(self) -> None:
         """Write what must not be lost, at once; failures are reported at the end."""
-        if self._repository is None:
+        store = self.workspace.store
+        if store is None:
             return
-        workspace = self.workspace
-        if workspace.store is not None:
-            lost = workspace.store.write_journal_now()
-            workspace.store.journal.close()
-            if lost and self.failure is None:
-                self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
+        lost = store.write_journal_now()
+        store.journal.close()
+        if lost and self.failure is None:
+            self.failure = DocumentError(f"unsaved text is lost: {', '.join(lost)}")
         if self._is_restored:
             with contextlib.suppress(OSError):
                 save_session(self._session_folder, self._session_state())

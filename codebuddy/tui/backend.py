@@ -140,13 +140,12 @@ class Backend:
         found = await self._completions.search(request)
         return found["results"]
 
-    async def prewarm(self, completion_request: SuggestionRequest) -> None:
-        """Make a suggestion at this place quicker, when there is time; says nothing."""
-        request = dataclasses.replace(completion_request, client="prewarm")
-        self._completions.prewarm(self._request(request))
+    def prewarm(self, request: SuggestionRequest) -> None:
+        """Make a suggestion at this place quicker, when there is time; waits for nothing."""
+        self._completions.prewarm(self._request(dataclasses.replace(request, client="prewarm")))
 
-    async def accepted(self, text: str) -> None:
-        """A person took `text`; says nothing."""
+    def accepted(self, text: str) -> None:
+        """A person took `text`; waits for nothing."""
         self._completions.accepted(f"{self._client_name}-typing", text)
 
     async def models(self) -> list[ModelLine]:

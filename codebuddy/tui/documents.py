@@ -74,8 +74,8 @@ class EditorDocument:
 
     # What the suggester sees
 
-    def completion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
-        """A completion request for the cursor position."""
+    def suggestion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
+        """A request for a suggestion at the cursor."""
         cursor = self.editor.editing.cursor
         return SuggestionRequest(
             self.path,

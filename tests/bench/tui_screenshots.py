@@ -76,8 +76,8 @@ async def _take(root: Path, target: Path) -> None:
             print(name, flush=True)
 
         workspace = app.workspace
-        await until(lambda: workspace.active and len(workspace.paths) > 50, "the file")
-        editor = workspace.editor
+        await until(lambda: workspace.active and len(workspace.navigation.paths) > 50, "the file")
+        editor = workspace.document_controller.editor
         assert editor is not None
         # Searching first brings the index up to date, which typing alone does not wait for.
         await pilot.press(
@@ -87,7 +87,7 @@ async def _take(root: Path, target: Path) -> None:
         shot("search")
         await pilot.press("escape")
         await pilot.press("end", "left_parenthesis")
-        await until(lambda: workspace.receipt and editor.ghost, "a suggestion")
+        await until(lambda: workspace.status.last_response and editor.ghost, "a suggestion")
         shot("workspace")
         app.theme = "codebuddy-light"
         await pilot.pause(0.5)

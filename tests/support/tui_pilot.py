@@ -50,7 +50,7 @@ class Journey:
     @property
     def editor(self) -> Editor:
         """The editor in front."""
-        editor = self.workspace.editor
+        editor = self.workspace.document_controller.editor
         assert editor is not None
         return editor
 

@@ -161,7 +161,7 @@ async def test_hostile_names_and_texts_are_literal_on_every_screen(repository):
     for name in names:
         (repository / name).write_text("def f():\n    return '\x1b[31m[/]'\n")
     async with journey(repository, file=names[0], is_automatic=False) as one:
-        await one.until(lambda: len(one.workspace.paths) == 6)
+        await one.until(lambda: len(one.workspace.navigation.paths) == 6)
         for name in names[1:]:
             await one.workspace.document_controller.open(repository / name)
         one.editor.set_ghost(Ghost(Location(0, 0), ("\x1b]0;x\x07[/b]",)))

@@ -64,7 +64,7 @@ async def answer(one, label):
     """Wait for a question that has this answer, and give it."""
     await one.until(lambda: isinstance(one.app.screen, ChoiceScreen) and one.shows(label))
     options = one.app.screen.query_one(OptionList)
-    labels = [each.label for each in one.app.screen._answers]
+    labels = [each.label for each in one.app.screen._choices]
     options.highlighted = labels.index(label)
     await one.press("enter")
 
@@ -711,7 +711,8 @@ class Person:
         """The watch looks now."""
         store = self.one.workspace.store
         if self.one.app.is_running and store is not None:
-            self.one.workspace._check_disk()
+            workspace = self.one.workspace
+            workspace.start_worker(workspace.watcher.check_disk)
             await self.settle()
 
     async def save_as(self, name):
@@ -733,7 +734,7 @@ def listen(person, monkeypatch):
     )
 
     def on_selected(screen, event):
-        person.answered(screen._answers[event.option_index].label)
+        person.answered(screen._choices[event.option_index].label)
         selected(screen, event)
 
     async def on_discard(controller, document):

@@ -286,9 +286,9 @@ async def test_a_lookup_chosen_in_the_settings_counts_for_the_next_suggestion(re
         await one.press("left")
         await one.until(lambda: "retrieve is never from now on" in one.screen_text())
         await one.press("escape", "alt+enter")
-        await one.until(lambda: one.workspace.receipt)
-        assert one.workspace.receipt is not None
-        assert one.workspace.receipt["decision"]["mode"] == "never"
+        await one.until(lambda: one.workspace.status.last_response)
+        assert one.workspace.status.last_response is not None
+        assert one.workspace.status.last_response["decision"]["mode"] == "never"
 
 
 @pytest.mark.asyncio

@@ -130,9 +130,12 @@ def compare(repository, snap_compare):
                 raise AssertionError("it did not come true")
 
             await until(
-                lambda: app.workspace.active is not None and len(app.workspace.paths) == files
+                lambda: (
+                    app.workspace.active is not None
+                    and len(app.workspace.navigation.paths) == files
+                )
             )
-            editor = app.workspace.editor
+            editor = app.workspace.document_controller.editor
             assert editor is not None
             await until(lambda: editor.has_focus and editor.colouring.is_current)
             if with_ghost:
@@ -185,7 +188,11 @@ def test_the_search_palette(compare):
 
 def test_find_and_replace(compare):
     """Every match marked, the current one most."""
-    assert compare("ctrl+r", *"amount", wait=lambda app: len(app.workspace.editor.matches) == 1)
+    assert compare(
+        "ctrl+r",
+        *"amount",
+        wait=lambda app: len(app.workspace.document_controller.editor.matches) == 1,
+    )
 
 
 def test_compare(compare):

@@ -282,7 +282,7 @@ async def test_places_are_told_in_the_engines_terms(repository):
         one.editor.go(Location(4, 2))
         await one.type("q")
         assert one.workspace.active is not None
-        request = one.workspace.active.completion_request(is_asked_for=True, alternatives=2)
+        request = one.workspace.active.suggestion_request(is_asked_for=True, alternatives=2)
         assert (request.line, request.column) == (5, 4)
         assert request.text == one.text
         assert request.file == repository / "cart.py"

@@ -290,7 +290,7 @@ def test_no_color_means_no_colour(repository, start):
 
 @pytest.mark.parametrize(("columns", "rows"), [(20, 5), (80, 24), (200, 60)])
 def test_it_works_in_small_and_large_terminals(repository, columns, rows, start):
-    """The file is shown and typed into at any size, and no row is longer than the screen."""
+    """The file is shown and typed into at any size, also after it was another one."""
     program = start(repository, "cart.py", columns=columns, rows=rows)
     program.send("ZQ")
     program.wait_for("Q")

@@ -49,7 +49,7 @@ async def test_the_tree_shows_what_git_sees(repository):
     (repository / "pkg").mkdir()
     (repository / "pkg" / "inner.py").write_text("x = 1\n")
     async with journey(repository, file=None) as one:
-        await one.until(lambda: len(one.workspace.paths) == 4)
+        await one.until(lambda: len(one.workspace.navigation.paths) == 4)
         await one.until(lambda: "pricing.py" in one.screen_text())
         assert "debug.log" not in one.screen_text()
         one.workspace.query_one(FileTree).focus()
@@ -61,7 +61,7 @@ async def test_the_tree_shows_what_git_sees(repository):
 async def test_a_file_is_found_by_parts_of_its_name(repository):
     """Letters in order find a file; Enter opens it in a tab beside the other."""
     async with journey(repository) as one:
-        await one.until(lambda: one.workspace.paths)
+        await one.until(lambda: one.workspace.navigation.paths)
         await one.press("ctrl+p")
         await one.type("prcng")
         options = one.app.screen.query_one(OptionList)
@@ -135,9 +135,11 @@ async def test_find_and_replace_go_through_the_file(repository):
 async def test_a_bad_pattern_is_told_beside_it(repository):
     """A regular expression that is none shows its reason and changes nothing."""
     async with journey(repository) as one:
+        before = one.text
         await one.press("ctrl+f", "alt+r")
         await one.type("(")
         await one.until(lambda: "missing )" in one.screen_text())
+        assert one.text == before
 
 
 async def test_an_expression_that_takes_for_ever_leaves_the_editor_alive(repository):

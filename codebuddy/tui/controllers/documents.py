@@ -46,10 +46,6 @@ class DocumentHost(ControllerHost, Protocol):
         """Another document is in front, or none."""
         ...
 
-    def document_saved(self, document: EditorDocument) -> None:
-        """A document was saved."""
-        ...
-
 
 class DocumentController:
     """Documents in tabs; `active` is in front. `store` is there once the repository is known."""
@@ -228,9 +224,12 @@ class DocumentController:
             except CodebuddyError as error:
                 self._host.notify_error(error)
                 return ""
-        self._host.refresh_tabs()
-        self._host.document_saved(document)
+        self._report_saved(document)
         return "saved"
+
+    def _report_saved(self, document: EditorDocument) -> None:
+        self._host.refresh_tabs()
+        self._host.set_status(f"saved {document.path.name}")
 
     async def _ask_what_wins(self, error: ChangedOnDiskError) -> str:
         return await self._host.app.push_screen_wait(
@@ -285,8 +284,7 @@ class DocumentController:
             except CodebuddyError as error:
                 self._host.notify_error(error)
                 return
-        self._host.refresh_tabs()
-        self._host.document_saved(document)
+        self._report_saved(document)
 
     def ask_new_file(self) -> None:
         """Open a file that need not exist yet; its name is asked for."""

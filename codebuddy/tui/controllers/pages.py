@@ -70,7 +70,7 @@ class PageController:
 
         self._suggester.cancel()
         document.show_ghost(None)
-        request = document.completion_request(is_asked_for=True, alternatives=0)
+        request = document.suggestion_request(is_asked_for=True, alternatives=0)
         revision = document.editor.buffer.revision
         _, before, _ = document.around_cursor()
         screen = CompareScreen(self._backend, request, before, document.editor.language)

@@ -72,7 +72,7 @@ class SuggestionStatus:
         """Whether the row counts seconds."""
         return suggester.waiting_s >= _LONG_S
 
-    def line(
+    def content(
         self, document: EditorDocument | None, suggester: SuggestionController, model: str
     ) -> StatusContent:
         """The status row for the document in front and the model in use."""

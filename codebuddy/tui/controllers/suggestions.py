@@ -32,8 +32,8 @@ _PREWARM_AFTER_S = 0.8
 class SuggestionTarget(Protocol):
     """The document and cursor that a suggestion is for."""
 
-    def completion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
-        """A completion request for the cursor position."""
+    def suggestion_request(self, *, is_asked_for: bool, alternatives: int) -> SuggestionRequest:
+        """A request for a suggestion at the cursor."""
         ...
 
     def around_cursor(self) -> tuple[Location, str, str]:
@@ -203,7 +203,7 @@ class SuggestionController:
         self._observer.suggestion_started()
         receipt: CompletionResponse | None = None
         try:
-            request = target.completion_request(
+            request = target.suggestion_request(
                 is_asked_for=is_asked_for, alternatives=alternatives
             )
             receipt = await self._backend.complete(request, lambda text: self._grow(running, text))
@@ -272,6 +272,4 @@ class SuggestionController:
     async def _prewarm(self, target: SuggestionTarget) -> None:
         await asyncio.sleep(_PREWARM_AFTER_S)
         if self._running is None:
-            await self._backend.prewarm(
-                target.completion_request(is_asked_for=False, alternatives=0)
-            )
+            self._backend.prewarm(target.suggestion_request(is_asked_for=False, alternatives=0))

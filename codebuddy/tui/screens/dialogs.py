@@ -19,7 +19,7 @@ from codebuddy.tui.widgets.entry import Entry, EntryModal
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the answers: what it stands for, its word, and what it does."""
+    """An answer that can be chosen: what it stands for, and its words."""
 
     value: str
     label: str
@@ -33,7 +33,7 @@ class ChoiceScreen(ModalScreen[str]):
     def __init__(
         self,
         question: str,
-        answers: Sequence[Choice],
+        choices: Sequence[Choice],
         detail: str = "",
         *,
         can_cancel: bool = True,
@@ -42,7 +42,7 @@ class ChoiceScreen(ModalScreen[str]):
         self._can_cancel = can_cancel
         self._question = question
         self._detail = detail
-        self._answers = answers
+        self._choices = choices
 
     def compose(self) -> ComposeResult:
         """Question, detail, answers."""
@@ -50,7 +50,7 @@ class ChoiceScreen(ModalScreen[str]):
             yield Static(literal.line(self._question, "bold"), classes="dialog-title")
             if self._detail:
                 yield Static(literal.lines(self._detail, literal.MUTED), classes="dialog-detail")
-            yield OptionList(*[Option(literal.line(each.label)) for each in self._answers])
+            yield OptionList(*[Option(literal.line(each.label)) for each in self._choices])
 
     def action_cancel(self) -> None:
         """Answer with nothing, where that is an answer."""
@@ -59,7 +59,7 @@ class ChoiceScreen(ModalScreen[str]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That is the answer."""
-        self.dismiss(self._answers[event.option_index].value)
+        self.dismiss(self._choices[event.option_index].value)
 
 
 class EntryScreen(EntryModal[str]):

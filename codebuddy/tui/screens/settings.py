@@ -172,14 +172,14 @@ class SettingsScreen(ModalScreen[None]):
         if error is not None:
             self._controller.apply_setting(key, self._settled[key])
         elif value is None:
-            await self._apply_setting(key)
+            await self._apply_what_is_set(key)
         await self._list()
         if error is not None:
             self._show_error(error)
         else:
             self._show_message(_report(next(each for each in self._lines if each.key == key)))
 
-    async def _apply_setting(self, key: str) -> None:
+    async def _apply_what_is_set(self, key: str) -> None:
         try:
             lines = await asyncio.to_thread(list_settings, self._root, {})
         except ConfigError:

@@ -16,7 +16,6 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from codebuddy.errors import CodebuddyError
-from codebuddy.service.response import CompletionResponse
 from codebuddy.terminal import safe_line
 from codebuddy.tui.backend import Backend
 from codebuddy.tui.bindings import WORKSPACE_BINDINGS
@@ -59,10 +58,10 @@ class WorkspaceScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*WORKSPACE_BINDINGS]
 
-    def __init__(self, backend: Backend, state: SessionState) -> None:
+    def __init__(self, backend: Backend) -> None:
         super().__init__()
         self.backend = backend
-        self.state = state
+        self.state = state = SessionState()
         self.statistics = SessionStatistics()
         self._tree = FileTree("files")
         self._tab_bar = TabBar()
@@ -95,21 +94,6 @@ class WorkspaceScreen(Screen[None]):
         """The document in front."""
         return self.document_controller.active
 
-    @property
-    def editor(self) -> Editor | None:
-        """The editor in front."""
-        return self.document_controller.editor
-
-    @property
-    def paths(self) -> list[str]:
-        """The repository's files."""
-        return self.navigation.paths
-
-    @property
-    def receipt(self) -> CompletionResponse | None:
-        """The last response to a request for a suggestion."""
-        return self.status.last_response
-
     def compose(self) -> ComposeResult:
         """Files, tabs and editors, receipt, status."""
         with Horizontal(id="body"):
@@ -133,8 +117,9 @@ class WorkspaceScreen(Screen[None]):
         """The repository is known: its files are shown and watched, documents can be opened."""
         self.document_controller.begin(repository)
         self.navigation.begin(repository)
-        self.set_interval(_JOURNAL_EVERY_S, self._journal_unsaved)
-        self.set_interval(_CHECK_DISK_EVERY_S, self._check_disk)
+        watcher = self.watcher
+        self.set_interval(_JOURNAL_EVERY_S, partial(self.start_worker, watcher.journal_unsaved))
+        self.set_interval(_CHECK_DISK_EVERY_S, partial(self.start_worker, watcher.check_disk))
         self._list_files()
         self.set_interval(_LIST_FILES_EVERY_S, self._list_files)
 
@@ -165,8 +150,8 @@ class WorkspaceScreen(Screen[None]):
     def refresh_status(self) -> None:
         """Show the last row as things are now."""
         if self.is_mounted:
-            line = self.status.line(self.active, self.suggester, self.backend.model)
-            self._status_bar.show(line, self.statistics)
+            content = self.status.content(self.active, self.suggester, self.backend.model)
+            self._status_bar.show(content, self.statistics)
 
     def _count_seconds(self) -> None:
         if self.status.is_waiting_long(self.suggester):
@@ -194,10 +179,6 @@ class WorkspaceScreen(Screen[None]):
             self.suggester.moved(self.active)
         self.refresh_status()
 
-    def document_saved(self, document: EditorDocument) -> None:
-        """Say so, quietly."""
-        self.set_status(f"saved {document.path.name}")
-
     # Panels
 
     def on_resize(self, _event: events.Resize) -> None:
@@ -222,12 +203,6 @@ class WorkspaceScreen(Screen[None]):
             self.panels.focus_tree(self.active.name if self.active else "")
 
     # Documents
-
-    def _journal_unsaved(self) -> None:
-        self.start_worker(self.watcher.journal_unsaved)
-
-    def _check_disk(self) -> None:
-        self.start_worker(self.watcher.check_disk)
 
     @on(FileTree.Opened)
     async def open_from_tree(self, event: FileTree.Opened) -> None:
@@ -346,8 +321,7 @@ class WorkspaceScreen(Screen[None]):
     def ghost_used(self, event: Editor.GhostUsed) -> None:
         """Count what became of a suggestion; the engine learns what was accepted."""
         if event.how == "accepted":
-            accepted = partial(self.backend.accepted, event.text)
-            self.start_worker(accepted, group="accepted", exclusive=True)
+            self.backend.accepted(event.text)
         document = self.document_controller.document_of(event.editor)
         is_whole = event.editor.ghost is None
         self.suggester.ghost_used(document, event.how, event.text, is_whole=is_whole)

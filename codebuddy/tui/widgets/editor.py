@@ -19,7 +19,7 @@ from codebuddy.syntax import line_comment
 from codebuddy.tui.text import motion
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.editing import Editing
-from codebuddy.tui.text.ghost import Ghost, GhostUse
+from codebuddy.tui.text.ghost import GhostUse
 from codebuddy.tui.widgets.editor_view import EditorView
 
 SUGGESTION = Binding.Group("Suggestion")
@@ -90,7 +90,6 @@ class Editor(EditorView):
         editor: Editor
         how: GhostUse
         text: str
-        ghost: Ghost
 
     @dataclass
     class SuggestionAsked(Message):
@@ -153,7 +152,7 @@ class Editor(EditorView):
         self.ghost = rest if rest is not None and rest.at == self.editing.cursor else None
         if ghost is not None:
             agrees = ghost.text.startswith(text)
-            self.post_message(self.GhostUsed(self, "typed" if agrees else "overtyped", text, ghost))
+            self.post_message(self.GhostUsed(self, "typed" if agrees else "overtyped", text))
         self.settle()
         self.post_message(self.Changed(self, is_typing=True))
 
@@ -173,7 +172,7 @@ class Editor(EditorView):
 
     def _moved(self) -> None:
         if self.ghost is not None and self.ghost.at != self.editing.cursor:
-            self.post_message(self.GhostUsed(self, "left", "", self.ghost))
+            self.post_message(self.GhostUsed(self, "left", ""))
             self.ghost = None
         self.settle()
         self.post_message(self.Moved(self))
@@ -214,7 +213,7 @@ class Editor(EditorView):
         self.editing.insert(text)
         self.buffer.close_step()
         self.ghost = rest
-        self.post_message(self.GhostUsed(self, "accepted", text, ghost))
+        self.post_message(self.GhostUsed(self, "accepted", text))
         self.settle()
         self.post_message(self.Changed(self, is_typing=False))
 
@@ -232,7 +231,7 @@ class Editor(EditorView):
     def action_escape(self) -> None:
         """Dismiss the suggestion, else the marks of a search, else the selection."""
         if self.ghost is not None:
-            self.post_message(self.GhostUsed(self, "dismissed", "", self.ghost))
+            self.post_message(self.GhostUsed(self, "dismissed", ""))
             self.set_ghost(None)
         elif self.matches:
             self.set_matches([])

@@ -178,8 +178,7 @@ def _chunk_line(chunk: ChunkResponse, width: int) -> Content:
 
 def _weights(decision: DecisionResponse) -> list[tuple[str, float]]:
     """The features that tipped the decision most, with the points that each moved."""
-    pairs = [(name, weight) for name, weight in decision["features"]]
-    return sorted(pairs, key=lambda pair: -abs(pair[1]))[:_FEATURES_SHOWN]
+    return sorted(decision["features"], key=lambda pair: -abs(pair[1]))[:_FEATURES_SHOWN]
 
 
 def _duration(took_ms: float) -> str:
