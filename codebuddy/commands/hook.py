@@ -174,7 +174,7 @@ def run(
 ) -> int:
     """Review what is staged, what commits changed, or everything."""
     if hook is not None:
-        from codebuddy.hook.commit import run as run_from_git
+        from codebuddy.hook.commit import run_from_git
 
         run_from_git(hook, message_file)
     result, shown = _reviewed(scope, commits, most, wait_s, no_update=no_update)

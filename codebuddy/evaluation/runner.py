@@ -17,7 +17,7 @@ from codebuddy.completion.pipeline import complete
 from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources, Retriever
 from codebuddy.completion.receipt import completion_response
 from codebuddy.completion.retrieval import retrieve
-from codebuddy.datatypes import Context, Generator, SearchResult, Suggestion
+from codebuddy.datatypes import RETRIEVE_MODES, Context, Generator, SearchResult, Suggestion
 from codebuddy.evaluation.baselines import BASELINES, WindowRetriever
 from codebuddy.evaluation.codebleu import codebleu
 from codebuddy.evaluation.cold import ColdGenerator
@@ -122,7 +122,7 @@ def _run_mode(
         document=hole.as_document(setup.repository),
         position=hole.position,
         language=hole.language,
-        retrieve="always" if mode == "windows" or mode == "jaccard" else mode,
+        retrieve=mode if mode in RETRIEVE_MODES else "always",
     )
     resources = PipelineResources(
         generator=setup.generator,
@@ -154,7 +154,7 @@ def _run_mode(
 
 
 def _retriever(hole: Hole, mode: EvaluatedMode, setup: EvaluationSetup) -> Retriever:
-    """The lookup of an arm; a baseline never sees the index, nor the hole's own file."""
+    """The lookup of a mode; a baseline never sees the index, nor the hole's own file."""
     if mode not in BASELINES:
         return retrieve
     setup.baselines.prepare(mode)

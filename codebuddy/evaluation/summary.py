@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from codebuddy.evaluation.baselines import BASELINES
 from codebuddy.evaluation.metrics import customization_quality_index, quality
 from codebuddy.evaluation.results import SCORES, TOKENS, TaskResult, modes_of
 from codebuddy.evaluation.statistics import (
@@ -27,12 +28,11 @@ _PAIRS = (
     ("always", "never"),
     ("auto", "never"),
     ("auto", "always"),
-    ("windows", "never"),
-    ("always", "windows"),
-    ("auto", "windows"),
-    ("jaccard", "never"),
-    ("always", "jaccard"),
-    ("auto", "jaccard"),
+    *(
+        pair
+        for baseline in BASELINES
+        for pair in ((baseline, "never"), ("always", baseline), ("auto", baseline))
+    ),
 )
 
 

@@ -27,7 +27,16 @@ from codebuddy.errors import CodebuddyError, ConfigError
 from codebuddy.hook.deadlines import GRACE_S, SHOWING_S, HookRun
 from codebuddy.hook.finding import Finding
 from codebuddy.hook.parent_connection import ParentConnection
-from codebuddy.hook.review import retired_notice, rules_in_use
+from codebuddy.hook.review import (
+    by_module,
+    ordered,
+    quick_rules,
+    retired_notice,
+    review,
+    rules_in_use,
+    slow_rules,
+    wants_model,
+)
 from codebuddy.terminal import safe_text
 from codebuddy.vcs import plumbing
 from codebuddy.vcs.repository import Repository
@@ -42,7 +51,7 @@ _SHARED = ("record", "report", "session")
 _BUSY_WITH = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
 
 
-def run(hook: str, message_file: str | None) -> None:
+def run_from_git(hook: str, message_file: str | None) -> None:
     """Run `hook` and exit with 0; does not return."""
     with suppress(BaseException):
         repository = plumbing.open_repository_quickly(Path.cwd())
@@ -158,7 +167,6 @@ def _review(run: HookRun) -> None:
     from codebuddy.hook import session
     from codebuddy.hook.index_access import index_lookup
     from codebuddy.hook.model import Model
-    from codebuddy.hook.review import by_module, quick_rules, review, slow_rules, wants_model
 
     repository, settings = run.repository, run.settings
     assert run.connection is not None
@@ -206,8 +214,6 @@ def _is_busy(git_folder: Path) -> bool:
 
 def _print_findings(run: HookRun, hook: str) -> None:
     """To stdout, which git sends where its own messages go."""
-    from codebuddy.hook.review import ordered
-
     found = ordered(run.findings)
     shown = found[: run.settings.hook.max_findings]
     lines = []
@@ -237,8 +243,6 @@ def _print_findings(run: HookRun, hook: str) -> None:
 
 def _unchecked(run: HookRun) -> str:
     """What was not looked at, as a part of a sentence; empty where everything was."""
-    from codebuddy.hook.review import slow_rules
-
     if run.is_incomplete:
         return "not all new lines could be looked at"
     left = [

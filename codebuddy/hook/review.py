@@ -97,7 +97,7 @@ Check = Callable[[Review], Iterable[Finding]]
 
 
 def rules_in_use(settings: HookSettings) -> list[LintRule]:
-    """The rules that are on, those that cost least first.
+    """The rules that are on.
 
     Raises:
         ConfigError: A setting names a rule that does not exist.

@@ -243,8 +243,8 @@ def _merge_small(merged: list[tuple[_Piece, Cut]]) -> list[Cut]:
         if cuts:
             last = cuts[-1]
             size = cut.end_byte - last.start_byte
-            crumb = min(cut.end_byte - cut.start_byte, last.end_byte - last.start_byte)
-            if crumb < SMALL_BYTES and size <= MAX_BYTES:
+            smaller = min(cut.end_byte - cut.start_byte, last.end_byte - last.start_byte)
+            if smaller < SMALL_BYTES and size <= MAX_BYTES:
                 is_larger = cut.end_byte - cut.start_byte > last.end_byte - last.start_byte
                 kind = cut.kind if is_larger else last.kind
                 cuts[-1] = Cut(last.start_byte, cut.end_byte, kind)

@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 20
 # Where SQLite's file format keeps the number that every commit changes.
 _CHANGE_COUNTER = slice(24, 28)
 _HEADER_BYTES = 100
-_MAX_SEAL_BYTES = 200
+_MAX_CHECKSUM_BYTES = 200
 
 _descriptors: dict[tuple[int, int], int] = {}
 _lock = threading.Lock()
@@ -93,7 +93,7 @@ def beginning(file: Path) -> tuple[int, bytes]:
 
 def _recorded_state(file: Path) -> list[int]:
     try:
-        content = read_file(_place(file), _MAX_SEAL_BYTES)
+        content = read_file(_place(file), _MAX_CHECKSUM_BYTES)
         return [int(number) for number in content.decode("ascii").split()]
     except (OSError, ValueError):
         return []

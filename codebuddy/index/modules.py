@@ -11,11 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from codebuddy.syntax.traits import (
-    IMPORT_CONVENTIONS,
-    WRITTEN_SUFFIXES,
-    ImportConvention,
-)
+from codebuddy.syntax.traits import IMPORT_CONVENTIONS, WRITTEN_SUFFIXES, ImportConvention
 
 _FAMILY_OF = {
     suffix: family

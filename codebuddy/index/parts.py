@@ -21,11 +21,13 @@ from codebuddy.index.symbols import FoundDefinition, FoundReference, find_symbol
 from codebuddy.syntax.embedded import SCRIPTS, Region, regions
 from codebuddy.syntax.grammar import grammar_for, parse
 from codebuddy.syntax.limits import OutOfTimeError, reason_not_to_parse
+from codebuddy.syntax.spec import VALUE_KINDS
 
 # For one parse; ordinary files take milliseconds.
 PARSE_BUDGET_MS = 1000
-# Kinds that are no places of their own in a file: many share one line or one statement.
-_VALUE_KINDS = frozenset(["variable", "field", "constant", "property", "prototype"])
+# Kinds that are no places of their own in a file: many share one line or one statement. A key is
+# one still, since chunks would be named otherwise without it: that takes a new `ANALYSIS_VERSION`.
+_NO_PLACES = VALUE_KINDS - {"key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Part:
     @property
     def places(self) -> list[FoundDefinition]:
         """The definitions that chunks are named by, outer ones first."""
-        found = [each for each in self.definitions if each.kind not in _VALUE_KINDS]
+        found = [each for each in self.definitions if each.kind not in _NO_PLACES]
         return sorted(found, key=lambda each: (each.extent[0], -each.extent[1]))
 
     def moved(self, n_bytes: int, n_lines: int) -> Part:

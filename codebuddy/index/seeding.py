@@ -154,7 +154,7 @@ def _take_over(work_tree: WorkTree, folder: Path) -> None:
         try:
             with store.snapshot():
                 _check_version(store)
-                sealed = file_checksum.copy(source, new)
+                state = file_checksum.copy(source, new)
         except BaseException:
             with suppress(OSError):
                 new.unlink()
@@ -162,8 +162,8 @@ def _take_over(work_tree: WorkTree, folder: Path) -> None:
         finally:
             store.close()
     platforms.replace_durably(new, target)
-    if sealed is not None:
-        file_checksum.put(target, sealed)
+    if state is not None:
+        file_checksum.put(target, state)
 
 
 def _check_version(store: Store) -> None:
