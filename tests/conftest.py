@@ -45,6 +45,7 @@ if os.name == "nt":
         "core/test_user_file.py",
         "engine/test_engine_faults.py",
         "inference/test_models_commands.py",
+        "inference/test_models_interruption.py",
         "tui/test_terminal_driver.py",
         "tui/test_tui_docs.py",
         "tui/test_tui_terminal.py",

@@ -32,9 +32,7 @@ def imports_of(file: Path, *, with_types: bool) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names & FILES.keys() or {node.module}
-        elif with_types or not (
-            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        ):
+        elif with_types or not is_for_types(node):
             waiting += ast.iter_child_nodes(node)
     return found & FILES.keys()
 
@@ -46,7 +44,9 @@ def test_no_module_imports_in_a_circle():
     TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("package", sorted({name.split(".")[1] for name in FILES}))
+@pytest.mark.parametrize(
+    "package", sorted({name.split(".")[1] for name in FILES if name.count(".") > 1})
+)
 def test_no_module_of_a_package_needs_a_later_one_for_its_types(package):
     """Types that are named in annotations count too."""
     inside = {name for name in FILES if name.startswith(f"codebuddy.{package}.")}

@@ -125,14 +125,11 @@ def test_the_table_of_packages_is_the_packages():
     assert named == folders | modules
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_named_by_a_page_exist(page):
-    """No relative link of a page is dead, nor a path below `tests/` that it names."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for link in re.findall(r"\]\(([^)#\s]+)", text):
-        assert "://" in link or (page.parent / link).exists(), link
+    """No path below `tests/` that a page names is missing."""
     if page.stem != "contributing":  # which names files that its reader writes
-        for path in re.findall(r"`(tests/[\w/.]+)`", text):
+        for path in re.findall(r"`(tests/[\w/.]+)`", without_code(page.read_text("utf-8"))):
             assert (ROOT / path).exists(), path
 
 

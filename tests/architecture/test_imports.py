@@ -160,32 +160,3 @@ def test_the_pipelines_resources_are_put_together_in_three_places():
             if isinstance(called, ast.Name) and called.id == "PipelineResources":
                 made.add(file.relative_to(PACKAGE).as_posix())
     assert made == {"service/target.py", "evaluation/runner.py", "training/head/labels.py"}
-
-
-# These stand in a line: each is made of those that follow it, and knows nothing of those before.
-_ROOMS = ("commands", "serve", "engine", "service", "completion")
-
-
-def at_import(file: Path) -> set[str]:
-    """The modules that are imported when a file is, without those for annotations alone."""
-    names: set[str] = set()
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
-
-
-def test_no_modules_of_a_completion_import_each_other_in_a_circle():
-    """Whichever of them is imported first, the others can be made."""
-    module_of = {
-        ".".join(("codebuddy", *file.relative_to(PACKAGE).with_suffix("").parts)): file
-        for file in MODULES
-        if file.relative_to(PACKAGE).parts[0] in _ROOMS
-    }
-    needs = {name: at_import(file) & set(module_of) for name, file in module_of.items()}
-    while free := {name for name, needed in needs.items() if not needed}:
-        needs = {name: needed - free for name, needed in needs.items() if name not in free}
-    assert needs == {}

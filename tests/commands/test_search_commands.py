@@ -12,25 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.index import database, index, make_repository, module, write
+from tests.support.engine import codebuddy
+from tests.support.index import LONG_FUNCTION, database, index, make_repository, module, write
 
 PACKAGE_PARENT = str(Path(__file__).parents[2])
-
-
-def codebuddy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "codebuddy", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": PACKAGE_PARENT},
-    )
-
-
-LONG_FUNCTION = "def price_of(order):\n" + "".join(
-    f"    step_{i} = order.part_{i} * {i} + order.discount_of_part_{i}\n" for i in range(25)
-)
 
 
 @pytest.fixture

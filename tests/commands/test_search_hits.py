@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.commands.test_search_commands import LONG_FUNCTION, codebuddy
-from tests.support.index import make_repository
+from tests.support.engine import codebuddy
+from tests.support.index import LONG_FUNCTION, make_repository
 
 pytestmark = pytest.mark.process
 

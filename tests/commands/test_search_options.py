@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_search_commands import codebuddy
 from tests.support.embedder import make_embedder
+from tests.support.engine import codebuddy
 from tests.support.index import make_repository
 
 pytestmark = pytest.mark.process

@@ -11,7 +11,7 @@ from codebuddy.index.path_channel import PathFinder, line_asked
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
-from tests.commands.test_search_commands import codebuddy
+from tests.support.engine import codebuddy
 from tests.support.index import index, make_repository, module
 
 LONG = "\n\n".join(module(f"part_{number}") for number in range(12))

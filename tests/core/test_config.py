@@ -14,6 +14,7 @@ import pytest
 from codebuddy import bounded_toml
 from codebuddy.config import known_keys, load_settings, own_variables
 from codebuddy.errors import ConfigError
+from tests.support.engine import codebuddy
 
 
 @pytest.fixture
@@ -194,17 +195,6 @@ def test_unknown_variables_are_ignored_and_told(root):
     assert len(warning) < 500
 
 
-def _run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "codebuddy", *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-    )
-
-
 @pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
@@ -223,8 +213,8 @@ def _run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
 )
 def test_every_command_warns_once_and_goes_on(repository, arguments):
     """It exits as without the variable, and its answer is on stdout alone."""
-    before = _run(repository, *arguments)
-    after = _run(repository, *arguments, CODEBUDDY_TEAM_TOKEN="hunter2")
+    before = codebuddy(repository, *arguments)
+    after = codebuddy(repository, *arguments, CODEBUDDY_TEAM_TOKEN="hunter2")
     assert after.returncode == before.returncode
     said = Counter(after.stderr.splitlines())
     assert [line for line in said.elements() if "CODEBUDDY" in line] == [
@@ -238,7 +228,7 @@ def test_every_command_warns_once_and_goes_on(repository, arguments):
 def test_the_engine_does_not_repeat_it(repository, engine):
     """A completion and a search through the engine are warned of once, by the command."""
     for arguments in (["complete", "cart.py:6", "--model", "echo"], ["search", "total"]):
-        done = _run(repository, *arguments, CODEBUDDY_TEAM_TOKEN="1")
+        done = codebuddy(repository, *arguments, CODEBUDDY_TEAM_TOKEN="1")
         assert done.returncode == 0, done.stderr
         assert (done.stderr + done.stdout).count("CODEBUDDY_TEAM_TOKEN") == 1
 
@@ -248,7 +238,7 @@ def test_the_hook_reviews_and_says_nothing_of_it(repository, git):
     """An unknown variable neither switches the hook off nor stands in its few lines."""
     # The limit is for a busy machine.
     variables = {"CODEBUDDY_TEAM_TOKEN": "1", "CODEBUDDY_HOOK_LIMIT_MS": "30000"}
-    _run(repository, "hook", "install", **variables)
+    codebuddy(repository, "hook", "install", stdin=None, **variables)
     (repository / "new.py").write_text("def f():\n    breakpoint()\n")
     git(repository, "add", "new.py")
     done = subprocess.run(
@@ -265,7 +255,7 @@ def test_the_hook_reviews_and_says_nothing_of_it(repository, git):
 @pytest.mark.process
 def test_a_known_variable_with_a_bad_value_stays_an_error(repository):
     """Beside an unknown one, which is told first."""
-    done = _run(repository, "search", "x", CODEBUDDY_TEAM="1", CODEBUDDY_MODEL_THREADS="many")
+    done = codebuddy(repository, "search", "x", CODEBUDDY_TEAM="1", CODEBUDDY_MODEL_THREADS="many")
     assert done.returncode == ConfigError.exit_code
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["warning", "error"]
 

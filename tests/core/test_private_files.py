@@ -6,8 +6,6 @@ import json
 import os
 import random
 import stat
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict
@@ -41,6 +39,7 @@ from codebuddy.training.head.examples import (
 from codebuddy.tui.session import OpenFileState, SessionState, load_session, save_session
 from codebuddy.tui.text.journal import Journal, Record
 from codebuddy.vcs.repository import open_repository
+from tests.support.engine import codebuddy
 from tests.support.index import index, make_repository, module
 
 HEADER = {"planned": 1, "commit": "c", "model": "m"}
@@ -208,7 +207,9 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
     assert not (folder / "tui").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root can give a folder away"
+)
 def test_a_folder_of_another_user_is_refused(tmp_path):
     """Even where this user may do anything."""
     folder = tmp_path / "codebuddy"
@@ -216,19 +217,6 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
     os.chown(folder, 65534, 65534)
     with pytest.raises(OSError, match="belongs to another user"):
         make_folder(folder)
-
-
-def run_codebuddy(folder: Path, *arguments: str, **environment: str):
-    """The command, as a person runs it."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "codebuddy", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.mark.process
@@ -248,7 +236,7 @@ def test_an_index_folder_that_cannot_be_trusted_is_told_and_passed_over(tmp_path
         place.write_text("")
         place.chmod(0o777)
     cache = tmp_path / "cache"
-    done = run_codebuddy(root, "search", "one", XDG_CACHE_HOME=str(cache))
+    done = codebuddy(root, "search", "one", XDG_CACHE_HOME=str(cache))
     assert done.returncode == 0, done.stderr
     assert f"{place} is not used" in done.stderr
     assert "delete it" in done.stderr
@@ -257,7 +245,7 @@ def test_an_index_folder_that_cannot_be_trusted_is_told_and_passed_over(tmp_path
     if case == "open":
         assert [each.name for each in place.iterdir()] == ["index.db"]
     assert list((cache / "codebuddy" / "indexes").glob("*/index.db"))
-    told = json.loads(run_codebuddy(root, "doctor", "--json", XDG_CACHE_HOME=str(cache)).stdout)
+    told = json.loads(codebuddy(root, "doctor", "--json", XDG_CACHE_HOME=str(cache)).stdout)
     assert any(str(place) in each["problem"] for each in told["problems"])
 
 

@@ -216,12 +216,12 @@ def test_a_database_that_asks_for_a_write_ahead_log_is_damaged(root):
     assert "m3.py" in search(root)
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
 def test_something_else_in_the_place_of_the_index_is_moved_aside(root, make):
     """A pipe or a folder is no index, and holds nobody up."""
     file = database(root)
     file.unlink()
-    make(file)
+    getattr(os, make)(file)
     with pytest.raises(CodebuddyError):
         search(root)
     index(root)

@@ -17,6 +17,9 @@ from codebuddy.index.store import Store, StoredVectors
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import Repository, open_repository
 
+LONG_FUNCTION = "def price_of(order):\n" + "".join(
+    f"    step_{i} = order.part_{i} * {i} + order.discount_of_part_{i}\n" for i in range(25)
+)
 PYTHON = """\
 import os
 
