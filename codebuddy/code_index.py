@@ -42,6 +42,10 @@ class CodeIndex(Protocol):
         """The definitions of a file in their order."""
         ...
 
+    def chunks_of(self, path: str) -> list[Chunk]:
+        """The chunks of a file in their order, which cover each of its bytes once."""
+        ...
+
     def imports(self, path: str) -> tuple[str, ...]:
         """What a file imports, in the index's words; nothing if it is not indexed."""
         ...

@@ -7,11 +7,12 @@ is not worth that. Pure; no index, no model.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Literal
 
-from codebuddy.datatypes import PackedChunk, SearchResult
+from codebuddy.datatypes import Chunk, PackedChunk, SearchResult
 
 _MAX_FILES = 64
 # Prompts that a KV cache may still hold (`inference.kv_cache.MAX_SLOTS`).
@@ -75,18 +76,42 @@ def stable_chunk_order(
         The held chunks alone, in their old order, while all of them are still found, unchanged,
         and the best new one is among them. Otherwise the new ranking, with those of its top
         `len(held)` that were held moved to the front in their old order, so that at least the
-        beginning stays.
+        beginning stays. A held chunk is also found where a result shows half of its lines: the
+        window of a file moves with the cursor, and the prompt need not follow at once.
     """
-    now = {_key(result): result for result in found}
-    old = [_key(result) for result in held]
-    if found and _key(found[0]) in old and all(key in now for key in old):
-        return [now[key] for key in old]
-    top = {_key(result) for result in found[: len(held)]}
-    stays = [key for key in old if key in top]
-    rest = [result for result in found if _key(result) not in stays]
-    return [*(now[key] for key in stays), *rest]
+    places = [_place_of(each, found) for each in held]
+    kept = {
+        place: dataclasses.replace(found[place], chunk=each.chunk)
+        for place, each in zip(places, held, strict=True)
+        if place is not None
+    }
+    if 0 in kept and len(kept) == len(held):
+        return list(kept.values())
+    stays = {place: each for place, each in kept.items() if place < len(held)}
+    return [*stays.values(), *(each for place, each in enumerate(found) if place not in stays)]
 
 
-def _key(result: SearchResult) -> tuple[str, str]:
-    # Not the id: an index that is brought up to date may number its chunks anew.
-    return result.chunk.path, result.chunk.text
+def _place_of(held: SearchResult, found: Sequence[SearchResult]) -> int | None:
+    """Where among `found` the held chunk is; None where it is not."""
+    # Not by id: an index that is brought up to date may number its chunks anew.
+    for place, result in enumerate(found):
+        if result.chunk.path == held.chunk.path and _shows(result.chunk, held.chunk):
+            return place
+    return None
+
+
+def _shows(found: Chunk, held: Chunk) -> bool:
+    """Whether the texts are the same, or share half of the shorter one's lines unchanged."""
+    if found.text == held.text:
+        return True
+    first, second = _numbered(found), _numbered(held)
+    shared = first.keys() & second.keys()
+    is_half = 2 * len(shared) >= min(len(first), len(second)) > 0
+    return is_half and all(first[number] == second[number] for number in shared)
+
+
+def _numbered(chunk: Chunk) -> dict[int, str]:
+    """The lines of a chunk by number; none where its text is not the lines that it names."""
+    lines = chunk.text.removesuffix("\n").split("\n")
+    is_whole = len(lines) == chunk.end_line - chunk.start_line + 1
+    return dict(enumerate(lines, chunk.start_line)) if is_whole else {}

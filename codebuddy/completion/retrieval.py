@@ -1,36 +1,35 @@
 """Step 3: pieces of other places in the repository that may help at the cursor.
 
-Definitions that the code is likely to use, as signatures with a line of documentation; and
-chunks that look like the code around the cursor, whole. Lists are fused by reciprocal rank
-with weights that were measured (docs/benchmarks.md). It knows the index only as `CodeIndex`.
+Candidates are definitions that the code is likely to use, as signatures with a line of
+documentation; chunks that share words with the code around the cursor, whole; and windows of
+the same files around the line that reads most like the last one before the cursor. `ranking`
+orders them by what each is expected to win. It knows the index only as `CodeIndex`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.candidates import find_candidates
 from codebuddy.completion.expression import expression_at
+from codebuddy.completion.lookalikes import CursorText, aligned_window, cursor_text
+from codebuddy.completion.ranking import Candidate, informative_lines, rank
 from codebuddy.datatypes import Chunk, Context, Definition, SearchResult
-from codebuddy.index.fusion import reciprocal_rank_fusion
+from codebuddy.index.outline import signature_form
 from codebuddy.index.terms import terms
 
 _QUERY_LINES_BEFORE = 20
 _QUERY_LINES_AFTER = 4
-_CANDIDATES = 40
-# Lookalikes of one file teach the same; its definitions are different ones.
-_MAX_LOOKALIKES_PER_FILE = 2
-# Lookalikes weigh as much as the definition of what is called: often another file holds nearly
-# the same code, and the line behind the resemblance is the answer (docs/log.md).
-_WEIGHTS = {"call": 4.0, "member": 4.0, "name": 1.0, "import": 1.0, "beside": 1.0, "lexical": 4.0}
-# Smaller than for search: the first of a short list of definitions counts for much.
-_RRF_K = 10
+_LOOKALIKES = 25
+_DEFINITIONS_PER_LIST = 4
+# A file that holds this share of the document's lines is a copy of it: what it has besides is an
+# older or another state of the very text that is being written.
+_COPY_SHARE = 0.95
+_COPY_LINES = 5
 # A piece from the editor of which this share of lines is in the prompt teaches nothing new.
 _NEAR_COPY_SHARE = 0.6
-_TRIVIAL_LINE_LENGTH = 4
 # Lines of the document that every prompt holds anyway, if they are no longer than this together.
 _WINDOW_LINES = 60
 _WINDOW_CHARACTERS = 4800
@@ -41,25 +40,82 @@ EDITOR = "editor"
 def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResult]:
     """The best pieces for the place, from the best down.
 
-    A result found as a definition has its chunk's signatures for text; never the text at the
-    cursor itself. Code of another file that is nearly the same is welcome.
+    A piece's score is its expected gain. The text at the cursor itself is never among them, nor
+    a file that is a copy of the document. Code of another file that is nearly the same is welcome.
     """
+    cursor = cursor_text(context)
+    ranked = rank(find_pieces(context, index, cursor), cursor, top_k)
+    return [
+        SearchResult(each.candidate.chunk, each.gain, dict(each.candidate.channels))
+        for each in ranked
+    ]
+
+
+def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[Candidate]:
+    """All candidates, in no order that means anything."""
+    files = _Files(context, index)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or not _informative_lines(chunk.text.split("\n"))
+        return _is_at_cursor(chunk, context) or not informative_lines(chunk.text.split("\n"))
 
-    found = find_candidates(context, expression_at(context.prefix), index)
-    channels = {
-        name: [
-            result
-            for result in _as_results(name, definitions, index)
-            if not _is_at_cursor(result.chunk, context)
-        ]
-        for name, definitions in found.items()
-    }
-    channels["lexical"] = index.lexical(query_terms(context), _CANDIDATES, is_unwanted)
-    chosen = _limit_lookalikes(fuse(channels, _WEIGHTS), top_k)
-    return [_as_signature(result, index) for result in chosen]
+    channels: dict[int, dict[str, float]] = {}
+    found = []
+    for result in index.lexical(query_terms(context), _LOOKALIKES, is_unwanted):
+        chunk = result.chunk
+        if files.is_copy(chunk.path):
+            continue
+        known = channels[chunk.id] = {"lexical": result.score}
+        found.append(Candidate("chunk", chunk, known))
+        if chunk.path != context.document.path:
+            found.append(Candidate("window", _window_of(chunk, files, cursor), known))
+    for name, definitions in find_candidates(context, expression_at(context.prefix), index).items():
+        ids = list(dict.fromkeys(each.chunk_id for each in definitions))[:_DEFINITIONS_PER_LIST]
+        for place, chunk in enumerate(index.chunks(ids), 1):
+            if not _is_at_cursor(chunk, context) and not files.is_known_copy(chunk.path):
+                known = channels.setdefault(chunk.id, {})
+                known[name] = 1 / place
+                found.append(Candidate(name, files.as_signature(chunk), known))
+    return found
+
+
+class _Files:
+    """The texts of files that candidates come from, each read once."""
+
+    def __init__(self, context: Context, index: CodeIndex) -> None:
+        self._index = index
+        self._own_path = context.document.path
+        document = (context.prefix + context.suffix).split("\n")
+        self._own_lines = set(informative_lines(document))
+        self._lines: dict[str, list[str]] = {}
+        self._copies: dict[str, bool] = {}
+        self._definitions: dict[str, list[Definition]] = {}
+
+    def lines(self, path: str) -> list[str]:
+        """The lines of a file as the index holds it."""
+        if path not in self._lines:
+            text = "".join(chunk.text for chunk in self._index.chunks_of(path))
+            self._lines[path] = text.replace("\r\n", "\n").split("\n")
+        return self._lines[path]
+
+    def is_copy(self, path: str) -> bool:
+        """Whether another file holds nearly all lines of the document."""
+        if path == self._own_path or len(self._own_lines) < _COPY_LINES:
+            return False
+        if path not in self._copies:
+            shared = len(self._own_lines & set(informative_lines(self.lines(path))))
+            self._copies[path] = shared >= _COPY_SHARE * len(self._own_lines)
+        return self._copies[path]
+
+    def as_signature(self, chunk: Chunk) -> Chunk:
+        """The chunk with the signatures of what it defines for text, where it defines something."""
+        if chunk.path not in self._definitions:
+            self._definitions[chunk.path] = self._index.definitions_of(chunk.path)
+        form = signature_form(chunk, self._definitions[chunk.path])
+        return dataclasses.replace(chunk, text=form + "\n") if form else chunk
+
+    def is_known_copy(self, path: str) -> bool:
+        """The same of a file that was asked for before; False for others."""
+        return self._copies.get(path, False)
 
 
 def with_editor_chunks(
@@ -78,13 +134,13 @@ def with_editor_chunks(
     """
     known = _lines_at_cursor(context)
     for result in results:
-        known |= set(_informative_lines(result.chunk.text.split("\n")))
+        known |= set(informative_lines(result.chunk.text.split("\n")))
     added = []
     for number, (path, text) in enumerate(extras, 1):
         text = text.replace("\r\n", "\n")
         if _is_near_copy(text, known):
             continue
-        known |= set(_informative_lines(text.split("\n")))
+        known |= set(informative_lines(text.split("\n")))
         chunk = Chunk(-number, path, "", EDITOR, "", "", 0, 0, 0, 0, text)
         added.append(SearchResult(chunk, 1 / number, {EDITOR: 1 / number}))
     return [*results, *added]
@@ -97,51 +153,17 @@ def query_terms(context: Context) -> list[str]:
     return list(dict.fromkeys(terms("\n".join([*before, *after, *context.scope]))))
 
 
-def fuse(
-    channels: Mapping[str, list[SearchResult]], weights: Mapping[str, float]
-) -> list[SearchResult]:
-    """Reciprocal rank fusion of ranked lists; each hit keeps what every channel scored it."""
-    chunks = {r.chunk.id: r.chunk for results in channels.values() for r in results}
-    rankings = {name: [(r.chunk.id, r.score) for r in found] for name, found in channels.items()}
-    return [
-        SearchResult(chunks[each], score, scores)
-        for each, score, scores in reciprocal_rank_fusion(
-            rankings, lambda channel, _score: weights[channel], k=_RRF_K
-        )
-    ]
-
-
-def _as_results(
-    name: str, definitions: Iterable[Definition], index: CodeIndex
-) -> list[SearchResult]:
-    """The chunks of the definitions, the first one's first, scored by place."""
-    ids = list(dict.fromkeys(each.chunk_id for each in definitions))
-    scores = {each: 1 / place for place, each in enumerate(ids, 1)}
-    return [SearchResult(c, scores[c.id], {name: scores[c.id]}) for c in index.chunks(ids)]
-
-
-def _as_signature(result: SearchResult, index: CodeIndex) -> SearchResult:
-    """Signatures in the place of the text, where the text was found for what it defines."""
-    if set(result.channels) == {"lexical"}:
-        return result
-    form = index.signature_form(result.chunk)
-    if not form:
-        return result
-    return dataclasses.replace(result, chunk=dataclasses.replace(result.chunk, text=form + "\n"))
-
-
-def _limit_lookalikes(results: Iterable[SearchResult], top_k: int) -> list[SearchResult]:
-    taken: Counter[str] = Counter()
-    kept = []
-    for result in results:
-        if set(result.channels) == {"lexical"}:
-            if taken[result.chunk.path] >= _MAX_LOOKALIKES_PER_FILE:
-                continue
-            taken[result.chunk.path] += 1
-        kept.append(result)
-        if len(kept) == top_k:
-            break
-    return kept
+def _window_of(chunk: Chunk, files: _Files, cursor: CursorText) -> Chunk:
+    """The window of the chunk's file whose line before its middle reads most like the cursor's."""
+    lines = files.lines(chunk.path)
+    first, end = aligned_window(lines, chunk.start_line - 2, chunk.end_line, cursor)
+    return dataclasses.replace(
+        chunk,
+        kind="window",
+        text="\n".join(lines[first:end]) + "\n",
+        start_line=first + 1,
+        end_line=end,
+    )
 
 
 def _is_at_cursor(chunk: Chunk, context: Context) -> bool:
@@ -162,7 +184,7 @@ def _reach(lines: list[str], text: str) -> int:
 
 def _lines_at_cursor(context: Context) -> set[str]:
     before, after = _window(context)
-    return set(_informative_lines([*before, *after]))
+    return set(informative_lines([*before, *after]))
 
 
 def _window(context: Context) -> tuple[list[str], list[str]]:
@@ -177,11 +199,7 @@ def _window(context: Context) -> tuple[list[str], list[str]]:
 
 
 def _is_near_copy(text: str, window: set[str]) -> bool:
-    lines = _informative_lines(text.split("\n"))
+    lines = informative_lines(text.split("\n"))
     if not lines:
         return True
     return sum(line in window for line in lines) >= _NEAR_COPY_SHARE * len(lines)
-
-
-def _informative_lines(lines: Iterable[str]) -> list[str]:
-    return [s for line in lines if len(s := line.strip()) >= _TRIVIAL_LINE_LENGTH]

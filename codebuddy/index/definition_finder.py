@@ -56,7 +56,7 @@ class DefinitionFinder:
         self._own_role = stored.role if stored is not None else "code"
         self._own_id = stored.id if stored is not None else -1
         if imports is None:
-            imports = store.details(stored.id).imports if stored is not None else ()
+            imports = store.imports_of(stored.id) if stored is not None else ()
         self._routes = self._near_files(modules, import_graph, imports, names)
 
     def find(self, name: str, limit: int) -> list[ResolvedDefinition]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from codebuddy.index.packing import is_list_of, pack_json, unpack_json
@@ -27,8 +27,8 @@ def pack_details(references: Iterable[Reference], imports: Iterable[str]) -> byt
     return packed
 
 
-def unpack_details(data: bytes) -> tuple[tuple[Reference, ...], tuple[str, ...]]:
-    """References and imports.
+def unpack_imports(data: bytes) -> tuple[str, ...]:
+    """What the file imports. The references, which nothing asks for, are not looked at.
 
     Raises:
         DamagedIndexError: `data` is not of `pack_details`.
@@ -36,19 +36,10 @@ def unpack_details(data: bytes) -> tuple[tuple[Reference, ...], tuple[str, ...]]
     content = unpack_json(data, _MAX_BYTES)
     if not isinstance(content, dict) or content.keys() != {"references", "imports"}:
         raise _damaged()
-    references, imports = content["references"], content["imports"]
-    if not is_list_of(references, list, MAX_REFERENCES) or not all(map(_is_sound, references)):
-        raise _damaged()
+    imports = content["imports"]
     if not is_list_of(imports, str, _MAX_IMPORTS) or not all(map(is_utf8, imports)):
         raise _damaged()
-    return tuple((name, kind, line) for name, kind, line in references), tuple(imports)
-
-
-def _is_sound(reference: Sequence[object]) -> bool:
-    match reference:
-        case [str(name), str(kind), int(line)]:
-            return is_utf8(name) and is_utf8(kind) and line > 0
-    return False
+    return tuple(imports)
 
 
 def _damaged() -> DamagedIndexError:

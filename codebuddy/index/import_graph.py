@@ -63,11 +63,11 @@ class ImportGraph:
         stored = self._store.file_of(os.fsencode(path))
         if stored is None:
             return ()
-        imports = self._store.details(stored.id).imports
+        imports = self._store.imports_of(stored.id)
         # What stands for a folder often passes on what the others in it define.
         is_named_so = posixpath.basename(path).partition(".")[0] in PACKAGE_STEMS
         return imports if is_named_so or stored.n_lines <= _LINES_PER_IMPORT * len(imports) else ()
 
     def _imports(self, path: str) -> tuple[str, ...]:
         stored = self._store.file_of(os.fsencode(path))
-        return () if stored is None else self._store.details(stored.id).imports
+        return () if stored is None else self._store.imports_of(stored.id)

@@ -217,7 +217,7 @@ class RepositoryIndex:
         """What the file `path` imports, in its own words."""
         with self._snapshot():
             stored = self._store.file_of(os.fsencode(path))
-            return () if stored is None else self._store.details(stored.id).imports
+            return () if stored is None else self._store.imports_of(stored.id)
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """The chunks of these ids, in this order; those that an update took away are left out."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index import row_checks, schema
-from codebuddy.index.details import unpack_details
+from codebuddy.index.details import unpack_imports
 from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.packing import unpack_text
 from codebuddy.index.schema import DamagedIndexError
@@ -80,14 +80,6 @@ class VectorSpace:
 
     key: str
     dim: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileDetails:
-    """What a file refers to: references are (name, kind, line)."""
-
-    references: tuple[tuple[str, str, int], ...]
-    imports: tuple[str, ...]
 
 
 class Store:
@@ -189,13 +181,13 @@ class Store:
             path, reason, *numbers, digest, _ = row
             yield path, Skipped(reason, FileStat(*numbers)), digest
 
-    def details(self, file_id: int) -> FileDetails:
-        """What the file refers to."""
+    def imports_of(self, file_id: int) -> tuple[str, ...]:
+        """What the file imports, in its own words."""
         row = self._row("SELECT data, crc FROM details WHERE file_id = ?", (file_id,))
         if row is None:
             raise DamagedIndexError(f"the index is damaged: details of file {file_id} are missing")
         row_checks.check("details", f"details of file {file_id}", (file_id, *row))
-        return FileDetails(*unpack_details(row[0]))
+        return unpack_imports(row[0])
 
     def segments(self) -> list[StoredSegment]:
         """Every segment, oldest first; together of no more documents than the file can hold."""

@@ -83,7 +83,7 @@ class IndexWriter(Store):
             for stored in self.files():
                 self.chunks_of(stored)
                 self.definitions_of(stored)
-                self.details(stored.id)
+                self.imports_of(stored.id)
             for segment in self.segments():
                 for _ in self.all_postings(segment.id):
                     pass

@@ -3,7 +3,6 @@
     python -m tests.bench.quality                    all, as long as it takes
     python -m tests.bench.quality --minutes 60       as far as an hour goes; the next call goes on
     python -m tests.bench.quality --retrieval-only   the part without a model, minutes
-    python -m tests.bench.quality --query-forms      what a completion should ask, minutes
 
 Each repository is evaluated by `codebuddy eval` in a process of its own, so that the figures
 are those that anybody gets. What was measured is kept in the cache folder and not measured
@@ -30,7 +29,6 @@ from codebuddy.evaluation.summary import summarize
 from codebuddy.evaluation.tables import completion_tables, mode_table, number, table
 from codebuddy.vcs.repository import open_repository
 from tests.bench.quality_corpora import Corpus, default_cache, load_corpora, make_repository
-from tests.bench.query_forms import form_lines, measure_forms
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -47,7 +45,6 @@ def main() -> None:
     """Measure what is asked for, then write the tables of all that has been measured."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--retrieval-only", action="store_true")
-    parser.add_argument("--query-forms", action="store_true", help="only those")
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--tasks", type=int, default=30, help="of each kind and repository")
     parser.add_argument("--queries", type=int, default=150)
@@ -63,12 +60,6 @@ def main() -> None:
         if corpus.use == "bench" and (not arguments.corpora or corpus.name in arguments.corpora)
     ]
     folders = {corpus.name: make_repository(corpus, arguments.cache) for corpus in corpora}
-    if arguments.query_forms:
-        answers = measure_forms(folders.values(), arguments.queries, arguments.seed)
-        options = f"--query-forms --queries {arguments.queries}"
-        lines = [*_stamp(arguments, options), "", *form_lines(answers, arguments.seed)]
-        write_part("queries", lines, arguments)
-        return
     retrieval = {
         name: measure_retrieval(name, folder, arguments) for name, folder in folders.items()
     }

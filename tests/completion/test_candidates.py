@@ -6,7 +6,8 @@ import pytest
 
 from codebuddy.completion.candidates import find_candidates
 from codebuddy.completion.expression import expression_at, types_of
-from codebuddy.completion.retrieval import retrieve
+from codebuddy.completion.lookalikes import cursor_text
+from codebuddy.completion.retrieval import find_pieces
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
@@ -154,7 +155,8 @@ def test_headings_and_keys_define_nothing(index, begun):
 def test_definitions_come_as_signatures(index):
     """What was found for its definition shows header and documentation, not its body."""
     context = context_at("from shop.store import Store\n\nStore().open_shelf(‸\n", "main.py")
-    first = retrieve(context, index, 8)[0].chunk
+    pieces = find_pieces(context, index, cursor_text(context))
+    first = next(each.chunk for each in pieces if each.kind == "call")
     assert first.path == "shop/store.py"
     assert "def open_shelf(self, name, size):" in first.text
     assert "Open a shelf." in first.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codebuddy.completion.prompt_history import PromptHistory, stable_chunk_order
 from codebuddy.datatypes import Chunk, PackedChunk, SearchResult
 
@@ -52,6 +54,32 @@ def test_what_is_gone_or_changed_is_dropped():
     changed = [result("a", text="def a(): return 1"), result("b")]
     settled = stable_chunk_order(ranking("ab"), changed)
     assert {each.chunk.text for each in settled} == {"def a(): return 1", "def b(): pass"}
+
+
+def window(first: int, score: float = 1.0, path: str = "w.py") -> SearchResult:
+    """Twenty numbered lines of a file."""
+    text = "".join(f"line {number}\n" for number in range(first, first + 20))
+    chunk = Chunk(1, path, "python", "window", "", "", first, first + 19, 0, 0, text)
+    return SearchResult(chunk, score, {"lexical": score})
+
+
+def test_a_window_that_moves_a_little_stays_where_it_was():
+    """The held window is shown while half of it is found, with the new score; then the new one."""
+    held = [window(10, 3.0)]
+    (kept,) = stable_chunk_order(held, [window(20, 2.0)])
+    assert (kept.chunk.start_line, kept.score) == (10, 2.0)
+    (moved,) = stable_chunk_order(held, [window(21)])
+    assert moved.chunk.start_line == 21
+    (other,) = stable_chunk_order(held, [window(10, path="v.py")])
+    assert other.chunk.path == "v.py"
+
+
+def test_a_window_whose_file_changed_is_replaced():
+    """Old lines do not linger in a prompt."""
+    changed = window(12)
+    text = changed.chunk.text.replace("line 15", "line fifteen")
+    changed = replace(changed, chunk=replace(changed.chunk, text=text))
+    assert stable_chunk_order([window(10)], [changed]) == [changed]
 
 
 def test_files_do_not_share_their_memory():

@@ -140,7 +140,7 @@ def test_every_hole_of_a_repository_can_be_masked(tmp_path):
         assert len(holes) > 20
         for hole in holes:
             view = mask(index, hole)
-            text = "".join(chunk.text for chunk in view.chunks_of(hole.path))  # type: ignore[attr-defined]
+            text = "".join(chunk.text for chunk in view.chunks_of(hole.path))
             assert text == hole.document
             other = "shop/pricing.py" if hole.path == "shop/cart.py" else "shop/cart.py"
-            assert view.chunks_of(other) == index.chunks_of(other)  # type: ignore[attr-defined]
+            assert view.chunks_of(other) == index.chunks_of(other)

@@ -110,7 +110,6 @@ def _dumped(store: Store) -> dict[str, Any]:
         chunks = store.chunks_of(stored)
         for chunk in chunks:
             place[chunk.id] = (chunk.path, chunk.start_byte)
-        details = store.details(stored.id)
         files[repr(stored.path)] = {
             "file": (stored.digest, stored.stat.size, stored.language, stored.n_lines),
             "chunks": [
@@ -123,8 +122,7 @@ def _dumped(store: Store) -> dict[str, Any]:
                 for d in store.definitions_of(stored)
             ],
             "vectors": _vectors_of(vectors.get(stored.id), chunks),
-            "references": details.references,
-            "imports": details.imports,
+            "imports": store.imports_of(stored.id),
         }
     postings: dict[str, dict[tuple[str, int], int]] = {}
     lengths: dict[tuple[str, int], int] = {}

@@ -1,0 +1,138 @@
+"""Pieces of other files: how alike they are to the cursor's code, their windows, their order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from codebuddy.completion.lookalikes import aligned_window, cursor_text, likeness
+from codebuddy.completion.ranking import Candidate, expected_gain, rank
+from codebuddy.completion.retrieval import retrieve
+from codebuddy.datatypes import Chunk
+from codebuddy.index.build import update_index
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.settings import Settings
+from codebuddy.vcs.repository import open_repository
+from tests.support.completion import context_at
+
+
+def piece(text: str, kind: str = "chunk", path: str = "a.py", first: int = 1) -> Candidate:
+    """A candidate with this text."""
+    last = first + text.count("\n")
+    chunk = Chunk(1, path, "python", kind, "", "", first, last, 0, 0, text)
+    return Candidate(kind, chunk, {"lexical": 1.0})
+
+
+def test_likeness_counts_what_stands_before_the_cursor():
+    """The begun line, the last lines' words, and the longest text that is repeated."""
+    cursor = cursor_text(context_at("def load(name):\n    shop = open_shop(‸\n"))
+    alike = likeness("def save(name):\n\tshop = open_shop(name)\n", cursor)
+    assert alike.begun == 1.0
+    assert alike.words == pytest.approx(4 / 5)
+    assert alike.match == pytest.approx(math.log1p(len("(name):\nshop = open_shop(")))
+    other = likeness("class Unrelated:\n    pass\n", cursor)
+    assert (other.begun, other.words) == (0.0, 0.0)
+    assert other.match < alike.match
+
+
+@pytest.mark.parametrize("text", ["‸", "\n‸", "x‸", "\x00\x00‸", " \t‸"])
+def test_nothing_to_compare_is_no_error(text):
+    """At the beginning of a file every text is as good as any other."""
+    alike = likeness("anything\n", cursor_text(context_at(text)))
+    assert alike.begun in (0.0, 1.0)
+    assert math.isfinite(expected_gain("window", alike))
+    assert math.isfinite(expected_gain("window", likeness("", cursor_text(context_at(text)))))
+
+
+def test_a_window_reaches_past_the_line_that_matches():
+    """The continuation is what a window is for."""
+    lines = [f"filler_{number} = {number}" for number in range(100)]
+    lines[60:62] = ["    reply = client.get(address)", "    reply.raise_for_status()"]
+    cursor = cursor_text(
+        context_at("    answer = client.get(address)\n    answer.raise_for_status()\n    ‸")
+    )
+    first, end = aligned_window(lines, 40, 80, cursor)
+    assert first <= 60
+    assert end > 70
+    assert aligned_window(lines, -5, 500, cursor) == (first, end)
+    assert aligned_window([], 0, 5, cursor) == (0, 0)
+
+
+def test_pieces_that_say_the_same_are_taken_once():
+    """Copies of a text, and windows of the same lines, take no room twice."""
+    cursor = cursor_text(context_at("total = price(1)\n‸"))
+    text = "total = price(1)\ntotal = price(2)\nprint_total(total)\n"
+    same = [piece(text, path=f"copy_{number}.py") for number in range(5)]
+    assert len(rank(same, cursor, 10)) == 1
+    windows = [piece(f"{text}line {n}\n", "window", first=n) for n in (1, 2)]
+    assert [each.candidate.chunk.start_line for each in rank(windows, cursor, 10)] == [1]
+    different = [piece(f"value_{n} = {n * 77}\n" * 3, "window", first=10 * n) for n in (1, 2, 3)]
+    assert len(rank(different, cursor, 2)) == 2
+    assert rank([piece("\n\n  \n")], cursor, 10) == []
+
+
+def test_the_order_is_that_of_the_expected_gain():
+    """What reads like the cursor's code comes first, whatever the order of the candidates."""
+    cursor = cursor_text(context_at("with open(path) as file:\n    data = json.load(‸"))
+    like = piece("with open(path) as file:\n    data = json.load(file)\n", "window")
+    unlike = piece("class Colour:\n    red = 1\n", "window", "b.py")
+    for order in ([like, unlike], [unlike, like]):
+        ranked = rank(order, cursor, 10)
+        assert [each.candidate for each in ranked] == [like, unlike]
+        assert ranked[0].gain > ranked[1].gain
+
+
+PROVIDER = """import client
+
+
+class {name}Provider:
+    def fetch(self, address):
+        reply = client.get(address)
+        if reply.status != 200:
+            raise LookupError(reply.reason)
+        rows = reply.json()
+        return sorted(rows, key=lambda row: row["created"])
+"""
+
+
+@pytest.fixture
+def siblings(repository):
+    """A repository with a sibling of a provider, copies of the provider, and much else."""
+    (repository / "north.py").write_text(PROVIDER.format(name="North"))
+    for path in ("south.py", "south.py.orig", "build/lib/south.py", "vendor/south.py"):
+        file = repository / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(PROVIDER.format(name="South"))
+    (repository / "other.py").write_text("".join(f"def f{n}():\n    pass\n" for n in range(50)))
+    opened = open_repository(repository)
+    update_index(opened, Settings())
+    with RepositoryIndex.open(opened, Settings()) as index:
+        yield index
+
+
+def test_a_sibling_shows_what_comes_next_and_copies_show_nothing(siblings):
+    """Another provider's next line is found; the same file under another name is not."""
+    whole = PROVIDER.format(name="South")
+    typed = whole.replace("        return sorted", "        ‸return sorted").partition(
+        "return sorted"
+    )[0]
+    context = context_at(typed + "\n", "south.py")
+    results = retrieve(context, siblings, 8)
+    assert results[0].chunk.path == "north.py"
+    assert 'key=lambda row: row["created"]' in results[0].chunk.text
+    assert not any("south" in each.chunk.path for each in results)
+
+
+def test_windows_say_which_lines_they_are(siblings):
+    """A receipt names the lines that the model read."""
+    context = context_at("def get(address):\n    reply = client.get(address)\n    ‸", "new.py")
+    for result in retrieve(context, siblings, 8):
+        chunk = result.chunk
+        if chunk.kind == "window":
+            assert chunk.text.count("\n") == chunk.end_line - chunk.start_line + 1
+            assert dataclasses.asdict(chunk)["start_line"] >= 1
+            break
+    else:
+        pytest.fail("no window was found")
