@@ -6,20 +6,22 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.staged_review import ReviewItem, apply_item, review_staged
+from codebuddy.tui.widgets.modal import Modal
 
 
-class ReviewScreen(ModalScreen[tuple[str, int] | None]):
+class ReviewScreen(Modal[tuple[str, int] | None]):
     """Answers with a place to go to, or with nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,7 +35,7 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
         self._root = root
         self._unsaved = unsaved
         self._items: list[ReviewItem] = []
-        self._working: asyncio.Task[None] | None = None
+        self._working: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         """List and note."""
@@ -44,12 +46,7 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self._working = asyncio.create_task(self._review())
-
-    def on_unmount(self) -> None:
-        """The child ends with the task."""
-        if self._working is not None:
-            self._working.cancel()
+        self._working = self._review()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Go to the finding's place."""
@@ -74,9 +71,10 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
             self._show_message("this one has no patch; Enter goes to its place", is_error=True)
         elif item.path in self._unsaved:
             self._show_message(f"save {item.path} first", is_error=True)
-        elif self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._apply(index, item))
+        elif self._working is None or self._working.is_finished:
+            self._working = self._apply(index, item)
 
+    @work
     async def _apply(self, index: int, item: ReviewItem) -> None:
         try:
             paths = await asyncio.to_thread(apply_item, self._root, item)
@@ -87,6 +85,7 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
         self._show(index)
         self._show_message(f"applied to {', '.join(paths)}; it is not staged yet")
 
+    @work
     async def _review(self) -> None:
         try:
             self._items = await review_staged(self._root)
