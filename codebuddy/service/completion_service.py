@@ -153,13 +153,14 @@ class CompletionService:
                 max_per_file=request.max_per_file,
             )
 
+        more: list[str] = []
         if request.should_update:
             is_shown = self._index_refresh == "before"
-            found, more = ask_refreshed_index(
-                self._repositories, repository_context, ask, is_shown=is_shown
+            found = ask_refreshed_index(
+                self._repositories, repository_context, ask, more, is_shown=is_shown
             )
         else:
-            found, more = ask(self._repositories.index(repository_context)), []
+            found = ask(self._repositories.index(repository_context))
         ended = time.perf_counter()
         steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
@@ -239,8 +240,8 @@ class CompletionService:
             refreshing = self._background.start(repository_context)
         try:
             if self._index_refresh == "before" and should_update:
-                suggestion, warnings = ask_refreshed_index(
-                    self._repositories, repository_context, ask, is_shown=True
+                suggestion = ask_refreshed_index(
+                    self._repositories, repository_context, ask, warnings, is_shown=True
                 )
             else:
                 suggestion = ask(self._repositories.index(repository_context))
@@ -249,7 +250,7 @@ class CompletionService:
             suggestion = ask(None)
             if not refreshing.is_first_build:
                 remedy = f" ({error.hint})" if error.hint else ""
-                warnings = [f"{error.message}; completing without lookups{remedy}"]
+                warnings.append(f"{error.message}; completing without lookups{remedy}")
         return suggestion, [*refreshing.warnings, *warnings, *policy.warnings]
 
     def _run(
