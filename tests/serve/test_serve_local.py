@@ -131,17 +131,18 @@ def test_a_place_is_not_prepared_behind_a_call(repository):
     """What waits behind the switch to another model would load the old one again."""
     completer = InProcessClient("echo")
     old = call(repository, "me", model="/nowhere/old.gguf")
-    prepared = []
+    prepared = threading.Event()
 
     def prewarm(_text: str) -> None:
-        prepared.append(completer.prewarm(old))
+        completer.prewarm(old)
+        prepared.set()
 
     with ThreadPoolExecutor(1) as threads:
         answer = completer.complete(
             call(repository, "me"), lambda _: threads.submit(prewarm, "").result(60)
         )
     assert answer["text"] == "value("
-    assert prepared
+    assert prepared.is_set()
     with pytest.raises(ModelError):
         completer.prewarm(old)
 
