@@ -66,7 +66,7 @@ class ModelsScreen(Modal[str]):
         try:
             self._lines = await self._backend.models()
         except CodebuddyError as error:
-            self._show_message(f"{error.message} {error.hint}", is_error=True)
+            self.show_error(error)
             return
         options = self.query_one(OptionList)
         at = options.highlighted
@@ -74,7 +74,7 @@ class ModelsScreen(Modal[str]):
         options.add_options([Option(_line(each)) for each in self._lines])
         options.highlighted = at or 0
         options.focus()
-        self._show_message("Enter uses a model, and pulls it first if it is not here; Esc closes")
+        self.show_message("Enter uses a model, and pulls it first if it is not here; Esc closes")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Use it."""
@@ -90,15 +90,15 @@ class ModelsScreen(Modal[str]):
         try:
             if not model.is_installed:
                 await self._pull(model)
-            self._show_message(f"loading {model.name} …")
+            self.show_message(f"loading {model.name} …")
             await self._backend.use(model.name)
         except CodebuddyError as error:
-            self._show_message(f"{error.message}. {error.hint}", is_error=True)
+            self.show_error(error)
             return
         finally:
             self._bar.display = False
         await self._list()
-        self._show_message(f"{model.name} is in use")
+        self.show_message(f"{model.name} is in use")
 
     async def _pull(self, model: ModelLine) -> None:
         self._bar.display = True
@@ -111,7 +111,7 @@ class ModelsScreen(Modal[str]):
             loop.call_soon_threadsafe(show, done_bytes, total_bytes)
 
         self._progress = PullProgress(forward)
-        self._show_message(f"pulling {model.name} ({model.size}); Esc stops, what arrived is kept")
+        self.show_message(f"pulling {model.name} ({model.size}); Esc stops, what arrived is kept")
         try:
             await self._backend.pull(model.name, self._progress)
         finally:
@@ -123,10 +123,6 @@ class ModelsScreen(Modal[str]):
             self._progress.is_cancelled.set()
         else:
             self.dismiss(self._backend.model)
-
-    def _show_message(self, text: str, *, is_error: bool = False) -> None:
-        style = "$error" if is_error else literal.MUTED
-        self.query_one("#page-note", Static).update(literal.line(text, style))
 
 
 def _line(model: ModelLine) -> Content:

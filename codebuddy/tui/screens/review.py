@@ -68,9 +68,9 @@ class ReviewScreen(Modal[tuple[str, int] | None]):
             return
         item = self._items[index]
         if not item.has_patch:
-            self._show_message("this one has no patch; Enter goes to its place", is_error=True)
+            self.show_message("this one has no patch; Enter goes to its place", "$error")
         elif item.path in self._unsaved:
-            self._show_message(f"save {item.path} first", is_error=True)
+            self.show_message(f"save {item.path} first", "$error")
         elif self._working is None or self._working.is_finished:
             self._working = self._apply(index, item)
 
@@ -79,18 +79,18 @@ class ReviewScreen(Modal[tuple[str, int] | None]):
         try:
             paths = await asyncio.to_thread(apply_item, self._root, item)
         except CodebuddyError as error:
-            self._show_message(f"{error.message}. {error.hint}", is_error=True)
+            self.show_error(error)
             return
         self._items.remove(item)
         self._show(index)
-        self._show_message(f"applied to {', '.join(paths)}; it is not staged yet")
+        self.show_message(f"applied to {', '.join(paths)}; it is not staged yet")
 
     @work
     async def _review(self) -> None:
         try:
             self._items = await review_staged(self._root)
         except CodebuddyError as error:
-            self._show_message(f"{error.message}. {error.hint}", is_error=True)
+            self.show_error(error)
             return
         self._show(0)
 
@@ -101,13 +101,9 @@ class ReviewScreen(Modal[tuple[str, int] | None]):
         options.focus()
         if self._items:
             options.highlighted = min(index, len(self._items) - 1)
-            self._show_message("Enter goes there, A applies the patch, D dismisses, Esc closes")
+            self.show_message("Enter goes there, A applies the patch, D dismisses, Esc closes")
         else:
-            self._show_message("nothing to say about what is staged; Esc closes")
-
-    def _show_message(self, text: str, *, is_error: bool = False) -> None:
-        style = "$error" if is_error else literal.MUTED
-        self.query_one("#page-note", Static).update(literal.line(text, style))
+            self.show_message("nothing to say about what is staged; Esc closes")
 
 
 def _line(item: ReviewItem) -> Content:

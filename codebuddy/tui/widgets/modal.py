@@ -6,6 +6,10 @@ from typing import TypeVar
 
 from textual.await_complete import AwaitComplete
 from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.tui import literal
 
 ResultT = TypeVar("ResultT")
 
@@ -17,3 +21,11 @@ class Modal(ModalScreen[ResultT]):
         """Close it, with a result."""
         self.workers.cancel_node(self)
         return super().dismiss(result)
+
+    def show_message(self, text: str, style: str = literal.MUTED) -> None:
+        """Show a text in the page's last row."""
+        self.query_one("#page-note", Static).update(literal.line(text, style))
+
+    def show_error(self, error: CodebuddyError) -> None:
+        """Show an error and what to do about it there."""
+        self.show_message(f"{error.message}. {error.hint}", "$error")
