@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
     from codebuddy.completion.pipeline_run import GenerationObserver
     from codebuddy.datatypes import Generator, OnText, Suggestion
-    from codebuddy.index.search import RepositoryIndex, SearchChannel
+    from codebuddy.index.search import RepositoryIndex
 
 # When an index is brought up to date: before it is asked, beside the requests, or by others.
 IndexRefresh = Literal["before", "background", "external"]
@@ -144,14 +144,7 @@ class CompletionService:
         def ask(index: RepositoryIndex) -> dict[str, Any]:
             nonlocal opened
             opened = time.perf_counter()
-            return search_response(
-                index,
-                request.query,
-                request.top_k,
-                cast("SearchChannel", request.channel),
-                near=near,
-                max_per_file=request.max_per_file,
-            )
+            return search_response(index, request, near)
 
         more: list[str] = []
         if request.should_update:
