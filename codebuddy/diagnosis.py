@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from codebuddy import __version__, isolation, paths, platforms
 from codebuddy.config import load_settings
 from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.settings import Settings
+
+if TYPE_CHECKING:
+    from codebuddy.vcs.repository import Repository
 
 # Not needed where `model.url` names a model server.
 _RUNTIME = "llama-cpp-python"
@@ -39,25 +42,40 @@ class Problem(TypedDict):
 
 
 Problems = list[Problem]
-Section = dict[str, Any]
+# What one fact is, under a label for a person; in a list or by name where there are several.
+Fact = str | bool | int | float | None | Sequence[str] | Mapping[str, int]
+Section = Mapping[str, Fact]
 
 
-def diagnose() -> dict[str, Any]:
-    """All sections and, under `problems`, a list of `{"problem", "remedy"}`."""
+class Diagnosis(TypedDict):
+    """Sections of facts, and what is wrong. One that cannot be known has an `error` alone."""
+
+    codebuddy: Section
+    machine: Section
+    runtime: Section
+    model: Section
+    repository: Section
+    network: Section
+    problems: Problems
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything."""
     problems: Problems = []
     _check_environment(problems)
     repository, settings = _surroundings(problems)
-    report: dict[str, Any] = {"codebuddy": _program(settings, problems)}
-    report["machine"] = _guarded(lambda: _machine(settings), problems)
-    report["runtime"] = _guarded(lambda: _runtime(settings, problems), problems)
-    report["model"] = _guarded(lambda: _model(settings), problems)
-    report["repository"] = _guarded(lambda: _repository(repository, settings, problems), problems)
-    report["network"] = {
-        "offline": settings.offline,
-        "used by": "codebuddy models pull, or your yes to its offer; nothing else",
+    return {
+        "codebuddy": _program(settings, problems),
+        "machine": _guarded(lambda: _machine(settings), problems),
+        "runtime": _guarded(lambda: _runtime(settings, problems), problems),
+        "model": _guarded(lambda: _model(settings), problems),
+        "repository": _guarded(lambda: _repository(repository, settings, problems), problems),
+        "network": {
+            "offline": settings.offline,
+            "used by": "codebuddy models pull, or your yes to its offer; nothing else",
+        },
+        "problems": problems,
     }
-    report["problems"] = problems
-    return report
 
 
 def _check_environment(problems: Problems) -> None:
@@ -84,7 +102,7 @@ def _guarded(section: Callable[[], Section], problems: Problems) -> Section:
         return {"error": error.message}
 
 
-def _surroundings(problems: Problems) -> tuple[Any, Settings]:
+def _surroundings(problems: Problems) -> tuple[Repository | None, Settings]:
     from codebuddy.vcs.repository import open_repository
 
     repository = None
@@ -107,7 +125,7 @@ def _surroundings(problems: Problems) -> tuple[Any, Settings]:
 
 
 def _program(settings: Settings, problems: Problems) -> Section:
-    facts: Section = {
+    facts: dict[str, Fact] = {
         "version": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -165,7 +183,7 @@ def _model(settings: Settings) -> Section:
 
     if is_remote(settings.model):
         return _remote_model(settings)
-    facts: Section = {
+    facts: dict[str, Fact] = {
         "name": settings.model.name,
         "folder": str(models_folder(settings)),
         "installed": False,
@@ -194,17 +212,18 @@ def _remote_model(settings: Settings) -> Section:
     """What a model server of this machine says; another machine's is not asked."""
     from codebuddy.inference.remote import connect
 
-    facts: Section = {"name": settings.model.name, "url": settings.model.url}
+    facts: dict[str, Fact] = {"name": settings.model.name, "url": settings.model.url}
     if settings.model.allow_remote:
         return facts | {"asked": "no, since doctor does not touch the network"}
     generator = connect(settings.model)
     try:
-        return facts | {"name": generator.name, "context": generator.n_ctx} | generator.runtime
+        facts |= {"name": generator.name, "context": generator.n_ctx}
+        return facts | cast("dict[str, Fact]", generator.runtime)
     finally:
         generator.close()
 
 
-def _repository(repository: Any, settings: Settings, problems: Problems) -> Section:
+def _repository(repository: Repository | None, settings: Settings, problems: Problems) -> Section:
     if repository is None:
         return {"root": None}
     from codebuddy.index.search import RepositoryIndex
@@ -213,7 +232,7 @@ def _repository(repository: Any, settings: Settings, problems: Problems) -> Sect
         problems.append(
             {"problem": repository.refused_folder, "remedy": "delete it, or close it to others"}
         )
-    facts: Section = {
+    facts: dict[str, Fact] = {
         "root": str(repository.root),
         "index": str(repository.index_folder),
         "files by git": len(repository.list_files()),

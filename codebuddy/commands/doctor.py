@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from codebuddy.terminal import answer, answer_json, safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.diagnosis import Fact, Section
 
 
 @click.command(name="doctor", epilog="Example: codebuddy doctor --json")
@@ -23,21 +26,22 @@ def command(*, as_json: bool) -> None:
     if as_json:
         answer_json(report)
         return
+    problems = report["problems"]
     for section, facts in report.items():
-        if section == "problems":
+        if facts is problems:
             continue
         answer(section)
-        for name, value in facts.items():
+        for name, value in cast("Section", facts).items():
             answer(f"  {name:<16} {safe_line(_shown(value))}")
     answer("problems")
-    for problem in report["problems"]:
+    for problem in problems:
         answer(f"  {safe_line(problem['problem'])}")
         answer(f"    {safe_line(problem['remedy'])}")
-    if not report["problems"]:
+    if not problems:
         answer("  none found")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Fact) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {count}" for name, count in value.items()) or "none"
     if isinstance(value, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,7 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 if TYPE_CHECKING:
     from codebuddy.evaluation.retrieval import RetrievalReport
     from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
-    from codebuddy.evaluation.store import Run
+    from codebuddy.evaluation.summary import Report
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
 
@@ -181,8 +181,21 @@ def _evaluate(
         return result, retrieval
 
     result, retrieval = with_index(repository_context, run, should_update=True)
-    report = _described(result.run) | summarize(result.results, options.seed)
-    report |= {"ended": result.ended, "resumed": result.resumed, "retrieval": retrieval}
+    header = result.run.header
+    report: Report = {
+        "repository": header.get("repository", ""),
+        "commit": header.get("commit", ""),
+        "model": header.get("model", ""),
+        "run": result.run.name,
+        "seed": header.get("seed", 0),
+        "planned": result.run.n_planned,
+        "damaged_lines": result.run.n_damaged,
+        "settings": header.get("settings", {}),
+        **summarize(result.results, options.seed),
+        "ended": result.ended,
+        "resumed": result.resumed,
+        "retrieval": retrieval,
+    }
     _print_report(report, as_json=as_json)
     if plot is not None and result.results:
         from codebuddy.evaluation.plot import plot_modes
@@ -192,7 +205,7 @@ def _evaluate(
     return EXIT_INTERRUPTED if result.ended == "interrupted" else 0
 
 
-def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
+def _print_report(report: Report, *, as_json: bool) -> None:
     """The report on stdout, what was left out on stderr."""
     from codebuddy.evaluation.tables import completion_tables, retrieval_tables
 
@@ -210,21 +223,6 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
     if report["tasks"] < report["planned"]:
         why = _ENDINGS.get(report["ended"], report["ended"])
         note(f"{report['tasks']} of {report['planned']} tasks are done: {why}")
-
-
-def _described(run: Run) -> dict[str, Any]:
-    """The keys of a report that say what was run."""
-    header = run.header
-    return {
-        "repository": header.get("repository", ""),
-        "commit": header.get("commit", ""),
-        "model": header.get("model", ""),
-        "run": run.name,
-        "seed": header.get("seed", 0),
-        "planned": run.n_planned,
-        "damaged_lines": run.n_damaged,
-        "settings": header.get("settings", {}),
-    }
 
 
 def _evaluate_retrieval(

@@ -92,6 +92,8 @@ class FailoverClient:
         self._local: InProcessClient | None = None
         # Requests that are worked on here: the model is freed when the last one ends.
         self._users = 0
+        # Requests that the engine has, also where another one just failed there.
+        self._in_engine = 0
         # Why the engine is not used; empty while it is.
         self._last_error = ""
         self._probe_at = 0.0
@@ -131,7 +133,7 @@ class FailoverClient:
                 self._cancelled_early.add(client, request)
         if local is not None:
             local.cancel(client, request)
-        if not self._last_error:
+        if self._in_engine or not self._last_error:
             self._engine.cancel(client, request)
 
     def prewarm(self, request: CompletionRequest) -> None:
@@ -159,7 +161,7 @@ class FailoverClient:
             return local.load(model)
 
     def close(self) -> None:
-        """Free the model of this process, if there is one, once what runs is done."""
+        """Close the client of this process, if there is one."""
         with self._lock:
             local, self._local = self._local, None
         if local is not None:
@@ -170,6 +172,8 @@ class FailoverClient:
         if self._last_error:
             self._schedule_probe()
             return None
+        with self._lock:
+            self._in_engine += 1
         try:
             return ask(self._engine)
         except (EngineBusyError, SupersededError):
@@ -179,6 +183,9 @@ class FailoverClient:
         except ModelError:
             if not self._offers_download:
                 raise
+        finally:
+            with self._lock:
+                self._in_engine -= 1
         return None
 
     @contextlib.contextmanager

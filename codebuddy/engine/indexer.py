@@ -22,7 +22,7 @@ from codebuddy.index.seeding import can_be_seeded
 from codebuddy.service.context import RepositoryContext
 from codebuddy.service.refresh import LOCK_TIMEOUT_S
 from codebuddy.service.repositories import RepositoryCache, index_key
-from codebuddy.service.request import SettingsSources
+from codebuddy.service.request import SearchRequest, SettingsSources
 from codebuddy.vcs.location import folder_to_search
 
 # While the user types, an index checked this recently counts as fresh: git and a walk cost
@@ -102,34 +102,24 @@ class IndexWorker:
         timings_ms = {"update": (refreshed - started) * 1000}
         if message["op"] == "refresh":
             return {"warnings": found, "timings_ms": timings_ms}
-        query = _query_of(body)
-        answer = self._search(repository_context, query, options)
+        request = SearchRequest(query=_query_of(body), **options)
+        answer = self._search(repository_context, request)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
         where = {"repository": str(repository_context.repository.root)}
         return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(
-        self, repository_context: RepositoryContext, query: str, options: dict[str, Any]
+        self, repository_context: RepositoryContext, request: SearchRequest
     ) -> dict[str, Any]:
         from codebuddy.index.search_response import path_beneath, search_response
 
-        near = ""
-        if options["near"]:
-            near = path_beneath(
-                repository_context.repository.root, options["near"], Path(options["folder"])
-            )
+        root = repository_context.repository.root
+        near = path_beneath(root, request.near, Path(request.folder)) if request.near else ""
 
         def ask() -> dict[str, Any]:
             with self._repositories.lease_index(repository_context) as index:
-                return search_response(
-                    index,
-                    query,
-                    options["top_k"],
-                    options["channel"],
-                    near=near,
-                    max_per_file=options["max_per_file"],
-                )
+                return search_response(index, request, near)
 
         try:
             return ask()
@@ -138,7 +128,7 @@ class IndexWorker:
             self._repositories.forget_index(repository_context)
             with self._lock:
                 self._updated_at.pop(index_key(repository_context), None)
-            if not options.get("should_update", True):
+            if not request.should_update:
                 raise
         except IndexingError:
             failure = self._failures.get(index_key(repository_context))

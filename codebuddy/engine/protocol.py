@@ -100,10 +100,9 @@ def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: Something is unknown or wrong; names the field.
     """
-    given = _checked(head, _SEARCH_FIELDS, "a search")
-    options: dict[str, Any] = {"top_k": 10, "channel": "hybrid", "near": "", "max_per_file": 0}
-    options |= {"should_update": True} | given
-    if not Path(options.get("folder", "")).is_absolute():
+    given = {"folder": ""} | _checked(head, _SEARCH_FIELDS, "a search")
+    options, _ = search_to_message(SearchRequest(query="", **given))
+    if not Path(options["folder"]).is_absolute():
         raise UsageError("a search needs a folder by its absolute path")
     if options["channel"] not in SEARCH_CHANNELS:
         raise UsageError(f"channel must be one of {', '.join(SEARCH_CHANNELS)}")

@@ -12,12 +12,13 @@ import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from codebuddy.datatypes import Chunk, SearchResult
 
 if TYPE_CHECKING:
     from codebuddy.datatypes import Context
+    from codebuddy.index.search import RepositoryIndex
     from codebuddy.vcs.repository import Repository
 
 Baseline = Literal["windows", "jaccard"]
@@ -29,18 +30,10 @@ QUERY_LINES = 20
 _WORD = re.compile(r"\w+")
 
 
-class IndexedTexts(Protocol):
-    """What a baseline asks of the index."""
-
-    def chunks_of(self, path: str) -> list[Chunk]:
-        """The chunks of a file, which cover each of its bytes once."""
-        ...
-
-
 class WindowRetriever:
     """All windows of a repository, read once; a copy of the hole's own file gives none."""
 
-    def __init__(self, repository: Repository, index: IndexedTexts) -> None:
+    def __init__(self, repository: Repository, index: RepositoryIndex) -> None:
         self._repository = repository
         self._index = index
 

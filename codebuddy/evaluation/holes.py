@@ -18,14 +18,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from codebuddy.datatypes import Chunk, Definition, Document, Position
-from codebuddy.evaluation.callees import DefinitionLookup, definitions_elsewhere
+from codebuddy.datatypes import Definition, Document, Position
+from codebuddy.evaluation.callees import definitions_elsewhere
 from codebuddy.evaluation.sites import CallSite, Sites, find_sites
 from codebuddy.syntax import language_for, names_in, traits_of
 from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.vcs.repository import Repository
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
 
 HoleKind = Literal["line", "call", "block"]
 KINDS: tuple[HoleKind, ...] = ("line", "call", "block")
@@ -44,18 +47,6 @@ _MIN_MIDDLE_BYTES = 3
 # Every third line is cut out whole; the others from one of their tokens on.
 _WHOLE_LINE_SHARE = 1 / 3
 _NAME_HIDDEN_SHARE = 1 / 2
-
-
-class IndexedFiles(DefinitionLookup, Protocol):
-    """What cutting asks of the index: `RepositoryIndex` has it."""
-
-    def chunks_of(self, path: str) -> list[Chunk]:
-        """The chunks of a file, which cover each of its bytes once."""
-        ...
-
-    def definitions_of(self, path: str) -> list[Definition]:
-        """The definitions of a file."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -117,7 +108,7 @@ class Hole:
 
 def cut_holes(
     repository: Repository,
-    index: IndexedFiles,
+    index: RepositoryIndex,
     kinds: Sequence[HoleKind],
     count: int,
     seed: int,
@@ -160,7 +151,7 @@ def cut_holes(
     return _in_turn([found[kind] for kind in wanted])
 
 
-def is_current(hole: Hole, index: IndexedFiles) -> bool:
+def is_current(hole: Hole, index: RepositoryIndex) -> bool:
     """Whether the index still holds the file that the hole was cut into."""
     text = "".join(chunk.text for chunk in index.chunks_of(hole.path))
     return text.encode("utf-8", "replace") == hole.source
@@ -178,12 +169,12 @@ class _OpenFile:
     _elsewhere: dict[CallSite, tuple[Definition, ...]] | None = None
     _own: frozenset[str] = frozenset()
 
-    def holes(self, kind: HoleKind, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def holes(self, kind: HoleKind, rng: random.Random, index: RepositoryIndex) -> Iterator[Hole]:
         """Every hole of a kind, in an order that `rng` decides."""
         make = {"line": self._lines, "call": self._calls, "block": self._blocks}[kind]
         yield from make(rng, index)
 
-    def _lines(self, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def _lines(self, rng: random.Random, index: RepositoryIndex) -> Iterator[Hole]:
         lines = sorted(self.sites.lines, key=lambda each: each.end_byte)
         rng.shuffle(lines)
         for line in lines:
@@ -195,7 +186,7 @@ class _OpenFile:
             if any(each.isalnum() for each in self._text(start, line.end_byte)):
                 yield self._hole("line", start, line.end_byte, index)
 
-    def _calls(self, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def _calls(self, rng: random.Random, index: RepositoryIndex) -> Iterator[Hole]:
         calls = sorted(self._known_calls(index), key=lambda each: (each.name_byte, each.end_byte))
         rng.shuffle(calls)
         for call in calls:
@@ -205,7 +196,7 @@ class _OpenFile:
                 continue
             yield self._hole("call", start, call.end_byte, index, call, is_typed=not is_hidden)
 
-    def _blocks(self, rng: random.Random, index: IndexedFiles) -> Iterator[Hole]:
+    def _blocks(self, rng: random.Random, index: RepositoryIndex) -> Iterator[Hole]:
         blocks = sorted(self.sites.blocks, key=lambda each: (each.start_byte, each.end_byte))
         rng.shuffle(blocks)
         for block in blocks:
@@ -214,7 +205,7 @@ class _OpenFile:
     def _text(self, start: int, end: int) -> str:
         return self.source[start:end].decode()
 
-    def _known_calls(self, index: IndexedFiles) -> dict[CallSite, tuple[Definition, ...]]:
+    def _known_calls(self, index: RepositoryIndex) -> dict[CallSite, tuple[Definition, ...]]:
         if self._elsewhere is None:
             defined = index.definitions_of(self.path)
             self._own = frozenset(each.name for each in defined if each.kind not in VALUE_KINDS)
@@ -229,7 +220,7 @@ class _OpenFile:
         kind: HoleKind,
         start: int,
         end: int,
-        index: IndexedFiles,
+        index: RepositoryIndex,
         call: CallSite | None = None,
         *,
         is_typed: bool = False,
@@ -297,7 +288,7 @@ def _ordered_paths(repository: Repository, seed: int) -> list[str]:
     return first + others
 
 
-def _open(path: str, index: IndexedFiles, commit: str) -> _OpenFile | None:
+def _open(path: str, index: RepositoryIndex, commit: str) -> _OpenFile | None:
     """A file ready to be cut; `None` where it is not indexed, is no code, or is generated."""
     chunks = index.chunks_of(path)
     if not chunks or chunks[-1].end_byte > _MAX_FILE_BYTES:

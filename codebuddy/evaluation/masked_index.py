@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
@@ -22,23 +22,14 @@ from codebuddy.index.analysis import analyze
 from codebuddy.index.outline import signature_form
 from codebuddy.index.terms import terms
 
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+
 # What `_masked` answers for a thing that the hole hides.
 _HIDDEN = object()
 
 
-class _AskedIndex(Protocol):
-    def definitions_of(self, path: str) -> list[Definition]: ...
-
-    def definition_counts(self, names: Iterable[str], outside_path: str) -> dict[str, int]: ...
-
-    def chunks_of(self, path: str) -> list[Chunk]: ...
-
-    def imports(self, path: str) -> tuple[str, ...]: ...
-
-    def usage_counts(self, names: Sequence[str]) -> dict[str, int]: ...
-
-
-def mask(index: _AskedIndex, hole: Hole) -> CodeIndex:
+def mask(index: RepositoryIndex, hole: Hole) -> CodeIndex:
     """`index` without `hole`, for as long as the index is open."""
     masked = _MaskedIndex(index, hole)
     masked.prepare()
@@ -49,7 +40,7 @@ def mask(index: _AskedIndex, hole: Hole) -> CodeIndex:
 class _MaskedIndex:
     """Answers every method of the index it wraps, with the hole's text taken out."""
 
-    def __init__(self, index: _AskedIndex, hole: Hole) -> None:
+    def __init__(self, index: RepositoryIndex, hole: Hole) -> None:
         self._index = index
         self._mask = _Mask(hole)
 

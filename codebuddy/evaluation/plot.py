@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codebuddy.errors import CodebuddyError, UsageError
+
+if TYPE_CHECKING:
+    from codebuddy.evaluation.summary import ModeFigures, OracleFigures, Report
 
 _SUFFIXES = (".png", ".svg")
 _COLORS = {"never": "#4477aa", "always": "#cc6677", "auto": "#228833", "oracle": "#777777"}
@@ -34,11 +37,11 @@ def check_plot(file: Path) -> None:
     _figure_class()
 
 
-def plot_modes(report: Mapping[str, Any], file: Path) -> None:
+def plot_modes(report: Report, file: Path) -> None:
     """Draw each arm's edit similarity, with its interval, over its median latency.
 
     Args:
-        report: As `summary.summarize` makes it.
+        report: Of a run.
         file: Where to; an existing file is replaced.
 
     Raises:
@@ -46,10 +49,12 @@ def plot_modes(report: Mapping[str, Any], file: Path) -> None:
     """
     figure = _figure_class()(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
-    for name, mode in {**report["arms"], "oracle": report["oracle"]}.items():
-        if mode.get("edit_similarity") is None:
-            continue
+    modes: Mapping[str, ModeFigures | OracleFigures]
+    modes = {**report["arms"], "oracle": report["oracle"]}
+    for name, mode in modes.items():
         height = mode["edit_similarity"]
+        if height is None:
+            continue
         bounds = mode["intervals"]["edit_similarity"] or (height, height)
         axes.errorbar(
             [mode["latency_ms"]["p50"] / 1000],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from codebuddy.datatypes import RETRIEVE_MODES, RetrieveMode
 from codebuddy.evaluation.baselines import BASELINES, Baseline
@@ -14,7 +14,8 @@ from codebuddy.evaluation.store import Run
 EvaluatedMode = RetrieveMode | Baseline
 EVALUATED_MODES: tuple[EvaluatedMode, ...] = (*RETRIEVE_MODES, *BASELINES)
 # Scores of a task; a score is `None` where there is nothing to be measured.
-SCORES = ("exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu")
+ScoreName = Literal["exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu"]
+SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
 TOKENS = ("prompt", "evaluated", "reused", "generated")
 
 

@@ -134,12 +134,11 @@ def header_of(
     settings: Settings,
     options: EvaluationOptions,
     holes: Sequence[Hole],
-    mode: str = "completion",
 ) -> dict[str, Any]:
     """What a run's first line says; two runs with the same one are the same work."""
     names = hashlib.sha256("".join(hole.id for hole in holes).encode()).hexdigest()[:16]
     return {
-        "mode": mode,
+        "mode": "completion",
         "repository": repository.root.name,
         "commit": repository.head_commit(),
         "model": model,

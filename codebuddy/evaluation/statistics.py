@@ -15,27 +15,25 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Integers = npt.NDArray[np.int64]
 
+# Low and high end; `None` of fewer than two values.
+Interval = tuple[float, float] | None
 N_RESAMPLES = 1000
 _TAILS = (2.5, 97.5)
 
 
-def mean_interval(values: Sequence[float], seed: int) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float], seed: int) -> Interval:
     """The 95% interval of the mean; `None` of fewer than two values."""
     return interval(lambda drawn: drawn.mean(axis=1), values, seed)
 
 
-def percentile_interval(
-    values: Sequence[float], percent: float, seed: int
-) -> tuple[float, float] | None:
+def percentile_interval(values: Sequence[float], percent: float, seed: int) -> Interval:
     """The 95% interval of a percentile; `None` of fewer than two values."""
     import numpy as np
 
     return interval(lambda drawn: np.percentile(drawn, percent, axis=1), values, seed)
 
 
-def interval(
-    statistic: Callable[[Floats], Floats], values: Sequence[float], seed: int
-) -> tuple[float, float] | None:
+def interval(statistic: Callable[[Floats], Floats], values: Sequence[float], seed: int) -> Interval:
     """The percentile bootstrap's 95% interval.
 
     Args:

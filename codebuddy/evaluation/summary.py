@@ -7,12 +7,14 @@ with the run's seed. It knows neither files nor models.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from codebuddy.evaluation.baselines import BASELINES
 from codebuddy.evaluation.metrics import customization_quality_index, quality
-from codebuddy.evaluation.results import SCORES, TOKENS, TaskResult, modes_of
+from codebuddy.evaluation.results import SCORES, TOKENS, ScoreName, TaskResult, modes_of
+from codebuddy.evaluation.retrieval import Percentiles, RetrievalReport
 from codebuddy.evaluation.statistics import (
+    Interval,
     auroc,
     brier,
     classification,
@@ -36,7 +38,95 @@ _PAIRS = (
 )
 
 
-def summarize(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
+class Scores(TypedDict):
+    """Means of each score in `SCORES`, over the tasks that have it; intervals are by figure."""
+
+    exact_match: float | None
+    edit_similarity: float | None
+    identifier_f1: float | None
+    call_recall: float | None
+    codebleu: float | None
+    intervals: dict[str, Any]
+
+
+class ModeFigures(Scores):
+    """A retrieval mode over all tasks; `tokens` are means by the names in `TOKENS`."""
+
+    latency_ms: Percentiles
+    retrieval_rate: float | None
+    tokens: dict[str, float | None]
+    answer_in_chunks: float | None
+
+
+class OracleFigures(Scores):
+    """The better of never and always for each task; all `None` without both modes."""
+
+    latency_ms: NotRequired[Percentiles]
+    retrieval_rate: float | None
+
+
+class Difference(Scores):
+    """What the first mode has more than the second, and the shares of tasks by who is better."""
+
+    better: float | None
+    worse: float | None
+
+
+class HeadFigures(TypedDict):
+    """How well the decision foresaw that lookups help; `positives` is how often they did."""
+
+    auroc: float | None
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    brier: float | None
+    positives: float | None
+    intervals: dict[str, Interval]
+
+
+class QualityIndex(TypedDict):
+    """The customization quality index, and the qualities that it is made from."""
+
+    index: float | None
+    interval: Interval
+    arm: NotRequired[str]
+    quality: NotRequired[dict[str, float]]
+
+
+class Figures(TypedDict):
+    """The figures of some tasks; `differences` are named `FIRST-SECOND`."""
+
+    tasks: int
+    arms: dict[str, ModeFigures]
+    head: HeadFigures
+    oracle: OracleFigures
+    differences: dict[str, Difference]
+
+
+class Summary(Figures):
+    """The figures of all tasks, and of each kind."""
+
+    cqi: QualityIndex
+    kinds: dict[str, Figures]
+
+
+class Report(Summary):
+    """The keys of `eval --json`: what was run, how it ended, the figures."""
+
+    repository: str
+    commit: str
+    model: str
+    run: str
+    seed: int
+    planned: int
+    damaged_lines: int
+    settings: dict[str, Any]
+    ended: str
+    resumed: int
+    retrieval: RetrievalReport
+
+
+def summarize(results: Sequence[TaskResult], seed: int) -> Summary:
     """The figures of a run: of all tasks, then of each kind.
 
     Args:
@@ -45,20 +135,18 @@ def summarize(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
     """
     kinds = list(dict.fromkeys(each.kind for each in results))
     return {
-        "tasks": len(results),
         **_figures(results, seed),
         "cqi": _quality_index(results, seed),
         "kinds": {
-            kind: {"tasks": len(chosen), **_figures(chosen, seed)}
-            for kind in kinds
-            for chosen in [[each for each in results if each.kind == kind]]
+            kind: _figures([each for each in results if each.kind == kind], seed) for kind in kinds
         },
     }
 
 
-def _figures(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
+def _figures(results: Sequence[TaskResult], seed: int) -> Figures:
     modes = modes_of(results)
     return {
+        "tasks": len(results),
         "arms": {mode: _mode(results, mode, seed) for mode in modes},
         "head": _head(results, modes, seed),
         "oracle": _oracle(results, modes, seed),
@@ -70,38 +158,52 @@ def _figures(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
     }
 
 
-def _mode(results: Sequence[TaskResult], mode: str, seed: int) -> dict[str, Any]:
+def _scores(
+    value: Callable[[TaskResult, ScoreName], float | None],
+    results: Sequence[TaskResult],
+    seed: int,
+) -> Scores:
+    """Means with intervals; a task whose `value` is `None` does not count."""
+    values = {
+        name: [found for each in results if (found := value(each, name)) is not None]
+        for name in SCORES
+    }
+    means = {name: _mean(found) for name, found in values.items()}
+    intervals = {name: mean_interval(found, seed) for name, found in values.items()}
+    return cast("Scores", {**means, "intervals": intervals})
+
+
+def _percentiles(values: Sequence[float]) -> Percentiles:
+    return {"p50": percentile(values, 50), "p95": percentile(values, 95)}
+
+
+def _mode(results: Sequence[TaskResult], mode: str, seed: int) -> ModeFigures:
     chosen = [each.arms[mode] for each in results]
+    scores = _scores(lambda each, name: each.score(mode, name), results, seed)
     latencies = [each.latency_ms for each in chosen]
-    figures: dict[str, Any] = {}
-    intervals: dict[str, Any] = {}
-    for name in SCORES:
-        values = [value for each in chosen if (value := each.scores.get(name)) is not None]
-        figures[name] = _mean(values)
-        intervals[name] = mean_interval(values, seed)
-    figures["latency_ms"] = {f"p{p}": percentile(latencies, p) for p in _PERCENTILES}
-    intervals["latency_ms"] = {
-        f"p{p}": percentile_interval(latencies, p, seed) for p in _PERCENTILES
-    }
     retrieved = [float(each.retrieve) for each in chosen]
-    figures["retrieval_rate"] = _mean(retrieved)
-    intervals["retrieval_rate"] = mean_interval(retrieved, seed)
-    figures["tokens"] = {
-        name: _mean([float(each.tokens.get(name, 0)) for each in chosen]) for name in TOKENS
+    tokens = {name: [float(each.tokens.get(name, 0)) for each in chosen] for name in TOKENS}
+    others = {
+        "latency_ms": {f"p{p}": percentile_interval(latencies, p, seed) for p in _PERCENTILES},
+        "retrieval_rate": mean_interval(retrieved, seed),
+        "tokens": {name: mean_interval(values, seed) for name, values in tokens.items()},
     }
-    intervals["tokens"] = {
-        name: mean_interval([float(each.tokens.get(name, 0)) for each in chosen], seed)
-        for name in TOKENS
+    return {
+        **scores,
+        "latency_ms": _percentiles(latencies),
+        "retrieval_rate": _mean(retrieved),
+        "tokens": {name: _mean(values) for name, values in tokens.items()},
+        "answer_in_chunks": _mean([float(each.has_answer_in_chunks) for each in chosen]),
+        "intervals": {**scores["intervals"], **others},
     }
-    figures["answer_in_chunks"] = _mean([float(each.has_answer_in_chunks) for each in chosen])
-    return {**figures, "intervals": intervals}
 
 
-def _head(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> dict[str, Any]:
-    """How well the decision foresaw that lookups help: more edit similarity than without."""
+def _head(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> HeadFigures:
+    """A lookup helps where it brings more edit similarity than there is without."""
     names = ("auroc", "accuracy", "precision", "recall", "brier")
     if not {"never", "always"} <= set(modes):
-        return dict.fromkeys(names) | {"positives": None, "intervals": dict.fromkeys(names)}
+        nothing = dict.fromkeys((*names, "positives"))
+        return cast("HeadFigures", {**nothing, "intervals": dict.fromkeys(names)})
     # `never` and `always` have a probability too, but only `auto` uses it.
     judge = "auto" if "auto" in modes else "never"
     labels = [_gain(each) > 0 for each in results]
@@ -125,11 +227,12 @@ def _head(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> dic
             "brier": brier(guessed, truth),
         }
 
-    return {
+    found = {
         **figures(range(len(results))),
         "positives": _mean([float(label) for label in labels]),
         "intervals": _resampled(figures, len(results), names, seed),
     }
+    return cast("HeadFigures", found)
 
 
 def _resampled(
@@ -137,7 +240,7 @@ def _resampled(
     count: int,
     names: Sequence[str],
     seed: int,
-) -> dict[str, tuple[float, float] | None]:
+) -> dict[str, Interval]:
     """Intervals of figures that are no means; resamples where one does not exist do not count."""
     if count < 2:
         return dict.fromkeys(names)
@@ -152,50 +255,43 @@ def _resampled(
     }
 
 
-def _oracle(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> dict[str, Any]:
-    """The better of never and always for each task; lookups only where they help."""
+def _oracle(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> OracleFigures:
+    """Lookups only where they help."""
     if not {"never", "always"} <= set(modes) or not results:
-        return dict.fromkeys((*SCORES, "retrieval_rate")) | {"intervals": {}}
-    chosen = ["always" if _gain(each) > 0 else "never" for each in results]
-    figures: dict[str, Any] = {}
-    intervals: dict[str, Any] = {}
-    for name in SCORES:
-        pairs = zip(results, chosen, strict=True)
-        values = [value for each, mode in pairs if (value := each.score(mode, name)) is not None]
-        figures[name] = _mean(values)
-        intervals[name] = mean_interval(values, seed)
-    retrieved = [float(mode == "always") for mode in chosen]
-    latencies = [each.arms[mode].latency_ms for each, mode in zip(results, chosen, strict=True)]
-    figures["latency_ms"] = {f"p{p}": percentile(latencies, p) for p in _PERCENTILES}
-    figures["retrieval_rate"] = _mean(retrieved)
-    return {**figures, "intervals": intervals}
+        nothing = dict.fromkeys((*SCORES, "retrieval_rate"))
+        return cast("OracleFigures", {**nothing, "intervals": {}})
+
+    def chosen(each: TaskResult) -> str:
+        return "always" if _gain(each) > 0 else "never"
+
+    scores = _scores(lambda each, name: each.score(chosen(each), name), results, seed)
+    return {
+        **scores,
+        "latency_ms": _percentiles([each.arms[chosen(each)].latency_ms for each in results]),
+        "retrieval_rate": _mean([float(chosen(each) == "always") for each in results]),
+    }
 
 
-def _difference(
-    results: Sequence[TaskResult], first: str, second: str, seed: int
-) -> dict[str, Any]:
-    """What the first arm has more than the second, task by task."""
-    figures: dict[str, Any] = {}
-    intervals: dict[str, Any] = {}
-    for name in SCORES:
-        values = [
-            a - b
-            for each in results
-            if (a := each.score(first, name)) is not None
-            and (b := each.score(second, name)) is not None
-        ]
-        figures[name] = _mean(values)
-        intervals[name] = mean_interval(values, seed)
+def _difference(results: Sequence[TaskResult], first: str, second: str, seed: int) -> Difference:
+    """Task by task."""
+
+    def more(each: TaskResult, name: ScoreName) -> float | None:
+        a, b = each.score(first, name), each.score(second, name)
+        return None if a is None or b is None else a - b
+
+    scores = _scores(more, results, seed)
     gains = [
         (each.score(first, "edit_similarity") or 0) - (each.score(second, "edit_similarity") or 0)
         for each in results
     ]
-    figures["better"] = _mean([float(gain > 0) for gain in gains])
-    figures["worse"] = _mean([float(gain < 0) for gain in gains])
-    return {**figures, "intervals": intervals}
+    return {
+        **scores,
+        "better": _mean([float(gain > 0) for gain in gains]),
+        "worse": _mean([float(gain < 0) for gain in gains]),
+    }
 
 
-def _quality_index(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
+def _quality_index(results: Sequence[TaskResult], seed: int) -> QualityIndex:
     modes = modes_of(results)
     with_lookups = "auto" if "auto" in modes else "always"
     if not results or not {"never", with_lookups} <= set(modes):
@@ -211,7 +307,7 @@ def _quality_index(results: Sequence[TaskResult], seed: int) -> dict[str, Any]:
         }
 
     return {
-        **index(range(len(results))),
+        "index": index(range(len(results)))["index"],
         "interval": _resampled(index, len(results), ("index",), seed)["index"],
         "arm": with_lookups,
         "quality": {"never": quality(never), with_lookups: quality(better)},

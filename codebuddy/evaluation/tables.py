@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from codebuddy.evaluation.results import SCORES, ScoreName
 
 if TYPE_CHECKING:
     from codebuddy.evaluation.compare import Comparison
     from codebuddy.evaluation.retrieval import ChannelFigures, RankScore, RetrievalReport
+    from codebuddy.evaluation.statistics import Interval
+    from codebuddy.evaluation.summary import (
+        Figures,
+        HeadFigures,
+        ModeFigures,
+        OracleFigures,
+        Summary,
+    )
 
 # score -> (heading, factor to percent)
 _SHOWN_SCORES = {
@@ -35,7 +45,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [line(headings), rule, *(line(row) for row in rows)]
 
 
-def completion_tables(summary: Mapping[str, Any]) -> list[str]:
+def completion_tables(summary: Summary) -> list[str]:
     """The whole report of a run: all tasks, each kind, the decision, the index."""
     lines: list[str] = []
     kinds = summary["kinds"]
@@ -49,12 +59,12 @@ def completion_tables(summary: Mapping[str, Any]) -> list[str]:
     return lines + conclusion_lines(summary)
 
 
-def conclusion_lines(summary: Mapping[str, Any]) -> list[str]:
+def conclusion_lines(summary: Summary) -> list[str]:
     """Whether lookups help on this code, in a sentence, and a warning where tasks are few."""
     lines, n = [], summary["tasks"]
-    found = summary["differences"].get("always-never", {})
-    bounds = found.get("intervals", {}).get("edit_similarity")
-    if bounds is not None:
+    found = summary["differences"].get("always-never")
+    bounds = None if found is None else found["intervals"]["edit_similarity"]
+    if found is not None and bounds is not None:
         low, high = bounds
         if low > 0:
             said = "always looking up helps here"
@@ -72,12 +82,10 @@ def conclusion_lines(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def mode_table(part: Mapping[str, Any]) -> list[str]:
+def mode_table(part: Figures) -> list[str]:
     """One row for each arm and the oracle, with intervals."""
     scores = [
-        name
-        for name in _SHOWN_SCORES
-        if any(mode.get(name) is not None for mode in part["arms"].values())
+        name for name in SCORES if any(mode.get(name) is not None for mode in part["arms"].values())
     ]
     headings = [
         "arm",
@@ -119,7 +127,8 @@ def mode_table(part: Mapping[str, Any]) -> list[str]:
             low_high = _interval(difference["intervals"]["edit_similarity"], 1.0)
             lines.append(
                 f"{first} over {second}: {gain:+.1f}{low_high} edit similarity, better on"
-                f" {100 * difference['better']:.0f}%, worse on {100 * difference['worse']:.0f}%"
+                f" {number(difference['better'], 100.0, 0)}%,"
+                f" worse on {number(difference['worse'], 100.0, 0)}%"
             )
     return lines
 
@@ -183,7 +192,7 @@ def number(value: float | None, factor: float = 1.0, digits: int = 1, sign: str 
     return _NOTHING if value is None else f"{value * factor:{sign}.{digits}f}"
 
 
-def _score(mode: Mapping[str, Any], name: str) -> str:
+def _score(mode: ModeFigures | OracleFigures, name: ScoreName) -> str:
     factor = _SHOWN_SCORES[name][1]
     return number(mode.get(name), factor) + _interval(mode["intervals"].get(name), factor)
 
@@ -192,17 +201,18 @@ def _ranked(channel: ChannelFigures, name: RankScore) -> str:
     return number(channel[name], 1.0, 3) + _interval(channel["intervals"].get(name), 1.0, 2)
 
 
-def _interval(bounds: Sequence[float] | None, factor: float, digits: int = 1) -> str:
+def _interval(bounds: Interval, factor: float, digits: int = 1) -> str:
     if bounds is None:
         return ""
     return f" [{bounds[0] * factor:.{digits}f}, {bounds[1] * factor:.{digits}f}]"
 
 
-def _head_lines(head: Mapping[str, Any]) -> list[str]:
+def _head_lines(head: HeadFigures) -> list[str]:
     if head["accuracy"] is None:
         return []
     shown = ", ".join(
         f"{name} {number(head[name], 1.0, 2)}{_interval(head['intervals'][name], 1.0, 2)}"
         for name in ("auroc", "accuracy", "precision", "recall", "brier")
     )
-    return [f"decision against 'a lookup helps' ({100 * head['positives']:.0f}% of tasks): {shown}"]
+    share = number(head["positives"], 100.0, 0)
+    return [f"decision against 'a lookup helps' ({share}% of tasks): {shown}"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codebuddy.errors import IndexingError
-from codebuddy.hook.lookup import CodeLookup, IndexLookup
+from codebuddy.hook.lookup import IndexLookup
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
 
@@ -36,7 +36,7 @@ class IndexState:
 
 
 @contextmanager
-def index_lookup(repository: Repository, settings: Settings) -> Iterator[CodeLookup | None]:
+def index_lookup(repository: Repository, settings: Settings) -> Iterator[IndexLookup | None]:
     """The index as a lookup, or `None` where there is none that can be used."""
     found = _opened(repository, settings)
     if isinstance(found, IndexingError):

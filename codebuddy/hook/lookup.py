@@ -7,7 +7,7 @@ candidate as it is in the state being committed before it says a word.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import Chunk, Definition
 
@@ -18,24 +18,8 @@ if TYPE_CHECKING:
 MAX_FILES_OF_A_NAME = 200
 
 
-class CodeLookup(Protocol):
-    """An index, as the rules see it."""
-
-    def files_with(self, word: str) -> list[str]:
-        """Paths of indexed files that hold the word in any case, at most 200."""
-        ...
-
-    def definitions(self, name: str) -> list[Definition]:
-        """Where `name` is defined, at most 16 places."""
-        ...
-
-    def similar(self, terms: Sequence[str], top_k: int) -> list[Chunk]:
-        """The chunks that BM25 ranks highest for `terms`."""
-        ...
-
-
 class IndexLookup:
-    """A repository's index as a lookup."""
+    """A repository's index, as the rules see it."""
 
     def __init__(self, index: RepositoryIndex) -> None:
         self._index = index

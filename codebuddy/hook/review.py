@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from codebuddy.errors import CodebuddyError
 from codebuddy.hook.catalog import BY_ID, RETIRED, RULES, LintRule
 from codebuddy.hook.finding import MAX_EVIDENCE, Evidence, Finding
-from codebuddy.hook.lookup import CodeLookup
+from codebuddy.hook.lookup import IndexLookup
 from codebuddy.hook.notebooks import in_file
 from codebuddy.hook.resolution import Resolver
 from codebuddy.hook.state import State
@@ -41,7 +41,7 @@ class Review:
 
     state: State
     settings: HookSettings
-    lookup: CodeLookup | None = None
+    lookup: IndexLookup | None = None
     model: Model | None = None
     deadline: float = float("inf")
     told_imports: set[tuple[str, int, int]] = field(default_factory=set)

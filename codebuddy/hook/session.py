@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codebuddy.errors import RepositoryError, UsageError
 from codebuddy.hook.catalog import LintRule
-from codebuddy.hook.lookup import CodeLookup
+from codebuddy.hook.lookup import IndexLookup
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import MAX_READ_CHANGES, State
 from codebuddy.settings import Settings
@@ -74,7 +74,7 @@ def opened(
     repository: Repository,
     settings: Settings,
     scope: Scope,
-    lookup: CodeLookup | None,
+    lookup: IndexLookup | None,
     *,
     deadline: float = float("inf"),
 ) -> Iterator[Review]:

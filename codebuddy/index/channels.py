@@ -75,19 +75,17 @@ class Channels:
         """Whether the index holds vectors of the encoder that is set."""
         return self._dense is not None
 
-    def search_lexical(self, query: str, limit: int = POOL) -> Ranking:
+    def search_lexical(self, query: str) -> Ranking:
         """BM25 over the query's terms."""
-        return list(islice(self.lexical.ranked(count_terms(query)), limit))
+        return list(islice(self.lexical.ranked(count_terms(query)), POOL))
 
-    def search_symbol(
-        self, query: str, by_words: Ranking, near: str = "", limit: int = POOL
-    ) -> tuple[Ranking, Near]:
+    def search_symbol(self, query: str, by_words: Ranking, near: str) -> tuple[Ranking, Near]:
         """Names of definitions; `near` is the file that the query comes from.
 
         The second value says by chunk what `near` has to do with it.
         """
         finder = self.finder(near, None, words(query)) if near else None
-        return SymbolRanker(self._store).ranked(query, by_words, limit, finder)
+        return SymbolRanker(self._store).ranked(query, by_words, POOL, finder)
 
     def search_dense(self, query: str, limit: int = POOL) -> Ranking:
         """Similarity of vectors; nothing where there are none of the encoder that is set.

@@ -29,6 +29,7 @@ _MAX_PACKED_BYTES = 16 << 20
 # Weighs down pairs that have met once or twice.
 _SMOOTHING = 1.0
 _MIN_SCORE = 0.02
+_MAX_FILES = 50
 
 
 def read_history(repository: Repository) -> list[list[str]]:
@@ -119,7 +120,7 @@ class CoChange:
                 self._commits_of[number].append(place)
                 self._weights[number] += _weight(commit)
 
-    def changed_with(self, path: str, limit: int = 50) -> dict[str, float]:
+    def changed_with(self, path: str) -> dict[str, float]:
         """The files that changed with `path`, the closest first, each scored in (0, 1).
 
         The score is the cosine of the files' commits, each commit of n files weighing
@@ -140,7 +141,7 @@ class CoChange:
             for other, weight in together.items()
         ]
         best = sorted(((s, p) for s, p in scored if s >= _MIN_SCORE), key=lambda e: (-e[0], e[1]))
-        return {other: score for score, other in best[:limit]}
+        return {other: score for score, other in best[:_MAX_FILES]}
 
 
 def _weight(commit: Sequence[int]) -> float:

@@ -267,6 +267,8 @@ def translated(file: Path, *, is_opening: bool = False) -> Iterator[None]:
             raise DamagedIndexError(
                 f"the index {file} is damaged: reading it leads in circles"
             ) from error
+        if sqlite_errors.is_ctrl_c(error):
+            raise KeyboardInterrupt from error
         # SQLite quotes damaged text in its messages, which Python then cannot decode.
         known = sqlite_errors.explained(file, error)
         if known is None and not is_opening and not sqlite_errors.is_damage(error):
@@ -291,6 +293,8 @@ def is_damaged(file: Path) -> bool:
     try:
         check_structure(connection)
     except (DamagedIndexError, sqlite3.Error, UnicodeDecodeError) as error:
+        if sqlite_errors.is_ctrl_c(error):
+            raise KeyboardInterrupt from error
         return isinstance(error, DamagedIndexError) or sqlite_errors.is_damage(error)
     finally:
         connection.close()

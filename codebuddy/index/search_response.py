@@ -3,66 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
 from codebuddy.index.match_location import MatchLocation, locate
 from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, SearchHit
 from codebuddy.terminal import counted
 
 MAX_QUERY_CHARACTERS = 1_000_000
 
 
-def search_hits(
-    index: RepositoryIndex,
-    query: str,
-    top_k: int,
-    channel: SearchChannel,
-    *,
-    near: str = "",
-    max_per_file: int = 0,
-) -> list[SearchHit]:
-    """The results with the stable keys of `search --json`, the best first.
+def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -> dict[str, Any]:
+    """What `search --json` says, but for the times; the best result first.
 
-    `explain` says at which place each channel had a result (`ranks`), by what its fused score
-    was multiplied (`factors`), and what the file `near` made of it,
-    if anything (`near`).
-    The arguments are those of `RepositoryIndex.search`.
+    `embedder` names whose vectors the dense channel compares; `reason` is there only where
+    nothing can be found, because nothing is indexed. A result's `explain` says at which place
+    each channel had it (`ranks`), by what its fused score was multiplied (`factors`), and what
+    the file `near` made of it, if anything (`near`).
+
+    Args:
+        index: Of the repository.
+        request: What is wanted there.
+        near: The request's file, as a path of the repository; empty without one.
 
     Raises:
         UsageError: The query is empty.
         IndexingError: The index is damaged or busy.
     """
-    query = query[:MAX_QUERY_CHARACTERS]
+    query, channel = request.query[:MAX_QUERY_CHARACTERS], cast("SearchChannel", request.channel)
     definitions: dict[str, list[Definition]] = {}
     items = []
-    found = index.search(query, top_k, channel, near=near, max_per_file=max_per_file)
-    for result in found:
+    for result in index.search(
+        query, request.top_k, channel, near=near, max_per_file=request.max_per_file
+    ):
         path = result.chunk.path
         if path not in definitions:
             definitions[path] = index.definitions_of(path)
         items.append(_item(result, locate(query, result, definitions[path])))
-    return items
-
-
-def search_response(
-    index: RepositoryIndex,
-    query: str,
-    top_k: int,
-    channel: SearchChannel,
-    *,
-    near: str = "",
-    max_per_file: int = 0,
-) -> dict[str, Any]:
-    """What `search --json` says, but for the times; the arguments are those of `search_hits`.
-
-    `embedder` names whose vectors the dense channel compares; `reason` is there only where
-    nothing can be found, because nothing is indexed.
-    """
-    items = search_hits(index, query, top_k, channel, near=near, max_per_file=max_per_file)
-    found = {"query": query, "channel": channel, "embedder": index.embedder, "results": items}
+    found = {
+        "query": request.query,
+        "channel": channel,
+        "embedder": index.embedder,
+        "results": items,
+    }
     return found if items or index.count_files() else found | {"reason": _why_empty(index)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import threading
 from pathlib import Path
 
 from codebuddy.errors import IndexingError
@@ -42,6 +43,16 @@ _FULL_HINT = "free some space and run 'codebuddy index' again"
 def is_damage(error: Exception) -> bool:
     """Whether the error alone proves that the database's bytes are wrong."""
     return _code(error) in _DAMAGE
+
+
+def is_ctrl_c(error: Exception) -> bool:
+    """Whether Ctrl-C came in the progress handler, whose exceptions SQLite makes an interrupt.
+
+    Nothing else interrupts the main thread's statements but the limit of steps, which its
+    handler notes.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and _code(error) == sqlite3.SQLITE_INTERRUPT
 
 
 def explained(file: Path, error: Exception) -> IndexingError | None:

@@ -76,8 +76,9 @@ class AsyncClient:
         self._in_background(lambda: self._client.accepted(client, text))
 
     def close(self) -> None:
-        """Take no more requests; those that run end with the process."""
+        """Take no more requests, and close the client."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -58,5 +58,5 @@ class CompletionClient(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what is held here; a later request opens it again."""
+        """Cancel what runs here, keep what was learnt, free the rest; a later request opens it."""
         ...

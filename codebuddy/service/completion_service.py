@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
     from codebuddy.completion.pipeline_run import GenerationObserver
     from codebuddy.datatypes import Generator, OnText, Suggestion
-    from codebuddy.index.search import RepositoryIndex, SearchChannel
+    from codebuddy.index.search import RepositoryIndex
 
 # When an index is brought up to date: before it is asked, beside the requests, or by others.
 IndexRefresh = Literal["before", "background", "external"]
@@ -144,22 +144,16 @@ class CompletionService:
         def ask(index: RepositoryIndex) -> dict[str, Any]:
             nonlocal opened
             opened = time.perf_counter()
-            return search_response(
-                index,
-                request.query,
-                request.top_k,
-                cast("SearchChannel", request.channel),
-                near=near,
-                max_per_file=request.max_per_file,
-            )
+            return search_response(index, request, near)
 
+        more: list[str] = []
         if request.should_update:
             is_shown = self._index_refresh == "before"
-            found, more = ask_refreshed_index(
-                self._repositories, repository_context, ask, is_shown=is_shown
+            found = ask_refreshed_index(
+                self._repositories, repository_context, ask, more, is_shown=is_shown
             )
         else:
-            found, more = ask(self._repositories.index(repository_context)), []
+            found = ask(self._repositories.index(repository_context))
         ended = time.perf_counter()
         steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
@@ -239,8 +233,8 @@ class CompletionService:
             refreshing = self._background.start(repository_context)
         try:
             if self._index_refresh == "before" and should_update:
-                suggestion, warnings = ask_refreshed_index(
-                    self._repositories, repository_context, ask, is_shown=True
+                suggestion = ask_refreshed_index(
+                    self._repositories, repository_context, ask, warnings, is_shown=True
                 )
             else:
                 suggestion = ask(self._repositories.index(repository_context))
@@ -249,7 +243,7 @@ class CompletionService:
             suggestion = ask(None)
             if not refreshing.is_first_build:
                 remedy = f" ({error.hint})" if error.hint else ""
-                warnings = [f"{error.message}; completing without lookups{remedy}"]
+                warnings.append(f"{error.message}; completing without lookups{remedy}")
         return suggestion, [*refreshing.warnings, *warnings, *policy.warnings]
 
     def _run(

@@ -22,6 +22,9 @@ from codebuddy.service.response import CompletionResponse, ModelDescription, Sea
 if TYPE_CHECKING:
     from codebuddy.datatypes import OnText
 
+# Behind a search or a model that loads, when the program is to end.
+_CLOSE_WAITS_S = 2.0
+
 
 class InProcessClient:
     """A `CompletionClient` that works in the calling thread; others wait for their turn.
@@ -83,10 +86,16 @@ class InProcessClient:
                 self._cancelled_early.add(client, request)
 
     def prewarm(self, request: CompletionRequest) -> None:
-        """Load the model and look at the index. The prompt waits for the first real request."""
+        """Load the model and look at the index. The prompt waits for the first real request.
+
+        Where something runs nothing is done: behind it, this might not be the model any more.
+        """
         request = dataclasses.replace(request, model=request.model or self._model)
-        with self._turn:
-            self._service.prepare(request, self._sources)
+        if self._turn.acquire(blocking=False):
+            try:
+                self._service.prepare(request, self._sources)
+            finally:
+                self._turn.release()
 
     def accepted(self, client: str, text: str) -> None:
         """Nothing: only the engine keeps statistics."""
@@ -98,9 +107,18 @@ class InProcessClient:
             return self._service.load_model(name, self._sources, CancellationToken())
 
     def close(self) -> None:
-        """Free the model, once what runs is done. A later request loads it again."""
-        with self._turn:
-            self._service.close()
+        """Cancel what runs, keep what was learnt and free the model; a later request loads again.
+
+        What cannot be cancelled, such as loading a model, is waited for a short time only.
+        """
+        with self._state:
+            for _, token in self._newest.values():
+                token.cancel()
+        if self._turn.acquire(timeout=_CLOSE_WAITS_S):
+            try:
+                self._service.close()
+            finally:
+                self._turn.release()
 
     def _begin(self, client: str, request: str) -> CancellationToken:
         """A token for the request, which supersedes what the client has here.

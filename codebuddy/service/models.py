@@ -139,16 +139,13 @@ class ModelCache:
         return ensure_model(settings, settings.model.name, is_interactive=is_interactive)
 
 
-def ensure_model(
-    settings: Settings, name: str, *, is_interactive: bool, notify: Callable[[str], None] = note
-) -> InstalledModel:
+def ensure_model(settings: Settings, name: str, *, is_interactive: bool) -> InstalledModel:
     """As `find_model`, but a missing catalog model is offered for download to a person.
 
     Args:
         settings: Where models are kept and whether the network may be used.
         name: As for `find_model`.
         is_interactive: Whether a person sits at stdin and stderr.
-        notify: Takes sentences for the person.
 
     Raises:
         ModelError: As for `find_model`, and where the person says no.
@@ -163,11 +160,11 @@ def ensure_model(
     )
 
     if name == ECHO or is_model_path(name) or not is_interactive or settings.offline:
-        return find_model(name, settings, notify=notify)
+        return find_model(name, settings, notify=note)
     entry = load_models(settings).get(name)
     can_offer = entry.is_pinned and entry.sources
     if entry_path(entry, settings).is_file() or not can_offer:
-        return find_model(name, settings, notify=notify)
+        return find_model(name, settings, notify=note)
 
     import click
 
@@ -179,13 +176,11 @@ def ensure_model(
     )
     if not click.confirm(question, default=True, err=True):
         raise missing_model(entry)
-    return pull(entry, settings, progress=progress_on_stderr(), notify=notify)
+    return pull(entry, settings, progress=progress_on_stderr(), notify=note)
 
 
-def open_generator(settings: Settings, status: StatusLine, budget_ms: float = 0.0) -> Generator:
+def open_generator(settings: Settings, status: StatusLine) -> Generator:
     """Load the model that the settings name; a person is offered the download of a missing one.
-
-    A model server has `budget_ms` to say what it is, where that is not 0.
 
     Raises:
         ModelError: It is missing, damaged or does not fit.
@@ -194,7 +189,7 @@ def open_generator(settings: Settings, status: StatusLine, budget_ms: float = 0.
         offers_download=True, on_loading=lambda name: status.show(f"loading {name}")
     )
     with status:
-        return models.generator(settings, budget_ms)
+        return models.generator(settings)
 
 
 def _resume(generator: LlamaGenerator, file: Path) -> None:

@@ -116,13 +116,15 @@ def ask_refreshed_index(
     repositories: RepositoryCache,
     repository_context: RepositoryContext,
     ask: Callable[[RepositoryIndex], T],
+    warnings: list[str],
     *,
     is_shown: bool,
-) -> tuple[T, list[str]]:
-    """What `ask` answers from the index, which is brought up to date first, and warnings.
+) -> T:
+    """What `ask` answers from the index, which is brought up to date first.
 
-    One that turns out damaged is built anew and asked again. The progress is on a terminal's
-    stderr if it `is_shown`.
+    One that turns out damaged is built anew and asked again. `warnings` gets what
+    went wrong, also where there is no answer. The progress is on a terminal's stderr if it
+    `is_shown`.
 
     Raises:
         IndexingError: There is no index that can be used.
@@ -130,15 +132,15 @@ def ask_refreshed_index(
     from codebuddy.index.schema import DamagedIndexError
 
     refresh = update_shown if is_shown else update
-    warnings = refresh(repository_context)
+    warnings += refresh(repository_context)
     try:
-        return ask(repositories.index(repository_context)), warnings
+        return ask(repositories.index(repository_context))
     except DamagedIndexError as error:
         # It was noted as damaged, so the next update builds it anew.
         repositories.forget_index(repository_context)
-        warnings = [f"{error.message}; it was built anew"]
-    warnings += refresh(repository_context)
-    return ask(repositories.index(repository_context)), warnings
+        rebuilt = f"{error.message}; it was built anew"
+    warnings[:] = refresh(repository_context) or [rebuilt]
+    return ask(repositories.index(repository_context))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from codebuddy import platforms
 from codebuddy.syntax.rules import LOADERS, SPECS, spec_of
 from codebuddy.syntax.spec import LanguageSpec, Rule
 
@@ -231,6 +232,10 @@ def parse(
 
     chunk = _chunk()
 
+    def expire() -> None:
+        nonlocal deadline
+        deadline = 0.0
+
     def read(offset: int, _point: object) -> bytearray:
         nonlocal is_expired
         if not is_expired and time.monotonic() <= deadline:
@@ -248,14 +253,18 @@ def parse(
         return is_expired or time.monotonic() > deadline
 
     parser = Parser(grammar.language)
-    try:
-        if old_tree is None:
-            tree = parser.parse(read, progress_callback=is_late)
-        else:
-            tree = parser.parse(read, old_tree, progress_callback=is_late)
-    except ValueError:
-        # What tree-sitter raises when the callback stops it; the parser is dropped with its state.
-        return None
+    # What a callback raises, the parser loses, or makes an error of the interpreter.
+    with platforms.interrupts_held(expire) as interrupts:
+        try:
+            if old_tree is None:
+                tree = parser.parse(read, progress_callback=is_late)
+            else:
+                tree = parser.parse(read, old_tree, progress_callback=is_late)
+        except ValueError:
+            # What tree-sitter raises when the callback stops it; the parser is dropped then.
+            tree = None
+    if interrupts.was_interrupted:
+        raise KeyboardInterrupt
     return None if is_expired else tree
 
 

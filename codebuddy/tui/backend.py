@@ -157,16 +157,20 @@ class Backend:
         await self._in_thread(lambda: pull_model(self._root, name, progress))
 
     async def use(self, name: str) -> None:
-        """Load a model and use it from now on."""
-        await self._completions.load(name)
-        self.model = name
+        """Load a model and use it from now on; what is asked meanwhile is for it, too."""
+        before, self.model = self.model, name
+        try:
+            await self._completions.load(name)
+        except CodebuddyError:
+            self.model = before
+            raise
 
     async def update_index(self, on_step: Callable[[IndexStep], None]) -> dict[str, Any]:
         """Bring the index up to date; the numbers of `index --json`."""
         return await run_index_update(self._root, on_step)
 
     def close(self) -> None:
-        """Wait for nothing; what runs is cancelled."""
+        """End what runs."""
         self._completions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
 import pytest
 
+from codebuddy.evaluation.summary import Summary
 from codebuddy.evaluation.tables import conclusion_lines
 from codebuddy.terminal import safe_text
 from tests.support.evaluation import commit, make_shop
@@ -113,7 +115,8 @@ def test_the_answer_is_tables_and_the_run_is_kept(tmp_path):
 def test_a_sentence_says_whether_lookups_help(bounds, n, said):
     """The interval decides, and few tasks are called few."""
     difference = {"edit_similarity": 4.0, "intervals": {"edit_similarity": bounds}}
-    assert conclusion_lines({"tasks": n, "differences": {"always-never": difference}}) == said
+    summary = {"tasks": n, "differences": {"always-never": difference}}
+    assert conclusion_lines(cast("Summary", summary)) == said
 
 
 @pytest.mark.process

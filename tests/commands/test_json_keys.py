@@ -10,12 +10,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
+from codebuddy.cli import cli
 from tests.support.evaluation import make_shop
 from tests.support.index import run_git
+from tests.support.models import write_gguf
 
 pytestmark = pytest.mark.process
 
@@ -61,12 +66,34 @@ def paths_of(value: object, before: str = "") -> set[str]:
     return found
 
 
-def keys_of(folder: Path, *arguments: str) -> list[str]:
-    """The paths of what a command prints with `--json`."""
+def answer_of(folder: Path, *arguments: str) -> Any:
+    """What a command prints with `--json`."""
     command = [sys.executable, "-P", "-m", "codebuddy", *arguments, "--json"]
     done = subprocess.run(command, cwd=folder, input=b"", capture_output=True, timeout=240)
     assert done.stdout, done.stderr.decode()
-    return sorted(paths_of(json.loads(done.stdout)))
+    return json.loads(done.stdout)
+
+
+def keys_of(folder: Path, *arguments: str) -> list[str]:
+    """The paths of what a command prints with `--json`."""
+    return sorted(paths_of(answer_of(folder, *arguments)))
+
+
+def commands_with_json(command: click.Command, name: str, context: click.Context) -> Iterator[str]:
+    """The words of each command that has `--json`."""
+    if isinstance(command, click.Group):
+        for word in command.list_commands(context):
+            below = command.get_command(context, word)
+            assert below is not None
+            yield from commands_with_json(below, f"{name} {word}".strip(), context)
+    if any("--json" in parameter.opts for parameter in command.params):
+        yield name
+
+
+def test_no_command_is_left_out():
+    """A new command with `--json` brings its keys."""
+    found = set(commands_with_json(cli, "", click.Context(cli)))
+    assert found - KEYS.keys() == set()
 
 
 @pytest.mark.usefixtures("engine")
@@ -81,6 +108,37 @@ def test_every_command_answers_with_its_keys(repository, git, monkeypatch):
         git(repository, "add", ".")
         found[name] = keys_of(repository, *arguments)
     assert found == {name: KEYS[name] for name in CALLS}
+
+
+def test_models_answer_with_their_keys(repository, tmp_path, monkeypatch):
+    """A file of one's own is added, looked at and removed again."""
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "models"))
+    write_gguf(tmp_path / "tiny.gguf")
+    added = ["models", "add", str(tmp_path / "tiny.gguf"), "--name", "tiny"]
+    for name, arguments in {
+        "models add": added,
+        "models pull": ["models", "pull", "tiny"],
+        "models verify": ["models", "verify", "tiny"],
+        "models remove": ["models", "remove", "tiny"],
+    }.items():
+        assert keys_of(repository, *arguments) == KEYS[name], name
+
+
+def test_a_patch_that_is_applied_answers_with_its_keys(repository, git):
+    """The hook's finding first, then its patch."""
+    with (repository / "cart.py").open("a", encoding="utf-8") as stream:
+        stream.write("\n\nimport pdb; pdb.set_trace()\n")
+    git(repository, "add", ".")
+    findings = answer_of(repository, "hook", "run", "--staged")["findings"]
+    (name,) = [each["id"] for each in findings if each["has_patch"]]
+    assert keys_of(repository, "hook", "apply", name) == KEYS["hook apply"]
+
+
+def test_a_training_answers_with_its_keys(tmp_path):
+    """One of a repository with too few holes to learn from."""
+    root = make_shop(tmp_path / "shop")
+    options = ["--model", "echo", "--minutes", "0.01", "--per-kind", "1"]
+    assert keys_of(root, "train", "head", *options) == KEYS["train head"]
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,9 @@ def test_a_summary_says_what_the_tasks_say():
     assert found["differences"]["always-never"]["edit_similarity"] == 5
     assert found["differences"]["always-never"]["better"] == 0.25
     assert {kind: part["tasks"] for kind, part in found["kinds"].items()} == {"call": 2, "line": 2}
-    low, high = arms["never"]["intervals"]["edit_similarity"]
+    interval = arms["never"]["intervals"]["edit_similarity"]
+    assert interval is not None
+    low, high = interval
     assert 40 <= low <= 70 <= high <= 100
 
 

@@ -13,6 +13,7 @@ from codebuddy.errors import IndexingError
 from codebuddy.index import file_checksum, schema
 from codebuddy.index.schema import SCHEMA_VERSION, DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.store import Store
 from codebuddy.index.writer import IndexWriter
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
@@ -26,6 +27,7 @@ from tests.support.index import (
     module,
     write,
 )
+from tests.support.interrupts import interrupted_in
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb") + bytes(5000)
 
@@ -246,3 +248,14 @@ def test_no_seal_stands_while_the_index_is_written(root):
     write(root, {"more.py": module("more")})
     index(root)
     assert place.read_bytes() != sealed
+
+
+def test_ctrl_c_inside_sqlite_is_ctrl_c_and_no_fault_of_the_index(root):
+    """SQLite makes an interrupt of what its progress handler raises; the user pressed Ctrl-C."""
+    counts = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000)"
+    store = Store.open(database(root))
+    with pytest.raises(KeyboardInterrupt), interrupted_in("spend"), store.snapshot():
+        store.connection.execute(f"{counts} SELECT count(*) FROM n").fetchone()
+    with store.snapshot():
+        assert store.paths()
+    store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import threading
@@ -15,10 +16,11 @@ import pytest
 from codebuddy import paths
 from codebuddy.config import load_settings
 from codebuddy.datatypes import OnText
+from codebuddy.engine import address
 from codebuddy.engine.client import EngineClient
 from codebuddy.engine.failover import FailoverClient, open_client
 from codebuddy.engine.protocol import CompletionCall
-from codebuddy.errors import SupersededError
+from codebuddy.errors import CodebuddyError, EngineError, SupersededError
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.service.response import CompletionResponse
 from tests.serve.test_serve_http import HOLE
@@ -241,3 +243,42 @@ def test_a_cancellation_between_two_ways_is_not_lost(repository, monkeypatch):
     with pytest.raises(SupersededError):
         completer.complete(call(repository, request="gone"))
     assert completer.complete(call(repository, request="here"))["text"] == ECHOED
+
+
+def test_a_call_that_the_engine_still_has_is_cancelled_there_when_another_one_failed(repository):
+    """Only the failed call is worked on here; the first one's cancellation is the engine's."""
+    folder = address.prepare_folder()
+    listener = address.listen(folder)
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def serve() -> bytes:
+        held, _ = listener.accept()
+        held.recv(65536)
+        is_held.set()
+        failing, _ = listener.accept()
+        failing.close()
+        cancelling, _ = listener.accept()
+        told = b""
+        while b'"held"' not in told:
+            told += cancelling.recv(65536)
+        cancelling.close()
+        assert may_end.wait(60)
+        held.close()
+        return told
+
+    with ThreadPoolExecutor(2) as threads:
+        server = threads.submit(serve)
+        engine = EngineClient(load_settings().settings.engine, may_start=False)
+        completer = FailoverClient(engine, "echo")
+        first = threads.submit(completer.complete, call(repository, request="held"))
+        assert is_held.wait(60)
+        completer.load("echo")
+        with contextlib.suppress(EngineError):
+            completer.cancel("editor", "held")
+        may_end.set()
+        told = server.result(60)
+        with contextlib.suppress(CodebuddyError):
+            first.result(60)
+    listener.close()
+    (folder / address.SOCKET_NAME).unlink()
+    assert told.startswith(b"POST /v1/cancel")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from codebuddy import paths
 from codebuddy.engine.protocol import CompletionCall
-from codebuddy.errors import SupersededError, UsageError
+from codebuddy.errors import ModelError, SupersededError, UsageError
 from codebuddy.service.async_client import AsyncClient
 from codebuddy.service.in_process_client import InProcessClient
 from tests.support.engine import wait_until
@@ -102,6 +104,64 @@ def test_cancel_names_one_call(repository):
 def has_arrived(completer: InProcessClient, number: int) -> bool:
     """Whether the call of this number is its client's newest."""
     return f"call {number}" in [name for name, _ in list(completer._newest.values())]
+
+
+def test_closing_cancels_what_runs(repository):
+    """A program that ends waits for no text that nobody will read."""
+    completer = InProcessClient("echo")
+    is_running, may_go_on = threading.Event(), threading.Event()
+
+    def hold(_text: str) -> None:
+        is_running.set()
+        assert may_go_on.wait(60)
+
+    with ThreadPoolExecutor(2) as threads:
+        running = threads.submit(completer.complete, call(repository, "me"), hold)
+        assert is_running.wait(60)
+        (_, token) = completer._newest["me"]
+        closing = threads.submit(completer.close)
+        assert wait_until(lambda: token.is_cancelled)
+        may_go_on.set()
+        with pytest.raises(SupersededError):
+            running.result(60)
+        closing.result(60)
+
+
+def test_a_place_is_not_prepared_behind_a_call(repository):
+    """What waits behind the switch to another model would load the old one again."""
+    completer = InProcessClient("echo")
+    old = call(repository, "me", model="/nowhere/old.gguf")
+    prepared = threading.Event()
+
+    def prewarm(_text: str) -> None:
+        completer.prewarm(old)
+        prepared.set()
+
+    with ThreadPoolExecutor(1) as threads:
+        answer = completer.complete(
+            call(repository, "me"), lambda _: threads.submit(prewarm, "").result(60)
+        )
+    assert answer["text"] == "value("
+    assert prepared.is_set()
+    with pytest.raises(ModelError):
+        completer.prewarm(old)
+
+
+@pytest.mark.model
+def test_what_was_learnt_last_is_kept_when_the_program_ends(repository):
+    """Latencies are written once in a while, and at the end."""
+    completions = AsyncClient(InProcessClient("smollm2-135m"))
+
+    async def complete(name: str) -> None:
+        text = f"def {name}(items):\n    return sum(items)\n" * 40 + "x = "
+        await completions.complete(call(repository, "me", text, max_tokens=1, retrieve="never"))
+
+    asyncio.run(complete("first"))
+    paths.latency_file().unlink()
+    asyncio.run(complete("second"))
+    assert not paths.latency_file().exists()
+    completions.close()
+    assert paths.latency_file().is_file()
 
 
 def test_a_cancelled_task_cancels_its_client_only(repository):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from codebuddy import paths
+from codebuddy import paths, platforms
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import SupersededError
+from codebuddy.index.seeding import LOCK_NAME
 from codebuddy.service.completion_service import CompletionService
 from codebuddy.service.in_process_client import InProcessClient
 from codebuddy.service.models import ModelCache
@@ -90,6 +91,26 @@ def test_a_damaged_index_leaves_completion_going_on_with_a_warning(tmp_path):
     response = by_client(root, should_update=False)
     assert response["text"]
     assert any("completing without lookups" in each for each in response["warnings"])
+
+
+def test_an_index_that_cannot_be_rebuilt_is_not_said_to_be(tmp_path, monkeypatch):
+    """Why its update failed is told beside that it cannot be opened."""
+    monkeypatch.setattr("codebuddy.service.refresh.LOCK_TIMEOUT_S", 0.0)
+    root = make_shop(tmp_path / "shop")
+    file = index_file(root)
+    file.parent.mkdir(parents=True, mode=0o700)
+    file.write_bytes(b"no database" * 1000)
+    before = CompletionService(ModelCache(), RepositoryCache(), "before")
+    request = CompletionRequest(str(root / "shop/cart.py"), 3, model="echo")
+    sources = SettingsSources.of_this_process()
+    with platforms.exclusive_lock(file.parent / LOCK_NAME, 0.0):
+        told = before.complete(request, sources, CancellationToken())["warnings"]
+    assert "another process has been updating" in told[0]
+    assert "using the index as it is" in told[0]
+    assert "completing without lookups" in told[1]
+    assert len(told) == 2
+    told = before.complete(request, sources, CancellationToken())["warnings"]
+    assert told == []
 
 
 def test_refreshing_an_index_for_days_leaves_nothing_behind(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from codebuddy import syntax
 from codebuddy.index.analysis import analyze
 from codebuddy.index.chunk import MAX_BYTES
+from tests.support.interrupts import interrupted_in
 from tests.support.syntax import analysed, uncovered
 
 DEEP = 100_000
@@ -88,6 +89,16 @@ def test_a_deadline_that_has_passed_means_no_tree():
     source = b"x = [1, 2, 3]\n" * 50_000
     assert syntax.parse(source, "python", budget_ms=0) is None
     assert syntax.parse(b"x = 1\n", "python") is not None
+
+
+@pytest.mark.parametrize("callback", ["read", "is_late"])
+@pytest.mark.parametrize("character", ["x", "\u00e9"])
+def test_ctrl_c_inside_a_callback_of_the_parser_is_ctrl_c(callback, character):
+    """It ends the parse, and is neither lost nor an error of the interpreter."""
+    source = f"{character} = [1, 2, 3]\n".encode() * 50_000
+    with interrupted_in(callback, call=5), pytest.raises(KeyboardInterrupt):
+        syntax.parse(source, "python")
+    assert syntax.parse(source, "python") is not None
 
 
 def test_a_file_without_time_falls_back(monkeypatch):

@@ -7,10 +7,12 @@ import os
 import random
 import re
 from functools import partial
+from typing import NoReturn
 
 import psutil
 import pytest
 from textual.widgets import Input
+from textual.worker import WorkerFailed
 
 from codebuddy.engine.client import EngineClient
 from codebuddy.errors import EngineError
@@ -18,6 +20,7 @@ from codebuddy.service.response import CompletionResponse, ResponseFormError, ch
 from codebuddy.tui.document_store import DocumentStore
 from codebuddy.tui.palette import palette_of
 from codebuddy.tui.screens.indexing import index_report
+from codebuddy.tui.screens.picker import PickerScreen
 from codebuddy.tui.session_statistics import SessionStatistics, sparkline
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
@@ -380,3 +383,30 @@ async def test_a_bug_ends_the_program_with_everything_saved(repository):
     record = stores[0].journal.record_of("cart.py")
     assert record is not None
     assert record.text.startswith("precious")
+
+
+@pytest.mark.parametrize("action", ["compare", "models", "index", "review", "search"])
+@pytest.mark.asyncio
+async def test_a_bug_in_the_work_of_a_screen_ends_the_program(repository, monkeypatch, action):
+    """It does not vanish with its task, which would leave a screen that waits for ever."""
+
+    async def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    backend = OwnBackend(repository, "echo")
+    for name in ("complete", "models", "update_index", "search"):
+        monkeypatch.setattr(backend, name, fail)
+    monkeypatch.setattr("codebuddy.tui.screens.review.review_staged", fail)
+    # Asked for models at the start, too.
+    monkeypatch.setattr("codebuddy.tui.app.CodebuddyApp._offer_setup", lambda _: None)
+
+    async def run_into_a_bug() -> None:
+        async with journey(repository, backend=backend, is_automatic=False) as one:
+            await one.workspace.run_action(action)
+            if action == "search":
+                await one.until(lambda: isinstance(one.app.screen, PickerScreen))
+                await one.type("x")
+            await one.until(lambda: not one.app.is_running)
+
+    with pytest.raises(WorkerFailed, match="ZeroDivisionError"):
+        await run_into_a_bug()

@@ -7,6 +7,10 @@ from functools import partial
 
 import pytest
 
+from codebuddy.errors import ModelError
+from codebuddy.service.async_client import AsyncClient
+from codebuddy.service.in_process_client import InProcessClient
+from codebuddy.service.response import ModelDescription
 from codebuddy.tui.text.buffer import Location
 from codebuddy.tui.text.ghost import Ghost
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
@@ -286,3 +290,21 @@ async def test_places_are_told_in_the_engines_terms(repository):
         assert (request.line, request.column) == (5, 4)
         assert request.text == one.text
         assert request.file == repository / "cart.py"
+
+
+async def test_what_is_asked_while_a_model_loads_is_for_that_model(repository):
+    """Else it would bring the old one back; a model that does not load is not in use."""
+    backend = OwnBackend(repository, "first")
+    in_use: list[str] = []
+
+    class Watched(InProcessClient):
+        def load(self, model: str | None = None) -> ModelDescription:
+            in_use.append(backend.model)
+            return super().load(model)
+
+    backend._completions = AsyncClient(Watched())
+    await backend.use("echo")
+    with pytest.raises(ModelError):
+        await backend.use("/nowhere/absent.gguf")
+    assert (in_use, backend.model) == (["echo", "/nowhere/absent.gguf"], "echo")
+    backend.close()

@@ -25,7 +25,7 @@ from codebuddy.tui.widgets.file_tree import FileTree, as_folders
 from codebuddy.tui.widgets.receipt_panel import ReceiptPanel
 from tests.support.backends import OwnBackend
 from tests.support.responses import decided
-from tests.support.tui_pilot import journey
+from tests.support.tui_pilot import Journey, journey
 
 pytestmark = pytest.mark.asyncio
 
@@ -359,6 +359,37 @@ async def test_panels_come_and_go_with_the_room(repository):
         await one.press("f4")
         await one.until(lambda: receipt.display)
         assert one.editor.has_focus
+
+
+async def test_files_are_scrolled_as_they_were_the_last_time(repository):
+    """The row at the top is the same one, of the file in front and of the one behind it."""
+    names = ("long.py", "longer.py")
+    for name in names:
+        (repository / name).write_text("x = 1\n" * 300)
+    async with journey(repository, file="long.py", size=(120, 40)) as one:
+        one.editor.go(Location(200, 0))
+        await one.workspace.document_controller.open(repository / "longer.py", Location(200, 0))
+        for document in one.workspace.documents:
+            one.workspace.document_controller.show(document)
+            await one.until(lambda: one.editor.scroll_offset.y)
+            # To the last row before the margin, not the middle of the screen.
+            await one.press(*["down"] * 30, *["up"] * 20)
+            await one.pilot.pause()
+        before = [each.editor.scroll_offset.y for each in one.workspace.documents]
+        await one.press("ctrl+q")
+        await one.until(lambda: not one.app.is_running)
+    async with journey(repository, file=None, size=(120, 40), should_restore=True) as one:
+        await one.until(lambda: one.name == "longer.py")
+        for document, first_row in reversed([*zip(one.workspace.documents, before, strict=True)]):
+            one.workspace.document_controller.show(document)
+            await one.until(partial(_is_scrolled_to, one, first_row))
+            await one.pilot.pause()
+            assert one.editor.scroll_offset.y == first_row
+            assert one.editor.editing.cursor == Location(210, 0)
+
+
+def _is_scrolled_to(one: Journey, row: int) -> bool:
+    return one.editor.scroll_offset.y == row
 
 
 async def test_panels_are_shown_as_they_were_the_last_time(repository):

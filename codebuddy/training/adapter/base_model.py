@@ -21,6 +21,7 @@ _PARTS = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
+_WORKERS = 8
 _OUTER = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 # What an adapter may act on, by its name in transformers and in GGUF.
 LINEAR = {
@@ -28,7 +29,7 @@ LINEAR = {
 }
 
 
-def load_base(file: Path, device: str = "cpu", workers: int = 8) -> Any:
+def load_base(file: Path, device: str = "cpu") -> Any:
     """The model of a GGUF file, in bfloat16, without gradients.
 
     Raises:
@@ -52,7 +53,7 @@ def load_base(file: Path, device: str = "cpu", workers: int = 8) -> Any:
             values = _unpermute(values, heads[1])
         return name, values.to(torch.bfloat16)
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(_WORKERS) as pool:
         state = dict(
             pool.map(unpack, [t for t in reader.tensors if not t.name.startswith("rope_freqs")])
         )

@@ -110,7 +110,6 @@ def adapt(
     default_examples: Sequence[Example],
     own: Sequence[Example],
     thresholds: GainThresholds,
-    config: FitConfig | None = None,
 ) -> Adaptation:
     """Train on both sets of holes and compare on those held out.
 
@@ -119,13 +118,12 @@ def adapt(
         default_examples: The holes that it was trained on.
         own: The repository's holes.
         thresholds: The gain that retrieval must bring there.
-        config: How to fit.
 
     Raises:
         TrainingError: There are too few holes, or all gain the same.
     """
     check_examples(own)
-    config = config or FitConfig()
+    config = FitConfig()
     confidence = None
     if default.confidence is not None:
         after = dataclasses.replace(config, ends_with="kept")

@@ -101,7 +101,6 @@ def predict_left_out(
     examples: Sequence[Example],
     before: Sequence[str],
     after: Sequence[str],
-    config: FitConfig | None = None,
     predicted_instead: Sequence[Example] | None = None,
 ) -> list[PredictedExample]:
     """Predictions for each example by classifiers that were fitted on the other repositories.
@@ -110,11 +109,10 @@ def predict_left_out(
         examples: Holes of at least two repositories.
         before: Features of the syntax stage.
         after: Features of the confidence stage.
-        config: How to fit.
         predicted_instead: Holes to predict in place of the examples, say of another model.
     """
     predicted: dict[int, PredictedExample] = {}
-    config = config or FitConfig()
+    config = FitConfig()
     kept = replace(config, ends_with="kept")
     wanted = examples if predicted_instead is None else predicted_instead
     for repository in repositories(wanted):

@@ -319,7 +319,8 @@ class DocumentController:
         if self.store is None:
             return
         for each in state.files:
-            place = Location(each.line, each.column)
-            await self.open(self.store.root / each.path, place, is_quiet=True)
+            document = await self.open(self.store.root / each.path, is_quiet=True)
+            if document is not None:
+                document.editor.go(Location(each.line, each.column), each.top)
         if 0 <= state.active < len(self.documents):
             self.show(self.documents[state.active])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from codebuddy.datatypes import RETRIEVE_MODES
@@ -20,11 +19,12 @@ from codebuddy.terminal import counted
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend, SuggestionRequest
 from codebuddy.tui.widgets.editor_view import EditorView
+from codebuddy.tui.widgets.modal import Modal
 
 _LEAD_CHARACTERS = 12
 
 
-class CompareScreen(ModalScreen[str]):
+class CompareScreen(Modal[str]):
     """Three suggestions; a digit takes one of them, Escape none (an empty text)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,7 +43,6 @@ class CompareScreen(ModalScreen[str]):
         self._line_before = line_before
         self._language = language
         self.answers: dict[str, CompletionResponse] = {}
-        self._asking: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
         """A column for each arm."""
@@ -61,12 +60,7 @@ class CompareScreen(ModalScreen[str]):
 
     def on_mount(self) -> None:
         """Ask one after the other, since there is one model."""
-        self._asking = asyncio.create_task(self._ask_all())
-
-    def on_unmount(self) -> None:
-        """What is not seen is not asked."""
-        if self._asking is not None:
-            self._asking.cancel()
+        self._ask_all()
 
     def action_take(self, index: int) -> None:
         """Insert one of the suggestions."""
@@ -74,6 +68,7 @@ class CompareScreen(ModalScreen[str]):
         if answer is not None and answer["text"]:
             self.dismiss(answer["text"].replace("\r\n", "\n"))
 
+    @work
     async def _ask_all(self) -> None:
         for number, mode in enumerate(RETRIEVE_MODES, 1):
             title = self.query_one(f"#arm-{mode} .arm-title", Static)

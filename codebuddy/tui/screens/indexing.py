@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import ProgressBar, Static
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.terminal import counted
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend, IndexStep
+from codebuddy.tui.widgets.modal import Modal
 
 
-class IndexScreen(ModalScreen[None]):
+class IndexScreen(Modal[None]):
     """Updates at once; closing it stops an update, which loses nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "dismiss(None)", "Close")]
@@ -27,7 +27,6 @@ class IndexScreen(ModalScreen[None]):
     def __init__(self, backend: Backend) -> None:
         super().__init__()
         self._backend = backend
-        self._updating: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
         """Bar and report."""
@@ -38,13 +37,9 @@ class IndexScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self._updating = asyncio.create_task(self._update())
+        self._update()
 
-    def on_unmount(self) -> None:
-        """The child ends with the task."""
-        if self._updating is not None:
-            self._updating.cancel()
-
+    @work
     async def _update(self) -> None:
         report = self.query_one("#index-report", Static)
         try:

@@ -6,20 +6,22 @@ import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, ProgressBar, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.backend import Backend, ModelLine, PullProgress
+from codebuddy.tui.widgets.modal import Modal
 
 
-class ModelsScreen(ModalScreen[str]):
+class ModelsScreen(Modal[str]):
     """Enter uses a model, after pulling it if need be. Answers with the model in use."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,7 +33,8 @@ class ModelsScreen(ModalScreen[str]):
         self._backend = backend
         self._chosen = chosen
         self._lines: Sequence[ModelLine] = ()
-        self._work: asyncio.Task[None] | None = None
+        self._work: Worker[None] | None = None
+        self._bar = ProgressBar(show_eta=True)
         self._progress: PullProgress | None = None
 
     def compose(self) -> ComposeResult:
@@ -39,18 +42,20 @@ class ModelsScreen(ModalScreen[str]):
         with Vertical(classes="page"):
             yield Static(literal.line("models", "bold $primary"), classes="page-title")
             yield OptionList(markup=False)
-            yield ProgressBar(show_eta=True)
+            yield self._bar
             yield Static(id="page-note", classes="page-note", markup=False)
 
     def on_mount(self) -> None:
         """Show the catalog; pull at once what was chosen before."""
-        self.query_one(ProgressBar).display = False
-        self._work = asyncio.create_task(self._begin())
+        self._bar.display = False
+        self._work = self._begin()
 
     def on_unmount(self) -> None:
         """A download goes no further."""
-        self._stop()
+        if self._progress is not None:
+            self._progress.is_cancelled.set()
 
+    @work
     async def _begin(self) -> None:
         await self._list()
         chosen = next((each for each in self._lines if each.name == self._chosen), None)
@@ -61,7 +66,7 @@ class ModelsScreen(ModalScreen[str]):
         try:
             self._lines = await self._backend.models()
         except CodebuddyError as error:
-            self._show_message(f"{error.message} {error.hint}", is_error=True)
+            self.show_error(error)
             return
         options = self.query_one(OptionList)
         at = options.highlighted
@@ -69,41 +74,44 @@ class ModelsScreen(ModalScreen[str]):
         options.add_options([Option(_line(each)) for each in self._lines])
         options.highlighted = at or 0
         options.focus()
-        self._show_message("Enter uses a model, and pulls it first if it is not here; Esc closes")
+        self.show_message("Enter uses a model, and pulls it first if it is not here; Esc closes")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Use it."""
         event.stop()
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._use(self._lines[event.option_index]))
+        if self._work is None or self._work.is_finished:
+            self._work = self._choose(self._lines[event.option_index])
+
+    @work
+    async def _choose(self, model: ModelLine) -> None:
+        await self._use(model)
 
     async def _use(self, model: ModelLine) -> None:
         try:
             if not model.is_installed:
                 await self._pull(model)
-            self._show_message(f"loading {model.name} …")
+            self.show_message(f"loading {model.name} …")
             await self._backend.use(model.name)
         except CodebuddyError as error:
-            self._show_message(f"{error.message}. {error.hint}", is_error=True)
+            self.show_error(error)
             return
         finally:
-            self.query_one(ProgressBar).display = False
+            self._bar.display = False
         await self._list()
-        self._show_message(f"{model.name} is in use")
+        self.show_message(f"{model.name} is in use")
 
     async def _pull(self, model: ModelLine) -> None:
-        bar = self.query_one(ProgressBar)
-        bar.display = True
+        self._bar.display = True
         loop = asyncio.get_running_loop()
 
         def show(done_bytes: int, total_bytes: int | None) -> None:
-            bar.update(total=total_bytes, progress=done_bytes)
+            self._bar.update(total=total_bytes, progress=done_bytes)
 
         def forward(done_bytes: int, total_bytes: int | None) -> None:
             loop.call_soon_threadsafe(show, done_bytes, total_bytes)
 
         self._progress = PullProgress(forward)
-        self._show_message(f"pulling {model.name} ({model.size}); Esc stops, what arrived is kept")
+        self.show_message(f"pulling {model.name} ({model.size}); Esc stops, what arrived is kept")
         try:
             await self._backend.pull(model.name, self._progress)
         finally:
@@ -115,16 +123,6 @@ class ModelsScreen(ModalScreen[str]):
             self._progress.is_cancelled.set()
         else:
             self.dismiss(self._backend.model)
-
-    def _stop(self) -> None:
-        if self._progress is not None:
-            self._progress.is_cancelled.set()
-        if self._work is not None:
-            self._work.cancel()
-
-    def _show_message(self, text: str, *, is_error: bool = False) -> None:
-        style = "$error" if is_error else literal.MUTED
-        self.query_one("#page-note", Static).update(literal.line(text, style))
 
 
 def _line(model: ModelLine) -> Content:

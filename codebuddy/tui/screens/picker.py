@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -67,7 +68,6 @@ class PickerScreen(EntryModal[PickerResult | None]):
         super().__init__()
         self._query = query
         self._found: Sequence[PickerItem] = ()
-        self._search_task: asyncio.Task[None] | None = None
 
     @abstractmethod
     async def search(self, query: str) -> Sequence[PickerItem]:
@@ -91,17 +91,12 @@ class PickerScreen(EntryModal[PickerResult | None]):
         """The list is moved from the line, so it takes no focus."""
         self.query_one("#palette-list", OptionList).can_focus = False
         self.query_one(Input).focus()
-        self._start()
-
-    def on_unmount(self) -> None:
-        """Nothing is looked for any more."""
-        if self._search_task is not None:
-            self._search_task.cancel()
+        self._search()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Look for what is typed now."""
         self._query = event.value
-        self._start()
+        self._search()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         """Go to the chosen one."""
@@ -134,11 +129,7 @@ class PickerScreen(EntryModal[PickerResult | None]):
         if index is not None and index < len(self._found):
             self.dismiss(PickerResult(self._found[index], should_insert))
 
-    def _start(self) -> None:
-        if self._search_task is not None:
-            self._search_task.cancel()
-        self._search_task = asyncio.create_task(self._search())
-
+    @work(exclusive=True)
     async def _search(self) -> None:
         await asyncio.sleep(self.pause_s)
         note = self.query_one("#palette-note", Static)

@@ -6,20 +6,22 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.tui import literal
 from codebuddy.tui.staged_review import ReviewItem, apply_item, review_staged
+from codebuddy.tui.widgets.modal import Modal
 
 
-class ReviewScreen(ModalScreen[tuple[str, int] | None]):
+class ReviewScreen(Modal[tuple[str, int] | None]):
     """Answers with a place to go to, or with nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,7 +35,7 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
         self._root = root
         self._unsaved = unsaved
         self._items: list[ReviewItem] = []
-        self._working: asyncio.Task[None] | None = None
+        self._working: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         """List and note."""
@@ -44,12 +46,7 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self._working = asyncio.create_task(self._review())
-
-    def on_unmount(self) -> None:
-        """The child ends with the task."""
-        if self._working is not None:
-            self._working.cancel()
+        self._working = self._review()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Go to the finding's place."""
@@ -71,27 +68,29 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
             return
         item = self._items[index]
         if not item.has_patch:
-            self._show_message("this one has no patch; Enter goes to its place", is_error=True)
+            self.show_message("this one has no patch; Enter goes to its place", "$error")
         elif item.path in self._unsaved:
-            self._show_message(f"save {item.path} first", is_error=True)
-        elif self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._apply(index, item))
+            self.show_message(f"save {item.path} first", "$error")
+        elif self._working is None or self._working.is_finished:
+            self._working = self._apply(index, item)
 
+    @work
     async def _apply(self, index: int, item: ReviewItem) -> None:
         try:
             paths = await asyncio.to_thread(apply_item, self._root, item)
         except CodebuddyError as error:
-            self._show_message(f"{error.message}. {error.hint}", is_error=True)
+            self.show_error(error)
             return
         self._items.remove(item)
         self._show(index)
-        self._show_message(f"applied to {', '.join(paths)}; it is not staged yet")
+        self.show_message(f"applied to {', '.join(paths)}; it is not staged yet")
 
+    @work
     async def _review(self) -> None:
         try:
             self._items = await review_staged(self._root)
         except CodebuddyError as error:
-            self._show_message(f"{error.message}. {error.hint}", is_error=True)
+            self.show_error(error)
             return
         self._show(0)
 
@@ -102,13 +101,9 @@ class ReviewScreen(ModalScreen[tuple[str, int] | None]):
         options.focus()
         if self._items:
             options.highlighted = min(index, len(self._items) - 1)
-            self._show_message("Enter goes there, A applies the patch, D dismisses, Esc closes")
+            self.show_message("Enter goes there, A applies the patch, D dismisses, Esc closes")
         else:
-            self._show_message("nothing to say about what is staged; Esc closes")
-
-    def _show_message(self, text: str, *, is_error: bool = False) -> None:
-        style = "$error" if is_error else literal.MUTED
-        self.query_one("#page-note", Static).update(literal.line(text, style))
+            self.show_message("nothing to say about what is staged; Esc closes")
 
 
 def _line(item: ReviewItem) -> Content:

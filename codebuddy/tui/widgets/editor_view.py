@@ -66,6 +66,7 @@ class EditorView(ScrollView, can_focus=True):
         self._widest_cells = widest_line(self.buffer.lines, tab_width)
         self._before = self._view_state()
         self._colouring_task: asyncio.Task[None] | None = None
+        self._first_row: int | None = None
         self.buffer.listeners.append(self._on_edit)
 
     # What is shown
@@ -200,8 +201,9 @@ class EditorView(ScrollView, can_focus=True):
         self.settle(in_the_middle=True)
         self.post_message(self.Moved(self))
 
-    def go(self, place: Location) -> None:
-        """Put the cursor somewhere, in the middle if it was out of sight."""
+    def go(self, place: Location, first_row: int | None = None) -> None:
+        """Put the cursor somewhere, scrolled to `first_row` or, if out of sight, to the middle."""
+        self._first_row = first_row
         self.editing.go(place)
         self.drop_ghost()
         self.settle(in_the_middle=True)
@@ -305,11 +307,9 @@ class EditorView(ScrollView, can_focus=True):
         height = self.size.height or 1
         rows = len(self.buffer.lines) + self.ghost_rows
         rows = _rounded_up(rows + height // 2, _STEP_ROWS) if rows > height else height
-        text_cells = self._widest_cells + 2
-        room = self.size.width - self.gutter_cells
-        cells = self.size.width
-        if text_cells > room:
-            cells = _rounded_up(text_cells + self.gutter_cells, _STEP_CELLS)
+        cells, needed_cells = self.size.width, self._widest_cells + 2 + self.gutter_cells
+        if needed_cells > cells:
+            cells = _rounded_up(needed_cells, _STEP_CELLS)
         wanted = Size(cells, rows)
         if self.virtual_size != wanted:
             self.virtual_size = wanted
@@ -321,6 +321,10 @@ class EditorView(ScrollView, can_focus=True):
         width = max(1, view.width - self.gutter_cells)
         row = self.row_of(self.editing.cursor.line)
         top, left = self.scroll_offset.y, self.scroll_offset.x
+        if is_first := self._first_row is not None:
+            if not view.height:
+                return
+            top, self._first_row = self._first_row or 0, None
         margin = min(3, height // 4)
         if in_the_middle and not top <= row < top + height:
             top = max(0, row - height // 2)
@@ -336,7 +340,7 @@ class EditorView(ScrollView, can_focus=True):
         if cell < width - 1:
             left = 0
         if (left, top) != (self.scroll_offset.x, self.scroll_offset.y):
-            self.scroll_to(left, top, animate=False, force=True)
+            self.scroll_to(left, top, animate=False, force=True, immediate=is_first)
         self.app.cursor_position = self._cursor_on_screen()
 
     def cell_of_cursor(self) -> int:
@@ -370,9 +374,7 @@ class EditorView(ScrollView, can_focus=True):
         """The cursor looks different with the focus."""
         self.refresh_text_lines(self.editing.cursor.line, self.editing.cursor.line)
 
-    def on_blur(self) -> None:
-        """As with the focus."""
-        self.refresh_text_lines(self.editing.cursor.line, self.editing.cursor.line)
+    on_blur = on_focus
 
     def place_at(self, offset: Offset) -> Location:
         """The place in the text under a point of this widget."""

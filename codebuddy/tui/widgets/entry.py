@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TypeVar
 
 from textual import events
 from textual.css.query import NoMatches
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
-ResultT = TypeVar("ResultT")
+from codebuddy.tui.widgets.modal import Modal, ResultT
 
 
 class Entry(Input):
@@ -21,7 +19,7 @@ class Entry(Input):
         self.cursor_blink = False
 
 
-class EntryModal(ModalScreen[ResultT]):
+class EntryModal(Modal[ResultT]):
     """A screen around an `Entry`: keys that come before it is drawn are typed there."""
 
     def on_key(self, event: events.Key) -> None:
