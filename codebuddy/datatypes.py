@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from codebuddy.cancellation import CancellationToken
 
 RetrieveMode = Literal["auto", "always", "never"]
@@ -345,24 +342,6 @@ class Generator(Tokenizer, Protocol):
 
         A cancelled call raises SupersededError, inside prefill too.
         """
-        ...
-
-
-class Encoder(Protocol):
-    """A model that turns texts into vectors whose inner product is their similarity."""
-
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector has."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the weights: vectors of another one cannot be compared with these."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """`[len(texts), dim]`, each row of unit length, or zeros where a text says nothing."""
         ...
 
 
