@@ -215,12 +215,30 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """Trained changes of a model, in a file that was checked and is `identity` since.
+
+    They act from the token on that asks for the middle. `sha256` is that of the file, `size`
+    its bytes, and the weights' changes are scaled by `alpha / rank`.
+    """
+
+    name: str
+    sha256: str
+    path: Path
+    identity: tuple[int, ...]
+    size: int
+    rank: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationSettings:
     """How to generate: greedy when `temperature` is 0.
 
     `budget_ms` ends the call, prefill included, with what there is; 0 means no limit.
     `is_typing` says that a person waits for each keystroke: text that merely moved may be
-    reused although it was evaluated behind a slightly different prefix.
+    reused although it was evaluated behind a slightly different prefix. `adapter` acts where
+    the prompt asks for the middle; a generator that cannot apply one ignores it.
     """
 
     max_tokens: int
@@ -229,6 +247,7 @@ class GenerationSettings:
     budget_ms: float = 0.0
     is_typing: bool = False
     has_drafts: bool = True
+    adapter: Adapter | None = None
 
 
 @dataclass(slots=True)

@@ -11,10 +11,12 @@ the digest does.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codebuddy.errors import ModelError
@@ -30,7 +32,7 @@ _MAX_DIMENSIONS = 4
 _MAX_DIMENSION = 1 << 40
 _MAX_ALIGNMENT = 1 << 16
 
-_STRING, _ARRAY, _UINT32 = 8, 9, 4
+_STRING, _ARRAY, _UINT32, _FLOAT32 = 8, 9, 4, 6
 _INTEGERS = frozenset((0, 1, 2, 3, 4, 5, 10, 11))
 
 # Tensor type -> (elements in a block, bytes of a block), from ggml's public type table.
@@ -52,11 +54,28 @@ _FIM_OPENERS = (
 )
 
 
+# The texts and fractions that are read beside numbers: what an adapter says of itself.
+_TEXTS = frozenset(("general.type", "adapter.type"))
+_FRACTIONS = frozenset(("adapter.lora.alpha",))
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """A tensor of a file: its dimensions (the innermost first), type, and place in bytes."""
+
+    name: str
+    dimensions: tuple[int, ...]
+    kind: int
+    offset: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
     """What a header says. Numbers that the file does not give are 0.
 
-    `n_head_kv` holds one number per layer where the file does, else one number.
+    `n_head_kv` holds one number per layer where the file does, else one number. `texts` and
+    `fractions` hold what an adapter says of itself, and `tensors` begin at absolute offsets.
     """
 
     architecture: str
@@ -74,6 +93,9 @@ class GgufHeader:
     has_fim: bool
     split_count: int
     file_bytes: int
+    texts: Mapping[str, str]
+    fractions: Mapping[str, float]
+    tensors: tuple[GgufTensor, ...]
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -122,8 +144,8 @@ def _parse(reader: Reader) -> GgufHeader:
     keys = _Keys()
     for _ in range(n_keys):
         keys.read_one(reader)
-    _check_tensors(reader, n_tensors, keys.alignment())
-    return keys.header(version, n_tensors, reader.file_bytes)
+    tensors = _read_tensors(reader, n_tensors, keys.alignment())
+    return keys.header(version, tensors, reader.file_bytes)
 
 
 def _read_preamble(reader: Reader) -> tuple[int, int, int]:
@@ -156,6 +178,8 @@ class _Keys:
         self._types: dict[str, int] = {}
         self._lengths: dict[str, int] = {}
         self._architecture = ""
+        self._texts: dict[str, str] = {}
+        self._fractions: dict[str, float] = {}
         self._strings_left = _MAX_STRINGS
         self._has_fim = False
 
@@ -173,12 +197,16 @@ class _Keys:
             text = reader.string(f"the value of {name!r:.80}", reader.file_bytes)
             if name == "general.architecture":
                 self._architecture = _decoded(text[:_MAX_NAME_BYTES])
+            elif name in _TEXTS:
+                self._texts[name] = _decoded(text[:_MAX_NAME_BYTES])
         elif kind == _ARRAY:
             self._read_array(name, reader)
         elif kind in SCALARS:
             value = reader.scalar(SCALARS[kind])
             if kind in _INTEGERS:
                 self._numbers[name] = (int(value),)
+            elif name in _FRACTIONS and kind == _FLOAT32:
+                self._fractions[name] = float(value)
         else:
             raise DamagedError(f"the key {name!r:.80} has the unknown type {kind}")
 
@@ -221,7 +249,7 @@ class _Keys:
             )
         return value
 
-    def header(self, version: int, n_tensors: int, file_bytes: int) -> GgufHeader:
+    def header(self, version: int, tensors: tuple[GgufTensor, ...], file_bytes: int) -> GgufHeader:
         """The numbers by name."""
         if not self._architecture:
             raise DamagedError("it names no architecture")
@@ -233,7 +261,7 @@ class _Keys:
         return GgufHeader(
             architecture=self._architecture,
             version=version,
-            n_tensors=n_tensors,
+            n_tensors=len(tensors),
             n_layers=self._number("block_count"),
             n_ctx_train=self._number("context_length"),
             n_embd=n_embd,
@@ -246,6 +274,9 @@ class _Keys:
             has_fim=self._has_fim,
             split_count=max(self._numbers.get("split.count", (0,))),
             file_bytes=file_bytes,
+            texts=self._texts,
+            fractions=self._fractions,
+            tensors=tensors,
         )
 
     def _series(self, key: str) -> tuple[int, ...]:
@@ -258,47 +289,48 @@ class _Keys:
         return max(self._series(key), default=0)
 
 
-def _check_tensors(reader: Reader, count: int, alignment: int) -> None:
+def _read_tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ...]:
     names: set[bytes] = set()
-    extents: list[tuple[int, int]] = []
+    found: list[GgufTensor] = []
     for _ in range(count):
         name = reader.string("a tensor's name", _MAX_TENSOR_NAME_BYTES)
         if name in names:
             raise DamagedError(f"the tensor {_shown(name)} stands twice")
         names.add(name)
-        size = _tensor_bytes(reader, name)
+        dimensions, kind = _read_shape(reader, name)
         offset = reader.u64()
         if offset % alignment:
             raise DamagedError(f"the tensor {_shown(name)} is not aligned")
-        extents.append((offset, size))
+        elements, block = math.prod(dimensions), _BLOCKS[kind]
+        size = elements // block[0] * block[1]
+        found.append(GgufTensor(_decoded(name), dimensions, kind, offset, size))
     data_start = -(-reader.offset // alignment) * alignment
     end = 0
-    for offset, size in sorted(extents):
-        if offset < end:
+    for tensor in sorted(found, key=lambda each: (each.offset, each.size)):
+        if tensor.offset < end:
             raise DamagedError("two tensors overlap")
-        end = offset + size
-    if extents and data_start + end > reader.file_bytes:
+        end = tensor.offset + tensor.size
+    if found and data_start + end > reader.file_bytes:
         missing = data_start + end - reader.file_bytes
         raise DamagedError(f"its tensors go {missing} bytes beyond the end of the file")
+    return tuple(replace(tensor, offset=data_start + tensor.offset) for tensor in found)
 
 
-def _tensor_bytes(reader: Reader, name: bytes) -> int:
+def _read_shape(reader: Reader, name: bytes) -> tuple[tuple[int, ...], int]:
+    """A tensor's dimensions and its type."""
     n_dimensions = reader.u32()
     if not 1 <= n_dimensions <= _MAX_DIMENSIONS:
         raise DamagedError(f"the tensor {_shown(name)} has {n_dimensions} dimensions")
-    dimensions = [reader.u64() for _ in range(n_dimensions)]
-    elements = 1
+    dimensions = tuple(reader.u64() for _ in range(n_dimensions))
     for dimension in dimensions:
         if not 1 <= dimension <= _MAX_DIMENSION:
             raise DamagedError(f"the tensor {_shown(name)} has a dimension of {dimension}")
-        elements *= dimension
     kind = reader.u32()
-    block = _BLOCKS.get(kind)
-    if block is None:
+    if kind not in _BLOCKS:
         raise DamagedError(f"the tensor {_shown(name)} has the unknown type {kind}")
-    if dimensions[0] % block[0]:
+    if dimensions[0] % _BLOCKS[kind][0]:
         raise DamagedError(f"the tensor {_shown(name)} does not fill whole blocks")
-    return elements // block[0] * block[1]
+    return dimensions, kind
 
 
 def _decoded(raw: bytes) -> str:
