@@ -384,6 +384,8 @@ class Receipt:
     timings_ms: dict[str, float]
     filters: tuple[str, ...] = ()
     runtime: dict[str, object] = field(default_factory=dict)
+    adapter: Adapter | None = None
+    is_adapter_in_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from codebuddy.paths import whole_model_name
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _ENDINGS = {
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--adapter", metavar="auto|none|PATH", help="The model's adapter, or a GGUF file.")
 @click.option(
     "--retrieval-only",
     "--no-model",
@@ -83,6 +85,7 @@ def command(
     minutes: float | None,
     seed: int,
     model: str | None,
+    adapter: str | None,
     compare: tuple[str, str] | None,
     plot: Path | None,
     *,
@@ -98,7 +101,8 @@ def command(
     """
     from codebuddy.service.context import open_repository_context
 
-    repository_context = open_repository_context({"model.name": model})
+    named = None if adapter is None else whole_model_name(adapter)
+    repository_context = open_repository_context({"model.name": model, "model.adapter": named})
     if should_list:
         _list(repository_context, as_json=as_json)
         return 0
@@ -161,22 +165,30 @@ def _evaluate(
     from codebuddy.evaluation.session import evaluate, find_holes
     from codebuddy.evaluation.summary import summarize
     from codebuddy.service.context import open_policy
-    from codebuddy.service.models import open_generator
+    from codebuddy.service.models import open_model
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
 
     def run(index: RepositoryIndex) -> tuple[EvaluationResult, RetrievalReport]:
         repository = repository_context.repository
         holes = find_holes(repository, index, options)
-        generator = open_generator(repository_context.settings, StatusLine())
+        generator, chosen = open_model(repository_context.settings, StatusLine())
         # Before the long part, while the index is as it was when the holes were cut.
         retrieval = definition_report(holes, repository, index, options.seed)
-        policy = open_policy(repository_context, generator)
-        for warning in policy.warnings:
+        policy = open_policy(repository_context, generator, chosen.adapter)
+        for warning in (*chosen.warnings, *policy.warnings):
             note(f"warning: {safe_line(warning)}")
         settings = repository_context.settings
         result = evaluate(
-            repository, index, generator, settings, options, holes, policy.head, policy.latency
+            repository,
+            index,
+            generator,
+            settings,
+            options,
+            holes,
+            policy.head,
+            policy.latency,
+            chosen.adapter,
         )
         return result, retrieval
 
@@ -201,7 +213,7 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
     else:
         lines = [
             f"{report['repository']} at {report['commit'][:12] or 'no commit'},"
-            f" {report['model']}, run {report['run']}",
+            f" {_model_in_words(report)}, run {report['run']}",
             "",
         ]
         lines += completion_tables(report) if report["tasks"] else []
@@ -212,6 +224,12 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
         note(f"{report['tasks']} of {report['planned']} tasks are done: {why}")
 
 
+def _model_in_words(report: dict[str, Any]) -> str:
+    """The model's name, with that of its adapter."""
+    adapter = report["adapter"]
+    return str(report["model"]) + (f" with {adapter['name']}" if adapter else "")
+
+
 def _described(run: Run) -> dict[str, Any]:
     """The keys of a report that say what was run."""
     header = run.header
@@ -219,6 +237,7 @@ def _described(run: Run) -> dict[str, Any]:
         "repository": header.get("repository", ""),
         "commit": header.get("commit", ""),
         "model": header.get("model", ""),
+        "adapter": header.get("adapter"),
         "run": run.name,
         "seed": header.get("seed", 0),
         "planned": run.n_planned,
@@ -287,7 +306,8 @@ def _list(repository_context: RepositoryContext, *, as_json: bool) -> None:
         answer(
             safe_line(
                 f"{run.name}  {len(run.tasks)} of {run.n_planned} tasks  {kinds}"
-                f"  {place}  {header.get('model', '')}  {header.get('started', '')}"
+                f"  {place}  {_model_in_words({'adapter': None} | header)}"
+                f"  {header.get('started', '')}"
             )
         )
 

@@ -67,6 +67,7 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "prefer": (str, True, 0, 0),
     "takes_back": (bool, False, 0, 0),
     "language": (str, False, 0, 0),
+    "adapter": (str, True, 0, 0),
 }
 MAX_EXTRAS = 16
 # In a head of 1 MiB, where a character takes 6 bytes at most.

@@ -17,7 +17,14 @@ from codebuddy.completion.pipeline import complete
 from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources, Retriever
 from codebuddy.completion.receipt import completion_response
 from codebuddy.completion.retrieval import retrieve
-from codebuddy.datatypes import RETRIEVE_MODES, Context, Generator, SearchResult, Suggestion
+from codebuddy.datatypes import (
+    RETRIEVE_MODES,
+    Adapter,
+    Context,
+    Generator,
+    SearchResult,
+    Suggestion,
+)
 from codebuddy.evaluation.baselines import BASELINES, WindowRetriever
 from codebuddy.evaluation.codebleu import codebleu
 from codebuddy.evaluation.cold import ColdGenerator
@@ -36,7 +43,10 @@ _MIN_COPIED_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSetup:
-    """What all tasks of a run share; `head` and `latency` decide in the mode `auto`."""
+    """What all tasks of a run share; `head` and `latency` decide in the mode `auto`.
+
+    All of them are written with `adapter`.
+    """
 
     repository: Repository
     index: RepositoryIndex
@@ -47,6 +57,7 @@ class EvaluationSetup:
     head: Head | None
     latency: LatencyModel | None
     baselines: WindowRetriever
+    adapter: Adapter | None = None
 
 
 def make_setup(
@@ -58,11 +69,14 @@ def make_setup(
     seed: int,
     head: Head | None = None,
     latency: LatencyModel | None = None,
+    adapter: Adapter | None = None,
 ) -> EvaluationSetup:
     """A setup whose generator begins each prompt with an empty KV cache."""
     cold = ColdGenerator(generator)
     baselines = WindowRetriever(repository, index)
-    return EvaluationSetup(repository, index, cold, settings, modes, seed, head, latency, baselines)
+    return EvaluationSetup(
+        repository, index, cold, settings, modes, seed, head, latency, baselines, adapter
+    )
 
 
 def run_task(hole: Hole, setup: EvaluationSetup) -> TaskResult:
@@ -132,6 +146,7 @@ def _run_mode(
         head=setup.head,
         latency=setup.latency,
         retriever=_retriever(hole, mode, setup),
+        adapter=setup.adapter,
     )
     setup.generator.saved_ms = 0.0
     suggestion = complete(request, resources)

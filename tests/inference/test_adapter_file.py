@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def without(side):
     return {name: v for name, v in one_pair().items() if not name.endswith(side)}
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str]] = {
     "no adapter": ({"kind": "model"}, "does not say that it is an adapter"),
     "no type": ({"kind": ""}, "does not say that it is an adapter"),
     "another type": ({"type_": "control"}, "does not say that it is an adapter"),

@@ -15,6 +15,7 @@ HIDDEN, INNER, LAYERS, HEADS, KV_HEADS = 64, 96, 2, 4, 2
 _KV_WIDTH = HIDDEN * KV_HEADS // HEADS
 _SPECIAL = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>")
 _END = "<|endoftext|>"
+N_TOKENS = 256 + len(_SPECIAL) + 1
 # Rows and columns of what an adapter may change.
 PARTS = {
     "attn_q": (HIDDEN, HIDDEN),
