@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from codebuddy import paths
+from codebuddy.datatypes import Adapter
 from codebuddy.errors import ModelError
 from codebuddy.inference import adapter_choice
+from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.adapter_choice import AdapterChooser
-from codebuddy.inference.gguf import read_header
+from codebuddy.inference.gguf import GgufHeader, read_header
 from codebuddy.training.adapter.export import write_card
 from tests.support.tiny_model import write_base, write_random_adapter
 
@@ -135,11 +138,13 @@ def test_files_are_read_again_only_when_they_change(header, shipped, monkeypatch
     """What was chosen stays until card, adapter or folder differ."""
     file = ship(shipped)
     chooser = AdapterChooser(header, BASE)
-    read = []
-    real = adapter_choice.read_adapter
-    monkeypatch.setattr(
-        adapter_choice, "read_adapter", lambda path, base: read.append(path) or real(path, base)
-    )
+    read: list[Path] = []
+
+    def watched(path: Path, base: GgufHeader) -> Adapter:
+        read.append(path)
+        return read_adapter(path, base)
+
+    monkeypatch.setattr(adapter_choice, "read_adapter", watched)
     first = chooser.choose("auto").adapter
     assert chooser.choose("auto").adapter is first
     assert read == [file]
