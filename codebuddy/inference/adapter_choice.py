@@ -25,6 +25,7 @@ CARD_FORMAT = "codebuddy-adapter"
 CARD_VERSION = 1
 _MAX_CARD_BYTES = 1 << 16
 _SHA256_DIGITS = 64
+_UNUSABLE = "the shipped adapter cannot be used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ class AdapterChooser:
                 found = self._checked(_file_of(card_file), card)
                 return ChosenAdapter(found, warnings=tuple(warnings))
             except ModelError as error:
-                warnings.append(f"{error.message}; the model works without it")
+                warnings += without_shipped(error).warnings
         if warnings:
-            return ChosenAdapter(None, "the shipped adapter cannot be used", tuple(warnings))
+            return ChosenAdapter(None, _UNUSABLE, tuple(warnings))
         if not _is_sha256(self._digest):
             return ChosenAdapter(None, "the digest of the model's file is not known")
         return ChosenAdapter(None, "none is shipped for this model")
@@ -101,6 +102,11 @@ class AdapterChooser:
         if (adapter.rank, adapter.alpha) != (card["rank"], card["alpha"]):
             raise refused(file, "its rank or alpha is not that of its card")
         return adapter
+
+
+def without_shipped(error: ModelError) -> ChosenAdapter:
+    """No adapter, where the shipped one failed: that is no error of the user's."""
+    return ChosenAdapter(None, _UNUSABLE, (f"{error.message}; the model works without it",))
 
 
 def files_behind(setting: str) -> list[Path]:

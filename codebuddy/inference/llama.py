@@ -126,7 +126,7 @@ class LlamaGenerator:
             on_interrupt=self._was_interrupted.set,
             is_stopping=self._is_stopping,
         )
-        self._adapters = AdapterSwitch(llama, self._model, self._context)
+        self.adapters = AdapterSwitch(llama, self._model, self._context)
         # Slot and length of the prompt behind which an adapter acted.
         self._adapted: tuple[int, int] | None = None
         # Kept as an attribute: C holds the pointer for as long as the context lives.
@@ -220,12 +220,12 @@ class LlamaGenerator:
         adapted = None
         try:
             if adapter is not None and middle is not None:
-                self._adapters.load(adapter)
+                self.adapters.load(adapter)
             movable_after = self.fim.suffix if settings.is_typing else None
             self.kv.evaluate_prompt(list(tokens), limit, movable_after, stats, middle)
             if adapter is not None and middle is not None:
                 adapted = self._adapted = (self.kv.current, middle)
-                self._adapters.turn_on(adapter)
+                self.adapters.turn_on(adapter)
                 self.kv.evaluate_rest(list(tokens), stats)
             stats.prefill_ms = (time.perf_counter() - started) * 1000
             if limit:
@@ -265,7 +265,7 @@ class LlamaGenerator:
 
     def _leave_adapter(self) -> None:
         """Let the base act alone, and forget what was evaluated while an adapter acted."""
-        self._adapters.turn_off()
+        self.adapters.turn_off()
         if self._adapted is not None:
             slot, length = self._adapted
             self._adapted = None

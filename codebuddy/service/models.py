@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from codebuddy import paths
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
-from codebuddy.errors import CodebuddyError
+from codebuddy.errors import CodebuddyError, ModelError
 from codebuddy.paths import is_model_path
 from codebuddy.service.dependencies import file_identity
 from codebuddy.settings import ModelSettings, Settings
@@ -66,15 +66,23 @@ class ModelCache:
         return [] if file is None else [file, *files_behind(settings.model.adapter)]
 
     def adapter(self, settings: Settings) -> ChosenAdapter:
-        """The adapter that the settings choose for the loaded model.
+        """The adapter that the settings choose for the loaded model, read if it was not.
 
         Raises:
             ModelError: The file that they name cannot be used.
         """
-        from codebuddy.inference.adapter_choice import AUTO, NONE, ChosenAdapter
+        from codebuddy.inference.adapter_choice import AUTO, NONE, ChosenAdapter, without_shipped
 
         if self._adapters is not None:
-            return self._adapters.choose(settings.model.adapter)
+            chosen = self._adapters.choose(settings.model.adapter)
+            try:
+                if chosen.adapter is not None:
+                    self._generator.adapters.load(chosen.adapter)  # type: ignore[union-attr]
+            except ModelError as error:
+                if settings.model.adapter != AUTO:
+                    raise
+                return without_shipped(error)
+            return chosen
         is_server = self._loaded is not None and bool(self._loaded[0].url)
         what = "a model server" if is_server else "the built-in echo"
         reason = f"{what} takes no adapter of codebuddy's"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from codebuddy.engine.client import EngineClient
 from codebuddy.engine.protocol import call_to_message
 from codebuddy.errors import ConfigError, ModelError
 from codebuddy.evaluation.session import EvaluationOptions, header_of
-from codebuddy.inference import stamps
+from codebuddy.inference import hardware, stamps
 from codebuddy.service import dependencies
 from codebuddy.service.completion_service import CompletionService
 from codebuddy.service.models import ModelCache
@@ -143,6 +144,53 @@ def test_a_base_that_was_replaced_has_no_adapter(repository, tiny, door, tmp_pat
     with pytest.raises(ModelError, match="names another base than the model in use"):
         door.ask(repository, str(file))
     assert door.ask(repository, "auto")[0]["adapter"] is None
+
+
+@pytest.mark.model
+def test_memory_that_is_short_costs_the_shipped_adapter_alone(
+    repository, tiny, door, monkeypatch, tmp_path
+):
+    """A warning where it was not asked for by name, an error where it was."""
+    base, named = tiny
+    stamps.write_stamp(base, stamps.hash_file(base))
+    folder = tmp_path / "models" / "adapter"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(paths, "shipped_models_folder", lambda: folder.parent)
+    file = write_random_adapter(folder / "shipped.gguf")
+    write_card(file, [stamps.hash_file(base).sha256], 4, 8.0, {}, {})
+    door.ask(repository, "none")
+    monkeypatch.setattr(hardware, "available_bytes", lambda: 1000)
+    response, _ = door.ask(repository, "auto")
+    assert response["adapter"] is None
+    assert "GB of memory" in response["warnings"][0]
+    with pytest.raises(ModelError, match="GB of memory"):
+        door.ask(repository, str(named))
+
+
+@pytest.mark.model
+def test_a_head_says_whether_it_learned_with_the_adapter(repository, tiny, door):
+    """One fitted with it decides only there; one fitted without decides in both."""
+    file = tiny[1]
+    completion = load_settings().settings.completion
+    own = heads.personal_head_file(open_repository(repository))
+    own.parent.mkdir(parents=True, exist_ok=True)
+
+    def fit(adapter):
+        content = json.loads(heads.default_head_file().read_text())
+        trained_for = heads.trained_for("tiny", completion) | {"adapter": adapter}
+        heads.save_head(own, content | {"name": "own", "trained_for": trained_for})
+
+    fit(stamps.hash_file(file).sha256)
+    adapted, _ = door.ask(repository, str(file))
+    assert adapted["adapter"] is not None
+    assert adapted["adapter"]["in_head"]
+    base, _ = door.ask(repository, "none")
+    assert "trained for adapter" in base["warnings"][0]
+    fit(None)
+    adapted, _ = door.ask(repository, str(file))
+    assert adapted["adapter"] is not None
+    assert not adapted["adapter"]["in_head"]
+    assert adapted["warnings"] == door.ask(repository, "none")[0]["warnings"] == []
 
 
 @pytest.mark.parametrize("name", ["none", "auto"])
