@@ -48,9 +48,9 @@ _ENDINGS = {
 @click.option(
     "--arm",
     "added",
-    type=click.Choice(["windows", "jaccard"]),
+    type=click.Choice(["windows", "jaccard", "base"]),
     multiple=True,
-    help="A plain baseline beside them; may be given twice.",
+    help="A plain baseline beside them, or all without the adapter; may be given again.",
 )
 @click.option(
     "--minutes",
@@ -133,10 +133,13 @@ def _options(
     """What the options ask for, checked."""
     from codebuddy.errors import UsageError
     from codebuddy.evaluation.holes import KINDS
-    from codebuddy.evaluation.results import EVALUATED_MODES
+    from codebuddy.evaluation.results import BASE_MODES, EVALUATED_MODES
     from codebuddy.evaluation.session import EvaluationOptions
 
     named = [each.strip() for each in arms.split(",") if each.strip()]
+    if "base" in named:
+        named.remove("base")
+        named += [base for base, mode in BASE_MODES.items() if mode in named]
     unknown = [each for each in named if each not in EVALUATED_MODES]
     if unknown or not named:
         raise UsageError(
@@ -160,7 +163,8 @@ def _evaluate(
     *,
     as_json: bool,
 ) -> int:
-    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.errors import EXIT_INTERRUPTED, UsageError
+    from codebuddy.evaluation.results import BASE_MODES
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.session import evaluate, find_holes
     from codebuddy.evaluation.summary import summarize
@@ -173,6 +177,11 @@ def _evaluate(
         repository = repository_context.repository
         holes = find_holes(repository, index, options)
         generator, chosen = open_model(repository_context.settings, StatusLine())
+        if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
+            raise UsageError(
+                f"there is no adapter to compare the base with: {chosen.reason}",
+                hint="--adapter PATH, or leave out --arm base",
+            )
         # Before the long part, while the index is as it was when the holes were cut.
         retrieval = definition_report(holes, repository, index, options.seed)
         policy = open_policy(repository_context, generator, chosen.adapter)

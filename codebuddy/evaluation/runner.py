@@ -22,6 +22,7 @@ from codebuddy.datatypes import (
     Adapter,
     Context,
     Generator,
+    RetrieveMode,
     SearchResult,
     Suggestion,
 )
@@ -31,7 +32,7 @@ from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.evaluation.metrics import call_recall, edit_similarity, exact_match, identifier_f1
-from codebuddy.evaluation.results import TOKENS, EvaluatedMode, ModeResult, TaskResult
+from codebuddy.evaluation.results import BASE_MODES, TOKENS, EvaluatedMode, ModeResult, TaskResult
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import keywords
@@ -45,7 +46,7 @@ _MIN_COPIED_CHARACTERS = 20
 class EvaluationSetup:
     """What all tasks of a run share; `head` and `latency` decide in the mode `auto`.
 
-    All of them are written with `adapter`.
+    Texts are written with `adapter`, those of `BASE_MODES` without.
     """
 
     repository: Repository
@@ -136,7 +137,7 @@ def _run_mode(
         document=hole.as_document(setup.repository),
         position=hole.position,
         language=hole.language,
-        retrieve=mode if mode in RETRIEVE_MODES else "always",
+        retrieve=_retrieve_mode(mode),
     )
     resources = PipelineResources(
         generator=setup.generator,
@@ -146,7 +147,7 @@ def _run_mode(
         head=setup.head,
         latency=setup.latency,
         retriever=_retriever(hole, mode, setup),
-        adapter=setup.adapter,
+        adapter=None if mode in BASE_MODES else setup.adapter,
     )
     setup.generator.saved_ms = 0.0
     suggestion = complete(request, resources)
@@ -166,6 +167,13 @@ def _run_mode(
         has_answer_in_chunks=_has_answer(hole, suggestion),
         finish_reason=response["finish_reason"],
     )
+
+
+def _retrieve_mode(mode: EvaluatedMode) -> RetrieveMode:
+    """What the pipeline is asked for in a mode; baselines always look up."""
+    if mode in BASE_MODES:
+        return BASE_MODES[mode]
+    return mode if mode in RETRIEVE_MODES else "always"
 
 
 def _retriever(hole: Hole, mode: EvaluatedMode, setup: EvaluationSetup) -> Retriever:

@@ -11,7 +11,7 @@ from typing import Any
 
 from codebuddy.evaluation.baselines import BASELINES
 from codebuddy.evaluation.metrics import customization_quality_index, quality
-from codebuddy.evaluation.results import SCORES, TOKENS, TaskResult, modes_of
+from codebuddy.evaluation.results import BASE_MODES, SCORES, TOKENS, TaskResult, modes_of
 from codebuddy.evaluation.statistics import (
     auroc,
     brier,
@@ -33,6 +33,7 @@ _PAIRS = (
         for baseline in BASELINES
         for pair in ((baseline, "never"), ("always", baseline), ("auto", baseline))
     ),
+    *((mode, base) for base, mode in BASE_MODES.items()),
 )
 
 

@@ -28,6 +28,7 @@ from codebuddy.training.adapter.export import write_card
 from codebuddy.training.head.labels import Labelling
 from codebuddy.vcs.repository import open_repository
 from tests.support.engine import codebuddy, json_of, typing
+from tests.support.evaluation import make_shop
 from tests.support.tiny_model import write_base, write_random_adapter
 
 TEXT = "def total(items):\n    return sum(items)\n\n\ndef label(name):\n    "
@@ -309,3 +310,23 @@ def test_the_command_takes_and_names_it(repository, tiny):
     assert refused.returncode == 1
     assert "missing.gguf" in refused.stderr
     assert "model.adapter" in refused.stderr
+
+
+@pytest.mark.model
+@pytest.mark.process
+def test_an_evaluation_sets_the_base_beside_it(tmp_path, tiny):
+    """`--arm base` repeats each arm without the adapter, in one run that names it."""
+    root = make_shop(tmp_path / "shop")
+    options = ("eval", "--tasks", "1", "--kind", "line", "--arms", "never,auto", "--json")
+    report = json_of(codebuddy(root, *options, "--arm", "base", "--adapter", str(tiny[1])))
+    assert report["adapter"] == {"name": "mine", "sha256": stamps.hash_file(tiny[1]).sha256}
+    assert list(report["arms"]) == ["never", "auto", "base_never", "base_auto"]
+    assert {"never-base_never", "auto-base_auto"} <= set(report["differences"])
+    [listed] = json_of(codebuddy(root, "eval", "--list", "--json"))
+    assert listed["adapter"] == report["adapter"]
+    other = json_of(codebuddy(root, *options, "--adapter", "none"))
+    assert (other["adapter"], other["resumed"]) == (None, 0)
+    assert other["run"] != report["run"]
+    refused = codebuddy(root, *options, "--arm", "base", "--adapter", "none")
+    assert refused.returncode == 2
+    assert "no adapter to compare the base with: model.adapter is none" in refused.stderr
