@@ -40,6 +40,9 @@ def call_to_message(call: CompletionRequest) -> tuple[dict[str, Any], bytes]:
     head = asdict(call)
     if call.model is not None:
         head["model"] = whole_model_name(call.model)
+    if call.adapter is None:
+        # An engine of another version need not know the key.
+        del head["adapter"]
     unsaved = call.unsaved()
     head["text"] = unsaved is not None
     return head, unsaved or b""

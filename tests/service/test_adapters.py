@@ -242,7 +242,7 @@ def test_the_engines_cache_tells_adapters_apart(repository):
         call = typing(repository, TEXT, 6, adapter=adapter)
         sources = {"environment": environment, "user_file": ""}
         head, _ = call_to_message(call)
-        assert head["adapter"] == adapter
+        assert head.get("adapter") == adapter
         return request_handler._fingerprint(call, {"settings": sources})
 
     keys = [
@@ -322,7 +322,7 @@ def test_an_evaluation_sets_the_base_beside_it(tmp_path, tiny):
     assert report["adapter"] == {"name": "mine", "sha256": stamps.hash_file(tiny[1]).sha256}
     assert list(report["arms"]) == ["never", "auto", "base_never", "base_auto"]
     assert {"never-base_never", "auto-base_auto"} <= set(report["differences"])
-    [listed] = json_of(codebuddy(root, "eval", "--list", "--json"))
+    [listed] = json.loads(codebuddy(root, "eval", "--list", "--json").stdout)
     assert listed["adapter"] == report["adapter"]
     other = json_of(codebuddy(root, *options, "--adapter", "none"))
     assert (other["adapter"], other["resumed"]) == (None, 0)
