@@ -309,11 +309,13 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
             f"{where}: {dotted} must be between {low} and {high}, not {value}",
             hint=f"it means: {metadata['doc']}",
         )
-    if choices and value not in choices:
+    is_path = metadata["is_path"] and value not in choices
+    if choices and value not in choices and not (is_path and _is_named_path(str(value))):
         raise ConfigError(
-            f"{where}: {dotted} must be one of {', '.join(choices)}, not {value!r:.{_MAX_SHOWN}}"
+            f"{where}: {dotted} must be one of {', '.join(choices)}"
+            f"{' or a whole path' if is_path else ''}, not {value!r:.{_MAX_SHOWN}}"
         )
-    if metadata["is_folder"] and not _is_whole_path(str(value)):
+    if is_path and not _is_whole_path(str(value)):
         raise ConfigError(
             f"{where}: {dotted} must be a whole path, not {value!r:.{_MAX_SHOWN}}",
             hint="a relative one would mean another folder wherever you stand",
@@ -321,6 +323,11 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
     if isinstance(value, str) and "\0" in value:
         raise ConfigError(f"{where}: {dotted} must not contain a NUL character")
     return value
+
+
+def _is_named_path(value: str) -> bool:
+    """Whether it may mean a path, where words have a meaning too."""
+    return os.sep in value or "/" in value
 
 
 def _is_whole_path(path: str) -> bool:

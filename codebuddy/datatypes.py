@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from codebuddy.cancellation import CancellationToken
 
 RetrieveMode = Literal["auto", "always", "never"]
@@ -218,12 +215,30 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """Trained changes of a model, in a file that was checked and is `identity` since.
+
+    They act from the token on that asks for the middle. `sha256` is that of the file, `size`
+    its bytes, and the weights' changes are scaled by `alpha / rank`.
+    """
+
+    name: str
+    sha256: str
+    path: Path
+    identity: tuple[int, ...]
+    size: int
+    rank: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationSettings:
     """How to generate: greedy when `temperature` is 0.
 
     `budget_ms` ends the call, prefill included, with what there is; 0 means no limit.
     `is_typing` says that a person waits for each keystroke: text that merely moved may be
-    reused although it was evaluated behind a slightly different prefix.
+    reused although it was evaluated behind a slightly different prefix. `adapter` acts where
+    the prompt asks for the middle; a generator that cannot apply one ignores it.
     """
 
     max_tokens: int
@@ -232,6 +247,7 @@ class GenerationSettings:
     budget_ms: float = 0.0
     is_typing: bool = False
     has_drafts: bool = True
+    adapter: Adapter | None = None
 
 
 @dataclass(slots=True)
@@ -348,24 +364,6 @@ class Generator(Tokenizer, Protocol):
         ...
 
 
-class Encoder(Protocol):
-    """A model that turns texts into vectors whose inner product is their similarity."""
-
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector has."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the weights: vectors of another one cannot be compared with these."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """`[len(texts), dim]`, each row of unit length, or zeros where a text says nothing."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Generation:
     """The model's raw text and what it cost."""
@@ -386,6 +384,8 @@ class Receipt:
     timings_ms: dict[str, float]
     filters: tuple[str, ...] = ()
     runtime: dict[str, object] = field(default_factory=dict)
+    adapter: Adapter | None = None
+    is_adapter_in_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.settings import Settings
 
 if TYPE_CHECKING:
+    from codebuddy.inference.gguf import GgufHeader
     from codebuddy.vcs.repository import Repository
 
 # Not needed where `model.url` names a model server.
@@ -68,7 +69,7 @@ def diagnose() -> Diagnosis:
         "codebuddy": _program(settings, problems),
         "machine": _guarded(lambda: _machine(settings), problems),
         "runtime": _guarded(lambda: _runtime(settings, problems), problems),
-        "model": _guarded(lambda: _model(settings), problems),
+        "model": _guarded(lambda: _model(settings, problems), problems),
         "repository": _guarded(lambda: _repository(repository, settings, problems), problems),
         "network": {
             "offline": settings.offline,
@@ -175,7 +176,7 @@ def _runtime(settings: Settings, problems: Problems) -> Section:
     }
 
 
-def _model(settings: Settings) -> Section:
+def _model(settings: Settings, problems: Problems) -> Section:
     from codebuddy.inference import hardware, llama_library
     from codebuddy.inference.gguf import read_header
     from codebuddy.inference.installed import find_model, models_folder
@@ -190,13 +191,14 @@ def _model(settings: Settings) -> Section:
     }
     found = find_model(settings.model.name, settings)
     if found.path is None:
-        return facts | {"installed": True}
+        return facts | {"installed": True, "adapter": "none: the built-in echo takes none"}
     header = read_header(found.path)
     n_ctx = hardware.choose_context(settings.model.n_ctx, header)
     shape = hardware.shape_of(header)
     layers = hardware.choose_gpu_layers(
         settings.model.gpu_layers, shape, n_ctx, llama_library.gpu_devices()
     )
+    adapter, size = _adapter(settings, found.path, header, problems)
     needed = hardware.needed_bytes(shape, n_ctx, hardware.choose_batch_tokens(layers, n_ctx))
     return facts | {
         "installed": True,
@@ -204,15 +206,45 @@ def _model(settings: Settings) -> Section:
         "context": n_ctx,
         "layers": header.n_layers,
         "gpu layers": layers,
-        "memory needed": f"{needed / 1e9:.1f} GB",
+        "memory needed": f"{(needed + size) / 1e9:.1f} GB",
+        "adapter": adapter,
     }
+
+
+def _adapter(
+    settings: Settings, file: Path, header: GgufHeader, problems: Problems
+) -> tuple[str, int]:
+    """The model's adapter, or why there is none, in words; and the memory that it takes."""
+    from codebuddy.inference import stamps
+    from codebuddy.inference.adapter_choice import AdapterChooser
+
+    stamp = stamps.read_stamp(file)
+    chooser = AdapterChooser(header, "" if stamp is None else stamp.sha256)
+    try:
+        chosen = chooser.choose(settings.model.adapter)
+    except CodebuddyError as error:
+        problems.append({"problem": error.message, "remedy": error.hint or "see the message"})
+        return f"none: {error.message}", 0
+    problems += [
+        {"problem": warning, "remedy": "reinstall codebuddy, or set model.adapter to none"}
+        for warning in chosen.warnings
+    ]
+    adapter = chosen.adapter
+    if adapter is None:
+        return f"none: {chosen.reason}", 0
+    words = f"{adapter.name}, rank {adapter.rank}, SHA-256 {adapter.sha256[:12]}"
+    return f"{words}, {adapter.path}", adapter.size
 
 
 def _remote_model(settings: Settings) -> Section:
     """What a model server of this machine says; another machine's is not asked."""
     from codebuddy.inference.remote import connect
 
-    facts: dict[str, Fact] = {"name": settings.model.name, "url": settings.model.url}
+    facts: dict[str, Fact] = {
+        "name": settings.model.name,
+        "url": settings.model.url,
+        "adapter": "none: a model server takes no adapter of codebuddy's",
+    }
     if settings.model.allow_remote:
         return facts | {"asked": "no, since doctor does not touch the network"}
     generator = connect(settings.model)

@@ -17,6 +17,7 @@ from codebuddy import paths
 from codebuddy.completion.confidence import NAMES as CONFIDENCE_NAMES
 from codebuddy.completion.features import NAMES
 from codebuddy.completion.head import RETRIEVAL_VERSION, Head, load_head
+from codebuddy.datatypes import Adapter
 from codebuddy.errors import HeadError
 from codebuddy.private_files import write_file
 from codebuddy.settings import CompletionSettings
@@ -27,7 +28,7 @@ LABELS_NAME = "head-labels.jsonl"
 # What a head must have been trained for to be used with a model and settings.
 _MUST_AGREE = ("model", "prefix_tokens", "suffix_tokens", "context_tokens")
 # Keys of `trained_for` in which the labels of one head agree.
-TRAINED_FOR = (*_MUST_AGREE, "retrieval_version")
+TRAINED_FOR = (*_MUST_AGREE, "adapter", "retrieval_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class ChosenHead:
     warnings: tuple[str, ...] = ()
 
 
-def trained_for(model: str, settings: CompletionSettings) -> dict[str, Any]:
-    """The model and the retrieval that labels, and a head made of them, hold for."""
+def trained_for(
+    model: str, settings: CompletionSettings, adapter: Adapter | None = None
+) -> dict[str, Any]:
+    """The model, its adapter and the retrieval that labels, and a head of them, hold for."""
     return {
         "model": model,
+        "adapter": None if adapter is None else adapter.sha256,
         "retrieval_version": RETRIEVAL_VERSION,
         "prefix_tokens": settings.prefix_tokens,
         "suffix_tokens": settings.suffix_tokens,
@@ -73,7 +77,8 @@ def choose_head(repository: Repository | None, wanted: Mapping[str, Any]) -> Cho
     """The repository's own head if it fits, else the shipped one.
 
     The shipped head serves any model: its gains are those of the model that it was trained
-    with, which its name tells. A personal one was made for one model and its budgets.
+    with, which its name tells. A personal one was made for one model and its budgets; made
+    without an adapter it serves the same model with one too, and the receipt says so.
 
     Args:
         repository: Whose head; without one, the shipped head is taken.
@@ -85,6 +90,8 @@ def choose_head(repository: Repository | None, wanted: Mapping[str, Any]) -> Cho
         try:
             head = load_head_file(own)
             differing = [k for k in _MUST_AGREE if head.trained_for.get(k) != wanted.get(k)]
+            if head.trained_for.get("adapter") not in (None, wanted.get("adapter")):
+                differing.append("adapter")
             if not differing:
                 return ChosenHead(head)
             key = differing[0]

@@ -14,9 +14,9 @@ def _key(
     high: int | None = None,
     choices: tuple[str, ...] = (),
     from_repository: bool = False,
-    is_folder: bool = False,
+    is_path: bool = False,
 ) -> Any:
-    """A setting with its documentation and bounds."""
+    """A setting with its documentation and bounds; with `is_path`, a choice or a whole path."""
     return field(
         default=default,
         metadata={
@@ -25,7 +25,7 @@ def _key(
             "high": high,
             "choices": choices,
             "from_repository": from_repository,
-            "is_folder": is_folder,
+            "is_path": is_path,
         },
     )
 
@@ -38,7 +38,14 @@ class ModelSettings:
     folder: str = _key(
         "",
         "where weights are kept, a whole path; empty for the cache folder",
-        is_folder=True,
+        is_path=True,
+    )
+    adapter: str = _key(
+        "auto",
+        "adapter of the weights: the shipped one that belongs to them (`auto`), `none`, or the"
+        " whole path of a GGUF file",
+        choices=("auto", "none"),
+        is_path=True,
     )
     n_ctx: int = _key(4096, "tokens that prompt and completion may take", low=256, high=131072)
     threads: int = _key(0, "CPU threads; 0 for the number of physical cores", low=0, high=1024)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from codebuddy.paths import whole_model_name
 from codebuddy.service.request import MAX_TEXT_BYTES, CompletionRequest
 from codebuddy.terminal import (
     StatusLine,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     help="How much a lookup must be worth for the time that it takes.",
 )
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--adapter", metavar="auto|none|PATH", help="The model's adapter, or a GGUF file.")
 @click.option(
     "--apply", "should_apply", is_flag=True, help="Insert the (first) suggestion into the file."
 )
@@ -78,6 +80,7 @@ def command(
     retrieve: str | None,
     prefer: str | None,
     model: str | None,
+    adapter: str | None,
     should_apply: bool,  # noqa: FBT001
     stream: bool,  # noqa: FBT001
     from_stdin: bool,  # noqa: FBT001
@@ -113,6 +116,7 @@ def command(
         should_update=not no_update,
         prefer=prefer,
         takes_back=stream and not as_json,
+        adapter=None if adapter is None else whole_model_name(adapter),
     )
     status = StatusLine()
     printer = _StreamPrinter(status) if stream and not as_json else None

@@ -115,6 +115,8 @@ def _shown(report: EngineStatus) -> list[tuple[str, str]]:
         f"{role} {size / 1e6:.0f} MB" for role, size in report["memory_bytes"].items()
     )
     model = report["model"] or "none loaded yet"
+    if adapter := report.get("adapter"):
+        model += f" with {adapter}"
     lines = [
         ("engine", f"process {report['pid']}, version {report['version']}"),
         ("uptime", f"{report['uptime_seconds']:.0f} s, idle {report['idle_seconds']:.0f} s"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from codebuddy.paths import whole_model_name
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
@@ -47,9 +49,9 @@ _ENDINGS = {
 @click.option(
     "--arm",
     "added",
-    type=click.Choice(["windows", "jaccard"]),
+    type=click.Choice(["windows", "jaccard", "base"]),
     multiple=True,
-    help="A plain baseline beside them; may be given twice.",
+    help="A plain baseline beside them, or all without the adapter; may be given again.",
 )
 @click.option(
     "--minutes",
@@ -59,6 +61,7 @@ _ENDINGS = {
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--adapter", metavar="auto|none|PATH", help="The model's adapter, or a GGUF file.")
 @click.option(
     "--retrieval-only",
     "--no-model",
@@ -83,6 +86,7 @@ def command(
     minutes: float | None,
     seed: int,
     model: str | None,
+    adapter: str | None,
     compare: tuple[str, str] | None,
     plot: Path | None,
     *,
@@ -98,7 +102,8 @@ def command(
     """
     from codebuddy.service.context import open_repository_context
 
-    repository_context = open_repository_context({"model.name": model})
+    named = None if adapter is None else whole_model_name(adapter)
+    repository_context = open_repository_context({"model.name": model, "model.adapter": named})
     if should_list:
         _list(repository_context, as_json=as_json)
         return 0
@@ -129,10 +134,13 @@ def _options(
     """What the options ask for, checked."""
     from codebuddy.errors import UsageError
     from codebuddy.evaluation.holes import KINDS
-    from codebuddy.evaluation.results import EVALUATED_MODES
+    from codebuddy.evaluation.results import BASE_MODES, EVALUATED_MODES
     from codebuddy.evaluation.session import EvaluationOptions
 
     named = [each.strip() for each in arms.split(",") if each.strip()]
+    if "base" in named:
+        named.remove("base")
+        named += [base for base, mode in BASE_MODES.items() if mode in named]
     unknown = [each for each in named if each not in EVALUATED_MODES]
     if unknown or not named:
         raise UsageError(
@@ -156,27 +164,41 @@ def _evaluate(
     *,
     as_json: bool,
 ) -> int:
-    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.errors import EXIT_INTERRUPTED, UsageError
+    from codebuddy.evaluation.results import BASE_MODES
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.session import evaluate, find_holes
     from codebuddy.evaluation.summary import summarize
     from codebuddy.service.context import open_policy
-    from codebuddy.service.models import open_generator
+    from codebuddy.service.models import open_model
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
 
     def run(index: RepositoryIndex) -> tuple[EvaluationResult, RetrievalReport]:
         repository = repository_context.repository
         holes = find_holes(repository, index, options)
-        generator = open_generator(repository_context.settings, StatusLine())
+        generator, chosen = open_model(repository_context.settings, StatusLine())
+        if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
+            raise UsageError(
+                f"there is no adapter to compare the base with: {chosen.reason}",
+                hint="--adapter PATH, or leave out --arm base",
+            )
         # Before the long part, while the index is as it was when the holes were cut.
         retrieval = definition_report(holes, repository, index, options.seed)
-        policy = open_policy(repository_context, generator)
-        for warning in policy.warnings:
+        policy = open_policy(repository_context, generator, chosen.adapter)
+        for warning in (*chosen.warnings, *policy.warnings):
             note(f"warning: {safe_line(warning)}")
         settings = repository_context.settings
         result = evaluate(
-            repository, index, generator, settings, options, holes, policy.head, policy.latency
+            repository,
+            index,
+            generator,
+            settings,
+            options,
+            holes,
+            policy.head,
+            policy.latency,
+            chosen.adapter,
         )
         return result, retrieval
 
@@ -186,6 +208,7 @@ def _evaluate(
         "repository": header.get("repository", ""),
         "commit": header.get("commit", ""),
         "model": header.get("model", ""),
+        "adapter": header.get("adapter"),
         "run": result.run.name,
         "seed": header.get("seed", 0),
         "planned": result.run.n_planned,
@@ -214,7 +237,7 @@ def _print_report(report: Report, *, as_json: bool) -> None:
     else:
         lines = [
             f"{report['repository']} at {report['commit'][:12] or 'no commit'},"
-            f" {report['model']}, run {report['run']}",
+            f" {_model_in_words(report['model'], report['adapter'])}, run {report['run']}",
             "",
         ]
         lines += completion_tables(report) if report["tasks"] else []
@@ -223,6 +246,11 @@ def _print_report(report: Report, *, as_json: bool) -> None:
     if report["tasks"] < report["planned"]:
         why = _ENDINGS.get(report["ended"], report["ended"])
         note(f"{report['tasks']} of {report['planned']} tasks are done: {why}")
+
+
+def _model_in_words(model: str, adapter: Mapping[str, str] | None) -> str:
+    """The model's name, with that of its adapter."""
+    return model + (f" with {adapter['name']}" if adapter else "")
 
 
 def _evaluate_retrieval(
@@ -285,7 +313,8 @@ def _list(repository_context: RepositoryContext, *, as_json: bool) -> None:
         answer(
             safe_line(
                 f"{run.name}  {len(run.tasks)} of {run.n_planned} tasks  {kinds}"
-                f"  {place}  {header.get('model', '')}  {header.get('started', '')}"
+                f"  {place}  {_model_in_words(str(header.get('model')), header.get('adapter'))}"
+                f"  {header.get('started', '')}"
             )
         )
 

@@ -47,6 +47,8 @@ def list_models(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by 
             facts.append("default")
         if not entry.is_pinned:
             facts.append("unpinned")
+        if item["adapter"]:
+            facts.append(f"adapter {item['adapter']}")
         answer(f"{mark} {entry.name:<{_NAME_WIDTH}} {', '.join(facts)}")
         answer(f"  {'':<{_NAME_WIDTH}} {entry.good_for}")
     note(f"* installed in {models_folder(settings)}")
@@ -185,10 +187,12 @@ def _settings(flags: dict[str, Any] | None = None) -> Settings:
 
 def _described(entry: CatalogEntry, settings: Settings) -> dict[str, Any]:
     from codebuddy.inference import stamps
+    from codebuddy.inference.adapter_choice import shipped_for
     from codebuddy.inference.installed import entry_path
 
     path = entry_path(entry, settings)
     stamp = stamps.read_stamp(path)
+    sha256 = entry.sha256 or (stamp.sha256 if stamp else None)
     return {
         "name": entry.name,
         "title": entry.title,
@@ -199,11 +203,12 @@ def _described(entry: CatalogEntry, settings: Settings) -> dict[str, Any]:
         "default": entry.name == settings.model.name,
         "bytes": entry.bytes,
         "approx_bytes": entry.approx_bytes,
-        "sha256": entry.sha256 or (stamp.sha256 if stamp else None),
+        "sha256": sha256,
         "pinned": entry.is_pinned,
         "licence": entry.licence,
         "n_ctx": entry.n_ctx,
         "fim": entry.fim,
         "good_for": entry.good_for,
         "added": entry.is_added,
+        "adapter": shipped_for(sha256) if sha256 else None,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.terminal import answer, answer_json, note
+from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
@@ -103,14 +103,16 @@ def _reset(repository_context: RepositoryContext, *, as_json: bool) -> None:
 def _train(
     repository_context: RepositoryContext, minutes: float, per_kind: int, seed: int
 ) -> Training:
-    from codebuddy.service.models import open_generator
+    from codebuddy.service.models import open_model
     from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
     from codebuddy.training.head.labels import Labelling
     from codebuddy.training.head.personal import train_personal
 
     status = StatusLine()
-    generator = open_generator(repository_context.settings, status)
+    generator, chosen = open_model(repository_context.settings, status)
+    for warning in chosen.warnings:
+        note(f"warning: {safe_line(warning)}")
     settings, repository = repository_context.settings.completion, repository_context.repository
 
     def show(progress: LabelProgress) -> None:
@@ -121,7 +123,8 @@ def _train(
         )
 
     def train(index: RepositoryIndex) -> Training:
-        labelling = Labelling(repository, index, generator, settings, repository.root.name, seed)
+        name = repository.root.name
+        labelling = Labelling(repository, index, generator, settings, name, seed, chosen.adapter)
         with status:
             return train_personal(labelling, per_kind, minutes, show)
 

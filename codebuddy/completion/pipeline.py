@@ -129,7 +129,8 @@ def _suggestion(
     run: PipelineRun, decision: Decision, result: _GenerationResult, alternatives: list[str]
 ) -> Suggestion:
     """The texts with the document's own line endings, and the receipt."""
-    request, generator = run.request, run.resources.generator
+    request, resources = run.request, run.resources
+    generator, middle = resources.generator, resources.generator.fim.middle
     run.timings["total"] = run.elapsed_ms()
     receipt = Receipt(
         model=generator.name,
@@ -140,6 +141,8 @@ def _suggestion(
         timings_ms=run.timings,
         filters=result.filters,
         runtime=generator.runtime,
+        adapter=resources.adapter if middle in result.prompt.tokens else None,
+        is_adapter_in_head=_knows_adapter(resources),
     )
     ending = line_ending(request.document.text)
     return Suggestion(
@@ -149,6 +152,12 @@ def _suggestion(
         receipt=receipt,
         alternatives=tuple(a.replace("\n", ending) for a in alternatives),
     )
+
+
+def _knows_adapter(resources: PipelineResources) -> bool:
+    """Whether the head learned from texts that were written with the adapter."""
+    head, adapter = resources.head, resources.adapter
+    return bool(head and adapter and head.trained_for.get("adapter") == adapter.sha256)
 
 
 def _usable_head(request: PipelineRequest, resources: PipelineResources) -> Head | None:
@@ -193,6 +202,7 @@ def _run_generation(
             resources.settings.max_tokens,
             budget_ms=run.remaining_ms(),
             is_typing=request.is_typing,
+            adapter=resources.adapter,
         )
         generation = _generate(prompt, context, run, generation_settings, on_text)
     stats = generation.stats
@@ -341,6 +351,7 @@ def _sample_alternatives(
             temperature=_ALTERNATIVE_TEMPERATURE,
             seed=seed,
             budget_ms=run.remaining_ms(),
+            adapter=resources.adapter,
         )
         generation = _generate(result.prompt, context, run, generation_settings)
         if generation.stats.finish_reason == "budget":

@@ -15,6 +15,7 @@ from codebuddy.completion.latency import LatencyModel
 from codebuddy.completion.prompt_history import PromptHistory
 from codebuddy.completion.retrieval import retrieve
 from codebuddy.datatypes import (
+    Adapter,
     Context,
     Document,
     Generator,
@@ -35,7 +36,8 @@ class PipelineResources:
     A `prompt_history` shared by calls gives a file's prompts the same beginning. `head` decides
     whether retrieval is worth its cost, which `latency` estimates and records; without both a rule
     decides. `no_index_reason` is shown where there is no index. `retriever`
-    is the lookup; an evaluation sets others.
+    is the lookup; an evaluation sets others. `adapter` acts on what is generated where the prompt
+    asks for the middle.
     """
 
     generator: Generator
@@ -47,6 +49,7 @@ class PipelineResources:
     latency: LatencyModel | None = None
     no_index_reason: str = "there is no index to ask"
     retriever: Retriever = retrieve
+    adapter: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True)

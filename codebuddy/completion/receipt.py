@@ -6,10 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, cast
 
 from codebuddy.completion.confidence import mean_probability
-from codebuddy.datatypes import Suggestion
+from codebuddy.datatypes import Receipt, Suggestion
 
 if TYPE_CHECKING:
-    from codebuddy.service.response import CompletionResponse, DecisionResponse
+    from codebuddy.service.response import (
+        AdapterResponse,
+        CompletionResponse,
+        DecisionResponse,
+    )
 
 # Shorter waits for the engine's turn are not worth a word.
 _WAITED_MS = 100.0
@@ -52,11 +56,30 @@ def completion_response(suggestion: Suggestion) -> CompletionResponse:
         "timings_ms": receipt.timings_ms,
         "filters": list(receipt.filters),
         "runtime": receipt.runtime,
+        "adapter": _adapter_response(receipt),
         "alternatives": list(suggestion.alternatives),
     }
     if document.cell:
         response["cell"] = document.cell
     return response
+
+
+def _adapter_response(receipt: Receipt) -> AdapterResponse | None:
+    adapter = receipt.adapter
+    if adapter is None:
+        return None
+    return {
+        "name": adapter.name,
+        "sha256": adapter.sha256,
+        "rank": adapter.rank,
+        "in_head": receipt.is_adapter_in_head,
+    }
+
+
+def model_in_words(answer: CompletionResponse) -> str:
+    """The model's name, with that of its adapter."""
+    adapter = answer.get("adapter")
+    return answer["model"] if adapter is None else f"{answer['model']} with {adapter['name']}"
 
 
 def receipt_lines(answer: CompletionResponse, startup_ms: float) -> list[tuple[str, str]]:
@@ -97,7 +120,7 @@ def receipt_lines(answer: CompletionResponse, startup_ms: float) -> list[tuple[s
         lines.append(("cleaned", ", ".join(answer["filters"])))
     layers = runtime.get("gpu_layers", 0)
     where = f"{runtime.get('threads')} threads, {layers} layers on the GPU"
-    lines.append(("model", f"{answer['model']}, {runtime.get('backend')}, {where}"))
+    lines.append(("model", f"{model_in_words(answer)}, {runtime.get('backend')}, {where}"))
     if not answer["text"]:
         is_late = answer["finish_reason"] == "budget"
         written = "a line was whole" if tokens["generated"] else "the model wrote anything"

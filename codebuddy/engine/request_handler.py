@@ -65,6 +65,8 @@ class RequestHandler:
             self._on_index_exit,
         )
         self.cache: SuggestionCache[dict[str, Any]] = SuggestionCache(_CACHE_BYTES)
+        # Of the last completion; None where there is none.
+        self.adapter: str | None = None
         self._max_waiting = settings.queue_length
         self._prefetches = settings.work_ahead
         self._pending_queries: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -242,7 +244,11 @@ class RequestHandler:
                 self.counts[f"tokens_{name}"] += int(tokens.get(name, 0))
         if job.op == "complete" and job.cache_key is not None and _is_complete(result):
             self.cache.put(job.cache_key, str(result["text"]), result)
+        if job.op == "load":
+            self.adapter = result.get("adapter")
         if job.op == "complete":
+            acting = result.get("adapter")
+            self.adapter = acting["name"] if acting else None
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._prefetches:

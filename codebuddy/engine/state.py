@@ -97,6 +97,7 @@ class EngineState:
             "threads": _number(runtime.get("threads")),
             "gpu_layers": _number(runtime.get("gpu_layers")),
             "runtime": runtime,
+            "adapter": handler.adapter,
             "memory_bytes": {
                 "engine": memory.get(os.getpid(), 0),
                 **{role: memory.get(pid, 0) for role, pid in pids.items()},

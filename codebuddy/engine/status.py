@@ -4,7 +4,7 @@ The client checks it once, where the engine's bytes become values. An engine of 
 answers, too: a key that a later version adds is `NotRequired`.
 """
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from codebuddy.service.response import ModelDescription
 
@@ -53,7 +53,8 @@ class EngineStatus(TypedDict):
 
     `workers` holds process ids and `memory_bytes` resident sizes, both by role. `model`,
     `load_ms` (milliseconds), `threads` and `gpu_layers` are `None` until a model is loaded;
-    the last two also where a model server runs it.
+    the last two also where a model server runs it. `adapter` names the one that wrote the last
+    answer.
     """
 
     running: bool
@@ -70,6 +71,7 @@ class EngineStatus(TypedDict):
     threads: int | None
     gpu_layers: int | None
     runtime: dict[str, object]
+    adapter: NotRequired[str | None]
     memory_bytes: dict[str, int]
     requests: RequestCounts
     tokens: WorkTokens

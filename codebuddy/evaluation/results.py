@@ -11,8 +11,15 @@ from codebuddy.datatypes import RETRIEVE_MODES, RetrieveMode
 from codebuddy.evaluation.baselines import BASELINES, Baseline
 from codebuddy.evaluation.store import Run
 
-EvaluatedMode = RetrieveMode | Baseline
-EVALUATED_MODES: tuple[EvaluatedMode, ...] = (*RETRIEVE_MODES, *BASELINES)
+# The retrieve modes once more, without the adapter that the others are written with.
+BaseMode = Literal["base_never", "base_always", "base_auto"]
+BASE_MODES: dict[BaseMode, RetrieveMode] = {
+    "base_never": "never",
+    "base_always": "always",
+    "base_auto": "auto",
+}
+EvaluatedMode = RetrieveMode | Baseline | BaseMode
+EVALUATED_MODES: tuple[EvaluatedMode, ...] = (*RETRIEVE_MODES, *BASELINES, *BASE_MODES)
 # Scores of a task; a score is `None` where there is nothing to be measured.
 ScoreName = Literal["exact_match", "edit_similarity", "identifier_f1", "call_recall", "codebleu"]
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)

@@ -17,14 +17,22 @@ from codebuddy.completion.pipeline import complete
 from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources, Retriever
 from codebuddy.completion.receipt import completion_response
 from codebuddy.completion.retrieval import retrieve
-from codebuddy.datatypes import RETRIEVE_MODES, Context, Generator, SearchResult, Suggestion
+from codebuddy.datatypes import (
+    RETRIEVE_MODES,
+    Adapter,
+    Context,
+    Generator,
+    RetrieveMode,
+    SearchResult,
+    Suggestion,
+)
 from codebuddy.evaluation.baselines import BASELINES, WindowRetriever
 from codebuddy.evaluation.codebleu import codebleu
 from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.evaluation.metrics import call_recall, edit_similarity, exact_match, identifier_f1
-from codebuddy.evaluation.results import TOKENS, EvaluatedMode, ModeResult, TaskResult
+from codebuddy.evaluation.results import BASE_MODES, TOKENS, EvaluatedMode, ModeResult, TaskResult
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import CompletionSettings
 from codebuddy.syntax import keywords
@@ -36,7 +44,10 @@ _MIN_COPIED_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSetup:
-    """What all tasks of a run share; `head` and `latency` decide in the mode `auto`."""
+    """What all tasks of a run share; `head` and `latency` decide in the mode `auto`.
+
+    Texts are written with `adapter`, those of `BASE_MODES` without.
+    """
 
     repository: Repository
     index: RepositoryIndex
@@ -47,6 +58,7 @@ class EvaluationSetup:
     head: Head | None
     latency: LatencyModel | None
     baselines: WindowRetriever
+    adapter: Adapter | None = None
 
 
 def make_setup(
@@ -58,11 +70,14 @@ def make_setup(
     seed: int,
     head: Head | None = None,
     latency: LatencyModel | None = None,
+    adapter: Adapter | None = None,
 ) -> EvaluationSetup:
     """A setup whose generator begins each prompt with an empty KV cache."""
     cold = ColdGenerator(generator)
     baselines = WindowRetriever(repository, index)
-    return EvaluationSetup(repository, index, cold, settings, modes, seed, head, latency, baselines)
+    return EvaluationSetup(
+        repository, index, cold, settings, modes, seed, head, latency, baselines, adapter
+    )
 
 
 def run_task(hole: Hole, setup: EvaluationSetup) -> TaskResult:
@@ -122,7 +137,7 @@ def _run_mode(
         document=hole.as_document(setup.repository),
         position=hole.position,
         language=hole.language,
-        retrieve=mode if mode in RETRIEVE_MODES else "always",
+        retrieve=_retrieve_mode(mode),
     )
     resources = PipelineResources(
         generator=setup.generator,
@@ -132,6 +147,7 @@ def _run_mode(
         head=setup.head,
         latency=setup.latency,
         retriever=_retriever(hole, mode, setup),
+        adapter=None if mode in BASE_MODES else setup.adapter,
     )
     setup.generator.saved_ms = 0.0
     suggestion = complete(request, resources)
@@ -151,6 +167,13 @@ def _run_mode(
         has_answer_in_chunks=_has_answer(hole, suggestion),
         finish_reason=response["finish_reason"],
     )
+
+
+def _retrieve_mode(mode: EvaluatedMode) -> RetrieveMode:
+    """What the pipeline is asked for in a mode; baselines always look up."""
+    if mode in BASE_MODES:
+        return BASE_MODES[mode]
+    return mode if mode in RETRIEVE_MODES else "always"
 
 
 def _retriever(hole: Hole, mode: EvaluatedMode, setup: EvaluationSetup) -> Retriever:

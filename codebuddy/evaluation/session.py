@@ -15,7 +15,7 @@ from typing import Any
 
 from codebuddy.completion.head import Head
 from codebuddy.completion.latency import LatencyModel
-from codebuddy.datatypes import RETRIEVE_MODES, Generator
+from codebuddy.datatypes import RETRIEVE_MODES, Adapter, Generator
 from codebuddy.errors import UsageError
 from codebuddy.evaluation.holes import Hole, HoleKind, cut_holes, is_current
 from codebuddy.evaluation.progress import TaskProgress
@@ -82,13 +82,16 @@ def evaluate(
     holes: Sequence[Hole],
     head: Head | None = None,
     latency: LatencyModel | None = None,
+    adapter: Adapter | None = None,
 ) -> EvaluationResult:
     """Run the tasks that are not done yet; `head` and `latency` decide in the mode `auto`.
+
+    The generator writes with `adapter`.
 
     Raises:
         CodebuddyError: The model or the index failed; the tasks before it are kept.
     """
-    header = header_of(repository, generator.name, settings, options, holes)
+    header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
     writer = begin_run(repository, header | {"head": head.name if head is not None else ""})
     results = {each.id: each for each in results_of(writer.run)}
     resumed = len(results)
@@ -101,6 +104,7 @@ def evaluate(
         options.seed,
         head,
         latency,
+        adapter,
     )
     deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     ended, changed = "done", 0
@@ -134,6 +138,7 @@ def header_of(
     settings: Settings,
     options: EvaluationOptions,
     holes: Sequence[Hole],
+    adapter: Adapter | None = None,
 ) -> dict[str, Any]:
     """What a run's first line says; two runs with the same one are the same work."""
     names = hashlib.sha256("".join(hole.id for hole in holes).encode()).hexdigest()[:16]
@@ -142,6 +147,7 @@ def header_of(
         "repository": repository.root.name,
         "commit": repository.head_commit(),
         "model": model,
+        "adapter": adapter and {"name": adapter.name, "sha256": adapter.sha256},
         "settings": {
             "completion": dataclasses.asdict(settings.completion),
             "model": {"n_ctx": settings.model.n_ctx, "gpu_layers": settings.model.gpu_layers},

@@ -11,7 +11,14 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from codebuddy.evaluation.baselines import BASELINES
 from codebuddy.evaluation.metrics import customization_quality_index, quality
-from codebuddy.evaluation.results import SCORES, TOKENS, ScoreName, TaskResult, modes_of
+from codebuddy.evaluation.results import (
+    BASE_MODES,
+    SCORES,
+    TOKENS,
+    ScoreName,
+    TaskResult,
+    modes_of,
+)
 from codebuddy.evaluation.retrieval import Percentiles, RetrievalReport
 from codebuddy.evaluation.statistics import (
     Interval,
@@ -35,6 +42,7 @@ _PAIRS = (
         for baseline in BASELINES
         for pair in ((baseline, "never"), ("always", baseline), ("auto", baseline))
     ),
+    *((mode, base) for base, mode in BASE_MODES.items()),
 )
 
 
@@ -116,6 +124,7 @@ class Report(Summary):
     repository: str
     commit: str
     model: str
+    adapter: dict[str, str] | None
     run: str
     seed: int
     planned: int

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codebuddy.errors import ModelError
-from codebuddy.index.vectors import Vectors, pack_vectors
+from codebuddy.index.vectors import Encoder, Vectors, pack_vectors
 
 if TYPE_CHECKING:
-    from codebuddy.datatypes import Chunk, Encoder
+    from codebuddy.datatypes import Chunk
     from codebuddy.index.store import Store, StoredFile
     from codebuddy.index.writer import IndexWriter
     from codebuddy.settings import Settings

@@ -23,7 +23,7 @@ from codebuddy import paths
 from codebuddy.errors import ModelError
 
 if TYPE_CHECKING:
-    from codebuddy.datatypes import Encoder
+    from codebuddy.index.vectors import Encoder
 
 Vectors = npt.NDArray[np.float32]
 

@@ -6,7 +6,8 @@ that moves an inner product by about 0.001. It knows neither SQL nor where vecto
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,24 @@ _LARGEST = 127.0
 # Vectors are about as long as 1, and what is computed of them must stay finite.
 _LARGEST_SCALE = 1e6
 _SCALE = np.dtype("<f4")
+
+
+class Encoder(Protocol):
+    """A model that turns texts into vectors whose inner product is their similarity."""
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the weights: vectors of another one cannot be compared with these."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """`[len(texts), dim]`, each row of unit length, or zeros where a text says nothing."""
+        ...
 
 
 def row_bytes(n_chunks: int, dim: int) -> int:

@@ -11,16 +11,17 @@ the digest does.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codebuddy.errors import ModelError
+from codebuddy.inference.gguf_reader import SCALARS, DamagedError, Reader
 
-# A header of 262,000 tokens with scores, types and merges takes about 15 MB.
-_MAX_HEADER_BYTES = 64 << 20
 _MAX_KEYS = 1 << 16
 _MAX_TENSORS = 1 << 16
 # All string arrays together; two million take about half a second to walk.
@@ -30,15 +31,8 @@ _MAX_TENSOR_NAME_BYTES = 63
 _MAX_DIMENSIONS = 4
 _MAX_DIMENSION = 1 << 40
 _MAX_ALIGNMENT = 1 << 16
-_READ_BYTES = 1 << 20
 
-_STRING, _ARRAY, _UINT32 = 8, 9, 4
-_SCALARS = {
-    kind: struct.Struct(f"<{code}")
-    for kind, code in {
-        0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
-    }.items()
-}  # fmt: skip
+_STRING, _ARRAY, _UINT32, _FLOAT32 = 8, 9, 4, 6
 _INTEGERS = frozenset((0, 1, 2, 3, 4, 5, 10, 11))
 
 # Tensor type -> (elements in a block, bytes of a block), from ggml's public type table.
@@ -60,11 +54,28 @@ _FIM_OPENERS = (
 )
 
 
+# The texts and fractions that are read beside numbers: what an adapter says of itself.
+_TEXTS = frozenset(("general.type", "adapter.type"))
+_FRACTIONS = frozenset(("adapter.lora.alpha",))
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """A tensor of a file: its dimensions (the innermost first), type, and place in bytes."""
+
+    name: str
+    dimensions: tuple[int, ...]
+    kind: int
+    offset: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
     """What a header says. Numbers that the file does not give are 0.
 
-    `n_head_kv` holds one number per layer where the file does, else one number.
+    `n_head_kv` holds one number per layer where the file does, else one number. `texts` and
+    `fractions` hold what an adapter says of itself, and `tensors` begin at absolute offsets.
     """
 
     architecture: str
@@ -82,6 +93,9 @@ class GgufHeader:
     has_fim: bool
     split_count: int
     file_bytes: int
+    texts: Mapping[str, str]
+    fractions: Mapping[str, float]
+    tensors: tuple[GgufTensor, ...]
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -91,79 +105,6 @@ class GgufHeader:
         else:
             heads = max(self.n_head_kv, default=0) * self.n_layers
         return heads * (self.key_length + self.value_length) * 2
-
-
-class _DamagedError(Exception):
-    """The header breaks a rule; the text says which."""
-
-
-class _Reader:
-    """The first bytes of a file, read as they are asked for, never beyond its end or the cap."""
-
-    def __init__(self, descriptor: int, file_bytes: int) -> None:
-        self._descriptor = descriptor
-        self.file_bytes = file_bytes
-        self.data = bytearray()
-        self.offset = 0
-
-    def need(self, count: int) -> None:
-        """Have `count` more bytes at hand from the offset on."""
-        end = self.offset + count
-        if end <= len(self.data):
-            return
-        if end > self.file_bytes:
-            raise _DamagedError("its header goes beyond the end of the file")
-        if end > _MAX_HEADER_BYTES:
-            raise _DamagedError(f"its header is larger than {_MAX_HEADER_BYTES >> 20} MiB")
-        while len(self.data) < end:
-            piece = os.read(self._descriptor, max(_READ_BYTES, end - len(self.data)))
-            if not piece:
-                raise _DamagedError("it became shorter while it was read")
-            self.data += piece
-
-    def scalar(self, layout: struct.Struct) -> int | float | bool:
-        """One number."""
-        self.need(layout.size)
-        value: int | float | bool = layout.unpack_from(self.data, self.offset)[0]
-        self.offset += layout.size
-        return value
-
-    def u32(self) -> int:
-        """One unsigned 32-bit number."""
-        return int(self.scalar(_SCALARS[4]))
-
-    def u64(self) -> int:
-        """One unsigned 64-bit number."""
-        return int(self.scalar(_SCALARS[10]))
-
-    def string(self, what: str, max_bytes: int) -> bytes:
-        """One length-prefixed string of at most `max_bytes`."""
-        length = self.u64()
-        if length > max_bytes:
-            raise _DamagedError(f"{what} claims to be {length} bytes long")
-        self.need(length)
-        start = self.offset
-        self.offset += length
-        return bytes(self.data[start : self.offset])
-
-    def skip(self, count: int) -> None:
-        """Pass over `count` bytes."""
-        self.need(count)
-        self.offset += count
-
-    def skip_strings(self, count: int) -> None:
-        """Pass over `count` length-prefixed strings; the one loop that has to be quick."""
-        unpack, data = _SCALARS[10].unpack_from, self.data
-        offset = self.offset
-        for _ in range(count):
-            if offset + 8 > len(data):
-                self.offset = offset
-                self.need(8)
-            offset += 8 + unpack(data, offset)[0]
-            if offset > len(data):
-                self.offset = len(data)
-                self.need(offset - len(data))
-        self.offset = offset
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -179,8 +120,8 @@ def read_header(path: Path) -> GgufHeader:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"cannot read the model {path}: {reason}") from error
     try:
-        return _parse(_Reader(descriptor, _regular_bytes(descriptor)))
-    except _DamagedError as damage:
+        return _parse(Reader(descriptor, _regular_bytes(descriptor)))
+    except DamagedError as damage:
         raise ModelError(
             f"{path} is not a usable GGUF model: {damage}",
             hint="download it again, or convert it again with a current llama.cpp",
@@ -194,37 +135,37 @@ def read_header(path: Path) -> GgufHeader:
 def _regular_bytes(descriptor: int) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise _DamagedError("it is not a regular file")
+        raise DamagedError("it is not a regular file")
     return status.st_size
 
 
-def _parse(reader: _Reader) -> GgufHeader:
+def _parse(reader: Reader) -> GgufHeader:
     version, n_tensors, n_keys = _read_preamble(reader)
     keys = _Keys()
     for _ in range(n_keys):
         keys.read_one(reader)
-    _check_tensors(reader, n_tensors, keys.alignment())
-    return keys.header(version, n_tensors, reader.file_bytes)
+    tensors = _read_tensors(reader, n_tensors, keys.alignment())
+    return keys.header(version, tensors, reader.file_bytes)
 
 
-def _read_preamble(reader: _Reader) -> tuple[int, int, int]:
+def _read_preamble(reader: Reader) -> tuple[int, int, int]:
     if reader.file_bytes == 0:
-        raise _DamagedError("it is empty")
+        raise DamagedError("it is empty")
     reader.need(min(512, reader.file_bytes))
     if not reader.data.startswith(b"GGUF"):
         if reader.data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            raise _DamagedError("it is an HTML page, probably an error that a server sent")
-        raise _DamagedError("it does not begin with GGUF")
+            raise DamagedError("it is an HTML page, probably an error that a server sent")
+        raise DamagedError("it does not begin with GGUF")
     reader.offset = 4
     version = reader.u32()
     if version not in (2, 3):
-        raise _DamagedError(f"its GGUF version is {version}, not 2 or 3")
+        raise DamagedError(f"its GGUF version is {version}, not 2 or 3")
     n_tensors, n_keys = reader.u64(), reader.u64()
     # The least that a tensor and a key can take, so that no count outgrows the file.
     if n_tensors > min(_MAX_TENSORS, reader.file_bytes // 24):
-        raise _DamagedError(f"it claims {n_tensors} tensors")
+        raise DamagedError(f"it claims {n_tensors} tensors")
     if n_keys > min(_MAX_KEYS, reader.file_bytes // 13):
-        raise _DamagedError(f"it claims {n_keys} keys")
+        raise DamagedError(f"it claims {n_keys} keys")
     return version, n_tensors, n_keys
 
 
@@ -237,16 +178,18 @@ class _Keys:
         self._types: dict[str, int] = {}
         self._lengths: dict[str, int] = {}
         self._architecture = ""
+        self._texts: dict[str, str] = {}
+        self._fractions: dict[str, float] = {}
         self._strings_left = _MAX_STRINGS
         self._has_fim = False
 
-    def read_one(self, reader: _Reader) -> None:
+    def read_one(self, reader: Reader) -> None:
         """Read one key with its value."""
         name = _decoded(reader.string("a key", _MAX_NAME_BYTES))
         if not name:
-            raise _DamagedError("a key has no name")
+            raise DamagedError("a key has no name")
         if name in self._names:
-            raise _DamagedError(f"the key {name!r:.80} stands twice")
+            raise DamagedError(f"the key {name!r:.80} stands twice")
         self._names.add(name)
         kind = reader.u32()
         self._types[name] = kind
@@ -254,21 +197,25 @@ class _Keys:
             text = reader.string(f"the value of {name!r:.80}", reader.file_bytes)
             if name == "general.architecture":
                 self._architecture = _decoded(text[:_MAX_NAME_BYTES])
+            elif name in _TEXTS:
+                self._texts[name] = _decoded(text[:_MAX_NAME_BYTES])
         elif kind == _ARRAY:
             self._read_array(name, reader)
-        elif kind in _SCALARS:
-            value = reader.scalar(_SCALARS[kind])
+        elif kind in SCALARS:
+            value = reader.scalar(SCALARS[kind])
             if kind in _INTEGERS:
                 self._numbers[name] = (int(value),)
+            elif name in _FRACTIONS and kind == _FLOAT32:
+                self._fractions[name] = float(value)
         else:
-            raise _DamagedError(f"the key {name!r:.80} has the unknown type {kind}")
+            raise DamagedError(f"the key {name!r:.80} has the unknown type {kind}")
 
-    def _read_array(self, name: str, reader: _Reader) -> None:
+    def _read_array(self, name: str, reader: Reader) -> None:
         kind, count = reader.u32(), reader.u64()
         self._lengths[name] = count
         if kind == _STRING:
             if count > min(self._strings_left, reader.file_bytes // 8):
-                raise _DamagedError(f"the list {name!r:.80} claims {count} texts")
+                raise DamagedError(f"the list {name!r:.80} claims {count} texts")
             self._strings_left -= count
             start = reader.offset
             reader.skip_strings(count)
@@ -276,19 +223,19 @@ class _Keys:
                 self._has_fim = any(
                     reader.data.find(opener, start, reader.offset) >= 0 for opener in _FIM_OPENERS
                 )
-        elif kind in _SCALARS:
-            layout = _SCALARS[kind]
+        elif kind in SCALARS:
+            layout = SCALARS[kind]
             if count > reader.file_bytes // layout.size:
-                raise _DamagedError(f"the list {name!r:.80} claims {count} numbers")
+                raise DamagedError(f"the list {name!r:.80} claims {count} numbers")
             start = reader.offset
             reader.skip(count * layout.size)
             if kind in _INTEGERS and 0 < count <= 4096:
                 code = layout.format[1:]
                 self._numbers[name] = struct.unpack_from(f"<{count}{code}", reader.data, start)
         elif kind == _ARRAY:
-            raise _DamagedError(f"the list {name!r:.80} holds lists")
+            raise DamagedError(f"the list {name!r:.80} holds lists")
         else:
-            raise _DamagedError(f"the list {name!r:.80} has the unknown type {kind}")
+            raise DamagedError(f"the list {name!r:.80} has the unknown type {kind}")
 
     def alignment(self) -> int:
         """Where tensors may begin: a power of two."""
@@ -297,15 +244,15 @@ class _Keys:
         value = self._numbers.get("general.alignment", (0,))[0]
         is_power = value > 0 and value & (value - 1) == 0
         if self._types["general.alignment"] != _UINT32 or not is_power or value > _MAX_ALIGNMENT:
-            raise _DamagedError(
+            raise DamagedError(
                 f"its alignment is {value}, not a power of two up to {_MAX_ALIGNMENT}"
             )
         return value
 
-    def header(self, version: int, n_tensors: int, file_bytes: int) -> GgufHeader:
+    def header(self, version: int, tensors: tuple[GgufTensor, ...], file_bytes: int) -> GgufHeader:
         """The numbers by name."""
         if not self._architecture:
-            raise _DamagedError("it names no architecture")
+            raise DamagedError("it names no architecture")
         n_embd, n_head = self._number("embedding_length"), self._number("attention.head_count")
         per_head = n_embd // n_head if n_head else 0
         heads_kv = self._series("attention.head_count_kv") or (n_head,)
@@ -314,7 +261,7 @@ class _Keys:
         return GgufHeader(
             architecture=self._architecture,
             version=version,
-            n_tensors=n_tensors,
+            n_tensors=len(tensors),
             n_layers=self._number("block_count"),
             n_ctx_train=self._number("context_length"),
             n_embd=n_embd,
@@ -327,66 +274,70 @@ class _Keys:
             has_fim=self._has_fim,
             split_count=max(self._numbers.get("split.count", (0,))),
             file_bytes=file_bytes,
+            texts=self._texts,
+            fractions=self._fractions,
+            tensors=tensors,
         )
 
     def _series(self, key: str) -> tuple[int, ...]:
         values = self._numbers.get(f"{self._architecture}.{key}", ())
         if any(not 0 <= value < 1 << 31 for value in values):
-            raise _DamagedError(f"its {key} is {values[0]}")
+            raise DamagedError(f"its {key} is {values[0]}")
         return values
 
     def _number(self, key: str) -> int:
         return max(self._series(key), default=0)
 
 
-def _check_tensors(reader: _Reader, count: int, alignment: int) -> None:
+def _read_tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ...]:
     names: set[bytes] = set()
-    extents: list[tuple[int, int]] = []
+    found: list[GgufTensor] = []
     for _ in range(count):
         name = reader.string("a tensor's name", _MAX_TENSOR_NAME_BYTES)
         if name in names:
-            raise _DamagedError(f"the tensor {_shown(name)} stands twice")
+            raise DamagedError(f"the tensor {_shown(name)} stands twice")
         names.add(name)
-        size = _tensor_bytes(reader, name)
+        dimensions, kind = _read_shape(reader, name)
         offset = reader.u64()
         if offset % alignment:
-            raise _DamagedError(f"the tensor {_shown(name)} is not aligned")
-        extents.append((offset, size))
+            raise DamagedError(f"the tensor {_shown(name)} is not aligned")
+        elements, block = math.prod(dimensions), _BLOCKS[kind]
+        size = elements // block[0] * block[1]
+        found.append(GgufTensor(_decoded(name), dimensions, kind, offset, size))
     data_start = -(-reader.offset // alignment) * alignment
     end = 0
-    for offset, size in sorted(extents):
-        if offset < end:
-            raise _DamagedError("two tensors overlap")
-        end = offset + size
-    if extents and data_start + end > reader.file_bytes:
+    for tensor in sorted(found, key=lambda each: (each.offset, each.size)):
+        if tensor.offset < end:
+            raise DamagedError("two tensors overlap")
+        end = tensor.offset + tensor.size
+    if found and data_start + end > reader.file_bytes:
         missing = data_start + end - reader.file_bytes
-        raise _DamagedError(f"its tensors go {missing} bytes beyond the end of the file")
+        raise DamagedError(f"its tensors go {missing} bytes beyond the end of the file")
+    return tuple(replace(tensor, offset=data_start + tensor.offset) for tensor in found)
 
 
-def _tensor_bytes(reader: _Reader, name: bytes) -> int:
+def _read_shape(reader: Reader, name: bytes) -> tuple[tuple[int, ...], int]:
+    """A tensor's dimensions and its type."""
     n_dimensions = reader.u32()
     if not 1 <= n_dimensions <= _MAX_DIMENSIONS:
-        raise _DamagedError(f"the tensor {_shown(name)} has {n_dimensions} dimensions")
-    dimensions = [reader.u64() for _ in range(n_dimensions)]
-    elements = 1
+        raise DamagedError(f"the tensor {_shown(name)} has {n_dimensions} dimensions")
+    dimensions = tuple(reader.u64() for _ in range(n_dimensions))
     for dimension in dimensions:
         if not 1 <= dimension <= _MAX_DIMENSION:
-            raise _DamagedError(f"the tensor {_shown(name)} has a dimension of {dimension}")
-        elements *= dimension
+            raise DamagedError(f"the tensor {_shown(name)} has a dimension of {dimension}")
     kind = reader.u32()
-    block = _BLOCKS.get(kind)
-    if block is None:
-        raise _DamagedError(f"the tensor {_shown(name)} has the unknown type {kind}")
-    if dimensions[0] % block[0]:
-        raise _DamagedError(f"the tensor {_shown(name)} does not fill whole blocks")
-    return elements // block[0] * block[1]
+    if kind not in _BLOCKS:
+        raise DamagedError(f"the tensor {_shown(name)} has the unknown type {kind}")
+    if dimensions[0] % _BLOCKS[kind][0]:
+        raise DamagedError(f"the tensor {_shown(name)} does not fill whole blocks")
+    return dimensions, kind
 
 
 def _decoded(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise _DamagedError("a name is not UTF-8 text") from None
+        raise DamagedError("a name is not UTF-8 text") from None
 
 
 def _shown(name: bytes) -> str:

@@ -89,7 +89,12 @@ class KvCache:
             self._cut_memory(slot, 0)
 
     def evaluate_prompt(
-        self, tokens: list[int], reserve: int, movable_after: int | None, stats: GenerationStats
+        self,
+        tokens: list[int],
+        reserve: int,
+        movable_after: int | None,
+        stats: GenerationStats,
+        until: int | None = None,
     ) -> None:
         """Make some slot hold exactly `tokens`, with the logits of the last one at hand.
 
@@ -98,18 +103,23 @@ class KvCache:
             reserve: Cells to keep free for what will be generated.
             movable_after: As for `plan_reuse`.
             stats: Takes the counts.
+            until: Stop before that token, and take nothing from the cache from there on;
+                `evaluate_rest` does what remains.
 
         Raises:
             StoppedError: Evaluation was stopped; what was evaluated stays, and what was to be
                 moved, so that the next keystroke can move it again.
             GenerationError: llama.cpp failed.
         """
-        plan = self._plan(tokens, movable_after)
+        end = len(tokens) if until is None else until
+        # A plan leaves the last token to be evaluated.
+        wanted = tokens[: end + 1]
+        plan = self._plan(wanted, movable_after)
         self._clock += 1
         self._last_used[plan.slot] = self._last_used[plan.source] = self._clock
         stats.prompt_tokens = len(tokens)
         drift = self._drift[plan.source]
-        run = self._take(plan, tokens, reserve)
+        run = self._take(plan, wanted, reserve + len(tokens) - len(wanted))
         stats.shifted_tokens = run.length if run else 0
         stats.reused_tokens = len(self.held) + stats.shifted_tokens
         if run:
@@ -119,6 +129,10 @@ class KvCache:
             finally:
                 self._attach(run, tokens)
                 self._llama.llama_memory_seq_rm(self._memory, _SCRATCH, -1, -1)
+        self._extend_counted(tokens[len(self.held) : end], stats)
+
+    def evaluate_rest(self, tokens: list[int], stats: GenerationStats) -> None:
+        """Evaluate what `evaluate_prompt` left of `tokens`; errors as there."""
         self._extend_counted(tokens[len(self.held) :], stats)
 
     def extend(self, tokens: Sequence[int], *, has_all_logits: bool = False) -> None:
@@ -157,10 +171,11 @@ class KvCache:
             hint="codebuddy doctor",
         )
 
-    def cut(self, length: int) -> None:
-        """Forget the current slot's tokens from `length` on."""
-        if length < len(self.held):
-            self._cut_memory(self.current, length)
+    def cut(self, length: int, slot: int | None = None) -> None:
+        """Forget a slot's tokens from `length` on: the current one's, if no other is named."""
+        slot = self.current if slot is None else slot
+        if length < len(self.slots[slot]):
+            self._cut_memory(slot, length)
 
     def exact_length(self, slot: int) -> int:
         """How many of the slot's first tokens were evaluated behind what stands before them."""

@@ -19,6 +19,7 @@ from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference import hardware, saved_state, stamps
+from codebuddy.inference.adapter_switch import AdapterSwitch
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.kv_cache import N_SEQUENCES, KvCache, StoppedError
 from codebuddy.inference.llama_library import gpu_devices, load_library, version
@@ -48,9 +49,9 @@ class LlamaGenerator:
             ModelError: It does not fit into memory, or llama.cpp refuses it.
         """
         self.name = name
-        header = read_header(path)
-        self.n_ctx = hardware.choose_context(settings.n_ctx, header)
-        shape = hardware.shape_of(header)
+        self.header = read_header(path)
+        self.n_ctx = hardware.choose_context(settings.n_ctx, self.header)
+        shape = hardware.shape_of(self.header)
         self._llama = load_library()
         self._threads = hardware.choose_threads(settings.threads)
         self._devices = gpu_devices()
@@ -125,6 +126,9 @@ class LlamaGenerator:
             on_interrupt=self._was_interrupted.set,
             is_stopping=self._is_stopping,
         )
+        self.adapters = AdapterSwitch(llama, self._model, self._context)
+        # Slot and length of the prompt behind which an adapter acted.
+        self._adapted: tuple[int, int] | None = None
         # Kept as an attribute: C holds the pointer for as long as the context lives.
         self._abort = llama.ggml_abort_callback(self._on_node)
         llama.llama_set_abort_callback(self._context, self._abort, None)
@@ -132,6 +136,7 @@ class LlamaGenerator:
     def close(self) -> None:
         """Free model and context; the object cannot be used afterwards."""
         if self._context:
+            self._leave_adapter()
             self.kv.close()
             self._llama.llama_free(self._context)
             self._llama.llama_model_free(self._model)
@@ -143,6 +148,7 @@ class LlamaGenerator:
         Returns:
             The bytes written; 0 if there was nothing to keep, or no room for it.
         """
+        self._leave_adapter()
         return saved_state.save(
             path, self._llama, self._context, self.kv, self._identity, max_bytes
         )
@@ -171,6 +177,11 @@ class LlamaGenerator:
         """The beginning-of-sequence token, where the vocabulary asks for one."""
         return self.vocabulary.bos
 
+    @property
+    def digest(self) -> str:
+        """Identifies the weights: their SHA-256 where it was checked, else the file."""
+        return self._identity.model
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens written in `text` are taken as plain text."""
         return self.vocabulary.tokenize(text)
@@ -185,10 +196,13 @@ class LlamaGenerator:
         """Yield text pieces until the model ends, a limit, or the caller stops.
 
         With `max_tokens` 0 the prompt is evaluated and no more. Cancelling stops llama.cpp at
-        the next graph node.
+        the next graph node. The settings' adapter acts from the token on that asks for the
+        middle; what is before it stays the base's, so that requests with and without one share
+        it, and the cache keeps nothing that an adapter changed.
 
         Raises:
             SupersededError: The call was cancelled.
+            ModelError: The adapter cannot be loaded.
             GenerationError: The prompt does not fit, or llama.cpp failed. The end of
                 `budget_ms` is no error, but the `finish_reason`.
         """
@@ -198,20 +212,21 @@ class LlamaGenerator:
                 f"a prompt of {len(tokens)} tokens does not fit into {self.n_ctx}",
                 hint="set completion.prefix_tokens lower or model.n_ctx higher",
             )
-        self._was_interrupted.clear()
-        self._cancellation = cancellation or CancellationToken()
-        self._cancellation.check()
+        self._begin(settings, cancellation)
         started = time.perf_counter()
-        budget_s = settings.budget_ms / 1000 if settings.budget_ms > 0 else float("inf")
-        self._deadline_s = started + budget_s
-        threads = self._threads
-        if settings.is_typing:
-            threads = hardware.threads_while_typing(threads)
-        self._llama.llama_set_n_threads(self._context, threads, threads)
         limit = min(settings.max_tokens, room)
+        adapter = settings.adapter
+        middle = None if adapter is None else self._middle_of(tokens)
+        adapted = None
         try:
+            if adapter is not None and middle is not None:
+                self.adapters.load(adapter)
             movable_after = self.fim.suffix if settings.is_typing else None
-            self.kv.evaluate_prompt(list(tokens), limit, movable_after, stats)
+            self.kv.evaluate_prompt(list(tokens), limit, movable_after, stats, middle)
+            if adapter is not None and middle is not None:
+                adapted = self._adapted = (self.kv.current, middle)
+                self.adapters.turn_on(adapter)
+                self.kv.evaluate_rest(list(tokens), stats)
             stats.prefill_ms = (time.perf_counter() - started) * 1000
             if limit:
                 yield from self._pieces(tokens, settings, limit, stats)
@@ -220,8 +235,41 @@ class LlamaGenerator:
             stats.finish_reason = "budget"
             stats.prefill_ms = stats.prefill_ms or (time.perf_counter() - started) * 1000
         finally:
+            # An abandoned call that is closed late must not end what runs now.
+            if adapted is not None and self._adapted is adapted:
+                self._leave_adapter()
             self._deadline_s = float("inf")
             self._cancellation = CancellationToken()
+
+    def _begin(self, settings: GenerationSettings, cancellation: CancellationToken | None) -> None:
+        """Set what holds for one call.
+
+        Raises:
+            SupersededError: It is cancelled already.
+        """
+        self._was_interrupted.clear()
+        self._cancellation = cancellation or CancellationToken()
+        self._cancellation.check()
+        self._leave_adapter()
+        budget_s = settings.budget_ms / 1000 if settings.budget_ms > 0 else float("inf")
+        self._deadline_s = time.perf_counter() + budget_s
+        threads = self._threads
+        if settings.is_typing:
+            threads = hardware.threads_while_typing(threads)
+        self._llama.llama_set_n_threads(self._context, threads, threads)
+
+    def _middle_of(self, tokens: Sequence[int]) -> int | None:
+        """Where the prompt asks for the middle, from where on an adapter acts; None if nowhere."""
+        middle = self.fim.middle
+        return tokens.index(middle) if middle is not None and middle in tokens else None
+
+    def _leave_adapter(self) -> None:
+        """Let the base act alone, and forget what was evaluated while an adapter acted."""
+        self.adapters.turn_off()
+        if self._adapted is not None:
+            slot, length = self._adapted
+            self._adapted = None
+            self.kv.cut(length, slot)
 
     def _pieces(
         self,
@@ -344,7 +392,7 @@ class LlamaGenerator:
 
 
 def _digest(path: Path) -> str:
-    """Identifies these weights: their SHA-256 where it was checked, else the file."""
+    """See `LlamaGenerator.digest`."""
     stamp = stamps.read_stamp(path)
     if stamp is not None:
         return stamp.sha256

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
-from codebuddy.service.context import RepositoryContext, RetrievalPolicy, settings_of
+from codebuddy.service.context import RepositoryContext, settings_of
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
@@ -25,8 +25,8 @@ from codebuddy.vcs.location import folder_to_search, real_folder
 
 if TYPE_CHECKING:
     from codebuddy.code_index import CodeIndex
-    from codebuddy.completion.pipeline_run import GenerationObserver
-    from codebuddy.datatypes import Generator, OnText, Suggestion
+    from codebuddy.completion.pipeline_run import GenerationObserver, PipelineResources
+    from codebuddy.datatypes import Adapter, Generator, OnText, Suggestion
     from codebuddy.index.search import RepositoryIndex
 
 # When an index is brought up to date: before it is asked, beside the requests, or by others.
@@ -171,7 +171,9 @@ class CompletionService:
         """
         settings = settings_of(sources, None, {"model.name": name}).settings
         generator = self._models.generator(settings, cancellation=cancellation)
-        return {"model": generator.name, "runtime": generator.runtime}
+        chosen = self._models.adapter(settings).adapter
+        name = None if chosen is None else chosen.name
+        return {"model": generator.name, "runtime": generator.runtime, "adapter": name}
 
     def close(self) -> None:
         """Free the model, and write what was learnt of latencies; a later request loads again."""
@@ -195,7 +197,8 @@ class CompletionService:
             generator = self._models.generator(settings, run.remaining_ms(), run.cancellation)
             # Before the index is asked: what changes from here on makes it out of date.
             depends_on = self._dependencies(target)
-            suggestion, more = self._suggest(run, target, generator)
+            chosen = self._models.adapter(settings)
+            suggestion, more = self._suggest(run, target, generator, chosen.adapter)
         except (GenerationError, ModelError):
             self._models.forget_server()
             raise
@@ -203,7 +206,7 @@ class CompletionService:
         from codebuddy.completion.receipt import completion_response
 
         response = completion_response(suggestion)
-        response["warnings"] = [*warnings, *more]
+        response["warnings"] = [*warnings, *chosen.warnings, *more]
         if run.request.priority != "ask":
             # For one who keeps it; who asks is told the same with and without the engine.
             response["depends_on"] = depends_on
@@ -212,17 +215,26 @@ class CompletionService:
     def _dependencies(self, target: CompletionTarget) -> list[list[str]]:
         has_index = target.may_retrieve
         files = self._repositories.files_behind(target.repository_context, has_index=has_index)
-        weights = self._models.file
-        return dependencies.stamped([*files, *([] if weights is None else [weights])])
+        files += self._models.files(target.repository_context.settings)
+        return dependencies.stamped(files)
 
     def _suggest(
-        self, run: _Run, target: CompletionTarget, generator: Generator
+        self,
+        run: _Run,
+        target: CompletionTarget,
+        generator: Generator,
+        adapter: Adapter | None,
     ) -> tuple[Suggestion, list[str]]:
         """The suggestion, and what went wrong with the index and the policy."""
-        policy = self._repositories.policy(target.repository_context, generator)
+        policy = self._repositories.policy(target.repository_context, generator, adapter)
+        # One who asks gets what a process of its own would say; one who types, soon.
+        is_typing = run.request.priority != "ask"
+        history = self._repositories.history(target.repository_context) if is_typing else None
 
         def ask(index: CodeIndex | None) -> Suggestion:
-            return self._run(run, target, generator, policy, index)
+            return self._run(
+                run, target, target.resources(generator, index, history, policy, adapter)
+            )
 
         if not target.may_retrieve:
             return ask(None), [*policy.warnings]
@@ -250,15 +262,10 @@ class CompletionService:
         self,
         run: _Run,
         target: CompletionTarget,
-        generator: Generator,
-        policy: RetrievalPolicy,
-        index: CodeIndex | None,
+        resources: PipelineResources,
     ) -> Suggestion:
         from codebuddy.completion.pipeline import complete
 
-        # One who asks gets what a process of its own would say; one who types, soon.
         is_typing = run.request.priority != "ask"
-        history = self._repositories.history(target.repository_context) if is_typing else None
         asked = target.pipeline_request(run.request, run.remaining_ms(), is_typing=is_typing)
-        resources = target.resources(generator, index, history, policy)
         return complete(asked, resources, run.on_text, run.cancellation, run.observer)

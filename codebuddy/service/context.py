@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codebuddy.config import LoadedSettings, load_settings
-from codebuddy.datatypes import Generator
+from codebuddy.datatypes import Adapter, Generator
 from codebuddy.errors import NotInRepositoryError
 from codebuddy.service.request import SettingsSources
 from codebuddy.settings import Settings
@@ -106,7 +106,9 @@ def settings_of(
     )
 
 
-def open_policy(repository_context: RepositoryContext, generator: Generator) -> RetrievalPolicy:
+def open_policy(
+    repository_context: RepositoryContext, generator: Generator, adapter: Adapter | None = None
+) -> RetrievalPolicy:
     """The decision head of the repository, and the latency model of this machine and model.
 
     Outside of any repository it is the shipped head.
@@ -114,7 +116,8 @@ def open_policy(repository_context: RepositoryContext, generator: Generator) -> 
     from codebuddy import heads, paths
     from codebuddy.completion.latency import LatencyModel
 
-    wanted = heads.trained_for(generator.name, repository_context.settings.completion)
+    completion = repository_context.settings.completion
+    wanted = heads.trained_for(generator.name, completion, adapter)
     chosen = heads.choose_head(repository_context.found, wanted)
     return RetrievalPolicy(
         chosen.head, LatencyModel(paths.latency_file(), latency_key(generator)), chosen.warnings
@@ -122,5 +125,8 @@ def open_policy(repository_context: RepositoryContext, generator: Generator) -> 
 
 
 def latency_key(generator: Generator) -> str:
-    """What latencies are kept by: the model and the configuration that runs it."""
+    """What latencies are kept by: the model and the configuration that runs it.
+
+    Prompts are read without an adapter, so that it does not count.
+    """
     return "|".join(str(each) for each in (generator.name, *sorted(generator.runtime.items())))

@@ -8,19 +8,21 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codebuddy import paths
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
-from codebuddy.errors import CodebuddyError
+from codebuddy.errors import CodebuddyError, ModelError
 from codebuddy.paths import is_model_path
 from codebuddy.service.dependencies import file_identity
 from codebuddy.settings import ModelSettings, Settings
 from codebuddy.terminal import StatusLine, is_terminal, note
 
 if TYPE_CHECKING:
+    from codebuddy.inference.adapter_choice import AdapterChooser, ChosenAdapter
     from codebuddy.inference.installed import InstalledModel
     from codebuddy.inference.llama import LlamaGenerator
 
@@ -51,11 +53,42 @@ class ModelCache:
         self._generator: Generator | None = None
         self._state_file: Path | None = None
         self._loaded: tuple[ModelSettings, Path | None, tuple[int, ...]] | None = None
+        self._adapters: AdapterChooser | None = None
 
-    @property
-    def file(self) -> Path | None:
-        """The file of the loaded weights; None for a model server and the built-in echo."""
-        return None if self._loaded is None else self._loaded[1]
+    def files(self, settings: Settings) -> list[Path]:
+        """The files of the loaded weights and of what the settings choose an adapter from.
+
+        None for a model server and the built-in echo.
+        """
+        from codebuddy.inference.adapter_choice import files_behind
+
+        file = None if self._loaded is None else self._loaded[1]
+        return [] if file is None else [file, *files_behind(settings.model.adapter)]
+
+    def adapter(self, settings: Settings) -> ChosenAdapter:
+        """The adapter that the settings choose for the loaded model, read if it was not.
+
+        Raises:
+            ModelError: The file that they name cannot be used.
+        """
+        from codebuddy.inference.adapter_choice import AUTO, NONE, ChosenAdapter, without_shipped
+
+        if self._adapters is not None:
+            chosen = self._adapters.choose(settings.model.adapter)
+            try:
+                if chosen.adapter is not None:
+                    self._generator.adapters.load(chosen.adapter)  # type: ignore[union-attr]
+            except ModelError as error:
+                if settings.model.adapter != AUTO:
+                    raise
+                return without_shipped(error)
+            return chosen
+        is_server = self._loaded is not None and bool(self._loaded[0].url)
+        what = "a model server" if is_server else "the built-in echo"
+        reason = f"{what} takes no adapter of codebuddy's"
+        ignored = f"model.adapter is ignored: {reason}"
+        is_named = settings.model.adapter not in (AUTO, NONE)
+        return ChosenAdapter(None, reason, (ignored,) if is_named else ())
 
     def generator(
         self,
@@ -74,7 +107,7 @@ class ModelCache:
         """
         if self._generator is not None and self._loaded is not None:
             of, path, identity = self._loaded
-            if of == settings.model and identity == file_identity(path):
+            if of == _loading(settings) and identity == file_identity(path):
                 return self._generator
         started = time.perf_counter()
         generator = self._load(settings, budget_ms, cancellation)
@@ -90,7 +123,7 @@ class ModelCache:
         """Free the model, and keep on disk what it has read if that is wanted."""
         generator, self._generator = self._generator, None
         file, self._state_file = self._state_file, None
-        self._loaded = None
+        self._loaded = self._adapters = None
         if file is not None:
             # A full disk costs the next process a prompt's evaluation, and nothing else.
             with contextlib.suppress(OSError, CodebuddyError):
@@ -108,7 +141,7 @@ class ModelCache:
         if is_remote(settings.model):
             self.close()
             found = connect(settings.model, budget_ms, cancellation)
-            self._generator, self._loaded = found, (settings.model, None, ())
+            self._generator, self._loaded = found, (_loading(settings), None, ())
             return self._generator
         model = self._find(settings)
         self.close()
@@ -119,15 +152,17 @@ class ModelCache:
 
             generator = EchoGenerator()
         else:
+            from codebuddy.inference.adapter_choice import AdapterChooser
             from codebuddy.inference.llama import LlamaGenerator
 
             self._on_loading(model.name)
             generator = LlamaGenerator(model.path, model.name, settings.model)
+            self._adapters = AdapterChooser(generator.header, generator.digest)
             if self._persists_kv_state and settings.engine.keep_state:
                 name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
                 self._state_file = paths.engine_state_folder() / f"{name}.kv"
                 _resume(generator, self._state_file)
-        self._generator, self._loaded = generator, (settings.model, model.path, identity)
+        self._generator, self._loaded = generator, (_loading(settings), model.path, identity)
         return generator
 
     def _find(self, settings: Settings) -> InstalledModel:
@@ -180,16 +215,29 @@ def ensure_model(settings: Settings, name: str, *, is_interactive: bool) -> Inst
 
 
 def open_generator(settings: Settings, status: StatusLine) -> Generator:
+    """As `open_model`, without its adapter."""
+    return open_model(settings, status)[0]
+
+
+def open_model(settings: Settings, status: StatusLine) -> tuple[Generator, ChosenAdapter]:
     """Load the model that the settings name; a person is offered the download of a missing one.
 
+    Returns:
+        The model, and the adapter that the settings choose for it.
+
     Raises:
-        ModelError: It is missing, damaged or does not fit.
+        ModelError: It is missing, damaged or does not fit, or the adapter that they name does not.
     """
     models = ModelCache(
         offers_download=True, on_loading=lambda name: status.show(f"loading {name}")
     )
     with status:
-        return models.generator(settings)
+        return models.generator(settings), models.adapter(settings)
+
+
+def _loading(settings: Settings) -> ModelSettings:
+    """What a model is loaded by: any adapter goes with it."""
+    return replace(settings.model, adapter="")
 
 
 def _resume(generator: LlamaGenerator, file: Path) -> None:

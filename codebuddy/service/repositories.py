@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy.datatypes import Generator
+from codebuddy.datatypes import Adapter, Generator
 from codebuddy.errors import IndexingError
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.service.context import (
@@ -164,7 +164,10 @@ class RepositoryCache:
         return kept
 
     def policy(
-        self, repository_context: RepositoryContext, generator: Generator
+        self,
+        repository_context: RepositoryContext,
+        generator: Generator,
+        adapter: Adapter | None = None,
     ) -> RetrievalPolicy:
         """What decides on lookups there; read anew when a head's file or the model changes."""
         from codebuddy import heads
@@ -174,6 +177,7 @@ class RepositoryCache:
         folder = Path() if found is None else found.index_folder
         marks = (
             latency_key(generator),
+            None if adapter is None else adapter.sha256,
             repository_context.settings.completion,
             () if found is None else file_identity(heads.personal_head_file(found)),
             file_identity(heads.default_head_file()),
@@ -182,7 +186,7 @@ class RepositoryCache:
         if kept is None or kept[0] != marks:
             if kept is not None:
                 kept[1].latency.save()
-            kept = (marks, open_policy(repository_context, generator))
+            kept = (marks, open_policy(repository_context, generator, adapter))
             if len(self._policies) >= _MAX_OPEN:
                 self._policies.popitem(last=False)[1][1].latency.save()
         self._policies[folder] = kept

@@ -43,6 +43,7 @@ class CompletionRequest:
             useful first.
         prefer: `speed`, `balanced` or `quality`.
         takes_back: Whether the client can replace a suggestion that it already shows.
+        adapter: `auto`, `none` or the path of a GGUF file.
         language: Language of the text, where the file's name does not say: that of a notebook's
             cells.
     """
@@ -67,6 +68,7 @@ class CompletionRequest:
     prefer: str | None = None
     takes_back: bool = False
     language: str = ""
+    adapter: str | None = None
 
     def __post_init__(self) -> None:
         """Take away a byte order mark that an editor counts as a character of its text."""
@@ -83,6 +85,7 @@ class CompletionRequest:
             "completion.max_lines": self.max_lines,
             "completion.max_tokens": self.max_tokens,
             "model.name": self.model,
+            "model.adapter": self.adapter,
         }
         return {name: value for name, value in named.items() if value is not None}
 

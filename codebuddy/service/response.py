@@ -55,6 +55,15 @@ class TokenCounts(TypedDict):
     generated: int
 
 
+class AdapterResponse(TypedDict):
+    """The adapter that acted; `in_head` says whether the decision head was fitted with it."""
+
+    name: str
+    sha256: str
+    rank: int
+    in_head: bool
+
+
 class EngineTimes(TypedDict):
     """The engine's own account of a request; times are milliseconds from its arrival."""
 
@@ -86,6 +95,7 @@ class CompletionResponse(TypedDict):
     timings_ms: dict[str, float]
     filters: list[str]
     runtime: dict[str, object]
+    adapter: NotRequired[AdapterResponse | None]
     alternatives: list[str]
     warnings: NotRequired[list[str]]
     startup_ms: NotRequired[float]
@@ -132,10 +142,11 @@ class SearchResponse(TypedDict):
 
 
 class ModelDescription(TypedDict):
-    """A loaded model: its name, and what runs it."""
+    """A loaded model: its name, what runs it, and the name of the adapter that it gets."""
 
     model: str
     runtime: dict[str, object]
+    adapter: NotRequired[str | None]
 
 
 class ResponseFormError(ValueError):

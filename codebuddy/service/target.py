@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from codebuddy.datatypes import Document, Generator, Position
+from codebuddy.datatypes import Adapter, Document, Generator, Position
 from codebuddy.service.context import RepositoryContext, RetrievalPolicy
 from codebuddy.service.request import CompletionRequest
 
@@ -61,6 +61,7 @@ class CompletionTarget:
         index: CodeIndex | None,
         history: PromptHistory | None,
         policy: RetrievalPolicy,
+        adapter: Adapter | None = None,
     ) -> PipelineResources:
         """The resources of the pipeline."""
         from codebuddy.completion.pipeline_run import PipelineResources
@@ -68,14 +69,19 @@ class CompletionTarget:
         completion = self.repository_context.settings.completion
         found = self.repository_context.found
         head, latency = policy.head, policy.latency
-        if found is None:
-            no_index_reason = "the file is in no git repository"
-            return PipelineResources(
-                generator, None, completion, "", history, head, latency, no_index_reason
-            )
-        return PipelineResources(
-            generator, index, completion, found.root.name, history, head, latency
+        resources = PipelineResources(
+            generator,
+            None if found is None else index,
+            completion,
+            "" if found is None else found.root.name,
+            history,
+            head,
+            latency,
+            adapter=adapter,
         )
+        if found is None:
+            return replace(resources, no_index_reason="the file is in no git repository")
+        return resources
 
 
 def resolve_target(

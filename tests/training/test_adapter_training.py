@@ -21,6 +21,8 @@ from codebuddy.training.adapter.fit import (
     train,
 )
 from tests.conftest import DEFAULT_MODEL
+from tests.support import tiny_model
+from tests.support.tiny_model import write_base
 
 # peft asks transformers for what that will drop.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -210,6 +212,38 @@ def test_llama_cpp_says_the_same_with_the_adapter_on(result, base_file, samples,
     assert np.abs(np.array(without) - np.array(found)).max() > 1
 
 
+def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
+    """The architecture of SmolLM2: torch and llama.cpp give the same logits with the adapter."""
+    import torch
+
+    base = write_base(tmp_path / "llama.gguf", architecture="llama")
+    config = AdapterConfig("all", 4, tuple(LINEAR), 1e-3)
+    torch.manual_seed(3)
+    model = add_adapters(load_base(base), [config])
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(torch.randn_like(parameter) * 0.3)
+    weights, alpha = adapter_weights(model, config.name), config.rank * config.scaling
+    file = tmp_path / "adapter.gguf"
+    with pytest.raises(ValueError, match="numbers of heads"):
+        write_adapter(file, weights, "llama", alpha)
+    write_adapter(file, weights, "llama", alpha, (HEADS, KV_HEADS))
+    prompt = [int(t) for t in samples[0][0] if t < 256]
+    given = [65, 66, 67, 68]
+    found = np.array(run_llama(base, file, prompt, given, tiny_model.N_TOKENS))
+    # As llama.cpp: the prompt read without the adapter, the rest with it.
+    with torch.no_grad():
+        model.disable_adapter_layers()
+        cache = model(torch.tensor([prompt]), use_cache=True).past_key_values
+        model.enable_adapter_layers()
+        model.set_adapter(config.name)
+        ours = model(torch.tensor([given]), past_key_values=cache).logits[0].float().numpy()
+    without = np.array(run_llama(base, None, prompt, given, tiny_model.N_TOKENS))
+    # The weights are in bfloat16 there.
+    assert np.abs(found - ours).mean() < 0.05 * np.abs(found - without).mean()
+
+
 def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tmp_path):
     """One bad batch is left out and counted; a base that gives nothing else ends the training."""
     import torch
@@ -238,7 +272,7 @@ def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tm
     assert not (tmp_path / "a.gguf").exists()
 
 
-def run_llama(base, adapter, prompt, given):
+def run_llama(base, adapter, prompt, given, n_tokens=VOCABULARY):
     """Logits after each token of `given`, behind `prompt`, which is read without the adapter."""
     llama = load_library()
     model = llama.llama_model_load_from_file(str(base).encode(), llama.llama_model_default_params())
@@ -258,7 +292,7 @@ def run_llama(base, adapter, prompt, given):
         for token in given:
             decode(llama, context, [token])
             pointer = llama.llama_get_logits_ith(context, -1)
-            rows.append(np.ctypeslib.as_array(pointer, shape=(VOCABULARY,)).copy())
+            rows.append(np.ctypeslib.as_array(pointer, shape=(n_tokens,)).copy())
         return rows
     finally:
         llama.llama_free(context)

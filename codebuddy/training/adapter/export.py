@@ -6,7 +6,9 @@ k of the architecture llama lie in GGUF's order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,11 @@ def adapter_weights(model: Any, name: str) -> dict[str, tuple[Any, Any]]:
 
 
 def write_adapter(
-    file: Path, weights: Mapping[str, tuple[Any, Any]], architecture: str, alpha: float
+    file: Path,
+    weights: Mapping[str, tuple[Any, Any]],
+    architecture: str,
+    alpha: float,
+    heads: tuple[int, int] | None = None,
 ) -> None:
     """Write the weights in float16, whole or not at all.
 
@@ -38,15 +44,21 @@ def write_adapter(
         weights: As `adapter_weights` gives them.
         architecture: Of the base, `general.architecture` in its file.
         alpha: Rank times scaling.
+        heads: Of the base, for queries and for keys; needed where GGUF holds their rows in
+            another order than transformers does.
 
     Raises:
-        ValueError: A weight is no finite number, or the architecture needs its rows rearranged.
+        ValueError: A weight is no finite number, or the architecture is not known here.
     """
     import gguf
     import numpy as np
 
-    if architecture != "qwen2":
+    if architecture not in ("qwen2", "llama"):
         raise ValueError(f"adapters of the architecture {architecture} are not written yet")
+    if architecture == "llama":
+        if heads is None:
+            raise ValueError("the architecture llama needs the numbers of heads")
+        weights = {place: _permuted(place, both, heads) for place, both in weights.items()}
     partial = file.with_name(file.name + ".partial")
     writer = gguf.GGUFWriter(partial, architecture)
     writer.add_type(gguf.GGUFType.ADAPTER)
@@ -63,3 +75,48 @@ def write_adapter(
     writer.write_tensors_to_file()
     writer.close()
     partial.replace(file)
+
+
+def write_card(
+    file: Path,
+    bases: Sequence[str],
+    rank: int,
+    alpha: float,
+    made_by: Mapping[str, Any],
+    figures: Mapping[str, Any],
+) -> Path:
+    """Write the card of the adapter in `file` beside it.
+
+    Args:
+        file: The adapter.
+        bases: SHA-256 of each file whose weights it changes.
+        rank: Of its matrices, the largest.
+        alpha: As in the file.
+        made_by: How it was made: data, steps, rate.
+        figures: What it is worth, and measured on what.
+    """
+    card = {
+        "format": "codebuddy-adapter",
+        "version": 1,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "bases": list(bases),
+        "rank": rank,
+        "alpha": alpha,
+        "activated": True,
+        "made_by": dict(made_by),
+        "figures": dict(figures),
+    }
+    card_file = file.with_suffix(".json")
+    card_file.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card_file
+
+
+def _permuted(place: str, both: tuple[Any, Any], heads: tuple[int, int]) -> tuple[Any, Any]:
+    """B's rows in GGUF's order, which holds the rotated pairs of q and k together."""
+    a, b = both
+    part = place.rpartition(".")[2]
+    if part not in ("attn_q", "attn_k"):
+        return a, b
+    n_heads = heads[0] if part == "attn_q" else heads[1]
+    shaped = b.reshape(n_heads, 2, b.shape[0] // n_heads // 2, *b.shape[1:])
+    return a, shaped.swapaxes(1, 2).reshape(b.shape)

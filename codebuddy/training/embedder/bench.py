@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codebuddy.datatypes import Encoder
 from codebuddy.evaluation.statistics import draws
+from codebuddy.index.vectors import Encoder
 from codebuddy.training.embedder.measure import (
     discrimination,
     isotropy,

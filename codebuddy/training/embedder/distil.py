@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codebuddy.datatypes import Encoder
+from codebuddy.index.vectors import Encoder
 
 Rows = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from codebuddy.datatypes import Encoder
+from codebuddy.index.vectors import Encoder
 from codebuddy.training.embedder.contrast import Rows, TrainingConfig, train
 from codebuddy.training.embedder.corpus import is_near_copy, read_pairs, shingles_of_repository
 from codebuddy.training.embedder.distil import distilled, token_counts, token_texts, weighted

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from codebuddy.datatypes import Encoder
+from codebuddy.index.vectors import Encoder
 
 Vectors = npt.NDArray[np.float32]
 

@@ -94,7 +94,7 @@ def fit(labels: Path, out: Path) -> None:
     asked = retry_rates(predicted, TokenCosts())("")
     content = head_content(
         f"codebuddy, {len(examples)} holes of {about['model']}",
-        {key: about[key] for key in heads.TRAINED_FOR},
+        {key: about.get(key) for key in heads.TRAINED_FOR},
         fit_stage(examples, NAMES),
         fit_stage(examples, AFTER_FEATURES, FitConfig(ends_with="kept")),
         asked,

@@ -21,7 +21,7 @@ from codebuddy.completion.decision import count_definitions
 from codebuddy.completion.features import extract_features
 from codebuddy.completion.pipeline import complete
 from codebuddy.completion.pipeline_run import PipelineRequest, PipelineResources
-from codebuddy.datatypes import Generator, RetrieveMode, Suggestion
+from codebuddy.datatypes import Adapter, Generator, RetrieveMode, Suggestion
 from codebuddy.errors import TrainingError
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
 from codebuddy.evaluation.masked_index import mask
@@ -70,6 +70,7 @@ class Labelling:
     settings: CompletionSettings
     name: str
     seed: int = 0
+    adapter: Adapter | None = None
 
     def header(self) -> dict[str, Any]:
         """What the rows hold for: other models or budgets need other labels."""
@@ -77,7 +78,7 @@ class Labelling:
             "repository": self.name,
             "commit": self.repository.head_commit(),
             "seed": self.seed,
-            **trained_for(self.generator.name, self.settings),
+            **trained_for(self.generator.name, self.settings, self.adapter),
         }
 
 
@@ -136,7 +137,11 @@ def label_hole(labelling: Labelling, hole: Hole) -> Example:
     features = extract_features(context, count_definitions(context, index))
     settings = settings_for(hole, labelling.settings)
     resources = PipelineResources(
-        labelling.generator, index, settings, labelling.repository.root.name
+        labelling.generator,
+        index,
+        settings,
+        labelling.repository.root.name,
+        adapter=labelling.adapter,
     )
 
     def suggest(mode: RetrieveMode) -> Suggestion:

@@ -76,7 +76,8 @@ def train_personal(
     adaptation = adapt(default, shared, own, thresholds)
     file = heads.personal_head_file(repository)
     if adaptation.is_better:
-        trained_for = heads.trained_for(labelling.generator.name, labelling.settings)
+        name, settings = labelling.generator.name, labelling.settings
+        trained_for = heads.trained_for(name, settings, labelling.adapter)
         content = head_content(
             f"{repository.root.name}, {len(own)} holes",
             trained_for,

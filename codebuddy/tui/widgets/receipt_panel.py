@@ -15,6 +15,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from codebuddy.completion.reasons import feature_phrase
+from codebuddy.completion.receipt import model_in_words
 from codebuddy.service.response import ChunkResponse, CompletionResponse, DecisionResponse
 from codebuddy.tui import literal
 
@@ -142,7 +143,7 @@ def cost_content(receipt: CompletionResponse) -> Content:
     parts.append(Content.styled("total       ", literal.MUTED))
     parts.append(Content(f"{'from the cache' if cached else '':<{_BAR_CELLS}}"))
     parts.append(Content(f"{_duration(times['total'])}\n"))
-    parts.append(literal.line(f"{receipt['model']}{rate}", "bold"))
+    parts.append(literal.line(f"{model_in_words(receipt)}{rate}", "bold"))
     runtime = receipt["runtime"]
     if runtime.get("threads"):
         used = f"{runtime['threads']} threads, {runtime.get('gpu_layers', 0)} layers on the GPU"
