@@ -10,6 +10,7 @@
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
+#   make train-ranker  the weights that rank what is looked up, and how they do on unseen repositories
 #   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
 #   make bench-head  the figures of docs/head.md, from the labels that are here
 PYTHON ?= python3
@@ -21,7 +22,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=$(ALONE)
 ALONE := tests/core/test_user_file.py
 FAST := not model and not process and not terminal and not slow
 
-.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head wheel clean
+.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -76,6 +77,11 @@ bench-embedder: setup
 	$(BIN)/python -m codebuddy.training.embedder bench
 
 # About 10 s a hole on two cores. It goes on where the labels end; Ctrl-C keeps what is done.
+train-ranker: setup
+	$(BIN)/python -m tests.bench.quality_corpora head >/dev/null
+	$(BIN)/python -m codebuddy.training.ranker \
+		$$($(BIN)/python -m tests.bench.quality_corpora head | cut -d ' ' -f 3)
+
 train-head: setup
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
 	$(BIN)/python -m tests.bench.quality_corpora head >/dev/null

@@ -20,7 +20,9 @@ from codebuddy.private_files import read_json
 
 FORMAT = "codebuddy-head"
 VERSION = 1
-# What the features and the retrieval mean; raise it when either changes.
+# What the features and the retrieval mean; raise it when either changes so that labels are of no
+# more use. The labels of 3 are of lookups before candidates were ranked by their expected gain:
+# what they say of the gain is on the low side.
 RETRIEVAL_VERSION = 3
 _MAX_BYTES = 200_000
 # Beyond any weight, mean or score of a head that was fitted; sums of such numbers stay finite.

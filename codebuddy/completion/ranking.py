@@ -2,7 +2,7 @@
 
 The gain is a linear function of how alike a candidate and the code before the cursor are and of
 how it was found. Its weights were fitted to what candidates taught at cursors whose text is
-known (`codebuddy.training.ranker`, docs/retrieval.md).
+known (`codebuddy.training.ranker`, docs/completion.md).
 """
 
 from __future__ import annotations

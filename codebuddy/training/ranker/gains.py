@@ -2,7 +2,7 @@
 
 Of the text that was cut out, a piece may hold a line that is closer to it than any line of the
 file that the prompt holds anyway, and names that the file does not hold. Both together foretell
-what a lookup wins (docs/retrieval.md), and need no model: thousands of holes take minutes.
+what a lookup wins (docs/completion.md), and need no model: thousands of holes take minutes.
 """
 
 from __future__ import annotations
