@@ -10,6 +10,7 @@
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
+#   make train-adapter  the adapter of the default model, from the packages it learns from: hours
 #   make train-ranker  the weights that rank what is looked up, and how they do on unseen repositories
 #   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
 #   make bench-head  the figures of docs/head.md, from the labels that are here
@@ -22,7 +23,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=$(ALONE)
 ALONE := tests/core/test_user_file.py
 FAST := not model and not process and not terminal and not slow
 
-.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker wheel clean
+.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -77,6 +78,12 @@ bench-embedder: setup
 	$(BIN)/python -m codebuddy.training.embedder bench
 
 # About 10 s a hole on two cores. It goes on where the labels end; Ctrl-C keeps what is done.
+train-adapter: setup
+	for stage in fetch cut train; do \
+		$(BIN)/python -m codebuddy.training.adapter $$stage --work $(or $(WORK),$(HOME)/.cache/codebuddy/adapter) \
+			--base "$$($(BIN)/codebuddy models pull qwen2.5-coder-1.5b)" --steps 150 --rate 5e-4 || exit 1; \
+	done
+
 train-ranker: setup
 	$(BIN)/python -m tests.bench.quality_corpora head >/dev/null
 	$(BIN)/python -m codebuddy.training.ranker \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import random
 import subprocess
 
 import numpy as np
@@ -13,7 +14,9 @@ from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.export import adapter_weights, write_adapter
 from codebuddy.training.adapter.fit import (
     AdapterConfig,
+    TrainingPlan,
     add_adapters,
+    batches,
     collate,
     generate,
     middle_losses,
@@ -104,7 +107,7 @@ def samples():
     return [(np.append(rng.integers(0, 290, size=n), MIDDLE), np.array(ANSWER)) for n in lengths]
 
 
-def trained(base_file, samples, steps=60):
+def trained(base_file, samples, steps=60, state=None):
     """The model with both adapters after some steps, and the losses on the way."""
     import torch
 
@@ -114,13 +117,10 @@ def trained(base_file, samples, steps=60):
     done = train(
         model,
         BOTH,
-        samples * 20,
-        batch_tokens=400,
-        seconds=0,
-        planned_steps=steps,
-        device="cpu",
-        seed=2,
-        on_step=lambda _step, _share, losses: told.append(
+        samples,
+        TrainingPlan(batch_tokens=400, seed=2, steps=steps, state=state),
+        "cpu",
+        lambda _step, _share, losses: told.append(
             {name: float(loss) for name, loss in losses.items()}
         ),
     )
@@ -244,6 +244,42 @@ def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
     assert np.abs(found - ours).mean() < 0.05 * np.abs(found - without).mean()
 
 
+def test_a_run_that_was_stopped_goes_on_where_it_was(base_file, samples, tmp_path):
+    """In two parts it ends with the weights of one that was never stopped."""
+    import torch
+
+    def run(state, stop_at=0):
+        torch.manual_seed(0)
+        model = add_adapters(load_base(base_file), BOTH)
+
+        def on_step(step, _share, _losses):
+            if step == stop_at:
+                raise KeyboardInterrupt
+
+        plan = TrainingPlan(batch_tokens=400, middle_tokens=40, seed=2, steps=12, state=state)
+        done = train(model, BOTH, samples, plan, "cpu", on_step)
+        return adapter_weights(model, "all"), done
+
+    state = tmp_path / "run.state"
+    with pytest.raises(KeyboardInterrupt):
+        run(state, stop_at=8)
+    resumed, done = run(state)
+    whole, _ = run(None)
+    assert done == (12, 0)
+    for place, both in whole.items():
+        for ours, other in zip(resumed[place], both, strict=True):
+            np.testing.assert_array_equal(ours, other)
+
+
+def test_batches_keep_to_both_limits(samples):
+    """Neither the prompts nor the middles of a batch grow beyond what memory allows."""
+    found = list(batches(samples, 120, random.Random(0), "cpu", 10))
+    assert sum(len(each.prompt) for each in found) == len(samples)
+    for each in found:
+        assert each.prompt.numel() <= 120 or len(each.prompt) == 1
+        assert each.middle.numel() <= 10
+
+
 def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tmp_path):
     """One bad batch is left out and counted; a base that gives nothing else ends the training."""
     import torch
@@ -256,12 +292,9 @@ def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tm
             model,
             BOTH,
             samples,
-            batch_tokens=400,
-            seconds=0,
-            planned_steps=9,
-            device="cpu",
-            seed=2,
-            on_step=lambda *_: None,
+            TrainingPlan(batch_tokens=400, seed=2, steps=9),
+            "cpu",
+            lambda *_: None,
         )
     weights = adapter_weights(model, "all")
     assert all(np.isfinite(a).all() and np.isfinite(b).all() for a, b in weights.values())

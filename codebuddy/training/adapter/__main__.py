@@ -1,10 +1,10 @@
 """Trains adapters of a model: `python -m codebuddy.training.adapter STAGE --base MODEL.gguf`.
 
 The stages, in order: `fetch` the packages of models/adapter/data.toml, `cut` their samples,
-`train` and write the adapters. Each goes on where it was stopped, but for `train`, which begins
-anew. It runs from the checkout's root. `cut` needs the base's vocabulary only; `train` needs torch,
-transformers and peft, and neither the index nor llama.cpp, so that it runs on another machine with
-the folder of samples, the base and this folder of the package alone.
+`train` and write the adapters. Each goes on where it was stopped. It runs from the checkout's
+root. `cut` needs the base's vocabulary only; `train` needs torch, transformers and peft, and
+neither the index nor llama.cpp, so that it runs on another machine with the folder of samples,
+the base and this folder of the package alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rank", type=int, nargs="+", default=[8])
     parser.add_argument("--rate", type=float, nargs="+", default=[4e-4])
-    parser.add_argument("--batch-tokens", type=int, default=4000, help="of prompts, a step")
+    parser.add_argument("--steps", type=int, default=0, help="of training, in place of minutes")
+    parser.add_argument("--batch-tokens", type=int, default=3200, help="of prompts, a step")
+    parser.add_argument("--middle-tokens", type=int, default=360, help="of middles, a step")
+    parser.add_argument("--max-prompt", type=int, default=448, help="longer ones are left out")
+    parser.add_argument("--max-middle", type=int, default=64, help="longer ones are left out")
     arguments = parser.parse_args()
     if arguments.stage != "fetch" and arguments.base is None:
         parser.error("--base is missing")
@@ -72,16 +76,25 @@ def cut(arguments: argparse.Namespace) -> None:
 
 def train_all(arguments: argparse.Namespace) -> None:
     """Train one adapter for each rank and rate over the same readings, evaluate and write them."""
+    import torch
+
     from codebuddy.training.adapter import base_model, fit
     from codebuddy.training.adapter.export import adapter_weights, write_adapter
 
     learned, judged = (read_samples(arguments.work / "samples" / part) for part in PARTS)
+    learned = [
+        (prompt, middle)
+        for prompt, middle in learned
+        if len(prompt) <= arguments.max_prompt and len(middle) <= arguments.max_middle
+    ]
     parts = tuple(base_model.LINEAR)
     configs = [
         fit.AdapterConfig(f"r{rank}_{rate:g}".replace(".", "_"), rank, parts, rate)
         for rank in arguments.rank
         for rate in arguments.rate
     ]
+    # The first weights are drawn: the same seed is to give the same file.
+    torch.manual_seed(SEED)
     model = fit.add_adapters(base_model.load_base(arguments.base, arguments.device), configs)
 
     def report(step: int, share: float, losses: dict[str, Any]) -> None:
@@ -89,16 +102,15 @@ def train_all(arguments: argparse.Namespace) -> None:
             shown = ", ".join(f"{name} {float(loss):.3f}" for name, loss in losses.items())
             print_line(f"{share:4.0%} step {step}: {shown}")
 
-    fit.train(
-        model,
-        configs,
-        learned,
+    plan = fit.TrainingPlan(
         batch_tokens=arguments.batch_tokens,
-        seconds=60 * arguments.minutes,
-        device=arguments.device,
         seed=SEED,
-        on_step=report,
+        seconds=60 * arguments.minutes,
+        steps=arguments.steps,
+        middle_tokens=arguments.middle_tokens,
+        state=arguments.work / "training.state",
     )
+    fit.train(model, configs, learned, plan, arguments.device, report)
     for config in configs:
         file = arguments.work / f"{config.name}.gguf"
         alpha = config.rank * config.scaling

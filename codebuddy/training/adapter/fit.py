@@ -7,17 +7,23 @@ each adapter is trained on the middle behind the same cache. It needs torch, tra
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 MIDDLE_AT = -1
+# Samples that are sorted by length at once, and how different lengths count as alike.
+_STRETCH, _LIKE_TOKENS = 512, 64
+# Steps after which a run is written to its file.
+_STEPS_KEPT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +82,35 @@ def add_adapters(base: Any, configs: Sequence[AdapterConfig]) -> Any:
 
 
 def batches(
-    samples: Sequence[tuple[Any, Any]], tokens: int, rng: random.Random, device: str
+    samples: Sequence[tuple[Any, Any]],
+    tokens: int,
+    rng: random.Random,
+    device: str,
+    middle_tokens: int = 0,
 ) -> Iterator[Batch]:
-    """All samples once, in batches of about `tokens` prompt tokens and of like lengths."""
+    """All samples once, in batches of like lengths.
+
+    A batch has about `tokens` prompt tokens and, unless that is 0, `middle_tokens` tokens of
+    middles, both with padding: what is kept for the gradient grows with the latter.
+    """
     order = list(range(len(samples)))
     rng.shuffle(order)
     groups: list[list[int]] = []
     # Like lengths lie together only within a stretch, so that batches stay mixed.
-    for at in range(0, len(order), 2048):
-        stretch = sorted(order[at : at + 2048], key=lambda i: len(samples[i][0]))
+    for at in range(0, len(order), _STRETCH):
+        stretch = sorted(
+            order[at : at + _STRETCH],
+            key=lambda i: (len(samples[i][0]) // _LIKE_TOKENS, len(samples[i][1])),
+        )
         group: list[int] = []
         for index in stretch:
-            if group and len(samples[index][0]) * (len(group) + 1) > tokens:
+            both = [*group, index]
+            is_long = max(len(samples[i][0]) for i in both) * len(both) > tokens
+            is_wide = max(len(samples[i][1]) for i in both) * len(both) > middle_tokens > 0
+            if group and (is_long or is_wide):
                 groups.append(group)
-                group = []
-            group.append(index)
+                both = [index]
+            group = both
         groups.append(group)
     rng.shuffle(groups)
     for group in groups:
@@ -169,23 +189,34 @@ def _as_cache(cache: Sequence[tuple[Any, Any]]) -> Any:
     return past
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """How long to train, and with what a step.
+
+    `steps`, where it is not 0, is the number of steps, for runs that are to be repeatable; else
+    `seconds` are over at some time. `state` is a file that the run is kept in and resumed from.
+    """
+
+    batch_tokens: int
+    seed: int
+    seconds: float = 0.0
+    steps: int = 0
+    middle_tokens: int = 0
+    state: Path | None = None
+
+
 def train(
     model: Any,
     configs: Sequence[AdapterConfig],
     samples: Sequence[tuple[Any, Any]],
-    *,
-    batch_tokens: int,
-    seconds: float,
+    plan: TrainingPlan,
     device: str,
-    seed: int,
     on_step: Callable[[int, float, dict[str, float]], None],
-    planned_steps: int = 0,
 ) -> tuple[int, int]:
-    """Train every adapter on the samples until they are through or `seconds` are over.
+    """Train every adapter on the samples, once through and again, until the plan is fulfilled.
 
-    The rate rises for 3% of the time and falls as a cosine of the time that is used up (or of
-    `planned_steps`, for runs that are to be repeatable). Loss is the mean over tokens of a row,
-    then over rows.
+    The rate rises for 3% of the run and falls as a cosine of it. Loss is the mean over tokens of
+    a row, then over rows.
 
     Returns:
         Steps done, and batches left out since their loss was no finite number.
@@ -193,41 +224,103 @@ def train(
     Raises:
         FloatingPointError: More than one batch of fifty was left out.
     """
-    import torch
-
-    optimizers = {}
-    for config in configs:
-        mine = [p for n, p in model.named_parameters() if f".{config.name}." in n]
-        optimizers[config.name] = torch.optim.AdamW(mine, lr=config.rate, weight_decay=0.0)
-    rng = random.Random(seed)
-    started, step, left_out = time.monotonic(), 0, 0
-    for batch in batches(samples, batch_tokens, rng, device):
+    optimizers = _optimizers(model, configs)
+    done, left_out, spent_before = _resume(model, optimizers, plan)
+    started, step = time.monotonic() - spent_before, 0
+    for batch in _endless_batches(samples, plan, device):
         spent = time.monotonic() - started
-        share = step / planned_steps if planned_steps else spent / seconds
+        share = step / plan.steps if plan.steps else spent / plan.seconds
         if share >= 1:
             break
+        step += 1
+        if step <= done:
+            continue
         factor = min(1.0, share / 0.03 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * share))
         cache = read_prompt(model, batch)
         losses = {}
         for config in configs:
             model.set_adapter(config.name)
-            optimizer = optimizers[config.name]
-            for group in optimizer.param_groups:
-                group["lr"] = config.rate * factor
-            loss = middle_losses(model, batch, cache).mean()
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
-            # One such step would make every weight, and all that follows, no number.
-            if math.isfinite(float(norm)) and math.isfinite(float(loss.detach())):
-                optimizer.step()
-                losses[config.name] = loss.detach()
-            optimizer.zero_grad(set_to_none=True)
-        step += 1
+            loss = _take_step(model, batch, cache, optimizers[config.name], config.rate * factor)
+            if loss is not None:
+                losses[config.name] = loss
         left_out += len(losses) < len(configs)
         if left_out > 1 + step // 50:
             raise FloatingPointError(f"{left_out} of {step} batches have no finite loss")
         on_step(step, share, losses)
+        if plan.state is not None and step % _STEPS_KEPT == 0:
+            _keep(model, optimizers, plan.state, (step, left_out, spent))
     return step, left_out
+
+
+def _endless_batches(
+    samples: Sequence[tuple[Any, Any]], plan: TrainingPlan, device: str
+) -> Iterator[Batch]:
+    for epoch in itertools.count():
+        rng = random.Random(plan.seed + epoch)
+        yield from batches(samples, plan.batch_tokens, rng, device, plan.middle_tokens)
+
+
+def _optimizers(model: Any, configs: Sequence[AdapterConfig]) -> dict[str, Any]:
+    import torch
+
+    return {
+        config.name: torch.optim.AdamW(
+            [p for n, p in model.named_parameters() if f".{config.name}." in n],
+            lr=config.rate,
+            weight_decay=0.0,
+        )
+        for config in configs
+    }
+
+
+def _take_step(
+    model: Any, batch: Batch, cache: Sequence[tuple[Any, Any]], optimizer: Any, rate: float
+) -> Any:
+    """Loss of the active adapter before its step; `None`, and no step, where it is not finite."""
+    import torch
+
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = middle_losses(model, batch, cache).mean()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
+    # One such step would make every weight, and all that follows, no number.
+    is_finite = math.isfinite(float(norm)) and math.isfinite(float(loss.detach()))
+    if is_finite:
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss.detach() if is_finite else None
+
+
+def _keep(
+    model: Any, optimizers: Mapping[str, Any], file: Path, progress: tuple[int, int, float]
+) -> None:
+    import torch
+
+    weights = {n: p.detach().cpu() for n, p in model.named_parameters() if "lora_" in n}
+    state = {name: each.state_dict() for name, each in optimizers.items()}
+    partial = file.with_name(file.name + ".partial")
+    torch.save({"weights": weights, "optimizers": state, "progress": progress}, partial)
+    partial.replace(file)
+
+
+def _resume(
+    model: Any, optimizers: Mapping[str, Any], plan: TrainingPlan
+) -> tuple[int, int, float]:
+    """Steps done, batches left out and seconds spent of the run in the plan's file, taken up."""
+    import torch
+
+    if plan.state is None or not plan.state.exists():
+        return 0, 0, 0.0
+    kept = torch.load(plan.state, weights_only=True)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, values in kept["weights"].items():
+            parameters[name].copy_(values)
+    for name, optimizer in optimizers.items():
+        optimizer.load_state_dict(kept["optimizers"][name])
+    done, left_out, spent = kept["progress"]
+    return done, left_out, spent
 
 
 def mean_loss(
