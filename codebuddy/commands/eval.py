@@ -157,6 +157,45 @@ def _options(
     )
 
 
+def _run(
+    repository_context: RepositoryContext, options: EvaluationOptions, index: RepositoryIndex
+) -> tuple[EvaluationResult, RetrievalReport]:
+    from codebuddy.errors import UsageError
+    from codebuddy.evaluation.results import BASE_MODES
+    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.evaluation.session import evaluate, find_holes
+    from codebuddy.service.context import open_policy
+    from codebuddy.service.models import open_model
+    from codebuddy.terminal import StatusLine
+
+    repository = repository_context.repository
+    holes = find_holes(repository, index, options)
+    generator, chosen = open_model(repository_context.settings, StatusLine())
+    if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
+        raise UsageError(
+            f"there is no adapter to compare the base with: {chosen.reason}",
+            hint="--adapter PATH, or leave out --arm base",
+        )
+    # Before the long part, while the index is as it was when the holes were cut.
+    retrieval = definition_report(holes, repository, index, options.seed)
+    policy = open_policy(repository_context, generator, chosen.adapter)
+    for warning in (*chosen.warnings, *policy.warnings):
+        note(f"warning: {safe_line(warning)}")
+    settings = repository_context.settings
+    result = evaluate(
+        repository,
+        index,
+        generator,
+        settings,
+        options,
+        holes,
+        policy.head,
+        policy.latency,
+        chosen.adapter,
+    )
+    return result, retrieval
+
+
 def _evaluate(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
@@ -164,45 +203,15 @@ def _evaluate(
     *,
     as_json: bool,
 ) -> int:
-    from codebuddy.errors import EXIT_INTERRUPTED, UsageError
-    from codebuddy.evaluation.results import BASE_MODES
-    from codebuddy.evaluation.retrieval import definition_report
-    from codebuddy.evaluation.session import evaluate, find_holes
+    from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.summary import summarize
-    from codebuddy.service.context import open_policy
-    from codebuddy.service.models import open_model
     from codebuddy.service.refresh import with_index
-    from codebuddy.terminal import StatusLine
 
-    def run(index: RepositoryIndex) -> tuple[EvaluationResult, RetrievalReport]:
-        repository = repository_context.repository
-        holes = find_holes(repository, index, options)
-        generator, chosen = open_model(repository_context.settings, StatusLine())
-        if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
-            raise UsageError(
-                f"there is no adapter to compare the base with: {chosen.reason}",
-                hint="--adapter PATH, or leave out --arm base",
-            )
-        # Before the long part, while the index is as it was when the holes were cut.
-        retrieval = definition_report(holes, repository, index, options.seed)
-        policy = open_policy(repository_context, generator, chosen.adapter)
-        for warning in (*chosen.warnings, *policy.warnings):
-            note(f"warning: {safe_line(warning)}")
-        settings = repository_context.settings
-        result = evaluate(
-            repository,
-            index,
-            generator,
-            settings,
-            options,
-            holes,
-            policy.head,
-            policy.latency,
-            chosen.adapter,
-        )
-        return result, retrieval
-
-    result, retrieval = with_index(repository_context, run, should_update=True)
+    result, retrieval = with_index(
+        repository_context,
+        lambda index: _run(repository_context, options, index),
+        should_update=True,
+    )
     header = result.run.header
     report: Report = {
         "repository": header.get("repository", ""),

@@ -81,7 +81,7 @@ def stable_chunk_order(
     """
     places = [_place_of(each, found) for each in held]
     kept = {
-        place: dataclasses.replace(found[place], chunk=each.chunk)
+        place: _as_held(found[place], each)
         for place, each in zip(places, held, strict=True)
         if place is not None
     }
@@ -98,6 +98,14 @@ def _place_of(held: SearchResult, found: Sequence[SearchResult]) -> int | None:
         if result.chunk.path == held.chunk.path and _shows(result.chunk, held.chunk):
             return place
     return None
+
+
+def _as_held(found: SearchResult, held: SearchResult) -> SearchResult:
+    """The held lines with the new score; the new chunk where it has the same text."""
+    # Code above it may have moved it.
+    if found.chunk.text == held.chunk.text:
+        return found
+    return dataclasses.replace(found, chunk=held.chunk)
 
 
 def _shows(found: Chunk, held: Chunk) -> bool:

@@ -71,10 +71,14 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
     for name, definitions in find_candidates(context, expression_at(context.prefix), index).items():
         ids = list(dict.fromkeys(each.chunk_id for each in definitions))[:_DEFINITIONS_PER_LIST]
         for place, chunk in enumerate(index.chunks(ids), 1):
-            if not _is_at_cursor(chunk, context) and not files.is_known_copy(chunk.path):
-                known = channels.setdefault(chunk.id, {})
-                known[name] = 1 / place
-                found.append(Candidate(name, files.as_signature(chunk), known))
+            if _is_at_cursor(chunk, context) or files.is_known_copy(chunk.path):
+                continue
+            # What is found whole besides says its signatures too.
+            if chunk.id not in channels:
+                channels[chunk.id] = {}
+                signature = files.as_signature(chunk)
+                found.append(Candidate(name, signature, channels[chunk.id]))
+            channels[chunk.id][name] = 1 / place
     return found
 
 

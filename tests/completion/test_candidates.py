@@ -152,9 +152,11 @@ def test_headings_and_keys_define_nothing(index, begun):
     assert {*found["call"], *found["name"]} == {"print_price"}
 
 
-def test_definitions_come_as_signatures(index):
+def test_definitions_come_as_signatures(index, monkeypatch):
     """What was found for its definition shows header and documentation, not its body."""
     context = context_at("from shop.store import Store\n\nStore().open_shelf(‸\n", "main.py")
+    # Found whole for its words, it would need no signature.
+    monkeypatch.setattr(index, "lexical", lambda *_: [])
     pieces = find_pieces(context, index, cursor_text(context))
     first = next(each.chunk for each in pieces if each.kind == "call")
     assert first.path == "shop/store.py"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,14 @@ def test_what_sqlite_refuses_of_a_whole_database_is_no_damage(root, fail: Callab
     """Each is SQLite's own error on a real index: named, with a remedy, and nothing is rebuilt."""
     connection = schema.connect(database(root), is_writer=True)
     before = dump(database(root))
-    with pytest.raises(IndexingError) as caught, schema.translated(database(root)):
-        fail(connection)
+
+    def attempt() -> None:
+        with schema.translated(database(root)):
+            fail(connection)
+
+    # In the main thread an interrupt would be taken for Ctrl-C.
+    with pytest.raises(IndexingError) as caught, ThreadPoolExecutor(1) as threads:
+        threads.submit(attempt).result()
     assert not isinstance(caught.value, DamagedIndexError), caught.value
     assert str(database(root)) in caught.value.message
     assert caught.value.hint
