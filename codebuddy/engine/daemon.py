@@ -36,12 +36,13 @@ _LOG_FILES = 2
 _log = logging.getLogger("codebuddy.engine")
 
 
-def run_engine(folder: Path, starter: int) -> None:
+def run_engine(folder: Path, starter: int, idle_s: float | None = None) -> None:
     """Run an engine until it has a reason to leave.
 
     Args:
         folder: Where its socket lies.
         starter: A descriptor that takes the word on how the start went.
+        idle_s: Seconds without a request after which it leaves; by default the settings'.
     """
     os.umask(0o077)
     try:
@@ -49,8 +50,12 @@ def run_engine(folder: Path, starter: int) -> None:
         _open_log()
         with platforms.exclusive_lock(folder / address.LIFETIME_LOCK_NAME, _LOCK_TIMEOUT_S):
             listener = address.listen(folder)
-            state = EngineState(folder, settings)
-            asyncio.run(_serve_until_exit(state, settings, listener, starter))
+            idle_s = settings.idle_minutes * 60.0 if idle_s is None else idle_s
+            asyncio.run(
+                _serve_until_exit(
+                    EngineState(folder, settings, idle_s), settings, listener, starter
+                )
+            )
     except TimeoutError:
         launcher.report_to_starter(starter, EngineError("another engine has not ended yet"))
     except CodebuddyError as error:

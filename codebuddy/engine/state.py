@@ -32,16 +32,17 @@ class EngineState:
     Args:
         folder: Where its socket lies.
         settings: Its own settings.
+        idle_s: Seconds without a request after which it should leave.
     """
 
-    def __init__(self, folder: Path, settings: EngineSettings) -> None:
+    def __init__(self, folder: Path, settings: EngineSettings, idle_s: float) -> None:
         self.identity = identity(dataclasses.asdict(settings))
         self.end_reason = ""
         self.on_end: Callable[[], None] | None = None
         self._folder = folder
         self._socket = address.identity_of(folder)
         self._settings = settings
-        self._idle_s = settings.idle_minutes * 60.0
+        self._idle_s = idle_s
         self._started = self._touched = time.monotonic()
 
     def touch(self) -> None:
