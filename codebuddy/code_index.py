@@ -34,10 +34,6 @@ class CodeIndex(Protocol):
         """What `names` may mean in the file `path`, the likeliest first, from other files."""
         ...
 
-    def signature_form(self, chunk: Chunk) -> str:
-        """The chunk's definitions as headers and first lines of documentation, without bodies."""
-        ...
-
     def definitions_of(self, path: str) -> list[Definition]:
         """The definitions of a file in their order."""
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -239,6 +238,7 @@ def _evaluate(
 
 def _print_report(report: Report, *, as_json: bool) -> None:
     """The report on stdout, what was left out on stderr."""
+    from codebuddy.completion.receipt import model_in_words
     from codebuddy.evaluation.tables import completion_tables, retrieval_tables
 
     if as_json:
@@ -246,7 +246,7 @@ def _print_report(report: Report, *, as_json: bool) -> None:
     else:
         lines = [
             f"{report['repository']} at {report['commit'][:12] or 'no commit'},"
-            f" {_model_in_words(report['model'], report['adapter'])}, run {report['run']}",
+            f" {model_in_words(report)}, run {report['run']}",
             "",
         ]
         lines += completion_tables(report) if report["tasks"] else []
@@ -255,11 +255,6 @@ def _print_report(report: Report, *, as_json: bool) -> None:
     if report["tasks"] < report["planned"]:
         why = _ENDINGS.get(report["ended"], report["ended"])
         note(f"{report['tasks']} of {report['planned']} tasks are done: {why}")
-
-
-def _model_in_words(model: str, adapter: Mapping[str, str] | None) -> str:
-    """The model's name, with that of its adapter."""
-    return model + (f" with {adapter['name']}" if adapter else "")
 
 
 def _evaluate_retrieval(
@@ -302,6 +297,7 @@ def _evaluate_retrieval(
 
 
 def _list(repository_context: RepositoryContext, *, as_json: bool) -> None:
+    from codebuddy.completion.receipt import model_in_words
     from codebuddy.evaluation.store import list_runs
 
     runs = list_runs(repository_context.repository)
@@ -322,7 +318,7 @@ def _list(repository_context: RepositoryContext, *, as_json: bool) -> None:
         answer(
             safe_line(
                 f"{run.name}  {len(run.tasks)} of {run.n_planned} tasks  {kinds}"
-                f"  {place}  {_model_in_words(str(header.get('model')), header.get('adapter'))}"
+                f"  {place}  {model_in_words({'model': ''} | header)}"
                 f"  {header.get('started', '')}"
             )
         )

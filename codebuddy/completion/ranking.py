@@ -35,7 +35,7 @@ KIND_GAINS = {
 WEIGHTS = Weights(Likeness(begun=1.427, words=4.085, match=1.742), KIND_GAINS)
 # A long candidate takes the room of others: its gain counts by its tokens to this power.
 _TOKENS_POWER = 0.3
-_CHARACTERS_PER_TOKEN = 3.3
+CHARACTERS_PER_TOKEN = 3.3
 # A candidate that shares more of its lines with a better one than this is left out.
 _MAX_OVERLAP = 0.3
 _MAX_KNOWN_LINES = 0.8
@@ -74,7 +74,7 @@ def rank(
     scored = []
     for number, candidate in enumerate(candidates):
         gain = expected_gain(candidate.kind, likeness(candidate.chunk.text, cursor), weights)
-        tokens = max(1.0, len(candidate.chunk.text) / _CHARACTERS_PER_TOKEN)
+        tokens = max(1.0, len(candidate.chunk.text) / CHARACTERS_PER_TOKEN)
         scored.append((gain / tokens**_TOKENS_POWER, -number, RankedCandidate(candidate, gain)))
     chosen: list[RankedCandidate] = []
     known: set[str] = set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.completion.confidence import mean_probability
 from codebuddy.datatypes import Receipt, Suggestion
@@ -76,10 +77,10 @@ def _adapter_response(receipt: Receipt) -> AdapterResponse | None:
     }
 
 
-def model_in_words(answer: CompletionResponse) -> str:
-    """The model's name, with that of its adapter."""
-    adapter = answer.get("adapter")
-    return answer["model"] if adapter is None else f"{answer['model']} with {adapter['name']}"
+def model_in_words(report: Mapping[str, Any]) -> str:
+    """The model's name under `model`, with that of its adapter, if there is one."""
+    adapter = report.get("adapter")
+    return f"{report['model']} with {adapter['name']}" if adapter else str(report["model"])
 
 
 def receipt_lines(answer: CompletionResponse, startup_ms: float) -> list[tuple[str, str]]:

@@ -19,7 +19,6 @@ from codebuddy.code_index import CodeIndex
 from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
 from codebuddy.evaluation.holes import Hole
 from codebuddy.index.analysis import analyze
-from codebuddy.index.outline import signature_form
 from codebuddy.index.terms import terms
 
 if TYPE_CHECKING:
@@ -111,10 +110,6 @@ class _MaskedIndex:
         """As the index's own, led by what the document imports."""
         given = self.imports(path) if imports is None else imports
         return cast("Any", self._index).imported_files(path, names, given)
-
-    def signature_form(self, chunk: Chunk) -> str:
-        """As the index's own, of the definitions that are left."""
-        return signature_form(chunk, self.definitions_of(chunk.path))
 
     def usage_counts(self, names: Sequence[str]) -> dict[str, int]:
         """As the index's own, less the chunks where a name stands in the hole alone."""

@@ -23,7 +23,6 @@ from codebuddy.index.damage_marker import mark_damaged
 from codebuddy.index.embed import NO_EMBEDDER, embedder_name
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
-from codebuddy.index.outline import signature_form
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
 from codebuddy.index.store import Store
@@ -201,10 +200,6 @@ class RepositoryIndex:
                 if known := finder.find(name, per_name):
                     found[name] = known
         return found
-
-    def signature_form(self, chunk: Chunk) -> str:
-        """The chunk's definitions as headers and first lines of documentation, without bodies."""
-        return signature_form(chunk, self.definitions_of(chunk.path))
 
     def definition_counts(self, names: Iterable[str], outside_path: str) -> dict[str, int]:
         """In how many files other than `outside_path` each name is defined."""

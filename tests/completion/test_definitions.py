@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from codebuddy.index.outline import signature_form
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
@@ -100,7 +101,9 @@ def test_a_search_near_a_file_finds_what_the_file_means(opened):
 
 def test_the_signature_form_has_headers_and_documentation_without_bodies(opened):
     """A header of several lines becomes one; values and bodies are left out."""
-    shown = "\n".join(opened.signature_form(each) for each in opened.chunks_of("shop/pricing.py"))
+    path = "shop/pricing.py"
+    definitions = opened.definitions_of(path)
+    shown = "\n".join(signature_form(each, definitions) for each in opened.chunks_of(path))
     assert shown.splitlines() == [
         "def discount( cents: int, percent: int, ) -> int:",
         '    """The amount after a discount."""',
@@ -113,7 +116,8 @@ def test_the_signature_form_has_headers_and_documentation_without_bodies(opened)
 def test_the_signature_form_speaks_the_language_of_the_file(opened):
     """Documentation above a definition stays a comment above it."""
     (chunk,) = opened.chunks_of("go/rate/rate.go")
-    assert opened.signature_form(chunk) == "// Rate of a parcel in cents.\nfunc Rate(grams int) int"
+    form = signature_form(chunk, opened.definitions_of(chunk.path))
+    assert form == "// Rate of a parcel in cents.\nfunc Rate(grams int) int"
 
 
 def changed_with(opened: RepositoryIndex, path: str) -> dict[str, float]:

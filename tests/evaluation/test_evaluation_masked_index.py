@@ -9,6 +9,7 @@ import pytest
 from codebuddy.code_index import CodeIndex
 from codebuddy.evaluation.holes import KINDS, cut_holes
 from codebuddy.evaluation.masked_index import mask
+from codebuddy.index.outline import signature_form
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.terms import terms
 from tests.support.evaluation import FILES, indexed, make_shop
@@ -117,7 +118,8 @@ def test_imports_and_uses_inside_the_hole_do_not_count(masked):
 def test_signatures_of_the_hole_are_gone(masked):
     """A chunk's signatures are those of the definitions that are left in it."""
     view, _, hole = masked
-    shown = "\n".join(view.signature_form(chunk) for chunk in view.chunks_of(hole.path))
+    definitions = view.definitions_of(hole.path)
+    shown = "\n".join(signature_form(each, definitions) for each in view.chunks_of(hole.path))
     assert "def outer(value):" in shown
     assert "zanzibar" not in shown
 

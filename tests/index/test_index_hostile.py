@@ -20,6 +20,7 @@ from codebuddy.errors import IndexingError
 from codebuddy.index import cochange, details, packing, postings, schema, segments, vectors
 from codebuddy.index.build import update_index
 from codebuddy.index.match_location import locate
+from codebuddy.index.outline import signature_form
 from codebuddy.index.row_checks import is_path
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
@@ -107,8 +108,9 @@ def ask_everything(root: Path) -> None:
         opened.stats()
         for query in ("name_1", "what is here and where", "m1.py", "pkg/m2.py:3", "keep_name_2("):
             for result in opened.search(query, near="pkg/m1.py"):
-                locate(query, result, opened.definitions_of(result.chunk.path))
-                opened.signature_form(result.chunk)
+                definitions = opened.definitions_of(result.chunk.path)
+                locate(query, result, definitions)
+                signature_form(result.chunk, definitions)
         for channel in ("lexical", "symbol", "dense"):
             try:
                 opened.search("adds what name_3 is given", channel=channel)

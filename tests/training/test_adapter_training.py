@@ -24,14 +24,13 @@ from codebuddy.training.adapter.fit import (
     train,
 )
 from tests.conftest import DEFAULT_MODEL
-from tests.support import tiny_model
-from tests.support.tiny_model import write_base
+from tests.support.tiny_model import HEADS, KV_HEADS, LAYERS, N_TOKENS, write_base
 
 # peft asks transformers for what that will drop.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
-HIDDEN, INNER, LAYERS, HEADS, KV_HEADS, VOCABULARY = 64, 96, 2, 4, 2, 320
-MIDDLE, END = 300, 301
+# Of the tiny model's vocabulary: 256 bytes, five tokens of filling in, the end of a text.
+MIDDLE, END = 258, N_TOKENS - 1
 ANSWER = [77, 88, 99, END]
 BOTH = (
     AdapterConfig("small", 4, ("o_proj", "down_proj"), 3e-2),
@@ -52,51 +51,8 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def base_file(tmp_path_factory):
-    """A qwen2 model of two layers with random weights and no vocabulary."""
-    import gguf
-
-    file = tmp_path_factory.mktemp("base") / "tiny.gguf"
-    rng = np.random.default_rng(0)
-    writer = gguf.GGUFWriter(file, "qwen2")
-    writer.add_context_length(512)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(INNER)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
-    writer.add_rope_freq_base(1e6)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_tokenizer_model("no_vocab")
-
-    def add(name, *shape):
-        values = rng.standard_normal(shape) * (0.3 if len(shape) == 2 else 0.1)
-        writer.add_tensor(name, values.astype(np.float32))
-
-    width = HIDDEN * KV_HEADS // HEADS
-    add("token_embd.weight", VOCABULARY, HIDDEN)
-    add("output.weight", VOCABULARY, HIDDEN)
-    writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
-    for block in range(LAYERS):
-        for part, rows, columns in (
-            ("attn_q", HIDDEN, HIDDEN),
-            ("attn_k", width, HIDDEN),
-            ("attn_v", width, HIDDEN),
-            ("attn_output", HIDDEN, HIDDEN),
-            ("ffn_gate", INNER, HIDDEN),
-            ("ffn_up", INNER, HIDDEN),
-            ("ffn_down", HIDDEN, INNER),
-        ):
-            add(f"blk.{block}.{part}.weight", rows, columns)
-            if part in ("attn_q", "attn_k", "attn_v"):
-                add(f"blk.{block}.{part}.bias", rows)
-        for part in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.{block}.{part}.weight", np.ones(HIDDEN, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return file
+    """A qwen2 model of two layers with random weights."""
+    return write_base(tmp_path_factory.mktemp("base") / "tiny.gguf")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +60,7 @@ def samples():
     """Prompts of random tokens, of several lengths, that all go on with the same answer."""
     rng = np.random.default_rng(1)
     lengths = rng.integers(5, 40, size=120)
-    return [(np.append(rng.integers(0, 290, size=n), MIDDLE), np.array(ANSWER)) for n in lengths]
+    return [(np.append(rng.integers(0, 256, size=n), MIDDLE), np.array(ANSWER)) for n in lengths]
 
 
 def trained(base_file, samples, steps=60, state=None):
@@ -231,7 +187,7 @@ def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
     write_adapter(file, weights, "llama", alpha, (HEADS, KV_HEADS))
     prompt = [int(t) for t in samples[0][0] if t < 256]
     given = [65, 66, 67, 68]
-    found = np.array(run_llama(base, file, prompt, given, tiny_model.N_TOKENS))
+    found = np.array(run_llama(base, file, prompt, given))
     # As llama.cpp: the prompt read without the adapter, the rest with it.
     with torch.no_grad():
         model.disable_adapter_layers()
@@ -239,7 +195,7 @@ def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
         model.enable_adapter_layers()
         model.set_adapter(config.name)
         ours = model(torch.tensor([given]), past_key_values=cache).logits[0].float().numpy()
-    without = np.array(run_llama(base, None, prompt, given, tiny_model.N_TOKENS))
+    without = np.array(run_llama(base, None, prompt, given))
     # The weights are in bfloat16 there.
     assert np.abs(found - ours).mean() < 0.05 * np.abs(found - without).mean()
 
@@ -305,7 +261,7 @@ def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tm
     assert not (tmp_path / "a.gguf").exists()
 
 
-def run_llama(base, adapter, prompt, given, n_tokens=VOCABULARY):
+def run_llama(base, adapter, prompt, given):
     """Logits after each token of `given`, behind `prompt`, which is read without the adapter."""
     llama = load_library()
     model = llama.llama_model_load_from_file(str(base).encode(), llama.llama_model_default_params())
@@ -325,7 +281,7 @@ def run_llama(base, adapter, prompt, given, n_tokens=VOCABULARY):
         for token in given:
             decode(llama, context, [token])
             pointer = llama.llama_get_logits_ith(context, -1)
-            rows.append(np.ctypeslib.as_array(pointer, shape=(n_tokens,)).copy())
+            rows.append(np.ctypeslib.as_array(pointer, shape=(N_TOKENS,)).copy())
         return rows
     finally:
         llama.llama_free(context)

@@ -21,7 +21,7 @@ import click
 
 from codebuddy.completion.context import build_context
 from codebuddy.completion.lookalikes import CursorText, Likeness, cursor_text, likeness
-from codebuddy.completion.ranking import KIND_GAINS, Candidate, Weights, rank
+from codebuddy.completion.ranking import CHARACTERS_PER_TOKEN, KIND_GAINS, Candidate, Weights, rank
 from codebuddy.completion.retrieval import find_pieces
 from codebuddy.config import load_settings
 from codebuddy.evaluation.baselines import WindowRetriever
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 _PENALTY = 10.0
 _TOP_K = 10
-_CHARACTERS_PER_TOKEN = 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def _taught(hole: LabelledHole, weights: Weights, budget: int) -> float:
 
 def packed(texts: Sequence[str], budget: int) -> list[str]:
     """The texts that fit into `budget` tokens, about as `completion.prompt` packs them."""
-    left, kept = budget * _CHARACTERS_PER_TOKEN, []
+    left, kept = budget * CHARACTERS_PER_TOKEN, []
     for text in texts:
         if len(text) > left:
             cut = text[: int(left)].rpartition("\n")[0]

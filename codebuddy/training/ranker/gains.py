@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from codebuddy.completion.ranking import informative_lines
 from codebuddy.datatypes import Context
 from codebuddy.evaluation.metrics import edit_similarity
 from codebuddy.syntax import identifiers
@@ -20,7 +21,6 @@ _POINTS_PER_LINE, _POINTS_PER_NAMES = 47.0, 13.0
 # About what a prompt holds of the file.
 _CHARACTERS_BEFORE, _CHARACTERS_AFTER = 2600, 850
 _MAX_LINES = 12
-_TRIVIAL_LINE_LENGTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,7 @@ def cut_text(text: str, context: Context) -> CutText:
     before = context.prefix[-_CHARACTERS_BEFORE:]
     after = context.suffix[:_CHARACTERS_AFTER]
     head, _, begun = before.rpartition("\n")
-    lines = [line.strip() for line in (begun + text).split("\n")[:_MAX_LINES]]
-    lines = [line for line in lines if len(line) >= _TRIVIAL_LINE_LENGTH]
+    lines = informative_lines((begun + text).split("\n")[:_MAX_LINES])
     known = _stripped([head, after.partition("\n")[2]])
     return CutText(
         lines=tuple(lines),
