@@ -7,6 +7,7 @@ answer is raised or returned.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, replace
@@ -194,10 +195,17 @@ class DocumentStore:
             document.next_path = None
         document.name = self.name_of(path)
         document.editor.is_read_only = False
-        # What was typed meanwhile is written under the new name.
         document.is_in_journal = False
         if document.name != before:
-            await asyncio.to_thread(self.journal.drop, before, self.journal.turn())
+            await self._move_record(document, before)
+
+    async def _move_record(self, document: EditorDocument, before: str) -> None:
+        """Keep what was typed meanwhile under the new name before the old record goes."""
+        turn = self.journal.turn()
+        # The next look at the journal tells why it cannot be written.
+        with contextlib.suppress(OSError):
+            await self._write_record(document)
+            await asyncio.to_thread(self.journal.drop, before, turn)
 
     async def reload(self, document: EditorDocument, *, revision: int | None = None) -> bool:
         """Take the file's text as it is now; undo brings the old one back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 import subprocess
@@ -151,6 +152,32 @@ async def test_what_is_typed_while_it_is_saved_is_not_saved(repository, slow_dis
         await one.press("ctrl+s")
         await one.until(lambda: not one.document.is_modified)
         assert path.read_text().startswith("early late")
+
+
+@pytest.mark.asyncio
+async def test_what_is_typed_while_it_is_saved_as_is_never_without_a_record(
+    repository, slow_disk, monkeypatch
+):
+    """The record under the old name goes when there is one under the new name."""
+    kept = []
+    drop = Journal.drop
+
+    def watched(journal, path, turn=None):
+        drop(journal, path, turn)
+        kept.append([each.path for each in journal.records() if "late" in each.text])
+
+    monkeypatch.setattr(Journal, "drop", watched)
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("early ")
+        slow_disk.stop()
+        await ask_for_name(one, "alt+s", "other.py")
+        await one.until(lambda: slow_disk.begun)
+        await one.until(lambda: one.editor.has_focus)
+        await one.type("late")
+        await store_of(one).write_journal()
+        slow_disk.go_on()
+        await one.until(lambda: one.name == "other.py" and kept)
+        assert all("other.py" in each for each in kept)
 
 
 @pytest.mark.asyncio
@@ -586,8 +613,13 @@ class Person:
         return "\0".join(each.read_text() for each in files if each.is_file())
 
     def in_journal(self):
-        """Every record's text."""
-        return "\0".join(each.text for each in journal_of(self.root).records())
+        """Every record's text, but the editor's own of what is open: it follows that text later."""
+        mirrored = set()
+        if self.documents():
+            journal = store_of(self.one).journal
+            mirrored = {file for each in self.documents() for file in journal._own_files(each.name)}
+        records = journal_of(self.root)._all()
+        return "\0".join(each.record.text for each in records if each.file not in mirrored)
 
     def in_history(self, document):
         """Every text that undo and redo bring back."""
@@ -643,17 +675,22 @@ class Person:
         document = self.one.document
         if document.editor.is_read_only:
             return
-        # A key takes what could be done again away: that is the person's wish.
-        kept = self.found(but_history_of=[document])
         self.count += 1
         word = f"q{self.count}z"
-        undone = {each for each in self.words if each not in kept}
-        await self.one.type(word)
-        found = self.found()
-        self.words -= {each for each in undone if each not in found}
-        if word in found:
+        async with self.editing():
+            await self.one.type(word)
+        if word in self.found():
             # Else a question came up between its letters.
             self.words.add(word)
+
+    @contextlib.asynccontextmanager
+    async def editing(self):
+        """A key that changes a text takes what could be done again away: the person's wish."""
+        kept = self.found(but_history_of=[self.one.document])
+        undone = {each for each in self.words if each not in kept}
+        yield
+        found = self.found()
+        self.words -= {each for each in undone if each not in found}
 
     def is_editing(self):
         """Whether keys go into a text."""
@@ -665,7 +702,9 @@ class Person:
         if self.one.app.is_running:
             if key in ("ctrl+w", "ctrl+q"):
                 self.took_theirs = False
-            await self.one.press(key)
+            changes = key == "enter" and self.is_editing()
+            async with self.editing() if changes else contextlib.nullcontext():
+                await self.one.press(key)
             # A question may follow; the next key is for it.
             await self.one.pilot.pause(0.1)
 
@@ -777,6 +816,8 @@ async def live(person, actions):
                     break
                 if name == "stop disk":
                     person.disk.stop()
+                elif name == "write journal":
+                    await store_of(one).write_journal()
                 elif name == "disk goes on":
                     person.disk.go_on()
                 else:
@@ -807,7 +848,9 @@ ACTIONS = st.one_of(
     ),
     st.tuples(st.just("look")),
     st.tuples(st.just("save_as"), st.sampled_from([*FILES, "new.py"])),
-    st.sampled_from([("stop disk",), ("disk goes on",), ("kill",), ("hang up",)]),
+    st.sampled_from(
+        [("stop disk",), ("disk goes on",), ("write journal",), ("kill",), ("hang up",)]
+    ),
 )
 
 
@@ -828,6 +871,8 @@ def closing(*keys):
 @example(closing("ctrl+q", "enter", "enter"))
 @example([("type",), ("stop disk",), *presses("ctrl+w", "enter"), ("type",), ("disk goes on",)])
 @example([("type",), ("stop disk",), ("save_as", "new.py"), ("type",), ("disk goes on",)])
+@example([("type",), ("write journal",), *presses("ctrl+z"), ("type",), ("write journal",)])
+@example([("type",), *presses("ctrl+z", "enter"), ("type",)])
 @given(st.lists(ACTIONS, min_size=4, max_size=24))
 def test_no_order_of_keys_and_disk_changes_loses_what_was_typed(actions):
     """Saves that wait, foreign writes, links, questions, kills: every typed word is somewhere."""
