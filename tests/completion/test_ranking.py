@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import contextmanager
 
 import pytest
 
@@ -97,18 +98,29 @@ class {name}Provider:
 """
 
 
-@pytest.fixture
-def siblings(repository):
-    """A repository with a sibling of a provider, copies of the provider, and much else."""
-    (repository / "north.py").write_text(PROVIDER.format(name="North"))
-    for path in ("south.py", "south.py.orig", "build/lib/south.py", "vendor/south.py"):
+@contextmanager
+def indexed(repository, files):
+    """The index of a repository with these files."""
+    for path, text in files.items():
         file = repository / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(PROVIDER.format(name="South"))
-    (repository / "other.py").write_text("".join(f"def f{n}():\n    pass\n" for n in range(50)))
+        file.write_text(text)
     opened = open_repository(repository)
     update_index(opened, Settings())
     with RepositoryIndex.open(opened, Settings()) as index:
+        yield index
+
+
+OTHER = "".join(f"def f{n}():\n    pass\n" for n in range(50))
+
+
+@pytest.fixture
+def siblings(repository):
+    """A repository with a sibling of a provider, copies of the provider, and much else."""
+    copies = ("south.py", "south.py.orig", "build/lib/south.py", "vendor/south.py")
+    files = {path: PROVIDER.format(name="South") for path in copies}
+    files |= {"north.py": PROVIDER.format(name="North"), "other.py": OTHER}
+    with indexed(repository, files) as index:
         yield index
 
 
@@ -123,6 +135,44 @@ def test_a_sibling_shows_what_comes_next_and_copies_show_nothing(siblings):
     assert results[0].chunk.path == "north.py"
     assert 'key=lambda row: row["created"]' in results[0].chunk.text
     assert not any("south" in each.chunk.path for each in results)
+
+
+@pytest.mark.parametrize(
+    "cut", ["client.get(address)", "(reply.reason)", "        rows = reply.json()\n"]
+)
+def test_a_copy_of_a_short_file_shows_nothing(siblings, cut):
+    """The cursor's own line, which is being written, does not tell a file from its copy."""
+    context = context_at(PROVIDER.format(name="South").replace(cut, "‸"), "south.py")
+    assert not any("south" in each.chunk.path for each in retrieve(context, siblings, 8))
+
+
+def test_a_copy_of_a_file_of_three_lines_shows_nothing(repository):
+    """However short the file is."""
+    text = "import client\nlimit = client.get_limit(3)\ntimeout_seconds = 77\n"
+    with indexed(repository, {"a.py": text, "build/lib/a.py": text, "other.py": OTHER}) as index:
+        results = retrieve(context_at(text.replace("77", "‸"), "a.py"), index, 8)
+    assert "build/lib/a.py" not in {each.chunk.path for each in results}
+
+
+def test_many_copies_show_not_even_what_they_define(repository):
+    """A copy that shares no word with the cursor's lines is found by what it defines."""
+    text = (
+        PROVIDER.format(name="South") + "\n\ndef fetch_all():\n    return SouthProvider(address)\n"
+    )
+    paths = [*(f"copy_{number}/south.py" for number in range(30)), "zoo/south.py", "zoo/a/south.py"]
+    with indexed(repository, dict.fromkeys(paths, text) | {"other.py": OTHER}) as index:
+        cut = text.replace("SouthProvider(address)", "SouthProvider(‸)")
+        results = retrieve(context_at(cut, "zoo/south.py"), index, 8)
+    assert not any("south" in each.chunk.path for each in results)
+
+
+def test_a_new_file_finds_those_that_begin_like_it(repository):
+    """A licence and the same imports are all of it, and little of the others."""
+    head = "".join(f"# Line {n} of the licence\n" for n in range(12)) + "import json\n\n"
+    body = "".join(f"def load_{n}(path):\n    return json.load({n})\n\n" for n in range(20))
+    with indexed(repository, {"old.py": head + body, "other.py": OTHER}) as index:
+        results = retrieve(context_at(head + "def ‸", "new.py"), index, 8)
+    assert results[0].chunk.path == "old.py"
 
 
 def test_windows_say_which_lines_they_are(siblings):
