@@ -56,7 +56,7 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
     files = _Files(context, index)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or not informative_lines(chunk.text.split("\n"))
+        return files.is_at_cursor(chunk) or not informative_lines(chunk.text.split("\n"))
 
     channels: dict[int, dict[str, float]] = {}
     found = []
@@ -71,7 +71,7 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
     for name, definitions in find_candidates(context, expression_at(context.prefix), index).items():
         ids = list(dict.fromkeys(each.chunk_id for each in definitions))[:_DEFINITIONS_PER_LIST]
         for place, chunk in enumerate(index.chunks(ids), 1):
-            if _is_at_cursor(chunk, context) or files.is_copy(chunk.path):
+            if files.is_at_cursor(chunk) or files.is_copy(chunk.path):
                 continue
             # What is found whole besides says its signatures too.
             if chunk.id not in channels:
@@ -87,10 +87,13 @@ class _Files:
 
     def __init__(self, context: Context, index: CodeIndex) -> None:
         self._index = index
+        self._context = context
         self._own_path = context.document.path
+        before, after = context.prefix.split("\n"), context.suffix.split("\n")
+        self._document = [*before[:-1], before[-1] + after[0], *after[1:]]
+        self._at_cursor = _lines_at_cursor(context)
         # The cursor's line is being written: a copy has another one there.
-        before, after = context.prefix.rpartition("\n")[0], context.suffix.partition("\n")[2]
-        self._own_lines = set(informative_lines([*before.split("\n"), *after.split("\n")]))
+        self._own_lines = set(informative_lines([*before[:-1], *after[1:]]))
         self._lines: dict[str, list[str]] = {}
         self._copies: dict[str, bool] = {}
         self._definitions: dict[str, list[Definition]] = {}
@@ -101,6 +104,18 @@ class _Files:
             text = "".join(chunk.text for chunk in self._index.chunks_of(path))
             self._lines[path] = text.replace("\r\n", "\n").split("\n")
         return self._lines[path]
+
+    def is_at_cursor(self, chunk: Chunk) -> bool:
+        """Whether the chunk is text of the document that the prompt holds anyway.
+
+        An editor's text may have moved since the index read it: a chunk that does not stand where
+        the index has it is told by its lines.
+        """
+        if chunk.path != self._own_path or _is_at_cursor(chunk, self._context):
+            return chunk.path == self._own_path
+        there = informative_lines(self._document[chunk.start_line - 1 : chunk.end_line])
+        has_moved = there != informative_lines(chunk.text.split("\n"))
+        return has_moved and _is_near_copy(chunk.text, self._at_cursor)
 
     def is_copy(self, path: str) -> bool:
         """Whether another file holds nearly all lines of the document, and little else."""

@@ -175,6 +175,18 @@ def test_a_new_file_finds_those_that_begin_like_it(repository):
     assert results[0].chunk.path == "old.py"
 
 
+def test_what_moved_in_the_buffer_does_not_come_back_from_the_index(repository):
+    """Unsaved lines above the cursor: the index has its text at other lines."""
+    lines = [f"value_{n} = compute_value({n * n}, {n})" for n in range(200)]
+    with indexed(repository, {"a.py": "\n".join(lines) + "\n", "other.py": OTHER}) as index:
+        note = "# A note that is not saved\n" * 200
+        before, after = "\n".join(lines[:100]), "\n".join(lines[101:])
+        context = context_at(f"{note}{before}\nvalue_100 = ‸\n{after}\n", "a.py")
+        found = [each.chunk.text for each in retrieve(context, index, 8)]
+    assert found
+    assert not any("value_100 = compute_value(10000" in text for text in found)
+
+
 def test_windows_say_which_lines_they_are(siblings):
     """A receipt names the lines that the model read."""
     context = context_at("def get(address):\n    reply = client.get(address)\n    ‸", "new.py")
