@@ -66,8 +66,11 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
             continue
         known = channels[chunk.id] = {"lexical": result.score}
         found.append(Candidate("chunk", chunk, known))
-        if chunk.path != context.document.path:
-            found.append(Candidate("window", _window_of(chunk, files, cursor), known))
+        if chunk.path == context.document.path:
+            continue
+        window = _window_of(chunk, files, cursor)
+        if len(window.text) <= _WINDOW_CHARACTERS:
+            found.append(Candidate("window", window, known))
     for name, definitions in find_candidates(context, expression_at(context.prefix), index).items():
         ids = list(dict.fromkeys(each.chunk_id for each in definitions))[:_DEFINITIONS_PER_LIST]
         for place, chunk in enumerate(index.chunks(ids), 1):

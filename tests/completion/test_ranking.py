@@ -187,6 +187,16 @@ def test_what_moved_in_the_buffer_does_not_come_back_from_the_index(repository):
     assert not any("value_100 = compute_value(10000" in text for text in found)
 
 
+def test_a_file_of_endless_lines_gives_no_endless_window(repository):
+    """Twenty lines may be a million characters, which no prompt holds."""
+    text = "".join(f"shop_{n} = open_shop({n}); " for n in range(20_000))
+    with indexed(repository, {"min.py": f"import shop\n{text}\nprint(1)\n"}) as index:
+        context = context_at("import shop\nshop_1 = open_shop(‸\n", "new.py")
+        found = retrieve(context, index, 8)
+    assert found
+    assert max(len(each.chunk.text) for each in found) < 10_000
+
+
 def test_windows_say_which_lines_they_are(siblings):
     """A receipt names the lines that the model read."""
     context = context_at("def get(address):\n    reply = client.get(address)\n    ‸", "new.py")
