@@ -38,6 +38,13 @@ def test_likeness_counts_what_stands_before_the_cursor():
     assert other.match < alike.match
 
 
+def test_line_endings_make_no_text_less_alike():
+    """A chunk has those of its file, the code before the cursor has plain ones."""
+    cursor = cursor_text(context_at("total = price(1)\nprint_total(total)\n‸"))
+    text = "total = price(1)\nprint_total(total)\nreturn total\n"
+    assert likeness(text.replace("\n", "\r\n"), cursor) == likeness(text, cursor)
+
+
 @pytest.mark.parametrize("text", ["‸", "\n‸", "x‸", "\x00\x00‸", " \t‸"])
 def test_nothing_to_compare_is_no_error(text):
     """At the beginning of a file every text is as good as any other."""
