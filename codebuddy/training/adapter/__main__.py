@@ -111,10 +111,12 @@ def train_all(arguments: argparse.Namespace) -> None:
         state=arguments.work / "training.state",
     )
     fit.train(model, configs, learned, plan, arguments.device, report)
+    base = model.config
+    heads = base.num_attention_heads, base.num_key_value_heads
     for config in configs:
         file = arguments.work / f"{config.name}.gguf"
-        alpha = config.rank * config.scaling
-        write_adapter(file, adapter_weights(model, config.name), "qwen2", alpha)
+        weights, alpha = adapter_weights(model, config.name), config.rank * config.scaling
+        write_adapter(file, weights, base.model_type, alpha, heads)
     names = ["", *(config.name for config in configs)]
     for name in names:
         loss = fit.mean_loss(model, name, judged, arguments.batch_tokens, arguments.device)
