@@ -105,7 +105,7 @@ class _Files:
         """The lines of a file as the index holds it."""
         if path not in self._lines:
             text = "".join(chunk.text for chunk in self._index.chunks_of(path))
-            self._lines[path] = text.replace("\r\n", "\n").split("\n")
+            self._lines[path] = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
         return self._lines[path]
 
     def is_at_cursor(self, chunk: Chunk) -> bool:
