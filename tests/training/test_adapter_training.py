@@ -13,7 +13,7 @@ import pytest
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.llama_library import load_library
-from codebuddy.training.adapter.__main__ import PARTS, train_all
+from codebuddy.training.adapter.__main__ import END_TOKEN, PARTS, cut, train_all
 from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.export import adapter_weights, write_adapter
 from codebuddy.training.adapter.fit import (
@@ -263,6 +263,14 @@ def test_the_command_writes_adapters_that_fit_their_base(tmp_path, samples, arch
     train_all(arguments)
     adapter = read_adapter(tmp_path / "r4_0_001.gguf", read_header(base))
     assert (adapter.rank, adapter.alpha) == (4, 8.0)
+
+
+@pytest.mark.model
+def test_samples_end_with_a_token_that_ends_texts(base_file, tmp_path):
+    """Another model's is told before anything is cut."""
+    with pytest.raises(SystemExit, match="token 151643 ends no text"):
+        cut(Namespace(work=tmp_path, base=base_file, end_token=END_TOKEN))
+    cut(Namespace(work=tmp_path, base=base_file, end_token=END))
 
 
 def test_batches_keep_to_both_limits(samples):
