@@ -14,6 +14,8 @@ _OPENERS = frozenset(_PAIRS.values())
 # A model that goes on and on is rarely right.
 _MAX_BLOCK_LINES = 48
 _MAX_LEADING_BLANK_LINES = 3
+# Characters of the cursor's line that are looked at on each side: it is counted for each token.
+_NEAR = 4000
 
 
 def take_extent(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
@@ -60,7 +62,7 @@ def _take(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
     # A text that begins on the next line counts its lines from there.
     limit = max_lines + min(first, 1) if max_lines else first + _MAX_BLOCK_LINES
     if context.extent == "line" and first == 0:
-        end = _end_of_line(lines, bracket_depth(context.line_before + context.line_after))
+        end = _end_of_line(lines, bracket_depth(_near(context) + context.line_after[:_NEAR]))
     else:
         end = _end_of_block(lines, first, context)
     if end is None and len(lines) > limit:
@@ -93,7 +95,7 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     least = min(base, context.body_indent) if is_block else base
     if context.extent == "line":
         least += 1
-    depth = bracket_depth(context.line_before) if context.extent == "line" else 0
+    depth = bracket_depth(_near(context)) if context.extent == "line" else 0
     depth = max(0, depth + bracket_depth(lines[first]))
     for index in range(first + 1, len(lines)):
         line = lines[index]
@@ -110,6 +112,10 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
         if is_whole:
             depth = max(0, depth + bracket_depth(line))
     return None
+
+
+def _near(context: Context) -> str:
+    return context.line_before[-_NEAR:]
 
 
 def _only_closes(line: str) -> bool:

@@ -68,7 +68,8 @@ def cursor_text(context: Context) -> CursorText:
 
 
 def likeness(text: str, cursor: CursorText) -> Likeness:
-    """How alike `text` and the code before the cursor are."""
+    """How alike `text`, with any line endings, and the code before the cursor are."""
+    text = text.replace("\r\n", "\n")
     begun = 0.0
     if len(cursor.begun) > 1:
         longest = max(_common_start(line.strip(), cursor.begun) for line in text.split("\n"))

@@ -24,10 +24,10 @@ _QUERY_LINES_BEFORE = 20
 _QUERY_LINES_AFTER = 4
 _LOOKALIKES = 25
 _DEFINITIONS_PER_LIST = 4
-# A file that holds this share of the document's lines is a copy of it: what it has besides is an
-# older or another state of the very text that is being written.
-_COPY_SHARE = 0.95
-_COPY_LINES = 5
+# A file that holds this share of the document's lines is a copy of it if they are this share of its
+# own: what it has besides is another state of the very text that is being written. One that has
+# far more is a sibling with the same header and imports.
+_COPY_SHARE, _COPY_LEAST_SHARE = 0.95, 0.5
 # A piece from the editor of which this share of lines is in the prompt teaches nothing new.
 _NEAR_COPY_SHARE = 0.6
 # Lines of the document that every prompt holds anyway, if they are no longer than this together.
@@ -56,7 +56,7 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
     files = _Files(context, index)
 
     def is_unwanted(chunk: Chunk) -> bool:
-        return _is_at_cursor(chunk, context) or not informative_lines(chunk.text.split("\n"))
+        return files.is_at_cursor(chunk) or not informative_lines(chunk.text.split("\n"))
 
     channels: dict[int, dict[str, float]] = {}
     found = []
@@ -66,12 +66,15 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
             continue
         known = channels[chunk.id] = {"lexical": result.score}
         found.append(Candidate("chunk", chunk, known))
-        if chunk.path != context.document.path:
-            found.append(Candidate("window", _window_of(chunk, files, cursor), known))
+        if chunk.path == context.document.path:
+            continue
+        window = _window_of(chunk, files, cursor)
+        if len(window.text) <= _WINDOW_CHARACTERS:
+            found.append(Candidate("window", window, known))
     for name, definitions in find_candidates(context, expression_at(context.prefix), index).items():
         ids = list(dict.fromkeys(each.chunk_id for each in definitions))[:_DEFINITIONS_PER_LIST]
         for place, chunk in enumerate(index.chunks(ids), 1):
-            if _is_at_cursor(chunk, context) or files.is_known_copy(chunk.path):
+            if files.is_at_cursor(chunk) or files.is_copy(chunk.path):
                 continue
             # What is found whole besides says its signatures too.
             if chunk.id not in channels:
@@ -87,9 +90,13 @@ class _Files:
 
     def __init__(self, context: Context, index: CodeIndex) -> None:
         self._index = index
+        self._context = context
         self._own_path = context.document.path
-        document = (context.prefix + context.suffix).split("\n")
-        self._own_lines = set(informative_lines(document))
+        before, after = context.prefix.split("\n"), context.suffix.split("\n")
+        self._document = [*before[:-1], before[-1] + after[0], *after[1:]]
+        self._at_cursor = _lines_at_cursor(context)
+        # The cursor's line is being written: a copy has another one there.
+        self._own_lines = set(informative_lines([*before[:-1], *after[1:]]))
         self._lines: dict[str, list[str]] = {}
         self._copies: dict[str, bool] = {}
         self._definitions: dict[str, list[Definition]] = {}
@@ -98,16 +105,30 @@ class _Files:
         """The lines of a file as the index holds it."""
         if path not in self._lines:
             text = "".join(chunk.text for chunk in self._index.chunks_of(path))
-            self._lines[path] = text.replace("\r\n", "\n").split("\n")
+            self._lines[path] = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
         return self._lines[path]
 
+    def is_at_cursor(self, chunk: Chunk) -> bool:
+        """Whether the chunk is text of the document that the prompt holds anyway.
+
+        An editor's text may have moved since the index read it: a chunk that does not stand where
+        the index has it is told by its lines.
+        """
+        if chunk.path != self._own_path or _is_at_cursor(chunk, self._context):
+            return chunk.path == self._own_path
+        there = informative_lines(self._document[chunk.start_line - 1 : chunk.end_line])
+        has_moved = there != informative_lines(chunk.text.split("\n"))
+        return has_moved and _is_near_copy(chunk.text, self._at_cursor)
+
     def is_copy(self, path: str) -> bool:
-        """Whether another file holds nearly all lines of the document."""
-        if path == self._own_path or len(self._own_lines) < _COPY_LINES:
+        """Whether another file holds nearly all lines of the document, and little else."""
+        if path == self._own_path or not self._own_lines:
             return False
         if path not in self._copies:
-            shared = len(self._own_lines & set(informative_lines(self.lines(path))))
-            self._copies[path] = shared >= _COPY_SHARE * len(self._own_lines)
+            lines = set(informative_lines(self.lines(path)))
+            shared = len(self._own_lines & lines)
+            is_whole = shared >= _COPY_SHARE * len(self._own_lines)
+            self._copies[path] = is_whole and shared >= _COPY_LEAST_SHARE * len(lines)
         return self._copies[path]
 
     def as_signature(self, chunk: Chunk) -> Chunk:
@@ -116,10 +137,6 @@ class _Files:
             self._definitions[chunk.path] = self._index.definitions_of(chunk.path)
         form = signature_form(chunk, self._definitions[chunk.path])
         return dataclasses.replace(chunk, text=form + "\n") if form else chunk
-
-    def is_known_copy(self, path: str) -> bool:
-        """The same of a file that was asked for before; False for others."""
-        return self._copies.get(path, False)
 
 
 def with_editor_chunks(

@@ -86,7 +86,7 @@ class AdapterChooser:
         return ChosenAdapter(None, "none is shipped for this model")
 
     def _named(self, file: Path) -> Adapter:
-        card_file = file.with_suffix(".json")
+        card_file = _card_of(file)
         if not os.path.lexists(card_file):
             return read_adapter(file, self._base)
         card = _read_card(card_file)
@@ -117,7 +117,7 @@ def files_behind(setting: str) -> list[Path]:
         cards = _shipped_cards()
         return [shipped_folder(), *cards, *map(_file_of, cards)]
     file = Path(setting).expanduser()
-    return [file, file.with_suffix(".json")]
+    return [file, _card_of(file)]
 
 
 def shipped_folder() -> Path:
@@ -138,6 +138,11 @@ def shipped_for(base_digest: str) -> str | None:
 
 def _shipped_cards() -> list[Path]:
     return sorted(shipped_folder().glob("*.json"))
+
+
+def _card_of(file: Path) -> Path:
+    # Not `with_suffix`, which raises for the root folder, which somebody may name.
+    return file.parent / f"{file.stem}.json"
 
 
 def _file_of(card_file: Path) -> Path:

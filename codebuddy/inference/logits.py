@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
+
+from codebuddy.errors import GenerationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,22 @@ def choose_greedily(row: Any, *, has_entropy: bool = False) -> TokenChoice:
 
 
 def describe_choice(row: Any, token: int, *, has_entropy: bool = False) -> TokenChoice:
-    """How likely `token` was among all of `row`; float32 throughout, since that is enough."""
+    """How likely `token` was among all of `row`; float32 throughout, since that is enough.
+
+    Raises:
+        GenerationError: There are numbers in the row that are none, as weights that are too large
+            make them: any token would seem certain.
+    """
     import numpy
 
     shifted = row - row.max()
     weights = numpy.exp(shifted)
     total = float(weights.sum())
+    if not math.isfinite(total):
+        raise GenerationError(
+            "the model's answer is no number",
+            hint="set model.adapter to none, if there is one; codebuddy models verify",
+        )
     log_total = float(numpy.log(total))
     entropy = None
     if has_entropy:

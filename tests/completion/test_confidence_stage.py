@@ -70,8 +70,10 @@ def test_a_good_text_stays_without_a_lookup(shop, small_model):
 def test_a_poor_text_is_written_again_and_the_likelier_one_kept(shop, small_model):
     """Where much is to be won both texts are made; the receipt adds up what they cost."""
     texts: list[str] = []
-    never = suggest(shop, small_model, None, retrieve="never")
-    always = suggest(shop, small_model, None, retrieve="always")
+    # A prompt from the cache is rounded in another way than one that is read, which decides ties.
+    for _ in range(2):
+        never = suggest(shop, small_model, None, retrieve="never")
+        always = suggest(shop, small_model, None, retrieve="always")
     found = suggest(shop, small_model, head_of(-5.0, 90.0), texts.append)
     decision, stats = found.receipt.decision, found.receipt.stats
     assert decision.retrieve

@@ -84,3 +84,10 @@ def test_brackets_in_strings_do_not_count():
     """The rough count skips quoted brackets."""
     assert bracket_depth("f(')', [1, 2]") == 1
     assert bracket_depth('"(((" + x') == 0
+
+
+def test_an_endless_line_is_looked_at_near_the_cursor_alone():
+    """It is counted for each token: a bracket that opened a page before carries nothing on."""
+    text = "a\n)\nnext = 1\n"
+    assert taken("x = call(" + 100 * "y, " + "‸\n", text) == ("a\n)", True)
+    assert taken("x = call(" + 10_000 * "y, " + "‸\n", text) == ("a", True)

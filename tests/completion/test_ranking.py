@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from contextlib import contextmanager
 
 import pytest
 
@@ -35,6 +35,13 @@ def test_likeness_counts_what_stands_before_the_cursor():
     other = likeness("class Unrelated:\n    pass\n", cursor)
     assert (other.begun, other.words) == (0.0, 0.0)
     assert other.match < alike.match
+
+
+def test_line_endings_make_no_text_less_alike():
+    """A chunk has those of its file, the code before the cursor has plain ones."""
+    cursor = cursor_text(context_at("total = price(1)\nprint_total(total)\n‸"))
+    text = "total = price(1)\nprint_total(total)\nreturn total\n"
+    assert likeness(text.replace("\n", "\r\n"), cursor) == likeness(text, cursor)
 
 
 @pytest.mark.parametrize("text", ["‸", "\n‸", "x‸", "\x00\x00‸", " \t‸"])
@@ -97,18 +104,29 @@ class {name}Provider:
 """
 
 
-@pytest.fixture
-def siblings(repository):
-    """A repository with a sibling of a provider, copies of the provider, and much else."""
-    (repository / "north.py").write_text(PROVIDER.format(name="North"))
-    for path in ("south.py", "south.py.orig", "build/lib/south.py", "vendor/south.py"):
+@contextmanager
+def indexed(repository, files):
+    """The index of a repository with these files."""
+    for path, text in files.items():
         file = repository / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(PROVIDER.format(name="South"))
-    (repository / "other.py").write_text("".join(f"def f{n}():\n    pass\n" for n in range(50)))
+        file.write_text(text)
     opened = open_repository(repository)
     update_index(opened, Settings())
     with RepositoryIndex.open(opened, Settings()) as index:
+        yield index
+
+
+OTHER = "".join(f"def f{n}():\n    pass\n" for n in range(50))
+
+
+@pytest.fixture
+def siblings(repository):
+    """A repository with a sibling of a provider, copies of the provider, and much else."""
+    copies = ("south.py", "south.py.orig", "build/lib/south.py", "vendor/south.py")
+    files = {path: PROVIDER.format(name="South") for path in copies}
+    files |= {"north.py": PROVIDER.format(name="North"), "other.py": OTHER}
+    with indexed(repository, files) as index:
         yield index
 
 
@@ -125,14 +143,73 @@ def test_a_sibling_shows_what_comes_next_and_copies_show_nothing(siblings):
     assert not any("south" in each.chunk.path for each in results)
 
 
+@pytest.mark.parametrize(
+    "cut", ["client.get(address)", "(reply.reason)", "        rows = reply.json()\n"]
+)
+def test_a_copy_of_a_short_file_shows_nothing(siblings, cut):
+    """The cursor's own line, which is being written, does not tell a file from its copy."""
+    context = context_at(PROVIDER.format(name="South").replace(cut, "‸"), "south.py")
+    assert not any("south" in each.chunk.path for each in retrieve(context, siblings, 8))
+
+
+def test_a_copy_of_a_file_of_three_lines_shows_nothing(repository):
+    """However short the file is."""
+    text = "import client\nlimit = client.get_limit(3)\ntimeout_seconds = 77\n"
+    with indexed(repository, {"a.py": text, "build/lib/a.py": text, "other.py": OTHER}) as index:
+        results = retrieve(context_at(text.replace("77", "‸"), "a.py"), index, 8)
+    assert "build/lib/a.py" not in {each.chunk.path for each in results}
+
+
+def test_many_copies_show_not_even_what_they_define(repository):
+    """A copy that shares no word with the cursor's lines is found by what it defines."""
+    text = (
+        PROVIDER.format(name="South") + "\n\ndef fetch_all():\n    return SouthProvider(address)\n"
+    )
+    paths = [*(f"copy_{number}/south.py" for number in range(30)), "zoo/south.py", "zoo/a/south.py"]
+    with indexed(repository, dict.fromkeys(paths, text) | {"other.py": OTHER}) as index:
+        cut = text.replace("SouthProvider(address)", "SouthProvider(‸)")
+        results = retrieve(context_at(cut, "zoo/south.py"), index, 8)
+    assert not any("south" in each.chunk.path for each in results)
+
+
+def test_a_new_file_finds_those_that_begin_like_it(repository):
+    """A licence and the same imports are all of it, and little of the others."""
+    head = "".join(f"# Line {n} of the licence\n" for n in range(12)) + "import json\n\n"
+    body = "".join(f"def load_{n}(path):\n    return json.load({n})\n\n" for n in range(20))
+    with indexed(repository, {"old.py": head + body, "other.py": OTHER}) as index:
+        results = retrieve(context_at(head + "def ‸", "new.py"), index, 8)
+    assert results[0].chunk.path == "old.py"
+
+
+def test_what_moved_in_the_buffer_does_not_come_back_from_the_index(repository):
+    """Unsaved lines above the cursor: the index has its text at other lines."""
+    lines = [f"value_{n} = compute_value({n * n}, {n})" for n in range(200)]
+    with indexed(repository, {"a.py": "\n".join(lines) + "\n", "other.py": OTHER}) as index:
+        note = "# A note that is not saved\n" * 200
+        before, after = "\n".join(lines[:100]), "\n".join(lines[101:])
+        context = context_at(f"{note}{before}\nvalue_100 = ‸\n{after}\n", "a.py")
+        found = [each.chunk.text for each in retrieve(context, index, 8)]
+    assert found
+    assert not any("value_100 = compute_value(10000" in text for text in found)
+
+
+def test_a_file_of_endless_lines_gives_no_endless_window(repository):
+    """Twenty lines may be a million characters, which no prompt holds."""
+    text = "".join(f"shop_{n} = open_shop({n}); " for n in range(20_000))
+    with indexed(repository, {"min.py": f"import shop\n{text}\nprint(1)\n"}) as index:
+        context = context_at("import shop\nshop_1 = open_shop(‸\n", "new.py")
+        found = retrieve(context, index, 8)
+    assert found
+    assert max(len(each.chunk.text) for each in found) < 10_000
+
+
 def test_windows_say_which_lines_they_are(siblings):
     """A receipt names the lines that the model read."""
     context = context_at("def get(address):\n    reply = client.get(address)\n    ‸", "new.py")
-    for result in retrieve(context, siblings, 8):
-        chunk = result.chunk
-        if chunk.kind == "window":
-            assert chunk.text.count("\n") == chunk.end_line - chunk.start_line + 1
-            assert dataclasses.asdict(chunk)["start_line"] >= 1
-            break
-    else:
-        pytest.fail("no window was found")
+    found = [each.chunk for each in retrieve(context, siblings, 8)]
+    windows = [chunk for chunk in found if chunk.kind == "window"]
+    assert windows
+    for chunk in windows:
+        lines = "".join(each.text for each in siblings.chunks_of(chunk.path)).splitlines(True)
+        assert 1 <= chunk.start_line <= chunk.end_line <= len(lines)
+        assert chunk.text == "".join(lines[chunk.start_line - 1 : chunk.end_line])

@@ -7,7 +7,7 @@ import pytest
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
-from codebuddy.errors import ModelError, SupersededError
+from codebuddy.errors import GenerationError, ModelError, SupersededError
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.settings import ModelSettings
@@ -213,6 +213,17 @@ def test_a_file_that_changed_after_the_check_is_refused(generator, base_file, ad
     with pytest.raises(ModelError, match=r"llama\.cpp cannot load it"):
         run(generator, tokens, adapters[1])
     assert run(generator, tokens)[0] == expected
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.6])
+def test_numbers_that_overflow_are_an_error(generator, base_file, tmp_path, temperature):
+    """Each weight is in bounds, their product is not: no token would be certain."""
+    tokens = fim_prompt(generator)
+    file = write_random_adapter(tmp_path / "large.gguf", scale=150.0)
+    adapter = read_adapter(file, generator.header)
+    with pytest.raises(GenerationError, match="no number"):
+        run(generator, tokens, adapter, temperature=temperature)
+    assert run(generator, tokens)[0] == fresh(base_file, tokens)[0]
 
 
 @pytest.mark.slow

@@ -134,6 +134,14 @@ def test_a_file_of_ones_own_needs_no_card(header, tmp_path):
     assert choose(header, str(file), digest=OTHER).adapter == adapter
 
 
+@pytest.mark.parametrize("path", ["/", "/..", "~", "/nowhere/at/all.gguf", "/" + "x" * 5000])
+def test_what_is_no_file_is_an_error_that_names_it(header, path):
+    """A setting may hold any whole path."""
+    with pytest.raises(ModelError, match=r"^/|^cannot read the adapter /"):
+        choose(header, path)
+    assert len(adapter_choice.files_behind(path)) == 2
+
+
 def test_files_are_read_again_only_when_they_change(header, shipped, monkeypatch):
     """What was chosen stays until card, adapter or folder differ."""
     file = ship(shipped)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ctypes
 import random
 import subprocess
+from argparse import Namespace
 
 import numpy as np
 import pytest
 
+from codebuddy.inference.adapter import read_adapter
+from codebuddy.inference.gguf import read_header
 from codebuddy.inference.llama_library import load_library
+from codebuddy.training.adapter.__main__ import END_TOKEN, PARTS, cut, train_all
 from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.export import adapter_weights, write_adapter
 from codebuddy.training.adapter.fit import (
@@ -225,6 +229,48 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(base_file, samples, tmp_pat
     for place, both in whole.items():
         for ours, other in zip(resumed[place], both, strict=True):
             np.testing.assert_array_equal(ours, other)
+
+
+def test_a_run_goes_on_with_its_own_samples_and_options_alone(base_file, samples, tmp_path):
+    """The file of another run is refused, and left as it is; no samples are an error at once."""
+    state = tmp_path / "run.state"
+    trained(base_file, samples, steps=5, state=state)
+    kept = state.read_bytes()
+    for other, steps in ((samples[1:], 5), (samples, 6)):
+        with pytest.raises(ValueError, match=r"run\.state is of a run with other samples"):
+            trained(base_file, other, steps=steps, state=state)
+    assert state.read_bytes() == kept
+    with pytest.raises(ValueError, match="no samples"):
+        trained(base_file, [], steps=5)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"])
+def test_the_command_writes_adapters_that_fit_their_base(tmp_path, samples, architecture):
+    """What it trains for a model of either architecture can be used with that model."""
+    base = write_base(tmp_path / "base.gguf", architecture=architecture)
+    for part in PARTS:
+        (tmp_path / "samples" / part).mkdir(parents=True)
+        np.savez(
+            tmp_path / "samples" / part / "a.npz",
+            tokens=np.concatenate([np.concatenate(each) for each in samples[:20]]),
+            prompt_lengths=[len(prompt) for prompt, _ in samples[:20]],
+            middle_lengths=[len(middle) for _, middle in samples[:20]],
+        )
+    arguments = Namespace(
+        work=tmp_path, base=base, minutes=1.0, device="cpu", rank=[4], rate=[1e-3], steps=2,
+        batch_tokens=400, middle_tokens=40, max_prompt=448, max_middle=64,
+    )  # fmt: skip
+    train_all(arguments)
+    adapter = read_adapter(tmp_path / "r4_0_001.gguf", read_header(base))
+    assert (adapter.rank, adapter.alpha) == (4, 8.0)
+
+
+@pytest.mark.model
+def test_samples_end_with_a_token_that_ends_texts(base_file, tmp_path):
+    """Another model's is told before anything is cut."""
+    with pytest.raises(SystemExit, match="token 151643 ends no text"):
+        cut(Namespace(work=tmp_path, base=base_file, end_token=END_TOKEN))
+    cut(Namespace(work=tmp_path, base=base_file, end_token=END))
 
 
 def test_batches_keep_to_both_limits(samples):

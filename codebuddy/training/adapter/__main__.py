@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path("models/adapter/data.toml")
-# What ends a middle where the vocabulary has several such tokens: the base's own end of text.
+# What ends a middle where the vocabulary has several such tokens: the end of text of Qwen's bases.
 END_TOKEN = 151643
 SAMPLES_PER_PACKAGE = 110
 SEED = 5
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("stage", choices=["fetch", "cut", "train"])
     parser.add_argument("--work", type=Path, required=True, help="archives, samples, adapters")
     parser.add_argument("--base", type=Path, help="the GGUF file that is to get an adapter")
+    parser.add_argument("--end-token", type=int, default=END_TOKEN, help="what ends a middle")
     parser.add_argument("--minutes", type=float, default=60.0, help="of training")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rank", type=int, nargs="+", default=[8])
@@ -65,12 +66,14 @@ def cut(arguments: argparse.Namespace) -> None:
     from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.training.adapter.corpus import cut_archive
 
-    vocabulary = open_vocabulary(arguments.base)
+    vocabulary, end_token = open_vocabulary(arguments.base), arguments.end_token
+    if not vocabulary.is_end(end_token):
+        raise SystemExit(f"token {end_token} ends no text of {arguments.base}: see --end-token")
     for part in PARTS:
         folder = arguments.work / "samples" / part
         folder.mkdir(parents=True, exist_ok=True)
         for archive in sorted((arguments.work / part).glob("*.*")):
-            outcome = cut_archive(archive, folder, vocabulary, END_TOKEN, SAMPLES_PER_PACKAGE, SEED)
+            outcome = cut_archive(archive, folder, vocabulary, end_token, SAMPLES_PER_PACKAGE, SEED)
             print_line(f"{archive.name}: {outcome}")
 
 
@@ -111,10 +114,12 @@ def train_all(arguments: argparse.Namespace) -> None:
         state=arguments.work / "training.state",
     )
     fit.train(model, configs, learned, plan, arguments.device, report)
+    base = model.config
+    heads = base.num_attention_heads, base.num_key_value_heads
     for config in configs:
         file = arguments.work / f"{config.name}.gguf"
-        alpha = config.rank * config.scaling
-        write_adapter(file, adapter_weights(model, config.name), "qwen2", alpha)
+        weights, alpha = adapter_weights(model, config.name), config.rank * config.scaling
+        write_adapter(file, weights, base.model_type, alpha, heads)
     names = ["", *(config.name for config in configs)]
     for name in names:
         loss = fit.mean_loss(model, name, judged, arguments.batch_tokens, arguments.device)

@@ -7,17 +7,20 @@ each adapter is trained on the middle behind the same cache. It needs torch, tra
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from codebuddy.training.adapter import run_state
 
 MIDDLE_AT = -1
 # Samples that are sorted by length at once, and how different lengths count as alike.
@@ -222,10 +225,14 @@ def train(
         Steps done, and batches left out since their loss was no finite number.
 
     Raises:
+        ValueError: There are no samples, or `state` is of another run.
         FloatingPointError: More than one batch of fifty was left out.
     """
+    if not samples:
+        raise ValueError("there are no samples to train on")
     optimizers = _optimizers(model, configs)
-    done, left_out, spent_before = _resume(model, optimizers, plan)
+    run = _description(configs, samples, plan)
+    done, left_out, spent_before = run_state.resume(model, optimizers, plan.state, run)
     started, step = time.monotonic() - spent_before, 0
     for batch in _endless_batches(samples, plan, device):
         spent = time.monotonic() - started
@@ -248,8 +255,16 @@ def train(
             raise FloatingPointError(f"{left_out} of {step} batches have no finite loss")
         on_step(step, share, losses)
         if plan.state is not None and step % _STEPS_KEPT == 0:
-            _keep(model, optimizers, plan.state, (step, left_out, spent))
+            run_state.keep(model, optimizers, plan.state, run, (step, left_out, spent))
     return step, left_out
+
+
+def _description(
+    configs: Sequence[AdapterConfig], samples: Sequence[tuple[Any, Any]], plan: TrainingPlan
+) -> str:
+    """What makes a run another run: all but where its file is, and the time that it has."""
+    size = len(samples), sum(len(prompt) + len(middle) for prompt, middle in samples)
+    return repr((configs, size, dataclasses.replace(plan, seconds=0.0, state=None)))
 
 
 def _endless_batches(
@@ -290,37 +305,6 @@ def _take_step(
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss.detach() if is_finite else None
-
-
-def _keep(
-    model: Any, optimizers: Mapping[str, Any], file: Path, progress: tuple[int, int, float]
-) -> None:
-    import torch
-
-    weights = {n: p.detach().cpu() for n, p in model.named_parameters() if "lora_" in n}
-    state = {name: each.state_dict() for name, each in optimizers.items()}
-    partial = file.with_name(file.name + ".partial")
-    torch.save({"weights": weights, "optimizers": state, "progress": progress}, partial)
-    partial.replace(file)
-
-
-def _resume(
-    model: Any, optimizers: Mapping[str, Any], plan: TrainingPlan
-) -> tuple[int, int, float]:
-    """Steps done, batches left out and seconds spent of the run in the plan's file, taken up."""
-    import torch
-
-    if plan.state is None or not plan.state.exists():
-        return 0, 0, 0.0
-    kept = torch.load(plan.state, weights_only=True)
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, values in kept["weights"].items():
-            parameters[name].copy_(values)
-    for name, optimizer in optimizers.items():
-        optimizer.load_state_dict(kept["optimizers"][name])
-    done, left_out, spent = kept["progress"]
-    return done, left_out, spent
 
 
 def mean_loss(

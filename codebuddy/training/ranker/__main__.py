@@ -69,12 +69,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--budget", type=int, default=512, help="tokens of pieces in a prompt")
     arguments = parser.parse_args()
+    folders = list(dict.fromkeys(folder.resolve() for folder in arguments.folders))
     settings = load_settings().settings
     holes: list[LabelledHole] = []
-    for folder in arguments.folders:
+    for folder in folders:
         found = list(label(folder, settings, arguments.per_kind, arguments.seed, arguments.budget))
         note(f"{folder.name}: {len(found)} holes")
         holes.extend(found)
+    if len({hole.repository for hole in holes if hole.candidates}) < 2:
+        parser.error("two repositories with code are needed: each is judged by the others' weights")
     click.echo(str(fit(holes)))
     for line in report(holes, arguments.budget, arguments.seed):
         click.echo(line)
@@ -94,7 +97,7 @@ def label(
             candidates = tuple(find_pieces(context, mask(index, hole), cursor))
             plain = windows.search("windows", context, _TOP_K, hole.source.decode())
             yield LabelledHole(
-                folder.name,
+                str(folder),
                 hole.kind,
                 cut,
                 cursor,
