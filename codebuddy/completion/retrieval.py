@@ -121,15 +121,22 @@ class _Files:
         return has_moved and _is_near_copy(chunk.text, self._at_cursor)
 
     def is_copy(self, path: str) -> bool:
-        """Whether another file holds nearly all lines of the document, and little else."""
-        if path == self._own_path or not self._own_lines:
+        """Whether another file is the document's, or holds nearly all its lines and little else."""
+        if path == self._own_path:
             return False
         if path not in self._copies:
-            lines = set(informative_lines(self.lines(path)))
-            shared = len(self._own_lines & lines)
-            is_whole = shared >= _COPY_SHARE * len(self._own_lines)
-            self._copies[path] = is_whole and shared >= _COPY_LEAST_SHARE * len(lines)
+            self._copies[path] = self._has_own_text(path) or self._has_own_lines(path)
         return self._copies[path]
+
+    def _has_own_text(self, path: str) -> bool:
+        own = self.lines(self._own_path)
+        return bool(informative_lines(own)) and self.lines(path) == own
+
+    def _has_own_lines(self, path: str) -> bool:
+        lines = set(informative_lines(self.lines(path)))
+        shared = len(self._own_lines & lines)
+        is_whole = shared >= _COPY_SHARE * len(self._own_lines) > 0
+        return is_whole and shared >= _COPY_LEAST_SHARE * len(lines)
 
     def as_signature(self, chunk: Chunk) -> Chunk:
         """The chunk with the signatures of what it defines for text, where it defines something."""

@@ -1,7 +1,8 @@
 """An index as it would be without one hole: nothing that it answers shows what was cut out.
 
 Rankings leave out the chunks that overlap the hole, because their scores rest on the hidden
-text; asked for by id or file, such a chunk comes with its text cut. Definitions and uses
+text, and those of files that are the same byte for byte; asked for by id or file, a chunk that
+overlaps comes with its text cut, and definitions of such files do not exist. Definitions and uses
 inside the hole do not exist, and what lies behind it in its file moves up, as it does in the
 document. All of it in memory: the index itself is not touched.
 """
@@ -41,7 +42,7 @@ class _MaskedIndex:
 
     def __init__(self, index: RepositoryIndex, hole: Hole) -> None:
         self._index = index
-        self._mask = _Mask(hole)
+        self._mask = _Mask(hole, frozenset(index.copies_of(hole.path)))
 
     def prepare(self) -> None:
         """Do the work of masking now, so that no completion's time pays for it."""
@@ -136,7 +137,7 @@ class _MaskedIndex:
             return argument
 
         def guarded(chunk: Chunk) -> bool:
-            return self._mask.overlaps(chunk) or bool(argument(self._mask.applied(chunk)))
+            return self._mask.hides_chunk(chunk) or bool(argument(self._mask.applied(chunk)))
 
         return guarded
 
@@ -144,8 +145,9 @@ class _MaskedIndex:
 class _Mask:
     """Takes a hole out of values that an index answers."""
 
-    def __init__(self, hole: Hole) -> None:
+    def __init__(self, hole: Hole, copies: frozenset[str]) -> None:
         self.hole = hole
+        self._copies = copies
         self._start_line = hole.position.line
         self._end_line = hole.end_line
         self._n_bytes = hole.end_byte - hole.start_byte
@@ -161,12 +163,16 @@ class _Mask:
             and chunk.end_byte > self.hole.start_byte
         )
 
+    def hides_chunk(self, chunk: Chunk) -> bool:
+        """Whether no ranking may show the chunk: it overlaps the hole, or lies in a copy."""
+        return chunk.path in self._copies or self.overlaps(chunk)
+
     def applied(self, value: Any) -> Any:
         """`value` without the hole; rankings and lists lose what it hides."""
         if isinstance(value, Chunk):
             return self._chunk(value)
         if isinstance(value, SearchResult):
-            if self.overlaps(value.chunk):
+            if self.hides_chunk(value.chunk):
                 return _HIDDEN
             return dataclasses.replace(value, chunk=self._chunk(value.chunk))
         if isinstance(value, Definition):
@@ -216,7 +222,7 @@ class _Mask:
 
     def _definition(self, definition: Definition) -> Any:
         if definition.path != self.hole.path:
-            return definition
+            return _HIDDEN if definition.path in self._copies else definition
         if self._hides(definition.name, definition.line):
             return _HIDDEN
         signature = definition.signature

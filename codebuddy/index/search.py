@@ -214,6 +214,15 @@ class RepositoryIndex:
             stored = self._store.file_of(os.fsencode(path))
             return () if stored is None else self._store.imports_of(stored.id)
 
+    def copies_of(self, path: str) -> list[str]:
+        """The other files that hold the same bytes as the file `path`."""
+        with self._snapshot():
+            stored = self._store.file_of(os.fsencode(path))
+            if stored is None:
+                return []
+            same = self._store.files_with(stored.digest)
+            return [os.fsdecode(each.path) for each in same if each.id != stored.id]
+
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """The chunks of these ids, in this order; those that an update took away are left out."""
         with self._snapshot():

@@ -155,6 +155,11 @@ class Store:
         row = self._row(f"{_SELECT_FILE} WHERE path = ?", (path,))
         return None if row is None else _file(row)
 
+    def files_with(self, digest: bytes) -> list[StoredFile]:
+        """The files of this content; every row is looked at."""
+        rows = self.connection.execute(f"{_SELECT_FILE} WHERE digest = ?", (digest,))
+        return [_file(row) for row in rows]
+
     def paths(self) -> list[bytes]:
         """Every file's path.
 

@@ -160,6 +160,14 @@ def test_a_copy_of_a_file_of_three_lines_shows_nothing(repository):
     assert "build/lib/a.py" not in {each.chunk.path for each in results}
 
 
+def test_a_copy_of_a_file_of_one_line_shows_nothing(repository):
+    """Nor one of which most is being written anew: it is the text that the index has here."""
+    text = "timeout_seconds = read_number(path, 77)\n"
+    with indexed(repository, {"a.py": text, "build/lib/a.py": text, "other.py": OTHER}) as index:
+        results = retrieve(context_at("timeout_seconds = ‸\n", "a.py"), index, 8)
+    assert "build/lib/a.py" not in {each.chunk.path for each in results}
+
+
 def test_many_copies_show_not_even_what_they_define(repository):
     """A copy that shares no word with the cursor's lines is found by what it defines."""
     text = (

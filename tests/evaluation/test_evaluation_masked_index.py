@@ -90,6 +90,22 @@ def test_rankings_never_show_a_chunk_of_the_hole(masked):
         assert "quetzal" not in result.chunk.text
 
 
+def test_rankings_and_definitions_show_no_copy_of_the_file(tmp_path):
+    """Whatever share of the file the hole is."""
+    files = {**FILES, "shop/canary.py": CANARY, "build/lib/shop/canary.py": CANARY}
+    with indexed(make_shop(tmp_path / "r", files)) as (repository, index):
+        cut = (h for seed in range(20) for h in cut_holes(repository, index, ["block"], 50, seed))
+        hole = next(h for h in cut if "def zanzibar" in h.text)
+        view = mask(index, hole)
+        found = {each.chunk.path for each in view.lexical(terms(hole.text), 50)}
+        assert found
+        assert not {each for each in found if "build" in each}
+        assert "build/lib/shop/canary.py" in {
+            each.path for each in index.definitions(["zanzibar"])["zanzibar"]
+        }
+        assert not view.definitions(["zanzibar"]).get("zanzibar")
+
+
 def test_a_filter_is_shown_no_hidden_text(masked):
     """A filter that the caller passes sees the chunks as they are answered."""
     view, _, _ = masked
