@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -26,10 +27,12 @@ DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 # Beside other workers, threads of llama.cpp that spin while they wait take the time of those that
-# work. Programs that a test starts inherit the variable.
+# work; so do those of numpy's OpenBLAS, which reads its variable as it is loaded. Programs that a
+# test starts inherit both.
 IS_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
 if IS_PARALLEL:
     os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 _MODEL_SETTINGS = ModelSettings(n_ctx=2048, threads=1 if IS_PARALLEL else 0)
 
 # An example may take longer on a busy machine, and another time not: that is no failure.
@@ -64,9 +67,18 @@ _GIT_CONFIG = """\
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts programs or loads weights by the fixtures that it asks for."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, Any, Any]:
+    """Mark what starts programs or loads weights, and let workers begin with what takes longest."""
     tiers.add_markers(items)
+    yield
+    if IS_PARALLEL:
+        tiers.sort_by_weight(items)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected, which stays to the end, out of each later search for garbage."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
