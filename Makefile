@@ -17,11 +17,14 @@
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 WORKERS ?= 2
-# A file's tests stay together, since they share servers and indexes.
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=$(ALONE)
+# A file's tests stay together, since they share servers and indexes. conftest.py has the order.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=$(ALONE)
 # Its tests become other users, who cannot enter a worker's folder, and send signals.
 ALONE := tests/core/test_user_file.py
 FAST := not model and not process and not terminal and not slow
+
+# Without it every worker and every program that a test starts compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
+import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Generator, Iterator
@@ -26,10 +30,12 @@ DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SMALL_MODEL = REAL_MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 # Beside other workers, threads of llama.cpp that spin while they wait take the time of those that
-# work. Programs that a test starts inherit the variable.
+# work; so do those of numpy's OpenBLAS, which reads its variable as it is loaded. Programs that a
+# test starts inherit both.
 IS_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
 if IS_PARALLEL:
     os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 _MODEL_SETTINGS = ModelSettings(n_ctx=2048, threads=1 if IS_PARALLEL else 0)
 
 # An example may take longer on a busy machine, and another time not: that is no failure.
@@ -51,6 +57,8 @@ if os.name == "nt":
         "tui/test_tui_terminal.py",
     ]
 
+_numbers = itertools.count()
+
 _GIT_CONFIG = """\
 [user]
     name = Test
@@ -64,9 +72,18 @@ _GIT_CONFIG = """\
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts programs or loads weights by the fixtures that it asks for."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, Any, Any]:
+    """Mark what starts programs or loads weights, and let workers begin with what takes longest."""
     tiers.add_markers(items)
+    yield
+    if IS_PARALLEL:
+        tiers.sort_by_weight(items)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected, which stays to the end, out of each later search for garbage."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,6 +96,13 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
 def tier_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fails a test without a marker that starts a program, loads weights or sleeps."""
     yield from tiers.guard(request.node, monkeypatch)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, which reads the names of all earlier tests' folders to find a free one."""
+    name = re.sub(r"\W", "_", request.node.name)[:28]
+    return tmp_path_factory.mktemp(f"{name}-{next(_numbers)}", numbered=False)
 
 
 @pytest.fixture(autouse=True)
@@ -134,12 +158,15 @@ def git(tmp_path: Path) -> GitRunner:
     return run
 
 
-@pytest.fixture
-def repository(tmp_path: Path, git: GitRunner) -> Path:
-    """A small repository in which one file uses what another defines."""
-    root = tmp_path / "shop"
+@pytest.fixture(scope="session")
+def repository_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `repository` copies: three runs of git once, and not for each test."""
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "gitconfig").write_text(_GIT_CONFIG)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_GLOBAL": str(folder / "gitconfig"), "GIT_CONFIG_NOSYSTEM": "1"}
+    root = folder / "shop"
     root.mkdir()
-    git(root, "init", "-q")
     (root / "pricing.py").write_text(
         "def apply_discount(amount_cents: int, percent: int) -> int:\n"
         '    """The amount after a discount, rounded down."""\n'
@@ -158,8 +185,17 @@ def repository(tmp_path: Path, git: GitRunner) -> Path:
         "def label(name):\n"
         "    return name.title()\n"
     )
-    git(root, "add", ".")
-    git(root, "commit", "-qm", "Start the shop")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "Start the shop"]):
+        subprocess.run(["git", "-C", str(root), *arguments], check=True, env=environment)
+    return root
+
+
+@pytest.fixture
+def repository(tmp_path: Path, git: GitRunner, repository_template: Path) -> Path:
+    """A small repository in which one file uses what another defines."""
+    root = shutil.copytree(repository_template, tmp_path / "shop", symlinks=True)
+    # The copies are other files to git's index, which keeps their numbers.
+    git(root, "update-index", "-q", "--refresh")
     return root
 
 

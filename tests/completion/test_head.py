@@ -69,12 +69,18 @@ def examples():
     return synthetic_examples()
 
 
-@pytest.fixture
-def head_file(tmp_path, examples):
-    """A head fitted on them, as a file."""
+@pytest.fixture(scope="module")
+def fitted_head(examples):
+    """A head fitted on them, as the text of a file."""
     stage = fit_stage(examples, FEATURES, FitConfig(strength=1.0))
+    return json.dumps(head_content("test", {"model": "m"}, stage, None))
+
+
+@pytest.fixture
+def head_file(tmp_path, fitted_head):
+    """A head fitted on them, as a file."""
     file = tmp_path / "head.json"
-    file.write_text(json.dumps(head_content("test", {"model": "m"}, stage, None)))
+    file.write_text(fitted_head)
     return file
 
 

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Coroutine, Generator, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -25,6 +26,8 @@ MARKED_FIXTURES = {
     "small_model": "model",
     "engine": "process",
 }
+# About how many seconds a test of a tier takes; one without a marker, a twentieth.
+_WEIGHTS = {"model": 2.0, "process": 1.0, "terminal": 3.0, "slow": 5.0}
 # git is quick to start, and most tests need a repository; `platform` asks uname once.
 FAST_PROGRAMS = {"git", "uname"}
 MAX_SLEEP_S = 0.05
@@ -89,6 +92,18 @@ def add_markers(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if item.get_closest_marker("terminal"):
             item.add_marker("process")
+
+
+def sort_by_weight(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, lest one worker end long after the others.
+
+    The tests of a file stay together, in their order.
+    """
+    weights: dict[Path, float] = defaultdict(float)
+    for item in items:
+        found = [_WEIGHTS[name] for name in MARKERS if item.get_closest_marker(name)]
+        weights[item.path] += max(found, default=0.05)
+    items.sort(key=lambda item: (-weights[item.path], str(item.path)))
 
 
 def watch_fixture(fixture: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
