@@ -284,7 +284,8 @@ def _checked(dotted: str, value: Any, where: str) -> Any:
     """`value` if the key exists and takes it."""
     known = known_keys()
     if dotted not in known:
-        close = difflib.get_close_matches(dotted, known, n=1)
+        names = {*known, *(each.partition(".")[0] for each in known)} - {dotted}
+        close = difflib.get_close_matches(dotted, sorted(names), n=1)
         raise ConfigError(
             f"{where}: unknown setting {dotted:.{_MAX_SHOWN}}",
             hint=f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}",

@@ -63,7 +63,9 @@ def find_finding(repository: Repository, wanted: str) -> tuple[str, tuple[FileEd
         raise UsageError(f"the finding {wanted} has no patch", hint="change what it names by hand")
     if not found:
         raise UsageError(
-            f"no patch called {wanted}", hint="run 'codebuddy hook run --staged' to see the ids"
+            f"no patch called {wanted}",
+            hint="'codebuddy hook run' shows the ids of what is staged; "
+            "after the commit, 'codebuddy hook run --range HEAD~1..HEAD'",
         )
     if len(found) > 1:
         ids = ", ".join(str(row["id"]) for row in found)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import Adapter
 from codebuddy.errors import ModelError
-from codebuddy.inference.gguf import GgufHeader, GgufTensor, read_header
+from codebuddy.inference.gguf import GgufHeader, GgufTensor, parse_header
+from codebuddy.inference.gguf_reader import DamagedError
 from codebuddy.private_files import read_file
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_adapter(path: Path, base: GgufHeader) -> Adapter:
     try:
         before = identity_of(path)
         _check(before[2] <= MAX_BYTES, f"it is larger than {MAX_BYTES >> 20} MiB")
-        header = read_header(path)
+        header = parse_header(path)
         _check_kind(header, base)
         rank = _check_shapes(header.tensors, base)
         content = read_file(path, MAX_BYTES, follows_links=True)
@@ -60,7 +61,7 @@ def read_adapter(path: Path, base: GgufHeader) -> Adapter:
         _check(is_same, "it changed while it was read")
         for tensor in header.tensors:
             _check_numbers(tensor, content)
-    except _UnfitError as error:
+    except (_UnfitError, DamagedError) as error:
         raise refused(path, str(error)) from error
     except OSError as error:
         raise ModelError(

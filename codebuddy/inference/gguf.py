@@ -11,6 +11,7 @@ the digest does.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -113,21 +114,31 @@ def read_header(path: Path) -> GgufHeader:
     Raises:
         ModelError: It cannot be read, is no GGUF file, or breaks a rule of the format.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelError(f"cannot read the model {path}: {reason}") from error
-    try:
-        return _parse(Reader(descriptor, _regular_bytes(descriptor)))
+        return parse_header(path)
     except DamagedError as damage:
         raise ModelError(
             f"{path} is not a usable GGUF model: {damage}",
             hint="download it again, or convert it again with a current llama.cpp",
         ) from damage
     except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read the model {path}: {error.strerror or error}") from error
+
+
+def parse_header(path: Path) -> GgufHeader:
+    """The same for a caller with errors of its own.
+
+    Raises:
+        DamagedError: It is no GGUF file, or breaks a rule of the format.
+        OSError: It cannot be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error)) from error
+    try:
+        return _parse(Reader(descriptor, _regular_bytes(descriptor)))
     finally:
         os.close(descriptor)
 

@@ -27,6 +27,25 @@ def test_every_command_is_in_the_readme_and_has_an_example(name):
     assert "Example: codebuddy" in (command.epilog or "")
 
 
+def test_the_line_that_the_readme_and_the_demo_cut_is_there_once():
+    """Both find it by its text: `make demo` completes what the README shows."""
+    file = "codebuddy/commands/complete.py"
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    demo = (ROOT / ".ci" / "demo").read_text(encoding="utf-8")
+    found = re.search(r"grep -n '(.+)' (\S+) \|", README)
+    assert found is not None
+    assert found[2] == file
+    assert sum(found[1] in line for line in lines) == 1
+    assert re.search(r"^file=(.+)$", demo, re.MULTILINE)[1] == file  # type: ignore[index]
+    known = re.search(r"^known='(.+)'$", demo, re.MULTILINE)[1]  # type: ignore[index]
+    cut = [line for line in lines if line.startswith(f"{known}parse_target")]
+    assert "${known}parse_target" in demo
+    assert len(cut) == 1
+    assert found[1] in cut[0]
+    # The same line by its number would be another one after the next change of the file.
+    assert not re.search(rf"{re.escape(file)}:\d", README)
+
+
 def test_the_table_of_settings_is_the_settings():
     """docs/settings.md lists each key once: default, whether a repository may set it, variable."""
     rows = re.findall(

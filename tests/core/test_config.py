@@ -106,6 +106,31 @@ def test_unknown_key_names_the_nearest(tmp_path):
     assert caught.value.hint == "did you mean completion.max_tokens?"
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[completon]\nmax_tokens = 3\n", "did you mean completion?"),
+        ("offlin = true\n", "did you mean offline?"),
+    ],
+)
+def test_unknown_section_names_the_nearest(tmp_path, text, hint):
+    """A misspelt section gets the right section as its hint, not one of its keys."""
+    user = tmp_path / "config.toml"
+    user.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, {}, user_file=user)
+    assert caught.value.hint == hint
+
+
+def test_a_section_that_is_a_value_is_not_its_own_remedy(tmp_path):
+    """`model = "x"` is answered with keys of that section."""
+    user = tmp_path / "config.toml"
+    user.write_text('model = "x"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, {}, user_file=user)
+    assert "model." in caught.value.hint
+
+
 def test_a_broken_pyproject_is_somebody_elses_business(root):
     """A pyproject.toml that is not TOML stops nothing; it is told."""
     (root / "pyproject.toml").write_text("[[[")

@@ -197,6 +197,7 @@ def test_apply_of_what_is_unknown_or_several_is_a_usage_error(project):
     """The error says which there are."""
     done = project.codebuddy("hook", "apply", "12345678")
     assert (done.returncode, "no patch called 12345678" in done.stderr) == (2, True)
+    assert "after the commit, 'codebuddy hook run --range HEAD~1..HEAD'" in done.stderr
     project.stage({"a.py": "x = 1\nbreakpoint()\n", "b.py": "x = 1\nbreakpoint()\n"})
     run(project)
     done = project.codebuddy("hook", "apply", "CB108")

@@ -139,13 +139,15 @@ def test_what_is_no_gguf_file_is_refused(tmp_path, base):
     bad = tmp_path / "bad.gguf"
     for content in (b"", b"PK\3\4" * 100, *(good[: len(good) * n // 7] for n in range(1, 7))):
         bad.write_bytes(content)
-        with pytest.raises(ModelError, match=r"bad\.gguf"):
+        with pytest.raises(ModelError, match=r"bad\.gguf is not a usable adapter: ") as caught:
             read_adapter(bad, base)
+        assert "model.adapter" in caught.value.hint
     bad.unlink()
     os.mkfifo(bad)
     for path in (bad, tmp_path, tmp_path / "missing.gguf"):
-        with pytest.raises(ModelError, match=path.name):
+        with pytest.raises(ModelError, match=path.name) as caught:
             read_adapter(path, base)
+        assert "model.adapter" in caught.value.hint
 
 
 def test_each_flipped_byte_of_the_header_is_refused_or_harmless(tmp_path, base):
