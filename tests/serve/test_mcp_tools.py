@@ -117,6 +117,25 @@ async def test_an_answer_keeps_to_its_tokens(agents, tool, arguments, max_tokens
             assert sum(left_out.values()) > 100
 
 
+async def test_warnings_keep_to_the_tokens_too():
+    """A long one is cut, and takes the place of lines, which are counted."""
+    page = Page(300)
+    assert page.add_code(1, ["x" * 20] * 200) < 200
+    for _ in range(3):
+        page.note("w" * 10_000)
+    text = page.text()
+    assert count_tokens(text) <= 300 + 3 * 140
+    assert "w" * 400 in text
+    assert "w" * 401 not in text
+    few = Page(600)
+    n_shown = few.add_code(1, ["x" * 20] * 200)
+    few.leave_out(200 - n_shown, "lines")
+    few.note("w" * 300)
+    text = few.text()
+    assert count_tokens(text) <= 600
+    assert text.count("x" * 20) + few.left_out["lines"] == 200
+
+
 async def test_what_is_shown_and_what_is_left_out_make_the_whole(agents):
     """No line is in neither."""
     async with Client(agents.protocol) as client:

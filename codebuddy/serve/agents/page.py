@@ -35,6 +35,7 @@ class Page:
     """
 
     def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
         self._lines: list[str] = [DATA_SENTENCE]
         self._left = max_tokens - _RESERVE - count_tokens(DATA_SENTENCE + "\n")
         self._notes: list[str] = []
@@ -76,16 +77,23 @@ class Page:
             self.left_out[thing] = self.left_out.get(thing, 0) + number
 
     def note(self, sentence: str) -> None:
-        """A sentence for the end; there is room for a few short ones."""
-        self._notes.append(safe_line(sentence))
+        """A sentence for the end, which takes the place of lines where there is no room for it."""
+        self._notes.append(safe_line(sentence)[:_MAX_LINE_CHARACTERS])
 
-    def text(self, how_to_get_more: str = "raise max_tokens, or ask for less") -> str:
+    def text(self) -> str:
         """The whole answer."""
-        notes = list(self._notes)
-        if self.left_out:
-            counts = ", ".join(f"{number} {thing}" for thing, number in self.left_out.items())
-            notes.append(f"Left out: {counts} ({how_to_get_more}).")
-        return "\n".join([*self._lines, *notes])
+        while True:
+            found = "\n".join([*self._lines, *self._notes, *self._what_is_left_out()])
+            if count_tokens(found) <= self._max_tokens or len(self._lines) == 1:
+                return found
+            self._lines.pop()
+            self.leave_out(1, "lines")
+
+    def _what_is_left_out(self) -> list[str]:
+        if not self.left_out:
+            return []
+        counts = ", ".join(f"{number} {thing}" for thing, number in self.left_out.items())
+        return [f"Left out: {counts} (raise max_tokens, or ask for less)."]
 
     def _add(self, lines: Sequence[str]) -> bool:
         cost = sum(count_tokens(line + "\n") for line in lines)
