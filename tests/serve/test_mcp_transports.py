@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,14 @@ import httpx2
 import pytest
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.streamable_http_manager import (
+    StreamableHTTPASGIApp,
+    StreamableHTTPSessionManager,
+)
 
-from codebuddy.serve.agents.transports import MAX_FRAME_BYTES
-from tests.support.agents import child, command_of, error_of, text_of
+from codebuddy.serve.agents.transports import MAX_FRAME_BYTES, build_app
+from codebuddy.serve.guard import Rules
+from tests.support.agents import agent_server, child, command_of, error_of, text_of
 from tests.support.serve import Server, environment_for
 
 pytestmark = pytest.mark.process
@@ -203,6 +209,44 @@ def test_http_is_guarded_as_serve_is(server):
     assert status(body=b"not json") == 400
     assert status(body=b"[" * 100_000) == 400
     assert status() == 200
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_over_http_cancels_its_call(repository, monkeypatch):
+    """The work hears of it as soon as the connection is gone."""
+    begun, heard = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(_name, _given, token):
+        with token.on_cancel(heard.set):
+            loop.call_soon_threadsafe(begun.set)
+            heard.wait(60)
+        token.check()
+
+    body = frame(call(1, "outline"))
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message):
+        raise AssertionError("nobody is there")
+
+    headers = {"host": "here:1", "content-type": "application/json", **MODERN}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": raw}
+    rules = Rules(frozenset({"here:1"}), frozenset(), "")
+    with agent_server(repository) as agents:
+        monkeypatch.setattr(agents._tools, "call", slow)
+        manager = StreamableHTTPSessionManager(agents.protocol, json_response=True, stateless=True)
+        async with manager.run():
+            app = build_app(StreamableHTTPASGIApp(manager), rules)
+            await app({**scope, "query_string": b"", "root_path": ""}, receive, send)
+        assert await asyncio.to_thread(heard.wait, 60)
+        assert not agents._tokens
 
 
 def test_the_port_listens_on_this_machine_alone(repository, tmp_path):

@@ -13,7 +13,7 @@ from codebuddy.serve.agents.server import AgentServer
 from codebuddy.serve.guard import Guard, Rules
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A call has some hundred bytes; a longer line is no message.
 MAX_FRAME_BYTES = 4 << 20
@@ -66,10 +66,41 @@ def build_app(endpoint: ASGIApp, rules: Rules) -> Guard:
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    served = Starlette(routes=[Route(PATH, endpoint, methods=["POST"])])
+    served = Starlette(routes=[Route(PATH, _UntilLeft(endpoint), methods=["POST"])])
     # Clients would send their token to the new place, or not.
     served.router.redirect_slashes = False
     return Guard(served, rules)
+
+
+class _UntilLeft:
+    """An endpoint whose work is cancelled when its client leaves, which the library lets run."""
+
+    def __init__(self, endpoint: ASGIApp) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # One at a time: a body is read no faster than the endpoint takes it.
+        messages: asyncio.Queue[Message] = asyncio.Queue(1)
+
+        async def work() -> None:
+            await self._endpoint(scope, messages.get, send)
+
+        async def watch() -> None:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                await messages.put(message)
+
+        working, watching = asyncio.ensure_future(work()), asyncio.ensure_future(watch())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (working, watching):
+                each.cancel()
+            outcomes = await asyncio.gather(working, watching, return_exceptions=True)
+        if isinstance(outcomes[0], Exception):
+            raise outcomes[0]
 
 
 class _Frames:
