@@ -87,7 +87,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"command: python -m tests.bench.agents {' '.join(sys.argv[1:])}\n")
     found: dict[tuple[str, str], list[tuple[Spent, Spent]]] = defaultdict(list)
-    for root in arguments.repositories:
+    for root in (each.resolve() for each in arguments.repositories):
         for tasks, _, index in _indexes(root, {"": Settings()}, arguments.tasks, arguments.seed):
             texts = _texts(index)
             for task in tasks:
@@ -98,15 +98,17 @@ def main() -> None:
                     found["all", "both"].append(pair)
     rows = [_row(f"{name}, {kind}", pairs) for (name, kind), pairs in sorted(found.items())]
     head = ["repository, task", "n", "tokens, ours", "grep", "ours / grep", "calls, ours", "grep"]
-    print("\n".join(table([*head, "reached, ours", "grep"], rows)))
+    print("\n".join(table([*head, "reached, ours", "grep", "where both reached"], rows)))
 
 
 def _row(name: str, pairs: list[tuple[Spent, Spent]]) -> list[str]:
-    """Medians; the ratio is that of the medians."""
+    """Medians; the ratios are those of the medians."""
     ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     tokens = [percentile([each.tokens for each in side], 50) for side in (ours, theirs)]
     calls = [percentile([each.calls for each in side], 50) for side in (ours, theirs)]
     reached = [sum(each.is_reached for each in side) / len(side) for side in (ours, theirs)]
+    both = [pair for pair in pairs if all(each.is_reached for each in pair)]
+    of_both = [percentile([pair[side].tokens for pair in both], 50) for side in (0, 1)]
     return [
         name,
         str(len(pairs)),
@@ -114,6 +116,7 @@ def _row(name: str, pairs: list[tuple[Spent, Spent]]) -> list[str]:
         f"{tokens[0] / tokens[1]:.2f}",
         *(f"{each:.0f}" for each in calls),
         *(f"{each:.0%}" for each in reached),
+        f"{of_both[0] / of_both[1]:.2f} of {len(both)}" if both else "",
     ]
 
 
