@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, pull, verify, remove or add models."),
     "lsp": ("lsp", "Complete in an editor, over the Language Server Protocol."),
     "serve": ("serve", "Complete over HTTP, for llama.vim, llama.vscode and others."),
+    "mcp": ("mcp", "Let coding agents search and read, over the Model Context Protocol."),
     "hook": ("hook", "Suggestions about what is being committed."),
     "tui": ("tui", "Write code in the terminal, with suggestions as you type."),
     "doctor": ("doctor", "Show what is installed and used, and what to do about it."),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +59,7 @@ def command(
     from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
     from codebuddy.serve.listener import check_address, hosts_of, listen
+    from codebuddy.serve.token_file import token_of
     from codebuddy.service.context import repository_context_of_folder
 
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
@@ -74,7 +73,7 @@ def command(
     file = None if no_token else (token_file or paths.serve_token_file()).absolute()
     with (
         listen(address, repository_context.settings.serve.port) as listener,
-        _token(file, is_usual=token_file is None) as (token, is_new),
+        token_of(file, is_usual=token_file is None) as (token, is_new),
     ):
         listened = listener.getsockname()[1]
         hosts = hosts_of(address, listened, names)
@@ -108,20 +107,6 @@ def _serve(repository_context: RepositoryContext, rules: Rules, listener: socket
         run(raw, rules, listener)
     finally:
         completions.close()
-
-
-@contextlib.contextmanager
-def _token(file: Path | None, *, is_usual: bool) -> Iterator[tuple[str, bool]]:
-    """The token, empty without a file, and whether it is another one than before."""
-    from codebuddy.serve.token_file import read_or_make_token, renewed_token
-
-    if file is None:
-        yield "", False
-    elif is_usual:
-        with renewed_token(file) as found:
-            yield found
-    else:
-        yield read_or_make_token(file), False
 
 
 def _print_address(

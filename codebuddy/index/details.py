@@ -13,6 +13,8 @@ MAX_REFERENCES = 20_000
 _MAX_IMPORTS = 20_000
 _MAX_BYTES = 4 << 20
 
+REFERENCE_KINDS = ("call", "import", "type", "name")
+
 Reference = tuple[str, str, int]
 
 
@@ -28,18 +30,43 @@ def pack_details(references: Iterable[Reference], imports: Iterable[str]) -> byt
 
 
 def unpack_imports(data: bytes) -> tuple[str, ...]:
-    """What the file imports. The references, which nothing asks for, are not looked at.
+    """What the file imports. The references are not looked at.
 
     Raises:
         DamagedIndexError: `data` is not of `pack_details`.
     """
-    content = unpack_json(data, _MAX_BYTES)
-    if not isinstance(content, dict) or content.keys() != {"references", "imports"}:
-        raise _damaged()
-    imports = content["imports"]
+    imports = _unpacked(data)["imports"]
     if not is_list_of(imports, str, _MAX_IMPORTS) or not all(map(is_utf8, imports)):
         raise _damaged()
     return tuple(imports)
+
+
+def unpack_references(data: bytes, name: str) -> list[Reference]:
+    """Where the file uses `name`, in source order. The imports are not looked at.
+
+    Raises:
+        DamagedIndexError: `data` is not of `pack_details`.
+    """
+    references = _unpacked(data)["references"]
+    if not is_list_of(references, list, MAX_REFERENCES):
+        raise _damaged()
+    found: list[Reference] = []
+    for each in references:
+        if len(each) != len(("name", "kind", "line")):
+            raise _damaged()
+        used, kind, line = each
+        if used == name:
+            if kind not in REFERENCE_KINDS or type(line) is not int or line < 1:
+                raise _damaged()
+            found.append((name, kind, line))
+    return found
+
+
+def _unpacked(data: bytes) -> dict[str, Any]:
+    content = unpack_json(data, _MAX_BYTES)
+    if not isinstance(content, dict) or content.keys() != {"references", "imports"}:
+        raise _damaged()
+    return content
 
 
 def _damaged() -> DamagedIndexError:

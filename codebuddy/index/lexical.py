@@ -77,6 +77,15 @@ class LexicalRanker:
         known = list(dict.fromkeys(terms))
         return self._frequencies(known, [self._postings(each, known) for each in self._segments])
 
+    def chunks_with(self, term: str) -> list[int]:
+        """The ids of the chunks that hold `term`, ascending."""
+        found: list[int] = []
+        for segment in self._segments:
+            for documents, _ in self._postings(segment, [term]).values():
+                live = documents[~segment.is_dead[documents]]
+                found += segment.document_ids[live].tolist()
+        return sorted(found)
+
     def _scores(
         self, weights: Mapping[str, float]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -25,8 +25,9 @@ from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
-from codebuddy.index.store import Store
+from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.terms import count_terms, normalized_name
+from codebuddy.index.usages import Usages, find_importers, find_usages
 from codebuddy.settings import Settings
 from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.vcs.repository import Repository
@@ -265,6 +266,32 @@ class RepositoryIndex:
         with self._snapshot() as channels:
             counts = channels.lexical.frequencies([name.lower() for name in names])
             return {name: counts[name.lower()] for name in names}
+
+    def usages(self, name: str) -> Usages:
+        """Where `name` is used, of this very spelling, as far as the parser knows."""
+        with self._snapshot() as channels:
+            return find_usages(self._store, channels.lexical, name)
+
+    def importing_files(self, path: str) -> tuple[list[str], int]:
+        """The files whose imports lead to `path`; and how many that may were not looked into."""
+        with self._snapshot() as channels:
+            return find_importers(self._store, channels.lexical, channels.modules, path)
+
+    def changed_with(self, path: str) -> dict[str, float]:
+        """The files that git's history changed together with `path`, scored in (0, 1)."""
+        with self._snapshot() as channels:
+            return channels.history.changed_with(path)
+
+    def files(self) -> list[StoredFile]:
+        """Every file, in the order of paths."""
+        with self._snapshot():
+            return sorted(self._store.files(), key=lambda each: each.path)
+
+    def reason_skipped(self, path: str) -> str:
+        """Why the file `path` is not indexed, as reports count it; empty if that is unknown."""
+        raw = os.fsencode(path)
+        with self._snapshot():
+            return next((each.reason for at, each, _ in self._store.skipped() if at == raw), "")
 
     def stats(self) -> IndexStats:
         """What the index holds."""

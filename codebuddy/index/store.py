@@ -16,7 +16,7 @@ from typing import Any
 
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index import row_checks, schema
-from codebuddy.index.details import unpack_imports
+from codebuddy.index.details import Reference, unpack_imports, unpack_references
 from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.packing import unpack_text
 from codebuddy.index.schema import DamagedIndexError
@@ -188,11 +188,18 @@ class Store:
 
     def imports_of(self, file_id: int) -> tuple[str, ...]:
         """What the file imports, in its own words."""
+        return unpack_imports(self._details(file_id))
+
+    def references_of(self, file_id: int, name: str) -> list[Reference]:
+        """Where the file uses `name`."""
+        return unpack_references(self._details(file_id), name)
+
+    def _details(self, file_id: int) -> bytes:
         row = self._row("SELECT data, crc FROM details WHERE file_id = ?", (file_id,))
         if row is None:
             raise DamagedIndexError(f"the index is damaged: details of file {file_id} are missing")
         row_checks.check("details", f"details of file {file_id}", (file_id, *row))
-        return unpack_imports(row[0])
+        return bytes(row[0])
 
     def segments(self) -> list[StoredSegment]:
         """Every segment, oldest first; together of no more documents than the file can hold."""

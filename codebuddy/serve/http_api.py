@@ -50,11 +50,6 @@ from codebuddy.serve.unserved import unserved
 _BODY_TIMEOUT_S = 5.0
 _CLIENT_ERRORS = (UsageError, DocumentError, ConfigError)
 
-# A local model answers one at a time; more connections than this are no editors.
-_MAX_CONNECTIONS = 64
-_KEEP_ALIVE_S = 30
-_SHUTDOWN_S = 2
-
 
 def run(completer: RawCompleter, rules: Rules, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM.
@@ -64,24 +59,9 @@ def run(completer: RawCompleter, rules: Rules, listener: socket.socket) -> None:
     """
     import uvicorn
 
-    from codebuddy.serve.deadline import DeadlineProtocol
+    from codebuddy.serve.http_server import server_config
 
-    config = uvicorn.Config(
-        build_app(completer, rules),
-        loop="asyncio",
-        http=DeadlineProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=_MAX_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(server_config(build_app(completer, rules))).run(sockets=[listener])
 
 
 def build_app(completer: RawCompleter, rules: Rules) -> Guard:

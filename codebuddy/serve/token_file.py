@@ -26,6 +26,27 @@ _LOCK_TIMEOUT_S = 5.0
 _OPEN_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
+@contextlib.contextmanager
+def token_of(file: Path | None, *, is_usual: bool) -> Iterator[tuple[str, bool]]:
+    """The token, empty without a file, and whether it is another one than before.
+
+    Args:
+        file: Where it is kept.
+        is_usual: Whether it is the usual file, whose token is a new one at each start.
+
+    Raises:
+        ConfigError: The file is a link, another user's, readable for others, or holds no token.
+        CodebuddyError: It cannot be made or read.
+    """
+    if file is None:
+        yield "", False
+    elif is_usual:
+        with renewed_token(file) as found:
+            yield found
+    else:
+        yield read_or_make_token(file), False
+
+
 def read_or_make_token(file: Path) -> str:
     """The token in `file`, which is made (0600, in a 0700 folder) if it does not exist.
 

@@ -22,6 +22,8 @@ HOMES = {
     "huggingface_hub": {"inference/fetch_child.py"},
     "sqlite3": {"index/"},
     "matplotlib": {"evaluation/plot.py"},
+    "mcp": {"serve/agents/server.py", "serve/agents/transports.py"},
+    "mcp_types": {"serve/agents/server.py"},
     "pygls": {"serve/"},
     "regex": {"tui/text/find.py"},
     "safetensors": {"index/encoder.py", "training/"},
@@ -34,7 +36,7 @@ HOMES = {
     "textual": {"tui/"},
 }
 # Not imported before they are used: `codebuddy --help` must stay instant.
-HEAVY = {"numpy", "psutil", "rich", "llama_cpp", "git", "rank_bm25", "torch", "textual"}
+HEAVY = {"numpy", "psutil", "rich", "llama_cpp", "git", "rank_bm25", "torch", "textual", "mcp"}
 STEPS = {"context", "decision", "retrieval", "prompt", "extent", "postprocess", "document"}
 # The one step that may use another: the filters share the bracket count.
 ALLOWED_STEPS = {("postprocess", "extent")}
@@ -105,7 +107,13 @@ def test_leaves_know_only_leaves(leaf):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "module", ["codebuddy.cli", "codebuddy.commands.complete", "codebuddy.commands.search"]
+    "module",
+    [
+        "codebuddy.cli",
+        "codebuddy.commands.complete",
+        "codebuddy.commands.search",
+        "codebuddy.commands.mcp",
+    ],
 )
 def test_importing_a_command_imports_nothing_heavy(module):
     """The command line starts without any heavy library."""

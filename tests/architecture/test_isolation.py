@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -140,12 +141,34 @@ def test_the_engine_and_its_workers_run_nothing_of_the_repository(trap, engine):
     assert '"running": true' in status.stdout
 
 
+_HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+_OUTLINE = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "outline"}}
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("front_door", [["lsp"], ["serve", "--port", "0"]])
+@pytest.mark.parametrize(
+    "front_door",
+    [
+        ["lsp", "--model", "echo"],
+        ["serve", "--port", "0", "--model", "echo"],
+        ["mcp"],
+        ["mcp", "--http", "0"],
+    ],
+    ids=" ".join,
+)
 def test_servers_of_editors_run_nothing_of_the_repository(trap, front_door):
     """Started with the repository as the working folder, until their input ends."""
     with subprocess.Popen(
-        [sys.executable, "-m", "codebuddy", *front_door, "--model", "echo"],
+        [sys.executable, "-m", "codebuddy", *front_door],
         cwd=trap.root,
         env={**os.environ, **UNSAFE},
         stdin=subprocess.PIPE,
@@ -154,7 +177,13 @@ def test_servers_of_editors_run_nothing_of_the_repository(trap, front_door):
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        if front_door == ["lsp"]:
+        if front_door == ["mcp"]:
+            process.stdin.write(b"%s\n" % json.dumps(_HELLO).encode())
+            process.stdin.flush()
+            assert b'"id":1' in process.stdout.readline()
+            process.stdin.write(b"%s\n" % json.dumps(_OUTLINE).encode())
+            process.stdin.flush()
+        if front_door[0] == "lsp":
             request = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}'
             process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(request), request))
             process.stdin.flush()

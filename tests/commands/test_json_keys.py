@@ -156,18 +156,20 @@ def test_an_evaluation_answers_with_its_keys(tmp_path, name, options):
         assert keys_of(root, "eval", "--list") == KEYS["eval --list"]
 
 
-def test_a_server_announces_itself_with_its_keys(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("serve", ["--port", "0", "--model", "echo"]), ("mcp", ["--http", "0"])],
+)
+def test_a_server_announces_itself_with_its_keys(tmp_path, name, options):
     """One line of JSON before the first request."""
     root = make_shop(tmp_path / "shop")
     assert run_git(root, "status", "--short") == ""
-    command = [sys.executable, "-P", "-m", "codebuddy", "serve", "--port", "0", "--json"]
-    process = subprocess.Popen(
-        [*command, "--model", "echo"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-P", "-m", "codebuddy", name, "--json", *options]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdout is not None
         announced = json.loads(process.stdout.readline())
     finally:
         process.terminate()
         process.communicate(timeout=60)
-    assert sorted(paths_of(announced)) == KEYS["serve"]
+    assert sorted(paths_of(announced)) == KEYS[name]

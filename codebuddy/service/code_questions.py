@@ -1,0 +1,376 @@
+"""Questions about code that an open index answers: definitions, uses, outlines, relations, texts.
+
+Every text comes out of the index, never from a path that the caller names: what is not indexed
+(secrets, links, files that git ignores) cannot be read here.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codebuddy.cancellation import CancellationToken
+from codebuddy.datatypes import Chunk, Definition
+from codebuddy.errors import UsageError
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.index.store import StoredFile
+    from codebuddy.index.usages import Usage
+
+# Definitions of one name that are looked at.
+_MAX_DEFINITIONS = 64
+_MAX_SIMILAR = 6
+_SEPARATORS = re.compile(r"::|->|[.#/\\]")
+_WHY_SKIPPED = {
+    "secret": "it is named or looks like a file of keys or passwords",
+    "symlink": "it is a link",
+    "large": "it is larger than index.max_file_bytes",
+    "binary": "it is no text",
+    "submodule": "it is a repository of its own",
+    "permission": "it may not be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CodeText:
+    """Lines of a file: `lines[0]` is line `start` (from 1) of `n_lines`."""
+
+    path: str
+    start: int
+    lines: tuple[str, ...]
+    n_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDefinitions:
+    """The definitions of a name, the likeliest first, with their texts.
+
+    Without any, `similar` holds the places of names that are like it.
+    """
+
+    found: tuple[tuple[Definition, CodeText], ...]
+    similar: tuple[Definition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameUses:
+    """Where a name is used, and where it is defined.
+
+    With several definitions, `meant` says which one a file that uses the name most likely means,
+    as `PATH:LINE`, by its imports and its place; nothing where only the name speaks for one.
+    `n_elsewhere` uses were not asked for, and `n_unseen` files have the word and were not looked
+    into.
+    """
+
+    name: str
+    definitions: tuple[Definition, ...]
+    found: tuple[Usage, ...]
+    meant: dict[str, str]
+    n_elsewhere: int
+    n_unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutline:
+    """What a file defines and imports, in source order."""
+
+    path: str
+    language: str
+    n_lines: int
+    imports: tuple[str, ...]
+    definitions: tuple[Definition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOutline:
+    """The files beneath a folder, with their numbers of lines."""
+
+    path: str
+    files: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedFiles:
+    """Files that have to do with one: by its imports, by theirs, and by git's history.
+
+    `changed_with` has scores in (0, 1), the closest first; `n_unseen` files might import it too.
+    """
+
+    path: str
+    imports: tuple[str, ...]
+    imported_by: tuple[str, ...]
+    changed_with: tuple[tuple[str, float], ...]
+    n_unseen: int
+
+
+def path_in(root: Path, given: str) -> str:
+    """A path of the repository as the index writes it; empty for the root.
+
+    Links are not followed: a path that leads through one is not in the index.
+
+    Raises:
+        UsageError: It lies outside of the repository.
+    """
+    outside = UsageError(
+        f"{given:.200} is outside the repository", hint="give a path relative to its root"
+    )
+    text = given.strip()
+    try:
+        if b"\0" in os.fsencode(text):
+            raise outside
+    except UnicodeEncodeError:
+        raise outside from None
+    if text.startswith("/"):
+        try:
+            text = Path(text).relative_to(root).as_posix()
+        except ValueError:
+            raise outside from None
+    normal = posixpath.normpath(text) if text else "."
+    if normal == ".." or normal.startswith("../"):
+        raise outside
+    return "" if normal == "." else normal
+
+
+def find_definitions(
+    index: RepositoryIndex, name: str, near: str, cancellation: CancellationToken, limit: int
+) -> NamedDefinitions:
+    """Where `name` (`total`, `Cart.total`, `cart::total`) is defined.
+
+    Args:
+        index: Of the repository.
+        name: As code spells it.
+        near: The file that the name stands in: what it imports comes first; empty for none.
+        cancellation: Ends the work between steps.
+        limit: Definitions at most.
+    """
+    known = _definitions(index, name, near)
+    found = []
+    for each in known[:limit]:
+        cancellation.check()
+        found.append((each, _text_of(index, each)))
+    if found:
+        return NamedDefinitions(tuple(found))
+    similar: dict[tuple[str, int], Definition] = {}
+    for result in index.search(name, _MAX_SIMILAR, "symbol", max_per_file=2):
+        cancellation.check()
+        inside = [
+            each for each in index.definitions_of(result.chunk.path) if _is_in(each, result.chunk)
+        ]
+        for each in inside[:1]:
+            similar[each.path, each.line] = each
+    return NamedDefinitions((), tuple(similar.values()))
+
+
+def find_uses(
+    index: RepositoryIndex, name: str, of: str, cancellation: CancellationToken
+) -> NameUses:
+    """Where `name` is used by that spelling.
+
+    Args:
+        index: Of the repository.
+        name: As code spells it; of a dotted one the last part counts.
+        of: Only uses that most likely mean the definition in this file; empty for all.
+        cancellation: Ends the work between steps.
+    """
+    last = _parts(name)[-1]
+    definitions = _definitions(index, name, "")
+    cancellation.check()
+    usages = index.usages(last)
+    meant: dict[str, str] = {}
+    places = {(each.path, each.line) for each in definitions}
+    if len(places) > 1 or of:
+        for path in dict.fromkeys(each.path for each in usages.found):
+            cancellation.check()
+            meant[path] = _meant(index, last, path, definitions)
+    found = usages.found
+    if of:
+        found = tuple(each for each in found if meant[each.path].rpartition(":")[0] == of)
+    n_elsewhere = len(usages.found) - len(found)
+    return NameUses(last, tuple(definitions), found, meant, n_elsewhere, usages.n_unseen)
+
+
+def outline(index: RepositoryIndex, path: str) -> FileOutline | FolderOutline:
+    """What a file defines, or which files a folder has.
+
+    Raises:
+        UsageError: Neither is in the index.
+    """
+    files = index.files()
+    stored = next((each for each in files if _path(each) == path), None)
+    if stored is not None:
+        return FileOutline(
+            path,
+            stored.language,
+            stored.n_lines,
+            index.imports(path),
+            tuple(sorted(index.definitions_of(path), key=lambda each: each.line)),
+        )
+    beneath = f"{path}/" if path else ""
+    inside = tuple((_path(each), each.n_lines) for each in files if _path(each).startswith(beneath))
+    if not inside and path:
+        raise _not_indexed(index, path)
+    return FolderOutline(path, inside)
+
+
+def related_files(
+    index: RepositoryIndex, path: str, cancellation: CancellationToken
+) -> RelatedFiles:
+    """The files that have to do with `path`.
+
+    Raises:
+        UsageError: It is not in the index.
+    """
+    known = {_path(each) for each in index.files()}
+    if path not in known:
+        raise _not_indexed(index, path)
+    imports = index.imported_files(path)
+    cancellation.check()
+    imported_by, n_unseen = index.importing_files(path)
+    cancellation.check()
+    # History has files that are gone.
+    changed = [
+        (other, score) for other, score in index.changed_with(path).items() if other in known
+    ]
+    return RelatedFiles(path, tuple(imports), tuple(imported_by), tuple(changed), n_unseen)
+
+
+def read_lines(
+    index: RepositoryIndex, path: str, start: int, end: int | None, neighbours: int
+) -> CodeText:
+    """Lines `start` to `end` of a file, widened to whole chunks.
+
+    Args:
+        index: Of the repository.
+        path: Of the file.
+        start: First line, from 1.
+        end: Last line; None for the chunk around `start`.
+        neighbours: Chunks before and behind to add; with 0 and an `end` nothing is widened.
+
+    Raises:
+        UsageError: The file is not in the index, or has fewer lines.
+    """
+    chunks = index.chunks_of(path)
+    if not chunks and path not in {_path(each) for each in index.files()}:
+        raise _not_indexed(index, path)
+    lines = _lines(chunks)
+    if start > max(1, len(lines)):
+        raise UsageError(f"{path} has {len(lines)} lines", hint="give a line that it has")
+    first, last = start, min(end or start, len(lines))
+    if end is None or neighbours:
+        around = [
+            place
+            for place, each in enumerate(chunks)
+            if each.start_line <= last and each.end_line >= first
+        ]
+        if around:
+            before = chunks[max(0, around[0] - neighbours)]
+            behind = chunks[min(len(chunks) - 1, around[-1] + neighbours)]
+            first, last = min(first, before.start_line), max(last, behind.end_line)
+    last = min(last, len(lines))
+    return CodeText(path, first, tuple(lines[first - 1 : last]), len(lines))
+
+
+def whole_text(index: RepositoryIndex, path: str) -> str:
+    """The text of a file as it was indexed.
+
+    Raises:
+        UsageError: It is not in the index.
+    """
+    chunks = index.chunks_of(path)
+    if not chunks and path not in {_path(each) for each in index.files()}:
+        raise _not_indexed(index, path)
+    return "".join(each.text for each in chunks)
+
+
+def list_files(index: RepositoryIndex) -> list[tuple[str, int, str]]:
+    """Path, bytes and language of every file, in the order of paths."""
+    return [(_path(each), each.stat.size, each.language) for each in index.files()]
+
+
+def _definitions(index: RepositoryIndex, name: str, near: str) -> list[Definition]:
+    """Those of the name, the likeliest first; a qualified name that fits goes before others."""
+    parts = _parts(name)
+    known = index.definitions([parts[-1]], _MAX_DEFINITIONS).get(parts[-1], [])
+    if len(parts) > 1:
+        whole = ".".join(parts)
+        fitting = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
+        stem = parts[-2]
+        in_module = [
+            each
+            for each in known
+            if stem in (posixpath.basename(each.path).partition(".")[0], *each.path.split("/")[:-1])
+        ]
+        known = fitting or in_module or known
+    if near and len(known) > 1:
+        routes = index.definitions_for([parts[-1]], near, per_name=_MAX_DEFINITIONS)
+        order = {
+            (each.definition.path, each.definition.line): place
+            for place, each in enumerate(routes.get(parts[-1], []))
+        }
+        known.sort(
+            key=lambda each: -1 if each.path == near else order.get((each.path, each.line), 1 << 20)
+        )
+    return known
+
+
+def _meant(index: RepositoryIndex, name: str, path: str, definitions: list[Definition]) -> str:
+    """The definition that `name` in the file `path` most likely is."""
+    own = next((each for each in definitions if each.path == path), None)
+    if own is None:
+        routes = index.definitions_for([name], path, per_name=1).get(name, [])
+        if not routes or routes[0].via == "name":
+            return ""
+        own = routes[0].definition
+    return f"{own.path}:{own.line}"
+
+
+def _parts(name: str) -> list[str]:
+    """`Cart::total()` gives Cart and total.
+
+    Raises:
+        UsageError: There is no name in it.
+    """
+    bare = name.strip().partition("(")[0].strip()
+    parts = [part for part in _SEPARATORS.split(bare) if part]
+    if not parts:
+        raise UsageError("the name is empty", hint="give a name as code spells it: Cart.total")
+    return parts
+
+
+def _text_of(index: RepositoryIndex, definition: Definition) -> CodeText:
+    lines = _lines(index.chunks_of(definition.path))
+    text = tuple(lines[definition.line - 1 : definition.end_line])
+    return CodeText(definition.path, definition.line, text, len(lines))
+
+
+def _lines(chunks: list[Chunk]) -> list[str]:
+    """The lines of a file; what follows the last line break is none if it is empty."""
+    lines = "".join(each.text for each in chunks).split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _is_in(definition: Definition, chunk: Chunk) -> bool:
+    return definition.chunk_id == chunk.id
+
+
+def _path(stored: StoredFile) -> str:
+    return os.fsdecode(stored.path)
+
+
+def _not_indexed(index: RepositoryIndex, path: str) -> UsageError:
+    """Why there is nothing to read."""
+    reason = index.reason_skipped(path)
+    if reason:
+        why = _WHY_SKIPPED.get(reason, f"it was left out ({reason})")
+        return UsageError(f"{path:.200} is not in the index: {why}")
+    return UsageError(
+        f"{path:.200} is not in the index",
+        hint="give a path relative to the repository's root; outline without a path lists files",
+    )
