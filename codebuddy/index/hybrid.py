@@ -24,7 +24,7 @@ _MIN_SIMILARITY = 0.3
 # What another form of a word counts beside the word, where a few words are all there is.
 _FORMS_WEIGHT = 0.25
 # Of the lexical channel, looked at for words in the query's order.
-_VERBATIM_POOL = 20
+_VERBATIM_POOL = 10
 
 
 def hybrid(

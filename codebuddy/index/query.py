@@ -26,9 +26,11 @@ _IDENTIFIER = re.compile(r"[a-z0-9][A-Z]|\w_+\w|[A-Z]{2}[a-z]")
 _CODE_MARKS = re.compile(
     r"[{};=<>|&]|\w\(|\)\s*[:.,]|\[\w|->|=>|::|\bdef \w|\bfn \w|\bfunc \w|\breturn\b"
 )
-# A call of something's method, or a statement that calls, whatever its strings say.
+# A call with a value, an assignment or a statement that calls, whatever its strings say.
 _STATEMENT = re.compile(
-    r"^[^\s(]*\w\.\w+\(|^(?:async |await |raise |throw |with |assert |class |for |yield |new )"
+    r"^[^\s(]*\w\.\w+\(|^[^\"'`]*\w\.\w+\([^)\s]"
+    r"|^(?:(?:const|let|var|auto) )?[\w.]+(?:, ?[\w.]+)* ?:?=(?!=) ?[^\"'`]*\w\("
+    r"|^(?:async |await |return |raise |throw |with |assert |class |for |yield |new )"
     r"[^\"']*\w\("
 )
 # What programs print before a message: `ValueError: `, `java.io.IOException: `, `panic: `.
