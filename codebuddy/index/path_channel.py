@@ -39,23 +39,14 @@ class PathFinder:
 
     def ending_in(self, end: str) -> list[bytes]:
         """The paths that are `end`, or end in it behind a slash, the shortest first."""
-        return self._with(end, b"\0")
-
-    def without_suffix(self, end: str) -> list[bytes]:
-        """The paths of which `end` lacks nothing but the file's suffix, as an import names them."""
-        return self._with(end, b".")
-
-    def _with(self, end: str, then: bytes) -> list[bytes]:
         try:
-            wanted = b"/" + os.fsencode(end) + then
+            wanted = b"/" + os.fsencode(end) + b"\0"
         except UnicodeEncodeError:
             return []
         found: list[bytes] = []
         at = self._joined.find(wanted) if end and "\0" not in end else -1
         while at >= 0:
-            last = self._joined.find(b"\0", at)
-            if b"/" not in self._joined[at + len(wanted) : last]:
-                found.append(self._joined[self._joined.rfind(b"\0", 0, at) + 2 : last])
+            found.append(self._joined[self._joined.rfind(b"\0", 0, at) + 2 : at + len(wanted) - 1])
             at = self._joined.find(wanted, at + 1)
         return sorted(found, key=lambda path: (len(path), path))[:_MAX_FILES]
 
@@ -107,15 +98,13 @@ def _named_by(query: str, finder: PathFinder) -> tuple[int, list[bytes]]:
 
 
 def _nearest(path: str, finder: PathFinder) -> list[bytes]:
-    """The files of `path`, else those without their suffix, else those of its end.
+    """The files of `path`, else those of its end.
 
     Another machine's path begins elsewhere; its last two names at least must be the same.
     """
     if found := finder.ending_in(path):
         return found
     if "/" in path and not any(mark.isspace() for mark in path):
-        if found := finder.without_suffix(path):
-            return found
         parts = path.split("/")[-_MAX_DEPTH:]
         for start in range(1, len(parts) - 1):
             if found := finder.ending_in("/".join(parts[start:])):
