@@ -15,6 +15,7 @@ from codebuddy.index.cochange import META_KEY, CoChange
 from codebuddy.index.definition_finder import DefinitionFinder
 from codebuddy.index.dense import DenseRanker
 from codebuddy.index.embed import embedder_key, encoder_if_there
+from codebuddy.index.forms import other_forms
 from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.modules import ModuleMap
@@ -28,6 +29,8 @@ from codebuddy.settings import Settings
 POOL = 50
 # A static model's mean over more text only blurs, and a megabyte must not be tokenized.
 _MAX_ENCODED_CHARACTERS = 4_000
+# Terms of a query whose other forms are looked for.
+_MAX_WIDENED = 24
 
 Ranking = list[tuple[int, float]]
 
@@ -75,9 +78,14 @@ class Channels:
         """Whether the index holds vectors of the encoder that is set."""
         return self._dense is not None
 
-    def search_lexical(self, query: str) -> Ranking:
-        """BM25 over the query's terms."""
-        return list(islice(self.lexical.ranked(count_terms(query)), POOL))
+    def search_lexical(self, query: str, forms_weight: float = 0.0) -> Ranking:
+        """BM25 over the query's terms; another form of one counts `forms_weight` times."""
+        weights: dict[str, float] = {**count_terms(query)}
+        if forms_weight > 0:
+            for term in list(weights)[:_MAX_WIDENED]:
+                for form in other_forms(term):
+                    weights.setdefault(form, forms_weight)
+        return list(islice(self.lexical.ranked(weights), POOL))
 
     def search_symbol(self, query: str, by_words: Ranking, near: str) -> tuple[Ranking, Near]:
         """Names of definitions; `near` is the file that the query comes from.

@@ -11,6 +11,7 @@ RRF_K = 60
 def reciprocal_rank_fusion(
     rankings: Mapping[str, Sequence[tuple[int, float]]],
     weigh: Callable[[str, float], float] = lambda _channel, _score: 1.0,
+    rank_constant: float = RRF_K,
 ) -> list[tuple[int, float, dict[str, float]]]:
     """Fuse rankings by the places of their entries.
 
@@ -18,6 +19,7 @@ def reciprocal_rank_fusion(
         rankings: By channel, (id, score) from the best down. Equal scores share a place, so
             that another channel decides between them.
         weigh: What an entry of a channel with that score counts.
+        rank_constant: Added to each place; the smaller, the more the first places count.
 
     Returns:
         (id, fused score, score by channel) from the best down; ties in the order of ids.
@@ -28,7 +30,7 @@ def reciprocal_rank_fusion(
         for number, (each, score) in enumerate(ranking, 1):
             place, last = (place, last) if score == last else (number, score)
             total, channels = fused.get(each, (0.0, {}))
-            share = weigh(channel, score) / (RRF_K + place)
+            share = weigh(channel, score) / (rank_constant + place)
             fused[each] = (total + share, {**channels, channel: score})
     best = sorted(fused.items(), key=lambda item: (-item[1][0], item[0]))
     return [(each, score, channels) for each, (score, channels) in best]

@@ -7,7 +7,7 @@ inside the caller's snapshot.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -17,9 +17,14 @@ from codebuddy.index.path_channel import PATH, SCORE, by_path
 from codebuddy.index.query import kind_of
 from codebuddy.index.ranker import ChunkLocation, Ranked, RankingWeights, rank
 from codebuddy.index.store import Store
+from codebuddy.index.verbatim import verbatim_shares
 
 # Something is always nearest; of 540 right answers 1 in 100 was less similar than this.
 _MIN_SIMILARITY = 0.3
+# What another form of a word counts beside the word, where a few words are all there is.
+_FORMS_WEIGHT = 0.25
+# Of the lexical channel, looked at for words in the query's order.
+_VERBATIM_POOL = 10
 
 
 def hybrid(
@@ -47,7 +52,7 @@ def _fused(
     query: str, channels: Channels, store: Store, near: str, weights: RankingWeights
 ) -> Iterator[Ranked]:
     kind = kind_of(query)
-    by_words = channels.search_lexical(query)
+    by_words = channels.search_lexical(query, _FORMS_WEIGHT if kind == "words" else 0.0)
     by_symbol, reasons = channels.search_symbol(query, by_words, near)
     rankings: dict[str, Ranking] = {"lexical": by_words, "symbol": by_symbol}
     if weights.channels[kind].get("dense", 0.0) > 0:
@@ -59,5 +64,9 @@ def _fused(
         stored = store.file_by_id(store.file_id_of(chunk_id))
         return ChunkLocation(os.fsdecode(stored.path), cast("FileRole", stored.role))
 
-    for each in rank(query, kind, rankings, location_of, weights, own_role):
+    shares: Mapping[int, float] = {}
+    if weights.verbatim.get(kind, 0.0) > 0:
+        best = [chunk_id for chunk_id, _ in by_words[:_VERBATIM_POOL]]
+        shares = verbatim_shares(query, best, lambda each: store.chunks([each])[0].text)
+    for each in rank(query, kind, rankings, location_of, weights, own_role, shares):
         yield replace(each, near=reasons.get(each.chunk_id, ""))

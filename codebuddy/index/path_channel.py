@@ -21,9 +21,13 @@ _MAX_CHARACTERS = 4_096
 # Of one name, as `__init__.py` in a large repository.
 _MAX_FILES = 1_000
 _PLACE = re.compile(r":([0-9]{1,9})(?::[0-9]{0,9})?:?$")
+# A line of a Python traceback.
+_FRAME = re.compile(r'File "([^"\n]+)", line ([0-9]{1,9})\b')
 # Headings often bear a file's name; what code defines by a bare word is rather meant.
 _HEADING = "section"
 _DEFINITIONS_SEEN = 64
+# Names of a path from another root that are looked at.
+_MAX_DEPTH = 16
 
 
 class PathFinder:
@@ -49,7 +53,10 @@ class PathFinder:
 
 def line_asked(query: str) -> int:
     """The line of a query `FILE:LINE` or `FILE:LINE:COL`; 0 where it names none."""
-    place = _PLACE.search(query[:_MAX_CHARACTERS].strip())
+    text = query[:_MAX_CHARACTERS].strip()
+    if frame := _FRAME.match(text):
+        return int(frame[2])
+    place = _PLACE.search(text)
     return int(place[1]) if place else 0
 
 
@@ -79,13 +86,30 @@ def _named_by(query: str, finder: PathFinder) -> tuple[int, list[bytes]]:
     text = query.strip()
     if len(text) > _MAX_CHARACTERS or "\n" in text:
         return 0, []
+    if frame := _FRAME.match(text):
+        text = f"{frame[1]}:{frame[2]}"
     # A file may be called so, place and backslash and all.
     if found := finder.ending_in(_relative(text)):
         return 0, found
     bare = _PLACE.sub("", text)
     if bare != text and (found := finder.ending_in(_relative(bare))):
         return line_asked(text), found
-    return line_asked(text), finder.ending_in(_relative(bare.replace("\\", "/")))
+    return line_asked(text), _nearest(_relative(bare.replace("\\", "/")), finder)
+
+
+def _nearest(path: str, finder: PathFinder) -> list[bytes]:
+    """The files of `path`, else those of its end.
+
+    Another machine's path begins elsewhere; its last two names at least must be the same.
+    """
+    if found := finder.ending_in(path):
+        return found
+    if "/" in path and not any(mark.isspace() for mark in path):
+        parts = path.split("/")[-_MAX_DEPTH:]
+        for start in range(1, len(parts) - 1):
+            if found := finder.ending_in("/".join(parts[start:])):
+                return found
+    return []
 
 
 def _relative(path: str) -> str:

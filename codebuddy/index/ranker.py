@@ -15,15 +15,31 @@ from codebuddy.index.fusion import reciprocal_rank_fusion
 from codebuddy.index.query import QueryKind
 from codebuddy.index.terms import terms
 
-# What the channels count, by kind of query; the symbol channel's entries count their score
-# besides. Measured with `python -m tests.bench.search`, as all numbers below.
+# What the channels count, by kind of query; the symbol channel's entries count a power of their
+# score besides. Measured with `python -m tests.bench.search`, as all numbers below.
 _CHANNEL_WEIGHTS: dict[QueryKind, dict[str, float]] = {
     "name": {"lexical": 0.5, "symbol": 2.0, "dense": 0.0},
     "path": {"lexical": 1.0, "symbol": 1.0, "dense": 0.0},
-    "words": {"lexical": 1.0, "symbol": 2.0, "dense": 0.4},
-    "sentence": {"lexical": 0.7, "symbol": 2.0, "dense": 0.8},
+    "words": {"lexical": 1.0, "symbol": 4.0, "dense": 0.6},
+    "sentence": {"lexical": 0.6, "symbol": 0.5, "dense": 2.0},
+    "documentation": {"lexical": 0.6, "symbol": 2.0, "dense": 1.0},
+    "error": {"lexical": 1.0, "symbol": 0.5, "dense": 0.0},
+    "fragment": {"lexical": 1.0, "symbol": 0.5, "dense": 0.0},
     "code": {"lexical": 0.2, "symbol": 2.0, "dense": 0.0},
 }
+# A few words are a name or a question: only a name made of all of them is to come first.
+_SYMBOL_POWERS: dict[QueryKind, float] = {"words": 3.0}
+# Where the order of the words may be that of the text looked for. One line of code is more
+# often a call of what is looked for.
+_VERBATIM_WEIGHTS: dict[QueryKind, float] = {
+    "words": 3.0,
+    "sentence": 3.0,
+    "documentation": 3.0,
+    "error": 3.0,
+    "fragment": 3.0,
+}
+# Smaller than the usual 60: the first of a channel is much more often right than its fifth.
+_RANK_CONSTANT = 20
 _MAX_TERMS = 1_000
 _ROLE_FACTORS: dict[FileRole, float] = {
     "code": 1.0,
@@ -44,14 +60,19 @@ _ROLE_WORDS: dict[FileRole, frozenset[str]] = {
 class RankingWeights:
     """All that tunes a ranking; a factor of weight 0 is left out.
 
-    `channels` weighs the channels by kind of query, `path` the query's words in the chunk's
-    path, `roles` multiplies by the file's role.
+    `channels` weighs the channels by kind of query, `symbol_powers` is by kind the power of the
+    symbol channel's scores (1 where none is given), `rank_constant` that of the fusion, `path`
+    weighs the query's words in the chunk's path, `verbatim` by kind the square of the share of
+    the query that stands in the chunk as it is, `roles` multiplies by the file's role.
     """
 
     channels: Mapping[QueryKind, Mapping[str, float]] = field(
         default_factory=lambda: _CHANNEL_WEIGHTS
     )
+    symbol_powers: Mapping[QueryKind, float] = field(default_factory=lambda: _SYMBOL_POWERS)
+    rank_constant: float = _RANK_CONSTANT
     path: float = 0.4
+    verbatim: Mapping[QueryKind, float] = field(default_factory=lambda: _VERBATIM_WEIGHTS)
     roles: Mapping[FileRole, float] = field(default_factory=lambda: _ROLE_FACTORS)
 
 
@@ -82,6 +103,7 @@ def rank(
     location_of: Callable[[int], ChunkLocation],
     weights: RankingWeights,
     own_role: FileRole = "code",
+    verbatim: Mapping[int, float] | None = None,
 ) -> list[Ranked]:
     """Fuse the rankings and apply the factors, best first.
 
@@ -92,16 +114,20 @@ def rank(
         location_of: Path and role of a chunk's file.
         weights: What everything counts.
         own_role: Of the file that the query comes from; such files are not pushed down.
+        verbatim: By chunk id, the share of the query that stands there as it is.
     """
     of_kind = weights.channels[kind]
+    power = weights.symbol_powers.get(kind, 1.0)
+    for_verbatim = weights.verbatim.get(kind, 0.0)
+    shares = verbatim or {}
 
     def weigh(channel: str, score: float) -> float:
         weight = of_kind.get(channel, 1.0)
         # A sure match of a name weighs much, a faint one next to nothing.
-        return weight * score if channel == "symbol" else weight
+        return weight * score**power if channel == "symbol" else weight
 
     counted = {name: found for name, found in rankings.items() if of_kind.get(name, 1.0) > 0}
-    fused = reciprocal_rank_fusion(counted, weigh)
+    fused = reciprocal_rank_fusion(counted, weigh, weights.rank_constant)
     ranks = {
         channel: {chunk_id: position for position, (chunk_id, _) in enumerate(found, 1)}
         for channel, found in counted.items()
@@ -110,6 +136,8 @@ def rank(
     found = []
     for chunk_id, score, channels in fused:
         why = factors.of(location_of(chunk_id))
+        if share := shares.get(chunk_id, 0.0):
+            why["verbatim"] = round(1 + for_verbatim * share**2, 4)
         for factor in why.values():
             score *= factor
         at = {channel: ranks[channel][chunk_id] for channel in channels}

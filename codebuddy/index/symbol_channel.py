@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import Definition, DefinitionRoute, ResolvedDefinition
+from codebuddy.index.forms import other_forms
 from codebuddy.index.query import kind_of
 from codebuddy.index.store import Store
 from codebuddy.index.terms import normalized_name, terms, words
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 # By chunk, how the file that a query comes from led to it, or that it means another of the name.
 Near = dict[int, str]
 
-_EXACT, _SAME_WORD, _JOINED, _PREFIX, _PARTS = 1.0, 0.9, 0.85, 0.6, 0.5
+_EXACT, _SAME_WORD, _JOINED, _OTHER_FORM, _PREFIX, _PARTS = 1.0, 0.9, 0.85, 0.75, 0.6, 0.5
+# What a part of a name counts that is another form of a word of the query.
+_FORM_SHARE = 0.8
+_FORMS_TRIED = 6
 # What led from the file of the query to a definition of a name in it.
 _ROUTE_SCORES: dict[DefinitionRoute, float] = {
     "import": 0.95,
@@ -47,6 +51,7 @@ _NOT_CALLED = 0.6
 _VALUE_FACTOR = 0.9
 _MAX_NAMES = 32
 _MAX_JOINED = 4
+_MAX_WORDS_WITH_FORMS = 6
 _MAX_SCANNED = 10_000
 _MIN_PREFIX_LENGTH = 3
 _PER_NAME = 50
@@ -122,11 +127,24 @@ class SymbolRanker:
                 joined = normalized_name("".join(names[start : start + size]))
                 for found in self._store.definitions(joined, limit=_PER_NAME):
                     yield found, _JOINED * (0.5 + 0.5 * size / len(names))
+        yield from self._in_other_forms(names)
         for name in names if len(names) <= _MAX_JOINED else ():
             beginning = normalized_name(name)
             if len(beginning) >= _MIN_PREFIX_LENGTH:
                 for found in self._store.definitions(beginning, is_prefix=True, limit=_PER_NAME):
                     yield found, _PREFIX * len(beginning) / max(1, len(normalized_name(found.name)))
+
+    def _in_other_forms(self, names: Sequence[str]) -> Iterator[tuple[Definition, float]]:
+        """All words as one name, one of them in another form."""
+        if not 1 < len(names) <= _MAX_WORDS_WITH_FORMS:
+            return
+        if self._store.definitions(normalized_name("".join(names)), limit=1):
+            return
+        for place, name in enumerate(names):
+            for form in other_forms(name.lower())[:_FORMS_TRIED]:
+                joined = normalized_name("".join([*names[:place], form, *names[place + 1 :]]))
+                for found in self._store.definitions(joined, limit=_PER_NAME):
+                    yield found, _OTHER_FORM
 
     def _led_to(
         self, query: str, finder: DefinitionFinder
@@ -148,12 +166,14 @@ class SymbolRanker:
     ) -> Iterator[tuple[int, float]]:
         """Chunks that BM25 found and whose symbol is made of the query's words."""
         wanted = set(terms(" ".join(words(query)[:_MAX_NAMES])))
+        forms = {form for each in wanted for form in other_forms(each)} - wanted
         for chunk_id, _ in lexical[:_PARTS_POOL]:
             (chunk,) = self._store.chunks([chunk_id])
             parts = set(terms(re.split(r"\W+", chunk.symbol)[-1]))
-            shared = len(parts & wanted)
-            if shared:
-                yield chunk_id, _PARTS * shared / len(parts | wanted)
+            same, alike = len(parts & wanted), len(parts & forms)
+            if shared := same + _FORM_SHARE * alike:
+                # A part and the word that it is a form of are one.
+                yield chunk_id, _PARTS * shared / max(1, len(parts | wanted) - alike)
 
 
 class _RouteFactors:

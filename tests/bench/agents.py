@@ -42,7 +42,8 @@ from codebuddy.serve.agents.pages import code_page, definition_page, search_page
 from codebuddy.service.code_questions import CodeText, find_definitions
 from codebuddy.service.request import SearchRequest
 from codebuddy.settings import Settings
-from tests.bench.search import Task, _indexes
+from tests.bench.search import _indexes
+from tests.bench.search_tasks import Task
 
 _MAX_READS = 10
 _MAX_GREP_LINES = 100

@@ -2,13 +2,13 @@
 
     python -m tests.bench.search quality REPOSITORY...     the ablation, as Markdown on stdout
     python -m tests.bench.search latency REPOSITORY        an index of 100,000 chunks and more
-    options: --embedder NAME|PATH, --tasks N (of a kind and repository), --seed N, and for
+    options: --embedder NAME|PATH, --tasks N (of a kind and repository), --seed N, --half, and for
     quality --beside NAME=PATH, another embedder that the same tasks are asked of as well
 
-Three kinds of tasks are made of a repository's own code. *docstring*: a function by the first
-line of its documentation, in a copy without any (`codebuddy.evaluation.docstrings`). *name*:
-a definition by the words of its name. *call*: what another file defines, by a line that calls
-it. One chunk is right, or the few that the call can mean. Every variant answers every query.
+Tasks are made of a repository's own code (search_tasks.py). *docstring*: a function by the first
+line of its documentation, in a copy without any (`codebuddy.evaluation.docstrings`). One chunk is
+right, or the few that a call can mean. Every variant answers every query. Numbers are chosen on
+`--half tune` and reported of `--half held-out`: the definition that answers decides the half.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
 import random
-import re
 import sys
 import tempfile
 import time
@@ -30,34 +28,17 @@ from pathlib import Path
 
 from codebuddy.datatypes import SearchResult
 from codebuddy.evaluation import docstrings
-from codebuddy.evaluation.callees import definitions_elsewhere
 from codebuddy.evaluation.retrieval import TOP_K, first_rank
-from codebuddy.evaluation.sites import find_sites
 from codebuddy.evaluation.statistics import mean_interval, percentile
 from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
 from codebuddy.index.ranker import RankingWeights
 from codebuddy.index.search import RepositoryIndex, SearchChannel
-from codebuddy.index.terms import terms
 from codebuddy.settings import IndexSettings, Settings
-from codebuddy.syntax import names_in, traits_of
-from codebuddy.syntax.spec import VALUE_KINDS
 from codebuddy.vcs.repository import Repository, open_repository
+from tests.bench.search_tasks import Task, call_tasks, name_tasks, tasks_of, with_half
 
 _HYBRID = "hybrid"
-_MIN_NAME_PARTS = 2
-_COMMENT_OR_IMPORT = re.compile(r"^\s*(?:#|//|\*|import\b|from\b|use\b)")
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A query, the chunks that answer it, and the file that it comes from."""
-
-    kind: str
-    query: str
-    right: frozenset[int]
-    repository: str
-    near: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +59,7 @@ def main() -> None:
     parser.add_argument("--beside", default="", metavar="NAME=PATH")
     parser.add_argument("--tasks", type=int, default=150)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--half", choices=("tune", "held-out", "all"), default="held-out")
     arguments = parser.parse_args()
     settings = Settings(index=IndexSettings(embedder=arguments.embedder))
     print(f"command: python -m tests.bench.search {' '.join(sys.argv[1:])}\n")
@@ -86,18 +68,21 @@ def main() -> None:
         embedders = {"": settings}
         if other:
             embedders[other] = Settings(index=IndexSettings(embedder=path))
-        bench_quality(arguments.repositories, embedders, arguments.tasks, arguments.seed)
+        bench_quality(
+            arguments.repositories, embedders, arguments.tasks, arguments.seed, arguments.half
+        )
     else:
         bench_latency(arguments.repositories[0], settings, arguments.seed)
 
 
 def bench_quality(
-    roots: list[Path], embedders: dict[str, Settings], n_tasks: int, seed: int
+    roots: list[Path], embedders: dict[str, Settings], n_tasks: int, seed: int, half: str
 ) -> None:
     """NDCG@10 and recall@10 of each variant, by kind of task, over all repositories."""
     ranks: dict[str, dict[Task, int | None]] = defaultdict(dict)
     for root in roots:
-        for tasks, other, index in _indexes(root, embedders, n_tasks, seed):
+        for of_both, other, index in _indexes(root, embedders, n_tasks, seed):
+            tasks = [task for task in of_both if half in ("all", task.half)]
             if other:
                 chosen = [Variant(f"{other} alone", "dense"), Variant(f"hybrid with {other}")]
             else:
@@ -196,11 +181,27 @@ def variants(*, has_dense: bool) -> list[Variant]:
         weights = dataclasses.replace(full, channels=left)
         found.append(Variant(f"hybrid without {channel}", weights=weights))
     for name, without in (
+        ("with equal weights", _equal_weights(full)),
+        ("without verbatim", dataclasses.replace(full, verbatim={})),
+        ("with rank constant 60", dataclasses.replace(full, rank_constant=60)),
         ("without path", dataclasses.replace(full, path=0.0)),
         ("without roles", dataclasses.replace(full, roles={})),
     ):
         found.append(Variant(f"hybrid {name}", weights=without))
     return found
+
+
+def _equal_weights(full: RankingWeights) -> RankingWeights:
+    """Plain reciprocal rank fusion, whatever the kind of the query and the channels' scores."""
+    return dataclasses.replace(
+        full,
+        channels={
+            kind: dict.fromkeys(("lexical", "symbol", "dense"), 1.0) for kind in full.channels
+        },
+        symbol_powers=dict.fromkeys(full.channels, 0.0),
+        rank_constant=60,
+        verbatim={},
+    )
 
 
 def _rank_of(index: RepositoryIndex, task: Task, variant: Variant) -> int | None:
@@ -230,8 +231,7 @@ def _indexes(
         for name, settings in embedders.items():
             with _fresh_index(root, Path(scratch) / "index", settings) as (repository, index):
                 if not tasks:
-                    tasks = _name_tasks(index, n_tasks, seed) + _call_tasks(index, n_tasks, seed)
-                    tasks = [dataclasses.replace(task, repository=root.name) for task in tasks]
+                    tasks = tasks_of(index, root.name, n_tasks, seed)
                     functions = docstrings._copy_without_documentation(
                         repository, index, bare / "code", seed
                     )
@@ -248,7 +248,7 @@ def _indexes(
                     }
                     if len(right) == 1 and len(of_documentation) < n_tasks:
                         task = Task("docstring", function.query, frozenset(right), root.name)
-                        of_documentation.append(task)
+                        of_documentation.append(with_half(index, task))
                 yield of_documentation, name, index
 
 
@@ -263,56 +263,6 @@ def _fresh_index(
     update_index(repository, settings)
     with RepositoryIndex.open(repository, settings) as index:
         yield repository, index
-
-
-def _code_paths(index: RepositoryIndex, seed: int) -> list[str]:
-    with index._snapshot():
-        paths = sorted(
-            os.fsdecode(each.path)
-            for each in index._store.files()
-            if traits_of(each.language).category == "code" and each.role != "generated"
-        )
-    random.Random(seed).shuffle(paths)
-    return paths
-
-
-def _name_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
-    tasks: list[Task] = []
-    for path in _code_paths(index, seed):
-        of_file = [
-            each
-            for each in index.definitions_of(path)
-            if each.kind not in VALUE_KINDS and len(terms(each.name)[1:]) >= _MIN_NAME_PARTS
-        ]
-        for definition in random.Random(seed).sample(of_file, min(2, len(of_file))):
-            same = index.definitions([definition.name], 50)[definition.name]
-            if len(same) == 1 and len(tasks) < count:
-                query = " ".join(terms(definition.name)[1:])
-                tasks.append(Task("name", query, frozenset({definition.chunk_id}), ""))
-    return tasks
-
-
-def _call_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
-    tasks: list[Task] = []
-    for path in _code_paths(index, seed):
-        chunks = index.chunks_of(path)
-        if len(tasks) >= count or not chunks:
-            continue
-        source = "".join(chunk.text for chunk in chunks).encode("utf-8", "replace")
-        sites = find_sites(source, chunks[0].language)
-        if sites is None:
-            continue
-        own = {each.name for each in index.definitions_of(path)}
-        own |= names_in(source, chunks[0].language).defined
-        known = definitions_elsewhere(path, chunks[0].language, sites, own, index)
-        calls = sorted(known.items(), key=lambda item: item[0].name_byte)
-        for call, definitions in random.Random(seed).sample(calls, min(2, len(calls))):
-            start = source.rfind(b"\n", 0, call.name_byte) + 1
-            line = source[start : source.find(b"\n", call.name_byte)].decode("utf-8", "replace")
-            if not _COMMENT_OR_IMPORT.match(line) and len(tasks) < count:
-                right = frozenset(each.chunk_id for each in definitions)
-                tasks.append(Task("call", line.strip(), right, "", path))
-    return tasks
 
 
 def _kinds(tasks: list[Task]) -> list[str]:
@@ -346,8 +296,8 @@ def bench_latency(root: Path, settings: Settings, seed: int) -> None:
 
 
 def _latencies(index: RepositoryIndex, seed: int) -> None:
-    queries = [task.query for task in _name_tasks(index, 110, seed)]
-    queries += [task.query for task in _call_tasks(index, 110, seed)]
+    queries = [task.query for task in name_tasks(index, 110, seed)]
+    queries += [task.query for task in call_tasks(index, 110, seed)]
     channels: list[tuple[SearchChannel, str]] = [
         ("lexical", "20 ms"),
         ("dense", "15 ms"),
