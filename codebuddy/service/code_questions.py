@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,9 @@ from typing import TYPE_CHECKING
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.errors import UsageError
+from codebuddy.service.code_names import parts_of
+from codebuddy.syntax.languages import language_for
+from codebuddy.syntax.traits import traits_of
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 # Definitions of one name that are looked at.
 _MAX_DEFINITIONS = 64
 _MAX_SIMILAR = 6
-_SEPARATORS = re.compile(r"::|->|[.#/\\]")
 _WHY_SKIPPED = {
     "secret": "it is named or looks like a file of keys or passwords",
     "symlink": "it is a link",
@@ -61,8 +62,9 @@ class NamedDefinitions:
 class NameUses:
     """Where a name is used, and where it is defined.
 
-    With several definitions, `meant` says which one a file that uses the name most likely means,
-    as `PATH:LINE`, by its imports and its place; nothing where only the name speaks for one.
+    With several definitions of the last part, `meant` says which one a file that uses it most
+    likely means, as `PATH:LINE`, by its imports and its place; nothing where only the name speaks
+    for one. Uses that most likely mean another than those that were asked for come last.
     `n_elsewhere` uses were not asked for, and `n_unseen` files have the word and were not looked
     into.
     """
@@ -177,19 +179,25 @@ def find_uses(
         of: Only uses that most likely mean the definition in this file; empty for all.
         cancellation: Ends the work between steps.
     """
-    last = _parts(name)[-1]
-    definitions = _definitions(index, name, "")
+    last = parts_of(name)[-1]
+    every, definitions = (_in_code(_definitions(index, each, "")) for each in (last, name))
+    files = {of} if of else {each.path for each in definitions}
+    if of and all(each.path != of for each in definitions):
+        _check_indexed(index, of)
+        raise UsageError(f"{of:.200} does not define {last:.200}", hint="ask without defined_in")
     cancellation.check()
     usages = index.usages(last)
     meant: dict[str, str] = {}
-    places = {(each.path, each.line) for each in definitions}
-    if len(places) > 1 or of:
+    if len(every) > 1 or of:
         for path in dict.fromkeys(each.path for each in usages.found):
             cancellation.check()
-            meant[path] = _meant(index, last, path, definitions)
-    found = usages.found
+            meant[path] = _meant(index, last, path, every)
+    of_others = {path for path, place in meant.items() if place.rpartition(":")[0] not in files}
     if of:
-        found = tuple(each for each in found if meant[each.path].rpartition(":")[0] == of)
+        found = tuple(each for each in usages.found if each.path not in of_others)
+    else:
+        of_others -= {path for path, place in meant.items() if not place}
+        found = tuple(sorted(usages.found, key=lambda each: each.path in of_others))
     n_elsewhere = len(usages.found) - len(found)
     return NameUses(last, tuple(definitions), found, meant, n_elsewhere, usages.n_unseen)
 
@@ -255,9 +263,11 @@ def read_lines(
         UsageError: The file is not in the index, or has fewer lines.
     """
     chunks = index.chunks_of(path)
-    if not chunks and path not in {_path(each) for each in index.files()}:
-        raise _not_indexed(index, path)
+    if not chunks:
+        _check_indexed(index, path)
     lines = _lines(chunks)
+    if end is not None and end < start:
+        raise UsageError("end_line is before start_line", hint="give the first line first")
     if start > max(1, len(lines)):
         raise UsageError(f"{path} has {len(lines)} lines", hint="give a line that it has")
     first, last = start, min(end or start, len(lines))
@@ -282,8 +292,8 @@ def whole_text(index: RepositoryIndex, path: str) -> str:
         UsageError: It is not in the index.
     """
     chunks = index.chunks_of(path)
-    if not chunks and path not in {_path(each) for each in index.files()}:
-        raise _not_indexed(index, path)
+    if not chunks:
+        _check_indexed(index, path)
     return "".join(each.text for each in chunks)
 
 
@@ -294,8 +304,9 @@ def list_files(index: RepositoryIndex) -> list[tuple[str, int, str]]:
 
 def _definitions(index: RepositoryIndex, name: str, near: str) -> list[Definition]:
     """Those of the name, the likeliest first; a qualified name that fits goes before others."""
-    parts = _parts(name)
+    parts = parts_of(name)
     known = index.definitions([parts[-1]], _MAX_DEFINITIONS).get(parts[-1], [])
+    known = list(dict.fromkeys([*_in_code(known), *known]))
     if len(parts) > 1:
         whole = ".".join(parts)
         fitting = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
@@ -329,19 +340,6 @@ def _meant(index: RepositoryIndex, name: str, path: str, definitions: list[Defin
     return f"{own.path}:{own.line}"
 
 
-def _parts(name: str) -> list[str]:
-    """`Cart::total()` gives Cart and total.
-
-    Raises:
-        UsageError: There is no name in it.
-    """
-    bare = name.strip().partition("(")[0].strip()
-    parts = [part for part in _SEPARATORS.split(bare) if part]
-    if not parts:
-        raise UsageError("the name is empty", hint="give a name as code spells it: Cart.total")
-    return parts
-
-
 def _text_of(index: RepositoryIndex, definition: Definition) -> CodeText:
     lines = _lines(index.chunks_of(definition.path))
     text = tuple(lines[definition.line - 1 : definition.end_line])
@@ -360,8 +358,18 @@ def _is_in(definition: Definition, chunk: Chunk) -> bool:
     return definition.chunk_id == chunk.id
 
 
+def _in_code(definitions: list[Definition]) -> list[Definition]:
+    """Those that a name in code can mean: no headings, and no keys of data."""
+    return [each for each in definitions if traits_of(language_for(each.path)).defines_names]
+
+
 def _path(stored: StoredFile) -> str:
     return os.fsdecode(stored.path)
+
+
+def _check_indexed(index: RepositoryIndex, path: str) -> None:
+    if path not in {_path(each) for each in index.files()}:
+        raise _not_indexed(index, path)
 
 
 def _not_indexed(index: RepositoryIndex, path: str) -> UsageError:

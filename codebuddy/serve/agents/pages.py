@@ -60,12 +60,11 @@ def uses_page(found: NameUses, max_tokens: int) -> Page:
     page.add(
         f"{found.name}: {counted(len(found.found), 'use')}; defined at {defined or 'no place'}"
     )
-    is_ambiguous = len(found.definitions) > 1
     path = ""
     for place, use in enumerate(found.found):
         if use.path != path:
             path = use.path
-            meant = found.meant.get(path, "") if is_ambiguous else ""
+            meant = found.meant.get(path, "")
             title = f"{path} (most likely {meant})" if meant else path
             if not page.add(title):
                 page.leave_out(len(found.found) - place, "uses")
