@@ -181,8 +181,7 @@ def find_uses(
     """
     last = parts_of(name)[-1]
     every, definitions = (_in_code(_definitions(index, each, "")) for each in (last, name))
-    files = {of} if of else {each.path for each in definitions}
-    if of and all(each.path != of for each in definitions):
+    if of and _own(index, last, of, definitions) is None:
         _check_indexed(index, of)
         raise UsageError(f"{of:.200} does not define {last:.200}", hint="ask without defined_in")
     cancellation.check()
@@ -192,12 +191,14 @@ def find_uses(
         for path in dict.fromkeys(each.path for each in usages.found):
             cancellation.check()
             meant[path] = _meant(index, last, path, every)
-    of_others = {path for path, place in meant.items() if place.rpartition(":")[0] not in files}
+    found = usages.found
     if of:
-        found = tuple(each for each in usages.found if each.path not in of_others)
-    else:
-        of_others -= {path for path, place in meant.items() if not place}
-        found = tuple(sorted(usages.found, key=lambda each: each.path in of_others))
+        found = tuple(each for each in found if meant[each.path].rpartition(":")[0] == of)
+    elif len(definitions) < len(every):
+        files = {"", *(each.path for each in definitions)}
+        found = tuple(
+            sorted(found, key=lambda each: meant[each.path].rpartition(":")[0] not in files)
+        )
     n_elsewhere = len(usages.found) - len(found)
     return NameUses(last, tuple(definitions), found, meant, n_elsewhere, usages.n_unseen)
 
@@ -305,39 +306,45 @@ def list_files(index: RepositoryIndex) -> list[tuple[str, int, str]]:
 def _definitions(index: RepositoryIndex, name: str, near: str) -> list[Definition]:
     """Those of the name, the likeliest first; a qualified name that fits goes before others."""
     parts = parts_of(name)
-    known = index.definitions([parts[-1]], _MAX_DEFINITIONS).get(parts[-1], [])
+    last = parts[-1]
+    known = index.definitions([last], _MAX_DEFINITIONS).get(last, [])
+    if near:
+        own = [each for each in index.definitions_of(near) if each.name == last]
+        routes = index.definitions_for([last], near, per_name=_MAX_DEFINITIONS).get(last, [])
+        known = [*own, *(each.definition for each in routes), *known]
     known = list(dict.fromkeys([*_in_code(known), *known]))
-    if len(parts) > 1:
-        whole = ".".join(parts)
-        fitting = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
-        stem = parts[-2]
-        in_module = [
-            each
-            for each in known
-            if stem in (posixpath.basename(each.path).partition(".")[0], *each.path.split("/")[:-1])
-        ]
-        known = fitting or in_module or known
-    if near and len(known) > 1:
-        routes = index.definitions_for([parts[-1]], near, per_name=_MAX_DEFINITIONS)
-        order = {
-            (each.definition.path, each.definition.line): place
-            for place, each in enumerate(routes.get(parts[-1], []))
-        }
-        known.sort(
-            key=lambda each: -1 if each.path == near else order.get((each.path, each.line), 1 << 20)
-        )
-    return known
+    if len(parts) == 1:
+        return known
+    whole = ".".join(parts)
+    fitting = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
+    stem = parts[-2]
+    in_module = [
+        each
+        for each in known
+        if stem in (posixpath.basename(each.path).partition(".")[0], *each.path.split("/")[:-1])
+    ]
+    return fitting or in_module or known
 
 
 def _meant(index: RepositoryIndex, name: str, path: str, definitions: list[Definition]) -> str:
     """The definition that `name` in the file `path` most likely is."""
-    own = next((each for each in definitions if each.path == path), None)
+    own = _own(index, name, path, definitions)
     if own is None:
         routes = index.definitions_for([name], path, per_name=1).get(name, [])
         if not routes or routes[0].via == "name":
             return ""
         own = routes[0].definition
     return f"{own.path}:{own.line}"
+
+
+def _own(
+    index: RepositoryIndex, name: str, path: str, definitions: list[Definition]
+) -> Definition | None:
+    """The file's own definition of the name, which may be beyond those that were looked at."""
+    known = definitions
+    if len(definitions) >= _MAX_DEFINITIONS:
+        known = [each for each in index.definitions_of(path) if each.name == name]
+    return next((each for each in known if each.path == path), None)
 
 
 def _text_of(index: RepositoryIndex, definition: Definition) -> CodeText:

@@ -273,6 +273,26 @@ def test_a_file_that_does_not_define_the_name_is_told(root):
             ask(CodeReader(root), code_questions.find_uses, "total", of, token)
 
 
+def test_a_name_that_many_files_define_means_that_of_its_own_file(tmp_path, monkeypatch):
+    """Also where more define it than are looked at by the name alone."""
+    monkeypatch.setattr(code_questions, "_MAX_DEFINITIONS", 2)
+    files: dict[str, str | bytes] = {
+        f"m{n}.py": f"def get():\n    return {n}\n\n\nget()\n" for n in range(4)
+    }
+    reader = CodeReader(make_repository(tmp_path / "r", files))
+    token = CancellationToken()
+    found = ask(reader, code_questions.find_uses, "get", "", token)
+    assert found.meant == {f"m{n}.py": f"m{n}.py:1" for n in range(4)}
+    only = ask(reader, code_questions.find_uses, "get", "m3.py", token)
+    assert [(each.path, each.line) for each in only.found] == [("m3.py", 5)]
+    near = ask(reader, code_questions.find_definitions, "get", "m3.py", token, 1)
+    assert places(near) == [("m3.py", 1)]
+    write(tmp_path / "r", {"user.py": "from m3 import get\n\nget()\n"})
+    reader = CodeReader(tmp_path / "r")
+    near = ask(reader, code_questions.find_definitions, "get", "user.py", token, 1)
+    assert places(near) == [("m3.py", 1)]
+
+
 def test_names_are_taken_as_languages_and_tools_write_them(tmp_path):
     """Private members of JavaScript, receivers of Go; no text that cannot be one."""
     files: dict[str, str | bytes] = {
