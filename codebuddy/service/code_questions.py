@@ -51,11 +51,13 @@ class CodeText:
 class NamedDefinitions:
     """The definitions of a name, the likeliest first, with their texts.
 
-    Without any, `similar` holds the places of names that are like it.
+    `n_more` are known and beyond the limit. Without any, `similar` holds the places of names that
+    are like it.
     """
 
     found: tuple[tuple[Definition, CodeText], ...]
     similar: tuple[Definition, ...] = ()
+    n_more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def find_definitions(
         cancellation.check()
         found.append((each, _text_of(index, each)))
     if found:
-        return NamedDefinitions(tuple(found))
+        return NamedDefinitions(tuple(found), n_more=len(known) - len(found))
     similar: dict[tuple[str, int], Definition] = {}
     for result in index.search(name, _MAX_SIMILAR, "symbol", max_per_file=2):
         cancellation.check()
@@ -308,6 +310,9 @@ def _definitions(index: RepositoryIndex, name: str, near: str) -> list[Definitio
     parts = parts_of(name)
     last = parts[-1]
     known = index.definitions([last], _MAX_DEFINITIONS).get(last, [])
+    if len(parts) > 1:
+        # Of a name that many define.
+        known += index.definitions_qualified(parts, _MAX_DEFINITIONS)
     if near:
         own = [each for each in index.definitions_of(near) if each.name == last]
         routes = index.definitions_for([last], near, per_name=_MAX_DEFINITIONS).get(last, [])

@@ -293,6 +293,17 @@ def test_a_name_that_many_files_define_means_that_of_its_own_file(tmp_path, monk
     assert places(near) == [("m3.py", 1)]
 
 
+def test_a_qualified_name_is_found_among_many(tmp_path, monkeypatch):
+    """As `__init__` is, which most classes have."""
+    monkeypatch.setattr(code_questions, "_MAX_DEFINITIONS", 2)
+    files: dict[str, str | bytes] = {
+        f"m{n}.py": f"class K{n}:\n    def run(self):\n        return {n}\n" for n in range(4)
+    }
+    reader = CodeReader(make_repository(tmp_path / "r", files))
+    found = ask(reader, code_questions.find_definitions, "K3.run", "", CancellationToken(), 5)
+    assert places(found) == [("m3.py", 2)]
+
+
 def test_names_are_taken_as_languages_and_tools_write_them(tmp_path):
     """Private members of JavaScript, receivers of Go; no text that cannot be one."""
     files: dict[str, str | bytes] = {
