@@ -301,7 +301,7 @@ def whole_text(index: RepositoryIndex, path: str) -> str:
 
 
 def list_files(index: RepositoryIndex) -> list[tuple[str, int, str]]:
-    """Path, bytes and language of every file, in the order of paths."""
+    """Path, bytes and language of every file, in the order of the paths' bytes."""
     return [(_path(each), each.stat.size, each.language) for each in index.files()]
 
 

@@ -265,6 +265,8 @@ async def test_resources_come_in_pages(agents, monkeypatch):
         assert sorted(seen) == sorted(name for name in FILES if name != ".env")
         gone = await client.list_resources(cursor="codebuddy:///m")
         assert [each.name for each in gone.resources] == ["shop/__init__.py", "shop/cart.py"]
+        with pytest.raises(MCPError, match="resources here begin with"):
+            await client.list_resources(cursor="nonsense")
 
 
 async def test_a_hundred_calls_at_once_are_answered(agents):
