@@ -178,6 +178,11 @@ class RepositoryIndex:
                     found[name] = known[:per_name]
         return found
 
+    def definitions_qualified(self, parts: Sequence[str], limit: int) -> list[Definition]:
+        """Where a name is defined whose qualified name ends in `parts`."""
+        with self._snapshot():
+            return self._store.definitions_qualified(parts, normalized_name(parts[-1]), limit)
+
     def definitions_for(
         self,
         names: Sequence[str],

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from codebuddy.datatypes import Definition
 from codebuddy.index.lexical import LexicalRanker
-from codebuddy.index.modules import ModuleMap
+from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.store import Store, StoredFile
+from codebuddy.index.terms import MAX_WORD_LENGTH
 from codebuddy.index.terms import words as words_of
 from codebuddy.syntax.spec import VALUE_KINDS
-from codebuddy.syntax.traits import PACKAGE_STEMS
+from codebuddy.syntax.traits import IMPORT_CONVENTIONS, PACKAGE_STEMS
 
 # Files that may use a name and are looked into; a name that more have says little.
 MAX_FILES_SEEN = 1_000
@@ -67,13 +68,16 @@ def find_importers(
 ) -> tuple[list[str], int]:
     """The files whose imports lead to `path`, and how many more have its name unseen.
 
-    A file that names neither the module nor its folder is not looked into.
+    A file that names neither the module nor, where an import can name that, its folder is not
+    looked into.
     """
     folder, name = posixpath.split(path)
     stem = name.partition(".")[0]
     words = [stem]
-    if stem in PACKAGE_STEMS and folder:
-        words = [posixpath.basename(folder)]
+    convention = IMPORT_CONVENTIONS.get(family_of(path))
+    may_name_folder = convention is not None and convention.target != "file"
+    if folder and (may_name_folder or stem in PACKAGE_STEMS):
+        words.append(posixpath.basename(folder))
     files, n_unseen = _files_with(store, lexical, words)
     found = []
     for stored in files:
@@ -108,5 +112,8 @@ def _files_with(
 def _file_ids(store: Store, lexical: LexicalRanker, word: str) -> Iterator[int]:
     # The index has whole words: `valid?` is found by `valid`, `my-file` by the longer half.
     longest = max(words_of(word), key=len, default="")
+    if len(longest) > MAX_WORD_LENGTH:
+        # It is in none of them.
+        yield from (stored.id for stored in store.files())
     for chunk_id in lexical.chunks_with(longest.lower()):
         yield store.file_id_of(chunk_id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,9 @@ from typing import TYPE_CHECKING
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.errors import UsageError
+from codebuddy.service.code_names import parts_of
+from codebuddy.syntax.languages import language_for
+from codebuddy.syntax.traits import traits_of
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 # Definitions of one name that are looked at.
 _MAX_DEFINITIONS = 64
 _MAX_SIMILAR = 6
-_SEPARATORS = re.compile(r"::|->|[.#/\\]")
 _WHY_SKIPPED = {
     "secret": "it is named or looks like a file of keys or passwords",
     "symlink": "it is a link",
@@ -50,19 +51,22 @@ class CodeText:
 class NamedDefinitions:
     """The definitions of a name, the likeliest first, with their texts.
 
-    Without any, `similar` holds the places of names that are like it.
+    `n_more` are known and beyond the limit. Without any, `similar` holds the places of names that
+    are like it.
     """
 
     found: tuple[tuple[Definition, CodeText], ...]
     similar: tuple[Definition, ...] = ()
+    n_more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NameUses:
     """Where a name is used, and where it is defined.
 
-    With several definitions, `meant` says which one a file that uses the name most likely means,
-    as `PATH:LINE`, by its imports and its place; nothing where only the name speaks for one.
+    With several definitions of the last part, `meant` says which one a file that uses it most
+    likely means, as `PATH:LINE`, by its imports and its place; nothing where only the name speaks
+    for one. Uses that most likely mean another than those that were asked for come last.
     `n_elsewhere` uses were not asked for, and `n_unseen` files have the word and were not looked
     into.
     """
@@ -154,7 +158,7 @@ def find_definitions(
         cancellation.check()
         found.append((each, _text_of(index, each)))
     if found:
-        return NamedDefinitions(tuple(found))
+        return NamedDefinitions(tuple(found), n_more=len(known) - len(found))
     similar: dict[tuple[str, int], Definition] = {}
     for result in index.search(name, _MAX_SIMILAR, "symbol", max_per_file=2):
         cancellation.check()
@@ -177,19 +181,26 @@ def find_uses(
         of: Only uses that most likely mean the definition in this file; empty for all.
         cancellation: Ends the work between steps.
     """
-    last = _parts(name)[-1]
-    definitions = _definitions(index, name, "")
+    last = parts_of(name)[-1]
+    every, definitions = (_in_code(_definitions(index, each, "")) for each in (last, name))
+    if of and _own(index, last, of, definitions) is None:
+        _check_indexed(index, of)
+        raise UsageError(f"{of:.200} does not define {last:.200}", hint="ask without defined_in")
     cancellation.check()
     usages = index.usages(last)
     meant: dict[str, str] = {}
-    places = {(each.path, each.line) for each in definitions}
-    if len(places) > 1 or of:
+    if len(every) > 1 or of:
         for path in dict.fromkeys(each.path for each in usages.found):
             cancellation.check()
-            meant[path] = _meant(index, last, path, definitions)
+            meant[path] = _meant(index, last, path, every)
     found = usages.found
     if of:
         found = tuple(each for each in found if meant[each.path].rpartition(":")[0] == of)
+    elif len(definitions) < len(every):
+        files = {"", *(each.path for each in definitions)}
+        found = tuple(
+            sorted(found, key=lambda each: meant[each.path].rpartition(":")[0] not in files)
+        )
     n_elsewhere = len(usages.found) - len(found)
     return NameUses(last, tuple(definitions), found, meant, n_elsewhere, usages.n_unseen)
 
@@ -255,9 +266,11 @@ def read_lines(
         UsageError: The file is not in the index, or has fewer lines.
     """
     chunks = index.chunks_of(path)
-    if not chunks and path not in {_path(each) for each in index.files()}:
-        raise _not_indexed(index, path)
+    if not chunks:
+        _check_indexed(index, path)
     lines = _lines(chunks)
+    if end is not None and end < start:
+        raise UsageError("end_line is before start_line", hint="give the first line first")
     if start > max(1, len(lines)):
         raise UsageError(f"{path} has {len(lines)} lines", hint="give a line that it has")
     first, last = start, min(end or start, len(lines))
@@ -282,45 +295,45 @@ def whole_text(index: RepositoryIndex, path: str) -> str:
         UsageError: It is not in the index.
     """
     chunks = index.chunks_of(path)
-    if not chunks and path not in {_path(each) for each in index.files()}:
-        raise _not_indexed(index, path)
+    if not chunks:
+        _check_indexed(index, path)
     return "".join(each.text for each in chunks)
 
 
 def list_files(index: RepositoryIndex) -> list[tuple[str, int, str]]:
-    """Path, bytes and language of every file, in the order of paths."""
+    """Path, bytes and language of every file, in the order of the paths' bytes."""
     return [(_path(each), each.stat.size, each.language) for each in index.files()]
 
 
 def _definitions(index: RepositoryIndex, name: str, near: str) -> list[Definition]:
     """Those of the name, the likeliest first; a qualified name that fits goes before others."""
-    parts = _parts(name)
-    known = index.definitions([parts[-1]], _MAX_DEFINITIONS).get(parts[-1], [])
+    parts = parts_of(name)
+    last = parts[-1]
+    known = index.definitions([last], _MAX_DEFINITIONS).get(last, [])
     if len(parts) > 1:
-        whole = ".".join(parts)
-        fitting = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
-        stem = parts[-2]
-        in_module = [
-            each
-            for each in known
-            if stem in (posixpath.basename(each.path).partition(".")[0], *each.path.split("/")[:-1])
-        ]
-        known = fitting or in_module or known
-    if near and len(known) > 1:
-        routes = index.definitions_for([parts[-1]], near, per_name=_MAX_DEFINITIONS)
-        order = {
-            (each.definition.path, each.definition.line): place
-            for place, each in enumerate(routes.get(parts[-1], []))
-        }
-        known.sort(
-            key=lambda each: -1 if each.path == near else order.get((each.path, each.line), 1 << 20)
-        )
-    return known
+        # Of a name that many define.
+        known += index.definitions_qualified(parts, _MAX_DEFINITIONS)
+    if near:
+        own = [each for each in index.definitions_of(near) if each.name == last]
+        routes = index.definitions_for([last], near, per_name=_MAX_DEFINITIONS).get(last, [])
+        known = [*own, *(each.definition for each in routes), *known]
+    known = list(dict.fromkeys([*_in_code(known), *known]))
+    if len(parts) == 1:
+        return known
+    whole = ".".join(parts)
+    fitting = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
+    stem = parts[-2]
+    in_module = [
+        each
+        for each in known
+        if stem in (posixpath.basename(each.path).partition(".")[0], *each.path.split("/")[:-1])
+    ]
+    return fitting or in_module or known
 
 
 def _meant(index: RepositoryIndex, name: str, path: str, definitions: list[Definition]) -> str:
     """The definition that `name` in the file `path` most likely is."""
-    own = next((each for each in definitions if each.path == path), None)
+    own = _own(index, name, path, definitions)
     if own is None:
         routes = index.definitions_for([name], path, per_name=1).get(name, [])
         if not routes or routes[0].via == "name":
@@ -329,17 +342,14 @@ def _meant(index: RepositoryIndex, name: str, path: str, definitions: list[Defin
     return f"{own.path}:{own.line}"
 
 
-def _parts(name: str) -> list[str]:
-    """`Cart::total()` gives Cart and total.
-
-    Raises:
-        UsageError: There is no name in it.
-    """
-    bare = name.strip().partition("(")[0].strip()
-    parts = [part for part in _SEPARATORS.split(bare) if part]
-    if not parts:
-        raise UsageError("the name is empty", hint="give a name as code spells it: Cart.total")
-    return parts
+def _own(
+    index: RepositoryIndex, name: str, path: str, definitions: list[Definition]
+) -> Definition | None:
+    """The file's own definition of the name, which may be beyond those that were looked at."""
+    known = definitions
+    if len(definitions) >= _MAX_DEFINITIONS:
+        known = [each for each in index.definitions_of(path) if each.name == name]
+    return next((each for each in known if each.path == path), None)
 
 
 def _text_of(index: RepositoryIndex, definition: Definition) -> CodeText:
@@ -360,8 +370,18 @@ def _is_in(definition: Definition, chunk: Chunk) -> bool:
     return definition.chunk_id == chunk.id
 
 
+def _in_code(definitions: list[Definition]) -> list[Definition]:
+    """Those that a name in code can mean: no headings, and no keys of data."""
+    return [each for each in definitions if traits_of(language_for(each.path)).defines_names]
+
+
 def _path(stored: StoredFile) -> str:
     return os.fsdecode(stored.path)
+
+
+def _check_indexed(index: RepositoryIndex, path: str) -> None:
+    if path not in {_path(each) for each in index.files()}:
+        raise _not_indexed(index, path)
 
 
 def _not_indexed(index: RepositoryIndex, path: str) -> UsageError:

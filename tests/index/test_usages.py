@@ -136,3 +136,38 @@ def test_references_that_nobody_packed_are_damage(references):
     assert packed is not None
     with pytest.raises(DamagedIndexError):
         unpack_references(packed, "a")
+
+
+def test_uses_of_a_name_too_long_for_the_words_are_found(tmp_path):
+    """The index of words leaves it out, and so every file is looked into."""
+    name = "a_very_long_name_" * 5
+    files: dict[str, str | bytes] = {
+        "a.py": f"def {name}():\n    pass\n",
+        "b.py": f"from a import {name}\n\n{name}()\n",
+    }
+    root = make_repository(tmp_path / "r", files)
+    index(root)
+    with RepositoryIndex.open(open_repository(root), Settings()) as opened:
+        assert [(each.path, each.line) for each in opened.usages(name).found] == [
+            ("b.py", 1),
+            ("b.py", 3),
+        ]
+
+
+def test_importers_may_name_the_folder_alone(tmp_path):
+    """A package of Go, a namespace of Java; or the file that stands for a folder by its own."""
+    files: dict[str, str | bytes] = {
+        "pricing/discount.go": "package pricing\n\nfunc Apply(x int) int { return x }\n",
+        "main.go": 'package main\n\nimport "acme.org/pricing"\n\nvar one = pricing.Apply(1)\n',
+        "com/acme/Rate.java": "package com.acme;\npublic class Rate {}\n",
+        "com/other/App.java": "package com.other;\nimport com.acme.*;\nclass App {}\n",
+        "js/index.js": "export const a = 1;\n",
+        "js/b.js": "import { a } from './index';\n",
+    }
+    root = make_repository(tmp_path / "r", files)
+    index(root)
+    with RepositoryIndex.open(open_repository(root), Settings()) as opened:
+        assert opened.importing_files("pricing/discount.go") == (["main.go"], 0)
+        assert opened.importing_files("js/index.js") == (["js/b.js"], 0)
+        assert opened.imported_files("com/other/App.java") == ["com/acme/Rate.java"]
+        assert opened.importing_files("com/acme/Rate.java") == (["com/other/App.java"], 0)

@@ -265,6 +265,8 @@ async def test_resources_come_in_pages(agents, monkeypatch):
         assert sorted(seen) == sorted(name for name in FILES if name != ".env")
         gone = await client.list_resources(cursor="codebuddy:///m")
         assert [each.name for each in gone.resources] == ["shop/__init__.py", "shop/cart.py"]
+        with pytest.raises(MCPError, match="resources here begin with"):
+            await client.list_resources(cursor="nonsense")
 
 
 async def test_a_hundred_calls_at_once_are_answered(agents):
@@ -326,3 +328,52 @@ async def test_a_bug_is_told_as_one(agents, monkeypatch):
     monkeypatch.setitem(agents._tools.__dict__, "call", None)
     async with Client(agents.protocol) as client:
         assert await error_of(client, "outline") == "this is a bug in codebuddy: TypeError"
+
+
+async def test_definitions_that_are_not_shown_are_told(tmp_path):
+    """Those beyond the limit are counted; those that fit have their places, if not their texts."""
+    long = "def run():\n" + "".join(f"    step({n})\n" for n in range(500))
+    files: dict[str, str | bytes] = {f"m{n}.py": long for n in range(5)}
+    with agent_server(make_repository(tmp_path / "r", files)) as agents:
+        async with Client(agents.protocol) as client:
+            result = await client.call_tool("definition", {"name": "run", "limit": 3})
+            (content,) = result.content
+            assert content.type == "text"
+            for number in range(3):
+                assert f"m{number}.py:1-501 function run" in content.text
+            assert "m3.py" not in content.text
+            assert result.meta is not None
+            assert result.meta["codebuddy/left_out"]["definitions"] == 2
+            assert count_tokens(content.text) <= 2_000
+
+
+async def test_no_list_of_related_files_takes_the_room_of_another(tmp_path):
+    """However many files one has."""
+    files: dict[str, str | bytes] = {
+        f"pkg/module_of_prices_{n}.py": f"x = {n}\n" for n in range(40)
+    }
+    files["main.py"] = "".join(f"import pkg.module_of_prices_{n}\n" for n in range(40))
+    files["user.py"] = "import main\n"
+    with agent_server(make_repository(tmp_path / "r", files)) as agents:
+        async with Client(agents.protocol) as client:
+            result = await client.call_tool("related", {"path": "main.py", "max_tokens": 300})
+            (content,) = result.content
+            assert content.type == "text"
+            lines = content.text.splitlines()
+            assert "Imports: 40" in lines
+            assert lines[lines.index("Imported by: 1") + 1] == "user.py"
+            assert result.meta is not None
+            left_out = result.meta["codebuddy/left_out"]["files"]
+            assert sum(line.startswith("pkg/") for line in lines) + left_out == 40
+            assert count_tokens(content.text) <= 300
+
+
+@pytest.mark.parametrize("character", ["w", "价", "\x1b"])
+async def test_warnings_never_break_the_budget(character):
+    """They are cut or left out, and the answer is still within its tokens."""
+    page = Page(200)
+    page.add_code(1, ["x" * 20] * 200)
+    for _ in range(5):
+        page.note(character * 10_000)
+    assert count_tokens(page.text()) <= 200
+    assert page.text().startswith(DATA_SENTENCE)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import signal
+import struct
 import subprocess
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +143,55 @@ def test_ctrl_c_ends_it(repository, tmp_path):
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
+
+
+def test_an_agent_that_dies_ends_it(repository, tmp_path):
+    """Nobody reads the answers: that is the end of the connection, and no bug."""
+    home = tmp_path / "home"
+    with started(repository, home) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(frame(HELLO))
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(frame(READY) + frame(call(2, "outline")))
+        process.stdin.flush()
+        # Its stdin is open still.
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
+        process.stdin.close()
+        process.stdin = process.stdout = None
+    assert not list(home.rglob("bug-*.log"))
+
+
+def test_ctrl_c_ends_it_while_nobody_reads_its_answers(repository, tmp_path):
+    """A write that waits is given up."""
+    # Each answer has some thousand bytes.
+    listed = {"jsonrpc": "2.0", "method": "tools/list"}
+    many = b"".join(frame(listed | {"id": number}) for number in range(2, 100))
+    with started(repository, tmp_path / "home") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(frame(HELLO))
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.stdin.write(frame(READY) + many)
+        process.stdin.flush()
+        _wait_until_full(process.stdout.fileno())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+
+
+def _wait_until_full(pipe: int) -> None:
+    """Until what waits in the pipe grows no more."""
+    seen, waiting = -1, 0
+    while waiting == 0 or waiting != seen:
+        time.sleep(0.5)
+        seen = waiting
+        raw = fcntl.ioctl(pipe, termios.FIONREAD, struct.pack("i", 0))
+        (waiting,) = struct.unpack("i", raw)
 
 
 @contextlib.contextmanager

@@ -231,3 +231,103 @@ def test_outside_of_a_repository_there_is_nothing_to_ask(tmp_path):
     """It says so."""
     with pytest.raises(NotInRepositoryError):
         _ = CodeReader(tmp_path).root
+
+
+def test_a_heading_or_a_key_is_no_definition_of_a_name_in_code(tmp_path):
+    """It comes after the code, and no use means it."""
+    files: dict[str, str | bytes] = {
+        "README.md": "# total\n\nWords.\n",
+        "data.json": '{"total": 1, "only_key": 2}\n',
+        "shop/pricing.py": "def total(a):\n    return a\n",
+    }
+    reader = CodeReader(make_repository(tmp_path / "r", files))
+    token = CancellationToken()
+    found = ask(reader, code_questions.find_definitions, "total", "", token, 5)
+    assert [path for path, _ in places(found)] == ["shop/pricing.py", "README.md", "data.json"]
+    uses = ask(reader, code_questions.find_uses, "total", "", token)
+    assert [each.path for each in uses.definitions] == ["shop/pricing.py"]
+    key = ask(reader, code_questions.find_definitions, "only_key", "", token, 5)
+    assert places(key) == [("data.json", 1)]
+
+
+def test_a_qualified_name_does_not_claim_the_uses_of_others(root):
+    """They are marked as another definition's, and come last."""
+    found = ask(
+        CodeReader(root), code_questions.find_uses, "pricing.total", "", CancellationToken()
+    )
+    assert [(each.path, each.line) for each in found.definitions] == [("shop/pricing.py", 1)]
+    assert found.meant["other/ledger.py"] == "other/ledger.py:1"
+    assert [each.path for each in found.found] == [
+        "loose.py",
+        "shop/cart.py",
+        "shop/cart.py",
+        "other/ledger.py",
+    ]
+
+
+def test_a_file_that_does_not_define_the_name_is_told(root):
+    """Rather than that nothing uses it."""
+    token = CancellationToken()
+    for of, why in [("shop/pricin.py", "not in the index"), ("loose.py", "does not define total")]:
+        with pytest.raises(UsageError, match=why):
+            ask(CodeReader(root), code_questions.find_uses, "total", of, token)
+
+
+def test_a_name_that_many_files_define_means_that_of_its_own_file(tmp_path, monkeypatch):
+    """Also where more define it than are looked at by the name alone."""
+    monkeypatch.setattr(code_questions, "_MAX_DEFINITIONS", 2)
+    files: dict[str, str | bytes] = {
+        f"m{n}.py": f"def get():\n    return {n}\n\n\nget()\n" for n in range(4)
+    }
+    reader = CodeReader(make_repository(tmp_path / "r", files))
+    token = CancellationToken()
+    found = ask(reader, code_questions.find_uses, "get", "", token)
+    assert found.meant == {f"m{n}.py": f"m{n}.py:1" for n in range(4)}
+    only = ask(reader, code_questions.find_uses, "get", "m3.py", token)
+    assert [(each.path, each.line) for each in only.found] == [("m3.py", 5)]
+    near = ask(reader, code_questions.find_definitions, "get", "m3.py", token, 1)
+    assert places(near) == [("m3.py", 1)]
+    write(tmp_path / "r", {"user.py": "from m3 import get\n\nget()\n"})
+    reader = CodeReader(tmp_path / "r")
+    near = ask(reader, code_questions.find_definitions, "get", "user.py", token, 1)
+    assert places(near) == [("m3.py", 1)]
+
+
+def test_a_qualified_name_is_found_among_many(tmp_path, monkeypatch):
+    """As `__init__` is, which most classes have."""
+    monkeypatch.setattr(code_questions, "_MAX_DEFINITIONS", 2)
+    files: dict[str, str | bytes] = {
+        f"m{n}.py": f"class K{n}:\n    def run(self):\n        return {n}\n" for n in range(4)
+    }
+    reader = CodeReader(make_repository(tmp_path / "r", files))
+    found = ask(reader, code_questions.find_definitions, "K3.run", "", CancellationToken(), 5)
+    assert places(found) == [("m3.py", 2)]
+
+
+def test_names_are_taken_as_languages_and_tools_write_them(tmp_path):
+    """Private members of JavaScript, receivers of Go; no text that cannot be one."""
+    files: dict[str, str | bytes] = {
+        "a.js": "class A {\n  #secret() { return 1; }\n  run() { return this.#secret(); }\n}\n",
+        "b.go": "package b\n\ntype Cart struct{}\n\nfunc (c *Cart) Total() int { return 1 }\n",
+    }
+    reader = CodeReader(make_repository(tmp_path / "r", files))
+    token = CancellationToken()
+    for name, place in [
+        ("#secret", ("a.js", 2)),
+        ("A.#secret()", ("a.js", 2)),
+        ("(*Cart).Total", ("b.go", 5)),
+        ("Cart#Total", ("b.go", 5)),
+        ("b.(*Cart).Total(x)", ("b.go", 5)),
+    ]:
+        assert places(ask(reader, code_questions.find_definitions, name, "", token, 5)) == [place]
+    uses = ask(reader, code_questions.find_uses, "A.#secret", "", token)
+    assert [(each.path, each.line) for each in uses.found] == [("a.js", 3)]
+    for name, why in [("\ud800", "no text"), ("a.\udc80", "no text"), ("()", "empty")]:
+        with pytest.raises(UsageError, match=f"the name is {why}"):
+            ask(reader, code_questions.find_uses, name, "", token)
+
+
+def test_lines_that_end_before_they_begin_are_refused(root):
+    """An empty answer would look like an empty file."""
+    with pytest.raises(UsageError, match="end_line is before start_line"):
+        ask(CodeReader(root), code_questions.read_lines, "shop/cart.py", 5, 2, 0)

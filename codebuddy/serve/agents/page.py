@@ -27,6 +27,11 @@ def count_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
+def cost_of(lines: Iterable[str]) -> int:
+    """How many tokens lines take."""
+    return sum(count_tokens(line + "\n") for line in lines)
+
+
 class Page:
     """Lines, as long as they fit.
 
@@ -47,15 +52,23 @@ class Page:
         shown = [safe_line(line) for line in lines]
         return self._add(shown)
 
-    def add_code(self, first: int, lines: Sequence[str]) -> int:
-        """Add lines of a file, numbered from `first`, as many as fit; how many did."""
-        return self.add_numbered(list(enumerate(lines, first)))
+    @property
+    def n_left(self) -> int:
+        """Tokens that lines may still take."""
+        return self._left
 
-    def add_numbered(self, lines: Sequence[tuple[int, str]]) -> int:
-        """Add numbered lines of a file, as many as fit; how many did."""
+    def add_code(self, first: int, lines: Sequence[str], kept: int = 0) -> int:
+        """Add lines of a file, numbered from `first`, as many as fit; how many did.
+
+        `kept` tokens are left for what comes behind them.
+        """
+        return self.add_numbered(list(enumerate(lines, first)), kept)
+
+    def add_numbered(self, lines: Sequence[tuple[int, str]], kept: int = 0) -> int:
+        """As `add_code`, for lines that have their numbers."""
         width = len(str(lines[-1][0])) if lines else 0
         for place, (number, line) in enumerate(lines):
-            if not self._add([_code_line(number, line, width)]):
+            if not self._add([_code_line(number, line, width)], kept):
                 return place
         return len(lines)
 
@@ -63,11 +76,11 @@ class Page:
         """Add one line of a file without its indentation, behind a text of ours."""
         return self._add([f"{safe_line(before)}{_code_line(number, line.strip(), 0)}"])
 
-    def add_each(self, lines: Iterable[str], thing: str) -> None:
-        """Add lines as long as they fit, and count the rest as left out."""
+    def add_each(self, lines: Iterable[str], thing: str, kept: int = 0) -> None:
+        """Add lines as long as they fit and leave `kept` tokens; the rest counts as left out."""
         rest = list(lines)
         for place, line in enumerate(rest):
-            if not self.add(line):
+            if not self._add([safe_line(line)], kept):
                 self.leave_out(len(rest) - place, thing)
                 return
 
@@ -84,10 +97,18 @@ class Page:
         """The whole answer."""
         while True:
             found = "\n".join([*self._lines, *self._notes, *self._what_is_left_out()])
-            if count_tokens(found) <= self._max_tokens or len(self._lines) == 1:
+            if count_tokens(found) <= self._max_tokens:
                 return found
-            self._lines.pop()
-            self.leave_out(1, "lines")
+            if len(self._lines) > 1:
+                self._lines.pop()
+                self.leave_out(1, "lines")
+            elif len(self._notes) > 1:
+                self._notes.pop()
+            elif self._notes:
+                note = self._notes.pop()
+                self._notes += [note[: len(note) // 2]] if note else []
+            else:
+                return found
 
     def _what_is_left_out(self) -> list[str]:
         if not self.left_out:
@@ -95,9 +116,9 @@ class Page:
         counts = ", ".join(f"{number} {thing}" for thing, number in self.left_out.items())
         return [f"Left out: {counts} (raise max_tokens, or ask for less)."]
 
-    def _add(self, lines: Sequence[str]) -> bool:
-        cost = sum(count_tokens(line + "\n") for line in lines)
-        if cost > self._left:
+    def _add(self, lines: Sequence[str], kept: int = 0) -> bool:
+        cost = cost_of(lines)
+        if cost > self._left - kept:
             return False
         self._left -= cost
         self._lines += lines

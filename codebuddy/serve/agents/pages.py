@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codebuddy.datatypes import Definition
-from codebuddy.serve.agents.page import Page
+from codebuddy.serve.agents.page import Page, cost_of
 from codebuddy.service.code_questions import (
     CodeText,
     FileOutline,
@@ -13,7 +13,7 @@ from codebuddy.service.code_questions import (
     RelatedFiles,
 )
 from codebuddy.service.response import SearchHit, SearchResponse
-from codebuddy.terminal import counted
+from codebuddy.terminal import counted, safe_line
 
 # Lines of each search result: its header says most.
 _EXCERPT_LINES = 5
@@ -37,7 +37,7 @@ def search_page(found: SearchResponse, max_tokens: int) -> Page:
 
 
 def definition_page(name: str, found: NamedDefinitions, max_tokens: int) -> Page:
-    """The definitions with their texts: all places first where they are several."""
+    """The definitions with their texts; a long one leaves room for the places of the others."""
     page = Page(max_tokens)
     if not found.found:
         page.add(f"Nothing is defined under the name {name:.200}.")
@@ -45,11 +45,14 @@ def definition_page(name: str, found: NamedDefinitions, max_tokens: int) -> Page
             page.add("Similar names:")
             page.add_each((_line_of(each) for each in found.similar), "names")
         return page
-    for place, (definition, text) in enumerate(found.found):
-        if not page.add(_line_of(definition)):
+    places = [safe_line(_line_of(definition)) for definition, _ in found.found]
+    for place, (_, text) in enumerate(found.found):
+        if not page.add(places[place]):
             page.leave_out(len(found.found) - place, "definitions")
             break
-        page.leave_out(len(text.lines) - page.add_code(text.start, text.lines), "lines")
+        n_shown = page.add_code(text.start, text.lines, cost_of(places[place + 1 :]))
+        page.leave_out(len(text.lines) - n_shown, "lines")
+    page.leave_out(found.n_more, "definitions")
     return page
 
 
@@ -60,12 +63,11 @@ def uses_page(found: NameUses, max_tokens: int) -> Page:
     page.add(
         f"{found.name}: {counted(len(found.found), 'use')}; defined at {defined or 'no place'}"
     )
-    is_ambiguous = len(found.definitions) > 1
     path = ""
     for place, use in enumerate(found.found):
         if use.path != path:
             path = use.path
-            meant = found.meant.get(path, "") if is_ambiguous else ""
+            meant = found.meant.get(path, "")
             title = f"{path} (most likely {meant})" if meant else path
             if not page.add(title):
                 page.leave_out(len(found.found) - place, "uses")
@@ -112,9 +114,17 @@ def related_page(found: RelatedFiles, max_tokens: int) -> Page:
         ("Imported by", found.imported_by),
         ("Changed together with, in git's history", changed),
     ]
-    for title, paths in lists:
-        page.add(f"{title}: {len(paths) or 'none found'}")
-        page.add_each(paths, "files")
+    titles = [f"{title}: {len(paths) or 'none found'}" for title, paths in lists]
+    costs = [
+        cost_of(map(safe_line, (title, *paths)))
+        for title, (_, paths) in zip(titles, lists, strict=True)
+    ]
+    for place, (_, paths) in enumerate(lists):
+        # Each may take what the others do not need, and its share of what is left in any case.
+        n_behind = len(lists) - place - 1
+        kept = min(sum(costs[place + 1 :]), page.n_left * n_behind // (n_behind + 1))
+        page.add(titles[place])
+        page.add_each(paths, "files", kept)
     if found.n_unseen:
         page.note(f"{counted(found.n_unseen, 'file')} that may import it were not looked into.")
     return page

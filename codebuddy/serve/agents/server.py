@@ -6,6 +6,7 @@ A call is worked on in a thread; cancelling it, or the end of the connection, ca
 from __future__ import annotations
 
 import asyncio
+import bisect
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -93,11 +94,11 @@ class AgentServer:
         self, _context: object, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         files = await self._resource(self._tools.files)
-        after = (params.cursor if params is not None else None) or ""
-        rest = [each for each in files if _uri(each[0]) > after] if after else files
-        # In the order of what the cursor says, which is that of no language.
-        rest.sort(key=lambda each: _uri(each[0]))
-        shown = rest[:_RESOURCES_PER_PAGE]
+        cursor = (params.cursor if params is not None else None) or ""
+        # They are in the order of their paths' bytes. The file of the cursor may have gone.
+        after = os.fsencode(_path_of(cursor)) if cursor else b""
+        start = bisect.bisect_right(files, after, key=lambda each: os.fsencode(each[0]))
+        shown = files[start : start + _RESOURCES_PER_PAGE]
         return types.ListResourcesResult(
             resources=[
                 types.Resource(
@@ -109,7 +110,7 @@ class AgentServer:
                 )
                 for path, size, language in shown
             ],
-            next_cursor=_uri(shown[-1][0]) if len(rest) > len(shown) else None,
+            next_cursor=_uri(shown[-1][0]) if start + len(shown) < len(files) else None,
         )
 
     async def _list_templates(

@@ -21,7 +21,7 @@ PATH = "/mcp"
 
 
 def run_stdio(agents: AgentServer, source: BinaryIO, sink: BinaryIO) -> None:
-    """Serve one client until it closes its end."""
+    """Serve one client until it closes its end, or is gone."""
     from mcp.server.stdio import stdio_server
 
     async def serve() -> None:
@@ -31,7 +31,11 @@ def run_stdio(agents: AgentServer, source: BinaryIO, sink: BinaryIO) -> None:
         async with stdio_server(lines, out) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
-    asyncio.run(serve())
+    try:
+        asyncio.run(serve())
+    except* BrokenPipeError:
+        # A client that died reads no answers.
+        pass
 
 
 def run_http(agents: AgentServer, rules: Rules, listener: socket.socket) -> None:
@@ -131,13 +135,15 @@ class _Frames:
 
 
 class _Out:
-    """stdout, for a writer that waits."""
+    """stdout, for a writer that waits; given up with the server, as nobody may read."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
 
     async def write(self, text: str) -> None:
-        await anyio.to_thread.run_sync(self._sink.write, text.encode("utf-8", "replace"))
+        await anyio.to_thread.run_sync(
+            self._sink.write, text.encode("utf-8", "replace"), abandon_on_cancel=True
+        )
 
     async def flush(self) -> None:
-        await anyio.to_thread.run_sync(self._sink.flush)
+        await anyio.to_thread.run_sync(self._sink.flush, abandon_on_cancel=True)
