@@ -212,7 +212,11 @@ def _segments(text: bytes) -> list[bytes]:
     while at < len(text):
         end = _element_end(text, at)
         if text[at:end] in (b"/", b"\\/"):
-            found.append(text[start:at])
+            segment = text[start:at]
+            if text[at:end] == b"\\/" and len(segment) > 1 and not segment.strip(b"*"):
+                # To git, `**` before such a slash is one folder or more.
+                found.append(b"*")
+            found.append(segment)
             start = end
         at = end
     return [*found, text[start:]]

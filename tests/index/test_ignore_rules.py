@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from codebuddy.errors import IndexingError
@@ -89,6 +89,8 @@ LINES = (
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
+@example(lines=["/**\\/**"])
+@example(lines=["**\\/b", "!a/**\\/**\\/b"])
 def test_what_is_taken_away_is_what_git_takes_away(tree, lines):
     """Any patterns, any order, with and without `!`: git is the judge, on real files."""
     root, paths = tree
