@@ -114,8 +114,10 @@ class _Files:
         An editor's text may have moved since the index read it: a chunk that does not stand where
         the index has it is told by its lines.
         """
-        if chunk.path != self._own_path or _is_at_cursor(chunk, self._context):
-            return chunk.path == self._own_path
+        if chunk.path != self._own_path:
+            return False
+        if _is_at_cursor(chunk, self._context):
+            return True
         there = informative_lines(self._document[chunk.start_line - 1 : chunk.end_line])
         has_moved = there != informative_lines(chunk.text.split("\n"))
         return has_moved and _is_near_copy(chunk.text, self._at_cursor)

@@ -41,25 +41,23 @@ class WindowRetriever:
         """Read and count all windows now, so that no lookup's time holds it."""
         _ = self._statistics if baseline == "windows" else self._word_sets
 
-    def search(
-        self, baseline: Baseline, context: Context, top_k: int, own_text: str
-    ) -> list[SearchResult]:
+    def search(self, baseline: Baseline, context: Context, top_k: int) -> list[SearchResult]:
         """The best windows of other files, from the best down.
 
         Args:
             baseline: How windows are ranked.
-            context: The place; its file gives no window.
+            context: The place; its file and copies of that give no window.
             top_k: Windows wanted.
-            own_text: The file as it is without a hole; files that are the same give no window.
         """
         query = _words("\n".join(context.prefix.split("\n")[-QUERY_LINES:]))
         scores = self._bm25(query) if baseline == "windows" else self._jaccard(query)
+        own_text = self._texts.get(context.document.path)
         found: list[SearchResult] = []
         for number in sorted(range(len(scores)), key=lambda each: (-scores[each], each)):
             window = self._windows[number]
             if scores[number] <= 0 or len(found) == top_k:
                 break
-            if window.path != context.document.path and self._texts[window.path] != own_text:
+            if self._texts[window.path] != own_text:
                 score = float(scores[number])
                 found.append(SearchResult(window, score, {"lexical": score}))
         return found

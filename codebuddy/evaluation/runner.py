@@ -146,7 +146,7 @@ def _run_mode(
         repository_name=setup.repository.root.name,
         head=setup.head,
         latency=setup.latency,
-        retriever=_retriever(hole, mode, setup),
+        retriever=_retriever(mode, setup),
         adapter=None if mode in BASE_MODES else setup.adapter,
     )
     setup.generator.saved_ms = 0.0
@@ -176,15 +176,14 @@ def _retrieve_mode(mode: EvaluatedMode) -> RetrieveMode:
     return mode if mode in RETRIEVE_MODES else "always"
 
 
-def _retriever(hole: Hole, mode: EvaluatedMode, setup: EvaluationSetup) -> Retriever:
+def _retriever(mode: EvaluatedMode, setup: EvaluationSetup) -> Retriever:
     """The lookup of a mode; a baseline never sees the index, nor the hole's own file."""
     if mode not in BASELINES:
         return retrieve
     setup.baselines.prepare(mode)
-    own_text = hole.source.decode()
 
     def search(context: Context, _index: CodeIndex, top_k: int) -> list[SearchResult]:
-        return setup.baselines.search(mode, context, top_k, own_text)
+        return setup.baselines.search(mode, context, top_k)
 
     return search
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-# Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009.
-RRF_K = 60
-
 
 def reciprocal_rank_fusion(
     rankings: Mapping[str, Sequence[tuple[int, float]]],
+    rank_constant: float,
     weigh: Callable[[str, float], float] = lambda _channel, _score: 1.0,
-    rank_constant: float = RRF_K,
 ) -> list[tuple[int, float, dict[str, float]]]:
-    """Fuse rankings by the places of their entries.
+    """Fuse rankings by the places of their entries (Cormack, Clarke, Buettcher, SIGIR 2009).
 
     Args:
         rankings: By channel, (id, score) from the best down. Equal scores share a place, so
             that another channel decides between them.
-        weigh: What an entry of a channel with that score counts.
         rank_constant: Added to each place; the smaller, the more the first places count.
+        weigh: What an entry of a channel with that score counts.
 
     Returns:
         (id, fused score, score by channel) from the best down; ties in the order of ids.

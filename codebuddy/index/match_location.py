@@ -6,7 +6,7 @@ nothing but what it is given, and knows neither scores nor how results are shown
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -133,5 +133,10 @@ def _around(
             return max(begun, key=wanted.preference)
         if not text.lstrip().startswith(_ABOVE_MARKS):
             break
+    return innermost(definitions, line)
+
+
+def innermost(definitions: Iterable[Definition], line: int) -> Definition | None:
+    """The innermost definition around `line`."""
     around = [each for each in definitions if each.line <= line <= each.end_line]
     return max(around, key=lambda each: (each.line, -each.end_line), default=None)

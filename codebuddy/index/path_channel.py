@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
+from codebuddy.index.query import PLACE
 from codebuddy.index.store import Store
 from codebuddy.index.terms import normalized_name
 
@@ -20,7 +21,6 @@ SCORE = 1.0
 _MAX_CHARACTERS = 4_096
 # Of one name, as `__init__.py` in a large repository.
 _MAX_FILES = 1_000
-_PLACE = re.compile(r":([0-9]{1,9})(?::[0-9]{0,9})?:?$")
 # A line of a Python traceback.
 _FRAME = re.compile(r'File "([^"\n]+)", line ([0-9]{1,9})\b')
 # Headings often bear a file's name; what code defines by a bare word is rather meant.
@@ -56,7 +56,7 @@ def line_asked(query: str) -> int:
     text = query[:_MAX_CHARACTERS].strip()
     if frame := _FRAME.match(text):
         return int(frame[2])
-    place = _PLACE.search(text)
+    place = PLACE.search(text)
     return int(place[1]) if place else 0
 
 
@@ -91,7 +91,7 @@ def _named_by(query: str, finder: PathFinder) -> tuple[int, list[bytes]]:
     # A file may be called so, place and backslash and all.
     if found := finder.ending_in(_relative(text)):
         return 0, found
-    bare = _PLACE.sub("", text)
+    bare = PLACE.sub("", text)
     if bare != text and (found := finder.ending_in(_relative(bare))):
         return line_asked(text), found
     return line_asked(text), _nearest(_relative(bare.replace("\\", "/")), finder)

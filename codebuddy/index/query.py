@@ -18,7 +18,8 @@ QueryKind = Literal[
 
 _MAX_LOOKED_AT = 4_000
 _PATH = re.compile(r"^[\w.@+~-]*(?:[/\\][\w.@+~-]+)+[/\\]?$|^[\w-]+/$")
-_PLACE = re.compile(r":[0-9]{1,9}(?::[0-9]{0,9})?:?$")
+# `:LINE`, `:LINE:COL` or `:LINE:` behind a path.
+PLACE = re.compile(r":([0-9]{1,9})(?::[0-9]{0,9})?:?$")
 _FILE_NAME = re.compile(r"^[\w.-]+\.([a-z]{1,5})$")
 _QUALIFIED = re.compile(r"^[\w$]+(?:(?:\.|::|->|#)~?[\w$]+)*(?:\(\))?[?!]?$")
 # Case within a word or underscores do not occur in prose.
@@ -56,7 +57,7 @@ def kind_of(query: str) -> QueryKind:
     """
     text = query[:_MAX_LOOKED_AT].strip()
     if not re.search(r"\s", text):
-        bare = _PLACE.sub("", text)
+        bare = PLACE.sub("", text)
         file = _FILE_NAME.match(bare)
         if _PATH.match(bare) or (file and (family_of(bare) or file[1] in TEXT_SUFFIXES)):
             return "path"

@@ -127,7 +127,7 @@ def rank(
         return weight * score**power if channel == "symbol" else weight
 
     counted = {name: found for name, found in rankings.items() if of_kind.get(name, 1.0) > 0}
-    fused = reciprocal_rank_fusion(counted, weigh, weights.rank_constant)
+    fused = reciprocal_rank_fusion(counted, weights.rank_constant, weigh)
     ranks = {
         channel: {chunk_id: position for position, (chunk_id, _) in enumerate(found, 1)}
         for channel, found in counted.items()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from codebuddy.datatypes import Definition
 from codebuddy.index.lexical import LexicalRanker
+from codebuddy.index.match_location import innermost
 from codebuddy.index.modules import ModuleMap, family_of
 from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.terms import MAX_WORD_LENGTH
@@ -90,13 +91,8 @@ def find_importers(
 
 def enclosing(definitions: Iterable[Definition], line: int) -> str:
     """The qualified name of the innermost definition with a body around `line`."""
-    around = [
-        each
-        for each in definitions
-        if each.line <= line <= each.end_line and each.kind not in VALUE_KINDS
-    ]
-    innermost = max(around, key=lambda each: (each.line, -each.end_line), default=None)
-    return "" if innermost is None else innermost.qualified
+    found = innermost((each for each in definitions if each.kind not in VALUE_KINDS), line)
+    return "" if found is None else found.qualified
 
 
 def _files_with(

@@ -80,7 +80,7 @@ class CodeReader:
         except DamagedIndexError:
             # It was noted as damaged, so the next update builds it anew.
             self._repositories.forget_index(repository_context)
-        self._refresh.refresh(repository_context, cancellation, is_damaged=True)
+        warnings += tuple(self._refresh.refresh(repository_context, cancellation, is_damaged=True))
         return Answered(self._ask(repository_context, question), warnings)
 
     def close(self) -> None:

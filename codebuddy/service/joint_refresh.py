@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import IndexingError
 from codebuddy.service.context import RepositoryContext
-from codebuddy.service.refresh import update
+from codebuddy.service.refresh import END_WAITS_S, update
 
 if TYPE_CHECKING:
     from codebuddy.index.build import IndexProgress
@@ -78,8 +78,14 @@ class JointRefresh:
         return ["the index is being updated; this is what it held before"]
 
     def close(self) -> None:
-        """Stop what runs at its next step: an update that is cut off leaves the index as it was."""
+        """Stop what runs at its next step: an update that is cut off leaves the index as it was.
+
+        A thread inside native code must not outlive the interpreter, so it is waited for.
+        """
         self._is_ending.set()
+        with self._lock:
+            running = [each.result for each in self._updates.values()]
+        wait(running, END_WAITS_S)
 
     def _join(self, repository_context: RepositoryContext, *, is_damaged: bool) -> _Update:
         """The update that runs, or ended a moment ago, or a new one."""

@@ -25,7 +25,7 @@ T = TypeVar("T")
 LOCK_TIMEOUT_S = 30.0
 # An index is brought up to date in the background, no sooner than this after the last time.
 _BACKGROUND_EVERY_S = 30.0
-_END_WAITS_S = 2.0
+END_WAITS_S = 2.0
 
 
 def open_index(
@@ -218,4 +218,4 @@ class BackgroundRefresh:
         with self._lock:
             threads = [*self._threads.values()]
         for thread in threads:
-            thread.join(_END_WAITS_S)
+            thread.join(END_WAITS_S)

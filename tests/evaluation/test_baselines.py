@@ -53,7 +53,7 @@ def test_the_window_of_the_sibling_comes_first_and_reaches_past_the_likeness(tmp
     with indexed(make_repository(tmp_path / "r", FILES)) as (repository, index):
         windows = WindowRetriever(repository, index)
         context = place(ONE, "response = session.get")
-        found = windows.search(baseline, context, 10, ONE)
+        found = windows.search(baseline, context, 10)
     assert found[0].chunk.path == "two.py"
     assert "return TwoRecord(**response.json())" in found[0].chunk.text
     assert {each.chunk.path for each in found} <= {"two.py", "other.py"}
@@ -66,10 +66,10 @@ def test_files_are_read_before_the_first_lookup_is_timed(tmp_path, baseline):
     with indexed(make_repository(tmp_path / "r", FILES)) as (repository, index):
         windows = WindowRetriever(repository, index)
         context = place(ONE, "response = session.get")
-        expected = WindowRetriever(repository, index).search(baseline, context, 10, ONE)
+        expected = WindowRetriever(repository, index).search(baseline, context, 10)
         windows.prepare(baseline)
     # The index is closed: a lookup that still read from it would fail.
-    assert windows.search(baseline, context, 10, ONE) == expected
+    assert windows.search(baseline, context, 10) == expected
     assert expected
 
 
@@ -78,7 +78,7 @@ def test_windows_are_of_20_lines_10_apart_and_lie_where_they_say(tmp_path):
     with indexed(make_repository(tmp_path / "r", FILES)) as (repository, index):
         windows = WindowRetriever(repository, index)
         context = place(ONE, "response = session.get")
-        found = windows.search("jaccard", context, 1000, ONE)
+        found = windows.search("jaccard", context, 1000)
     lines = TWO.split("\n")
     of_two = sorted((e.chunk.start_line, e.chunk) for e in found if e.chunk.path == "two.py")
     for first, chunk in of_two:
@@ -96,7 +96,7 @@ def test_nothing_to_look_into_finds_nothing(tmp_path, baseline):
         with indexed(root) as (repository, index):
             windows = WindowRetriever(repository, index)
             context = place(ONE, "response = session.get")
-            assert windows.search(baseline, context, 5, ONE) == []
+            assert windows.search(baseline, context, 5) == []
 
 
 def test_a_baseline_packs_what_it_found_into_the_same_prompt(tmp_path):

@@ -6,35 +6,41 @@ import pytest
 
 from codebuddy.completion.retrieval import retrieve
 from codebuddy.index.build import update_index
-from codebuddy.index.fusion import RRF_K, reciprocal_rank_fusion
+from codebuddy.index.fusion import reciprocal_rank_fusion
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.completion import context_at
 
+_CONSTANT = 60
+
 
 def test_agreement_beats_a_single_first_place():
     """What two rankings place well comes before what one places first."""
-    fused = reciprocal_rank_fusion({"a": [(1, 9.0), (2, 8.0)], "b": [(2, 0.9), (3, 0.8)]})
+    fused = reciprocal_rank_fusion(
+        {"a": [(1, 9.0), (2, 8.0)], "b": [(2, 0.9), (3, 0.8)]}, _CONSTANT
+    )
     assert [each for each, _, _ in fused] == [2, 1, 3]
-    assert fused[0][1] == pytest.approx(1 / (RRF_K + 2) + 1 / (RRF_K + 1))
+    assert fused[0][1] == pytest.approx(1 / (_CONSTANT + 2) + 1 / (_CONSTANT + 1))
     assert fused[0][2] == {"a": 8.0, "b": 0.9}
 
 
 def test_equal_scores_share_a_place():
     """Between equals of one ranking, the other one decides."""
-    fused = reciprocal_rank_fusion({"a": [(1, 5.0), (2, 5.0)], "b": [(2, 1.0)]})
+    fused = reciprocal_rank_fusion({"a": [(1, 5.0), (2, 5.0)], "b": [(2, 1.0)]}, _CONSTANT)
     assert fused[0][0] == 2
-    assert fused[1][1] == pytest.approx(1 / (RRF_K + 1))
+    assert fused[1][1] == pytest.approx(1 / (_CONSTANT + 1))
 
 
 def test_weights_count():
     """A channel can weigh its entries by their scores."""
     fused = reciprocal_rank_fusion(
-        {"a": [(1, 1.0)], "b": [(2, 0.1)]}, lambda channel, score: score if channel == "b" else 1.0
+        {"a": [(1, 1.0)], "b": [(2, 0.1)]},
+        _CONSTANT,
+        lambda channel, score: score if channel == "b" else 1.0,
     )
     assert [each for each, _, _ in fused] == [1, 2]
-    assert reciprocal_rank_fusion({}) == []
+    assert reciprocal_rank_fusion({}, _CONSTANT) == []
 
 
 @pytest.fixture

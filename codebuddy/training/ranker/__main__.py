@@ -95,7 +95,7 @@ def label(
             context = build_context(hole.as_document(repository), hole.position, hole.language)
             cursor, cut = cursor_text(context), cut_text(hole.text, context)
             candidates = tuple(find_pieces(context, mask(index, hole), cursor))
-            plain = windows.search("windows", context, _TOP_K, hole.source.decode())
+            plain = windows.search("windows", context, _TOP_K)
             yield LabelledHole(
                 str(folder),
                 hole.kind,
