@@ -86,7 +86,7 @@ bench-embedder: setup
 train-adapter: setup
 	for stage in fetch cut train; do \
 		$(BIN)/python -m codebuddy.training.adapter $$stage --work $(or $(WORK),$(HOME)/.cache/codebuddy/adapter) \
-			--base "$$($(BIN)/codebuddy models pull qwen2.5-coder-1.5b)" --steps 150 --rate 5e-4 || exit 1; \
+			--base "$$($(BIN)/codebuddy models pull qwen2.5-coder-1.5b)" --steps 400 --rate 3e-4 || exit 1; \
 	done
 
 train-ranker: setup

@@ -151,6 +151,21 @@ def cut_holes(
     return _in_turn([found[kind] for kind in wanted])
 
 
+def holes_of_file(
+    repository: Repository,
+    index: RepositoryIndex,
+    path: str,
+    kinds: Sequence[HoleKind],
+    seed: int,
+) -> list[Hole]:
+    """Every hole of the kinds in one file; none where `cut_holes` would cut none."""
+    file = _open(path, index, repository.head_commit())
+    if file is None:
+        return []
+    rng = random.Random(f"{seed}:{path}")
+    return [hole for kind in kinds for hole in file.holes(kind, rng, index)]
+
+
 def is_current(hole: Hole, index: RepositoryIndex) -> bool:
     """Whether the index still holds the file that the hole was cut into."""
     text = "".join(chunk.text for chunk in index.chunks_of(hole.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import random
 import subprocess
 from argparse import Namespace
@@ -13,20 +14,27 @@ import pytest
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.llama_library import load_library
-from codebuddy.training.adapter.__main__ import END_TOKEN, PARTS, cut, train_all
+from codebuddy.training.adapter.__main__ import PARTS, cut, train_all
 from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.export import adapter_weights, write_adapter
 from codebuddy.training.adapter.fit import (
     AdapterConfig,
     TrainingPlan,
     add_adapters,
-    batches,
-    collate,
-    generate,
+    judge,
     middle_losses,
-    read_prompt,
+    read_prompts,
     train,
 )
+from codebuddy.training.adapter.packing import Branch, SampleGroup, pack_middles, pack_prompts
+from codebuddy.training.adapter.sample_file import (
+    Endings,
+    read_endings,
+    read_groups,
+    write_endings,
+    write_groups,
+)
+from codebuddy.training.packages import Package
 from tests.conftest import DEFAULT_MODEL
 from tests.support.tiny_model import HEADS, KV_HEADS, LAYERS, N_TOKENS, write_base
 
@@ -35,7 +43,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 # Of the tiny model's vocabulary: 256 bytes, five tokens of filling in, the end of a text.
 MIDDLE, END = 258, N_TOKENS - 1
-ANSWER = [77, 88, 99, END]
+ANSWER = (77, 88, 99)
+ENDINGS = Endings((END,), {b"": (10,), b")": (20, 21)})
+PACKAGE = Package("pypi", "a", "1", "MIT")
 BOTH = (
     AdapterConfig("small", 4, ("o_proj", "down_proj"), 3e-2),
     AdapterConfig("all", 8, tuple(LINEAR), 3e-2),
@@ -60,14 +70,25 @@ def base_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def samples():
-    """Prompts of random tokens, of several lengths, that all go on with the same answer."""
+def groups():
+    """Random tokens of several lengths, with three holes each that all hold the same answer."""
     rng = np.random.default_rng(1)
-    lengths = rng.integers(5, 40, size=120)
-    return [(np.append(rng.integers(0, 256, size=n), MIDDLE), np.array(ANSWER)) for n in lengths]
+
+    def some(low, high):
+        return rng.integers(0, 256, size=rng.integers(low, high)).tolist()
+
+    found = []
+    for n in range(40):
+        trunk = some(8, 40)
+        branches = [
+            Branch("line", at, at + 1, shared, [*some(0, 9), MIDDLE], ANSWER, None)
+            for at, shared in enumerate(sorted(rng.integers(1, len(trunk) + 1, size=3).tolist()))
+        ]
+        found.append(SampleGroup(f"{n}.py", "python", trunk, tuple(branches)))
+    return found
 
 
-def trained(base_file, samples, steps=60, state=None):
+def trained(base_file, groups, steps=60, state=None):
     """The model with both adapters after some steps, and the losses on the way."""
     import torch
 
@@ -77,68 +98,140 @@ def trained(base_file, samples, steps=60, state=None):
     done = train(
         model,
         BOTH,
-        samples,
-        TrainingPlan(batch_tokens=400, seed=2, steps=steps, state=state),
+        groups,
+        ENDINGS,
+        TrainingPlan(seed=2, steps=steps, state=state),
         "cpu",
-        lambda _step, _share, losses: told.append(
-            {name: float(loss) for name, loss in losses.items()}
-        ),
+        lambda _step, _share, losses: told.append(losses),
     )
     return model, told, done
 
 
 @pytest.fixture(scope="module")
-def result(base_file, samples):
+def result(base_file, groups):
     """What `trained` gives, once for all tests."""
-    return trained(base_file, samples)
+    return trained(base_file, groups)
 
 
 @pytest.mark.slow
-def test_every_adapter_learns_over_one_reading_of_the_prompt(result, samples):
+def test_every_adapter_learns_over_one_reading_of_the_prompts(result, groups):
     """Each writes the answer; the base does not, and its keys and values are as before."""
     import torch
 
     model, told, (steps, left_out) = result
     assert (steps, left_out) == (60, 0)
-    batch = collate(samples[:6], "cpu")
-    cache = read_prompt(model, batch)
-    with torch.no_grad():
-        before = float(middle_losses(model, batch, cache, has_adapter=False).mean())
+    before = read_prompts(model, groups[0], "cpu")
+    judged = judge(model, ["", "small", "all"], groups[:4], ENDINGS, "cpu")
+    assert {name: len(rows) for name, rows in judged.items()} == {"": 12, "small": 12, "all": 12}
+    assert not any(row.is_greedy for row in judged[""])
     for config in BOTH:
         assert told[-1][config.name] < told[0][config.name] / 2
+        rows = judged[config.name]
+        assert all(row.is_greedy for row in rows)
+        assert sum(row.text for row in rows) < sum(row.text for row in judged[""]) / 2
+        assert sum(row.end for row in rows) < sum(row.end for row in judged[""]) / 2
         model.set_adapter(config.name)
-        again = read_prompt(model, batch)
-        assert all(torch.equal(a[0], b[0]) for a, b in zip(cache, again, strict=True))
-        with torch.no_grad():
-            assert float(middle_losses(model, batch, cache).mean()) < before / 2
-    model.set_adapter("all")
-    rows, logprobs, entropy = generate(model, batch, cache, 8, [END], has_adapter=True)
-    assert rows == [ANSWER[:-1]] * 6
-    assert [len(each) for each in logprobs] == [3] * 6
-    assert len(entropy) == 6
-    assert generate(model, batch, cache, 8, [END], [88], has_adapter=True)[0] == [[77, 88]] * 6
-    assert generate(model, batch, cache, 8, [END], has_adapter=False)[0] != rows
+        again = read_prompts(model, groups[0], "cpu")
+        assert all(
+            torch.equal(a[0], b[0]) for a, b in zip(before.layers, again.layers, strict=True)
+        )
 
 
-def test_padding_changes_nothing(result, samples):
-    """A row's loss is the same alone and beside longer ones."""
+def test_a_packed_hole_costs_what_it_costs_alone(result, groups):
+    """Trunk and neighbours change nothing: neither what it may see nor where it stands."""
     import torch
 
     model, _, _ = result
     model.set_adapter("all")
-    short, long = (pick(samples, key=lambda each: len(each[0])) for pick in (min, max))
-    losses = []
-    for rows in ([short], [long, short]):
-        batch = collate(rows, "cpu")
+    for group in groups[:4]:
         with torch.no_grad():
-            losses.append(float(middle_losses(model, batch, read_prompt(model, batch))[-1]))
-    assert losses[0] == pytest.approx(losses[1], abs=0.05)
+            packed = middle_losses(model, group, read_prompts(model, group, "cpu"), ENDINGS)
+            for branch, loss in zip(group.branches, packed, strict=True):
+                whole = [*group.trunk[: branch.shared], *branch.prompt]
+                alone = dataclasses.replace(
+                    group,
+                    trunk=whole[:1],
+                    branches=(dataclasses.replace(branch, shared=1, prompt=whole[1:]),),
+                )
+                (found,) = middle_losses(model, alone, read_prompts(model, alone, "cpu"), ENDINGS)
+                assert float(found.text.sum()) == pytest.approx(float(loss.text.sum()), abs=0.1)
+                assert float(found.end) == pytest.approx(float(loss.end), abs=0.1)
 
 
-def test_the_same_seed_gives_the_same_adapter(result, base_file, samples):
+def test_each_token_sees_its_own_prompt_alone():
+    """In one row: trunk, then branches, each behind its own part of the trunk."""
+    branches = (
+        Branch("line", 0, 1, 2, [30, MIDDLE], [40], None),
+        Branch("line", 5, 6, 3, [31, 32, MIDDLE], [41, 42], None),
+    )
+    group = SampleGroup("a.py", "python", [10, 11, 12], branches)
+    prompts = pack_prompts(group)
+    assert prompts.tokens.tolist() == [10, 11, 12, 30, 31, 32]
+    assert prompts.positions.tolist() == [0, 1, 2, 2, 3, 4]
+    seen = [prompts.tokens[row].tolist() for row in prompts.mask]
+    assert seen[2:] == [[10, 11, 12], [10, 11, 30], [10, 11, 12, 31], [10, 11, 12, 31, 32]]
+    middles = pack_middles(group, prompts)
+    assert middles.tokens.tolist() == [MIDDLE, 40, MIDDLE, 41, 42]
+    assert middles.positions.tolist() == [3, 4, 5, 6, 7]
+    both = np.concatenate([prompts.tokens, middles.tokens])
+    assert both[middles.mask[1]].tolist() == [10, 11, 30, MIDDLE, 40]
+    assert both[middles.mask[4]].tolist() == [10, 11, 12, 31, 32, MIDDLE, 41, 42]
+
+
+def test_any_token_that_ends_a_middle_is_right(result, groups):
+    """What ends a line may hold the line's last characters and what follows the break."""
+    import torch
+
+    assert ENDINGS.tokens_for(None) == (END,)
+    assert ENDINGS.tokens_for("") == (10, END)
+    assert ENDINGS.tokens_for(")") == (20, 21)
+    model, _, _ = result
+    group = groups[0]
+    ends = []
+    for ending in (")", None):
+        branches = tuple(dataclasses.replace(each, ending=ending) for each in group.branches)
+        changed = dataclasses.replace(group, branches=branches)
+        with torch.no_grad():
+            reading = read_prompts(model, changed, "cpu")
+            found = middle_losses(model, changed, reading, ENDINGS, has_adapter=False)
+        ends.append([float(each.end) for each in found])
+    ways = Endings((20,), {}), Endings((21,), {})
+    with torch.no_grad():
+        reading = read_prompts(model, group, "cpu")
+        single = [
+            [
+                float(each.end)
+                for each in middle_losses(model, group, reading, way, has_adapter=False)
+            ]
+            for way in ways
+        ]
+    added = -np.log(np.exp(-np.array(single)).sum(0))
+    assert ends[0] == pytest.approx(added.tolist(), abs=1e-3)
+    assert ends[0] != pytest.approx(ends[1], abs=1e-3)
+
+
+def test_groups_and_endings_come_back_from_their_files(groups, tmp_path):
+    """With every place, length and token."""
+    given = [
+        dataclasses.replace(group, trunk=tuple(group.trunk), branches=group.branches)
+        for group in groups[:3]
+    ]
+    write_groups(tmp_path / "a.npz", PACKAGE, given)
+    found = read_groups(tmp_path / "a.npz")
+    assert [list(each.trunk) for each in found] == [list(each.trunk) for each in given]
+    for one, other in zip(found, given, strict=True):
+        for a, b in zip(one.branches, other.branches, strict=True):
+            assert dataclasses.replace(a, middle=tuple(a.middle)) == b
+    pieces = [b"a", b"\n", b")\n", b")\n\n", b"", b"x\ny"]
+    write_endings(tmp_path / "endings.json", pieces, [4])
+    endings = read_endings(tmp_path / "endings.json")
+    assert endings == Endings((4,), {b"": (1,), b")": (2, 3), b"x": (5,)})
+
+
+def test_the_same_seed_gives_the_same_adapter(result, base_file, groups):
     """Bit for bit, on one machine."""
     first = adapter_weights(result[0], "all")
-    second = adapter_weights(trained(base_file, samples)[0], "all")
+    second = adapter_weights(trained(base_file, groups)[0], "all")
     assert first.keys() == second.keys()
     assert len(first) == LAYERS * len(LINEAR)
     for place, (a, b) in first.items():
@@ -146,7 +239,7 @@ def test_the_same_seed_gives_the_same_adapter(result, base_file, samples):
         assert np.array_equal(b, second[place][1])
 
 
-def test_llama_cpp_says_the_same_with_the_adapter_on(result, base_file, samples, tmp_path):
+def test_llama_cpp_says_the_same_with_the_adapter_on(result, base_file, groups, tmp_path):
     """The prompt is read without it; from the middle token on it acts, as it was trained."""
     import torch
 
@@ -155,24 +248,24 @@ def test_llama_cpp_says_the_same_with_the_adapter_on(result, base_file, samples,
     file = tmp_path / "adapter.gguf"
     weights = adapter_weights(model, config.name)
     write_adapter(file, weights, "qwen2", config.rank * config.scaling)
-    prompt, answer = samples[0]
-    batch = collate([samples[0]], "cpu")
-    cache = read_prompt(model, batch)
+    group = groups[0]
+    branch = group.branches[1]
+    prompt = [*group.trunk[: branch.shared], *branch.prompt[:-1]]
     model.set_adapter(config.name)
-    given = [int(prompt[-1]), *map(int, answer[:-1])]
-    found = run_llama(base_file, file, [int(t) for t in prompt[:-1]], given)
-    assert [int(row.argmax()) for row in found] == ANSWER
+    given, wanted = [MIDDLE, *ANSWER], [*ANSWER, END]
+    found = run_llama(base_file, file, prompt, given)
+    assert [int(row.argmax()) for row in found] == wanted
     # The middle's losses, in both.
     log = torch.log_softmax(torch.tensor(np.array(found)), -1)
-    theirs = -float(log[range(4), ANSWER].mean())
+    theirs = -float(log[range(4), wanted].mean())
     with torch.no_grad():
-        ours = float(middle_losses(model, batch, cache)[0])
-    assert theirs == pytest.approx(ours, abs=0.05)
-    without = run_llama(base_file, None, [int(t) for t in prompt[:-1]], given)
+        ours = middle_losses(model, group, read_prompts(model, group, "cpu"), ENDINGS)[1].mean()
+    assert theirs == pytest.approx(float(ours), abs=0.05)
+    without = run_llama(base_file, None, prompt, given)
     assert np.abs(np.array(without) - np.array(found)).max() > 1
 
 
-def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
+def test_the_rows_of_llama_are_put_in_its_order(groups, tmp_path):
     """The architecture of SmolLM2: torch and llama.cpp give the same logits with the adapter."""
     import torch
 
@@ -189,7 +282,7 @@ def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
     with pytest.raises(ValueError, match="numbers of heads"):
         write_adapter(file, weights, "llama", alpha)
     write_adapter(file, weights, "llama", alpha, (HEADS, KV_HEADS))
-    prompt = [int(t) for t in samples[0][0] if t < 256]
+    prompt = groups[0].trunk
     given = [65, 66, 67, 68]
     found = np.array(run_llama(base, file, prompt, given))
     # As llama.cpp: the prompt read without the adapter, the rest with it.
@@ -204,7 +297,7 @@ def test_the_rows_of_llama_are_put_in_its_order(samples, tmp_path):
     assert np.abs(found - ours).mean() < 0.05 * np.abs(found - without).mean()
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was(base_file, samples, tmp_path):
+def test_a_run_that_was_stopped_goes_on_where_it_was(base_file, groups, tmp_path):
     """In two parts it ends with the weights of one that was never stopped."""
     import torch
 
@@ -216,8 +309,8 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(base_file, samples, tmp_pat
             if step == stop_at:
                 raise KeyboardInterrupt
 
-        plan = TrainingPlan(batch_tokens=400, middle_tokens=40, seed=2, steps=12, state=state)
-        done = train(model, BOTH, samples, plan, "cpu", on_step)
+        plan = TrainingPlan(seed=2, steps=12, state=state)
+        done = train(model, BOTH, groups, ENDINGS, plan, "cpu", on_step)
         return adapter_weights(model, "all"), done
 
     state = tmp_path / "run.state"
@@ -231,12 +324,12 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(base_file, samples, tmp_pat
             np.testing.assert_array_equal(ours, other)
 
 
-def test_a_run_goes_on_with_its_own_samples_and_options_alone(base_file, samples, tmp_path):
+def test_a_run_goes_on_with_its_own_samples_and_options_alone(base_file, groups, tmp_path):
     """The file of another run is refused, and left as it is; no samples are an error at once."""
     state = tmp_path / "run.state"
-    trained(base_file, samples, steps=5, state=state)
+    trained(base_file, groups, steps=5, state=state)
     kept = state.read_bytes()
-    for other, steps in ((samples[1:], 5), (samples, 6)):
+    for other, steps in ((groups[1:], 5), (groups, 6)):
         with pytest.raises(ValueError, match=r"run\.state is of a run with other samples"):
             trained(base_file, other, steps=steps, state=state)
     assert state.read_bytes() == kept
@@ -245,56 +338,56 @@ def test_a_run_goes_on_with_its_own_samples_and_options_alone(base_file, samples
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "llama"])
-def test_the_command_writes_adapters_that_fit_their_base(tmp_path, samples, architecture):
+def test_the_command_writes_adapters_that_fit_their_base(tmp_path, groups, architecture, capsys):
     """What it trains for a model of either architecture can be used with that model."""
     base = write_base(tmp_path / "base.gguf", architecture=architecture)
     for part in PARTS:
         (tmp_path / "samples" / part).mkdir(parents=True)
-        np.savez(
-            tmp_path / "samples" / part / "a.npz",
-            tokens=np.concatenate([np.concatenate(each) for each in samples[:20]]),
-            prompt_lengths=[len(prompt) for prompt, _ in samples[:20]],
-            middle_lengths=[len(middle) for _, middle in samples[:20]],
-        )
+        write_groups(tmp_path / "samples" / part / "a.npz", PACKAGE, groups[:6])
+    write_endings(tmp_path / "endings.json", [b")\n"], [END])
     arguments = Namespace(
-        work=tmp_path, base=base, minutes=1.0, device="cpu", rank=[4], rate=[1e-3], steps=2,
-        batch_tokens=400, middle_tokens=40, max_prompt=448, max_middle=64,
-    )  # fmt: skip
+        work=tmp_path,
+        base=base,
+        minutes=1.0,
+        device="cpu",
+        rank=[4],
+        rate=[1e-3],
+        steps=2,
+        groups=2,
+    )
     train_all(arguments)
     adapter = read_adapter(tmp_path / "r4_0_001.gguf", read_header(base))
     assert (adapter.rank, adapter.alpha) == (4, 8.0)
+    told = capsys.readouterr().err
+    assert "base: 18 middles, " in told
+    assert "r4_0_001: 18 middles, " in told
 
 
 @pytest.mark.model
-def test_samples_end_with_a_token_that_ends_texts(base_file, tmp_path):
-    """Another model's is told before anything is cut."""
-    with pytest.raises(SystemExit, match="token 151643 ends no text"):
-        cut(Namespace(work=tmp_path, base=base_file, end_token=END_TOKEN))
-    cut(Namespace(work=tmp_path, base=base_file, end_token=END))
+def test_the_tokens_that_end_texts_are_noted(base_file, tmp_path):
+    """Before anything is cut, from the base's own vocabulary."""
+    cut(Namespace(work=tmp_path, base=base_file))
+    endings = read_endings(tmp_path / "endings.json")
+    # Behind a file of its own a model says the name of the next one.
+    assert set(endings.ends) >= {END}
+    assert MIDDLE not in endings.ends
+    assert endings.line_ends == {b"": (10,)}
 
 
-def test_batches_keep_to_both_limits(samples):
-    """Neither the prompts nor the middles of a batch grow beyond what memory allows."""
-    found = list(batches(samples, 120, random.Random(0), "cpu", 10))
-    assert sum(len(each.prompt) for each in found) == len(samples)
-    for each in found:
-        assert each.prompt.numel() <= 120 or len(each.prompt) == 1
-        assert each.middle.numel() <= 10
-
-
-def test_what_is_no_number_is_neither_learned_nor_written(base_file, samples, tmp_path):
+def test_what_is_no_number_is_neither_learned_nor_written(base_file, groups, tmp_path):
     """One bad batch is left out and counted; a base that gives nothing else ends the training."""
     import torch
 
     model = add_adapters(load_base(base_file), BOTH)
     with torch.no_grad():
         model.get_base_model().lm_head.weight[0] = float("nan")
-    with pytest.raises(FloatingPointError, match="no finite loss"):
+    with pytest.raises(FloatingPointError, match="no finite gradient"):
         train(
             model,
             BOTH,
-            samples,
-            TrainingPlan(batch_tokens=400, seed=2, steps=9),
+            groups,
+            ENDINGS,
+            TrainingPlan(seed=2, steps=9),
             "cpu",
             lambda *_: None,
         )
@@ -347,7 +440,7 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.settings import IndexSettings, Settings
-    from codebuddy.training.adapter.samples import cut_samples
+    from codebuddy.training.adapter.samples import cut_group
     from codebuddy.vcs.repository import open_repository
 
     root = tmp_path / "shop"
@@ -356,7 +449,7 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
         lines = [
             f"def {name}_{n}(amounts, rate):\n    total = sum(amounts) * rate\n"
             f"    checked = check(total, len(amounts))\n    return round(checked, {n})\n"
-            for n in range(12)
+            for n in range(40)
         ]
         (root / f"{name}.py").write_text("\n\n".join(lines))
     git = ("git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b")
@@ -364,27 +457,32 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
         subprocess.run([*git, *command], check=True)
     repository, settings = open_repository(root), Settings(index=IndexSettings(embedder="none"))
     update_index(repository, settings)
-    vocabulary = open_vocabulary(DEFAULT_MODEL)
+    vocabulary, rng = open_vocabulary(DEFAULT_MODEL), random.Random(1)
     with RepositoryIndex.open(repository, settings) as index:
-        samples = list(cut_samples(repository, index, vocabulary, 151643, 60, 1))
-    assert len(samples) > 30
-    assert {"line", "block", "inner", "word"} <= {each.kind for each in samples}
+        tried = [cut_group(repository, index, vocabulary, "cart.py", rng) for _ in range(30)]
+    found = [each for each in tried if each is not None]
+    assert len(found) > 15
+    kinds = {branch.kind for group in found for branch in group.branches}
+    assert {"line", "block", "inner", "word"} <= kinds
     fim = vocabulary.fim
-    assert any(fim.separator in each.prompt[:-1] for each in samples)
     assert fim.prefix is not None
     assert fim.suffix is not None
+    assert any(fim.separator in group.trunk for group in found)
+    written = (root / "cart.py").read_text()
 
     def text(tokens):
         return b"".join(map(vocabulary.piece, tokens)).decode()
 
-    for sample in samples:
-        assert sample.prompt[-1] == fim.middle
-        assert sample.middle[-1] == 151643
-        assert vocabulary.is_end(sample.middle[-1])
-        begin, end = sample.prompt.index(fim.prefix), sample.prompt.index(fim.suffix)
-        before = text(sample.prompt[begin + 1 : end])
-        after = text(sample.prompt[end + 1 : -1])
-        whole = before + text(sample.middle[:-1]) + after
-        assert whole in (root / sample.path).read_text()
-        if sample.kind == "inner":
-            assert after[0] in ")]}\"'`"
+    for group in found:
+        assert len({branch.shared for branch in group.branches}) > 1
+        for branch in group.branches:
+            prompt = [*group.trunk[: branch.shared], *branch.prompt]
+            assert prompt[-1] == fim.middle
+            begin, end = prompt.index(fim.prefix), prompt.index(fim.suffix)
+            before, after = text(prompt[begin + 1 : end]), text(prompt[end + 1 : -1])
+            middle = text(branch.middle) + (branch.ending or "")
+            assert middle == written.encode()[branch.start_byte : branch.end_byte].decode()
+            assert before + middle + after in written
+            assert (branch.ending is None) == (not after.startswith("\n"))
+            if branch.kind == "inner":
+                assert after[0] in ")]}\"'`"

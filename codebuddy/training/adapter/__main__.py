@@ -10,16 +10,22 @@ the base and this folder of the package alone.
 from __future__ import annotations
 
 import argparse
+import random
+import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codebuddy.training.adapter.packing import SampleGroup
 
 DATA = Path("models/adapter/data.toml")
-# What ends a middle where the vocabulary has several such tokens: the end of text of Qwen's bases.
-END_TOKEN = 151643
-SAMPLES_PER_PACKAGE = 110
+GROUPS_PER_PACKAGE = 14
 SEED = 5
 PARTS = ("train", "validation")
+# Groups of the validation part that are judged, from as many packages as there are.
+JUDGED_GROUPS = 60
+_TOLD = ("text", "end", "is_greedy")
 
 
 def main() -> None:
@@ -28,16 +34,12 @@ def main() -> None:
     parser.add_argument("stage", choices=["fetch", "cut", "train"])
     parser.add_argument("--work", type=Path, required=True, help="archives, samples, adapters")
     parser.add_argument("--base", type=Path, help="the GGUF file that is to get an adapter")
-    parser.add_argument("--end-token", type=int, default=END_TOKEN, help="what ends a middle")
     parser.add_argument("--minutes", type=float, default=60.0, help="of training")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rank", type=int, nargs="+", default=[8])
     parser.add_argument("--rate", type=float, nargs="+", default=[4e-4])
     parser.add_argument("--steps", type=int, default=0, help="of training, in place of minutes")
-    parser.add_argument("--batch-tokens", type=int, default=3200, help="of prompts, a step")
-    parser.add_argument("--middle-tokens", type=int, default=360, help="of middles, a step")
-    parser.add_argument("--max-prompt", type=int, default=448, help="longer ones are left out")
-    parser.add_argument("--max-middle", type=int, default=64, help="longer ones are left out")
+    parser.add_argument("--groups", type=int, default=2, help="of samples, a step")
     arguments = parser.parse_args()
     if arguments.stage != "fetch" and arguments.base is None:
         parser.error("--base is missing")
@@ -62,34 +64,33 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 
 def cut(arguments: argparse.Namespace) -> None:
-    """Cut the samples of every archive."""
+    """Cut the samples of every archive, and note which tokens end a text."""
     from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.training.adapter.corpus import cut_archive
+    from codebuddy.training.adapter.sample_file import write_endings
 
-    vocabulary, end_token = open_vocabulary(arguments.base), arguments.end_token
-    if not vocabulary.is_end(end_token):
-        raise SystemExit(f"token {end_token} ends no text of {arguments.base}: see --end-token")
+    vocabulary = open_vocabulary(arguments.base)
+    tokens = range(vocabulary.size)
+    ends = [token for token in tokens if vocabulary.is_end(token)]
+    write_endings(arguments.work / "endings.json", list(map(vocabulary.piece, tokens)), ends)
     for part in PARTS:
         folder = arguments.work / "samples" / part
         folder.mkdir(parents=True, exist_ok=True)
         for archive in sorted((arguments.work / part).glob("*.*")):
-            outcome = cut_archive(archive, folder, vocabulary, end_token, SAMPLES_PER_PACKAGE, SEED)
+            outcome = cut_archive(archive, folder, vocabulary, GROUPS_PER_PACKAGE, SEED)
             print_line(f"{archive.name}: {outcome}")
 
 
 def train_all(arguments: argparse.Namespace) -> None:
-    """Train one adapter for each rank and rate over the same readings, evaluate and write them."""
+    """Train one adapter for each rank and rate over the same readings, judge and write them."""
     import torch
 
     from codebuddy.training.adapter import base_model, fit
     from codebuddy.training.adapter.export import adapter_weights, write_adapter
+    from codebuddy.training.adapter.sample_file import read_endings
 
     learned, judged = (read_samples(arguments.work / "samples" / part) for part in PARTS)
-    learned = [
-        (prompt, middle)
-        for prompt, middle in learned
-        if len(prompt) <= arguments.max_prompt and len(middle) <= arguments.max_middle
-    ]
+    endings = read_endings(arguments.work / "endings.json")
     parts = tuple(base_model.LINEAR)
     configs = [
         fit.AdapterConfig(f"r{rank}_{rate:g}".replace(".", "_"), rank, parts, rate)
@@ -100,45 +101,41 @@ def train_all(arguments: argparse.Namespace) -> None:
     torch.manual_seed(SEED)
     model = fit.add_adapters(base_model.load_base(arguments.base, arguments.device), configs)
 
-    def report(step: int, share: float, losses: dict[str, Any]) -> None:
+    def report(step: int, share: float, losses: dict[str, float]) -> None:
         if step % 20 == 0:
-            shown = ", ".join(f"{name} {float(loss):.3f}" for name, loss in losses.items())
+            shown = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
             print_line(f"{share:4.0%} step {step}: {shown}")
 
     plan = fit.TrainingPlan(
-        batch_tokens=arguments.batch_tokens,
         seed=SEED,
+        groups_per_step=arguments.groups,
         seconds=60 * arguments.minutes,
         steps=arguments.steps,
-        middle_tokens=arguments.middle_tokens,
         state=arguments.work / "training.state",
     )
-    fit.train(model, configs, learned, plan, arguments.device, report)
+    fit.train(model, configs, learned, endings, plan, arguments.device, report)
     base = model.config
     heads = base.num_attention_heads, base.num_key_value_heads
     for config in configs:
         file = arguments.work / f"{config.name}.gguf"
         weights, alpha = adapter_weights(model, config.name), config.rank * config.scaling
         write_adapter(file, weights, base.model_type, alpha, heads)
+    random.Random(SEED).shuffle(judged)
     names = ["", *(config.name for config in configs)]
-    for name in names:
-        loss = fit.mean_loss(model, name, judged, arguments.batch_tokens, arguments.device)
-        print_line(f"{name or 'base'}: mean loss of the middles {loss:.4f}")
+    told = fit.judge(model, names, judged[:JUDGED_GROUPS], endings, arguments.device)
+    for name, rows in told.items():
+        means = [statistics.fmean(getattr(row, field) for row in rows) for field in _TOLD]
+        print_line(
+            f"{name or 'base'}: {len(rows)} middles, {means[0]:.3f} nats for the text and"
+            f" {means[1]:.3f} for its end, {means[2]:.1%} written exactly"
+        )
 
 
-def read_samples(folder: Path) -> list[tuple[Any, Any]]:
-    """Prompts and middles of every file of samples."""
-    import numpy as np
+def read_samples(folder: Path) -> list[SampleGroup]:
+    """The groups of every file of samples."""
+    from codebuddy.training.adapter.sample_file import read_groups
 
-    found: list[tuple[Any, Any]] = []
-    for file in sorted(folder.glob("*.npz")):
-        arrays = np.load(file, allow_pickle=False)
-        tokens, at = arrays["tokens"], 0
-        for before, after in zip(arrays["prompt_lengths"], arrays["middle_lengths"], strict=True):
-            end = at + before + after
-            found.append((tokens[at : at + before], tokens[at + before : end]))
-            at = end
-    return found
+    return [group for file in sorted(folder.glob("*.npz")) for group in read_groups(file)]
 
 
 def print_line(text: str) -> None:

@@ -6,39 +6,34 @@ What is kept are token ids and places, a file of arrays for each package.
 
 from __future__ import annotations
 
-import json
+import itertools
 import random
 import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from codebuddy import platforms
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import Settings
-from codebuddy.training.adapter.samples import Sample, cut_samples
+from codebuddy.training.adapter.packing import SampleGroup
+from codebuddy.training.adapter.sample_file import write_groups
+from codebuddy.training.adapter.samples import cut_group
 from codebuddy.training.packages import Package, identify, is_permissive
 from codebuddy.training.sources import LANGUAGES, written_by_hand
 from codebuddy.vcs.repository import Repository, open_repository
 
 # What is taken of a package: enough for its samples, in neighbouring files.
-MAX_BYTES = 1_000_000
+MAX_BYTES = 500_000
 MAX_FILES = 200
+# Files that are tried for a group that is wanted.
+_TRIES = 4
 
 
-def cut_archive(
-    archive: Path,
-    folder: Path,
-    vocabulary: Vocabulary,
-    end_token: int,
-    count: int,
-    seed: int,
-) -> str:
-    """Cut the samples of one archive into `folder`; what became of it, in words."""
+def cut_archive(archive: Path, folder: Path, vocabulary: Vocabulary, count: int, seed: int) -> str:
+    """Cut up to `count` groups of samples of one archive into `folder`; the outcome, in words."""
     package, files = identify(archive, LANGUAGES)
     target = folder / f"{package.key}.npz"
     if target.exists():
@@ -54,36 +49,28 @@ def cut_archive(
             file = root / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        repository = _as_repository(root)
-        settings = Settings()
-        settings = replace(settings, index=replace(settings.index, embedder="none", jobs=1))
-        update_index(repository, settings)
-        index = RepositoryIndex.open(repository, settings)
-        try:
-            samples = list(cut_samples(repository, index, vocabulary, end_token, count, seed))
-        finally:
-            index.close()
-    if not samples:
+        groups = _cut_groups(root, vocabulary, count, f"{seed}:{package.key}")
+    if not groups:
         return "no samples"
-    write_samples(target, package, samples)
-    return f"{len(samples)} samples"
+    write_groups(target, package, groups)
+    return f"{sum(len(each.branches) for each in groups)} samples"
 
 
-def write_samples(file: Path, package: Package, samples: list[Sample]) -> None:
-    """Token ids one after the other with their lengths; places and kinds as JSON."""
-    about = {
-        "package": [package.registry, package.name, package.version, package.licence],
-        "samples": [[s.kind, s.language, s.path, s.start_byte, s.end_byte] for s in samples],
-    }
-    partial = file.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial,
-        tokens=np.array([t for s in samples for t in (*s.prompt, *s.middle)], np.int32),
-        prompt_lengths=np.array([len(s.prompt) for s in samples], np.int32),
-        middle_lengths=np.array([len(s.middle) for s in samples], np.int32),
-        about=np.frombuffer(json.dumps(about).encode(), np.uint8),
-    )
-    partial.replace(file)
+def _cut_groups(root: Path, vocabulary: Vocabulary, count: int, seed: str) -> list[SampleGroup]:
+    repository, settings = _as_repository(root), Settings()
+    settings = replace(settings, index=replace(settings.index, embedder="none", jobs=1))
+    update_index(repository, settings)
+    rng = random.Random(seed)
+    paths = [path.decode("utf-8", "replace") for path in repository.list_files()]
+    rng.shuffle(paths)
+    groups: list[SampleGroup] = []
+    with RepositoryIndex.open(repository, settings) as index:
+        for path in itertools.islice(itertools.cycle(paths), _TRIES * count):
+            group = cut_group(repository, index, vocabulary, path, rng)
+            groups += [] if group is None else [group]
+            if len(groups) == count:
+                break
+    return groups
 
 
 def _neighbours(

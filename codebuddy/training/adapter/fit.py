@@ -1,8 +1,8 @@
 """Training of activated adapters: several settings at once over one reading of each prompt.
 
 An adapter acts from the middle token on (activated LoRA, arXiv 2504.12397), so that the keys
-and values of the prompt are the base's. A prompt is therefore read once without gradients, and
-each adapter is trained on the middle behind the same cache. It needs torch, transformers, peft.
+and values of the prompt are the base's. Prompts are therefore read once without gradients, and
+each adapter is trained on the middles behind the same cache. It needs torch, transformers, peft.
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codebuddy.training.adapter import run_state
+from codebuddy.training.adapter.packing import (
+    PackedRow,
+    SampleGroup,
+    pack_middles,
+    pack_prompts,
+)
+from codebuddy.training.adapter.sample_file import Endings
 
-MIDDLE_AT = -1
-# Samples that are sorted by length at once, and how different lengths count as alike.
-_STRETCH, _LIKE_TOKENS = 512, 64
+# The rate rises for so many steps, and falls in so much of the end of a run.
+_WARM_UP_STEPS = 20
+_FALLING_SHARE = 0.25
+_LEAST_RATE_SHARE = 0.02
 # Steps after which a run is written to its file.
 _STEPS_KEPT = 5
 
@@ -42,22 +48,6 @@ class AdapterConfig:
     rate: float
     scaling: float = 2.0
     dropout: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Token ids, both padded behind: `prompt` `[n, p]` without its middle token, `middle` `[n, m]`.
-
-    `middle` begins with the middle token; `targets` are what follows each, -100 where nothing is
-    to be foretold. Padding lies behind, since a row that may look at nothing but padding has no
-    finite answer on some GPUs.
-    """
-
-    prompt: Any
-    prompt_mask: Any
-    middle: Any
-    targets: Any
-    middle_mask: Any
 
 
 def add_adapters(base: Any, configs: Sequence[AdapterConfig]) -> Any:
@@ -84,112 +74,81 @@ def add_adapters(base: Any, configs: Sequence[AdapterConfig]) -> Any:
     return model
 
 
-def batches(
-    samples: Sequence[tuple[Any, Any]],
-    tokens: int,
-    rng: random.Random,
-    device: str,
-    middle_tokens: int = 0,
-) -> Iterator[Batch]:
-    """All samples once, in batches of like lengths.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Keys and values of a group's prompts, layer by layer, as the base has them."""
 
-    A batch has about `tokens` prompt tokens and, unless that is 0, `middle_tokens` tokens of
-    middles, both with padding: what is kept for the gradient grows with the latter.
-    """
-    order = list(range(len(samples)))
-    rng.shuffle(order)
-    groups: list[list[int]] = []
-    # Like lengths lie together only within a stretch, so that batches stay mixed.
-    for at in range(0, len(order), _STRETCH):
-        stretch = sorted(
-            order[at : at + _STRETCH],
-            key=lambda i: (len(samples[i][0]) // _LIKE_TOKENS, len(samples[i][1])),
-        )
-        group: list[int] = []
-        for index in stretch:
-            both = [*group, index]
-            is_long = max(len(samples[i][0]) for i in both) * len(both) > tokens
-            is_wide = max(len(samples[i][1]) for i in both) * len(both) > middle_tokens > 0
-            if group and (is_long or is_wide):
-                groups.append(group)
-                both = [index]
-            group = both
-        groups.append(group)
-    rng.shuffle(groups)
-    for group in groups:
-        yield collate([samples[i] for i in group], device)
+    prompts: PackedRow
+    layers: tuple[tuple[Any, Any], ...]
 
 
-def collate(samples: Sequence[tuple[Any, Any]], device: str) -> Batch:
-    """Samples of (prompt ending with the middle token, middle) as padded tensors."""
+def read_prompts(model: Any, group: SampleGroup, device: str) -> Reading:
+    """Read the prompts of a group with the adapters off."""
     import torch
 
-    prompts = [np.asarray(prompt[:MIDDLE_AT]) for prompt, _ in samples]
-    inputs = [np.concatenate([p[MIDDLE_AT:], m[:-1]]) for p, m in samples]
-    longest, widest = max(map(len, prompts)), max(map(len, inputs))
-    prompt = np.zeros((len(samples), longest), np.int64)
-    prompt_mask = np.zeros((len(samples), longest), np.int64)
-    middle = np.zeros((len(samples), widest), np.int64)
-    middle_mask = np.zeros((len(samples), widest), np.int64)
-    targets = np.full((len(samples), widest), -100, np.int64)
-    for row, (tokens, given, (_, wanted)) in enumerate(zip(prompts, inputs, samples, strict=True)):
-        prompt[row, : len(tokens)] = tokens
-        prompt_mask[row, : len(tokens)] = 1
-        middle[row, : len(given)] = given
-        middle_mask[row, : len(given)] = 1
-        targets[row, : len(wanted)] = wanted
-    arrays = (prompt, prompt_mask, middle, targets, middle_mask)
-    return Batch(*(torch.from_numpy(each).to(device, non_blocking=True) for each in arrays))
-
-
-def read_prompt(model: Any, batch: Batch) -> list[tuple[Any, Any]]:
-    """Keys and values of the prompts, layer by layer, as the base has them."""
-    import torch
-
-    inner = model.get_base_model().model
+    prompts = pack_prompts(group)
     with torch.no_grad(), model.disable_adapter():
-        out = inner(
-            input_ids=batch.prompt,
-            attention_mask=batch.prompt_mask,
-            use_cache=True,
-        )
-    return [(layer.keys, layer.values) for layer in out.past_key_values.layers]
+        out = model.get_base_model().model(**_inputs(prompts, device), use_cache=True)
+    layers = tuple((each.keys, each.values) for each in out.past_key_values.layers)
+    return Reading(prompts, layers)
+
+
+@dataclass(frozen=True, slots=True)
+class MiddleLoss:
+    """What a middle costs, in nats: its tokens `[n]`, and the end behind them `[]`.
+
+    `is_greedy` says whether the most probable tokens are the middle and its end: what greedy
+    writing would give.
+    """
+
+    text: Any
+    end: Any
+    is_greedy: bool
+
+    def mean(self) -> Any:
+        """The mean over tokens, the ending one included."""
+        return (self.text.sum() + self.end) / (len(self.text) + 1)
 
 
 def middle_losses(
-    model: Any, batch: Batch, cache: Sequence[tuple[Any, Any]], *, has_adapter: bool = True
-) -> Any:
-    """Mean token loss `[n]`, in nats, of each middle behind `cache`, with the active adapter."""
+    model: Any, group: SampleGroup, reading: Reading, endings: Endings, *, has_adapter: bool = True
+) -> list[MiddleLoss]:
+    """The loss of each middle behind `reading`, with the active adapter or none.
+
+    Any token that may end a middle is right at its end: their probabilities are added.
+    """
     import torch
-
-    past = _as_cache(cache)
-    lengths = batch.prompt_mask.sum(1, keepdim=True)
-    steps = torch.arange(batch.middle.shape[1], device=batch.middle.device)
-    whole = model.get_base_model()
-    with nullcontext() if has_adapter else model.disable_adapter():
-        hidden = whole.model(
-            input_ids=batch.middle,
-            attention_mask=torch.cat([batch.prompt_mask, batch.middle_mask], 1),
-            position_ids=lengths + steps,
-            past_key_values=past,
-            use_cache=True,
-        ).last_hidden_state
-    known = batch.targets.ne(-100)
-    # Only where something is to be foretold: a vocabulary is large.
-    logits = whole.lm_head(hidden[known]).float()
-    found = torch.nn.functional.cross_entropy(logits, batch.targets[known], reduction="none")
-    rows = known.nonzero()[:, 0]
-    total = torch.zeros(known.shape[0], device=found.device).index_add(0, rows, found)
-    return total / known.sum(1)
-
-
-def _as_cache(cache: Sequence[tuple[Any, Any]]) -> Any:
     from transformers import DynamicCache
 
     past = DynamicCache()
-    for number, (keys, values) in enumerate(cache):
+    for number, (keys, values) in enumerate(reading.layers):
         past.update(keys, values, number)
-    return past
+    device = reading.layers[0][0].device
+    middles, whole = pack_middles(group, reading.prompts), model.get_base_model()
+    with nullcontext() if has_adapter else model.disable_adapter():
+        hidden = whole.model(
+            **_inputs(middles, device), past_key_values=past, use_cache=True
+        ).last_hidden_state[0]
+        told = whole.lm_head(hidden).float().log_softmax(-1)
+    losses = []
+    for branch, (start, end) in zip(group.branches, middles.spans, strict=True):
+        wanted = torch.tensor(list(branch.middle), dtype=torch.long, device=device)
+        ways = torch.tensor(endings.tokens_for(branch.ending), dtype=torch.long, device=device)
+        text = -told[start : end - 1].gather(1, wanted[:, None])[:, 0]
+        best = told[start:end].argmax(1)
+        is_greedy = torch.equal(best[:-1], wanted) and bool((ways == best[-1]).any())
+        losses.append(MiddleLoss(text, -told[end - 1][ways].logsumexp(0), is_greedy))
+    return losses
+
+
+def _inputs(row: PackedRow, device: Any) -> dict[str, Any]:
+    import torch
+
+    return {
+        "input_ids": torch.from_numpy(row.tokens)[None].to(device),
+        "position_ids": torch.from_numpy(row.positions)[None].to(device),
+        "attention_mask": torch.from_numpy(row.mask)[None, None].to(device),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,41 +159,41 @@ class TrainingPlan:
     `seconds` are over at some time. `state` is a file that the run is kept in and resumed from.
     """
 
-    batch_tokens: int
     seed: int
+    groups_per_step: int = 2
     seconds: float = 0.0
     steps: int = 0
-    middle_tokens: int = 0
     state: Path | None = None
 
 
 def train(
     model: Any,
     configs: Sequence[AdapterConfig],
-    samples: Sequence[tuple[Any, Any]],
+    groups: Sequence[SampleGroup],
+    endings: Endings,
     plan: TrainingPlan,
     device: str,
     on_step: Callable[[int, float, dict[str, float]], None],
 ) -> tuple[int, int]:
-    """Train every adapter on the samples, once through and again, until the plan is fulfilled.
+    """Train every adapter on the groups, once through and again, until the plan is fulfilled.
 
-    The rate rises for 3% of the run and falls as a cosine of it. Loss is the mean over tokens of
-    a row, then over rows.
+    The rate rises at first, stays, and falls to nearly nothing in the last quarter. Loss is the
+    mean over tokens of a middle, then over the middles of a step.
 
     Returns:
-        Steps done, and batches left out since their loss was no finite number.
+        Steps done, and steps left out since their gradient was no finite number.
 
     Raises:
-        ValueError: There are no samples, or `state` is of another run.
-        FloatingPointError: More than one batch of fifty was left out.
+        ValueError: There are no groups, or `state` is of another run.
+        FloatingPointError: More than one step of fifty was left out.
     """
-    if not samples:
+    if not groups:
         raise ValueError("there are no samples to train on")
     optimizers = _optimizers(model, configs)
-    run = _description(configs, samples, plan)
+    run = _description(configs, groups, plan)
     done, left_out, spent_before = run_state.resume(model, optimizers, plan.state, run)
     started, step = time.monotonic() - spent_before, 0
-    for batch in _endless_batches(samples, plan, device):
+    for chosen in _endless_steps(groups, plan):
         spent = time.monotonic() - started
         share = step / plan.steps if plan.steps else spent / plan.seconds
         if share >= 1:
@@ -242,37 +201,42 @@ def train(
         step += 1
         if step <= done:
             continue
-        factor = min(1.0, share / 0.03 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * share))
-        cache = read_prompt(model, batch)
-        losses = {}
-        for config in configs:
-            model.set_adapter(config.name)
-            loss = _take_step(model, batch, cache, optimizers[config.name], config.rate * factor)
-            if loss is not None:
-                losses[config.name] = loss
-        left_out += len(losses) < len(configs)
+        losses = _gradients(model, configs, chosen, endings, device)
+        factor = _rate_share(step, share)
+        finite = [
+            _take_step(optimizers[config.name], config.rate * factor, losses[config.name])
+            for config in configs
+        ]
+        left_out += not all(finite)
         if left_out > 1 + step // 50:
-            raise FloatingPointError(f"{left_out} of {step} batches have no finite loss")
+            raise FloatingPointError(f"{left_out} of {step} steps have no finite gradient")
         on_step(step, share, losses)
         if plan.state is not None and step % _STEPS_KEPT == 0:
             run_state.keep(model, optimizers, plan.state, run, (step, left_out, spent))
     return step, left_out
 
 
+def _rate_share(step: int, share: float) -> float:
+    falling = max(_LEAST_RATE_SHARE, (1 - share) / _FALLING_SHARE)
+    return min(1.0, step / _WARM_UP_STEPS, falling)
+
+
 def _description(
-    configs: Sequence[AdapterConfig], samples: Sequence[tuple[Any, Any]], plan: TrainingPlan
+    configs: Sequence[AdapterConfig], groups: Sequence[SampleGroup], plan: TrainingPlan
 ) -> str:
     """What makes a run another run: all but where its file is, and the time that it has."""
-    size = len(samples), sum(len(prompt) + len(middle) for prompt, middle in samples)
+    size = len(groups), sum(len(each.trunk) + len(each.branches) for each in groups)
     return repr((configs, size, dataclasses.replace(plan, seconds=0.0, state=None)))
 
 
-def _endless_batches(
-    samples: Sequence[tuple[Any, Any]], plan: TrainingPlan, device: str
-) -> Iterator[Batch]:
+def _endless_steps(
+    groups: Sequence[SampleGroup], plan: TrainingPlan
+) -> Iterator[list[SampleGroup]]:
     for epoch in itertools.count():
-        rng = random.Random(plan.seed + epoch)
-        yield from batches(samples, plan.batch_tokens, rng, device, plan.middle_tokens)
+        order = list(groups)
+        random.Random(plan.seed + epoch).shuffle(order)
+        for at in range(0, len(order), plan.groups_per_step):
+            yield order[at : at + plan.groups_per_step]
 
 
 def _optimizers(model: Any, configs: Sequence[AdapterConfig]) -> dict[str, Any]:
@@ -282,99 +246,81 @@ def _optimizers(model: Any, configs: Sequence[AdapterConfig]) -> dict[str, Any]:
         config.name: torch.optim.AdamW(
             [p for n, p in model.named_parameters() if f".{config.name}." in n],
             lr=config.rate,
+            betas=(0.9, 0.98),
             weight_decay=0.0,
         )
         for config in configs
     }
 
 
-def _take_step(
-    model: Any, batch: Batch, cache: Sequence[tuple[Any, Any]], optimizer: Any, rate: float
-) -> Any:
-    """Loss of the active adapter before its step; `None`, and no step, where it is not finite."""
+def _gradients(
+    model: Any,
+    configs: Sequence[AdapterConfig],
+    groups: Sequence[SampleGroup],
+    endings: Endings,
+    device: str,
+) -> dict[str, float]:
+    """Add up the gradients of a step; the mean loss of each adapter, in nats a token."""
+    middles = sum(len(each.branches) for each in groups)
+    told = dict.fromkeys((config.name for config in configs), 0.0)
+    for group in groups:
+        reading = read_prompts(model, group, device)
+        for config in configs:
+            model.set_adapter(config.name)
+            found = middle_losses(model, group, reading, endings)
+            loss = sum(each.mean() for each in found) / middles
+            loss.backward()
+            told[config.name] += float(loss.detach())
+    return told
+
+
+def _take_step(optimizer: Any, rate: float, loss: float) -> bool:
+    """Take a step, unless it would make every weight, and all that follows, no number."""
     import torch
 
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = middle_losses(model, batch, cache).mean()
-    loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
-    # One such step would make every weight, and all that follows, no number.
-    is_finite = math.isfinite(float(norm)) and math.isfinite(float(loss.detach()))
+    is_finite = math.isfinite(float(norm)) and math.isfinite(loss)
     if is_finite:
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return loss.detach() if is_finite else None
+    return is_finite
 
 
-def mean_loss(
-    model: Any, name: str, samples: Sequence[tuple[Any, Any]], batch_tokens: int, device: str
-) -> float:
-    """Mean loss of the samples' middles, in nats a token, with the adapter `name` or none."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one middle cost with an adapter or none, in nats: its text, and its end."""
+
+    kind: str
+    language: str
+    text: float
+    end: float
+    is_greedy: bool
+
+
+def judge(
+    model: Any, names: Sequence[str], groups: Sequence[SampleGroup], endings: Endings, device: str
+) -> dict[str, list[Judged]]:
+    """Every middle of the groups by adapter, in one order; an empty name is the base alone."""
     import torch
 
-    if name:
-        model.set_adapter(name)
-    total = 0.0
+    told: dict[str, list[Judged]] = {name: [] for name in names}
     with torch.no_grad():
-        for batch in batches(samples, batch_tokens, random.Random(0), device):
-            cache = read_prompt(model, batch)
-            total += float(middle_losses(model, batch, cache, has_adapter=bool(name)).sum())
-    return total / max(1, len(samples))
-
-
-def generate(
-    model: Any,
-    batch: Batch,
-    cache: Sequence[tuple[Any, Any]],
-    limit: int,
-    ends: Sequence[int],
-    lasts: Sequence[int] = (),
-    *,
-    has_adapter: bool,
-) -> tuple[list[list[int]], list[list[float]], list[float]]:
-    """Greedy middles of the prompts in `batch`, at most `limit` tokens each.
-
-    A token of `ends` ends a row and is left out; one of `lasts` ends it and is kept, unless it
-    is the first.
-
-    Returns:
-        Token ids, their natural log-probabilities, and the entropy in nats at the first token.
-    """
-    import torch
-
-    past = _as_cache(cache)
-    n = batch.prompt.shape[0]
-    token = batch.middle[:, :1]
-    mask, position = batch.prompt_mask, batch.prompt_mask.sum(1, keepdim=True)
-    one = torch.ones((n, 1), dtype=mask.dtype, device=mask.device)
-    is_done = torch.zeros(n, dtype=torch.bool, device=mask.device)
-    stop = torch.tensor(list(ends), device=mask.device)
-    last = torch.tensor(list(lasts), dtype=torch.long, device=mask.device)
-    written, logprobs, entropy = [], [], None
-    with torch.no_grad(), nullcontext() if has_adapter else model.disable_adapter():
-        for _ in range(limit):
-            mask = torch.cat([mask, one], 1)
-            out = model.get_base_model()(
-                input_ids=token,
-                attention_mask=mask,
-                position_ids=position,
-                past_key_values=past,
-                use_cache=True,
-            )
-            told = out.logits[:, -1].float().log_softmax(-1)
-            if entropy is None:
-                entropy = -(told.exp() * told).sum(-1)
-            best, token = told.max(-1, keepdim=True)
-            logprobs.append(best[:, 0])
-            is_done = is_done | torch.isin(token[:, 0], stop)
-            written.append(torch.where(is_done, -1, token[:, 0]))
-            if len(written) > 1:
-                is_done = is_done | torch.isin(token[:, 0], last)
-            position = position + 1
-            if len(written) % 8 == 0 and bool(is_done.all()):
-                break
-    assert entropy is not None
-    rows = [[each for each in row if each >= 0] for row in torch.stack(written, 1).tolist()]
-    told = torch.stack(logprobs, 1).tolist()
-    return rows, [t[: len(row)] for t, row in zip(told, rows, strict=True)], entropy.tolist()
+        for group in groups:
+            reading = read_prompts(model, group, device)
+            for name in names:
+                if name:
+                    model.set_adapter(name)
+                found = middle_losses(model, group, reading, endings, has_adapter=bool(name))
+                told[name] += [
+                    Judged(
+                        branch.kind,
+                        group.language,
+                        float(loss.text.sum()),
+                        float(loss.end),
+                        loss.is_greedy,
+                    )
+                    for branch, loss in zip(group.branches, found, strict=True)
+                ]
+    return told

@@ -1,9 +1,10 @@
 """Fill-in-the-middle samples cut from a repository as `eval` cuts holes, as token ids.
 
 A sample is a prompt in the very form that completion builds (chunks that a lookup finds, then
-the file before and after the cursor) and the text that stood at the cursor, ended by the
-model's end token. Budgets vary from sample to sample, so that the adapter serves short prompts
-and long ones. It knows nothing of training.
+the file before and after the cursor) and the text that stood at the cursor. Samples come in
+groups: holes of one stretch of a file, whose prompts begin alike (`packing`). Budgets vary from
+group to group, so that the adapter serves short prompts and long ones. It knows nothing of
+training.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,85 +20,175 @@ from codebuddy.completion.context import build_context
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.completion.retrieval import retrieve
 from codebuddy.datatypes import Chunk, FimTokens, Generator, SearchResult
-from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
+from codebuddy.evaluation.holes import KINDS, Hole, HoleKind, holes_of_file
 from codebuddy.evaluation.masked_index import mask
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import CompletionSettings
+from codebuddy.training.adapter.packing import Branch, SampleGroup
 from codebuddy.vcs.repository import Repository
 
 # Shares of the kinds of holes. `line`, `call` and `block` are those of `eval`; `inner` ends
 # inside its line, before what an editor has closed already; `word` begins inside a name;
 # `lines` goes on for some lines; in `nothing` the line is finished.
 SHARES = {
-    "line": 0.32,
+    "line": 0.36,
     "call": 0.20,
-    "inner": 0.14,
-    "block": 0.13,
-    "word": 0.11,
-    "lines": 0.07,
-    "nothing": 0.03,
+    "inner": 0.12,
+    "word": 0.12,
+    "block": 0.10,
+    "lines": 0.06,
+    "nothing": 0.04,
 }
-# (tokens before, tokens after) of a prompt, and tokens of chunks; one of each is drawn.
-WINDOWS = ((192, 64), (256, 96), (384, 128), (512, 192), (768, 256))
-CHUNK_TOKENS = (0, 0, 0, 256, 384, 512)
-# Of the samples with chunks, the share whose chunks come from anywhere in the repository.
-_UNRELATED_SHARE = 0.15
+# Of a prompt: tokens before the first hole, tokens after, and tokens of chunks; one of each is
+# drawn. The last hole of a group has the whole stretch before it besides.
+PREFIX_TOKENS = (192, 192, 256, 384, 512)
+SUFFIX_TOKENS = (64, 64, 96, 128)
+CHUNK_TOKENS = (0, 0, 256, 384, 384, 512)
+# Bytes of a stretch; the holes of one, at most and at least.
+_STRETCH_BYTES = (900, 1300, 1700)
+_MAX_HOLES, _MIN_HOLES = 8, 3
+_DRAWS = 40
+_MIN_FILE_BYTES = 1200
+_BYTES_PER_TOKEN = 3.3
+# Room for all that stands before a hole: the window begins where the group says.
+_WHOLE_PREFIX_TOKENS = 2200
+_MAX_MIDDLE_TOKENS, _MAX_BRANCH_TOKENS, _MAX_TRUNK_TOKENS = 120, 240, 1500
+# Of the groups with chunks, the share whose chunks come from anywhere in the repository.
+_UNRELATED_SHARE = 0.12
 _TOP_K = 10
-_MAX_MIDDLE_TOKENS = 160
 _WORD = re.compile(rb"[A-Za-z_]\w{3,}")
 _OPENERS, _CLOSERS, _QUOTES = b"([{", b")]}", b"\"'`"
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Token ids of a prompt, which ends with the middle token, and of what follows it."""
-
-    kind: str
-    language: str
-    path: str
-    start_byte: int
-    end_byte: int
-    prompt: list[int]
-    middle: list[int]
+_Picked = tuple[str, Hole]
 
 
-def cut_samples(
+def cut_group(
     repository: Repository,
     index: RepositoryIndex,
     vocabulary: Vocabulary,
-    end_token: int,
-    count: int,
-    seed: int,
-) -> Iterator[Sample]:
-    """Up to about `count` samples of a repository, in random order.
+    path: str,
+    rng: random.Random,
+) -> SampleGroup | None:
+    """Holes of one stretch of a file; `None` where it has too few.
 
     Args:
-        repository: Whose files; it is not changed.
+        repository: Whose file; it is not changed.
         index: Its index, up to date.
         vocabulary: Of the model that is to be trained.
-        end_token: Ends each middle.
-        count: Samples wanted; fewer where the code does not have them.
-        seed: Of all choices.
+        path: Of the file.
+        rng: Makes all choices.
     """
-    rng = random.Random(f"{seed}:{repository.root.name}")
-    holes = cut_holes(repository, index, KINDS, count, seed)
+    holes = holes_of_file(repository, index, path, KINDS, rng.getrandbits(32))
     by_kind = {kind: [hole for hole in holes if hole.kind == kind] for kind in KINDS}
-    picked: list[tuple[str, Hole]] = []
-    for kind, share in SHARES.items():
-        wanted = round(share * count)
-        source = by_kind[kind if kind in by_kind else "line"]
-        for _ in range(wanted):
-            if not source:
-                break
-            hole = _derived(kind, source.pop(), rng)
-            if hole is not None:
-                picked.append((kind, hole))
-    rng.shuffle(picked)
-    for kind, hole in picked:
-        sample = _sample(kind, hole, repository, index, vocabulary, end_token, rng)
-        if sample is not None:
-            yield sample
+    if not by_kind["line"] or len(holes[0].source) < _MIN_FILE_BYTES:
+        return None
+    picked = _pick(by_kind, vocabulary, rng)
+    if len(picked) < _MIN_HOLES:
+        return None
+    chunk_tokens = rng.choice(CHUNK_TOKENS)
+    settings = CompletionSettings(
+        prefix_tokens=_WHOLE_PREFIX_TOKENS,
+        suffix_tokens=rng.choice(SUFFIX_TOKENS),
+        context_tokens=chunk_tokens,
+    )
+    begin = _window_start(picked[0][1], rng.choice(PREFIX_TOKENS))
+    # The stretch has one lookup, that of the hole in its middle.
+    middle = picked[len(picked) // 2][1]
+    found = _chunks(middle, repository, index, rng) if chunk_tokens else []
+    target = cast("Generator", _PromptTarget(vocabulary.tokenize, vocabulary.fim, vocabulary.bos))
+    prompts = []
+    for _, hole in picked:
+        window = dataclasses.replace(
+            hole,
+            source=hole.source[begin:],
+            start_byte=hole.start_byte - begin,
+            end_byte=hole.end_byte - begin,
+        )
+        context = build_context(window.as_document(repository), window.position, hole.language)
+        name = repository.root.name
+        prompts.append(list(build_prompt(context, found, target, settings, name).tokens))
+    return _as_group(picked, prompts, vocabulary)
+
+
+def _pick(
+    by_kind: Mapping[HoleKind, list[Hole]], vocabulary: Vocabulary, rng: random.Random
+) -> list[_Picked]:
+    """Holes of a stretch that begins at one of a line, by place; none touches another."""
+    first = rng.choice(by_kind["line"]).start_byte
+    last = first + rng.choice(_STRETCH_BYTES)
+    near: dict[str, list[Hole]] = {
+        kind: [hole for hole in holes if first <= hole.start_byte and hole.end_byte <= last]
+        for kind, holes in by_kind.items()
+    }
+    picked: list[_Picked] = []
+    for kind in rng.choices(list(SHARES), list(SHARES.values()), k=_DRAWS):
+        source = near[kind if kind in near else "line"]
+        hole = _derived(kind, source.pop(), rng) if source else None
+        if hole is None or len(picked) == _MAX_HOLES:
+            continue
+        is_apart = all(
+            hole.start_byte > other.end_byte or other.start_byte > hole.end_byte
+            for _, other in picked
+        )
+        if is_apart and len(vocabulary.tokenize(hole.text)) <= _MAX_MIDDLE_TOKENS:
+            picked.append((kind, hole))
+    return sorted(picked, key=lambda each: each[1].start_byte)
+
+
+def _window_start(hole: Hole, tokens: int) -> int:
+    """The first byte of a line about `tokens` before the hole."""
+    at = max(0, hole.start_byte - int(tokens * _BYTES_PER_TOKEN))
+    return hole.source.rfind(b"\n", 0, at) + 1
+
+
+def _chunks(
+    hole: Hole, repository: Repository, index: RepositoryIndex, rng: random.Random
+) -> list[SearchResult]:
+    """What a lookup finds in other files; sometimes what has nothing to do with the hole."""
+    context = build_context(hole.as_document(repository), hole.position, hole.language)
+    found = retrieve(context, mask(index, hole), _TOP_K)
+    if rng.random() < _UNRELATED_SHARE:
+        found = _unrelated(hole, index, repository, rng, found)
+    # Other holes of the group lie in this file, too.
+    return [result for result in found if result.chunk.path != hole.path]
+
+
+def _as_group(
+    picked: Sequence[_Picked], prompts: Sequence[list[int]], vocabulary: Vocabulary
+) -> SampleGroup | None:
+    """Trunk and branches of prompts, of which the last has the longest text before the cursor."""
+    suffix = vocabulary.fim.suffix
+    assert suffix is not None, "the model has no tokens to fill in the middle"
+    last = prompts[-1]
+    trunk = last[: len(last) - 1 - last[::-1].index(suffix)]
+    branches = []
+    for (kind, hole), prompt in zip(picked, prompts, strict=True):
+        pairs = enumerate(zip(prompt, trunk, strict=False))
+        shared = next((at for at, (a, b) in pairs if a != b), min(len(prompt), len(trunk)))
+        middle, ending = split_middle(hole, vocabulary)
+        branches.append(
+            Branch(kind, hole.start_byte, hole.end_byte, shared, prompt[shared:], middle, ending)
+        )
+    is_long = any(len(each.prompt) > _MAX_BRANCH_TOKENS for each in branches)
+    if is_long or len(trunk) > _MAX_TRUNK_TOKENS:
+        return None
+    return SampleGroup(picked[0][1].path, picked[0][1].language, trunk, tuple(branches))
+
+
+def split_middle(hole: Hole, vocabulary: Vocabulary) -> tuple[list[int], str | None]:
+    """The tokens of a hole's text, and what of it the token that ends it holds.
+
+    Where a line break follows, a model writes the text's end and the break as one token if
+    there is such a one. Inside a line nothing but an end token ends the text: `None`.
+    """
+    text = hole.text
+    if hole.source[hole.end_byte : hole.end_byte + 1] == b"\n":
+        tokens = vocabulary.tokenize(text + "\n")
+        last = vocabulary.piece(tokens[-1])
+        if last.endswith(b"\n") and text.encode().endswith(last[:-1]):
+            return tokens[:-1], last[:-1].decode("utf-8", "ignore")
+    return vocabulary.tokenize(text), None
 
 
 def _derived(kind: str, hole: Hole, rng: random.Random) -> Hole | None:
@@ -145,44 +236,6 @@ def _closed_behind(source: bytes, start: int, end: int) -> int | None:
                 return at if at > start else None
             depth -= 1
     return None
-
-
-def _sample(
-    kind: str,
-    hole: Hole,
-    repository: Repository,
-    index: RepositoryIndex,
-    vocabulary: Vocabulary,
-    end_token: int,
-    rng: random.Random,
-) -> Sample | None:
-    prefix, suffix = rng.choice(WINDOWS)
-    chunk_tokens = rng.choice(CHUNK_TOKENS)
-    settings = CompletionSettings(
-        prefix_tokens=prefix, suffix_tokens=suffix, context_tokens=chunk_tokens
-    )
-    context = build_context(hole.as_document(repository), hole.position, hole.language)
-    results: list[SearchResult] = []
-    if chunk_tokens:
-        masked = mask(index, hole)
-        results = list(retrieve(context, masked, _TOP_K))
-        if rng.random() < _UNRELATED_SHARE:
-            results = _unrelated(hole, index, repository, rng, results)
-    middle = vocabulary.tokenize(hole.text)
-    if len(middle) > _MAX_MIDDLE_TOKENS:
-        return None
-    name = repository.root.name
-    target = cast("Generator", _PromptTarget(vocabulary.tokenize, vocabulary.fim, vocabulary.bos))
-    prompt = build_prompt(context, results, target, settings, name)
-    return Sample(
-        kind=kind,
-        language=hole.language,
-        path=hole.path,
-        start_byte=hole.start_byte,
-        end_byte=hole.end_byte,
-        prompt=list(prompt.tokens),
-        middle=[*middle, end_token],
-    )
 
 
 @dataclass(frozen=True, slots=True)
