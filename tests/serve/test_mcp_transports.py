@@ -133,14 +133,17 @@ def test_garbage_is_no_end(repository, tmp_path):
         assert "cart.py" in answer["result"]["content"][0]["text"]
 
 
+def greet(process):
+    """Say hello over stdio, and take the answer."""
+    process.stdin.write(frame(HELLO))
+    process.stdin.flush()
+    assert process.stdout.readline()
+
+
 def test_ctrl_c_ends_it(repository, tmp_path):
     """At once, though its stdin is still open."""
     with started(repository, tmp_path / "home") as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(frame(HELLO))
-        process.stdin.flush()
-        assert process.stdout.readline()
+        greet(process)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
 
@@ -152,9 +155,7 @@ def test_an_agent_that_dies_ends_it(repository, tmp_path):
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdin.write(frame(HELLO))
-        process.stdin.flush()
-        assert process.stdout.readline()
+        greet(process)
         process.stdout.close()
         process.stdin.write(frame(READY) + frame(call(2, "outline")))
         process.stdin.flush()
@@ -172,11 +173,9 @@ def test_ctrl_c_ends_it_while_nobody_reads_its_answers(repository, tmp_path):
     listed = {"jsonrpc": "2.0", "method": "tools/list"}
     many = b"".join(frame(listed | {"id": number}) for number in range(2, 100))
     with started(repository, tmp_path / "home") as process:
+        greet(process)
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(frame(HELLO))
-        process.stdin.flush()
-        assert process.stdout.readline()
         process.stdin.write(frame(READY) + many)
         process.stdin.flush()
         _wait_until_full(process.stdout.fileno())

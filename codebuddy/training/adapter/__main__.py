@@ -23,7 +23,7 @@ DATA = Path("models/adapter/data.toml")
 GROUPS_PER_PACKAGE = 14
 SEED = 5
 PARTS = ("train", "validation")
-# Groups of the validation part that are judged, from as many packages as there are.
+# Groups of the validation part that are judged, drawn from all of its packages.
 JUDGED_GROUPS = 60
 _TOLD = ("text", "end", "is_greedy")
 

@@ -183,12 +183,15 @@ def split_middle(hole: Hole, vocabulary: Vocabulary) -> tuple[list[int], str | N
     there is such a one. Inside a line nothing but an end token ends the text: `None`.
     """
     text = hole.text
-    if hole.source[hole.end_byte : hole.end_byte + 1] == b"\n":
-        tokens = vocabulary.tokenize(text + "\n")
-        last = vocabulary.piece(tokens[-1])
-        if last.endswith(b"\n") and text.encode().endswith(last[:-1]):
-            return tokens[:-1], last[:-1].decode("utf-8", "ignore")
-    return vocabulary.tokenize(text), None
+    if hole.source[hole.end_byte : hole.end_byte + 1] != b"\n":
+        return vocabulary.tokenize(text), None
+    tokens = vocabulary.tokenize(text + "\n")
+    held = vocabulary.piece(tokens[-1]).removesuffix(b"\n")
+    ending = held.decode("utf-8", "replace")
+    # A token may begin inside a character, and then holds no text.
+    if not text.endswith(ending):
+        return vocabulary.tokenize(text), ""
+    return tokens[:-1], ending
 
 
 def _derived(kind: str, hole: Hole, rng: random.Random) -> Hole | None:
