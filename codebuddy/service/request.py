@@ -122,6 +122,44 @@ class SearchRequest:
     embedder: str | None = None
 
 
+# Of a question; more is a paste for `search`.
+MAX_QUESTION_CHARACTERS = 4_000
+MAX_SOURCES = 26
+
+
+@dataclass(frozen=True, slots=True)
+class AskSource:
+    """A chunk that a search found: `text` begins at `start_line`, and `line` matched (1-based)."""
+
+    path: str
+    start_line: int
+    line: int
+    kind: str
+    symbol: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskRequest:
+    """A question for the model, with all that it may answer from.
+
+    Args:
+        folder: Absolute: the settings of the repository around it hold.
+        question: As asked.
+        sources: The best first, at least one.
+        max_tokens: Of the answer, at most.
+        model: A name of the catalog, or a path; None leaves it to the settings.
+        client: Whose request.
+    """
+
+    folder: str
+    question: str
+    sources: tuple[AskSource, ...]
+    max_tokens: int = 160
+    model: str | None = None
+    client: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingsSources:
     """Where a request's settings come from: variables and the user's file of its sender."""
