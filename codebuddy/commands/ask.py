@@ -155,18 +155,22 @@ def _as_json(
     question: str, found: SearchResponse, answered: AskResponse | None, total_ms: float
 ) -> dict[str, Any]:
     """The same keys with and without the model's part."""
-    model_part = answered or {
-        "answer": "" if found["results"] else _NOT_FOUND,
-        "found": False,
-        "claims": [],
-        "removed": [],
-        "sources": [_unread(hit) for hit in found["results"]],
-        "model": None,
-        "finish_reason": "",
-        "tokens": {"prompt": 0, "evaluated": 0, "reused": 0, "generated": 0},
-        "timings_ms": {},
-        "runtime": {},
-    }
+    model_part: dict[str, Any] = (
+        dict(answered)
+        if answered
+        else {
+            "answer": "" if found["results"] else _NOT_FOUND,
+            "found": False,
+            "claims": [],
+            "removed": [],
+            "sources": [_unread(hit) for hit in found["results"]],
+            "model": None,
+            "finish_reason": "",
+            "tokens": {"prompt": 0, "evaluated": 0, "reused": 0, "generated": 0},
+            "timings_ms": {},
+            "runtime": {},
+        }
+    )
     searched = found["timings_ms"]
     times = {"update": searched["update"], "search": searched["search"]}
     return {

@@ -94,6 +94,7 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "near": (str, False, 0, 0),
     "max_per_file": (int, False, 0, 1000),
     "should_update": (bool, False, 0, 0),
+    "whole_words": (bool, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
@@ -102,8 +103,11 @@ def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
     """The request as head and raw bytes; the engine refuses one that names an embedder."""
     head = asdict(request)
     body = head.pop("query").encode("utf-8", "surrogatepass")
+    # An engine of another version need not know these keys.
     if request.embedder is None:
         del head["embedder"]
+    if not request.whole_words:
+        del head["whole_words"]
     return head, body
 
 

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
-from codebuddy.index.match_location import MatchLocation, locate
+from codebuddy.index.hit_reason import reason_of
+from codebuddy.index.match_location import MatchLocation, locate_within
+from codebuddy.index.query_filters import split_filters
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, SearchHit
@@ -22,7 +24,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     `embedder` names whose vectors the dense channel compares; `reason` is there only where
     nothing can be found, because nothing is indexed. A result's `explain` says at which place
     each channel had it (`ranks`), by what its fused score was multiplied (`factors`), and what
-    the file `near` made of it, if anything (`near`).
+    the file `near` made of it, if anything (`near`); `why` says it for a person. Filters in the
+    query hold, and are no part of what is looked for (`query_filters`).
 
     Args:
         index: Of the repository.
@@ -30,19 +33,29 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         near: The request's file, as a path of the repository; empty without one.
 
     Raises:
-        UsageError: The query is empty.
+        UsageError: The query is empty, or names a language or kind that there is not.
         IndexingError: The index is damaged or busy.
     """
-    query, channel = request.query[:MAX_QUERY_CHARACTERS], cast("SearchChannel", request.channel)
+    channel = cast("SearchChannel", request.channel)
+    filters = split_filters(
+        request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
+    )
+    query = filters.text
     definitions: dict[str, list[Definition]] = {}
     items = []
     for result in index.search(
-        query, request.top_k, channel, near=near, max_per_file=request.max_per_file
+        query,
+        request.top_k,
+        channel,
+        near=near,
+        max_per_file=request.max_per_file,
+        filters=None if filters.is_empty else filters,
     ):
         path = result.chunk.path
         if path not in definitions:
             definitions[path] = index.definitions_of(path)
-        items.append(_item(result, locate(query, result, definitions[path])))
+        location = locate_within(query, result, definitions[path], filters)
+        items.append(_item(result, location, reason_of(query, result, location)))
     found = {
         "query": request.query,
         "channel": channel,
@@ -79,7 +92,7 @@ def path_beneath(root: Path, file: str, folder: Path) -> str:
         raise UsageError(f"{file} is outside the repository {root}") from None
 
 
-def _item(result: SearchResult, location: MatchLocation) -> SearchHit:
+def _item(result: SearchResult, location: MatchLocation, reason: str) -> SearchHit:
     chunk = result.chunk
     explain: ExplainResponse = {"ranks": result.ranks, "factors": result.factors}
     if result.near:
@@ -95,5 +108,6 @@ def _item(result: SearchResult, location: MatchLocation) -> SearchHit:
         "channel": result.channel,
         "channels": result.channels,
         "explain": explain,
+        "why": reason,
         "text": chunk.text,
     }

@@ -103,13 +103,14 @@ class SearchRequest:
 
     Args:
         folder: Absolute: the repository around it is searched, or around `near`.
-        query: Words, names or code.
+        query: Words, names or code, with filters in it (`index.query_filters`).
         top_k: How many results at most.
         channel: As for `RepositoryIndex.search`.
         near: The file that the query comes from, relative to `folder` or absolute.
         max_per_file: Results of one file at most; 0 for any number.
         should_update: Whether the index is brought up to date first.
         embedder: In place of the one of the settings, for this search; None leaves it.
+        whole_words: Whether each word must stand in a result as it is written.
     """
 
     folder: str
@@ -120,6 +121,7 @@ class SearchRequest:
     max_per_file: int = 0
     should_update: bool = True
     embedder: str | None = None
+    whole_words: bool = False
 
 
 # Of a question; more is a paste for `search`.

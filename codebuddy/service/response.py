@@ -125,6 +125,7 @@ class SearchHit(TypedDict):
     channel: str
     channels: dict[str, float]
     explain: ExplainResponse
+    why: NotRequired[str]
     text: str
 
 

@@ -149,7 +149,7 @@ def test_the_engine_refuses_a_wrong_question(repository, more, words):
     """Each field is checked before anything is done."""
     fields = {"folder": str(repository), "question": "why", "sources": (SOURCE,), **more}
     with pytest.raises(UsageError, match=words):
-        EngineClient.connect().ask(AskRequest(**fields))  # type: ignore[arg-type]
+        EngineClient.connect().ask(AskRequest(**fields))
 
 
 @pytest.mark.model
