@@ -86,6 +86,12 @@ _PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
     metavar="N",
     help="Open result N in $VISUAL or $EDITOR.",
 )
+@click.option(
+    "--best",
+    "is_best",
+    is_flag=True,
+    help="Order a question's results by the model of search.reranker; takes longer.",
+)
 @click.option("--explain", is_flag=True, help="Show why each result ranks where it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--no-update", is_flag=True, help="Search the index as it stands.")
@@ -101,6 +107,7 @@ def command(
     whole_words: bool,
     by_file: bool,
     opened: int | None,
+    is_best: bool,
     explain: bool,
     as_json: bool,
     no_update: bool,
@@ -134,6 +141,7 @@ def command(
         not no_update,
         embedder,
         whole_words,
+        is_best,
     )
     found = _respond(request, may_use_engine=not no_engine)
     for warning in found.pop("warnings", []):

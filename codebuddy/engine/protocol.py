@@ -95,6 +95,7 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "max_per_file": (int, False, 0, 1000),
     "should_update": (bool, False, 0, 0),
     "whole_words": (bool, False, 0, 0),
+    "is_best": (bool, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
@@ -106,8 +107,9 @@ def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
     # An engine of another version need not know these keys.
     if request.embedder is None:
         del head["embedder"]
-    if not request.whole_words:
-        del head["whole_words"]
+    for name in ("whole_words", "is_best"):
+        if not head[name]:
+            del head[name]
     return head, body
 
 

@@ -26,6 +26,7 @@ from codebuddy.index.lease import Leases
 from codebuddy.index.query_filters import QueryFilters, keep_of
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
+from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.terms import count_terms, normalized_name
 from codebuddy.index.usages import Usages, find_importers, find_usages
@@ -313,6 +314,11 @@ class RepositoryIndex:
         """How many files the index holds."""
         with self._snapshot():
             return self._store.count_files()
+
+    @property
+    def second_tier(self) -> SecondTier:
+        """The model that questions may be ordered by."""
+        return SecondTier(self._settings.search.reranker, self._file.parent)
 
     @property
     def embedder(self) -> str:

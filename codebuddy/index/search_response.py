@@ -9,7 +9,9 @@ from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
 from codebuddy.index.hit_reason import reason_of
 from codebuddy.index.match_location import MatchLocation, locate_within
+from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import split_filters
+from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, SearchHit
@@ -34,6 +36,7 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
 
     Raises:
         UsageError: The query is empty, or names a language or kind that there is not.
+        ModelError: The second tier is wanted, and off or not to be had.
         IndexingError: The index is damaged or busy.
     """
     channel = cast("SearchChannel", request.channel)
@@ -41,27 +44,40 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
     )
     query = filters.text
-    definitions: dict[str, list[Definition]] = {}
-    items = []
-    for result in index.search(
+    tier = index.second_tier if request.is_best else None
+    if tier is not None:
+        tier.check()
+    is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
+    results = index.search(
         query,
-        request.top_k,
+        max(request.top_k, POOL) if is_question else request.top_k,
         channel,
         near=near,
         max_per_file=request.max_per_file,
         filters=None if filters.is_empty else filters,
-    ):
+    )
+    similarities: dict[int, float] = {}
+    if tier is not None and is_question:
+        results, similarities = tier.order(query, results)
+    definitions: dict[str, list[Definition]] = {}
+    items = []
+    for result in results[: request.top_k]:
         path = result.chunk.path
         if path not in definitions:
             definitions[path] = index.definitions_of(path)
         location = locate_within(query, result, definitions[path], filters)
-        items.append(_item(result, location, reason_of(query, result, location)))
-    found = {
+        item = _item(result, location, reason_of(query, result, location))
+        if result.chunk.id in similarities:
+            item["similarity"] = similarities[result.chunk.id]
+        items.append(item)
+    found: dict[str, Any] = {
         "query": request.query,
         "channel": channel,
         "embedder": index.embedder,
         "results": items,
     }
+    if tier is not None:
+        found["reranker"] = tier.name if is_question else None
     return found if items or index.count_files() else found | {"reason": _why_empty(index)}
 
 

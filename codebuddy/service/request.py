@@ -111,6 +111,7 @@ class SearchRequest:
         should_update: Whether the index is brought up to date first.
         embedder: In place of the one of the settings, for this search; None leaves it.
         whole_words: Whether each word must stand in a result as it is written.
+        is_best: Whether a question waits for the second tier (`index.second_tier`).
     """
 
     folder: str
@@ -122,6 +123,7 @@ class SearchRequest:
     should_update: bool = True
     embedder: str | None = None
     whole_words: bool = False
+    is_best: bool = False
 
 
 # Of a question; more is a paste for `search`.

@@ -126,6 +126,7 @@ class SearchHit(TypedDict):
     channels: dict[str, float]
     explain: ExplainResponse
     why: NotRequired[str]
+    similarity: NotRequired[float]
     text: str
 
 
@@ -135,6 +136,7 @@ class SearchResponse(TypedDict):
     query: str
     channel: str
     embedder: str
+    reranker: NotRequired[str | None]
     results: list[SearchHit]
     reason: NotRequired[str]
     repository: str
