@@ -30,7 +30,7 @@ _PLACE = re.compile(r"([\w@+~-][\w./@+~-]*\.[A-Za-z]\w*):(\d{1,7})(?:-\d{1,7})?"
 _CODE = re.compile(r"`(?:[\w.:]*[.:])?([A-Za-z_]\w*[?!]?)(?:\([^`]*\))?`")
 # What is left of "... . The source line that shows this is [A12]."
 _POINTER = re.compile(
-    r"([.!])\s+Th(?:e|is)\b[^.!`]*\b(?:line|label)s?\b[^.!`]*\b(?:is|are)\s*\.?\s*$"
+    r"([.!])\s+Th(?:e|is)\b[^.!`]*\b(?:line|label)s?\b[^.!`]*\b(?:is|are)\s*([A-Z]\d{1,7})?\s*\.?\s*$"
 )
 _PERHAPS_POINTER = re.compile(r"[.!](\s+Th(?:e|is)\b[^.!]*)$")
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
@@ -165,7 +165,11 @@ class ClaimReader:
             note(bare[1][0], bare[1][1:], bare[1])
             text = text[bare.end() :]
         text = _BRACKETS.sub(of_brackets, text)
-        text = _PLACE.sub(of_place, _POINTER.sub(r"\1", text))
+        if pointer := _POINTER.search(text):
+            if label := pointer[2]:
+                note(label[0], label[1:], label)
+            text = text[: pointer.end(1)]
+        text = _PLACE.sub(of_place, text)
         if not found and (named := self._named(text)):
             found.append(named)
         return Claim(" ".join(text.lstrip(" |:.-").split()), tuple(found), tuple(removed))

@@ -50,6 +50,7 @@ def read(text: str, *, is_cut: bool = False, size: int = 3) -> ClaimReader:
             "It is [A11]. The source line that shows this is [A12].",
             "It is. (src/app.py:11, src/app.py:12)",
         ),
+        ("It is. The source line that shows this is A12.", "It is. (src/app.py:12)"),
         ("`Shop.add(x)` adds.", "`Shop.add(x)` adds. (lib/b.rs:14)"),
         ("`add` and `start` [A11]", "`add` and `start` (src/app.py:11)"),
         ("[31] It ends.", "It ends. (lib/b.rs:31)"),
