@@ -31,7 +31,7 @@ class Combination:
 
 
 # Measured with `python -m tests.bench.rerank`.
-CHOSEN = Combination("scores", 2.0)
+CHOSEN = Combination("scores", 8.0)
 
 
 def is_reranked(kind: QueryKind) -> bool:
