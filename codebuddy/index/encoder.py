@@ -185,7 +185,7 @@ class TransformerEncoder:
         from transformers.utils import logging
 
         # A bar of half a second does not belong on a user's terminal.
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             model = SentenceTransformer(name, device="cpu", local_files_only=True)
             digest = hashlib.sha256()
