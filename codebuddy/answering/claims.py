@@ -17,7 +17,9 @@ NO_SOURCE = "[no source]"
 NOT_FOUND = "not found"
 
 # Not of `names[0]`.
-_BRACKETS = re.compile(r"(?:^|\s+|(?<=[.,;:]))(?:\[([^\[\]()]{1,60})\]|\(([^\[\]()]{1,60})\))")
+_BRACKETS = re.compile(
+    r"(?:^|(?<!\s)\s+|(?<=[.,;:]))(?:\[([^\[\]()]{1,60})\]|\(([^\[\]()]{1,60})\))"
+)
 _LABELS = re.compile(
     r"\s*(?:(?:line )?[A-Z]?\d{1,7}|[A-Z])(?:\s*(?:,|;|-|and|to)\s*(?:[A-Z]?\d{1,7}|[A-Z]))*\s*"
 )
@@ -25,7 +27,7 @@ _LETTERED = re.compile(r"\s*[A-Z]\d")
 # At the beginning without brackets: `A12: `, `A12| `.
 _BARE_LABEL = re.compile(r"^\s*([A-Z]\d{1,7})\s*(?:[|:.)-]\s*|\s)")
 # A place as the answer itself would write it.
-_PLACE = re.compile(r"([\w@+~-][\w./@+~-]*\.[A-Za-z]\w*):(\d{1,7})(?:-\d{1,7})?")
+_PLACE = re.compile(r"([\w@+~-][\w./@+~-]{0,160}\.[A-Za-z]\w{0,20}):(\d{1,7})(?:-\d{1,7})?")
 # A name as code: `total`, `Cart.total()`.
 _CODE = re.compile(r"`(?:[\w.:]*[.:])?([A-Za-z_]\w*[?!]?)(?:\([^`]*\))?`")
 # What is left of "... . The source line that shows this is [A12]."

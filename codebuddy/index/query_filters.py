@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.errors import UsageError
 from codebuddy.index.store import Store
+from codebuddy.syntax.embedded import COMPONENTS
 from codebuddy.syntax.languages import (
     EDITOR_IDS,
     KERNEL_NAMES,
@@ -41,7 +42,7 @@ _GROUPS = {
     "value": frozenset({"variable", "constant", "field", "property", "key"}),
     "doc": frozenset({"section", "comment"}),
 }
-_DOCUMENTS = (NOTEBOOK, "vue", "svelte", "astro", UNKNOWN)
+_DOCUMENTS = (NOTEBOOK, *sorted(COMPONENTS), UNKNOWN)
 _WORD = re.compile(r'"[^"\n]*"|\S+')
 _FILTER = re.compile(r"(lang|path|kind):(\S+)$")
 _NAMES = re.compile(r"[\w#+-]+(?:,[\w#+-]+)*$")
