@@ -23,6 +23,7 @@ from codebuddy.terminal import note, note_styled, safe_line, styled
 COMMANDS: dict[str, tuple[str, str]] = {
     "complete": ("complete", "Complete the code at FILE:LINE[:COL]."),
     "search": ("search", "Search the repository's index."),
+    "ask": ("ask", "Answer a question from the repository's code."),
     "index": ("index", "Build or update the repository's index."),
     "eval": ("eval", "Measure completion and search on your own code."),
     "train": ("train", "Fit the decision whether to look up to your own code."),

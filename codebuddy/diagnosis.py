@@ -280,6 +280,7 @@ def _repository(repository: Repository | None, settings: Settings, problems: Pro
         "chunks": stats.chunks,
         "lines": stats.lines,
         "embedder": stats.embedder,
+        "reranker": settings.search.reranker or "off (search.reranker names no model)",
         "vectors": stats.vectors,
         "index size": f"{stats.index_bytes / 1e6:.1f} MB",
         "languages": stats.languages,

@@ -103,6 +103,17 @@ class IndexSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """`[search]`: the second tier."""
+
+    reranker: str = _key(
+        "",
+        "sentence-transformers model that `search --best` orders a question's results by; empty"
+        " for none",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """`[engine]`: the warm background process."""
 
@@ -180,6 +191,7 @@ class Settings:
     model: ModelSettings = ModelSettings()
     completion: CompletionSettings = CompletionSettings()
     index: IndexSettings = IndexSettings()
+    search: SearchSettings = SearchSettings()
     engine: EngineSettings = EngineSettings()
     serve: ServeSettings = ServeSettings()
     hook: HookSettings = HookSettings()

@@ -72,6 +72,11 @@ def answer(text: str, *, newline: bool = True) -> None:
     click.echo(safe_text(text), nl=newline)
 
 
+def answer_styled(text: str, *, newline: bool = True) -> None:
+    """Write already safe text to stdout; its styles only where the terminal takes them."""
+    click.echo(text, nl=newline, color=wants_color(sys.stdout))
+
+
 def answer_json(value: Any) -> None:
     """Write the command's answer as one JSON document; non-ASCII is escaped.
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from codebuddy.commands.search_view import by_files, shown_hit
 from codebuddy.service.request import SearchRequest
-from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
+from codebuddy.terminal import (
+    StatusLine,
+    answer_json,
+    answer_styled,
+    counted,
+    note,
+    safe_line,
+    wants_color,
+)
 
 if TYPE_CHECKING:
     from codebuddy.index.search import SearchChannel
-    from codebuddy.service.response import SearchHit, SearchResponse
+    from codebuddy.service.response import SearchResponse
 
 # Behind the file of a query that names one.
 _PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
-_EXCERPT_LINES = 6
-_EXCERPT_LINES_ABOVE = 2
-_EXCERPT_COLUMNS = 160
-_NEAR = {
-    "import": "imported there",
-    "package": "beside what is imported there",
-    "folder": "in the same folder",
-    "elsewhere": "there the name means another definition",
-}
 
 
 @click.command(
     "search",
-    help="Search the repository for words, names or code.",
+    help="Search the repository for words, names or code. `lang:NAME`, `path:PART` and"
+    " `kind:NAME` in the query say where.",
     epilog="Example: codebuddy search parse config file -k 5",
 )
 @click.argument("query_words", metavar="QUERY...", nargs=-1, required=True)
@@ -68,6 +71,27 @@ _NEAR = {
     help="A sentence-transformers model, tried in this call alone, without the engine;"
     " index.embedder is the lasting way.",
 )
+@click.option(
+    "-w",
+    "--word",
+    "whole_words",
+    is_flag=True,
+    help="Only where each word (or phrase in double quotes) stands as it is written.",
+)
+@click.option("--files", "by_file", is_flag=True, help="Group the results by file.")
+@click.option(
+    "--open",
+    "opened",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Open result N in $VISUAL or $EDITOR.",
+)
+@click.option(
+    "--best",
+    "is_best",
+    is_flag=True,
+    help="Order a question's results by the model of search.reranker; takes longer.",
+)
 @click.option("--explain", is_flag=True, help="Show why each result ranks where it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--no-update", is_flag=True, help="Search the index as it stands.")
@@ -80,12 +104,61 @@ def command(
     near: str | None,
     per_file: int,
     embedder: str | None,
+    whole_words: bool,
+    by_file: bool,
+    opened: int | None,
+    is_best: bool,
     explain: bool,
     as_json: bool,
     no_update: bool,
     no_engine: bool,
 ) -> None:
     """Entry point of the verb."""
+    from codebuddy.errors import UsageError
+    from codebuddy.paths import given_file
+
+    query = _query(query_words)
+    near = near and given_file(near)
+    if near and not Path(near).exists():
+        note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
+    if channel == "dense" and embedder is not None:
+        _check_embedder(embedder)
+    editor = None
+    if opened is not None:
+        from codebuddy.commands.editor import editor_command
+
+        if as_json:
+            raise UsageError("--open starts an editor, and --json prints: give one of them")
+        editor = editor_command(os.environ)
+        top_k = max(top_k, opened)
+    request = SearchRequest(
+        str(Path.cwd()),
+        query,
+        top_k,
+        channel,
+        near or "",
+        per_file,
+        not no_update,
+        embedder,
+        whole_words,
+        is_best,
+    )
+    found = _respond(request, may_use_engine=not no_engine)
+    for warning in found.pop("warnings", []):
+        note(f"warning: {safe_line(warning)}")
+    if as_json:
+        answer_json(found)
+        return
+    if near and not Path.cwd().is_relative_to(found["repository"]):
+        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
+    if editor is not None and opened is not None:
+        _open(editor, found, opened)
+        return
+    _print(found, explain=explain, by_file=by_file)
+
+
+def _query(query_words: tuple[str, ...]) -> str:
+    """The words as one text; a file may be named in any of the forms that a person sees."""
     from codebuddy.errors import UsageError
     from codebuddy.paths import given_file
 
@@ -96,27 +169,39 @@ def command(
         place = _PLACE.search(query)
         file = query[: place.start()] if place else query
         query = given_file(file) + query[len(file) :]
-    near = near and given_file(near)
-    if near and not Path(near).exists():
-        note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
-    if channel == "dense" and embedder is not None:
-        _check_embedder(embedder)
-    request = SearchRequest(
-        str(Path.cwd()), query, top_k, channel, near or "", per_file, not no_update, embedder
-    )
-    found = _respond(request, may_use_engine=not no_engine)
-    for warning in found.pop("warnings", []):
-        note(f"warning: {safe_line(warning)}")
-    if as_json:
-        answer_json(found)
-        return
-    if near and not Path.cwd().is_relative_to(found["repository"]):
-        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
+    return query
+
+
+def _print(found: SearchResponse, *, explain: bool, by_file: bool) -> None:
     items = found["results"]
     if not items:
         note(safe_line(found.get("reason") or "nothing found"))
-    shown = [_shown(item, has_reasons=explain) for item in items]
-    answer("\n\n".join(shown), newline=bool(items))
+    if by_file:
+        shown = by_files(items, has_colour=wants_color(sys.stdout))
+    else:
+        shown = "\n\n".join(shown_hit(item, explain=explain, on=sys.stdout) for item in items)
+    answer_styled(shown, newline=bool(items))
+
+
+def _open(editor: list[str], found: SearchResponse, number: int) -> None:
+    """Open that result (from 1) at its line.
+
+    Raises:
+        UsageError: There are not so many, or the editor cannot be started.
+    """
+    from codebuddy.commands.editor import open_in_editor
+    from codebuddy.errors import UsageError
+
+    items = found["results"]
+    if number > len(items):
+        there = f"the search found {counted(len(items), 'result')}"
+        raise UsageError(f"there is no result {number} to open: {there}")
+    item = items[number - 1]
+    note(f"opening {safe_line(item['path'])}:{item['line']}")
+    code = open_in_editor(editor, Path(found["repository"]) / item["path"], item["line"])
+    if code:
+        note(f"the editor ended with exit code {code}")
+        click.get_current_context().exit(1)
 
 
 def _check_embedder(embedder: str) -> None:
@@ -142,35 +227,3 @@ def _respond(request: SearchRequest, *, may_use_engine: bool) -> SearchResponse:
     # A trial with another embedder loads torch, which would stay with all who use the engine.
     may_use_engine = may_use_engine and request.embedder is None
     return open_client(StatusLine(), may_use_engine=may_use_engine).search(request)
-
-
-def _shown(item: SearchHit, *, has_reasons: bool) -> str:
-    """Place, symbol, channel and score, then the lines around the one that matched."""
-    title = f"{item['path']}:{item['line']} ({item['start_line']}-{item['end_line']})"
-    if item["symbol"]:
-        title += f"  {item['kind']} {item['symbol']}"
-    lines = item["text"].split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    above = item["line"] - item["start_line"] - _EXCERPT_LINES_ABOVE
-    first = min(above, len(lines) - _EXCERPT_LINES)
-    first = max(0, first)
-    last = first + _EXCERPT_LINES
-    excerpt = [f"    {line[:_EXCERPT_COLUMNS]}".rstrip() for line in lines[first:last]]
-    if any(line.strip() for line in lines[:first]):
-        excerpt.insert(0, "    ...")
-    if last < len(lines):
-        excerpt.append("    ...")
-    # A newline in a file's name must not look like another result.
-    title = safe_line(f"{title}  [{item['channel']} {item['score']:.4f}]")
-    return "\n".join([title, *([_reasons(item)] if has_reasons else []), *excerpt])
-
-
-def _reasons(item: SearchHit) -> str:
-    """Each channel's place and score, the factors of the fused score, what --near did."""
-    explain = item["explain"]
-    parts = [f"{name} #{explain['ranks'][name]} ({s:.3f})" for name, s in item["channels"].items()]
-    parts += [f"{name} x{factor:.2f}" for name, factor in explain["factors"].items()]
-    if "near" in explain:
-        parts.append(f"--near: {_NEAR[explain['near']]}")
-    return f"    why: {', '.join(parts)}"

@@ -22,6 +22,7 @@ from codebuddy.config import load_settings, own_variables, variable_of
 from codebuddy.engine import address, launcher
 from codebuddy.engine.exchange import EngineExitedError, IdentityMismatchError, exchange
 from codebuddy.engine.protocol import (
+    ask_to_message,
     call_to_message,
     error_from_wire,
     identity,
@@ -29,8 +30,9 @@ from codebuddy.engine.protocol import (
 )
 from codebuddy.engine.status import EngineStatus
 from codebuddy.errors import EngineError, SupersededError
-from codebuddy.service.request import CompletionRequest, SearchRequest
+from codebuddy.service.request import AskRequest, CompletionRequest, SearchRequest
 from codebuddy.service.response import (
+    AskResponse,
     CompletionResponse,
     ModelDescription,
     ResponseFormError,
@@ -142,6 +144,24 @@ class EngineClient:
         options, body = search_to_message(request)
         head = {"wish": options, "settings": self._settings}
         return self._answer(SearchResponse, "/v1/search", head, body)
+
+    def ask(self, request: AskRequest, on_text: OnText | None = None) -> AskResponse:
+        """The model's answer from the request's sources, and `engine` as for `complete`.
+
+        Raises:
+            SupersededError: It was cancelled; closing the connection does.
+            EngineBusyError: The queue is full.
+            EngineError: As for `complete`.
+            CodebuddyError: As `answering.answer.answer`.
+        """
+        head, body = ask_to_message(request)
+        message = {"ask": head, "settings": self._settings, "wants_text": on_text is not None}
+
+        def on_event(event: Mapping[str, Any]) -> None:
+            if on_text is not None and event.get("type") == "text":
+                on_text(str(event.get("text", "")))
+
+        return self._answer(AskResponse, "/v1/ask", message, body, on_event)
 
     def cancel(self, client: str, request: str = "") -> None:
         """End requests, running or waiting; they answer SupersededError.

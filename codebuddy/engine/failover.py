@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from codebuddy.engine.client import EngineClient
     from codebuddy.service.client import CompletionClient
     from codebuddy.service.in_process_client import InProcessClient
-    from codebuddy.service.request import CompletionRequest, SearchRequest
-    from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+    from codebuddy.service.request import AskRequest, CompletionRequest, SearchRequest
+    from codebuddy.service.response import (
+        AskResponse,
+        CompletionResponse,
+        ModelDescription,
+        SearchResponse,
+    )
     from codebuddy.settings import Settings
 
 T = TypeVar("T")
@@ -124,6 +129,14 @@ class FailoverClient:
             return response
         with self._in_process() as (local, _):
             return local.search(request)
+
+    def ask(self, request: AskRequest, on_text: OnText | None = None) -> AskResponse:
+        """See `CompletionClient.ask`."""
+        response = self._from_engine(lambda engine: engine.ask(request, on_text))
+        if response is not None:
+            return response
+        with self._in_process(request.client) as (local, _):
+            return local.ask(request, on_text)
 
     def cancel(self, client: str, request: str = "") -> None:
         """See `CompletionClient.cancel`, wherever the request is."""

@@ -24,7 +24,7 @@ class Job:
     """One request for the model worker.
 
     Args:
-        op: `complete`, `prewarm` or `load`.
+        op: `complete`, `prewarm`, `ask` or `load`.
         head: The worker's message.
         body: Its raw bytes.
         client: Whose it is.

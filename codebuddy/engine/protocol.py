@@ -1,8 +1,9 @@
 """The protocol of client and engine: messages as values and as bytes. Standard library only.
 
 HTTP over a Unix socket. A request's body is one line of JSON (the head) followed by raw
-bytes (a buffer's text, or a query), so that a text of 32 MiB costs no escaping. Answers to
-`/v1/complete` and `/v1/search` are lines of JSON, each with a `type`:
+bytes (a buffer's text, a query, or a question with its sources as JSON), so that a text of 32 MiB
+costs no escaping. Answers to `/v1/complete`, `/v1/search` and `/v1/ask` are lines of JSON, each
+with a `type`:
 
     alive    about every second: the engine works on it or it waits in the queue
     text     the suggestion so far
@@ -24,7 +25,15 @@ from typing import Any
 from codebuddy import __version__, errors
 from codebuddy.errors import CodebuddyError, EngineError, UsageError
 from codebuddy.paths import whole_model_name
-from codebuddy.service.request import PRIORITIES, CompletionRequest, SearchRequest
+from codebuddy.service.request import (
+    MAX_QUESTION_CHARACTERS,
+    MAX_SOURCES,
+    PRIORITIES,
+    AskRequest,
+    AskSource,
+    CompletionRequest,
+    SearchRequest,
+)
 
 MAX_HEAD_BYTES = 1 << 20
 ALIVE_EVERY_S = 1.0
@@ -85,6 +94,8 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "near": (str, False, 0, 0),
     "max_per_file": (int, False, 0, 1000),
     "should_update": (bool, False, 0, 0),
+    "whole_words": (bool, False, 0, 0),
+    "is_best": (bool, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
@@ -93,8 +104,12 @@ def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
     """The request as head and raw bytes; the engine refuses one that names an embedder."""
     head = asdict(request)
     body = head.pop("query").encode("utf-8", "surrogatepass")
+    # An engine of another version need not know these keys.
     if request.embedder is None:
         del head["embedder"]
+    for name in ("whole_words", "is_best"):
+        if not head[name]:
+            del head[name]
     return head, body
 
 
@@ -113,6 +128,58 @@ def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:
     if "\0" in options["near"] or "\0" in options["folder"]:
         raise UsageError("a path holds no NUL")
     return options
+
+
+_ASK_FIELDS: dict[str, tuple[type, bool, int, int]] = {
+    "folder": (str, False, 0, 0),
+    "max_tokens": (int, False, 1, 8192),
+    "model": (str, True, 0, 0),
+    "client": (str, False, 0, 0),
+}
+_SOURCE_FIELDS: dict[str, tuple[type, bool, int, int]] = {
+    "path": (str, False, 0, 0),
+    "start_line": (int, False, 1, 10**9),
+    "line": (int, False, 1, 10**9),
+    "kind": (str, False, 0, 0),
+    "symbol": (str, False, 0, 0),
+    "text": (str, False, 0, 0),
+}
+
+
+def ask_to_message(request: AskRequest) -> tuple[dict[str, Any], bytes]:
+    """The request as head and raw bytes: question and sources as one line of JSON."""
+    head = asdict(request)
+    if request.model is not None:
+        head["model"] = whole_model_name(request.model)
+    body = {"question": head.pop("question"), "sources": head.pop("sources")}
+    return head, encode_line(body)
+
+
+def ask_from_message(head: Mapping[str, Any], body: bytes) -> AskRequest:
+    """The request, with every field's type and bounds checked.
+
+    Raises:
+        UsageError: Something is missing, unknown or wrong; names the field.
+    """
+    given = {"folder": ""} | _checked(head, _ASK_FIELDS, "a question")
+    if not Path(given["folder"]).is_absolute() or "\0" in given["folder"]:
+        raise UsageError("a question needs a folder by its absolute path")
+    asked = decode_line(body)
+    question, sources = asked.get("question"), asked.get("sources")
+    if not isinstance(question, str) or not question.strip():
+        raise UsageError("the question is empty")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise UsageError(f"a question may have {MAX_QUESTION_CHARACTERS} characters")
+    if not isinstance(sources, list) or not 0 < len(sources) <= MAX_SOURCES:
+        raise UsageError(f"a question needs between 1 and {MAX_SOURCES} sources")
+    return AskRequest(**given, question=question, sources=tuple(map(_source, sources)))
+
+
+def _source(value: object) -> AskSource:
+    given = _checked(value if isinstance(value, dict) else {}, _SOURCE_FIELDS, "a source")
+    if missing := [name for name in _SOURCE_FIELDS if name not in given]:
+        raise UsageError(f"a source needs {', '.join(missing)}")
+    return AskSource(**given)
 
 
 def _checked(

@@ -249,6 +249,7 @@ class RequestHandler:
         if job.op == "complete":
             acting = result.get("adapter")
             self.adapter = acting["name"] if acting else None
+        if job.op in ("complete", "ask"):
             result = result | {"engine": self._about(job, is_cached=False)}
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._prefetches:

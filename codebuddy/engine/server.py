@@ -29,6 +29,7 @@ from codebuddy.engine.protocol import (
     ALIVE_EVERY_S,
     IDENTITY_HEADER,
     MAX_HEAD_BYTES,
+    ask_from_message,
     call_from_message,
     decode_message,
     encode_line,
@@ -95,6 +96,7 @@ def make_app(handler: RequestHandler, state: EngineState) -> Starlette:
     posts: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "/v1/complete": interface.complete,
         "/v1/search": interface.search,
+        "/v1/ask": interface.ask,
         "/v1/load": interface.load,
         "/v1/prewarm": interface.prewarm,
         "/v1/cancel": interface.cancel,
@@ -202,6 +204,18 @@ class _Interface:
         # No update is waited for: busy can be said in the status.
         await self._handler.refresh(call, head)
         job = self._handler.complete(call, head)
+        return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
+
+    async def ask(self, request: Request) -> Response:
+        """The model's answer to a question, as lines."""
+        head, body = await _message(request)
+        asked = ask_from_message(_part(head, "ask"), body)
+        self._state.touch()
+        self._state.check_not_ending()
+        self._handler.check_room()
+        job = Job("ask", head, body, asked.client)
+        self._handler.counts["questions"] += 1
+        self._handler.dispatcher.submit(job)
         return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
 
     async def load(self, request: Request) -> Response:

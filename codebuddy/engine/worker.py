@@ -14,7 +14,7 @@ from typing import Any
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
-from codebuddy.engine.protocol import call_from_message
+from codebuddy.engine.protocol import ask_from_message, call_from_message
 from codebuddy.engine.worker_connection import WorkerConnection, open_connection
 from codebuddy.errors import CodebuddyError, SupersededError
 from codebuddy.service.completion_service import CompletionService
@@ -73,16 +73,20 @@ class ModelWorker:
         sources = SettingsSources.from_message(message["settings"])
         if message["op"] == "load":
             return self._service.load_model(message.get("model"), sources, token)
+        observer = _EngineObserver(self._connection, int(message["id"]))
+        on_text = observer.text if message.get("wants_text") else None
+        if message["op"] == "ask":
+            asked = ask_from_message(message["ask"], body)
+            return self._service.ask(asked, sources, token, on_text)
         request = call_from_message(message["call"], body)
         if message["op"] == "prewarm":
             return self._service.prewarm(request, sources, token)
-        observer = _EngineObserver(self._connection, int(message["id"]))
         return self._service.complete(
             request,
             sources,
             token,
             arrived_s=arrived_s,
-            on_text=observer.text if message.get("wants_text") else None,
+            on_text=on_text,
             observer=observer if message.get("wants_pieces") else None,
         )
 

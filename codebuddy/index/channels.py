@@ -7,7 +7,7 @@ are put together.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -20,6 +20,7 @@ from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.modules import ModuleMap
 from codebuddy.index.path_channel import PathFinder
+from codebuddy.index.query_filters import Keep
 from codebuddy.index.store import Store
 from codebuddy.index.symbol_channel import Near, SymbolRanker
 from codebuddy.index.terms import count_terms, words
@@ -32,7 +33,17 @@ _MAX_ENCODED_CHARACTERS = 4_000
 # Terms of a query whose other forms are looked for.
 _MAX_WIDENED = 24
 
+# Looked at for a filter, which must not read the whole of a large index.
+_MAX_FILTERED = 20_000
+
 Ranking = list[tuple[int, float]]
+
+
+def kept(ranked: Iterable[tuple[int, float]], keep: Keep | None) -> Iterator[tuple[int, float]]:
+    """The entries that `keep` takes, of the first 20,000."""
+    if keep is None:
+        return iter(ranked)
+    return (each for each in islice(ranked, _MAX_FILTERED) if keep(each[0]))
 
 
 class Channels:
@@ -78,24 +89,33 @@ class Channels:
         """Whether the index holds vectors of the encoder that is set."""
         return self._dense is not None
 
-    def search_lexical(self, query: str, forms_weight: float = 0.0) -> Ranking:
-        """BM25 over the query's terms; another form of one counts `forms_weight` times."""
+    def search_lexical(
+        self, query: str, forms_weight: float = 0.0, keep: Keep | None = None
+    ) -> Ranking:
+        """BM25 over the query's terms; another form of one counts `forms_weight` times.
+
+        `keep` says which chunks may be among them, here and in the other channels.
+        """
         weights: dict[str, float] = {**count_terms(query)}
         if forms_weight > 0:
             for term in list(weights)[:_MAX_WIDENED]:
                 for form in other_forms(term):
                     weights.setdefault(form, forms_weight)
-        return list(islice(self.lexical.ranked(weights), POOL))
+        return list(islice(kept(self.lexical.ranked(weights), keep), POOL))
 
-    def search_symbol(self, query: str, by_words: Ranking, near: str) -> tuple[Ranking, Near]:
+    def search_symbol(
+        self, query: str, by_words: Ranking, near: str, keep: Keep | None = None
+    ) -> tuple[Ranking, Near]:
         """Names of definitions; `near` is the file that the query comes from.
 
         The second value says by chunk what `near` has to do with it.
         """
         finder = self.finder(near, None, words(query)) if near else None
-        return SymbolRanker(self._store).ranked(query, by_words, POOL, finder)
+        limit = POOL if keep is None else _MAX_FILTERED
+        found, reasons = SymbolRanker(self._store).ranked(query, by_words, limit, finder)
+        return list(islice(kept(found, keep), POOL)), reasons
 
-    def search_dense(self, query: str, limit: int = POOL) -> Ranking:
+    def search_dense(self, query: str, limit: int = POOL, keep: Keep | None = None) -> Ranking:
         """Similarity of vectors; nothing where there are none of the encoder that is set.
 
         Raises:
@@ -105,7 +125,8 @@ class Channels:
         if encoder is None or self._dense is None:
             return []
         (vector,) = encoder.encode([query[:_MAX_ENCODED_CHARACTERS]])
-        return self._dense.ranked(vector, limit)
+        found = self._dense.ranked(vector, limit if keep is None else _MAX_FILTERED)
+        return list(islice(kept(found, keep), limit))
 
     def finder(
         self, path: str, imports: Sequence[str] | None, names: Sequence[str]

@@ -182,7 +182,10 @@ class TransformerEncoder:
             ModelError: It cannot be found or read.
         """
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        # A bar of half a second does not belong on a user's terminal.
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             model = SentenceTransformer(name, device="cpu", local_files_only=True)
             digest = hashlib.sha256()

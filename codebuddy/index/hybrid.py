@@ -15,6 +15,7 @@ from codebuddy.index.channels import Channels, Ranking
 from codebuddy.index.file_role import FileRole, role_of
 from codebuddy.index.path_channel import PATH, SCORE, by_path
 from codebuddy.index.query import kind_of
+from codebuddy.index.query_filters import Keep
 from codebuddy.index.ranker import ChunkLocation, Ranked, RankingWeights, rank
 from codebuddy.index.store import Store
 from codebuddy.index.verbatim import verbatim_shares
@@ -28,7 +29,12 @@ _VERBATIM_POOL = 10
 
 
 def hybrid(
-    query: str, channels: Channels, store: Store, near: str, weights: RankingWeights
+    query: str,
+    channels: Channels,
+    store: Store,
+    near: str,
+    weights: RankingWeights,
+    keep: Keep | None = None,
 ) -> Iterator[Ranked]:
     """The chunks for a query, best first.
 
@@ -38,25 +44,33 @@ def hybrid(
         store: The index.
         near: The file that the query comes from, or empty.
         weights: What everything counts.
+        keep: Which chunks may be among them.
     """
     named: set[int] = set()
     for position, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
+        if keep is not None and not keep(chunk_id):
+            continue
         named.add(chunk_id)
         yield Ranked(chunk_id, SCORE, {PATH: SCORE}, {PATH: position}, {})
-    for each in _fused(query, channels, store, near, weights):
+    for each in _fused(query, channels, store, near, weights, keep):
         if each.chunk_id not in named:
             yield each
 
 
 def _fused(
-    query: str, channels: Channels, store: Store, near: str, weights: RankingWeights
+    query: str,
+    channels: Channels,
+    store: Store,
+    near: str,
+    weights: RankingWeights,
+    keep: Keep | None,
 ) -> Iterator[Ranked]:
     kind = kind_of(query)
-    by_words = channels.search_lexical(query, _FORMS_WEIGHT if kind == "words" else 0.0)
-    by_symbol, reasons = channels.search_symbol(query, by_words, near)
+    by_words = channels.search_lexical(query, _FORMS_WEIGHT if kind == "words" else 0.0, keep)
+    by_symbol, reasons = channels.search_symbol(query, by_words, near, keep)
     rankings: dict[str, Ranking] = {"lexical": by_words, "symbol": by_symbol}
     if weights.channels[kind].get("dense", 0.0) > 0:
-        similar = channels.search_dense(query)
+        similar = channels.search_dense(query, keep=keep)
         rankings["dense"] = [each for each in similar if each[1] >= _MIN_SIMILARITY]
     own_role: FileRole = role_of(near) if near else "code"
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from codebuddy.datatypes import Definition, SearchResult
+from codebuddy.datatypes import Chunk, Definition, SearchResult
 from codebuddy.index.path_channel import PATH, line_asked
+from codebuddy.index.query_filters import QueryFilters, whole_word
 from codebuddy.index.terms import normalized_name, terms, words
 from codebuddy.syntax.spec import VALUE_KINDS
 
@@ -73,6 +74,42 @@ def locate(query: str, result: SearchResult, definitions: Sequence[Definition]) 
         return MatchLocation(line, chunk.kind, "")
     has_begun_before = around.line < chunk.start_line
     return MatchLocation(line, chunk.kind if has_begun_before else around.kind, around.qualified)
+
+
+def locate_within(
+    query: str, result: SearchResult, definitions: Sequence[Definition], filters: QueryFilters
+) -> MatchLocation:
+    """As `locate`, at a line that the filters ask for.
+
+    That is the first line with most of the whole words, and a definition of the kinds.
+    """
+    if filters.words:
+        return _at_words(result.chunk, definitions, filters)
+    location = locate(query, result, definitions)
+    if not filters.kinds or location.kind in filters.kinds:
+        return location
+    chunk = result.chunk
+    fitting = [each for each in definitions if filters.takes_definition(each, chunk)]
+    if not fitting:
+        return MatchLocation(location.line, chunk.kind, location.symbol)
+    best = max(fitting, key=_Wanted(query).preference)
+    return MatchLocation(best.line, best.kind, best.qualified)
+
+
+def _at_words(
+    chunk: Chunk, definitions: Sequence[Definition], filters: QueryFilters
+) -> MatchLocation:
+    lines = chunk.text.split("\n")[: chunk.end_line - chunk.start_line + 1]
+    patterns = [whole_word(each) for each in filters.words]
+    held = [sum(bool(each.search(line)) for each in patterns) for line in lines]
+    line = chunk.start_line + max(range(len(held)), key=lambda place: (held[place], -place))
+    around = innermost(definitions, line)
+    if around is None or (filters.kinds and around.kind not in filters.kinds):
+        fitting = [each for each in definitions if filters.takes_definition(each, chunk)]
+        around = max(fitting, key=lambda each: -abs(each.line - line), default=around)
+    if around is None or (filters.kinds and around.kind not in filters.kinds):
+        return MatchLocation(line, chunk.kind, around.qualified if around else "")
+    return MatchLocation(line, around.kind, around.qualified)
 
 
 class _Wanted:

@@ -17,14 +17,16 @@ from typing import Literal
 
 from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
 from codebuddy.errors import IndexingError, UsageError
-from codebuddy.index.channels import POOL, Channels
+from codebuddy.index.channels import POOL, Channels, kept
 from codebuddy.index.contents import IndexStats, count_contents
 from codebuddy.index.damage_marker import mark_damaged
 from codebuddy.index.embed import NO_EMBEDDER, embedder_name
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
+from codebuddy.index.query_filters import QueryFilters, keep_of
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
 from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
+from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.terms import count_terms, normalized_name
 from codebuddy.index.usages import Usages, find_importers, find_usages
@@ -107,11 +109,12 @@ class RepositoryIndex:
         near: str = "",
         exclude: Callable[[Chunk], bool] | None = None,
         weights: RankingWeights | None = None,
+        filters: QueryFilters | None = None,
     ) -> list[SearchResult]:
         """The best chunks for a query of words, names or code.
 
         Args:
-            query: Any text; nothing in it has a special meaning.
+            query: Any text; filters in it are `query_filters`' to split off.
             top_k: How many results at most.
             channel: `lexical` is BM25 over terms; `symbol` matches names of definitions;
                 `dense` compares vectors; `hybrid` fuses them and weighs where chunks lie,
@@ -121,6 +124,7 @@ class RepositoryIndex:
                 changes with comes up in a hybrid or symbol search.
             exclude: True for a chunk that must not be among the results.
             weights: Of a hybrid search; the measured ones by default.
+            filters: What the results must be; their own text is not looked at.
 
         Raises:
             UsageError: The query is empty.
@@ -130,18 +134,21 @@ class RepositoryIndex:
         if not query.strip():
             raise UsageError("the query is empty", hint="give some words or names to look for")
         with self._snapshot() as channels:
+            keep = None if filters is None else keep_of(filters, self._store)
             if channel == "lexical":
-                ranked = alone(channel, channels.lexical.ranked(count_terms(query)))
+                ranked = alone(channel, kept(channels.lexical.ranked(count_terms(query)), keep))
             elif channel == "symbol":
-                found, reasons = channels.search_symbol(query, channels.search_lexical(query), near)
+                by_words = channels.search_lexical(query)
+                found, reasons = channels.search_symbol(query, by_words, near, keep)
                 ranked = alone(channel, iter(found), reasons)
             elif channel == "dense":
                 if not channels.has_dense:
                     raise self._no_vectors()
                 limit = max(POOL, _LOOKED_AT_PER_RESULT * top_k)
-                ranked = alone(channel, iter(channels.search_dense(query, limit)))
+                ranked = alone(channel, iter(channels.search_dense(query, limit, keep)))
             else:
-                ranked = hybrid(query, channels, self._store, near, weights or RankingWeights())
+                weights = weights or RankingWeights()
+                ranked = hybrid(query, channels, self._store, near, weights, keep)
             return self._results(ranked, top_k, exclude, max_per_file)
 
     def lexical(
@@ -307,6 +314,11 @@ class RepositoryIndex:
         """How many files the index holds."""
         with self._snapshot():
             return self._store.count_files()
+
+    @property
+    def second_tier(self) -> SecondTier:
+        """The model that questions may be ordered by."""
+        return SecondTier(self._settings.search.reranker, self._file.parent)
 
     @property
     def embedder(self) -> str:

@@ -7,7 +7,11 @@ from typing import Any, cast
 
 from codebuddy.datatypes import Definition, SearchResult
 from codebuddy.errors import UsageError
-from codebuddy.index.match_location import MatchLocation, locate
+from codebuddy.index.hit_reason import reason_of
+from codebuddy.index.match_location import MatchLocation, locate_within
+from codebuddy.index.query import kind_of
+from codebuddy.index.query_filters import split_filters
+from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, SearchHit
@@ -22,7 +26,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     `embedder` names whose vectors the dense channel compares; `reason` is there only where
     nothing can be found, because nothing is indexed. A result's `explain` says at which place
     each channel had it (`ranks`), by what its fused score was multiplied (`factors`), and what
-    the file `near` made of it, if anything (`near`).
+    the file `near` made of it, if anything (`near`); `why` says it for a person. Filters in the
+    query hold, and are no part of what is looked for (`query_filters`).
 
     Args:
         index: Of the repository.
@@ -30,25 +35,49 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         near: The request's file, as a path of the repository; empty without one.
 
     Raises:
-        UsageError: The query is empty.
+        UsageError: The query is empty, or names a language or kind that there is not.
+        ModelError: The second tier is wanted, and off or not to be had.
         IndexingError: The index is damaged or busy.
     """
-    query, channel = request.query[:MAX_QUERY_CHARACTERS], cast("SearchChannel", request.channel)
+    channel = cast("SearchChannel", request.channel)
+    filters = split_filters(
+        request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
+    )
+    query = filters.text
+    tier = index.second_tier if request.is_best else None
+    if tier is not None:
+        tier.check()
+    is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
+    results = index.search(
+        query,
+        max(request.top_k, POOL) if is_question else request.top_k,
+        channel,
+        near=near,
+        max_per_file=request.max_per_file,
+        filters=None if filters.is_empty else filters,
+    )
+    similarities: dict[int, float] = {}
+    if tier is not None and is_question:
+        results, similarities = tier.order(query, results)
     definitions: dict[str, list[Definition]] = {}
     items = []
-    for result in index.search(
-        query, request.top_k, channel, near=near, max_per_file=request.max_per_file
-    ):
+    for result in results[: request.top_k]:
         path = result.chunk.path
         if path not in definitions:
             definitions[path] = index.definitions_of(path)
-        items.append(_item(result, locate(query, result, definitions[path])))
-    found = {
+        location = locate_within(query, result, definitions[path], filters)
+        item = _item(result, location, reason_of(query, result, location))
+        if result.chunk.id in similarities:
+            item["similarity"] = similarities[result.chunk.id]
+        items.append(item)
+    found: dict[str, Any] = {
         "query": request.query,
         "channel": channel,
         "embedder": index.embedder,
         "results": items,
     }
+    if tier is not None:
+        found["reranker"] = tier.name if is_question else None
     return found if items or index.count_files() else found | {"reason": _why_empty(index)}
 
 
@@ -79,7 +108,7 @@ def path_beneath(root: Path, file: str, folder: Path) -> str:
         raise UsageError(f"{file} is outside the repository {root}") from None
 
 
-def _item(result: SearchResult, location: MatchLocation) -> SearchHit:
+def _item(result: SearchResult, location: MatchLocation, reason: str) -> SearchHit:
     chunk = result.chunk
     explain: ExplainResponse = {"ranks": result.ranks, "factors": result.factors}
     if result.near:
@@ -95,5 +124,6 @@ def _item(result: SearchResult, location: MatchLocation) -> SearchHit:
         "channel": result.channel,
         "channels": result.channels,
         "explain": explain,
+        "why": reason,
         "text": chunk.text,
     }

@@ -31,6 +31,10 @@ class EchoGenerator:
         """One token per UTF-8 byte."""
         return list(text.encode("utf-8", "surrogateescape"))
 
+    def tokenize_chat(self, system: str, user: str) -> list[int]:
+        """Both texts, one behind the other."""
+        return self.tokenize(f"{system}\n{user}")
+
     def generate(
         self,
         tokens: Sequence[int],

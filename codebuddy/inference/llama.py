@@ -20,6 +20,7 @@ from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
 from codebuddy.inference import hardware, saved_state, stamps
 from codebuddy.inference.adapter_switch import AdapterSwitch
+from codebuddy.inference.chat import read_chat_template
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.kv_cache import N_SEQUENCES, KvCache, StoppedError
 from codebuddy.inference.llama_library import gpu_devices, load_library, version
@@ -73,7 +74,7 @@ class LlamaGenerator:
             raise KeyboardInterrupt
         self.fim = self.vocabulary.fim
         self._identity = saved_state.Identity(
-            model=_digest(path),
+            model=stamps.digest_of(path),
             runtime=version(),
             n_ctx=self.n_ctx,
             gpu_layers=self._gpu_layers,
@@ -185,6 +186,11 @@ class LlamaGenerator:
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens written in `text` are taken as plain text."""
         return self.vocabulary.tokenize(text)
+
+    def tokenize_chat(self, system: str, user: str) -> list[int]:
+        """A conversation in the model's own template; ModelError where there is none of use."""
+        template = read_chat_template(self._llama, self._model, self.name)
+        return template.tokenize(self.vocabulary, system, user)
 
     def generate(
         self,
@@ -389,12 +395,3 @@ class LlamaGenerator:
     def _on_node(self, _data: object) -> bool:
         """llama.cpp asks before each graph node whether to stop."""
         return self._is_stopping()
-
-
-def _digest(path: Path) -> str:
-    """See `LlamaGenerator.digest`."""
-    stamp = stamps.read_stamp(path)
-    if stamp is not None:
-        return stamp.sha256
-    status = path.stat()
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"

@@ -13,6 +13,7 @@ from typing import Any
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
+from codebuddy.inference.chat import STAND_INS, cut_at_stand_ins
 from codebuddy.inference.fim_families import every_spelling
 from codebuddy.inference.http_stream import ModelServer
 from codebuddy.inference.remote_pieces import number_of, stream_pieces, text_of
@@ -84,6 +85,24 @@ class LlamaServerGenerator:
         else:
             self._tokenized.move_to_end(text)
         return list(held)
+
+    def tokenize_chat(self, system: str, user: str) -> list[int]:
+        """As `LlamaGenerator.tokenize_chat`, by the server's own template.
+
+        Raises:
+            ModelError: The model has none, or the server cannot apply it.
+        """
+        messages = [{"role": role, "content": content} for role, content in STAND_INS]
+        applied = self._server.ask("/apply-template", {"messages": messages})
+        text = applied.get("prompt") if isinstance(applied, dict) else None
+        frame = cut_at_stand_ins(text if isinstance(text, str) else "", self.name)
+        before, between, behind = (
+            self._ask_tokens(part, is_special=True)
+            for part in (frame.before, frame.between, frame.behind)
+        )
+        start = [] if self.bos is None or before[:1] == [self.bos] else [self.bos]
+        texts = self.tokenize(system), self.tokenize(user)
+        return [*start, *before, *texts[0], *between, *texts[1], *behind]
 
     def generate(
         self,

@@ -83,3 +83,12 @@ def write_stamp(path: Path, stamp: Stamp) -> None:
 def remove_stamp(path: Path) -> None:
     """Forget what was recorded for `path`."""
     stamp_file(path).unlink(missing_ok=True)
+
+
+def digest_of(path: Path) -> str:
+    """Identifies a file of weights: its SHA-256 where it was checked, else what is on disk."""
+    stamp = read_stamp(path)
+    if stamp is not None:
+        return stamp.sha256
+    status = path.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"

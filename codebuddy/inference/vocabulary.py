@@ -34,8 +34,8 @@ class Vocabulary:
         self.fim = self._read_fim_tokens()
         self.bos = self._read_bos()
 
-    def tokenize(self, text: str) -> list[int]:
-        """Token ids; special tokens written in `text` are taken as plain text.
+    def tokenize(self, text: str, *, has_special: bool = False) -> list[int]:
+        """Token ids; special tokens written in `text` are plain text, unless `has_special`.
 
         Raises:
             GenerationError: llama.cpp cannot.
@@ -44,7 +44,7 @@ class Vocabulary:
         room = len(encoded) + 8
         tokens = (self._llama.llama_token * room)()
         count = self._llama.llama_tokenize(
-            self._vocab, encoded, len(encoded), tokens, room, False, False
+            self._vocab, encoded, len(encoded), tokens, room, False, has_special
         )
         if count < 0:
             raise GenerationError(f"{self.name} cannot tokenize {len(encoded)} bytes of text")

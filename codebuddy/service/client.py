@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from codebuddy.service.request import CompletionRequest, SearchRequest
-from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+from codebuddy.service.request import AskRequest, CompletionRequest, SearchRequest
+from codebuddy.service.response import (
+    AskResponse,
+    CompletionResponse,
+    ModelDescription,
+    SearchResponse,
+)
 
 if TYPE_CHECKING:
     from codebuddy.datatypes import OnText
@@ -34,6 +39,19 @@ class CompletionClient(Protocol):
 
         Raises:
             CodebuddyError: As `CompletionService.search`; the engine takes no `embedder`.
+        """
+        ...
+
+    def ask(self, request: AskRequest, on_text: OnText | None = None) -> AskResponse:
+        """The model's answer from the request's sources.
+
+        Args:
+            request: The question and the sources.
+            on_text: Called with the answer so far while it grows, then with the final one.
+
+        Raises:
+            SupersededError: It was cancelled.
+            CodebuddyError: As `answering.answer.answer`, and as for `load`.
         """
         ...
 

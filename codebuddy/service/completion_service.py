@@ -18,8 +18,18 @@ from codebuddy.service.context import RepositoryContext, settings_of
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
-from codebuddy.service.request import CompletionRequest, SearchRequest, SettingsSources
-from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+from codebuddy.service.request import (
+    AskRequest,
+    CompletionRequest,
+    SearchRequest,
+    SettingsSources,
+)
+from codebuddy.service.response import (
+    AskResponse,
+    CompletionResponse,
+    ModelDescription,
+    SearchResponse,
+)
 from codebuddy.service.target import CompletionTarget, resolve_target
 from codebuddy.vcs.location import folder_to_search, real_folder
 
@@ -159,6 +169,37 @@ class CompletionService:
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
         where = {"repository": str(root), "timings_ms": timings_ms}
         return cast("SearchResponse", {**found, **where, "warnings": [*warnings, *more]})
+
+    def ask(
+        self,
+        request: AskRequest,
+        sources: SettingsSources,
+        cancellation: CancellationToken,
+        on_text: OnText | None = None,
+    ) -> AskResponse:
+        """The model's answer from the request's sources; no index is asked.
+
+        Raises:
+            ModelError: The model is missing, damaged or does not fit, or cannot converse.
+            ConfigError: A setting is wrong.
+            CodebuddyError: As `answering.answer.answer`.
+        """
+        from codebuddy.answering.answer import answer
+
+        flags = {} if request.model is None else {"model.name": request.model}
+        repository_context, warnings = self._repositories.repository_context(
+            request.folder, sources, flags
+        )
+        try:
+            generator = self._models.generator(
+                repository_context.settings, cancellation=cancellation
+            )
+            response = answer(request, generator, cancellation, on_text)
+        except (GenerationError, ModelError):
+            self._models.forget_server()
+            raise
+        response["warnings"] = list(warnings)
+        return response
 
     def load_model(
         self, name: str | None, sources: SettingsSources, cancellation: CancellationToken

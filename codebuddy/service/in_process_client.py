@@ -16,8 +16,18 @@ from codebuddy.errors import SupersededError
 from codebuddy.service.completion_service import CompletionService, IndexRefresh
 from codebuddy.service.models import ModelCache
 from codebuddy.service.repositories import RepositoryCache
-from codebuddy.service.request import CompletionRequest, SearchRequest, SettingsSources
-from codebuddy.service.response import CompletionResponse, ModelDescription, SearchResponse
+from codebuddy.service.request import (
+    AskRequest,
+    CompletionRequest,
+    SearchRequest,
+    SettingsSources,
+)
+from codebuddy.service.response import (
+    AskResponse,
+    CompletionResponse,
+    ModelDescription,
+    SearchResponse,
+)
 
 if TYPE_CHECKING:
     from codebuddy.datatypes import OnText
@@ -67,14 +77,23 @@ class InProcessClient:
                     request, self._sources, token, arrived_s=arrived_s, on_text=on_text
                 )
         finally:
-            with self._state:
-                if self._newest.get(request.client) == (request.request, token):
-                    del self._newest[request.client]
+            self._end(request.client, request.request, token)
 
     def search(self, request: SearchRequest) -> SearchResponse:
         """See `CompletionClient.search`."""
         with self._turn:
             return self._service.search(request, self._sources)
+
+    def ask(self, request: AskRequest, on_text: OnText | None = None) -> AskResponse:
+        """See `CompletionClient.ask`."""
+        request = dataclasses.replace(request, model=request.model or self._model)
+        token = self._begin(request.client, "")
+        try:
+            with self._turn:
+                token.check()
+                return self._service.ask(request, self._sources, token, on_text)
+        finally:
+            self._end(request.client, "", token)
 
     def cancel(self, client: str, request: str = "") -> None:
         """See `CompletionClient.cancel`."""
@@ -135,3 +154,8 @@ class InProcessClient:
                 older[1].cancel()
             self._newest[client] = request, token
         return token
+
+    def _end(self, client: str, request: str, token: CancellationToken) -> None:
+        with self._state:
+            if self._newest.get(client) == (request, token):
+                del self._newest[client]

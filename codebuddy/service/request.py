@@ -103,13 +103,15 @@ class SearchRequest:
 
     Args:
         folder: Absolute: the repository around it is searched, or around `near`.
-        query: Words, names or code.
+        query: Words, names or code, with filters in it (`index.query_filters`).
         top_k: How many results at most.
         channel: As for `RepositoryIndex.search`.
         near: The file that the query comes from, relative to `folder` or absolute.
         max_per_file: Results of one file at most; 0 for any number.
         should_update: Whether the index is brought up to date first.
         embedder: In place of the one of the settings, for this search; None leaves it.
+        whole_words: Whether each word must stand in a result as it is written.
+        is_best: Whether a question waits for the second tier (`index.second_tier`).
     """
 
     folder: str
@@ -120,6 +122,46 @@ class SearchRequest:
     max_per_file: int = 0
     should_update: bool = True
     embedder: str | None = None
+    whole_words: bool = False
+    is_best: bool = False
+
+
+# Of a question; more is a paste for `search`.
+MAX_QUESTION_CHARACTERS = 4_000
+MAX_SOURCES = 26
+
+
+@dataclass(frozen=True, slots=True)
+class AskSource:
+    """A chunk that a search found: `text` begins at `start_line`, and `line` matched (1-based)."""
+
+    path: str
+    start_line: int
+    line: int
+    kind: str
+    symbol: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskRequest:
+    """A question for the model, with all that it may answer from.
+
+    Args:
+        folder: Absolute: the settings of the repository around it hold.
+        question: As asked.
+        sources: The best first, at least one.
+        max_tokens: Of the answer, at most.
+        model: A name of the catalog, or a path; None leaves it to the settings.
+        client: Whose request.
+    """
+
+    folder: str
+    question: str
+    sources: tuple[AskSource, ...]
+    max_tokens: int = 160
+    model: str | None = None
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,8 @@ class SearchHit(TypedDict):
     channel: str
     channels: dict[str, float]
     explain: ExplainResponse
+    why: NotRequired[str]
+    similarity: NotRequired[float]
     text: str
 
 
@@ -134,11 +136,61 @@ class SearchResponse(TypedDict):
     query: str
     channel: str
     embedder: str
+    reranker: NotRequired[str | None]
     results: list[SearchHit]
     reason: NotRequired[str]
     repository: str
     timings_ms: dict[str, float]
     warnings: NotRequired[list[str]]
+
+
+class PlaceResponse(TypedDict):
+    """A line of a file."""
+
+    path: str
+    line: int
+
+
+class ClaimResponse(TypedDict):
+    """A sentence of an answer with the lines that it names, all of which the model was shown."""
+
+    text: str
+    citations: list[PlaceResponse]
+
+
+class AskSourceResponse(TypedDict):
+    """Lines that the model was shown; `tokens` what they took in the prompt."""
+
+    path: str
+    start_line: int
+    end_line: int
+    line: int
+    kind: str
+    symbol: str
+    text: str
+    tokens: int
+    cited: bool
+
+
+class AskResponse(TypedDict):
+    """The keys of `ask --json` that the model's part gives; times are milliseconds.
+
+    `found` says that a claim names a source line; `removed` what the model named that was not
+    among the sources.
+    """
+
+    answer: str
+    found: bool
+    claims: list[ClaimResponse]
+    removed: list[str]
+    sources: list[AskSourceResponse]
+    model: str
+    finish_reason: str
+    tokens: TokenCounts
+    timings_ms: dict[str, float]
+    runtime: dict[str, object]
+    warnings: NotRequired[list[str]]
+    engine: NotRequired[EngineTimes]
 
 
 class ModelDescription(TypedDict):

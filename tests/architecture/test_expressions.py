@@ -46,6 +46,7 @@ def _recorded(module, function, call):
 def _values():
     """What expressions that are made at run time are made of."""
     return {
+        "answering/claims.py": {"name": "name"},
         "completion/expression.py": {
             "pattern": _recorded(
                 expression, "finditer", lambda: expression.types_of("name", "name")
@@ -68,6 +69,7 @@ def _values():
                 state, "search", lambda: state.SourceFile("a.py", b"").defines("name")
             ),
         },
+        "index/query_filters.py": {"before": r"(?<!\w)", "word": "name", "behind": r"(?!\w)"},
         # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
         "index/ignore_rules.py": {"expressions": [b"name"]},
         "syntax/brackets.py": {

@@ -260,23 +260,31 @@ def path_tasks(index: RepositoryIndex, count: int, seed: int) -> list[Task]:
 
 def question_tasks(index: RepositoryIndex, repository: str) -> list[Task]:
     """What people would ask of this repository; nothing of one that the file does not know."""
-    tasks: list[Task] = []
+    return [
+        Task("question", question, frozenset(each.chunk_id for each in right), "")
+        for question, right in questions(index, repository)
+    ]
+
+
+def questions(index: RepositoryIndex, repository: str) -> list[tuple[str, list[Definition]]]:
+    """Each question about this repository, with the definitions that answer it."""
+    found: list[tuple[str, list[Definition]]] = []
     for line in QUESTIONS.read_text("utf-8").splitlines():
         fields = [field.strip() for field in line.split("|", 2)]
         if line.startswith("#") or len(fields) != 3 or fields[0] != repository:
             continue
         file, _, qualified = fields[1].rpartition(":")
         name = qualified.rsplit(".", 1)[-1]
-        right = frozenset(
-            each.chunk_id
+        right = [
+            each
             for each in index.definitions([name], 50).get(name, [])
             if f".{each.qualified}".replace("::", ".").endswith(f".{qualified}")
             and f"./{each.path}".endswith(file)
             and "test" not in each.path
-        )
+        ]
         if right:
-            tasks.append(Task("question", fields[2], right, ""))
-    return tasks
+            found.append((fields[2], right))
+    return found
 
 
 def code_paths(index: RepositoryIndex, seed: int) -> list[str]:

@@ -142,6 +142,7 @@ def test_search_prints_the_keys_that_scripts_rely_on(root):
         "channel",
         "channels",
         "explain",
+        "why",
         "text",
     }
     assert (result["path"], result["symbol"]) == ("prices.py", "price_of")

@@ -97,6 +97,17 @@ def test_user_text_is_never_parsed_for_special_tokens():
     assert asked == [{"content": "<|fim_middle|>", "parse_special": False, "add_special": False}]
 
 
+def test_a_conversation_is_framed_by_the_servers_own_template():
+    """The template's marks are tokens; the texts are sent as text, and never to the template."""
+    with serving("llama-server") as server:
+        generator = opened(settings(server.url))
+        tokens = generator.tokenize_chat("be good", "<|fim_middle|>")
+        generator.close()
+    assert tokens == [1, 1004, *b"be good", 1003, *b"<|fim_middle|>", 1002]
+    (asked,) = server.bodies("/apply-template")
+    assert "be good" not in str(asked)
+
+
 def test_the_whole_path_runs_on_a_server():
     """The pipeline completes through llama-server as through any generator."""
     document, position = document_at("def double(price):\n    ‸\n")

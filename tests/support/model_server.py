@@ -95,6 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
             is_mark = body["parse_special"] and text in MARKS
             tokens = [1000 + MARKS.index(text)] if is_mark else list(text.encode())
             self._reply({"tokens": [1, *tokens] if body["add_special"] else tokens})
+        elif self.path == "/apply-template" and self.server.kind == "llama-server":
+            system, user = (message["content"] for message in body["messages"])
+            self._reply({"prompt": f"{MARKS[4]}{system}{MARKS[3]}{user}{MARKS[2]}"})
         elif self.path in ("/completion", "/api/generate"):
             self._stream(body)
         else:

@@ -1,0 +1,106 @@
+"""The second tier: any sentence-transformers model scores the best results of a question.
+
+Its vectors of chunks are kept on disk by content and by the model's digest. Nothing of it is
+imported or loaded before a question waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codebuddy.datatypes import SearchResult
+from codebuddy.errors import ModelError
+from codebuddy.index.rerank import CHOSEN, POOL, combined
+
+if TYPE_CHECKING:
+    from codebuddy.index.vectors import Encoder, Vectors
+
+CACHE_NAME = "reranker.db"
+_MAX_QUERY_CHARACTERS = 2_000
+
+
+class SecondTier:
+    """The model that `search.reranker` names.
+
+    Args:
+        name: As for `encoder.open_encoder`; empty for none.
+        folder: The private one of the index, where vectors are kept.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self._folder = folder
+
+    def check(self) -> None:
+        """Say so where there is none, before anything is searched.
+
+        Raises:
+            ModelError: None is set.
+        """
+        if not self.name:
+            raise ModelError(
+                "there is no second tier: search.reranker names no model",
+                hint="set it to the folder of a sentence-transformers model (docs/index.md), or"
+                " leave out --best",
+            )
+
+    def order(
+        self, query: str, results: Sequence[SearchResult]
+    ) -> tuple[list[SearchResult], dict[int, float]]:
+        """The results in their new order, and the similarities of the first 50, by chunk.
+
+        Those behind the first 50 stay behind them.
+
+        Raises:
+            ModelError: The model is gone or damaged, or gives no vectors.
+        """
+        from codebuddy.index.embed import chunk_text, encoder_named
+
+        first, rest = list(results[:POOL]), list(results[POOL:])
+        if not first:
+            return rest, {}
+        encoder = encoder_named(self.name)
+        (asked,) = _encoded(encoder, [query[:_MAX_QUERY_CHARACTERS]])
+        vectors = self._vectors(encoder, [chunk_text(each.chunk) for each in first])
+        similarities = [float(vector @ asked) for vector in vectors]
+        order = combined([each.score for each in first], similarities, CHOSEN)
+        of_chunks = {
+            each.chunk.id: similarity for each, similarity in zip(first, similarities, strict=True)
+        }
+        return [*(first[place] for place in order), *rest], of_chunks
+
+    def _vectors(self, encoder: Encoder, texts: list[str]) -> list[Vectors]:
+        import numpy as np
+
+        from codebuddy.index.vector_cache import VectorCache
+
+        cache = VectorCache(self._folder / CACHE_NAME, encoder.fingerprint, encoder.dim)
+        found = cache.get(texts)
+        missing = [place for place in range(len(texts)) if place not in found]
+        if missing:
+            new_texts = [texts[place] for place in missing]
+            # Rounded as on disk, so that a second search says the same.
+            new = _encoded(encoder, new_texts).astype(np.float16)
+            cache.put(new_texts, new)
+            new = new.astype(np.float32)
+            found |= dict(zip(missing, new, strict=True))
+        return [found[place] for place in range(len(texts))]
+
+
+def _encoded(encoder: Encoder, texts: list[str]) -> Vectors:
+    """`[len(texts), dim]`.
+
+    Raises:
+        ModelError: The model gives something else.
+    """
+    import numpy as np
+
+    vectors = np.asarray(encoder.encode(texts), np.float32)
+    if vectors.shape != (len(texts), encoder.dim) or not np.isfinite(vectors).all():
+        raise ModelError(
+            f"the model of search.reranker gives no vectors of {encoder.dim} numbers",
+            hint="name another one",
+        )
+    return vectors

@@ -1,0 +1,136 @@
+"""What a model writes, as claims whose places were shown to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from codebuddy.answering.claims import ClaimReader
+from codebuddy.answering.excerpts import Excerpt
+from codebuddy.service.request import AskSource
+
+
+def excerpt(
+    label: str, path: str, start: int, n_lines: int, line: int = 0, symbol: str = "f"
+) -> Excerpt:
+    """Lines of a file, the one that matched with the symbol's name."""
+    source = AskSource(path, start, line or start, "function", symbol, "")
+    lines = [f"{symbol}()" if start + n == line else "x" for n in range(n_lines)]
+    return Excerpt(label, source, start, tuple(lines), 10)
+
+
+SHOWN = [
+    excerpt("A", "src/app.py", 10, 5, 12, "start"),
+    excerpt("B", "lib/b.rs", 12, 20, 14, "Shop.add"),
+]
+
+
+def read(text: str, *, is_cut: bool = False, size: int = 3) -> ClaimReader:
+    """The text, as it comes in pieces; what is shown of it only ever grows."""
+    reader = ClaimReader(SHOWN, 4)
+    shown = ""
+    for at in range(0, len(text), size):
+        reader.feed(text[at : at + size])
+        assert reader.text().startswith(shown)
+        shown = reader.text()
+    reader.finish(is_cut=is_cut)
+    assert reader.text().startswith(shown) or shown == ""
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[A12] It starts the program.", "It starts the program. (src/app.py:12)"),
+        ("It starts the program [A12].", "It starts the program. (src/app.py:12)"),
+        ("A12: It starts.", "It starts. (src/app.py:12)"),
+        ("- [B31] It ends.", "It ends. (lib/b.rs:31)"),
+        ("[A11, B12] Both do.", "Both do. (src/app.py:11, lib/b.rs:12)"),
+        ("[A] It starts.", "It starts. (src/app.py:12)"),
+        (
+            "It is [A11]. The source line that shows this is [A12].",
+            "It is. (src/app.py:11, src/app.py:12)",
+        ),
+        ("It is. The source line that shows this is A12.", "It is. (src/app.py:12)"),
+        ("`Shop.add(x)` adds.", "`Shop.add(x)` adds. (lib/b.rs:14)"),
+        ("`add` and `start` [A11]", "`add` and `start` (src/app.py:11)"),
+        ("[31] It ends.", "It ends. (lib/b.rs:31)"),
+        ("It is in src/app.py:13 now.", "It is in src/app.py now. (src/app.py:13)"),
+    ],
+)
+def test_a_label_becomes_the_place_that_it_stands_for(text, shown):
+    """Wherever a small model puts it, and also where it leaves the letter or the number out."""
+    assert read(text).text() == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "removed"),
+    [
+        ("[A99] It flies.", "It flies. [no source]", ("A99",)),
+        ("[C12] It flies.", "It flies. [no source]", ("C12",)),
+        # Both files have such a line.
+        ("[12] It flies.", "It flies. [no source]", ("12",)),
+        (
+            "See src/secret.py:4 for it. [A12]",
+            "See (a place that was not among the sources) for it. (src/app.py:12)",
+            ("src/secret.py:4",),
+        ),
+        (
+            "See src/app.py:99 for it.",
+            "See (a place that was not among the sources) for it. [no source]",
+            ("src/app.py:99",),
+        ),
+        ("It flies.", "It flies. [no source]", ()),
+        # A word is not a name, and a name of the prose is none of the sources'.
+        ("To start, `stop` it.", "To start, `stop` it. [no source]", ()),
+    ],
+)
+def test_a_place_that_was_not_shown_is_taken_out_and_counted(text, shown, removed):
+    """No file and no line that the model was not given is shown as if it were."""
+    reader = read(text)
+    assert reader.text() == shown
+    assert reader.claims[0].removed == removed
+
+
+def test_brackets_that_are_no_labels_stay():
+    """Code keeps its own."""
+    assert read("[A12] `x[0]` and f(a) (see below).").claims[0].text == (
+        "`x[0]` and f(a) (see below)."
+    )
+
+
+@pytest.mark.parametrize("text", ["not found", "Not found.", "[not found]", "not found\n[A12] x"])
+def test_a_model_may_find_nothing(text):
+    """Then nothing else is shown."""
+    reader = read(text)
+    assert (reader.text(), reader.claims, reader.says_not_found) == ("not found", [], True)
+
+
+def test_a_model_that_runs_on_is_ended():
+    """By a sentence that it repeats, and by the number of claims."""
+    again = read("[A12] One.\n[A12] Two.\n[A13] One.\n[A13] Three.\n")
+    assert [each.text for each in again.claims] == ["One.", "Two."]
+    assert again.is_complete
+    many = read("".join(f"[A12] Sentence {n}.\n" for n in range(40)))
+    assert len(many.claims) == 4
+
+
+def test_a_line_without_end_is_bounded():
+    """A model that writes no line break cannot grow the answer for ever."""
+    reader = read("word " * 5_000, size=700)
+    assert all(len(each.text) <= 600 for each in reader.claims)
+
+
+def test_a_sentence_that_the_limit_cut_says_so():
+    """With three dots; fences of code are no claims."""
+    assert read("```\n[A12] It starts the pro", is_cut=True).text() == (
+        "It starts the pro … (src/app.py:12)"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "[", "[A", "]]]", "[A12]", "\0\x1b[31m", "质问 [A12]"]
+)
+def test_odd_texts_are_read(text):
+    """Empty, unbalanced, controls, other scripts."""
+    for size in (1, 2, 100):
+        read(text, size=size)

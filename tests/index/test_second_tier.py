@@ -1,0 +1,192 @@
+"""The second tier: a model's order of a question's best results, and its vectors on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codebuddy import paths
+from codebuddy.errors import ModelError
+from codebuddy.index import embed, vector_cache
+from codebuddy.index.rerank import Combination, combined
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.second_tier import CACHE_NAME
+from codebuddy.index.vector_cache import VectorCache
+from codebuddy.index.vectors import Vectors
+from codebuddy.settings import SearchSettings, Settings
+from codebuddy.vcs.repository import open_repository
+from tests.support.engine import codebuddy, json_of
+from tests.support.index import index, make_repository, module
+
+MODEL = str(paths.shipped_models_folder() / "embedder")
+QUESTION = "where is the total of first and second added up"
+
+
+class Counting:
+    """An encoder that likes one word, and counts its texts."""
+
+    dim = 2
+    fingerprint = "counting"
+
+    def __init__(self, liked: str) -> None:
+        self.liked = liked
+        self.seen: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """The first axis for texts that hold the word, and for the question."""
+        self.seen += texts
+        likes = [self.liked in text or text == QUESTION for text in texts]
+        return np.array([[float(like), float(not like)] for like in likes], np.float32)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three modules."""
+    files: dict[str, str | bytes] = {f"{n}.py": module(n) for n in ("alpha", "beta", "gamma")}
+    return make_repository(tmp_path / "r", files)
+
+
+def test_a_question_is_ordered_by_both(root, monkeypatch):
+    """What the model likes comes up; the vectors are made once, and by content."""
+    index(root)
+    encoder = Counting("gamma")
+    monkeypatch.setattr(embed, "encoder_named", lambda _: encoder)
+    settings = Settings(search=SearchSettings(reranker="counting"))
+    with RepositoryIndex.open(open_repository(root), settings) as opened:
+        results = opened.search(QUESTION, 50)
+        ordered, similarities = opened.second_tier.order(QUESTION, results)
+        assert {each.chunk.id for each in ordered} == {each.chunk.id for each in results}
+        assert "gamma" in ordered[0].chunk.text
+        assert similarities[ordered[0].chunk.id] == 1.0
+        n_seen = len(encoder.seen)
+        assert n_seen == len(results) + 1
+        opened.second_tier.order(QUESTION, results)
+        assert len(encoder.seen) == n_seen + 1
+        encoder.fingerprint = "another"
+        opened.second_tier.order(QUESTION, results)
+        assert len(encoder.seen) == 2 * n_seen + 1
+    assert opened.second_tier.order(QUESTION, []) == ([], {})
+
+
+def test_a_model_without_usable_vectors_is_an_error(root, monkeypatch):
+    """Another dimension than it says, or no numbers."""
+    index(root)
+    settings = Settings(search=SearchSettings(reranker="counting"))
+    for bad in (np.ones((1, 3), np.float32), np.full((1, 2), np.nan, np.float32)):
+        encoder = Counting("x")
+        monkeypatch.setattr(encoder, "encode", lambda texts, bad=bad: np.repeat(bad, len(texts), 0))
+        monkeypatch.setattr(embed, "encoder_named", lambda _, encoder=encoder: encoder)
+        with RepositoryIndex.open(open_repository(root), settings) as opened:
+            results = opened.search(QUESTION)
+            with pytest.raises(ModelError, match="gives no vectors of 2 numbers"):
+                opened.second_tier.order(QUESTION, results)
+
+
+def test_combinations():
+    """The first tier alone at weight 0, the model alone, and both."""
+    scores, similarities = (4.0, 2.0, 1.0), (0.1, 0.2, 0.9)
+    for form in ("scores", "places"):
+        assert combined(scores, similarities, Combination(form, 0.0)) == [0, 1, 2]
+        assert combined(scores, similarities, Combination(form, 50.0)) == [2, 1, 0]
+    assert combined(scores, similarities, Combination("model", 1.0)) == [2, 1, 0]
+    assert combined((), (), Combination("scores", 1.0)) == []
+    assert combined((0.0,), (0.5,), Combination("scores", 1.0)) == [0]
+
+
+def test_vectors_are_bounded_private_and_may_be_lost(tmp_path, monkeypatch):
+    """Damage, links, locks and too many of them cost time, and nothing else."""
+    monkeypatch.setattr(vector_cache, "MAX_ROWS", 5)
+    monkeypatch.setattr(vector_cache, "_EVICTED_AT_ONCE", 1)
+    monkeypatch.setattr(vector_cache, "_TIMEOUT_S", 0.01)
+    file = tmp_path / "v.db"
+    cache = VectorCache(file, "model", 2)
+    vectors = np.array([[0.5, 1.0], [1.0, 0.0], [0.0, 1.0]], np.float32)
+    cache.put(["a", "b", "\ud800"], vectors)
+    assert {place: each.tolist() for place, each in cache.get(["b", "x", "a", "b"]).items()} == {
+        0: [1.0, 0.0],
+        2: [0.5, 1.0],
+        3: [1.0, 0.0],
+    }
+    assert file.stat().st_mode & 0o077 == 0
+    assert (
+        VectorCache(file, "other", 2).get(["a"]) == VectorCache(file, "model", 3).get(["a"]) == {}
+    )
+    cache.put(["c", "d", "e"], vectors)
+    assert cache.get(["a"]) == {}
+    assert len(cache.get(["c", "d", "e"])) == 3
+    holder = sqlite3.connect(file)
+    holder.execute("BEGIN EXCLUSIVE")
+    assert cache.get(["c"]) == {}
+    cache.put(["f"], vectors[:1])
+    holder.close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE vectors SET vector = ?", (np.full(2, np.nan, "f2").tobytes(),))
+    assert cache.get(["c", "d", "e"]) == {}
+    file.write_bytes(b"no database at all" * 100)
+    assert cache.get(["c"]) == {}
+    cache.put(["c"], vectors[:1])
+    assert len(cache.get(["c"])) == 1
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"mine")
+    file.unlink()
+    file.symlink_to(elsewhere)
+    cache.put(["c"], vectors[:1])
+    assert elsewhere.read_bytes() == b"mine"
+
+
+def best(root: Path, *query: str, **environment: str) -> dict[str, Any]:
+    """What `search --best --json` answers with our own embedder as the model."""
+    environment = {"CODEBUDDY_SEARCH_RERANKER": MODEL, **environment}
+    arguments = ("search", *query, "--best", "--json")
+    return json_of(codebuddy(root, *arguments, stdin=None, **environment))
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("engine")
+def test_search_waits_for_it_with_best(root):
+    """Through the engine and here; a name is left to the first tier, and torch is not needed."""
+    found = best(root, QUESTION)
+    assert found["reranker"] == MODEL
+    assert all("similarity" in each for each in found["results"])
+    here = best(root, QUESTION, CODEBUDDY_ENGINE_ENABLED="false")
+    assert here["results"] == found["results"]
+    assert (open_repository(root).index_folder / CACHE_NAME).is_file()
+    name = best(root, "keep_alpha")
+    assert name["reranker"] is None
+    assert "similarity" not in name["results"][0]
+    plain = json.loads(codebuddy(root, "search", QUESTION, "--json").stdout)
+    assert "reranker" not in plain
+
+
+@pytest.mark.process
+def test_it_is_off_and_says_so(root, tmp_path):
+    """Where none is set, or it is gone; a repository may not set it."""
+    done = codebuddy(root, "search", QUESTION, "--best")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "search.reranker names no model" in done.stderr
+    gone = str(tmp_path / "gone")
+    for variable in (gone, "./gone"):
+        done = codebuddy(root, "search", QUESTION, "--best", CODEBUDDY_SEARCH_RERANKER=variable)
+        assert done.returncode == 1
+        assert "neither a folder nor a model" in done.stderr
+    doctor = json_of(codebuddy(root, "doctor", "--json"))
+    assert doctor["repository"]["reranker"].startswith("off")
+    (root / ".codebuddy.toml").write_text(f'[search]\nreranker = "{MODEL}"\n')
+    done = codebuddy(root, "search", QUESTION)
+    assert done.returncode == 0
+    assert "search.reranker is ignored, because a repository may not set it" in done.stderr
+
+
+@pytest.mark.process
+def test_nothing_of_it_is_loaded_for_another_search(root):
+    """No torch, no sentence-transformers, no cache."""
+    done = codebuddy(root, "search", QUESTION, "--json", CODEBUDDY_SEARCH_RERANKER=MODEL)
+    assert done.returncode == 0
+    assert not os.path.exists(open_repository(root).index_folder / CACHE_NAME)  # noqa: PTH110
