@@ -22,8 +22,8 @@ from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.settings import ModelSettings
 from tests.support import tiers
 
-# Read before any test moves the home folder: the weights that `make models` pulled, and
-# pip's cache with the wheel of llama.cpp that `make setup` compiled.
+# Read before any test moves the home folder: the weights that `make models` pulled, and the
+# cache of pip.
 REAL_MODELS = Path(os.environ.get("CODEBUDDY_MODEL_FOLDER") or paths.models_folder())
 PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_path("pip"))
 DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
