@@ -34,15 +34,16 @@ case "$*" in
     *sys.prefix*) echo "$STAND_IN/prefix" ;;
     *RECORD*) cat "$STAND_IN/record" ;;
     *supports_gpu*) [ -e "$STAND_IN/gpu" ] ;;
-    *llama_backend_init*) [ ! -e "$STAND_IN/broken" ] ;;
+    *llama_backend_init*) [ ! -e "$STAND_IN/broken" ] && [ -e "$STAND_IN/complete" ] ;;
     *"cache dir"*) echo "$STAND_IN/cache" ;;
     *" wheel "*)
         while [ "$1" != -w ]; do shift; done
         mkdir -p "$2" && echo "$CXX $CMAKE_ARGS" >"$2/llama_cpp_python-0-py3-none-any.whl"
         echo "compiled with $CXX $CMAKE_ARGS" >>"$STAND_IN/asked"
         rm -f "$STAND_IN/broken" ;;
-    *" install "*) date +%N >"$STAND_IN/record"
+    *" install "*--no-deps*) date +%N >"$STAND_IN/record"
         echo "installed $(cat "${@: -1}")" >>"$STAND_IN/asked" ;;
+    *" install "*) touch "$STAND_IN/complete" ;;
     *) exit 1 ;;
 esac
 """
