@@ -120,6 +120,8 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(REAL_MODELS))
     # A test that wants an engine switches it on, and ends it.
     monkeypatch.setenv("CODEBUDDY_ENGINE_ENABLED", "false")
+    # Nor is anything measured beside tests.
+    monkeypatch.setenv("CODEBUDDY_ENGINE_TUNE", "off")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     (home / "gitconfig").write_text(_GIT_CONFIG)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))

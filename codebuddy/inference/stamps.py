@@ -64,6 +64,15 @@ def read_stamp(path: Path) -> Stamp | None:
     return recorded if recorded == current else None
 
 
+def model_digest(path: Path) -> str:
+    """Identifies weights: their SHA-256 where it was checked, else the file."""
+    stamp = read_stamp(path)
+    if stamp is not None:
+        return stamp.sha256
+    status = path.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
 def recorded_digest(path: Path) -> str | None:
     """The digest that was once recorded for `path`, whatever the file is now."""
     try:
