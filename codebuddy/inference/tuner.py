@@ -26,17 +26,21 @@ from codebuddy.inference.trial import Cost, Trial, compare_texts
 from codebuddy.settings import ModelSettings
 
 # Of a trial: a prompt of this size, made shorter where it would take longer.
-_PROMPT_TOKENS, _FEWEST_TOKENS, _RUN_S = 512, 64, 2.0
+_PROMPT_TOKENS, _FEWEST_TOKENS, _RUN_S = 512, 64, 1.2
 _WRITTEN = 6
 _PAIRS = 3
 # An option is taken if it wins so much, and given up after one pair if it loses so much.
 _WINS, _LOSES = 1.03, 0.92
+# One pair is enough where there was time for no more: the last comparison looks again.
+_WINS_AT_ONCE = 1.15
 # Another number of threads changes what else the machine can do.
 _THREADS_WIN = 1.05
 # What was chosen must not be slower than this in the last comparison.
 _NEVER_BELOW = 0.98
 # Of the time, for the steps; the rest is for the last comparison and the texts.
-_STEPS_SHARE = 0.6
+_STEPS_SHARE = 0.5
+# Of it, for the texts at the end.
+_TEXTS_SHARE = 0.2
 _MEMORY_RESERVE = 512 << 20
 _TEXT_TOKENS = 12
 _TEXTS = (
@@ -75,8 +79,10 @@ class Tuner:
         for name, options in self._options():
             best = self._step(name, options(best.options), best, tokens)
         ratio, texts, note = 1.0, {"same": 0, "rounding": 0, "changed": 0}, ""
-        if best is not usual:
-            by_clock, spent = self._compare(usual, best, tokens, self._seconds)
+        if best is not usual and self._left_s(1 - _TEXTS_SHARE) <= 0:
+            best, note = usual, "left as it was: no time was left for a second comparison"
+        elif best is not usual:
+            by_clock, spent = self._compare(usual, best, tokens, self._seconds * (1 - _TEXTS_SHARE))
             ratio = statistics.median(by_clock if self._goes_by_clock else spent)
             texts = self._compare_texts(usual, best)
             if texts["changed"]:
@@ -132,7 +138,9 @@ class Tuner:
             ratios, spent = self._compare(best, other, tokens, self._seconds * _STEPS_SHARE)
             told["ratio"] = round(statistics.median(ratios), 3)
             told["processor_ratio"] = round(statistics.median(spent), 3)
-            told["is_kept"] = len(ratios) > 1 and self._wins(told, best.options, options)
+            judged = told["ratio" if self._goes_by_clock else "processor_ratio"]
+            is_sure = len(ratios) > 1 or judged >= _WINS_AT_ONCE
+            told["is_kept"] = is_sure and self._wins(told, best.options, options)
             if told["is_kept"]:
                 best, other = other, best
             if other.options != self.usual:

@@ -205,9 +205,10 @@ def _pass_on(stream: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it; nobody waits until the system has taken back its memory, which takes 0.1 s."""
     with contextlib.suppress(OSError):
         process.kill()
-    process.wait()
+    threading.Thread(target=process.wait, daemon=True).start()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(OSError):

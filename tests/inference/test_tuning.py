@@ -179,7 +179,7 @@ def test_a_request_ends_it_at_once_and_leaves_nothing_behind():
     timer.start()
     with pytest.raises(SupersededError):
         tuning_run.tune(wish(60.0, is_forced=True), token)
-    assert not [each for each in me.children() if "tuner" in " ".join(each.cmdline())]
+    assert wait_until(lambda: not me.children())
     assert not paths.tuning_file().exists()
 
 
