@@ -19,6 +19,7 @@ from codebuddy.settings import Settings
 
 if TYPE_CHECKING:
     from codebuddy.inference.gguf import GgufHeader
+    from codebuddy.inference.run_options import RunOptions
     from codebuddy.vcs.repository import Repository
 
 # Not needed where `model.url` names a model server.
@@ -198,6 +199,7 @@ def _model(settings: Settings, problems: Problems) -> Section:
     layers = hardware.choose_gpu_layers(
         settings.model.gpu_layers, shape, n_ctx, llama_library.gpu_devices()
     )
+    tuned, told = _tuning(settings, found.path)
     adapter, size = _adapter(settings, found.path, header, problems)
     needed = hardware.needed_bytes(shape, n_ctx, hardware.choose_batch_tokens(layers, n_ctx))
     return facts | {
@@ -205,10 +207,24 @@ def _model(settings: Settings, problems: Problems) -> Section:
         "file": str(found.path),
         "context": n_ctx,
         "layers": header.n_layers,
-        "gpu layers": layers,
+        "gpu layers": layers if tuned is None else tuned.gpu_layers,
+        "tuning": told,
         "memory needed": f"{(needed + size) / 1e9:.1f} GB",
         "adapter": adapter,
     }
+
+
+def _tuning(settings: Settings, file: Path) -> tuple[RunOptions | None, str]:
+    """How measuring found that the model runs best, None for as ever; and the same in words."""
+    if settings.engine.tune == "off":
+        return None, "off"
+    from codebuddy.inference import tuning, tuning_run
+
+    options, told = tuning_run.apply(file, settings.model)
+    words = tuning.in_words(told)
+    if options is None:
+        return None, words
+    return options, f"{words}; {tuning.options_in_words(options.to_json())}"
 
 
 def _adapter(

@@ -120,6 +120,11 @@ def latency_file() -> Path:
     return cache_folder() / "pace.json"
 
 
+def tuning_file() -> Path:
+    """How models run best on this machine, as `codebuddy engine tune` measured."""
+    return cache_folder() / "tuning.json"
+
+
 def shipped_models_folder() -> Path:
     """The project's `models/` folder: package data in an installation, the checkout's otherwise."""
     package = Path(__file__).resolve().parent

@@ -127,6 +127,12 @@ class EngineSettings:
     keep_state: bool = _key(
         True, "whether what the model has read is kept on disk for the next engine"
     )
+    tune: str = _key(
+        "auto",
+        "whether ways to run the model are measured while nothing else is to do, and the best one"
+        " used",
+        choices=("auto", "off"),
+    )
     queue_length: int = _key(
         32, "requests that may wait; further ones are refused as busy", low=1, high=1000
     )

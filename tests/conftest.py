@@ -22,8 +22,8 @@ from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.settings import ModelSettings
 from tests.support import tiers
 
-# Read before any test moves the home folder: the weights that `make models` pulled, and
-# pip's cache with the wheel of llama.cpp that `make setup` compiled.
+# Read before any test moves the home folder: the weights that `make models` pulled, and the
+# cache of pip.
 REAL_MODELS = Path(os.environ.get("CODEBUDDY_MODEL_FOLDER") or paths.models_folder())
 PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or platformdirs.user_cache_path("pip"))
 DEFAULT_MODEL = REAL_MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
@@ -120,6 +120,8 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(REAL_MODELS))
     # A test that wants an engine switches it on, and ends it.
     monkeypatch.setenv("CODEBUDDY_ENGINE_ENABLED", "false")
+    # Nor is anything measured beside tests.
+    monkeypatch.setenv("CODEBUDDY_ENGINE_TUNE", "off")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     (home / "gitconfig").write_text(_GIT_CONFIG)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))

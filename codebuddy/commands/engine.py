@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from codebuddy.commands.tuning import tune
 from codebuddy.terminal import StatusLine, answer, answer_json, note
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def start(*, model: str | None, as_json: bool) -> None:
         f"the engine runs as process {report['pid']} with {loaded['model']}, "
         f"ready after {seconds:.1f} s"
     )
+
+
+command.add_command(tune)
 
 
 @command.command("stop", epilog="Example: codebuddy engine stop")
@@ -123,6 +127,7 @@ def _shown(report: EngineStatus) -> list[tuple[str, str]]:
         ("model", model),
         ("memory", memory),
         ("threads", _threads_of(report)),
+        *_tuning_of(report),
         (
             "requests",
             f"{requests['requests']} completions ({requests['cache_hits']} from the cache, "
@@ -143,6 +148,14 @@ def _shown(report: EngineStatus) -> list[tuple[str, str]]:
     ]
     lines += [("socket", report["socket"]), ("log", report["log"])]
     return lines
+
+
+def _tuning_of(report: EngineStatus) -> list[tuple[str, str]]:
+    """What measuring found, where a model runs that can be measured."""
+    from codebuddy.inference.tuning import in_words
+
+    told = report.get("tuning")
+    return [("tuning", in_words(told))] if told else []
 
 
 def _threads_of(report: EngineStatus) -> str:

@@ -30,13 +30,14 @@ from codebuddy.engine.protocol import (
 )
 from codebuddy.engine.status import EngineStatus
 from codebuddy.errors import EngineError, SupersededError
-from codebuddy.service.request import AskRequest, CompletionRequest, SearchRequest
+from codebuddy.service.request import AskRequest, CompletionRequest, SearchRequest, TuningCall
 from codebuddy.service.response import (
     AskResponse,
     CompletionResponse,
     ModelDescription,
     ResponseFormError,
     SearchResponse,
+    TuningResponse,
     checked,
 )
 from codebuddy.settings import EngineSettings
@@ -201,6 +202,21 @@ class EngineClient:
         named = None if model is None else paths.whole_model_name(model)
         head = {"model": named, "settings": self._settings}
         return self._answer(ModelDescription, "/v1/load", head, b"")
+
+    def tune(self, call: TuningCall, on_event: OnEvent) -> TuningResponse:
+        """Measure how the model runs best.
+
+        Raises:
+            SupersededError: Somebody asked the engine for something meanwhile.
+            EngineError: This is no time for it: full load, or battery.
+            ModelError: There is no model to measure.
+            GenerationError: Measuring failed.
+        """
+        head = dataclasses.asdict(call)
+        if call.model is not None:
+            head["model"] = paths.whole_model_name(call.model)
+        head["settings"] = self._settings
+        return self._answer(TuningResponse, "/v1/tune", head, b"", on_event)
 
     def status(self) -> EngineStatus:
         """What the engine is and did.

@@ -24,6 +24,7 @@ from codebuddy.errors import CodebuddyError, EngineError
 from codebuddy.settings import EngineSettings
 
 if TYPE_CHECKING:
+    from codebuddy.engine.idle_tuning import IdleTuner
     from codebuddy.engine.request_handler import RequestHandler
 
 # An engine that drains holds the lock until its last request has ended.
@@ -70,17 +71,19 @@ async def _serve_until_exit(
 ) -> None:
     """Serve on `listener` until there is a reason to leave."""
     # 0.2 s to import, after the lock: an engine that must not live is gone before.
+    from codebuddy.engine.idle_tuning import IdleTuner
     from codebuddy.engine.request_handler import RequestHandler
     from codebuddy.engine.server import make_server
 
     handler = RequestHandler(settings)
+    tuner = IdleTuner(handler.dispatcher, settings.tune)
     server = make_server(handler, state, _DRAIN_TIMEOUT_S)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, state.end, f"it got {number.name}")
     works = [
         asyncio.create_task(handler.dispatcher.run()),
-        asyncio.create_task(_watch_for_exit_reason(state, handler)),
+        asyncio.create_task(_watch(state, handler, tuner)),
     ]
     _log.info("engine %s started: process %d", __version__, os.getpid())
     launcher.report_to_starter(starter, None)
@@ -94,9 +97,11 @@ async def _serve_until_exit(
         _log.info("engine ended: %s", state.end_reason)
 
 
-async def _watch_for_exit_reason(state: EngineState, handler: RequestHandler) -> None:
+async def _watch(state: EngineState, handler: RequestHandler, tuner: IdleTuner) -> None:
+    """End the engine when there is a reason; have the model measured when there is none."""
     while not state.end_reason:
         await asyncio.sleep(_POLL_S)
+        tuner.tick(state.idle_s)
         if reason := state.exit_reason(is_idle=handler.is_idle):
             state.end(reason)
 

@@ -54,6 +54,8 @@ class Dispatcher:
         )
         self.loaded: LoadedModel | None = None
         self.running: Job | None = None
+        # By what the model was asked for last: settings' sources, and a name where one was given.
+        self.last_wish: dict[str, Any] = {}
         self._queue: RequestQueue[Job] = RequestQueue(queue_length)
         self._hang_s = hang_s
         self._on_result = on_result
@@ -144,6 +146,9 @@ class Dispatcher:
         self._over.clear()
         self.running = job
         job.started = time.monotonic()
+        if job.op != "tune":
+            named = job.head.get("model") if job.call is None else job.call.model
+            self.last_wish = {"settings": job.head.get("settings"), "model": named}
         try:
             await self.worker.send(job.message(time.monotonic()), job.body)
         except CodebuddyError as error:
@@ -195,6 +200,8 @@ class Dispatcher:
             job.raw = ""
         elif kind == "piece":
             job.raw += str(message["text"])
+        elif kind == "measured":
+            job.emit({**message["step"], "type": "step", "step": message["step"].get("type")})
         elif kind == "text":
             job.emit({"type": "text", "text": message["text"]})
         elif kind == "result":
@@ -246,6 +253,9 @@ class Dispatcher:
 
     def _must_yield(self, running: Job, job: Job) -> bool:
         """Whether `running` is to end for `job`."""
+        if running.op == "tune":
+            # Measuring is what the engine does when nobody wants anything.
+            return job.op != "tune"
         if job.priority == "background":
             return False
         if running.priority == "background":

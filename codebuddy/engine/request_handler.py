@@ -208,6 +208,9 @@ class RequestHandler:
 
     async def close(self) -> None:
         """End the workers."""
+        running = self.dispatcher.running
+        if running is not None and running.op == "tune":
+            self.dispatcher.cancel(running)
         await asyncio.gather(self.dispatcher.worker.close(), self.index_worker.close())
 
     def _job(self, op: str, call: CompletionRequest, head: Mapping[str, Any]) -> Job:
@@ -246,6 +249,13 @@ class RequestHandler:
             self.cache.put(job.cache_key, str(result["text"]), result)
         if job.op == "load":
             self.adapter = result.get("adapter")
+            if self.dispatcher.loaded is not None and "runtime" in result:
+                self.dispatcher.loaded["runtime"] = result["runtime"]
+        if job.op == "tune":
+            # While nobody waits: what was found may mean loading the model again.
+            wish = {name: job.head.get(name) for name in ("settings", "model")}
+            again = Job("load", wish, priority="background")
+            asyncio.get_running_loop().call_soon(self.dispatcher.submit, again)
         if job.op == "complete":
             acting = result.get("adapter")
             self.adapter = acting["name"] if acting else None

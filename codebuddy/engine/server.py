@@ -39,7 +39,7 @@ from codebuddy.engine.protocol import (
 from codebuddy.engine.request_handler import RequestHandler
 from codebuddy.engine.state import EngineState, ShuttingDownError
 from codebuddy.errors import CodebuddyError, EngineBusyError, EngineError, UsageError
-from codebuddy.service.request import MAX_TEXT_BYTES
+from codebuddy.service.request import MAX_TEXT_BYTES, TuningCall
 
 # One byte more than the largest document, so that the size error can name it.
 _MAX_BODY_BYTES = MAX_TEXT_BYTES + MAX_HEAD_BYTES + 1
@@ -98,6 +98,7 @@ def make_app(handler: RequestHandler, state: EngineState) -> Starlette:
         "/v1/search": interface.search,
         "/v1/ask": interface.ask,
         "/v1/load": interface.load,
+        "/v1/tune": interface.tune,
         "/v1/prewarm": interface.prewarm,
         "/v1/cancel": interface.cancel,
         "/v1/accepted": interface.accepted,
@@ -224,6 +225,16 @@ class _Interface:
         self._state.touch()
         self._state.check_not_ending()
         job = Job("load", head)
+        self._handler.dispatcher.submit(job)
+        return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
+
+    async def tune(self, request: Request) -> Response:
+        """Measure how the model runs best; steps and what was found, as lines."""
+        head, _ = await _message(request)
+        TuningCall.from_message(head)
+        self._state.touch()
+        self._state.check_not_ending()
+        job = Job("tune", head, client="tune", priority="background")
         self._handler.dispatcher.submit(job)
         return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from codebuddy import __version__, paths
 from codebuddy.engine import address
@@ -63,6 +63,11 @@ class EngineState:
         if self.end_reason:
             raise ShuttingDownError(f"the engine ends: {self.end_reason}")
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anybody asked for anything."""
+        return time.monotonic() - self._touched
+
     def exit_reason(self, *, is_idle: bool) -> str:
         """Why the engine should end by itself now; empty if it should stay."""
         if address.identity_of(self._folder) != self._socket:
@@ -99,6 +104,7 @@ class EngineState:
             "gpu_layers": _number(runtime.get("gpu_layers")),
             "runtime": runtime,
             "adapter": handler.adapter,
+            "tuning": cast("dict[str, object]", runtime.get("tuning") or {}),
             "memory_bytes": {
                 "engine": memory.get(os.getpid(), 0),
                 **{role: memory.get(pid, 0) for role, pid in pids.items()},

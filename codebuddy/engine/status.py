@@ -54,7 +54,7 @@ class EngineStatus(TypedDict):
     `workers` holds process ids and `memory_bytes` resident sizes, both by role. `model`,
     `load_ms` (milliseconds), `threads` and `gpu_layers` are `None` until a model is loaded;
     the last two also where a model server runs it. `adapter` names the one that wrote the last
-    answer.
+    answer. `tuning` has a `state`, and what measuring won (`inference/tuning.py`).
     """
 
     running: bool
@@ -72,6 +72,7 @@ class EngineStatus(TypedDict):
     gpu_layers: int | None
     runtime: dict[str, object]
     adapter: NotRequired[str | None]
+    tuning: NotRequired[dict[str, object]]
     memory_bytes: dict[str, int]
     requests: RequestCounts
     tokens: WorkTokens

@@ -20,7 +20,7 @@ from codebuddy.errors import CodebuddyError, SupersededError
 from codebuddy.service.completion_service import CompletionService
 from codebuddy.service.models import ModelCache
 from codebuddy.service.repositories import RepositoryCache
-from codebuddy.service.request import SettingsSources
+from codebuddy.service.request import SettingsSources, TuningCall
 
 
 class ModelWorker:
@@ -73,6 +73,15 @@ class ModelWorker:
         sources = SettingsSources.from_message(message["settings"])
         if message["op"] == "load":
             return self._service.load_model(message.get("model"), sources, token)
+        if message["op"] == "tune":
+            return self._service.tune(
+                TuningCall.from_message(message),
+                sources,
+                token,
+                lambda step: self._connection.send(
+                    {"type": "measured", "id": int(message["id"]), "step": step}
+                ),
+            )
         observer = _EngineObserver(self._connection, int(message["id"]))
         on_text = observer.text if message.get("wants_text") else None
         if message["op"] == "ask":

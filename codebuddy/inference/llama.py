@@ -18,14 +18,22 @@ from codebuddy import platforms
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import GenerationError, ModelError
-from codebuddy.inference import hardware, saved_state, stamps
+from codebuddy.inference import hardware, saved_state
 from codebuddy.inference.adapter_switch import AdapterSwitch
 from codebuddy.inference.chat import read_chat_template
 from codebuddy.inference.gguf import read_header
-from codebuddy.inference.kv_cache import N_SEQUENCES, KvCache, StoppedError
+from codebuddy.inference.kv_cache import KvCache, StoppedError
 from codebuddy.inference.llama_library import gpu_devices, load_library, version
 from codebuddy.inference.logits import TokenChoice, choose_greedily, describe_choice
+from codebuddy.inference.run_options import (
+    RunOptions,
+    can_be_cut,
+    open_context,
+    open_model,
+    untuned_options,
+)
 from codebuddy.inference.speculation import PromptLookup
+from codebuddy.inference.stamps import digest_of
 from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import ModelSettings
 
@@ -38,13 +46,20 @@ class LlamaGenerator:
 
     has_probabilities = True
 
-    def __init__(self, path: Path, name: str, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        settings: ModelSettings,
+        options: RunOptions | None = None,
+    ) -> None:
         """Load the weights.
 
         Args:
             path: A GGUF file whose digest or header was checked before.
             name: What receipts call it.
             settings: Context length, threads and GPU layers.
+            options: How to run it, if not as the settings and the rules for machines say.
 
         Raises:
             ModelError: It does not fit into memory, or llama.cpp refuses it.
@@ -52,16 +67,14 @@ class LlamaGenerator:
         self.name = name
         self.header = read_header(path)
         self.n_ctx = hardware.choose_context(settings.n_ctx, self.header)
-        shape = hardware.shape_of(self.header)
         self._llama = load_library()
-        self._threads = hardware.choose_threads(settings.threads)
         self._devices = gpu_devices()
-        self._gpu_layers = hardware.choose_gpu_layers(
-            settings.gpu_layers, shape, self.n_ctx, self._devices
-        )
-        self._batch_tokens = hardware.choose_batch_tokens(self._gpu_layers, self.n_ctx)
-        if not self._gpu_layers:
-            needed = hardware.needed_bytes(shape, self.n_ctx, self._batch_tokens)
+        self.options = options or untuned_options(settings, self.header, self._devices)
+        # What tuning has to say of them.
+        self.tuning: dict[str, object] = {}
+        if not self.options.gpu_layers:
+            shape = hardware.shape_of(self.header)
+            needed = hardware.needed_bytes(shape, self.n_ctx, self.options.batch_tokens)
             hardware.check_memory(name, needed, hardware.available_bytes())
         self._cancellation = CancellationToken()
         self._was_interrupted = threading.Event()
@@ -74,55 +87,28 @@ class LlamaGenerator:
             raise KeyboardInterrupt
         self.fim = self.vocabulary.fim
         self._identity = saved_state.Identity(
-            model=stamps.digest_of(path),
+            model=digest_of(path),
             runtime=version(),
             n_ctx=self.n_ctx,
-            gpu_layers=self._gpu_layers,
+            gpu_layers=self.options.gpu_layers,
+            may_flash=self.options.may_flash,
         )
 
     def _load(self, path: Path) -> None:
         llama = self._llama
-        model_params = llama.llama_model_default_params()
-        model_params.n_gpu_layers = self._gpu_layers
-        # Rearranged weights ("repacking") would take 0.6 GB more and make prefill, where most
-        # of the time goes, a third slower (docs/log.md); AMX kernels built by GCC 12 crash.
-        model_params.use_extra_bufts = False
-        self._model = llama.llama_model_load_from_file(str(path).encode(), model_params)
-        if not self._model:
-            raise ModelError(
-                f"llama.cpp cannot load {path}", hint="codebuddy models verify; codebuddy doctor"
-            )
-        # Recurrent and sliding-window memories can be neither cut nor shifted at any place.
-        has_slots = not (
-            llama.llama_model_is_recurrent(self._model)
-            or llama.llama_model_is_hybrid(self._model)
-            or llama.llama_model_n_swa(self._model) > 0
-        )
-        context_params = llama.llama_context_default_params()
-        context_params.n_ctx = self.n_ctx
-        context_params.n_batch = context_params.n_ubatch = self._batch_tokens
-        context_params.n_threads = context_params.n_threads_batch = self._threads
-        context_params.n_seq_max = N_SEQUENCES if has_slots else 1
-        context_params.kv_unified = True
-        if not self._gpu_layers:
-            # On an Intel Xeon this kept a single row's attention from being split between threads,
-            # which rounds differently than several rows do: drafts would change the text. On an
-            # AMD EPYC it makes no difference (docs/log.md).
-            context_params.type_v = llama.GGML_TYPE_F32
-        context_params.no_perf = True
-        self._context = llama.llama_init_from_model(self._model, context_params)
-        if not self._context:
+        self._model = open_model(llama, path, self.options)
+        try:
+            self._context = open_context(llama, self._model, self.options, self.n_ctx, self.name)
+        except ModelError:
             llama.llama_model_free(self._model)
-            raise ModelError(
-                f"llama.cpp cannot make a context of {self.n_ctx} tokens for {self.name}",
-                hint="set model.n_ctx lower",
-            )
+            raise
+        has_slots = can_be_cut(llama, self._model)
         self.vocabulary = Vocabulary(llama, self._model, self.name)
         self.kv = KvCache(
             llama,
             self._context,
             n_cells=self.n_ctx,
-            batch_tokens=self._batch_tokens,
+            batch_tokens=self.options.batch_tokens,
             has_slots=has_slots,
             on_interrupt=self._was_interrupted.set,
             is_stopping=self._is_stopping,
@@ -164,13 +150,15 @@ class LlamaGenerator:
 
     @property
     def runtime(self) -> dict[str, object]:
-        """What was used: backend, threads, GPU layers and devices."""
+        """What was used: backend, threads, GPU layers and devices, and what tuning found."""
+        layers = self.options.gpu_layers
         return {
             "backend": "llama.cpp",
-            "threads": self._threads,
-            "gpu_layers": self._gpu_layers,
-            "gpu": [device.name for device in self._devices] if self._gpu_layers else [],
+            "threads": self.options.threads,
+            "gpu_layers": layers,
+            "gpu": [device.name for device in self._devices] if layers else [],
             "n_ctx": self.n_ctx,
+            "tuning": self.tuning,
         }
 
     @property
@@ -259,7 +247,7 @@ class LlamaGenerator:
         self._leave_adapter()
         budget_s = settings.budget_ms / 1000 if settings.budget_ms > 0 else float("inf")
         self._deadline_s = time.perf_counter() + budget_s
-        threads = self._threads
+        threads = self.options.threads
         if settings.is_typing:
             threads = hardware.threads_while_typing(threads)
         self._llama.llama_set_n_threads(self._context, threads, threads)
@@ -328,7 +316,7 @@ class LlamaGenerator:
             draft = []
             if lookup is not None:
                 lookup.extend(choice.token, choice.logprob)
-                room = min(limit - stats.generated_tokens - 1, self._batch_tokens - 1)
+                room = min(limit - stats.generated_tokens - 1, self.options.batch_tokens - 1)
                 draft = lookup.draft(room)
             if not draft:
                 self.kv.extend([choice.token])

@@ -11,11 +11,14 @@ from typing import Any
 
 from codebuddy.errors import ModelError
 from codebuddy.inference.hardware import GpuDevice
+from codebuddy.inference.instruction_sets import check_processor, processor_flags
 
 # How often a thread of llama.cpp's asks whether the others are done before it sleeps. OpenMP's
 # own number has it burn the core that another program needs: with one of two cores busy,
 # generation was half as fast; without asking at all it is a third slower where all is quiet.
 _SPIN_COUNT = "1000"
+# The same for clang's OpenMP library, which waits 200 ms.
+_BLOCK_TIME = "50us"
 # enum ggml_backend_dev_type
 _DEVICE_GPU, _DEVICE_INTEGRATED_GPU = 1, 2
 
@@ -24,13 +27,14 @@ def load_library() -> Any:
     """The low-level module (0.3 s to import), with its log silenced.
 
     Raises:
-        ModelError: The runtime is missing or broken.
+        ModelError: The runtime is missing, broken, or compiled for another processor.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         # Read by the OpenMP library when it is loaded.
         os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+        os.environ.setdefault("KMP_BLOCKTIME", _BLOCK_TIME)
     try:
-        from llama_cpp import llama_cpp
+        from llama_cpp import _ggml, llama_cpp
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelError(
             f"the llama.cpp runtime cannot be loaded: {error}",
@@ -38,6 +42,8 @@ def load_library() -> Any:
         ) from error
     global _log_callback
     if _log_callback is None:
+        # Before anything of it runs.
+        check_processor(_ggml.libggml, processor_flags())
         _log_callback = llama_cpp.llama_log_callback(_ignore_log)
         llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()

@@ -35,6 +35,7 @@ class Identity:
     runtime: str
     n_ctx: int
     gpu_layers: int
+    may_flash: bool
 
 
 def save(

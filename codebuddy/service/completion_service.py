@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -23,12 +24,14 @@ from codebuddy.service.request import (
     CompletionRequest,
     SearchRequest,
     SettingsSources,
+    TuningCall,
 )
 from codebuddy.service.response import (
     AskResponse,
     CompletionResponse,
     ModelDescription,
     SearchResponse,
+    TuningResponse,
 )
 from codebuddy.service.target import CompletionTarget, resolve_target
 from codebuddy.vcs.location import folder_to_search, real_folder
@@ -211,10 +214,29 @@ class CompletionService:
             ConfigError: A setting is wrong.
         """
         settings = settings_of(sources, None, {"model.name": name}).settings
+        self._models.take_up_tuning(settings)
         generator = self._models.generator(settings, cancellation=cancellation)
         chosen = self._models.adapter(settings).adapter
         name = None if chosen is None else chosen.name
         return {"model": generator.name, "runtime": generator.runtime, "adapter": name}
+
+    def tune(
+        self,
+        call: TuningCall,
+        sources: SettingsSources,
+        cancellation: CancellationToken,
+        say: Callable[[dict[str, Any]], None],
+    ) -> TuningResponse:
+        """Measure how the model runs best; the next `load_model` takes it up.
+
+        Raises:
+            SupersededError: It was cancelled.
+            EngineError: This is no time for it: full load, or battery.
+            ModelError: There is no model to measure.
+            GenerationError: Measuring failed.
+        """
+        settings = settings_of(sources, None, {"model.name": call.model}).settings
+        return self._models.tune(settings, call, cancellation, say)
 
     def close(self) -> None:
         """Free the model, and write what was learnt of latencies; a later request loads again."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy import paths
 from codebuddy.cancellation import CancellationToken
@@ -18,6 +18,8 @@ from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, ModelError
 from codebuddy.paths import is_model_path
 from codebuddy.service.dependencies import file_identity
+from codebuddy.service.request import TuningCall
+from codebuddy.service.response import TuningResponse
 from codebuddy.settings import ModelSettings, Settings
 from codebuddy.terminal import StatusLine, is_terminal, note
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from codebuddy.inference.adapter_choice import AdapterChooser, ChosenAdapter
     from codebuddy.inference.installed import InstalledModel
     from codebuddy.inference.llama import LlamaGenerator
+    from codebuddy.inference.run_options import RunOptions
 
 
 class ModelCache:
@@ -114,6 +117,52 @@ class ModelCache:
         self._on_loaded(generator, (time.perf_counter() - started) * 1000)
         return generator
 
+    def take_up_tuning(self, settings: Settings) -> None:
+        """Let go of the model if it is run otherwise than measuring has found best since."""
+        if self._loaded is None or self._loaded[1] is None:
+            return
+        options, told = _tuned(self._loaded[1], settings)
+        generator = cast("LlamaGenerator", self._generator)
+        if options is not None and options != generator.options:
+            self.close()
+        else:
+            generator.tuning = told
+
+    def tune(
+        self,
+        settings: Settings,
+        call: TuningCall,
+        cancellation: CancellationToken,
+        say: Callable[[dict[str, Any]], None],
+    ) -> TuningResponse:
+        """Measure how the model that the settings name runs best; the loaded one stays as it is.
+
+        Raises:
+            SupersededError: It was cancelled.
+            EngineError: This is no time for it.
+            ModelError: There is no model to measure, or it cannot be loaded.
+            GenerationError: Measuring failed.
+        """
+        from codebuddy.inference import tuning_run
+        from codebuddy.inference.remote import is_remote
+
+        model = None if is_remote(settings.model) else self._find(settings)
+        if model is None or model.path is None:
+            raise ModelError(
+                "there is nothing to measure: the model does not run in llama.cpp here",
+                hint="unset model.url, or name a model of 'codebuddy models list'",
+            )
+        wish = tuning_run.Wish(
+            model.path,
+            model.name,
+            settings.model,
+            is_forced=call.force,
+            is_background=call.is_background,
+            seconds=call.seconds,
+        )
+        found = tuning_run.tune(wish, cancellation, say)
+        return cast("TuningResponse", {"model": model.name, **found.to_json()})
+
     def forget_server(self) -> None:
         """Let go of a model server that failed: the next request asks anew what it is."""
         if self._loaded is not None and self._loaded[0].url:
@@ -156,7 +205,9 @@ class ModelCache:
             from codebuddy.inference.llama import LlamaGenerator
 
             self._on_loading(model.name)
-            generator = LlamaGenerator(model.path, model.name, settings.model)
+            options, told = _tuned(model.path, settings)
+            generator = LlamaGenerator(model.path, model.name, settings.model, options)
+            generator.tuning = told
             self._adapters = AdapterChooser(generator.header, generator.digest)
             if self._persists_kv_state and settings.engine.keep_state:
                 name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
@@ -238,6 +289,15 @@ def open_model(settings: Settings, status: StatusLine) -> tuple[Generator, Chose
 def _loading(settings: Settings) -> ModelSettings:
     """What a model is loaded by: any adapter goes with it."""
     return replace(settings.model, adapter="")
+
+
+def _tuned(file: Path, settings: Settings) -> tuple[RunOptions | None, dict[str, object]]:
+    """Options that measuring found, None for the usual ones; and what to tell of them."""
+    if settings.engine.tune == "off":
+        return None, {"state": "off"}
+    from codebuddy.inference.tuning_run import apply
+
+    return apply(file, settings.model)
 
 
 def _resume(generator: LlamaGenerator, file: Path) -> None:

@@ -12,6 +12,7 @@ from codebuddy.source_text import MARK
 
 # A document may have 32 MiB (`completion.document`).
 MAX_TEXT_BYTES = 32 << 20
+MAX_TUNING_S = 600
 PRIORITIES = ("typing", "ask", "background")
 
 
@@ -162,6 +163,34 @@ class AskRequest:
     max_tokens: int = 160
     model: str | None = None
     client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TuningCall:
+    """What is to be measured: a model, the settings' one if none is named, and for how long.
+
+    With `force` also on a busy machine, and anew where it was done already.
+    """
+
+    model: str | None = None
+    force: bool = False
+    seconds: float = 60.0
+    is_background: bool = False
+
+    @classmethod
+    def from_message(cls, head: Mapping[str, Any]) -> TuningCall:
+        """The call of a message.
+
+        Raises:
+            UsageError: Something in it is wrong.
+        """
+        model, seconds = head.get("model"), head.get("seconds", 60)
+        if model is not None and not isinstance(model, str):
+            raise UsageError("model must be a text")
+        if type(seconds) not in (int, float) or not 1 <= seconds <= MAX_TUNING_S:
+            raise UsageError(f"seconds must be between 1 and {MAX_TUNING_S}")
+        flags = {name: head.get(name) is True for name in ("force", "is_background")}
+        return cls(model=model, seconds=float(seconds), **flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,20 @@ class ModelDescription(TypedDict):
     adapter: NotRequired[str | None]
 
 
+class TuningResponse(TypedDict):
+    """How a model runs best, and how that was found (`inference/tuning.py` explains the keys)."""
+
+    model: str
+    options: dict[str, object]
+    is_finished: bool
+    crashed: bool
+    ratio: float
+    seconds: float
+    texts: dict[str, int]
+    tried: list[dict[str, object]]
+    note: str
+
+
 class ResponseFormError(ValueError):
     """A value has another form than its response; the message names the key."""
 

@@ -98,6 +98,15 @@ def _lend_torch(environment: Path, folder: Path) -> None:
     (site / "lent_torch.pth").write_text(f"{folder}\n")
 
 
+def _lend_llama() -> dict[str, str]:
+    """Where pip finds the wheel of llama.cpp that `make setup` compiled, and the usual places."""
+    note = Path(sys.prefix) / ".llama-wheel"
+    if not note.is_file():
+        return {}
+    places = [Path(note.read_text(encoding="utf-8").splitlines()[0]).as_uri()]
+    return {"PIP_FIND_LINKS": " ".join([*os.environ.get("PIP_FIND_LINKS", "").split(), *places])}
+
+
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
@@ -108,7 +117,7 @@ def test_the_wheel_works_in_an_empty_environment(wheel, repository, tmp_path):
     _lend_torch(environment, tmp_path / "lent")
     subprocess.run(
         [str(environment / "bin" / "pip"), "install", "--quiet", str(wheel)],
-        env=os.environ | {"PIP_CACHE_DIR": str(PIP_CACHE)},
+        env=os.environ | {"PIP_CACHE_DIR": str(PIP_CACHE)} | _lend_llama(),
         check=True,
         capture_output=True,
         timeout=1400,

@@ -13,6 +13,7 @@ are taken in turns, and each figure is a median of `--runs`, or a ratio of media
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import random
@@ -230,16 +231,16 @@ class Bench:
     def threads(self) -> None:
         """Prefill with one thread fewer than is used."""
         tokens, low = self.tokens(FILE_LINES // 2, "")[:256], self.model._llama
-        usual = self.model._threads
+        usual = self.model.options
         speeds: dict[int, list[float]] = {}
         for _ in range(3):
-            for threads in {max(1, usual - 1), usual}:
-                self.model._threads = threads
+            for threads in {max(1, usual.threads - 1), usual.threads}:
+                self.model.options = dataclasses.replace(usual, threads=threads)
                 self.model.kv.clear()
                 ms = self.first_token(tokens, is_typing=False).prefill_ms
                 speeds.setdefault(threads, []).append(len(tokens) / ms * 1000)
-        self.model._threads = usual
-        low.llama_set_n_threads(self.model._context, usual, usual)
+        self.model.options = usual
+        low.llama_set_n_threads(self.model._context, usual.threads, usual.threads)
         for threads, found in sorted(speeds.items()):
             row(f"prefill with {threads} threads, tokens/s", f"{statistics.median(found):.0f}")
 
@@ -296,7 +297,7 @@ class Bench:
             return
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        threads = str(self.model._threads)
+        threads = str(self.model.options.threads)
         command = [str(self.llama_server), "-m", str(self.path), "--port", str(port)]
         command += ["-t", threads, "-tb", threads, "-c", "4096", "-np", "1", "--no-repack"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -113,6 +113,15 @@ def test_every_command_answers_with_its_keys(repository, git, monkeypatch):
     assert found == {name: KEYS.get(name) for name in CALLS}
 
 
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_tuning_answers_with_its_keys(repository):
+    """Of the small model, for some seconds; then the status says what holds."""
+    arguments = ["engine", "tune", "--model", "smollm2-135m", "--force", "--seconds", "8"]
+    assert keys_of(repository, *arguments) == KEYS["engine tune"]
+
+
 def test_models_answer_with_their_keys(repository, tmp_path, monkeypatch):
     """A file of one's own is added, looked at and removed again."""
     monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "models"))
