@@ -129,11 +129,14 @@ def test_a_stop_while_typing_keeps_the_suffix(default_model):
         _, stopped = run(default_model, tokens, is_typing=True, budget_ms=0.001)
         assert stopped.finish_reason == "budget"
         assert stopped.evaluated_tokens == 0
-    text, stats = run(default_model, fim(default_model, ONE + "price"), is_typing=True)
+    # What follows the signature is a near tie, which another compiler's rounding decides.
+    wanted = fim(default_model, ONE + "price")
+    text, stats = run(default_model, wanted, is_typing=True, max_tokens=5)
     assert stats.shifted_tokens > MIN_RUN
     assert stats.evaluated_tokens < 8
     default_model.kv.clear()
-    assert text == run(default_model, fim(default_model, ONE + "price"))[0]
+    assert text == run(default_model, wanted, max_tokens=5)[0]
+    assert "percent" in text
 
 
 @pytest.mark.slow
