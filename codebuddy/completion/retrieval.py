@@ -9,7 +9,7 @@ orders them by what each is expected to win. It knows the index only as `CodeInd
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.candidates import find_candidates
@@ -24,6 +24,8 @@ _QUERY_LINES_BEFORE = 20
 _QUERY_LINES_AFTER = 4
 _LOOKALIKES = 25
 _DEFINITIONS_PER_LIST = 4
+# Copies of the document that are passed over to look further.
+_COPIES = 50
 # A file that holds this share of the document's lines is a copy of it if they are this share of its
 # own: what it has besides is another state of the very text that is being written. One that has
 # far more is a sibling with the same header and imports.
@@ -54,16 +56,10 @@ def retrieve(context: Context, index: CodeIndex, top_k: int) -> list[SearchResul
 def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[Candidate]:
     """All candidates, in no order that means anything."""
     files = _Files(context, index)
-
-    def is_unwanted(chunk: Chunk) -> bool:
-        return files.is_at_cursor(chunk) or not informative_lines(chunk.text.split("\n"))
-
     channels: dict[int, dict[str, float]] = {}
     found = []
-    for result in index.lexical(query_terms(context), _LOOKALIKES, is_unwanted):
+    for result in _lookalikes(query_terms(context), index, files):
         chunk = result.chunk
-        if files.is_copy(chunk.path):
-            continue
         known = channels[chunk.id] = {"lexical": result.score}
         found.append(Candidate("chunk", chunk, known))
         if chunk.path == context.document.path:
@@ -83,6 +79,36 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
                 found.append(Candidate(name, signature, channels[chunk.id]))
             channels[chunk.id][name] = 1 / place
     return found
+
+
+def _lookalikes(words: list[str], index: CodeIndex, files: _Files) -> list[SearchResult]:
+    """Chunks that share words with the place, each text once: many copies would leave no room."""
+    copies: set[str] = set()
+    while True:
+        results = index.lexical(words, _LOOKALIKES, _unwanted(files, copies))
+        # The index cannot be asked about files while it looks.
+        known = {path for path in {each.chunk.path for each in results} if files.is_copy(path)}
+        if not known or len(copies) > _COPIES:
+            return [each for each in results if each.chunk.path not in known]
+        copies |= known
+
+
+def _unwanted(files: _Files, copies: Collection[str]) -> Callable[[Chunk], bool]:
+    """Says of each chunk whether it teaches nothing, or nothing beside those before it."""
+    texts: set[str] = set()
+
+    def is_unwanted(chunk: Chunk) -> bool:
+        is_other = (
+            chunk.text not in texts
+            and chunk.path not in copies
+            and not files.is_at_cursor(chunk)
+            and bool(informative_lines(chunk.text.split("\n")))
+        )
+        if is_other:
+            texts.add(chunk.text)
+        return not is_other
+
+    return is_unwanted
 
 
 class _Files:

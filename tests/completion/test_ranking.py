@@ -180,6 +180,23 @@ def test_many_copies_show_not_even_what_they_define(repository):
     assert not any("south" in each.chunk.path for each in results)
 
 
+@pytest.mark.parametrize("copied", ["north.py", "south.py"])
+def test_many_copies_of_a_file_leave_room_for_others(repository, copied):
+    """Copies of what is found best, or of the document, are one place of those looked at."""
+    names = {"north.py": "North", "south.py": "South"}
+    files = {path: PROVIDER.format(name=name) for path, name in names.items()}
+    files |= {f"build/{number}/{copied}": files[copied] for number in range(40)}
+    files["east.py"] = (
+        "def fetch_east(address):\n    reply = client.get(address)\n    return reply.json()\n"
+    )
+    with indexed(repository, files | {"other.py": OTHER}) as index:
+        cut = files["south.py"].replace("(reply.reason)", "(‸)")
+        paths = [each.chunk.path for each in retrieve(context_at(cut, "south.py"), index, 8)]
+    assert "east.py" in paths
+    assert sum(path.endswith("north.py") for path in paths) == 1
+    assert not any(path.endswith("south.py") for path in paths)
+
+
 def test_a_new_file_finds_those_that_begin_like_it(repository):
     """A licence and the same imports are all of it, and little of the others."""
     head = "".join(f"# Line {n} of the licence\n" for n in range(12)) + "import json\n\n"
