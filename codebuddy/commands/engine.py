@@ -132,7 +132,7 @@ def _shown(report: EngineStatus) -> list[tuple[str, str]]:
             "requests",
             f"{requests['requests']} completions ({requests['cache_hits']} from the cache, "
             f"{requests['cancelled']} cancelled, {requests['busy']} refused as busy), "
-            f"{requests['searches']} searches",
+            f"{requests['searches']} searches, {requests['questions']} questions",
         ),
         (
             "tokens",

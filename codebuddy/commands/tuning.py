@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="NAME|PATH", help="Measure this model, not the settings' one.")
 @click.option("--force", is_flag=True, help="Measure anew, also on battery or a busy machine.")
 @click.option(
-    "--seconds", type=click.IntRange(1, 600), default=60, help="Seconds for all of it (60)."
+    "--seconds", type=click.IntRange(1, 600), default=60, help="About how long it may take (60)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def tune(*, model: str | None, force: bool, seconds: int, as_json: bool) -> None:
     """Measure how the model runs best on this machine, and run it so from now on.
 
     Threads, the layout of weights, flash attention and batches are tried in turns, and what
-    wins is kept for this machine, model and build of llama.cpp. A request ends it.
+    wins is kept for this machine, model and build of llama.cpp. A completion or a
+    question to the model ends it.
     """
     from codebuddy.engine.client import EngineClient
     from codebuddy.service.request import TuningCall
@@ -63,5 +64,8 @@ def _shown(found: TuningResponse) -> list[str]:
             f"are equally likely, {texts['changed']} differ otherwise"
         )
     lines.append(f"{found['model']} runs with {options_in_words(found['options'])}")
-    told = {"state": f"measured in {found['seconds']:.0f} s"}
+    state = f"measured in {found['seconds']:.0f} s"
+    if not found["is_new"]:
+        state = f"{state} some time ago; --force measures anew"
+    told = {"state": state}
     return [*lines, in_words({**told, **{k: found[k] for k in ("ratio", "crashed", "note")}})]

@@ -56,6 +56,8 @@ class Dispatcher:
         self.running: Job | None = None
         # By what the model was asked for last: settings' sources, and a name where one was given.
         self.last_wish: dict[str, Any] = {}
+        # Why measuring was refused or failed the last time; empty if it was not.
+        self.why_not_tuned = ""
         self._queue: RequestQueue[Job] = RequestQueue(queue_length)
         self._hang_s = hang_s
         self._on_result = on_result

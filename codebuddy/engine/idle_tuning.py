@@ -12,7 +12,6 @@ from typing import Any
 
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.job import Job
-from codebuddy.errors import CodebuddyError
 
 # So long nobody asked for anything: a person who types pauses for less.
 IDLE_S = 60.0
@@ -69,7 +68,9 @@ class IdleTuner:
             pass
         if last.get("type") == "error" and last.get("kind") != "SupersededError":
             self._not_before = time.monotonic() + _AGAIN_S
-            _log.info("not tuned: %s", CodebuddyError(str(last.get("message"))).message)
+            self._dispatcher.why_not_tuned = str(last.get("message"))
+            _log.info("not tuned: %s", self._dispatcher.why_not_tuned)
         elif last.get("type") == "result":
             # Its model is loaded again, and says what holds.
+            self._dispatcher.why_not_tuned = ""
             self._not_before = time.monotonic() + _AGAIN_S

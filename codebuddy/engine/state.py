@@ -6,7 +6,7 @@ import dataclasses
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -104,7 +104,7 @@ class EngineState:
             "gpu_layers": _number(runtime.get("gpu_layers")),
             "runtime": runtime,
             "adapter": handler.adapter,
-            "tuning": cast("dict[str, object]", runtime.get("tuning") or {}),
+            "tuning": _tuning(runtime, dispatcher.why_not_tuned),
             "memory_bytes": {
                 "engine": memory.get(os.getpid(), 0),
                 **{role: memory.get(pid, 0) for role, pid in pids.items()},
@@ -131,9 +131,17 @@ def _requests(counts: Counter[str]) -> RequestCounts:
         "prewarmed": counts["prewarmed"],
         "ahead": counts["ahead"],
         "searches": counts["searches"],
+        "questions": counts["questions"],
         "accepted": counts["accepted"],
         "accepted_characters": counts["accepted_characters"],
     }
+
+
+def _tuning(runtime: Mapping[str, object], why_not: str) -> dict[str, object]:
+    """What a loaded model says of it, with the reason that it was put off for, if it was."""
+    told = cast("dict[str, object]", runtime.get("tuning") or {})
+    is_put_off = told and why_not and told.get("state") not in ("tuned", "off")
+    return {**told, "put_off": why_not} if is_put_off else told
 
 
 def _tokens(counts: Counter[str]) -> WorkTokens:

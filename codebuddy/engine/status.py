@@ -28,6 +28,7 @@ class RequestCounts(TypedDict):
     prewarmed: int
     ahead: int
     searches: int
+    questions: int
     accepted: int
     accepted_characters: int
 
@@ -54,7 +55,8 @@ class EngineStatus(TypedDict):
     `workers` holds process ids and `memory_bytes` resident sizes, both by role. `model`,
     `load_ms` (milliseconds), `threads` and `gpu_layers` are `None` until a model is loaded;
     the last two also where a model server runs it. `adapter` names the one that wrote the last
-    answer. `tuning` has a `state`, and what measuring won (`inference/tuning.py`).
+    answer. `tuning` has a `state`, and what measuring won (`inference/tuning.py`);
+    `put_off` says why it was refused or failed the last time.
     """
 
     running: bool

@@ -164,6 +164,8 @@ def in_words(told: dict[str, Any]) -> str:
         words.append("this build crashes with rearranged weights, which stay off")
     if told.get("note"):
         words.append(str(told["note"]))
+    if told.get("put_off"):
+        words.append(f"put off: {told['put_off']}")
     return "; ".join(words)
 
 

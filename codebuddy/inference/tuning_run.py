@@ -56,8 +56,8 @@ def tune(
     cancellation: CancellationToken,
     say: Say = lambda _: None,
     command: list[str] | None = None,
-) -> Tuning:
-    """Measure, and keep what was found.
+) -> tuple[Tuning, bool]:
+    """What was found, which is kept, and whether it was measured now: it is once.
 
     Args:
         wish: Of which model.
@@ -74,7 +74,7 @@ def tune(
     identity = tuning.identity_of(wish.path, wish.settings)
     known = tuning.find(identity)
     if known is not None and known.is_finished and not wish.is_forced:
-        return known
+        return known, False
     busy = machine.busy_share()
     cancellation.check()
     reason = machine.why_not_now(busy, on_battery=machine.is_on_battery())
@@ -96,7 +96,7 @@ def tune(
         if found is not None:
             with contextlib.suppress(OSError):
                 tuning.keep(identity, found)
-            return found
+            return found, True
         # Once more, without what ended it: it is remembered first, whatever comes of that.
         has_crashed = True
         usual = untuned_options(wish.settings, read_header(wish.path), gpu_devices())

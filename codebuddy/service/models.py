@@ -160,8 +160,9 @@ class ModelCache:
             is_background=call.is_background,
             seconds=call.seconds,
         )
-        found = tuning_run.tune(wish, cancellation, say)
-        return cast("TuningResponse", {"model": model.name, **found.to_json()})
+        found, is_new = tuning_run.tune(wish, cancellation, say)
+        told = {"model": model.name, "is_new": is_new, **found.to_json()}
+        return cast("TuningResponse", told)
 
     def forget_server(self) -> None:
         """Let go of a model server that failed: the next request asks anew what it is."""

@@ -202,9 +202,13 @@ class ModelDescription(TypedDict):
 
 
 class TuningResponse(TypedDict):
-    """How a model runs best, and how that was found (`inference/tuning.py` explains the keys)."""
+    """How a model runs best, and how that was found (`inference/tuning.py` explains the keys).
+
+    `is_new`: it was measured now, and not some time before.
+    """
 
     model: str
+    is_new: bool
     options: dict[str, object]
     is_finished: bool
     crashed: bool

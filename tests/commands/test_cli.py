@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,28 @@ def test_version_and_help_are_answers():
 
 
 @pytest.mark.model
+def test_ctrl_c_while_modules_are_imported_is_no_traceback():
+    """Half a second on a busy machine, in which an impatient person interrupts."""
+    program = (
+        "import sys\n"
+        "from codebuddy.__main__ import main\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == b"error: interrupted\n"
+
+
+def test_the_console_script_starts_there():
+    """Not at a module that imports others first."""
+    [script] = entry_points(group="console_scripts", name="codebuddy")
+    assert script.value == "codebuddy.__main__:main"
+
+
 def test_ctrl_c_during_a_completion_exits_with_130(repository):
     """An interrupted completion says so, exits with 130 and shows no traceback."""
     long = "\n".join(f"value_{i} = compute({i}, {i + 1})" for i in range(400))

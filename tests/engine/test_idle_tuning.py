@@ -77,13 +77,13 @@ async def _after(error: Exception) -> list[str]:
         [job] = waiting(dispatcher)
         job.fail(cast("Any", error))
         tuner.tick(IDLE_S + 1)
-        return [each.op for each in waiting(dispatcher)]
+        return [each.op for each in waiting(dispatcher)] + [dispatcher.why_not_tuned]
 
 
 def test_what_a_request_ended_is_begun_again_and_what_was_refused_is_not():
     """Under full load it waits for ten minutes; one who typed may pause again soon."""
-    assert asyncio.run(_after(SupersededError("typing"))) == ["tune"]
-    assert asyncio.run(_after(EngineError("busy"))) == []
+    assert asyncio.run(_after(SupersededError("typing"))) == ["tune", ""]
+    assert asyncio.run(_after(EngineError("busy"))) == ["busy"]
 
 
 @pytest.mark.parametrize("priority", ["typing", "ask", "background"])

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -21,6 +21,7 @@ from codebuddy.errors import EngineError, GenerationError, SupersededError
 from codebuddy.inference import machine, tuning, tuning_run
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.inference.run_options import RunOptions
+from codebuddy.inference.tuner import Tuner
 from codebuddy.inference.tuning import Tuning
 from codebuddy.service.models import ModelCache
 from codebuddy.settings import EngineSettings, ModelSettings, Settings
@@ -156,7 +157,8 @@ def test_it_is_refused_under_full_load_and_nothing_is_kept():
 def test_real_weights_are_measured_and_run_so_from_then_on():
     """Options that a model can be loaded with; the text is the same, or it says so."""
     steps: list[dict[str, object]] = []
-    found = tuning_run.tune(wish(is_forced=True), CancellationToken(), steps.append)
+    found, is_new = tuning_run.tune(wish(is_forced=True), CancellationToken(), steps.append)
+    assert is_new
     assert found.is_finished
     assert found.ratio >= 0.98
     assert found.texts["changed"] == 0 or "other texts" in found.note
@@ -166,7 +168,38 @@ def test_real_weights_are_measured_and_run_so_from_then_on():
     assert options == found.options
     assert told["state"] == "tuned"
     # A second call measures nothing.
-    assert tuning_run.tune(wish(), CancellationToken()) == found
+    assert tuning_run.tune(wish(), CancellationToken()) == (found, False)
+
+
+class _LateTuner(Tuner):
+    """One whose first step takes all the time; batches of 4 tokens are what holds untuned."""
+
+    def __init__(self) -> None:
+        task = {"path": SMALL_MODEL, "settings": asdict(SETTINGS), "crashed": True}
+        super().__init__({**task, "is_busy": True, "seconds": 1e6}, lambda _: None)
+        self.usual = replace(self.usual, batch_tokens=4)
+
+    def _options(self) -> Any:
+        yield "larger batches", lambda best: replace(best, batch_tokens=128)
+        yield "no flash attention", lambda best: replace(best, may_flash=False)
+
+    def _step(self, *arguments: Any) -> Any:
+        better = super()._step(*arguments)
+        self._started -= 1e6
+        return better
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_what_won_is_compared_again_though_the_steps_took_all_the_time(monkeypatch):
+    """A busy machine loads weights slowly: half as much again is no reason to give it up."""
+    monkeypatch.setattr("codebuddy.inference.tuner._PROMPT_TOKENS", 128)
+    monkeypatch.setattr("codebuddy.inference.tuner._RUN_S", 1e6)
+    found = _LateTuner().run()
+    assert [step["is_kept"] for step in found["tried"]] == [True, False]
+    assert found["tried"][1]["note"] == "no time was left"
+    assert found["options"]["batch_tokens"] == 128
+    assert found["ratio"] >= 0.98
 
 
 @pytest.mark.model
@@ -195,10 +228,10 @@ def test_a_build_that_crashes_with_rearranged_weights_is_remembered(tmp_path):
         f"say(type='result', tuning={replace(FOUND, crashed=True).to_json()!r})\n"
     )
     command = program(tmp_path, body)
-    found = tuning_run.tune(wish(is_forced=True), CancellationToken(), command=command)
+    found, _ = tuning_run.tune(wish(is_forced=True), CancellationToken(), command=command)
     assert found.crashed
     assert (tmp_path / "count").read_text() == "2"
-    again = tuning_run.tune(wish(is_forced=True), CancellationToken(), command=command)
+    again, _ = tuning_run.tune(wish(is_forced=True), CancellationToken(), command=command)
     assert again.crashed
     assert (tmp_path / "count").read_text() == "3"
     told = tuning_run.apply(SMALL_MODEL, SETTINGS)[1]
