@@ -201,7 +201,7 @@ def _run_generation(
         generation_settings = GenerationSettings(
             resources.settings.max_tokens,
             budget_ms=run.remaining_ms(),
-            is_typing=request.is_typing,
+            is_typing=request.is_typing or request.reuses_moved,
             adapter=resources.adapter,
         )
         generation = _generate(prompt, context, run, generation_settings, on_text)

@@ -56,10 +56,11 @@ class PipelineResources:
 class PipelineRequest:
     """What to complete: position, retrieval mode, number of alternatives.
 
-    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing` is as in
-    `GenerationSettings`. `extras` are paths and texts that the editor sent, the most useful first:
-    where retrieval runs, they fill what it leaves of its budget. `accepts_revision`: the client can
-    replace a suggestion that it already shows.
+    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`: a
+    person types, and each pause asks. `extras` are paths and texts that the editor sent, the most
+    useful first: where retrieval runs, they fill what it leaves of its budget. `accepts_revision`:
+    the client can replace a suggestion that it already shows. `reuses_moved`: as while typing, what
+    merely moved in the KV cache is not evaluated again.
     """
 
     document: Document
@@ -71,6 +72,7 @@ class PipelineRequest:
     is_typing: bool = False
     extras: tuple[tuple[str, str], ...] = ()
     accepts_revision: bool = False
+    reuses_moved: bool = False
 
 
 class GenerationObserver(Protocol):

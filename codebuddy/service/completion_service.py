@@ -16,6 +16,7 @@ from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
+from codebuddy.service.keystrokes import Keystrokes
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
@@ -77,6 +78,7 @@ class CompletionService:
         self._repositories = repositories
         self._index_refresh = index_refresh
         self._background = BackgroundRefresh()
+        self._keystrokes = Keystrokes()
 
     def complete(
         self,
@@ -290,14 +292,19 @@ class CompletionService:
     ) -> tuple[Suggestion, list[str]]:
         """The suggestion, and what went wrong with the index and the policy."""
         policy = self._repositories.policy(target.repository_context, generator, adapter)
+        history = self._repositories.history(target.repository_context)
         # One who asks gets what a process of its own would say; one who types, soon.
-        is_typing = run.request.priority != "ask"
-        history = self._repositories.history(target.repository_context) if is_typing else None
+        is_typing, may_be_typing = run.request.priority != "ask", run.request.may_be_typing
+        is_keystroke = may_be_typing and target.is_keystroke(self._keystrokes)
 
         def ask(index: CodeIndex | None) -> Suggestion:
-            return self._run(
-                run, target, target.resources(generator, index, history, policy, adapter)
-            )
+            used = history if is_typing or is_keystroke else None
+            resources = target.resources(generator, index, used, policy, adapter)
+            suggestion = self._run(run, target, resources, is_keystroke=is_keystroke)
+            if may_be_typing and used is None:
+                chunks, line = suggestion.receipt.chunks, target.position.line
+                history.record(target.document.path, chunks, line)
+            return suggestion
 
         if not target.may_retrieve:
             return ask(None), [*policy.warnings]
@@ -326,9 +333,15 @@ class CompletionService:
         run: _Run,
         target: CompletionTarget,
         resources: PipelineResources,
+        *,
+        is_keystroke: bool,
     ) -> Suggestion:
         from codebuddy.completion.pipeline import complete
 
-        is_typing = run.request.priority != "ask"
-        asked = target.pipeline_request(run.request, run.remaining_ms(), is_typing=is_typing)
+        asked = target.pipeline_request(
+            run.request,
+            run.remaining_ms(),
+            is_typing=run.request.priority != "ask",
+            is_keystroke=is_keystroke,
+        )
         return complete(asked, resources, run.on_text, run.cancellation, run.observer)

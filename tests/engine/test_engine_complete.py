@@ -26,7 +26,7 @@ from codebuddy.index import file_walker
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import CompletionResponse
 from tests.commands.test_search_options import FILES as SEARCHED
-from tests.conftest import SMALL_MODEL
+from tests.conftest import DEFAULT_MODEL, SMALL_MODEL
 from tests.support.engine import call, codebuddy, json_of, typing, wait_until
 from tests.support.index import make_repository
 
@@ -348,6 +348,25 @@ def test_prewarming_leaves_the_prompt_evaluated(repository):
     found = client.complete(wanted)
     assert found["tokens"]["reused"] > 0.8 * found["tokens"]["prompt"]
     assert client.status()["requests"]["prewarmed"] == 1
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_an_editor_that_calls_the_command_types_on_a_warm_prompt(repository):
+    """Calls a few characters apart evaluate what was typed; the same call again is exact."""
+    suffix = "\n\n\ndef total(items, percent):\n    return sum(item.price for item in items)\n" * 3
+    arguments = ["complete", "cart.py:2", "--stdin", "--model", str(DEFAULT_MODEL)]
+    arguments += ["--retrieve", "never", "--max-tokens", "1", "--json"]
+    counts = []
+    for typed in ("", "price", "price * (", "price * ("):
+        text = f"def discount(price, percent):\n    return {typed}{suffix}"
+        found = json_of(codebuddy(repository, *arguments, stdin=text.encode()))
+        counts.append(found["tokens"])
+    cold, first, second, again = counts
+    assert cold["evaluated"] == cold["prompt"] > 60
+    assert first["evaluated"] < 8
+    assert second["evaluated"] < 8
+    assert again["evaluated"] > 40, "asked for the same again: behind exactly what was typed"
 
 
 @pytest.mark.model
