@@ -25,6 +25,7 @@ from codebuddy.inference.gguf import read_header
 from codebuddy.inference.kv_cache import KvCache, StoppedError
 from codebuddy.inference.llama_library import gpu_devices, load_library, version
 from codebuddy.inference.logits import TokenChoice, choose_greedily, describe_choice
+from codebuddy.inference.reuse import Markers
 from codebuddy.inference.run_options import (
     RunOptions,
     can_be_cut,
@@ -215,8 +216,8 @@ class LlamaGenerator:
         try:
             if adapter is not None and middle is not None:
                 self.adapters.load(adapter)
-            movable_after = self.fim.suffix if settings.is_typing else None
-            self.kv.evaluate_prompt(list(tokens), limit, movable_after, stats, middle)
+            markers = self._markers() if settings.is_typing else None
+            self.kv.evaluate_prompt(list(tokens), limit, markers, stats, middle)
             if adapter is not None and middle is not None:
                 adapted = self._adapted = (self.kv.current, middle)
                 self.adapters.turn_on(adapter)
@@ -251,6 +252,11 @@ class LlamaGenerator:
         if settings.is_typing:
             threads = hardware.threads_while_typing(threads)
         self._llama.llama_set_n_threads(self._context, threads, threads)
+
+    def _markers(self) -> Markers | None:
+        """Between which tokens text may be moved; None where the vocabulary has none."""
+        prefix, suffix = self.fim.prefix, self.fim.suffix
+        return None if prefix is None or suffix is None else Markers(prefix, suffix)
 
     def _middle_of(self, tokens: Sequence[int]) -> int | None:
         """Where the prompt asks for the middle, from where on an adapter acts; None if nowhere."""
