@@ -122,7 +122,11 @@ class EngineSettings:
         20, "minutes without a request after which it leaves", low=1, high=100_000
     )
     work_ahead: bool = _key(
-        True, "whether the place behind a suggestion is completed before it is accepted"
+        True,
+        "whether the place behind a suggestion is completed before it is accepted",
+    )
+    read_ahead: bool = _key(
+        False, "whether an open file is read on where the cursor may go next, while nobody waits"
     )
     keep_state: bool = _key(
         True, "whether what the model has read is kept on disk for the next engine"

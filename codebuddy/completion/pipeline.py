@@ -203,6 +203,7 @@ def _run_generation(
             budget_ms=run.remaining_ms(),
             is_typing=request.is_typing or request.reuses_moved,
             adapter=resources.adapter,
+            reads_ahead=request.reads_ahead,
         )
         generation = _generate(prompt, context, run, generation_settings, on_text)
     stats = generation.stats

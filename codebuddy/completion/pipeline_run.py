@@ -60,7 +60,7 @@ class PipelineRequest:
     person types, and each pause asks. `extras` are paths and texts that the editor sent, the most
     useful first: where retrieval runs, they fill what it leaves of its budget. `accepts_revision`:
     the client can replace a suggestion that it already shows. `reuses_moved`: as while typing, what
-    merely moved in the KV cache is not evaluated again.
+    merely moved in the KV cache is not evaluated again. `reads_ahead`: nobody is there yet.
     """
 
     document: Document
@@ -73,6 +73,7 @@ class PipelineRequest:
     extras: tuple[tuple[str, str], ...] = ()
     accepts_revision: bool = False
     reuses_moved: bool = False
+    reads_ahead: bool = False
 
 
 class GenerationObserver(Protocol):

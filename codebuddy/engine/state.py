@@ -130,6 +130,7 @@ def _requests(counts: Counter[str]) -> RequestCounts:
         "busy": counts["busy"],
         "prewarmed": counts["prewarmed"],
         "ahead": counts["ahead"],
+        "read_ahead": counts["read_ahead"],
         "searches": counts["searches"],
         "accepted": counts["accepted"],
         "accepted_characters": counts["accepted_characters"],

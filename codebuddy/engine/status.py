@@ -27,6 +27,7 @@ class RequestCounts(TypedDict):
     busy: int
     prewarmed: int
     ahead: int
+    read_ahead: NotRequired[int]
     searches: int
     accepted: int
     accepted_characters: int

@@ -33,6 +33,8 @@ _SCRATCH = MAX_SLOTS
 
 # Tokens that may be new before a suffix until it is evaluated anew (docs/log.md).
 _MAX_DRIFT = 128
+# So much older than all that was asked for is what was read ahead: it gives way first.
+_AHEAD = 1 << 40
 # Of what another process held: where it was evaluated is not known.
 _UNKNOWN_DRIFT = 1 << 30
 
@@ -125,11 +127,46 @@ class KvCache:
         # A plan leaves the last token to be evaluated.
         wanted = tokens[: end + 1]
         plan = self._plan(wanted, markers)
-        drift = self._drift_after(plan, wanted, markers)
         self._clock += 1
         self._last_used[plan.slot] = self._last_used[plan.source] = self._clock
         stats.prompt_tokens = len(tokens)
-        self._take(plan, wanted, reserve + len(tokens) - len(wanted))
+        self._carry_out(plan, tokens, end, reserve + len(tokens) - len(wanted), markers, stats)
+
+    def read_ahead(self, tokens: list[int], stats: GenerationStats) -> None:
+        """Evaluate a prompt that nobody asked for yet, in room that nothing else takes.
+
+        Args:
+            tokens: The prompt, not empty.
+            stats: Takes the counts; nothing is evaluated where there is no room, or no need.
+
+        Raises:
+            StoppedError: As for `evaluate_prompt`.
+            GenerationError: llama.cpp failed.
+        """
+        asked = {slot for slot in self.by_last_use() if self._last_used[slot] > 0}
+        exact = [held[:count] for held, count in zip(self.slots, self._exact, strict=True)]
+        plan = plan_reuse(exact, self._last_used, tokens, protected=frozenset(asked))
+        stats.prompt_tokens, stats.reused_tokens = len(tokens), plan.common
+        taken = sum(_count(self.slots[slot]) for slot in asked) + len(tokens)
+        if plan.slot in asked or taken > self._n_cells or plan.common >= len(tokens) - 1:
+            return
+        self._clock += 1
+        self._last_used[plan.slot] = self._clock - _AHEAD
+        self._carry_out(plan, tokens, len(tokens), 0, None, stats)
+
+    def _carry_out(
+        self,
+        plan: Reuse,
+        tokens: list[int],
+        end: int,
+        reserve: int,
+        markers: Markers | None,
+        stats: GenerationStats,
+    ) -> None:
+        """Take what the plan takes, and evaluate the rest of `tokens` up to `end`."""
+        wanted = tokens[: end + 1]
+        drift = self._drift_after(plan, wanted, markers)
+        self._take(plan, wanted, reserve)
         stats.shifted_tokens = sum(run.length for run in plan.runs)
         stats.reused_tokens = len(self.held) + stats.shifted_tokens
         self._drift[plan.slot] = drift

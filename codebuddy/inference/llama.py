@@ -46,6 +46,7 @@ class LlamaGenerator:
     """A GGUF model, loaded. Not safe for concurrent use: one call at a time."""
 
     has_probabilities = True
+    can_read_ahead = True
 
     def __init__(
         self,
@@ -214,6 +215,10 @@ class LlamaGenerator:
         middle = None if adapter is None else self._middle_of(tokens)
         adapted = None
         try:
+            if settings.reads_ahead:
+                self.kv.read_ahead(list(tokens), stats)
+                stats.prefill_ms = (time.perf_counter() - started) * 1000
+                return
             if adapter is not None and middle is not None:
                 self.adapters.load(adapter)
             markers = self._markers() if settings.is_typing else None

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codebuddy.cancellation import CancellationToken
+from codebuddy.completion.ahead import VisitedPlaces
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
@@ -79,6 +80,7 @@ class CompletionService:
         self._index_refresh = index_refresh
         self._background = BackgroundRefresh()
         self._keystrokes = Keystrokes()
+        self._visited = VisitedPlaces()
 
     def complete(
         self,
@@ -124,6 +126,48 @@ class CompletionService:
         settings = dataclasses.replace(settings, completion=completion)
         repository_context = dataclasses.replace(repository_context, settings=settings)
         return self._respond(run, repository_context, warnings)
+
+    def read_ahead(
+        self,
+        request: CompletionRequest,
+        sources: SettingsSources,
+        cancellation: CancellationToken,
+        named: Sequence[int] = (),
+    ) -> dict[str, Any]:
+        """Evaluate the prompts of places where the cursor may go, where the cache has room.
+
+        Args:
+            request: Where the cursor is.
+            sources: Where its settings come from.
+            cancellation: Ends the work at the next graph node.
+            named: Lines of the file that a search or a hook named.
+
+        Returns:
+            The lines of the `places`, and the `tokens` that were evaluated.
+
+        Raises:
+            CodebuddyError: As `complete`.
+        """
+        from codebuddy.completion.pipeline import complete
+        from codebuddy.service.reading_ahead import targets_ahead
+
+        repository_context, _ = self._repository_context(request, sources)
+        here = resolve_target(repository_context, request)
+        generator = self._models.generator(repository_context.settings, cancellation=cancellation)
+        evaluated, targets = 0, []
+        if getattr(generator, "can_read_ahead", False):
+            visited = self._visited.before(str(here.document.absolute))
+            targets = targets_ahead(here, request, named, visited, cancellation)
+        policy = self._repositories.policy(repository_context, generator)
+        for target in targets:
+            resources = target.resources(generator, None, None, policy)
+            asked = target.pipeline_request(request, 0.0, is_typing=False, reads_ahead=True)
+            found = complete(asked, resources, cancellation=cancellation)
+            evaluated += found.receipt.stats.evaluated_tokens
+        return {
+            "places": [target.position.line for target in targets],
+            "tokens": {"evaluated": evaluated},
+        }
 
     def prepare(self, request: CompletionRequest, sources: SettingsSources) -> None:
         """Load the request's model and begin to refresh its index, before there is a position.
@@ -256,6 +300,7 @@ class CompletionService:
         self, run: _Run, repository_context: RepositoryContext, warnings: tuple[str, ...]
     ) -> CompletionResponse:
         target = resolve_target(repository_context, run.request)
+        self._visited.note(str(target.document.absolute), target.position.line)
         run.cancellation.check()
         settings = repository_context.settings
         try:

@@ -50,6 +50,7 @@ class CompletionTarget:
         *,
         is_typing: bool,
         is_keystroke: bool = False,
+        reads_ahead: bool = False,
     ) -> PipelineRequest:
         """What the pipeline is asked; `budget_ms` is what is left of the request's."""
         from codebuddy.completion.pipeline_run import PipelineRequest
@@ -68,6 +69,7 @@ class CompletionTarget:
             request.extras,
             accepts_revision=request.takes_back,
             reuses_moved=is_keystroke,
+            reads_ahead=reads_ahead,
         )
 
     def resources(

@@ -1,7 +1,7 @@
 """What going around in one file costs: tokens that are evaluated where the cursor comes to.
 
     python -m tests.bench.movements [FILE...]         Markdown on stdout; a minute
-    options: --stops N per file (default 40), --seed N
+    options: --stops N per file (default 40), --seed N, --ahead (reads on at each stop)
 
 A session is one file, by default eight of this package and of the standard library. From a place
 in it somebody jumps to the definition of a name nearby, comes back, or goes on to the next place
@@ -13,6 +13,7 @@ nothing is evaluated, since only tokens are counted, so that a busy machine chan
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import inspect
 import itertools
 import random
@@ -25,10 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codebuddy.completion.ahead import VisitedPlaces, places_ahead
 from codebuddy.completion.context import build_context
 from codebuddy.completion.prompt import build_prompt
 from codebuddy.config import load_settings
-from codebuddy.datatypes import Document, GenerationStats, Position
+from codebuddy.datatypes import Context, Document, GenerationStats, Position
 from codebuddy.index.analysis import analyze
 from codebuddy.inference.installed import find_model
 from codebuddy.inference.kv_cache import KvCache
@@ -165,10 +167,13 @@ class Prompts:
         assert self.fim.suffix is not None
         self.markers = Markers(self.fim.prefix, self.fim.suffix)
 
-    def tokens(self, path: Path, stop: Stop) -> list[int]:
-        """The prompt at a stop, without lookups."""
+    def context(self, path: Path, stop: Stop) -> Context:
+        """What is around the cursor at a stop."""
         document = Document(path.name, stop.text, path)
-        context = build_context(document, Position(stop.line, stop.column), "python")
+        return build_context(document, Position(stop.line, stop.column), "python")
+
+    def tokens(self, context: Context) -> list[int]:
+        """The prompt there, without lookups."""
         generator: Any = self
         prompt = build_prompt(context, [], generator, self.settings.completion, ROOT.name)
         return list(prompt.tokens)
@@ -192,27 +197,49 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--stops", type=int, default=40)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--ahead", action="store_true")
     arguments = parser.parse_args()
     prompts = Prompts()
     shares: dict[str, list[float]] = defaultdict(list)
+    ahead, wanted = 0, 0
     for path in arguments.files or FILES:
         cache = prompts.cache()
         session = Session(path, random.Random(f"{arguments.seed} {path.name}"))
-        moved = []
+        moved, visited = [], VisitedPlaces()
         for stop in session.stops(arguments.stops):
-            tokens, stats = prompts.tokens(path, stop), GenerationStats()
+            context = prompts.context(path, stop)
+            tokens, stats = prompts.tokens(context), GenerationStats()
             cache.evaluate_prompt(tokens, RESERVED, prompts.markers, stats)
             share = stats.evaluated_tokens / stats.prompt_tokens
             shares[stop.kind].append(share)
             if stop.kind not in ("start", "keystroke"):
                 moved.append(share)
+            visited.note(path.name, stop.line)
+            if arguments.ahead:
+                ahead += _read_ahead(prompts, cache, path, stop, visited)
+                wanted += stats.prompt_tokens
         lines = path.read_text(encoding="utf-8").count("\n")
         print(f"{path.name}, {lines} lines: {statistics.median(moved):.0%}", flush=True)
         shares["any movement"] += moved
+    if arguments.ahead:
+        print(f"\nread ahead, of all prompts' tokens: {ahead / wanted:.0%}")
     print("\n| kind | count | median | mean |\n|---|--:|--:|--:|")
     for kind, each in shares.items():
         middle, mean = statistics.median(each), statistics.mean(each)
         print(f"| {kind} | {len(each)} | {middle:.1%} | {mean:.1%} |")
+
+
+def _read_ahead(
+    prompts: Prompts, cache: KvCache, path: Path, stop: Stop, visited: VisitedPlaces
+) -> int:
+    """Tokens that are evaluated while the cursor rests at a stop."""
+    evaluated = 0
+    for place in places_ahead(prompts.context(path, stop), [], visited.before(path.name), 3):
+        there = dataclasses.replace(stop, line=place.line, column=place.column)
+        stats = GenerationStats()
+        cache.read_ahead(prompts.tokens(prompts.context(path, there)), stats)
+        evaluated += stats.evaluated_tokens
+    return evaluated
 
 
 if __name__ == "__main__":

@@ -352,6 +352,22 @@ def test_prewarming_leaves_the_prompt_evaluated(repository):
 
 @pytest.mark.model
 @pytest.mark.slow
+def test_an_open_file_is_read_where_the_cursor_may_go(repository, monkeypatch):
+    """Where it is switched on: the definition of a name at the cursor is read while idle."""
+    monkeypatch.setenv("CODEBUDDY_ENGINE_READ_AHEAD", "true")
+    client = EngineClient.connect()
+    body = "".join(f"    amount = amount + {number}\n" for number in range(30))
+    text = f"def tax(amount):\n{body}\n\ndef total(amount):\n{body}    return tax(amount)\n"
+    options = {"model": str(SMALL_MODEL), "max_tokens": 1, "retrieve": "never"}
+    client.complete(typing(repository, text, 65, **options))
+    assert wait_until(lambda: client.status()["requests"]["read_ahead"] == 1, 60)
+    found = client.complete(typing(repository, text, 1, **options))
+    assert found["tokens"]["evaluated"] <= 2
+    assert found["tokens"]["prompt"] > 5
+
+
+@pytest.mark.model
+@pytest.mark.slow
 def test_an_editor_that_calls_the_command_types_on_a_warm_prompt(repository):
     """Calls a few characters apart evaluate what was typed; the same call again is exact."""
     suffix = "\n\n\ndef total(items, percent):\n    return sum(item.price for item in items)\n" * 3

@@ -215,6 +215,24 @@ def test_cells_are_where_the_slots_say(small_model):
     kv.clear()
 
 
+def test_reading_ahead_takes_only_what_is_free(small_model):
+    """What was asked for stays whole; a place that was read is there; it gives way to others."""
+    small_model.kv.clear()
+    asked, ahead = small_model.tokenize(ONE * 4), small_model.tokenize("import os\n" + OTHER * 8)
+    run(small_model, asked, max_tokens=0)
+    text, stats = run(small_model, ahead, reads_ahead=True)
+    assert (text, stats.evaluated_tokens) == ("", len(ahead))
+    assert run(small_model, ahead, reads_ahead=True)[1].evaluated_tokens == 0, "it is there"
+    assert run(small_model, asked, max_tokens=0)[1].evaluated_tokens == 1
+    whole = small_model.tokenize("x = 1\n" * 600)[: small_model.n_ctx - len(asked) - 8]
+    assert run(small_model, whole, reads_ahead=True)[1].evaluated_tokens > 0, "in its place"
+    assert run(small_model, asked, max_tokens=0)[1].evaluated_tokens == 1
+    too_long = small_model.tokenize("y = 2\n" * 600)[: small_model.n_ctx - len(asked) + 8]
+    assert run(small_model, too_long, reads_ahead=True)[1].evaluated_tokens == 0, "no room"
+    assert run(small_model, asked, max_tokens=0)[1].evaluated_tokens == 1
+    small_model.kv.clear()
+
+
 @contextmanager
 def stopped(generator):
     """Evaluation ends at the first graph node."""
