@@ -86,6 +86,12 @@ class CompletionSettings:
         choices=("speed", "balanced", "quality"),
         from_repository=True,
     )
+    two_steps: bool = _key(
+        False,
+        "whether a place of which nothing was read gets a text from the nearest lines first, which"
+        " that of the whole prompt may replace",
+        from_repository=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

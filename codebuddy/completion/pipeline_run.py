@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,6 +103,12 @@ class PipelineRun:
         self.cancellation, self.observer = cancellation, observer
         self.timings: dict[str, float] = {}
         self._started_s = time.perf_counter()
+
+    def with_resources(self, resources: PipelineResources) -> PipelineRun:
+        """This run, its time and timings included, with other resources."""
+        other = copy.copy(self)
+        other.resources = resources
+        return other
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call."""

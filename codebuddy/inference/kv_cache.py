@@ -180,6 +180,11 @@ class KvCache:
                 self._attach(sequence, run, tokens)
         self._extend_counted(tokens[len(self.held) : end], stats)
 
+    def count_missing(self, tokens: list[int], markers: Markers | None) -> int:
+        """How many tokens `evaluate_prompt` would evaluate; nothing is changed."""
+        plan = self._plan(tokens, markers)
+        return len(tokens) - plan.common - sum(run.length for run in plan.runs)
+
     def evaluate_rest(self, tokens: list[int], stats: GenerationStats) -> None:
         """Evaluate what `evaluate_prompt` left of `tokens`; errors as there."""
         self._extend_counted(tokens[len(self.held) :], stats)

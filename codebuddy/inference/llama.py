@@ -177,6 +177,10 @@ class LlamaGenerator:
         """Token ids; special tokens written in `text` are taken as plain text."""
         return self.vocabulary.tokenize(text)
 
+    def count_missing(self, tokens: Sequence[int]) -> int:
+        """How many tokens of a prompt would be evaluated for one who types."""
+        return self.kv.count_missing(list(tokens), self._markers())
+
     def tokenize_chat(self, system: str, user: str) -> list[int]:
         """A conversation in the model's own template; ModelError where there is none of use."""
         template = read_chat_template(self._llama, self._model, self.name)
