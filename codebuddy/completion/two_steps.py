@@ -14,8 +14,8 @@ from codebuddy.completion.prompt import build_prompt
 from codebuddy.datatypes import Context
 from codebuddy.settings import CompletionSettings
 
-# Tokens before and behind the cursor: with an adapter that was trained for it such a prompt was as
-# good as a whole one, without one it loses 5 points of edit similarity (docs/log.md).
+# Tokens before and behind the cursor. Without an adapter that makes up for it, texts of such
+# prompts were worse (docs/log.md).
 _PREFIX_TOKENS, _SUFFIX_TOKENS = 192, 64
 
 
