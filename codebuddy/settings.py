@@ -90,7 +90,6 @@ class CompletionSettings:
         False,
         "whether a place of which nothing was read gets a text from the nearest lines first, which"
         " that of the whole prompt may replace",
-        from_repository=True,
     )
 
 

@@ -31,8 +31,9 @@ def first_step(run: PipelineRun, context: Context) -> PipelineRun | None:
     is_wanted = settings.two_steps and request.accepts_revision and not request.alternatives
     is_shorter = short.prefix_tokens * 2 <= settings.prefix_tokens
     # Without marks for the middle nothing is moved, and a first step would be read in vain.
-    can_move = count_missing is not None and generator.fim.is_supported
-    if not (can_move and is_wanted and is_shorter and settings.max_tokens):
+    if count_missing is None or not generator.fim.is_supported:
+        return None
+    if not (is_wanted and is_shorter and settings.max_tokens):
         return None
     tokens = build_prompt(context, [], generator, short, resources.repository_name).tokens
     if count_missing(tokens) * 2 < len(tokens):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from codebuddy.completion.ahead import VisitedPlaces, places_ahead
 from codebuddy.completion.context import build_context
 from codebuddy.datatypes import Document, Position
@@ -22,7 +24,7 @@ LINE = {name: TEXT[: TEXT.index(f"def {name}(")].count("\n") + 1 for name in ("t
 
 def places(line: int, **more) -> list[int]:
     """The lines that are worth reading, from the end of `line`."""
-    document = Document("shop.py", TEXT, None)
+    document = Document("shop.py", TEXT, Path("/shop.py"))
     column = len(TEXT.split("\n")[line - 1]) + 1
     context = build_context(document, Position(line, column), "python")
     found = places_ahead(context, **{"named": [], "visited": [], "limit": 2, **more})

@@ -17,12 +17,19 @@ def asked(line: int = 40, **more) -> Job:
     return Job("complete", {"call": {"line": line}, "settings": {}}, b"x", "editor", "typing", call)
 
 
+def ahead_of(places: PlacesAhead, file: str = "/shop/cart.py") -> Job:
+    """Reading on in a file that is open."""
+    job = places.job(file)
+    assert job is not None
+    return job
+
+
 def test_a_stretch_of_an_open_file_is_read_once():
     """Typing on in the same lines reads nothing again; another place does."""
     places = PlacesAhead()
     places.opened(asked(40))
     assert places.is_due("/shop/cart.py")
-    ahead = places.job("/shop/cart.py")
+    ahead = ahead_of(places)
     assert (ahead.op, ahead.priority, ahead.client) == ("ahead", "background", "editor")
     assert places.is_due("/shop/cart.py"), "it was not carried out"
     places.done(ahead)
@@ -39,10 +46,10 @@ def test_named_places_lead_to_open_files_only():
     assert places.note("/shop", [("cart.py", 7), ("tax.py", 3), ("cart.py", 9)]) == [
         "/shop/cart.py"
     ]
-    assert places.job("/shop/cart.py").head["named"] == [7, 9]
+    assert ahead_of(places).head["named"] == [7, 9]
     assert places.job("/shop/tax.py") is None
     places.opened(asked(file="/shop/tax.py"))
-    assert places.job("/shop/tax.py").head["named"] == [3]
+    assert ahead_of(places, "/shop/tax.py").head["named"] == [3]
 
 
 def test_only_small_unsaved_texts_are_kept_and_few_files():

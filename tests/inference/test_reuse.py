@@ -161,7 +161,8 @@ def test_runs_are_where_they_say(helds, wanted, end):
         common = min(common_length(held, prompt), len(prompt) - 1)
         runs = find_runs(slots, prompt, best, common, MARKERS)
         assert len(runs) <= MAX_RUNS
-        at, used = common, set()
+        at = common
+        used: set[tuple[int, int]] = set()
         for run in runs:
             source = slots[run.source]
             text = prompt[run.wanted_start : run.wanted_end]
