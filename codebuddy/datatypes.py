@@ -236,9 +236,9 @@ class GenerationSettings:
     """How to generate: greedy when `temperature` is 0.
 
     `budget_ms` ends the call, prefill included, with what there is; 0 means no limit.
-    `is_typing` says that a person waits for each keystroke: text that merely moved may be
-    reused although it was evaluated behind a slightly different prefix. `adapter` acts where
-    the prompt asks for the middle; a generator that cannot apply one ignores it.
+    `is_typing`: a person waits for each keystroke, and text that merely moved may be reused, though
+    it was evaluated behind other text. `adapter` acts where the prompt asks for the middle; a
+    generator that cannot apply one ignores it. `reads_ahead`: only free room is taken.
     """
 
     max_tokens: int
@@ -248,6 +248,7 @@ class GenerationSettings:
     is_typing: bool = False
     has_drafts: bool = True
     adapter: Adapter | None = None
+    reads_ahead: bool = False
 
 
 @dataclass(slots=True)

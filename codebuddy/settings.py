@@ -86,6 +86,11 @@ class CompletionSettings:
         choices=("speed", "balanced", "quality"),
         from_repository=True,
     )
+    two_steps: bool = _key(
+        False,
+        "whether a place of which nothing was read gets a text from the nearest lines first, which"
+        " that of the whole prompt may replace",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,11 @@ class EngineSettings:
         20, "minutes without a request after which it leaves", low=1, high=100_000
     )
     work_ahead: bool = _key(
-        True, "whether the place behind a suggestion is completed before it is accepted"
+        True,
+        "whether the place behind a suggestion is completed before it is accepted",
+    )
+    read_ahead: bool = _key(
+        False, "whether an open file is read on where the cursor may go next, while nobody waits"
     )
     keep_state: bool = _key(
         True, "whether what the model has read is kept on disk for the next engine"

@@ -117,6 +117,7 @@ def command(
         prefer=prefer,
         takes_back=stream and not as_json,
         adapter=None if adapter is None else whole_model_name(adapter),
+        may_be_typing=from_stdin and count == 1,
     )
     status = StatusLine()
     printer = _StreamPrinter(status) if stream and not as_json else None

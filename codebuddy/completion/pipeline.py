@@ -32,8 +32,13 @@ from codebuddy.completion.pipeline_run import (
 )
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.prompt import build_prompt
-from codebuddy.completion.reasons import first_text_kept_reason, too_late_reason
+from codebuddy.completion.reasons import (
+    first_text_kept_reason,
+    provisional_kept_reason,
+    too_late_reason,
+)
 from codebuddy.completion.retrieval import with_editor_chunks
+from codebuddy.completion.two_steps import first_step
 from codebuddy.datatypes import (
     Context,
     Decision,
@@ -109,6 +114,9 @@ def complete(
     may_retry = decision.stage == "syntax" and not decision.retrieve and decision.mode == "auto"
     may_retry = may_retry and head is not None and head.confidence is not None
     is_streamed = request.accepts_revision or not may_retry
+    provisional = _provisional(run, context, decision, on_text)
+    if provisional is not None:
+        is_streamed = False
     result = _run_generation(run, context, decision, on_text if is_streamed else None)
     if may_retry:
         assert head is not None
@@ -116,6 +124,8 @@ def complete(
         assert cost is not None
         stage = _ConfidenceStage(head, counts, cost)
         decision, result = _retry_with_retrieval(run, context, decision, result, stage, on_text)
+    if provisional is not None:
+        decision, result = _better_of_steps(decision, provisional, result)
     if on_text is not None:
         on_text(result.text)
     alternatives = []
@@ -201,8 +211,9 @@ def _run_generation(
         generation_settings = GenerationSettings(
             resources.settings.max_tokens,
             budget_ms=run.remaining_ms(),
-            is_typing=request.is_typing,
+            is_typing=request.is_typing or request.reuses_moved,
             adapter=resources.adapter,
+            reads_ahead=request.reads_ahead,
         )
         generation = _generate(prompt, context, run, generation_settings, on_text)
     stats = generation.stats
@@ -213,6 +224,29 @@ def _run_generation(
     with run.timed("postprocess"):
         text, filters = _finish(_whole_lines(generation), context, resources.settings)
     return _GenerationResult(prompt, stats, text, filters)
+
+
+def _provisional(
+    run: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
+) -> _GenerationResult | None:
+    """The text of a first step, shown; None where there is no such step."""
+    short = None if on_text is None else first_step(run, context)
+    if short is None or on_text is None:
+        return None
+    result = _run_generation(short, context, replace(decision, retrieve=False), None)
+    on_text(result.text)
+    return result
+
+
+def _better_of_steps(
+    decision: Decision, first: _GenerationResult, second: _GenerationResult
+) -> tuple[Decision, _GenerationResult]:
+    """The text of the whole prompt, unless the provisional one is likelier; both steps' costs."""
+    is_whole = bool(second.text) and second.stats.finish_reason != "budget"
+    if not first.text or (is_whole and has_higher_likelihood(second.stats, first.stats)):
+        return decision, replace(second, stats=second.stats.with_cost_of(first.stats))
+    kept = replace(first, stats=first.stats.with_cost_of(second.stats))
+    return replace(decision, reason=provisional_kept_reason(decision.reason)), kept
 
 
 def _retry_with_retrieval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,10 +57,11 @@ class PipelineResources:
 class PipelineRequest:
     """What to complete: position, retrieval mode, number of alternatives.
 
-    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing` is as in
-    `GenerationSettings`. `extras` are paths and texts that the editor sent, the most useful first:
-    where retrieval runs, they fill what it leaves of its budget. `accepts_revision`: the client can
-    replace a suggestion that it already shows.
+    After `budget_ms` the best suggestion so far is returned, 0 means no limit; `is_typing`: a
+    person types, and each pause asks. `extras` are paths and texts that the editor sent, the most
+    useful first: where retrieval runs, they fill what it leaves of its budget. `accepts_revision`:
+    the client can replace a suggestion that it already shows. `reuses_moved`: as while typing, what
+    merely moved in the KV cache is not evaluated again. `reads_ahead`: nobody is there yet.
     """
 
     document: Document
@@ -71,6 +73,8 @@ class PipelineRequest:
     is_typing: bool = False
     extras: tuple[tuple[str, str], ...] = ()
     accepts_revision: bool = False
+    reuses_moved: bool = False
+    reads_ahead: bool = False
 
 
 class GenerationObserver(Protocol):
@@ -99,6 +103,12 @@ class PipelineRun:
         self.cancellation, self.observer = cancellation, observer
         self.timings: dict[str, float] = {}
         self._started_s = time.perf_counter()
+
+    def with_resources(self, resources: PipelineResources) -> PipelineRun:
+        """This run, its time and timings included, with other resources."""
+        other = copy.copy(self)
+        other.resources = resources
+        return other
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call."""

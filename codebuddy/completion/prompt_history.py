@@ -15,7 +15,7 @@ from typing import Literal
 from codebuddy.datatypes import Chunk, PackedChunk, SearchResult
 
 _MAX_FILES = 64
-# Prompts that a KV cache may still hold (`inference.kv_cache.MAX_SLOTS`).
+# Prompts that a KV cache of the usual size (`model.n_ctx`) may still hold.
 _MAX_WARM = 3
 # A cursor further from its prompt's than this asks for another window of the file.
 _NEAR_LINES = 16

@@ -122,6 +122,13 @@ def rule_reason(context: Context, found: Sequence[str], looked_at: int) -> str:
     return "this file defines every name near the cursor"
 
 
+def provisional_kept_reason(reason: str) -> str:
+    """The decision's reason, where the text of a first step stays."""
+    return (
+        f"{reason}; the text from the nearest lines stays, since that of the whole is not likelier"
+    )
+
+
 def _rounded(points: float) -> str:
     """Rounded to a tenth, a head's precision; smaller values are not shown as 0."""
     if 0 < points < 0.05:

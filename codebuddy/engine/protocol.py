@@ -49,9 +49,11 @@ def call_to_message(call: CompletionRequest) -> tuple[dict[str, Any], bytes]:
     head = asdict(call)
     if call.model is not None:
         head["model"] = whole_model_name(call.model)
+    # An engine of another version need not know these keys.
     if call.adapter is None:
-        # An engine of another version need not know the key.
         del head["adapter"]
+    if not call.may_be_typing:
+        del head["may_be_typing"]
     unsaved = call.unsaved()
     head["text"] = unsaved is not None
     return head, unsaved or b""
@@ -80,6 +82,7 @@ _CALL_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "takes_back": (bool, False, 0, 0),
     "language": (str, False, 0, 0),
     "adapter": (str, True, 0, 0),
+    "may_be_typing": (bool, False, 0, 0),
 }
 MAX_EXTRAS = 16
 # In a head of 1 MiB, where a character takes 6 bytes at most.

@@ -7,21 +7,18 @@ concurrently. No sockets, no native code.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import itertools
-import json
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from codebuddy.cancellation import EarlyCancellations
 from codebuddy.completion.cache import CachedSuggestion, CacheKey, SuggestionCache
 from codebuddy.engine.dispatcher import Dispatcher
-from codebuddy.engine.job import Job, cache_key_of, position_after
+from codebuddy.engine.job import Job, cache_key_of, fingerprint_of, position_after
+from codebuddy.engine.places_ahead import PlacesAhead
 from codebuddy.engine.protocol import call_to_message, error_from_wire
 from codebuddy.engine.supervisor import WorkerProcess
 from codebuddy.errors import (
@@ -37,8 +34,6 @@ from codebuddy.settings import EngineSettings
 from codebuddy.vcs.location import real_folder
 
 _INDEX_MODULE = "codebuddy.engine.indexer"
-# The files of a repository that may hold settings (`config.load_settings`).
-_SETTINGS_FILES = ("pyproject.toml", ".codebuddy.toml")
 # A request that asks waits so long for an update of an index that there is.
 _UPDATE_WAIT_S = 1.0
 # While the user types, updates of a folder's index start at most this often.
@@ -69,6 +64,8 @@ class RequestHandler:
         self.adapter: str | None = None
         self._max_waiting = settings.queue_length
         self._prefetches = settings.work_ahead
+        self._reads_ahead = settings.read_ahead
+        self._places = PlacesAhead()
         self._pending_queries: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._query_ids = itertools.count(1)
         self._refreshed_at: dict[str, float] = {}
@@ -224,7 +221,7 @@ class RequestHandler:
         place = None
         if op == "complete" and call.priority != "ask" and not call.alternatives:
             # One who asks wants today's index; one who types wants what agrees with the screen.
-            place = cache_key_of(call, _fingerprint(call, head))
+            place = cache_key_of(call, fingerprint_of(call, head))
         return Job(op, message, body, call.client, call.priority, call, place)
 
     def _serve_follower(self, job: Job) -> None:
@@ -240,7 +237,7 @@ class RequestHandler:
             job.fail(error)
 
     def _cache_result(self, job: Job, result: dict[str, Any]) -> None:
-        """A job succeeded: count it, cache it, answer it, prefetch the next."""
+        """A job succeeded: count it, cache it, answer it, work ahead."""
         tokens = result.get("tokens")
         if isinstance(tokens, dict):
             for name in ("evaluated", "reused", "generated"):
@@ -264,6 +261,11 @@ class RequestHandler:
         job.succeed(result)
         if job.op == "complete" and job.priority == "typing" and self._prefetches:
             asyncio.get_running_loop().call_soon(self._prefetch, job, str(result["text"]))
+        if job.op in ("complete", "prewarm") and self._reads_ahead:
+            asyncio.get_running_loop().call_soon(self._read_ahead, job)
+        if job.op == "ahead":
+            self.counts["read_ahead"] += len(result["places"])
+            self._places.done(job)
 
     def _response_from_cache(self, job: Job, cached: CachedSuggestion[dict[str, Any]]) -> None:
         assert job.call is not None
@@ -316,6 +318,25 @@ class RequestHandler:
         self.counts["ahead"] += 1
         self.dispatcher.submit(ahead)
 
+    def named(self, found: Mapping[str, Any]) -> None:
+        """A search named places: those of open files are read when nobody waits."""
+        places = [(each["path"], each["line"]) for each in found["results"]]
+        for file in self._places.note(found["repository"], places):
+            self._submit_ahead(file)
+
+    def _read_ahead(self, job: Job) -> None:
+        """Read on in the file of `job` if nobody waits for anything."""
+        assert job.call is not None
+        if job.priority == "typing" or job.op == "prewarm":
+            self._places.opened(job)
+        if self._places.is_due(job.call.file):
+            self._submit_ahead(job.call.file)
+
+    def _submit_ahead(self, file: str) -> None:
+        ahead = self._places.job(file)
+        if ahead is not None and not self.dispatcher.n_waiting and self._reads_ahead:
+            self.dispatcher.submit(ahead)
+
     def _on_index_message(self, message: dict[str, Any]) -> None:
         future = self._pending_queries.get(int(message.get("id", 0)))
         if future is None or future.done():
@@ -360,25 +381,3 @@ def _folder_of(call: CompletionRequest) -> str:
 def _is_complete(result: Mapping[str, Any]) -> bool:
     """Whether a suggestion is all that there was to say, and not cut by a time budget."""
     return result.get("finish_reason") != "budget"
-
-
-def _fingerprint(call: CompletionRequest, head: Mapping[str, Any]) -> str:
-    """What a suggestion depends on beside the text."""
-    sources = head.get("settings")
-    stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    options = (call.budget_ms, call.takes_back, call.extras, call.language)
-    parts = (call.file, call.folder, call.client, call.flags(), options, sources, stamps)
-    return json.dumps(parts, sort_keys=True, ensure_ascii=True)
-
-
-def _stamps(call: CompletionRequest, sources: Mapping[str, Any]) -> list[tuple[str, int, int]]:
-    """Size and time of each file that may hold settings for the call, where it is there."""
-    folder = Path(call.folder or call.file)
-    named = [str(sources.get("user_file") or "")]
-    named += [str(each / name) for each in (folder, *folder.parents) for name in _SETTINGS_FILES]
-    found = []
-    for name in named:
-        with contextlib.suppress(OSError, ValueError):
-            status = os.stat(name)  # noqa: PTH116
-            found.append((name, status.st_size, status.st_mtime_ns))
-    return found

@@ -254,6 +254,7 @@ class _Interface:
                 async for line in _while_waiting(found):
                     yield line
                 yield encode_line({"type": "result", "result": found.result()})
+                self._handler.named(found.result())
             except CodebuddyError as error:
                 yield _error_line(error)
             except TimeoutError:

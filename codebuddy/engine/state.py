@@ -130,6 +130,7 @@ def _requests(counts: Counter[str]) -> RequestCounts:
         "busy": counts["busy"],
         "prewarmed": counts["prewarmed"],
         "ahead": counts["ahead"],
+        "read_ahead": counts["read_ahead"],
         "searches": counts["searches"],
         "questions": counts["questions"],
         "accepted": counts["accepted"],

@@ -27,6 +27,7 @@ class RequestCounts(TypedDict):
     busy: int
     prewarmed: int
     ahead: int
+    read_ahead: NotRequired[int]
     searches: int
     questions: int
     accepted: int

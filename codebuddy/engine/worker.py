@@ -90,6 +90,8 @@ class ModelWorker:
         request = call_from_message(message["call"], body)
         if message["op"] == "prewarm":
             return self._service.prewarm(request, sources, token)
+        if message["op"] == "ahead":
+            return self._service.read_ahead(request, sources, token, message.get("named", ()))
         return self._service.complete(
             request,
             sources,

@@ -25,6 +25,7 @@ from codebuddy.inference.gguf import read_header
 from codebuddy.inference.kv_cache import KvCache, StoppedError
 from codebuddy.inference.llama_library import gpu_devices, load_library, version
 from codebuddy.inference.logits import TokenChoice, choose_greedily, describe_choice
+from codebuddy.inference.reuse import Markers
 from codebuddy.inference.run_options import (
     RunOptions,
     can_be_cut,
@@ -45,6 +46,7 @@ class LlamaGenerator:
     """A GGUF model, loaded. Not safe for concurrent use: one call at a time."""
 
     has_probabilities = True
+    can_read_ahead = True
 
     def __init__(
         self,
@@ -175,6 +177,10 @@ class LlamaGenerator:
         """Token ids; special tokens written in `text` are taken as plain text."""
         return self.vocabulary.tokenize(text)
 
+    def count_missing(self, tokens: Sequence[int]) -> int:
+        """How many tokens of a prompt would be evaluated for one who types."""
+        return self.kv.count_missing(list(tokens), self._markers())
+
     def tokenize_chat(self, system: str, user: str) -> list[int]:
         """A conversation in the model's own template; ModelError where there is none of use."""
         template = read_chat_template(self._llama, self._model, self.name)
@@ -213,10 +219,14 @@ class LlamaGenerator:
         middle = None if adapter is None else self._middle_of(tokens)
         adapted = None
         try:
+            if settings.reads_ahead:
+                self.kv.read_ahead(list(tokens), stats)
+                stats.prefill_ms = (time.perf_counter() - started) * 1000
+                return
             if adapter is not None and middle is not None:
                 self.adapters.load(adapter)
-            movable_after = self.fim.suffix if settings.is_typing else None
-            self.kv.evaluate_prompt(list(tokens), limit, movable_after, stats, middle)
+            markers = self._markers() if settings.is_typing else None
+            self.kv.evaluate_prompt(list(tokens), limit, markers, stats, middle)
             if adapter is not None and middle is not None:
                 adapted = self._adapted = (self.kv.current, middle)
                 self.adapters.turn_on(adapter)
@@ -251,6 +261,11 @@ class LlamaGenerator:
         if settings.is_typing:
             threads = hardware.threads_while_typing(threads)
         self._llama.llama_set_n_threads(self._context, threads, threads)
+
+    def _markers(self) -> Markers | None:
+        """Between which tokens text may be moved; None where the vocabulary has none."""
+        prefix, suffix = self.fim.prefix, self.fim.suffix
+        return None if prefix is None or suffix is None else Markers(prefix, suffix)
 
     def _middle_of(self, tokens: Sequence[int]) -> int | None:
         """Where the prompt asks for the middle, from where on an adapter acts; None if nowhere."""

@@ -54,6 +54,8 @@ def save(
     states: list[tuple[int, bytes]] = []
     room = max_bytes
     for slot in kv.by_last_use():
+        # Behind a hole nothing can be taken up.
+        kv.cut(kv.whole_length(slot), slot)
         size = int(llama.llama_state_seq_get_size(context, slot))
         if size > room:
             continue

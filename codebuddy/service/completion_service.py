@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codebuddy.cancellation import CancellationToken
+from codebuddy.completion.ahead import VisitedPlaces
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
+from codebuddy.service.keystrokes import Keystrokes
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
@@ -77,6 +79,8 @@ class CompletionService:
         self._repositories = repositories
         self._index_refresh = index_refresh
         self._background = BackgroundRefresh()
+        self._keystrokes = Keystrokes()
+        self._visited = VisitedPlaces()
 
     def complete(
         self,
@@ -122,6 +126,48 @@ class CompletionService:
         settings = dataclasses.replace(settings, completion=completion)
         repository_context = dataclasses.replace(repository_context, settings=settings)
         return self._respond(run, repository_context, warnings)
+
+    def read_ahead(
+        self,
+        request: CompletionRequest,
+        sources: SettingsSources,
+        cancellation: CancellationToken,
+        named: Sequence[int] = (),
+    ) -> dict[str, Any]:
+        """Evaluate the prompts of places where the cursor may go, where the cache has room.
+
+        Args:
+            request: Where the cursor is.
+            sources: Where its settings come from.
+            cancellation: Ends the work at the next graph node.
+            named: Lines of the file that a search or a hook named.
+
+        Returns:
+            The lines of the `places`, and the `tokens` that were evaluated.
+
+        Raises:
+            CodebuddyError: As `complete`.
+        """
+        from codebuddy.completion.pipeline import complete
+        from codebuddy.service.reading_ahead import targets_ahead
+
+        repository_context, _ = self._repository_context(request, sources)
+        here = resolve_target(repository_context, request)
+        generator = self._models.generator(repository_context.settings, cancellation=cancellation)
+        evaluated, targets = 0, []
+        if getattr(generator, "can_read_ahead", False):
+            visited = self._visited.before(str(here.document.absolute))
+            targets = targets_ahead(here, request, named, visited, cancellation)
+        policy = self._repositories.policy(repository_context, generator)
+        for target in targets:
+            resources = target.resources(generator, None, None, policy)
+            asked = target.pipeline_request(request, 0.0, is_typing=False, reads_ahead=True)
+            found = complete(asked, resources, cancellation=cancellation)
+            evaluated += found.receipt.stats.evaluated_tokens
+        return {
+            "places": [target.position.line for target in targets],
+            "tokens": {"evaluated": evaluated},
+        }
 
     def prepare(self, request: CompletionRequest, sources: SettingsSources) -> None:
         """Load the request's model and begin to refresh its index, before there is a position.
@@ -254,6 +300,7 @@ class CompletionService:
         self, run: _Run, repository_context: RepositoryContext, warnings: tuple[str, ...]
     ) -> CompletionResponse:
         target = resolve_target(repository_context, run.request)
+        self._visited.note(str(target.document.absolute), target.position.line)
         run.cancellation.check()
         settings = repository_context.settings
         try:
@@ -290,14 +337,19 @@ class CompletionService:
     ) -> tuple[Suggestion, list[str]]:
         """The suggestion, and what went wrong with the index and the policy."""
         policy = self._repositories.policy(target.repository_context, generator, adapter)
+        history = self._repositories.history(target.repository_context)
         # One who asks gets what a process of its own would say; one who types, soon.
-        is_typing = run.request.priority != "ask"
-        history = self._repositories.history(target.repository_context) if is_typing else None
+        is_typing, may_be_typing = run.request.priority != "ask", run.request.may_be_typing
+        is_keystroke = may_be_typing and target.is_keystroke(self._keystrokes)
 
         def ask(index: CodeIndex | None) -> Suggestion:
-            return self._run(
-                run, target, target.resources(generator, index, history, policy, adapter)
-            )
+            used = history if is_typing or is_keystroke else None
+            resources = target.resources(generator, index, used, policy, adapter)
+            suggestion = self._run(run, target, resources, is_keystroke=is_keystroke)
+            if may_be_typing and used is None:
+                chunks, line = suggestion.receipt.chunks, target.position.line
+                history.record(target.document.path, chunks, line)
+            return suggestion
 
         if not target.may_retrieve:
             return ask(None), [*policy.warnings]
@@ -326,9 +378,15 @@ class CompletionService:
         run: _Run,
         target: CompletionTarget,
         resources: PipelineResources,
+        *,
+        is_keystroke: bool,
     ) -> Suggestion:
         from codebuddy.completion.pipeline import complete
 
-        is_typing = run.request.priority != "ask"
-        asked = target.pipeline_request(run.request, run.remaining_ms(), is_typing=is_typing)
+        asked = target.pipeline_request(
+            run.request,
+            run.remaining_ms(),
+            is_typing=run.request.priority != "ask",
+            is_keystroke=is_keystroke,
+        )
         return complete(asked, resources, run.on_text, run.cancellation, run.observer)

@@ -45,6 +45,8 @@ class CompletionRequest:
         prefer: `speed`, `balanced` or `quality`.
         takes_back: Whether the client can replace a suggestion that it already shows.
         adapter: `auto`, `none` or the path of a GGUF file.
+        may_be_typing: Whether calls that follow each other with a few characters typed count as
+            keystrokes (`service.keystrokes`), for a client that has no name of its own.
         language: Language of the text, where the file's name does not say: that of a notebook's
             cells.
     """
@@ -70,6 +72,7 @@ class CompletionRequest:
     takes_back: bool = False
     language: str = ""
     adapter: str | None = None
+    may_be_typing: bool = False
 
     def __post_init__(self) -> None:
         """Take away a byte order mark that an editor counts as a character of its text."""

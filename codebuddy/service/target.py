@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import Adapter, Document, Generator, Position
+from codebuddy.positions import resolve
 from codebuddy.service.context import RepositoryContext, RetrievalPolicy
+from codebuddy.service.keystrokes import Keystrokes
 from codebuddy.service.request import CompletionRequest
 
 if TYPE_CHECKING:
@@ -34,8 +36,21 @@ class CompletionTarget:
         """Whether an index is needed at all."""
         return self.mode != "never" and self.repository_context.found is not None
 
+    def is_keystroke(self, keystrokes: Keystrokes) -> bool:
+        """Whether the file's last call saw this text but for a little typed at the cursor."""
+        document, place = self.document, self.position
+        _, offset = resolve(document.text, place.line, place.column, document.path)
+        file = f"{self.repository_context.root}\0{document.path}\0{document.cell or ''}"
+        return keystrokes.follows(file, document.text, offset)
+
     def pipeline_request(
-        self, request: CompletionRequest, budget_ms: float, *, is_typing: bool
+        self,
+        request: CompletionRequest,
+        budget_ms: float,
+        *,
+        is_typing: bool,
+        is_keystroke: bool = False,
+        reads_ahead: bool = False,
     ) -> PipelineRequest:
         """What the pipeline is asked; `budget_ms` is what is left of the request's."""
         from codebuddy.completion.pipeline_run import PipelineRequest
@@ -53,6 +68,8 @@ class CompletionTarget:
             is_typing,
             request.extras,
             accepts_revision=request.takes_back,
+            reuses_moved=is_keystroke,
+            reads_ahead=reads_ahead,
         )
 
     def resources(
@@ -99,7 +116,6 @@ def resolve_target(
     """
     from codebuddy.completion.document import load_document
     from codebuddy.completion.notebook import cell_document, is_notebook
-    from codebuddy.positions import resolve
 
     unsaved, line, column = request.unsaved(), request.line, request.column
     document = load_document(request.file, repository_context.root, unsaved, request.name)

@@ -2,12 +2,12 @@
 
     python -m tests.bench.warm                          all sections
     python -m tests.bench.warm typing drafts            some of them
-    python -m tests.bench.warm typing --llama-server PATH/llama-server
+    python -m tests.bench.warm typing session --llama-server PATH/llama-server
 
 The text is this repository's own code, cut to a file of 300 lines. Times that are compared
 are taken in turns, and each figure is a median of `--runs`, or a ratio of medians.
 `--llama-server` starts that program beside, with the same model and threads, and asks its
-`/infill` with the same keystrokes.
+`/infill` with the same keystrokes; `--server-url` asks one that runs already.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,20 @@ from codebuddy.inference.installed import find_model
 from codebuddy.inference.llama import LlamaGenerator
 from codebuddy.inference.logits import choose_greedily
 from codebuddy.settings import Settings
+from tests.bench.movements import Session
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ("typing", "jumps", "drafts", "cancel", "state", "statistics", "cache", "threads")
+SECTIONS = (
+    "typing",
+    "jumps",
+    "session",
+    "drafts",
+    "cancel",
+    "state",
+    "statistics",
+    "cache",
+    "threads",
+)
 FILE_LINES = 300
 SOURCE = "codebuddy/index/build.py"
 # What a person may type that no model foresees.
@@ -56,6 +67,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="|".join(SECTIONS))
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--llama-server", type=Path)
+    parser.add_argument("--server-url", default="")
     arguments = parser.parse_args()
     commit = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
@@ -64,7 +76,7 @@ def main() -> None:
     print(f"commit {commit}, {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}")
     print(f"command: python -m tests.bench.warm {' '.join(sys.argv[1:])}\n")
     print("| what | figure | goal |\n|---|--:|--:|", flush=True)
-    bench = Bench(arguments.runs, arguments.llama_server)
+    bench = Bench(arguments.runs, arguments.llama_server, arguments.server_url)
     for section in arguments.sections or SECTIONS:
         getattr(bench, section)()
 
@@ -77,8 +89,9 @@ def row(what: str, figure: str, goal: str = "") -> None:
 class Bench:
     """One loaded model and a file of 300 lines."""
 
-    def __init__(self, runs: int, llama_server: Path | None) -> None:
+    def __init__(self, runs: int, llama_server: Path | None, server_url: str = "") -> None:
         self.runs = runs
+        self.server_url = server_url
         self.llama_server = llama_server
         self.settings: Settings = load_settings().settings
         found = find_model(self.settings.model.name, self.settings)
@@ -116,13 +129,13 @@ class Bench:
                     self.model.kv.clear()
                     cold.append(self.first_token(tokens).prefill_ms)
                     if server:
-                        self._infill(server, line, typed)
+                        self._infill(server, *self._around(line, typed))
                     continue
                 stats = self.first_token(tokens)
                 warm.append(stats.prefill_ms)
                 shares.append(stats.evaluated_tokens / stats.prompt_tokens)
                 if server:
-                    ms, evaluated = self._infill(server, line, typed)
+                    ms, evaluated = self._infill(server, *self._around(line, typed))
                     infill.append(ms)
                     infill_tokens.append(evaluated)
         for typed in keys[: max(3, self.runs // 4)]:
@@ -154,6 +167,36 @@ class Bench:
         row("the first keystroke at each of two places", f"{(first[0] + second[0]) / 2:.1%}")
         back = statistics.median(first[1:] + second[1:])
         row("a keystroke after going to the other place and back", f"{back:.1%}", "15%")
+
+    def session(self) -> None:
+        """Typing and going around in a file (`tests.bench.movements`): all that is waited for."""
+        self.model.kv.clear()
+        ours: list[float] = []
+        theirs: list[float] = []
+        evaluated, wanted, infill_tokens = 0, 0, 0
+        session = Session(ROOT / SOURCE, random.Random(7))
+        with self._server() as server:
+            for stop in session.stops(self.runs):
+                document = Document("module.py", stop.text, ROOT / "module.py")
+                context = build_context(document, Position(stop.line, stop.column), "python")
+                prompt = build_prompt(context, [], self.model, self.settings.completion, ROOT.name)
+                stats = self.first_token(list(prompt.tokens))
+                ours.append(stats.prefill_ms)
+                evaluated, wanted = evaluated + stats.evaluated_tokens, wanted + len(prompt.tokens)
+                if server:
+                    ms, count = self._infill(server, context.prefix, context.suffix)
+                    theirs.append(ms)
+                    infill_tokens += count
+        row("session of typing and moving: prompts", str(len(ours)))
+        row("... tokens evaluated, of all prompts", f"{evaluated / wanted:.1%}", "30%")
+        row("... all first tokens waited for, s", f"{sum(ours) / 1000:.1f}")
+        if theirs:
+            row("... llama-server /infill, s", f"{sum(theirs) / 1000:.1f}")
+            row(
+                "... llama-server /infill, tokens evaluated, of ours",
+                f"{infill_tokens / evaluated:.1f}",
+            )
+            row("... session / llama-server /infill", f"{sum(ours) / sum(theirs):.2f}", "0.5")
 
     def drafts(self) -> None:
         """Prompt lookup against plain decoding, in turns, on repeated and on other text."""
@@ -292,6 +335,10 @@ class Bench:
     @contextmanager
     def _server(self) -> Iterator[ModelServer | None]:
         """The llama-server that was named, with our model, threads and context."""
+        if self.server_url:
+            with closing(ModelServer(self.server_url, may_be_remote=False)) as running:
+                yield running
+            return
         if self.llama_server is None:
             yield None
             return
@@ -314,11 +361,15 @@ class Bench:
             process.terminate()
             process.wait()
 
-    def _infill(self, server: ModelServer, line: int, typed: str) -> tuple[float, int]:
+    def _around(self, line: int, typed: str) -> tuple[str, str]:
+        """What is before and behind the cursor with `typed` on a new line after `line`."""
+        return "".join(self.lines[:line]) + f"    {typed}", "\n" + "".join(self.lines[line:])
+
+    def _infill(self, server: ModelServer, prefix: str, suffix: str) -> tuple[float, int]:
         """Milliseconds to the first token of `/infill`, and the tokens that it evaluated."""
         body: dict[str, Any] = {
-            "input_prefix": "".join(self.lines[:line]) + f"    {typed}",
-            "input_suffix": "\n" + "".join(self.lines[line:]),
+            "input_prefix": prefix,
+            "input_suffix": suffix,
             "n_predict": 1,
             "cache_prompt": True,
             "temperature": 0.0,

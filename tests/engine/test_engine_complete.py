@@ -26,7 +26,7 @@ from codebuddy.index import file_walker
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import CompletionResponse
 from tests.commands.test_search_options import FILES as SEARCHED
-from tests.conftest import SMALL_MODEL
+from tests.conftest import DEFAULT_MODEL, SMALL_MODEL
 from tests.support.engine import call, codebuddy, json_of, typing, wait_until
 from tests.support.index import make_repository
 
@@ -348,6 +348,41 @@ def test_prewarming_leaves_the_prompt_evaluated(repository):
     found = client.complete(wanted)
     assert found["tokens"]["reused"] > 0.8 * found["tokens"]["prompt"]
     assert client.status()["requests"]["prewarmed"] == 1
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_an_open_file_is_read_where_the_cursor_may_go(repository, monkeypatch):
+    """Where it is switched on: the definition of a name at the cursor is read while idle."""
+    monkeypatch.setenv("CODEBUDDY_ENGINE_READ_AHEAD", "true")
+    client = EngineClient.connect()
+    body = "".join(f"    amount = amount + {number}\n" for number in range(30))
+    text = f"def tax(amount):\n{body}\n\ndef total(amount):\n{body}    return tax(amount)\n"
+    options = {"model": str(SMALL_MODEL), "max_tokens": 1, "retrieve": "never"}
+    client.complete(typing(repository, text, 65, **options))
+    assert wait_until(lambda: client.status()["requests"]["read_ahead"] == 1, 60)
+    found = client.complete(typing(repository, text, 1, **options))
+    assert found["tokens"]["evaluated"] <= 2
+    assert found["tokens"]["prompt"] > 5
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_an_editor_that_calls_the_command_types_on_a_warm_prompt(repository):
+    """Calls a few characters apart evaluate what was typed; the same call again is exact."""
+    suffix = "\n\n\ndef total(items, percent):\n    return sum(item.price for item in items)\n" * 3
+    arguments = ["complete", "cart.py:2", "--stdin", "--model", str(DEFAULT_MODEL)]
+    arguments += ["--retrieve", "never", "--max-tokens", "1", "--json"]
+    counts = []
+    for typed in ("", "price", "price * (", "price * ("):
+        text = f"def discount(price, percent):\n    return {typed}{suffix}"
+        found = json_of(codebuddy(repository, *arguments, stdin=text.encode()))
+        counts.append(found["tokens"])
+    cold, first, second, again = counts
+    assert cold["evaluated"] == cold["prompt"] > 60
+    assert first["evaluated"] < 8
+    assert second["evaluated"] < 8
+    assert again["evaluated"] > 40, "asked for the same again: behind exactly what was typed"
 
 
 @pytest.mark.model

@@ -126,6 +126,15 @@ def test_identity_changes_with_the_engines_own_settings_alone():
     assert one != protocol.identity({"idle_minutes": 5})
 
 
+def test_what_may_be_typing_travels_where_it_is_said():
+    """The key goes only with calls that need it: older engines do not know it."""
+    call = CompletionCall("/r/a.py", 3, 4, "text", may_be_typing=True)
+    message, body = protocol.call_to_message(call)
+    sent = json.loads(json.dumps(message))
+    assert protocol.call_from_message(sent, body).may_be_typing
+    assert "may_be_typing" not in protocol.call_to_message(CompletionCall("/r/a.py", 3))[0]
+
+
 def test_a_call_travels_under_its_old_keys():
     """Clients of other versions send and read them: none is renamed, and none goes."""
     call = CompletionCall("/r/a.py", 3, 4, "text", client="c", takes_back=True)

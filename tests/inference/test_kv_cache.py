@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from contextlib import contextmanager
+from itertools import chain
 
 import pytest
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.errors import SupersededError
+from codebuddy.inference.kv_cache import N_SEQUENCES, StoppedError
 from codebuddy.inference.llama import LlamaGenerator
-from codebuddy.inference.reuse import MIN_RUN
+from codebuddy.inference.reuse import MIN_RUN, Markers
 from codebuddy.settings import ModelSettings
 from tests.conftest import SMALL_MODEL
 
@@ -147,6 +151,96 @@ def test_without_leave_nothing_is_shifted(default_model):
     _, stats = run(default_model, fim(default_model, HEAD + "x = 1 + "))
     assert stats.shifted_tokens == 0
     assert stats.evaluated_tokens > len(default_model.tokenize(SUFFIX))
+
+
+# A file of 24 small functions, of which a prompt shows a part.
+FUNCTIONS = [
+    f"def price_{number}(it):\n    amount = it.cost_{number} * {number}\n    return amount\n\n\n"
+    for number in range(24)
+]
+
+
+def place(generator, at: int, typed: str) -> list[int]:
+    """The prompt in a function after the first `at`, with six functions shown on either side."""
+    before, behind = FUNCTIONS[max(0, at - 6) : at], FUNCTIONS[at : at + 6]
+    return fim(generator, "".join(before) + typed, "".join(behind))
+
+
+@pytest.mark.slow
+def test_another_place_of_a_file_evaluates_what_was_not_read(default_model):
+    """Going on in a file and coming back moves what was read of it; the text stays the same."""
+    default_model.kv.clear()
+    typed = "def price_of_two(it):\n    amount = it.cost_2 * 2\n    return"
+    expected, cold = run(default_model, place(default_model, 8, typed), max_tokens=2)
+    assert expected.startswith(" amount")
+    assert cold.evaluated_tokens > 250
+    for at in (9, 8, 10, 9):
+        tokens = place(default_model, at, typed)
+        text, stats = run(default_model, tokens, is_typing=True, max_tokens=2)
+        assert stats.evaluated_tokens + stats.reused_tokens == stats.prompt_tokens
+        assert stats.shifted_tokens > 100 or stats.evaluated_tokens < 5
+        assert stats.evaluated_tokens < 0.4 * stats.prompt_tokens
+        assert text == expected
+    exact, stats = run(default_model, tokens, max_tokens=2)
+    assert stats.evaluated_tokens > 250, "who asks gets it evaluated behind what stands before it"
+    assert exact == text
+
+
+def test_cells_are_where_the_slots_say(small_model):
+    """Wherever the cursor goes, also where it is stopped: the memory ends where its slot ends."""
+    kv, llama = small_model.kv, small_model._llama
+    kv.clear()
+    words = [small_model.tokenize(text) for text in FUNCTIONS]
+    markers = Markers(3, 4)
+    chance = random.Random(5)
+    evaluated = []
+    for number in range(30):
+        at = chance.randrange(4, 20)
+        before, behind = chain(*words[at - 4 : at]), chain(*words[at : at + 3])
+        tokens = [1, 2, markers.prefix, *before, 7, markers.suffix, *behind, 5]
+        stats = GenerationStats()
+        if number % 5 == 4:
+            with pytest.raises(StoppedError), stopped(small_model):
+                kv.evaluate_prompt(tokens, 8, markers, stats)
+        else:
+            kv.evaluate_prompt(tokens, 8, markers, stats)
+            assert kv.held == tokens
+            evaluated.append(stats.evaluated_tokens / stats.prompt_tokens)
+        memory = llama.llama_get_memory(small_model._context)
+        for slot, held in enumerate(kv.slots):
+            assert llama.llama_memory_seq_pos_max(memory, slot) == len(held) - 1
+        for sequence in range(len(kv.slots), N_SEQUENCES):
+            assert llama.llama_memory_seq_pos_max(memory, sequence) == -1, "nothing waits"
+    assert sorted(evaluated)[len(evaluated) // 2] < 0.5
+    kv.clear()
+
+
+def test_reading_ahead_takes_only_what_is_free(small_model):
+    """What was asked for stays whole; a place that was read is there; it gives way to others."""
+    small_model.kv.clear()
+    asked, ahead = small_model.tokenize(ONE * 4), small_model.tokenize("import os\n" + OTHER * 8)
+    run(small_model, asked, max_tokens=0)
+    text, stats = run(small_model, ahead, reads_ahead=True)
+    assert (text, stats.evaluated_tokens) == ("", len(ahead))
+    assert run(small_model, ahead, reads_ahead=True)[1].evaluated_tokens == 0, "it is there"
+    assert run(small_model, asked, max_tokens=0)[1].evaluated_tokens == 1
+    whole = small_model.tokenize("x = 1\n" * 600)[: small_model.n_ctx - len(asked) - 8]
+    assert run(small_model, whole, reads_ahead=True)[1].evaluated_tokens > 0, "in its place"
+    assert run(small_model, asked, max_tokens=0)[1].evaluated_tokens == 1
+    too_long = small_model.tokenize("y = 2\n" * 600)[: small_model.n_ctx - len(asked) + 8]
+    assert run(small_model, too_long, reads_ahead=True)[1].evaluated_tokens == 0, "no room"
+    assert run(small_model, asked, max_tokens=0)[1].evaluated_tokens == 1
+    small_model.kv.clear()
+
+
+@contextmanager
+def stopped(generator):
+    """Evaluation ends at the first graph node."""
+    generator._deadline_s = 0.0
+    try:
+        yield
+    finally:
+        generator._deadline_s = float("inf")
 
 
 @pytest.mark.slow

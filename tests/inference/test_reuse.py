@@ -7,16 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codebuddy.inference.reuse import (
+    FRESH_TOKENS,
+    MAX_RUNS,
     MIN_RUN,
+    MISSING,
+    Markers,
     Reuse,
     TokenRun,
     common_length,
-    find_run,
+    find_runs,
     plan_reuse,
 )
 
-MARK, MIDDLE = 900, 901
+PREFIX, MARK, MIDDLE = 899, 900, 901
+MARKERS = Markers(PREFIX, MARK)
 SUFFIX = list(range(500, 600))
+HEAD = [950, 951, 952, PREFIX]
+# A file: 600 tokens, of which each prompt shows a part.
+FILE = list(range(1000, 1600))
 
 
 def prompt(prefix: list[int], suffix: list[int] = SUFFIX) -> list[int]:
@@ -40,28 +48,75 @@ def test_what_is_common_stays_and_the_last_token_is_evaluated():
 def test_an_unchanged_suffix_is_shifted_behind_what_was_typed():
     """Three typed tokens move the suffix by three, but not its marker."""
     wanted = prompt([*range(100), 1, 2, 3])
-    assert plan_reuse([HELD], [1], wanted, MARK) == Reuse(0, 0, 100, TokenRun(101, 104, 100))
+    run = TokenRun(0, 101, 104, 100)
+    assert plan_reuse([HELD], [1], wanted, MARKERS) == Reuse(0, 0, 100, (run,))
 
 
 def test_a_suffix_that_lost_its_beginning_is_found():
     """After moving down, the rest of the suffix stands nearer to the marker."""
     wanted = prompt([*range(100), *SUFFIX[:20]], SUFFIX[20:])
-    assert plan_reuse([HELD], [1], wanted, MARK).run == TokenRun(121, 121, 80)
+    assert plan_reuse([HELD], [1], wanted, MARKERS).runs == (TokenRun(0, 121, 121, 80),)
 
 
-def test_nothing_is_shifted_unless_allowed_or_behind_the_marker():
-    """Text before the suffix marker never moves, and nothing does without leave."""
-    wanted = prompt([*range(100), 1])
-    assert plan_reuse([HELD], [1], wanted).run is None
-    moved_prefix = prompt([1, *range(100)], list(range(700, 760)))
-    assert plan_reuse([HELD], [1], moved_prefix, MARK).run is None
+def test_nothing_is_shifted_unless_allowed():
+    """Nothing moves without leave."""
+    assert plan_reuse([HELD], [1], prompt([*range(100), 1])).runs == ()
 
 
 def test_short_runs_are_evaluated_instead():
     """A suffix shorter than what moving costs is not moved."""
     short = SUFFIX[: MIN_RUN - 2]
     held, wanted = prompt([1, 2, 3], short), prompt([1, 2, 3, 4], short)
-    assert plan_reuse([held], [1], wanted, MARK).run is None
+    assert plan_reuse([held], [1], wanted, MARKERS).runs == ()
+
+
+def at(place: int, *, begin: int, end: int) -> list[int]:
+    """The prompt at a place of the file, with the text from `begin` to `end`."""
+    return [*HEAD, *FILE[begin:place], MARK, *FILE[place:end], MIDDLE]
+
+
+def test_another_place_of_the_file_takes_what_was_read_of_it():
+    """Its window begins elsewhere; what both show is moved, but for the tokens at the cursor."""
+    first, wanted = at(300, begin=40, end=440), at(280, begin=20, end=460)
+    plan = plan_reuse([first, [], []], [1, 0, 0], wanted, MARKERS)
+    assert (plan.common, plan.source) == (len(HEAD), 0)
+    before, behind = plan.runs
+    assert (before.held_start, before.wanted_start) == (len(HEAD), len(HEAD) + 20)
+    assert before.wanted_end == wanted.index(MARK) - FRESH_TOKENS
+    assert behind.wanted_start == wanted.index(MARK) + 1 + 20
+    assert behind.wanted_end == len(wanted) - 21
+
+
+def test_what_was_behind_the_cursor_does_not_come_before_it():
+    """Text keeps its part: the model reads what follows a cursor with other eyes."""
+    first, wanted = at(100, begin=0, end=300), at(280, begin=101, end=299)
+    runs = plan_reuse([first, [], []], [1, 0, 0], wanted, MARKERS).runs
+    assert all(run.wanted_start > wanted.index(MARK) for run in runs)
+
+
+def test_runs_come_from_several_slots():
+    """One place that lies between two others takes from both."""
+    slots = [at(200, begin=0, end=250), at(500, begin=300, end=550), []]
+    wanted = at(380, begin=150, end=480)
+    plan = plan_reuse(slots, [1, 2, 0], wanted, MARKERS)
+    assert {run.source for run in plan.runs} == {0, 1}
+    assert plan.slot == 2, "what is left of both stays"
+
+
+def test_text_behind_another_head_is_left_alone():
+    """Behind other chunks, or of another file, the same text was read with other eyes."""
+    other = [960, *at(300, begin=0, end=400)[1:]]
+    wanted = at(350, begin=40, end=420)
+    assert plan_reuse([other, [], []], [1, 0, 0], wanted, MARKERS).runs == ()
+
+
+def test_what_stays_or_is_taken_already_is_not_moved():
+    """A text that stands twice in the prompt, and once in the cache, is moved once."""
+    held = [*HEAD, *FILE[:100], MARK, *FILE[100:120], MIDDLE]
+    wanted = [*HEAD, *FILE[:100], *FILE[:100], *FILE[300:340], MARK, 7, MIDDLE]
+    assert plan_reuse([held], [1], wanted, MARKERS).runs == ()
+    wanted = [*HEAD, 7, *FILE[:100], 8, *FILE[:100], *FILE[300:340], MARK, 7, MIDDLE]
+    assert [run.wanted_start for run in plan_reuse([held], [1], wanted, MARKERS).runs] == [5]
 
 
 def test_another_file_takes_an_empty_slot_with_the_common_head():
@@ -84,24 +139,44 @@ def test_going_back_to_a_file_finds_its_slot():
     assert (plan.source, plan.common) == (0, 90)
 
 
-tokens = st.lists(st.integers(0, 3), min_size=1, max_size=60)
+pieces = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 3)), min_size=1, max_size=8)
 
 
-@given(held=tokens, wanted=tokens, common=st.integers(0, 10))
-def test_a_run_is_where_it_says(held, wanted, common):
-    """Whatever the lists: a run is the same in both, behind the marker, and ends before the end."""
-    held = [*held, MARK, *SUFFIX[:40]]
-    wanted = [*wanted, MARK, *SUFFIX[:40], 5]
-    common = min(common, common_length(held, wanted))
-    run = find_run(held, wanted, common, MARK)
-    assert run is not None
-    assert (
-        held[run.held_start :][: run.length]
-        == wanted[run.wanted_start : run.wanted_start + run.length]
-    )
-    assert run.length >= MIN_RUN
-    assert run.wanted_start + run.length < len(wanted)
-    assert min(run.held_start, run.wanted_start) >= common
+def pieced(parts: list[tuple[int, int]], suffix: list[tuple[int, int]]) -> list[int]:
+    """A prompt of pieces of the file, each followed by a token of its own."""
+
+    def text(chosen: list[tuple[int, int]]) -> list[int]:
+        return [t for number, own in chosen for t in [*FILE[number * 40 :][:40], own]]
+
+    return [*HEAD, *text(parts), MARK, *text(suffix), MIDDLE]
+
+
+@given(helds=st.lists(st.tuples(pieces, pieces), min_size=1, max_size=3), wanted=pieces, end=pieces)
+def test_runs_are_where_they_say(helds, wanted, end):
+    """Whatever was read: a run is the same in both, in order, once, and no marker."""
+    slots = [pieced(*held) for held in helds]
+    slots[0][40:60] = [MISSING] * len(slots[0][40:60])
+    prompt = pieced(wanted, end)
+    for best, held in enumerate(slots):
+        common = min(common_length(held, prompt), len(prompt) - 1)
+        runs = find_runs(slots, prompt, best, common, MARKERS)
+        assert len(runs) <= MAX_RUNS
+        at = common
+        used: set[tuple[int, int]] = set()
+        for run in runs:
+            source = slots[run.source]
+            text = prompt[run.wanted_start : run.wanted_end]
+            assert source[run.held_start : run.held_end] == text
+            assert run.length >= MIN_RUN
+            assert not {PREFIX, MARK, MIDDLE, MISSING} & set(text)
+            assert at <= run.wanted_start
+            assert run.wanted_end < len(prompt)
+            cells = {(run.source, place) for place in range(run.held_start, run.held_end)}
+            assert not cells & used
+            used |= cells
+            at = run.wanted_end
+        stays = {(best, place) for place in range(common)}
+        assert not stays & used
 
 
 @pytest.mark.parametrize(("one", "other", "length"), [([], [1], 0), ([1, 2], [1, 2, 3], 2)])
