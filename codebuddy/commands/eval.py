@@ -44,7 +44,7 @@ _ENDINGS = {
     multiple=True,
     help="Only this kind; may be given twice.",
 )
-@click.option("--arms", metavar="A,B", default="never,always,auto", help="never, always, auto.")
+@click.option("--arms", metavar="A,B", help="never, always, auto; of --robustness: never, auto.")
 @click.option(
     "--arm",
     "added",
@@ -68,6 +68,32 @@ _ENDINGS = {
     is_flag=True,
     help="Measure the search alone, without a model: about a minute.",
 )
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Measure what changes that should not matter do to completions.",
+)
+@click.option(
+    "--family",
+    "families",
+    type=click.Choice(["comments", "names", "syntax", "format"]),
+    multiple=True,
+    help="Of --robustness: only these changes; may be given again.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    metavar="S",
+    help="Of --robustness: versions of each change that is made by chance (1).",
+)
+@click.option(
+    "--on",
+    "target",
+    type=click.Choice(["place", "chunks", "both"]),
+    default="place",
+    help="Of --robustness: what is changed, the text around the hole (place) or what is looked up.",
+)
 @click.option("--compare", nargs=2, metavar="RUN RUN", help="Set two runs side by side.")
 @click.option("--list", "should_list", is_flag=True, help="List the runs of this repository.")
 @click.option(
@@ -80,7 +106,7 @@ _ENDINGS = {
 def command(
     tasks: int | None,
     kinds: tuple[str, ...],
-    arms: str,
+    arms: str | None,
     added: tuple[str, ...],
     minutes: float | None,
     seed: int,
@@ -88,7 +114,11 @@ def command(
     adapter: str | None,
     compare: tuple[str, str] | None,
     plot: Path | None,
+    families: tuple[str, ...],
+    seeds: int,
+    target: str,
     *,
+    robustness: bool,
     retrieval_only: bool,
     should_list: bool,
     as_json: bool,
@@ -113,9 +143,20 @@ def command(
         from codebuddy.evaluation.plot import check_plot
 
         check_plot(plot)
+    if robustness and tasks is None:
+        from codebuddy.commands.eval_robust import DEFAULT_TASKS
+
+        tasks, kinds = DEFAULT_TASKS, kinds or ("line",)
+    if arms is None:
+        arms = "never,auto" if robustness else "never,always,auto"
     options = _options(
         tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
     )
+    if robustness:
+        from codebuddy.commands.eval_robust import measure_robustness
+
+        asked = (families, seeds, target)
+        return measure_robustness(repository_context, options, asked, plot, as_json=as_json)
     if retrieval_only:
         return _evaluate_retrieval(repository_context, options, as_json=as_json)
     return _evaluate(repository_context, options, plot, as_json=as_json)
@@ -334,6 +375,11 @@ def _compare(
     from codebuddy.evaluation.tables import comparison_table
 
     first, second = (load_run(repository_context.repository, name) for name in names)
+    if first.header.get("mode") == second.header.get("mode") == "robustness":
+        from codebuddy.commands.eval_robust import compare_robust_runs
+
+        compare_robust_runs(first, second, as_json=as_json)
+        return
     comparison = compare(results_of(first), results_of(second))
     if not comparison["tasks"]:
         raise UsageError(

@@ -1,0 +1,166 @@
+"""One measurement of robustness from beginning to end, as `session` does it for completion."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from codebuddy.completion.head import Head
+from codebuddy.completion.latency import LatencyModel
+from codebuddy.datatypes import Adapter, GenerationStats, Generator
+from codebuddy.evaluation.holes import Hole, HoleKind, is_current
+from codebuddy.evaluation.progress import TaskProgress
+from codebuddy.evaluation.results import EvaluatedMode
+from codebuddy.evaluation.robust.results import MODE, PlaceResult, Target, places_of
+from codebuddy.evaluation.robust.tasks import HoleTask, variations
+from codebuddy.evaluation.runner import make_setup
+from codebuddy.evaluation.session import EvaluationOptions, header_of
+from codebuddy.evaluation.store import Run, RunWriter, begin_run
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.robustness.catalog import FAMILIES, TRANSFORMATIONS, Family
+from codebuddy.settings import Settings
+from codebuddy.terminal import safe_line
+from codebuddy.vcs.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessOptions:
+    """What is to be measured: holes of each kind, families, seeds, and how long it may take.
+
+    `minutes` is the time after which nothing is begun any more; 0 for no limit.
+    """
+
+    kinds: Sequence[HoleKind]
+    modes: Sequence[EvaluatedMode]
+    tasks: int = 12
+    seed: int = 0
+    minutes: float = 0.0
+    families: Sequence[Family] = FAMILIES
+    n_seeds: int = 1
+    target: Target = "place"
+
+    @property
+    def plain(self) -> EvaluationOptions:
+        """The same as an evaluation's."""
+        return EvaluationOptions(self.kinds, self.modes, self.tasks, self.seed, self.minutes)
+
+
+class SteadyLatency(LatencyModel):
+    """A latency model that learns nothing more."""
+
+    def __init__(self, measured: LatencyModel) -> None:
+        super().__init__()
+        self.ms_per_token, self.lookup_ms = measured.ms_per_token, measured.lookup_ms
+
+    def record(self, stats: GenerationStats, retrieval_ms: float) -> None:
+        """Leave the figures as they are."""
+
+    @property
+    def price(self) -> list[float]:
+        """Milliseconds a token and a lookup, for the run's file."""
+        return [self.ms_per_token, self.lookup_ms]
+
+    def set_price(self, price: object) -> None:
+        """Take the price of the run that goes on, if there is one."""
+        with suppress(TypeError, ValueError):
+            per_token, lookup = (float(each) for each in price)  # type: ignore[attr-defined]
+            if 0 < per_token < math.inf and 0 <= lookup < math.inf:
+                self.ms_per_token, self.lookup_ms = per_token, lookup
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessResult:
+    """The run, what is done, and why it ended: `done`, `time`, `interrupted` or `changed`."""
+
+    run: Run
+    results: list[PlaceResult]
+    ended: str
+    resumed: int
+
+
+def evaluate_robustness(
+    repository: Repository,
+    index: RepositoryIndex,
+    generator: Generator,
+    settings: Settings,
+    options: RobustnessOptions,
+    holes: Sequence[Hole],
+    head: Head | None = None,
+    latency: LatencyModel | None = None,
+    adapter: Adapter | None = None,
+) -> RobustnessResult:
+    """Complete each hole in all its variations, those that are not done yet.
+
+    Raises:
+        CodebuddyError: The model or the index failed; what was done before is kept.
+    """
+    chosen = [each for each in TRANSFORMATIONS if each.family in options.families]
+    wanted = variations(chosen, options.n_seeds)
+    header = header_of(repository, generator.name, settings, options.plain, holes, adapter=adapter)
+    header |= {
+        "mode": MODE,
+        "planned": len(holes) * len(wanted),
+        "head": head.name if head is not None else "",
+        "settings": header["settings"]
+        | {
+            "robustness": {
+                "families": list(options.families),
+                "seeds": options.n_seeds,
+                "on": options.target,
+            }
+        },
+    }
+    # What a lookup costs is learned while completing: here it must not move from task to task.
+    steady = SteadyLatency(latency or LatencyModel())
+    writer = begin_run(repository, header | {"price": steady.price})
+    steady.set_price(writer.run.header.get("price"))
+    done = {each.id: each for each in places_of(writer.run)}
+    resumed = len(done)
+    setup = make_setup(
+        repository,
+        index,
+        generator,
+        settings.completion,
+        options.modes,
+        options.seed,
+        head,
+        steady if latency is not None else None,
+        adapter,
+    )
+    deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
+    ended = "done"
+    try:
+        with TaskProgress("completing", int(header["planned"]), resumed) as progress:
+            for hole in holes:
+                if not is_current(hole, index):
+                    # The file was edited since; its hole would be cut in the wrong place.
+                    ended = "changed"
+                    continue
+                task = HoleTask(hole, setup, options.target)
+                try:
+                    for variation in wanted:
+                        if variation.of(hole) in done:
+                            continue
+                        if time.monotonic() > deadline:
+                            return RobustnessResult(
+                                writer.run, list(done.values()), "time", resumed
+                            )
+                        result = task.run(variation)
+                        _keep(writer, result, done)
+                        progress.advance(safe_line(f"{variation.name} {hole.path}"))
+                finally:
+                    task.close()
+    except KeyboardInterrupt:
+        ended = "interrupted"
+        done = {each.id: each for each in places_of(writer.read_again())}
+    return RobustnessResult(writer.run, list(done.values()), ended, resumed)
+
+
+def _keep(writer: RunWriter, result: PlaceResult, done: dict[str, PlaceResult]) -> None:
+    value: dict[str, Any] = result.as_json()
+    writer.add(value)
+    done[result.id] = result

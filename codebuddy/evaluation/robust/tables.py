@@ -1,0 +1,111 @@
+"""Robustness as tables of plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codebuddy.evaluation.tables import number, table
+
+if TYPE_CHECKING:
+    from codebuddy.evaluation.robust.compare import RobustComparison
+    from codebuddy.evaluation.robust.summary import ArmFigures, Robustness
+    from codebuddy.evaluation.statistics import Interval
+
+_FEW_HOLES = 20
+
+
+def robustness_tables(robustness: Robustness) -> list[str]:
+    """The families by arm, then each transformation, then what changed nothing."""
+    n_holes = robustness["holes"]
+    lines = [f"robustness: {n_holes} hole{'' if n_holes == 1 else 's'}"]
+    rows = [
+        _row(f"{name} {mode}", arm)
+        for name, arms in {**robustness["families"], "all": robustness["all"]}.items()
+        for mode, arm in arms.items()
+    ]
+    lines += table(_headings("family, arm"), rows)
+    lines += ["", *_transformation_table(robustness)]
+    if 0 < n_holes < _FEW_HOLES:
+        verb = "is" if n_holes == 1 else "are"
+        lines += ["", f"{n_holes} {verb} few: the intervals say more than the figures"]
+    return lines
+
+
+def robust_comparison_table(comparison: RobustComparison, first: str, second: str) -> list[str]:
+    """Two runs side by side, on the versions that both have."""
+    rows = []
+    for family, arms in comparison["families"].items():
+        for mode, scores in arms.items():
+            for name, values in scores.items():
+                factor = 100.0 if name == "robust_exact_match" else 1.0
+                rows.append(
+                    [
+                        f"{family} {mode} {_SHORT[name]}",
+                        number(values["first"], factor),
+                        number(values["second"], factor),
+                        number(values["difference"], factor, 1, "+")
+                        + _interval(values["interval"], factor),
+                    ]
+                )
+    return table(["", first, second, "difference"], rows)
+
+
+_SHORT = {"robust_exact_match": "robust exact %", "robust_edit_similarity": "robust edit sim"}
+
+
+def _headings(first: str) -> list[str]:
+    return [
+        first,
+        *("holes", "exact %", "robust %", "drop %", "relative %"),
+        *("edit sim", "robust", "drop %", "flips %", "chunks %"),
+    ]
+
+
+def _row(name: str, arm: ArmFigures) -> list[str]:
+    return [
+        name,
+        str(arm["holes"]),
+        number(arm["exact_match"], 100.0),
+        number(arm["robust_exact_match"], 100.0) + _bounds(arm, "robust_exact_match", 100.0),
+        number(arm["robust_drop"], 100.0),
+        number(arm["robust_relative"], 100.0),
+        number(arm["edit_similarity"]),
+        number(arm["robust_edit_similarity"]) + _bounds(arm, "robust_edit_similarity", 1.0),
+        number(arm["edit_similarity_drop"], 100.0) + _bounds(arm, "edit_similarity_drop", 100.0),
+        number(arm["flips"], 100.0),
+        number(arm["chunks_changed"], 100.0),
+    ]
+
+
+def _transformation_table(robustness: Robustness) -> list[str]:
+    """Each transformation: the holes that it changed, and what that cost each arm."""
+    modes = list(robustness["all"])
+    headings = ["transformation", "changed", "unseen", "unchanged"]
+    for mode in modes:
+        headings += [f"{mode} edit sim", "robust", "drop %"]
+    headings += ["flips %", "chunks %"]
+    rows: list[list[str]] = []
+    for name, found in robustness["transformations"].items():
+        row = [name, *(str(found[each]) for each in ("changed", "unseen", "unchanged"))]
+        for mode in modes:
+            arm = found["arms"][mode]
+            row += [
+                number(arm["edit_similarity"]),
+                number(arm["robust_edit_similarity"]),
+                number(arm["edit_similarity_drop"], 100.0),
+            ]
+        last = found["arms"][modes[-1]]
+        rows.append([*row, number(last["flips"], 100.0), number(last["chunks_changed"], 100.0)])
+    lines = table(headings, rows)
+    for name, found in robustness["transformations"].items():
+        if not found["changed"] and found["reasons"]:
+            lines.append(f"{name} changed nothing: {next(iter(found['reasons']))}")
+    return lines
+
+
+def _bounds(arm: ArmFigures, name: str, factor: float) -> str:
+    return _interval(arm["intervals"].get(name), factor)
+
+
+def _interval(bounds: Interval, factor: float) -> str:
+    return "" if bounds is None else f" [{bounds[0] * factor:.1f}, {bounds[1] * factor:.1f}]"
