@@ -6,6 +6,7 @@ is checked (`checks`), and one that fails counts as nothing changed.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import random
 from collections.abc import Callable, Mapping
@@ -72,10 +73,6 @@ def _everywhere(_language: str) -> bool:
     return True
 
 
-def _python(language: str) -> bool:
-    return language == "python"
-
-
 def _statements(language: str) -> bool:
     return language in statements.LANGUAGES
 
@@ -100,89 +97,101 @@ def _split(language: str) -> bool:
     return language not in _NOT_SPLIT
 
 
-def _table() -> tuple[Transformation, ...]:
-    rows: list[
-        tuple[
-            str,
-            Family,
-            str,
-            Check,
-            bool,
-            Callable[[str], bool],
-            Callable[[View, random.Random], Change],
-        ]
-    ] = []
+def _comments(name: str, says: str, rule: prose.Rule, *, is_random: bool = True) -> Transformation:
+    transform = prose.change_prose(rule)
+    return Transformation(0, name, "comments", says, "C", is_random, _everywhere, transform)
 
-    def comments(name: str, says: str, rule: prose.Rule, *, is_random: bool = True) -> None:
-        made = prose.change_prose(rule)
-        rows.append((name, "comments", says, "C", is_random, _everywhere, made))
 
-    def function(
-        name: str,
-        says: str,
-        rename: names.Rename,
-        serves: Callable[[str], bool] = _everywhere,
-        *,
-        is_random: bool = True,
-    ) -> None:
-        made = names.rename_function(rename)
-        rows.append((name, "names", says, "N", is_random, serves, made))
+def _function(
+    name: str,
+    says: str,
+    rename: names.Rename,
+    serves: Callable[[str], bool] = _everywhere,
+    *,
+    is_random: bool = True,
+) -> Transformation:
+    transform = names.rename_function(rename)
+    return Transformation(0, name, "names", says, "N", is_random, serves, transform)
 
-    comments("BackTranslation", "said in another way", prose.paraphrase, is_random=False)
-    comments("ButterFingers", "neighbouring keys, 5% of the letters", prose.butter_fingers)
-    comments("ChangeCharCase", "the other case, 35% of the letters", prose.change_case)
-    comments("EnglishInflectionalVariation", "other forms of words", prose.inflect)
-    comments("SwapCharacters", "letters swapped, 5% of the pairs", prose.swap_characters)
-    comments("SynonymInsertion", "a synonym behind half of the words", prose.insert_synonyms)
-    comments("SynonymSubstitution", "a synonym for half of the words", prose.substitute_synonyms)
-    comments("TenseTransformationPast", "verbs in the past", prose.past_tense, is_random=False)
-    comments(
+
+def _syntax(
+    name: str,
+    says: str,
+    transform: Callable[[View, random.Random], Change],
+    serves: Callable[[str], bool] = _statements,
+    *,
+    kind: Check = "S",
+    is_random: bool = True,
+) -> Transformation:
+    return Transformation(0, name, "syntax", says, kind, is_random, serves, transform)
+
+
+def _variable(
+    name: str, says: str, rename: names.Rename, *, is_random: bool = True
+) -> Transformation:
+    made = names.rename_variable(rename)
+    return _syntax(name, says, made, _variables, kind="N", is_random=is_random)
+
+
+def _format(
+    name: str,
+    says: str,
+    transform: Callable[[View, random.Random], Change],
+    serves: Callable[[str], bool] = _free,
+    *,
+    kind: Check = "T",
+    is_random: bool = False,
+) -> Transformation:
+    return Transformation(0, name, "format", says, kind, is_random, serves, transform)
+
+
+_ROWS = (
+    _comments("BackTranslation", "said in another way", prose.paraphrase, is_random=False),
+    _comments("ButterFingers", "neighbouring keys, 5% of the letters", prose.butter_fingers),
+    _comments("ChangeCharCase", "the other case, 35% of the letters", prose.change_case),
+    _comments("EnglishInflectionalVariation", "other forms of words", prose.inflect),
+    _comments("SwapCharacters", "letters swapped, 5% of the pairs", prose.swap_characters),
+    _comments("SynonymInsertion", "a synonym behind half of the words", prose.insert_synonyms),
+    _comments("SynonymSubstitution", "a synonym for half of the words", prose.substitute_synonyms),
+    _comments("TenseTransformationPast", "verbs in the past", prose.past_tense, is_random=False),
+    _comments(
         "TenseTransformationFuture", "verbs in the future", prose.future_tense, is_random=False
-    )
-    comments("Whitespace", "spaces lost and added", prose.change_spaces)
-    function("CamelCase", "camelCase and snake_case", names.camel_or_snake, is_random=False)
-    function("ButterFinger", "a neighbouring key", names.slip)
-    function("SwapChar", "two letters swapped", names.swap)
-    function("ChangeChar", "the other case, 35% of the letters", names.flip_case, _cased)
-    function("InflectionalVariation", "other forms of its words", names.inflected)
-    function("SynonymSub", "synonyms of its words", names.with_synonyms)
-    rows += [
-        ("DeadCodeInserter", "syntax", "a statement that never runs, somewhere", "S", True,
-         _statements, dead_code.insert_anywhere),
-        ("DeadCodeInserterLast", "syntax", "one directly before the hole's", "S", True,
-         _statements, dead_code.insert_last),
-        ("ForToWhile", "syntax", "a for loop as a while loop", "S", False,
-         _statements, loops.for_to_while),
-        ("WhileToFor", "syntax", "a while loop as a for loop", "S", False,
-         _conditions, loops.while_to_for),
-        ("OperandSwap", "syntax", "a comparison mirrored", "S", True,
-         _statements, operands.swap_operands),
-        ("VarRenamerCB", "syntax", "a variable under another's name", "N", True,
-         _variables, names.rename_variable(names.natural)),
-        ("VarRenamerNaive", "syntax", "a variable as VAR_0", "N", False,
-         _variables, names.rename_variable(names.numbered)),
-        ("VarRenamerRN", "syntax", "a variable as random letters", "N", True,
-         _variables, names.rename_variable(names.random_letters)),
-        ("tab_indent", "format", "tabs for spaces, or back", "T", False,
-         _free, layout.change_indentation),
-        ("split_lines", "format", "the longest line in two", "T", False,
-         _split, layout.split_line),
-        ("doc2comments", "format", "the docstring as comments", "C", False,
-         _everywhere, layout.docstring_to_comments),
-        ("new_lines", "format", "blank lines behind half of the lines", "T", True,
-         _free, layout.add_blank_lines),
-        ("new_line_aftercode", "format", "a line break before the hole", "T", False,
-         _free, layout.break_before_hole),
-        ("new_line_afterdoc", "format", "a blank line behind the docstring", "T", False,
-         _free, layout.break_after_docstring),
-    ]  # fmt: skip
-    return tuple(
-        Transformation(number, name, family, says, kind, is_random, serves, made)
-        for number, (name, family, says, kind, is_random, serves, made) in enumerate(rows, 1)
-    )
-
-
-TRANSFORMATIONS = _table()
+    ),
+    _comments("Whitespace", "spaces lost and added", prose.change_spaces),
+    _function("CamelCase", "camelCase and snake_case", names.camel_or_snake, is_random=False),
+    _function("ButterFinger", "a neighbouring key", names.slip),
+    _function("SwapChar", "two letters swapped", names.swap),
+    _function("ChangeChar", "the other case, 35% of the letters", names.flip_case, _cased),
+    _function("InflectionalVariation", "other forms of its words", names.inflected),
+    _function("SynonymSub", "synonyms of its words", names.with_synonyms),
+    _syntax("DeadCodeInserter", "what never runs, somewhere", dead_code.insert_anywhere),
+    _syntax("DeadCodeInserterLast", "what never runs, before the hole", dead_code.insert_last),
+    _syntax("ForToWhile", "a for loop as a while loop", loops.for_to_while, is_random=False),
+    _syntax(
+        "WhileToFor", "a while loop as a for loop", loops.while_to_for, _conditions, is_random=False
+    ),
+    _syntax("OperandSwap", "a comparison mirrored", operands.swap_operands),
+    _variable("VarRenamerCB", "a variable under a usual name", names.natural),
+    _variable("VarRenamerNaive", "a variable as VAR_0", names.numbered, is_random=False),
+    _variable("VarRenamerRN", "a variable as random letters", names.random_letters),
+    _format("tab_indent", "tabs for spaces, or back", layout.change_indentation),
+    _format("split_lines", "the longest line in two", layout.split_line, _split),
+    _format(
+        "doc2comments",
+        "the docstring as comments",
+        layout.docstring_to_comments,
+        _everywhere,
+        kind="C",
+    ),
+    _format(
+        "new_lines", "blank lines behind half of the lines", layout.add_blank_lines, is_random=True
+    ),
+    _format("new_line_aftercode", "a line break before the hole", layout.break_before_hole),
+    _format("new_line_afterdoc", "a blank line behind the docstring", layout.break_after_docstring),
+)
+TRANSFORMATIONS = tuple(
+    dataclasses.replace(each, number=number) for number, each in enumerate(_ROWS, 1)
+)
 BY_NAME = {each.name: each for each in TRANSFORMATIONS}
 
 

@@ -186,7 +186,7 @@ class Counter:
 
 # An expression in the namespace of the module, and its value. Functions are found by position,
 # since a change may give them another name.
-PYTHON_TESTS = (
+PYTHON_TESTS: tuple[tuple[str, tuple[object, ...], object], ...] = (
     ("sum_of_squares", ([1, 2, 3],), 14),
     ("sum_of_squares", ([],), 0),
     ("count_larger", ([1, 5, 7, 0, -1], 0), 3),
@@ -265,7 +265,7 @@ function evensUntil(limit) {
   return found;
 }
 """
-JAVASCRIPT_TESTS = (
+JAVASCRIPT_TESTS: tuple[tuple[str, tuple[object, ...], object], ...] = (
     ("sumOfSquares", ([1, 2, 3],), 14),
     ("countLarger", ([1, 5, 7, 0, -1], 0), 3),
     ("digitsOf", (13, 2), [1, 0, 1, 1]),

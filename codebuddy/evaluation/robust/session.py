@@ -16,8 +16,8 @@ from codebuddy.evaluation.holes import Hole, HoleKind, is_current
 from codebuddy.evaluation.progress import TaskProgress
 from codebuddy.evaluation.results import EvaluatedMode
 from codebuddy.evaluation.robust.results import MODE, PlaceResult, Target, places_of
-from codebuddy.evaluation.robust.tasks import HoleTask, variations
-from codebuddy.evaluation.runner import make_setup
+from codebuddy.evaluation.robust.tasks import HoleTask, Variation, variations
+from codebuddy.evaluation.runner import EvaluationSetup, make_setup
 from codebuddy.evaluation.session import EvaluationOptions, header_of
 from codebuddy.evaluation.store import Run, RunWriter, begin_run
 from codebuddy.index.search import RepositoryIndex
@@ -100,20 +100,8 @@ def evaluate_robustness(
     """
     chosen = [each for each in TRANSFORMATIONS if each.family in options.families]
     wanted = variations(chosen, options.n_seeds)
-    header = header_of(repository, generator.name, settings, options.plain, holes, adapter=adapter)
-    header |= {
-        "mode": MODE,
-        "planned": len(holes) * len(wanted),
-        "head": head.name if head is not None else "",
-        "settings": header["settings"]
-        | {
-            "robustness": {
-                "families": list(options.families),
-                "seeds": options.n_seeds,
-                "on": options.target,
-            }
-        },
-    }
+    header = _header(repository, generator, settings, options, holes, adapter)
+    header |= {"planned": len(holes) * len(wanted), "head": head.name if head is not None else ""}
     # What a lookup costs is learned while completing: here it must not move from task to task.
     steady = SteadyLatency(latency or LatencyModel())
     writer = begin_run(repository, header | {"price": steady.price})
@@ -132,35 +120,59 @@ def evaluate_robustness(
         adapter,
     )
     deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
-    ended = "done"
     try:
-        with TaskProgress("completing", int(header["planned"]), resumed) as progress:
-            for hole in holes:
-                if not is_current(hole, index):
-                    # The file was edited since; its hole would be cut in the wrong place.
-                    ended = "changed"
-                    continue
-                task = HoleTask(hole, setup, options.target)
-                try:
-                    for variation in wanted:
-                        if variation.of(hole) in done:
-                            continue
-                        if time.monotonic() > deadline:
-                            return RobustnessResult(
-                                writer.run, list(done.values()), "time", resumed
-                            )
-                        result = task.run(variation)
-                        _keep(writer, result, done)
-                        progress.advance(safe_line(f"{variation.name} {hole.path}"))
-                finally:
-                    task.close()
+        ended = _run_all(holes, wanted, setup, options.target, deadline, writer, done)
     except KeyboardInterrupt:
         ended = "interrupted"
         done = {each.id: each for each in places_of(writer.read_again())}
     return RobustnessResult(writer.run, list(done.values()), ended, resumed)
 
 
-def _keep(writer: RunWriter, result: PlaceResult, done: dict[str, PlaceResult]) -> None:
-    value: dict[str, Any] = result.as_json()
-    writer.add(value)
-    done[result.id] = result
+def _run_all(
+    holes: Sequence[Hole],
+    wanted: Sequence[Variation],
+    setup: EvaluationSetup,
+    target: Target,
+    deadline: float,
+    writer: RunWriter,
+    done: dict[str, PlaceResult],
+) -> str:
+    """Do what is not in `done` yet, until `deadline` (of `time.monotonic`); why it ended."""
+    ended = "done"
+    with TaskProgress("completing", len(holes) * len(wanted), len(done)) as progress:
+        for hole in holes:
+            missing = [each for each in wanted if each.of(hole) not in done]
+            if not is_current(hole, setup.index):
+                # The file was edited since; its hole would be cut in the wrong place.
+                ended = "changed" if missing else ended
+                continue
+            task = HoleTask(hole, setup, target)
+            try:
+                for variation in missing:
+                    if time.monotonic() > deadline:
+                        return "time"
+                    result = task.run(variation)
+                    writer.add(result.as_json())
+                    done[result.id] = result
+                    progress.advance(safe_line(f"{variation.name} {hole.path}"))
+            finally:
+                task.close()
+    return ended
+
+
+def _header(
+    repository: Repository,
+    generator: Generator,
+    settings: Settings,
+    options: RobustnessOptions,
+    holes: Sequence[Hole],
+    adapter: Adapter | None,
+) -> dict[str, Any]:
+    """The first line of a run: that of an evaluation, with what is special here."""
+    header = header_of(repository, generator.name, settings, options.plain, holes, adapter=adapter)
+    special = {
+        "families": list(options.families),
+        "seeds": options.n_seeds,
+        "on": options.target,
+    }
+    return header | {"mode": MODE, "settings": header["settings"] | {"robustness": special}}
