@@ -1,22 +1,29 @@
-"""`codebuddy eval --robustness`: what changes that should not matter do to completions."""
+"""`codebuddy eval --robustness` and `--sensitivity`: what should make no difference, and does."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.evaluation.gate import Limit
+    from codebuddy.evaluation.holes import HoleKind
     from codebuddy.evaluation.robust.results import Target
-    from codebuddy.evaluation.robust.session import RobustnessResult
+    from codebuddy.evaluation.robust.session import (
+        RobustnessOptions,
+        RobustnessResult,
+        SensitivityResult,
+    )
     from codebuddy.evaluation.session import EvaluationOptions
     from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.robustness.catalog import Family
     from codebuddy.service.context import RepositoryContext
 
-DEFAULT_TASKS = 12
+_DEFAULT_TASKS = 12
 _ENDINGS = {
     "interrupted": "interrupted; the same command goes on with the rest",
     "time": "the time is up; the same command goes on with the rest",
@@ -24,24 +31,60 @@ _ENDINGS = {
 }
 
 
-def measure_robustness(
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of either measurement: families (none for all), seeds, what is changed.
+
+    `is_of_changes` is `--robustness`, `is_of_people` is `--sensitivity`.
+    """
+
+    families: tuple[str, ...]
+    n_seeds: int
+    target: str
+    is_of_people: bool
+    is_of_changes: bool
+
+
+def defaults(
+    asked: Asked,
+    tasks: int | None,
+    kinds: tuple[str, ...],
+    arms: str | None,
+    retrieval_only: bool,  # noqa: FBT001 (passed on as it came)
+) -> tuple[int | None, tuple[str, ...], str]:
+    """Tasks, kinds and arms that were not given, as they are for what is asked.
+
+    Raises:
+        UsageError: Both measurements are asked for, or people without a model.
+    """
+    from codebuddy.errors import UsageError
+
+    if asked.is_of_people and (asked.is_of_changes or retrieval_only):
+        raise UsageError(
+            "--sensitivity goes with neither --robustness nor --retrieval-only",
+            hint="measure one after the other",
+        )
+    if retrieval_only or not (asked.is_of_people or asked.is_of_changes):
+        return tasks, kinds, "never,always,auto" if arms is None else arms
+    kinds = kinds or cast("tuple[HoleKind, ...]", ("line",))
+    usual = "auto" if asked.is_of_people else "never,auto"
+    return tasks or _DEFAULT_TASKS, kinds, usual if arms is None else arms
+
+
+def measure(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
-    asked: tuple[tuple[str, ...], int, str],
+    asked: Asked,
     plot: Path | None,
+    limits: list[Limit],
     *,
     as_json: bool,
 ) -> int:
-    """Measure and report.
-
-    Args:
-        repository_context: Where.
-        options: As of any evaluation.
-        asked: Families (none for all), seeds, and what is changed.
-        plot: A file to draw into.
-        as_json: Whether one JSON object is printed.
-    """
+    """Measure with a model, report, and judge by the limits; the exit status."""
+    from codebuddy.commands.eval_gate import exit_status, pass_gate
     from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.evaluation.robust.sensitivity import summarize_sensitivity
+    from codebuddy.evaluation.robust.session import RobustnessResult
     from codebuddy.evaluation.robust.summary import summarize_robustness
     from codebuddy.service.refresh import with_index
 
@@ -51,7 +94,6 @@ def measure_robustness(
         should_update=True,
     )
     header = result.run.header
-    robustness = summarize_robustness(result.results, options.seed)
     report: dict[str, Any] = {
         "repository": header.get("repository", ""),
         "commit": header.get("commit", ""),
@@ -65,16 +107,61 @@ def measure_robustness(
         "settings": header.get("settings", {}),
         "ended": result.ended,
         "resumed": result.resumed,
-        "robustness": robustness,
     }
+    if isinstance(result, RobustnessResult):
+        report["robustness"] = summarize_robustness(result.results, options.seed)
+    else:
+        report["sensitivity"] = summarize_sensitivity(result.results, options.seed)
+    is_whole = result.ended == "done"
+    verdict = pass_gate(report, limits, is_whole=is_whole)
     _print(report, as_json=as_json)
-    if plot is not None and robustness["holes"]:
+    if plot is not None and asked.is_of_changes and report["robustness"]["holes"]:
         from codebuddy.evaluation.plot import plot_robustness
 
-        title = f"{report['repository']}, {report['model']}, {robustness['holes']} holes"
-        plot_robustness(title, robustness["families"], plot)
+        found = report["robustness"]
+        title = f"{report['repository']}, {report['model']}, {found['holes']} holes"
+        plot_robustness(title, found["families"], plot)
         note(f"drew {safe_line(str(plot))}")
-    return EXIT_INTERRUPTED if result.ended == "interrupted" else 0
+    status = exit_status(verdict, is_whole=is_whole)
+    return EXIT_INTERRUPTED if result.ended == "interrupted" else status
+
+
+def measure_search(
+    repository_context: RepositoryContext,
+    options: EvaluationOptions,
+    _asked: Asked,
+    _plot: Path | None,
+    limits: list[Limit],
+    *,
+    as_json: bool,
+) -> int:
+    """Measure search with slips of the keyboard, report, and judge; the exit status."""
+    from codebuddy.commands.eval_gate import exit_status, pass_gate
+    from codebuddy.evaluation.robust.search import search_robustness, search_table
+    from codebuddy.service.refresh import with_index
+
+    repository = repository_context.repository
+    found = with_index(
+        repository_context,
+        lambda index: search_robustness(
+            repository, index, repository_context.settings, options.tasks, options.seed
+        ),
+        should_update=True,
+    )
+    report: dict[str, Any] = {
+        "repository": repository.root.name,
+        "commit": repository.head_commit(),
+        "seed": options.seed,
+        "search": found,
+    }
+    verdict = pass_gate(report, limits)
+    if as_json:
+        answer_json(report)
+    elif found["queries"]:
+        answer("\n".join(search_table(found)))
+    else:
+        note("there are no documented functions to search for")
+    return exit_status(verdict)
 
 
 def compare_robust_runs(first: Run, second: Run, *, as_json: bool) -> None:
@@ -104,51 +191,49 @@ def compare_robust_runs(first: Run, second: Run, *, as_json: bool) -> None:
 def _run(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
-    asked: tuple[tuple[str, ...], int, str],
+    asked: Asked,
     index: RepositoryIndex,
-) -> RobustnessResult:
-    from codebuddy.evaluation.robust.session import RobustnessOptions, evaluate_robustness
+) -> RobustnessResult | SensitivityResult:
+    from codebuddy.evaluation.robust.session import evaluate_robustness, evaluate_sensitivity
     from codebuddy.evaluation.session import find_holes
-    from codebuddy.robustness.catalog import FAMILIES
     from codebuddy.service.context import open_policy
     from codebuddy.service.models import open_model
     from codebuddy.terminal import StatusLine
 
-    families, n_seeds, target = asked
-    wanted = RobustnessOptions(
-        kinds=options.kinds,
-        modes=options.modes,
-        tasks=options.tasks,
-        seed=options.seed,
-        minutes=options.minutes,
-        families=cast(
-            "list[Family]", [each for each in FAMILIES if not families or each in families]
-        ),
-        n_seeds=n_seeds,
-        target=cast("Target", target),
-    )
     repository = repository_context.repository
     holes = find_holes(repository, index, options)
     generator, chosen = open_model(repository_context.settings, StatusLine())
     policy = open_policy(repository_context, generator, chosen.adapter)
     for warning in (*chosen.warnings, *policy.warnings):
         note(f"warning: {safe_line(warning)}")
-    return evaluate_robustness(
-        repository,
-        index,
-        generator,
-        repository_context.settings,
-        wanted,
-        holes,
-        policy.head,
-        policy.latency,
-        chosen.adapter,
+    settings = repository_context.settings
+    rest = (holes, policy.head, policy.latency, chosen.adapter)
+    if asked.is_of_people:
+        return evaluate_sensitivity(repository, index, generator, settings, options, *rest)
+    wanted = _robustness_options(options, asked)
+    return evaluate_robustness(repository, index, generator, settings, wanted, *rest)
+
+
+def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessOptions:
+    from codebuddy.evaluation.robust.session import RobustnessOptions
+    from codebuddy.robustness.catalog import FAMILIES
+
+    chosen = [each for each in FAMILIES if not asked.families or each in asked.families]
+    return RobustnessOptions(
+        kinds=options.kinds,
+        modes=options.modes,
+        tasks=options.tasks,
+        seed=options.seed,
+        minutes=options.minutes,
+        families=cast("list[Family]", chosen),
+        n_seeds=asked.n_seeds,
+        target=cast("Target", asked.target),
     )
 
 
 def _print(report: dict[str, Any], *, as_json: bool) -> None:
     from codebuddy.completion.receipt import model_in_words
-    from codebuddy.evaluation.robust.tables import robustness_tables
+    from codebuddy.evaluation.robust.tables import robustness_tables, sensitivity_tables
 
     if as_json:
         answer_json(report)
@@ -158,7 +243,10 @@ def _print(report: dict[str, Any], *, as_json: bool) -> None:
             f" {model_in_words(report)}, run {report['run']}",
             "",
         ]
-        lines += robustness_tables(report["robustness"]) if report["tasks"] else []
+        if report["tasks"] and "robustness" in report:
+            lines += robustness_tables(report["robustness"])
+        elif report["tasks"]:
+            lines += sensitivity_tables(report["sensitivity"])
         answer("\n".join(lines).rstrip())
     if report["tasks"] < report["planned"]:
         why = _ENDINGS.get(report["ended"], report["ended"])

@@ -38,6 +38,7 @@ class ColdGenerator:
         self._recordings: dict[tuple[tuple[int, ...], GenerationSettings], _Recording] = {}
         self.saved_ms = 0.0
         self._prompts = hashlib.sha256()
+        self._last: tuple[int, ...] = ()
 
     @property
     def prompt_digest(self) -> str:
@@ -88,6 +89,17 @@ class ColdGenerator:
         self._recordings.clear()
         self.saved_ms = 0.0
 
+    def score(self, text: str) -> list[float] | None:
+        """Log-probabilities of the tokens of `text` behind the last prompt, the adapter left out.
+
+        `None` where the generator cannot tell.
+        """
+        score = getattr(self._generator, "score", None)
+        if score is None or not self._last or not text:
+            return None
+        found: list[float] = score(self._last, self.tokenize(text))
+        return found
+
     def generate(
         self,
         tokens: Sequence[int],
@@ -97,6 +109,7 @@ class ColdGenerator:
     ) -> Iterator[str]:
         """As the wrapped generator's, from an empty cache or from the recording."""
         key = (tuple(tokens), settings)
+        self._last = key[0]
         self._prompts.update(repr(key[0]).encode())
         known = self._recordings.get(key)
         n_played = 0

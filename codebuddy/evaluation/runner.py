@@ -144,18 +144,16 @@ def run_mode(
         mode: How lookups are decided.
         masked: The index without the hole.
         setup: What all tasks share.
-        altered: What becomes of what was looked up, before it goes into the prompt.
-        scored: The scores of a text; by default those against what stood in the hole.
+        altered: What becomes of what was looked up; nothing by default.
+        scored: The scores of a text; by default against what stood in the hole.
 
     Raises:
         CodebuddyError: The model or the index failed.
     """
-    settings = settings_for(hole, setup.settings)
     search = _retriever(mode, setup)
 
     def search_and_alter(context: Context, index: CodeIndex, top_k: int) -> list[SearchResult]:
-        found = search(context, index, top_k)
-        return altered(found) if altered is not None else found
+        return (altered or list)(search(context, index, top_k))
 
     request = PipelineRequest(
         document=hole.as_document(setup.repository),
@@ -166,11 +164,11 @@ def run_mode(
     resources = PipelineResources(
         generator=setup.generator,
         index=masked,
-        settings=settings,
+        settings=settings_for(hole, setup.settings),
         repository_name=setup.repository.root.name,
         head=setup.head,
         latency=setup.latency,
-        retriever=search if altered is None else search_and_alter,
+        retriever=search_and_alter,
         adapter=None if mode in BASE_MODES else setup.adapter,
     )
     setup.generator.begin()

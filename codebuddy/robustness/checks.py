@@ -119,7 +119,11 @@ def _moved(edits: Sequence[Edit]) -> list[tuple[int, int]]:
 def _are_comments(grammar: Grammar, root: Node, edits: Sequence[Edit]) -> bool:
     """Whether each edit begins and ends in a comment, or inside a string."""
     wanted = grammar.comments | grammar.strings
-    for start, end in _moved(edits):
+    texts = [each.text for each in sorted(edits, key=lambda each: (each.start, each.end))]
+    for (start, end), text in zip(_moved(edits), texts, strict=True):
+        # A new comment comes with its indentation and the end of its line.
+        start += len(text) - len(text.lstrip())
+        end -= len(text) - len(text.rstrip())
         for byte in (start, max(start, end - 1)):
             node = root.descendant_for_byte_range(byte, byte)
             while node is not None and node.kind_id not in wanted:

@@ -1,4 +1,4 @@
-"""One measurement of robustness from beginning to end, as `session` does it for completion."""
+"""One measurement from beginning to end, robustness or sensitivity, resumable and bounded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from codebuddy.evaluation.holes import Hole, HoleKind, is_current
 from codebuddy.evaluation.progress import TaskProgress
 from codebuddy.evaluation.results import EvaluatedMode
 from codebuddy.evaluation.robust.results import MODE, PlaceResult, Target, places_of
+from codebuddy.evaluation.robust.sensitivity import PairResult, measure, pair_from_json
 from codebuddy.evaluation.robust.tasks import HoleTask, Variation, variations
 from codebuddy.evaluation.runner import EvaluationSetup, make_setup
 from codebuddy.evaluation.session import EvaluationOptions, header_of
 from codebuddy.evaluation.store import Run, RunWriter, begin_run
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.robustness.catalog import FAMILIES, TRANSFORMATIONS, Family
+from codebuddy.robustness.identity import ATTRIBUTES
 from codebuddy.settings import Settings
 from codebuddy.terminal import safe_line
 from codebuddy.vcs.repository import Repository
@@ -176,3 +178,100 @@ def _header(
         "on": options.target,
     }
     return header | {"mode": MODE, "settings": header["settings"] | {"robustness": special}}
+
+
+SENSITIVITY_MODE = "sensitivity"
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityResult:
+    """The run, what is done, and why it ended, as of a measurement of robustness."""
+
+    run: Run
+    results: list[PairResult]
+    ended: str
+    resumed: int
+
+
+def evaluate_sensitivity(
+    repository: Repository,
+    index: RepositoryIndex,
+    generator: Generator,
+    settings: Settings,
+    options: EvaluationOptions,
+    holes: Sequence[Hole],
+    head: Head | None = None,
+    latency: LatencyModel | None = None,
+    adapter: Adapter | None = None,
+) -> SensitivityResult:
+    """Complete each hole with each comment of each attribute, those that are not done yet.
+
+    Raises:
+        CodebuddyError: The model or the index failed; what was done before is kept.
+    """
+    header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
+    header |= {
+        "mode": SENSITIVITY_MODE,
+        "planned": len(holes) * len(ATTRIBUTES),
+        "head": head.name if head is not None else "",
+    }
+    steady = SteadyLatency(latency or LatencyModel())
+    writer = begin_run(repository, header | {"price": steady.price})
+    steady.set_price(writer.run.header.get("price"))
+    done = pairs_of(writer.run)
+    resumed = len(done)
+    setup = make_setup(
+        repository,
+        index,
+        generator,
+        settings.completion,
+        options.modes,
+        options.seed,
+        head,
+        steady if latency is not None else None,
+        adapter,
+    )
+    deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
+    try:
+        ended = _measure_all(holes, setup, deadline, writer, done)
+    except KeyboardInterrupt:
+        ended = "interrupted"
+        done = pairs_of(writer.read_again())
+    return SensitivityResult(writer.run, list(done.values()), ended, resumed)
+
+
+def pairs_of(run: Run) -> dict[str, PairResult]:
+    """The results of a run; damaged ones are left out and counted with its damaged lines."""
+    found = {}
+    for name, value in list(run.tasks.items()):
+        try:
+            found[name] = pair_from_json(value)
+        except ValueError:
+            del run.tasks[name]
+            run.n_damaged += 1
+    return found
+
+
+def _measure_all(
+    holes: Sequence[Hole],
+    setup: EvaluationSetup,
+    deadline: float,
+    writer: RunWriter,
+    done: dict[str, PairResult],
+) -> str:
+    """Do what is not in `done` yet, until `deadline`; why it ended."""
+    ended = "done"
+    with TaskProgress("completing", len(holes) * len(ATTRIBUTES), len(done)) as progress:
+        for hole in holes:
+            missing = [each for each in ATTRIBUTES if f"{hole.id}:{each.name}" not in done]
+            if not is_current(hole, setup.index):
+                ended = "changed" if missing else ended
+                continue
+            for attribute in missing:
+                if time.monotonic() > deadline:
+                    return "time"
+                result = measure(hole, attribute, setup)
+                writer.add(result.as_json())
+                done[result.id] = result
+                progress.advance(safe_line(f"{attribute.name} {hole.path}"))
+    return ended

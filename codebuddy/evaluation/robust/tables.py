@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codebuddy.evaluation.tables import number, table
+from codebuddy.terminal import safe_line
 
 if TYPE_CHECKING:
     from codebuddy.evaluation.robust.compare import RobustComparison
+    from codebuddy.evaluation.robust.sensitivity import Sensitivity
     from codebuddy.evaluation.robust.summary import ArmFigures, Robustness
     from codebuddy.evaluation.statistics import Interval
 
@@ -29,6 +31,51 @@ def robustness_tables(robustness: Robustness) -> list[str]:
         verb = "is" if n_holes == 1 else "are"
         lines += ["", f"{n_holes} {verb} few: the intervals say more than the figures"]
     return lines
+
+
+def sensitivity_tables(sensitivity: Sensitivity) -> list[str]:
+    """Each group against the control, then completions that differ, side by side."""
+    n_holes = sensitivity["holes"]
+    rows = []
+    for attribute, groups in sensitivity["attributes"].items():
+        for group, each in groups.items():
+            rows.append(
+                [
+                    f"{attribute}: {group}",
+                    str(each["holes"]),
+                    number(each["edit_similarity"]),
+                    number(each["difference"], 1.0, 1, "+") + _interval(each["interval"], 1.0),
+                    number(each["p"], 1.0, 3),
+                    number(each["counterfactual"]),
+                    number(each["counterfactual_control"]),
+                    number(each["sensitivity"], 1.0, 1, "+"),
+                    number(each["flips"], 100.0),
+                    number(each["flips_control"], 100.0),
+                    number(each["logprob_difference"], 1.0, 3, "+"),
+                    number(each["accumulated"], 1.0, 3),
+                ]
+            )
+    headings = [
+        *("group", "holes", "edit sim", "over control", "p", "CF", "CF control", "sensitivity"),
+        *("flips %", "control %", "log p", "accumulated"),
+    ]
+    lines = [f"sensitivity: {n_holes} hole{'' if n_holes == 1 else 's'}", *table(headings, rows)]
+    for pair in sensitivity["pairs"]:
+        place = f"{pair['path']}:{pair['line']}"
+        lines += ["", safe_line(f"{place}, {pair['attribute']}: {pair['group']}")]
+        lines += _beside("control", pair["control"], pair["group"], pair["with_value"])
+    return lines
+
+
+def _beside(first: str, text: str, second: str, other: str) -> list[str]:
+    """Two texts in two columns."""
+    left, right = ([safe_line(line) for line in each.split("\n")] for each in (text, other))
+    width = max(len(line) for line in [first, *left])
+    longest = max(len(left), len(right))
+    left += [""] * (longest - len(left))
+    right += [""] * (longest - len(right))
+    rows = [(first, second), *zip(left, right, strict=True)]
+    return [f"  {a.ljust(width)} | {b}".rstrip() for a, b in rows]
 
 
 def robust_comparison_table(comparison: RobustComparison, first: str, second: str) -> list[str]:
