@@ -60,13 +60,14 @@ class Transformation:
 class Outcome:
     """A place after a transformation, or why it is as it was.
 
-    `names` are the new names by the old ones. Without a `place`, `reason` says in a clause
-    why nothing was changed.
+    `names` are the new names by the old ones, `n_edits` how many pieces of text were changed.
+    Without a `place`, `reason` says in a clause why nothing was changed.
     """
 
     place: Place | None
     names: Mapping[str, str]
     reason: str = ""
+    n_edits: int = 0
 
 
 def _everywhere(_language: str) -> bool:
@@ -219,4 +220,4 @@ def transformed(
         return Outcome(None, {}, str(error))
     if changed.source == place.source:
         return Outcome(None, {}, "there is nothing of the kind near the hole")
-    return Outcome(changed, change.names)
+    return Outcome(changed, change.names, n_edits=len(change.edits))

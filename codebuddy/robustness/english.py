@@ -19,7 +19,6 @@ _DOUBLED = frozenset(
     "stop drop get set put cut run swap trim strip skip split shut begin let pop wrap ship plan log"
     " pad submit omit emit map refer unwrap chop scan".split()
 )
-_BE = {"third": "is", "gerund": "being"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +88,8 @@ def synonyms(word: str) -> tuple[str, ...]:
 
 @cache
 def paraphrases() -> dict[str, str]:
-    """Phrases in lower case, and other ways to say the same; both ways."""
-    table: dict[str, str] = {}
-    for first, second in PHRASES:
-        table.setdefault(first, second)
-        table.setdefault(second, first)
-    return table
+    """Phrases in lower case, and other ways to say the same."""
+    return dict(PHRASES)
 
 
 def in_case_of(made: str, model: str) -> str:

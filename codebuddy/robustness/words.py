@@ -137,6 +137,5 @@ PHRASES = (
     ("until", "up to when"),
     ("unless", "if not"),
     ("given", "passed"),
-    ("also", "too"),
     ("otherwise", "else"),
 )
