@@ -28,7 +28,8 @@ _ASSIGNMENTS = frozenset(
 )
 _CALLS = frozenset("call call_expression method_invocation macro_invocation".split())
 _MAX_BYTES = 200
-_PYTHON_HEADS = (b"if False:", b"while False:", b"for _ in ():")
+# Not `for _ in ():`, which would make a local name of what may be a global function.
+_PYTHON_HEADS = (b"if False:", b"while False:")
 _HEADS = {
     "python": _PYTHON_HEADS,
     "javascript": (b"if (false) {", b"while (false) {"),
@@ -121,7 +122,8 @@ def _assigns_nothing_new(view: View, node: Node) -> bool:
     """Whether what is assigned is the function's own already; it is, for any other assignment."""
     left = node.child_by_field_name("left") or node
     if view.language != "python":
-        return True
+        # Java's final variables are assigned once, even where that never happens.
+        return view.language != "java"
     # The copied statement itself assigns it in the same function.
     function = view.function
     owner = node.parent

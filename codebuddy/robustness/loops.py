@@ -65,7 +65,11 @@ def _loop(view: View, node: Node) -> _Loop | None:
     indent = statements.indent_of(view, node)
     if body is None or indent is None or node.has_error:
         return None
-    if node.parent is not None and node.parent.type in ("labeled_statement", "label"):
+    outer = node.parent
+    if outer is not None and outer.type == "expression_statement":
+        outer = outer.parent
+    if outer is None or not statements.is_block(outer):
+        # Two statements can stand in a block only; a label is for the loop.
         return None
     return _Loop(node, body, indent)
 

@@ -306,3 +306,15 @@ def test_a_view_is_found_once():
         assert transformed(transformation, place, 0, view=view) == transformed(
             transformation, place, 0
         )
+
+
+def test_two_statements_stand_in_a_block_only():
+    """A loop that is the whole branch of an `if` stays a `for` loop; one in braces does not."""
+    for source, is_changed in {
+        "int f(int n) {\n  if (n)\n    for (int i = 0; i < n; i++) {\n      g(i);\n    }\n": False,
+        "int f(int n) {\n  {\n    for (int i = 0; i < n; i++) {\n      g(i);\n    }\n  }\n": True,
+    }.items():
+        code = (source + "  return n;\n}\n").encode()
+        start = code.rindex(b"return")
+        made = transformed(BY_NAME["ForToWhile"], Place(code, "c", start, start + 8), 0).place
+        assert (made is not None) == is_changed
