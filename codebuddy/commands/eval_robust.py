@@ -10,7 +10,6 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.evaluation.gate import Limit
-    from codebuddy.evaluation.holes import HoleKind
     from codebuddy.evaluation.robust.results import Target
     from codebuddy.evaluation.robust.session import (
         RobustnessOptions,
@@ -66,7 +65,7 @@ def defaults(
         )
     if retrieval_only or not (asked.is_of_people or asked.is_of_changes):
         return tasks, kinds, "never,always,auto" if arms is None else arms
-    kinds = kinds or cast("tuple[HoleKind, ...]", ("line",))
+    kinds = kinds or ("line",)
     usual = "auto" if asked.is_of_people else "never,auto"
     return tasks or _DEFAULT_TASKS, kinds, usual if arms is None else arms
 
