@@ -143,7 +143,7 @@ def command(
     Runs are kept beside the index; a run that was stopped goes on when the same command is
     given again.
     """
-    from codebuddy.commands import eval_gate, eval_robust, eval_runs
+    from codebuddy.commands import eval_asked, eval_gate, eval_robust, eval_runs
     from codebuddy.service.context import open_repository_context
 
     named = None if adapter is None else whole_model_name(adapter)
@@ -154,11 +154,11 @@ def command(
         from codebuddy.evaluation.plot import check_plot
 
         check_plot(plot)
-    asked = eval_robust.Asked(
+    asked = eval_asked.Asked(
         families, seeds, target, is_of_people=sensitivity, is_of_changes=robustness
     )
     limits = eval_gate.open_gate(gate, asked, retrieval_only=retrieval_only)
-    tasks, kinds, arms = eval_robust.defaults(asked, tasks, kinds, arms, retrieval_only)
+    tasks, kinds, arms = eval_asked.defaults(asked, tasks, kinds, arms, retrieval_only)
     options = _options(
         tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from codebuddy.terminal import note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.commands.eval_robust import Asked
+    from codebuddy.commands.eval_asked import Asked
     from codebuddy.evaluation.gate import Limit, Verdict
 
 # The exit status of a measurement that does not keep its limits.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.commands.eval_asked import Asked
     from codebuddy.evaluation.gate import Limit
     from codebuddy.evaluation.robust.results import Target
     from codebuddy.evaluation.robust.session import (
@@ -19,55 +19,13 @@ if TYPE_CHECKING:
     from codebuddy.evaluation.session import EvaluationOptions
     from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
-    from codebuddy.robustness.catalog import Family
     from codebuddy.service.context import RepositoryContext
 
-_DEFAULT_TASKS = 12
 _ENDINGS = {
     "interrupted": "interrupted; the same command goes on with the rest",
     "time": "the time is up; the same command goes on with the rest",
     "changed": "files were edited meanwhile",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked of either measurement: families (none for all), seeds, what is changed.
-
-    `is_of_changes` is `--robustness`, `is_of_people` is `--sensitivity`.
-    """
-
-    families: tuple[str, ...]
-    n_seeds: int
-    target: str
-    is_of_people: bool
-    is_of_changes: bool
-
-
-def defaults(
-    asked: Asked,
-    tasks: int | None,
-    kinds: tuple[str, ...],
-    arms: str | None,
-    retrieval_only: bool,  # noqa: FBT001 (passed on as it came)
-) -> tuple[int | None, tuple[str, ...], str]:
-    """Tasks, kinds and arms that were not given, as they are for what is asked.
-
-    Raises:
-        UsageError: Both measurements are asked for, or people without a model.
-    """
-    from codebuddy.errors import UsageError
-
-    if asked.is_of_people and (asked.is_of_changes or retrieval_only):
-        raise UsageError(
-            "--sensitivity goes with neither --robustness nor --retrieval-only",
-            hint="measure one after the other",
-        )
-    if retrieval_only or not (asked.is_of_people or asked.is_of_changes):
-        return tasks, kinds, "never,always,auto" if arms is None else arms
-    kinds = kinds or ("line",)
-    usual = "auto" if asked.is_of_people else "never,auto"
-    return tasks or _DEFAULT_TASKS, kinds, usual if arms is None else arms
 
 
 def measure(
@@ -224,7 +182,7 @@ def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessO
         tasks=options.tasks,
         seed=options.seed,
         minutes=options.minutes,
-        families=cast("list[Family]", chosen),
+        families=chosen,
         n_seeds=asked.n_seeds,
         target=cast("Target", asked.target),
     )

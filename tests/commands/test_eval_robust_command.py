@@ -26,6 +26,7 @@ def run(*arguments: str):
     )
 
 
+@pytest.mark.process  # matplotlib asks for fonts
 def test_robustness_is_reported_and_compared(shop, tmp_path):
     """A table, JSON, a plot, and two runs side by side."""
     words = ("--robustness", "--tasks", "2", "--family", "format")

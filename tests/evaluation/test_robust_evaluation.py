@@ -174,23 +174,33 @@ def test_what_is_changed_is_the_place_or_what_is_looked_up(shop):
         assert changed.arms["always"].prompt != plain.arms["always"].prompt
 
 
+class Writing(EchoGenerator):
+    """Writes one text, whatever is asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def generate(self, tokens, settings, stats, cancellation=None):
+        """The text in one piece."""
+        stats.prompt_tokens = stats.evaluated_tokens = len(tokens)
+        stats.generated_tokens, stats.finish_reason = 1, "stop"
+        yield self.text
+
+
 def test_a_name_is_changed_back_before_the_text_is_compared(tmp_path):
-    """`echo` repeats the line before, with the new name; the hole has the old one."""
-    text = "def big_thing(a):\n    big_thing(a)\n    big_thing(a)\n    return a\n"
+    """A model that writes the new name is right where the hole has the old one."""
+    text = "def big_thing(a):\n    b = a\n    return big_thing(b)\n"
     with indexed(make_shop(tmp_path / "r", {"a.py": text})) as (repository, index):
-        holes = cut_holes(repository, index, ["line"], 9, 0)
-        hole = next(
-            dataclasses.replace(
-                each,
-                start_byte=text.rindex("big_thing(a)"),
-                end_byte=text.rindex("big_thing(a)") + len("big_thing(a)"),
-            )
-            for each in holes
-        )
-        setup = make_setup(repository, index, EchoGenerator(), CompletionSettings(), ["never"], 0)
+        start = text.rindex("big_thing(b)")
+        (hole, *_) = cut_holes(repository, index, ["line"], 9, 0)
+        hole = dataclasses.replace(hole, start_byte=start, end_byte=len(text) - 1)
+        writing = Writing("bigThing(b)\n")
+        setup = make_setup(repository, index, writing, CompletionSettings(), ["never"], 0)
         changed = HoleTask(hole, setup, "place").run(Variation("CamelCase")).arms["never"]
-    assert changed.text.strip() == "bigThing(a)"
+        plain = HoleTask(hole, setup, "place").run(Variation(NOMINAL)).arms["never"]
+    assert changed.text.strip() == "bigThing(b)"
     assert (changed.exact_match, changed.edit_similarity) == (1, 100)
+    assert plain.exact_match == 0
 
 
 def test_results_come_back_from_their_json():
