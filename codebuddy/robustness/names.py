@@ -18,7 +18,7 @@ from codebuddy.robustness.checks import is_name
 from codebuddy.robustness.place import Change, Edit, NothingToChangeError, View
 from codebuddy.robustness.prose import neighbours
 from codebuddy.syntax.grammar import keywords
-from codebuddy.syntax.node_queries import holds
+from codebuddy.syntax.node_queries import holds, resolve
 from codebuddy.syntax.scope import bound_names
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
             return []
         around: Node | None = node
         while around is not None:
-            if around.kind_id in grammar.pure_imports:
+            if around.kind_id in grammar.pure_imports and _is_import(view, around):
                 return []
             around = around.parent
         if node.kind_id in grammar.comments:
@@ -280,6 +280,12 @@ def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
     hole = view.place
     crossing = [s for s in found if s[0] < hole.start < s[1] or s[0] < hole.end < s[1]]
     return [] if crossing else found
+
+
+def _is_import(view: View, node: Node) -> bool:
+    """Whether the node brings names in: `export function ...` has the type of such nodes too."""
+    rules = view.grammar.actions.get(node.kind_id, ())
+    return any(holds(rule, node, view.source) and resolve(node, rule.module) for rule in rules)
 
 
 def _variables(view: View, function: Node) -> list[tuple[str, list[Node]]]:

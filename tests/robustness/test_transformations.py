@@ -199,6 +199,7 @@ def test_python_that_ran_runs():
     [
         ("go", "func readFile(a int) int {\n\tx := 1\n\treturn x\n}\n", "CamelCase", "read_file"),
         ("go", "func ReadFile(a int) int {\n\tx := 1\n\treturn x\n}\n", "CamelCase", "Read_file"),
+        ("typescript", "export function readIt() {\n  return 1;\n}\n", "CamelCase", "read_it"),
         ("python", "def read_file(path):\n    return path\n", "CamelCase", "readFile"),
         ("rust", "fn read_file(p: i32) -> i32 {\n    p\n}\n", "CamelCase", "readFile"),
         ("python", "def f(a):\n    total = a\n    return total\n", "VarRenamerNaive", "VAR_0"),
