@@ -30,7 +30,7 @@ _OPEN = {
     # Of `doctor`: labels for a person; of `eval`: the same for each arm and metric.
     *("codebuddy", "machine", "runtime", "intervals", "kinds", "differences"),
     # Of robustness and sensitivity: figures by arm, which are the same for each.
-    *("all", "families", "transformations", "attributes"),
+    *("all", "families", "transformations", "attributes", "unchanged"),
 }
 
 CALLS = {

@@ -12,7 +12,7 @@ Holm's step-down method.
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -97,9 +97,13 @@ class Pair(TypedDict):
 
 
 class Sensitivity(TypedDict):
-    """The key `sensitivity` of `eval --sensitivity --json`; `worst` is the least difference."""
+    """The key `sensitivity` of `eval --sensitivity --json`; `worst` is the least difference.
+
+    `unchanged` counts by reason the pairs of hole and attribute where no comment could stand.
+    """
 
     holes: int
+    unchanged: dict[str, int]
     worst: float | None
     largest_sensitivity: float | None
     attributes: dict[str, dict[str, GroupFigures]]
@@ -175,6 +179,7 @@ def summarize_sensitivity(results: Sequence[PairResult], seed: int) -> Sensitivi
     largest = [each["sensitivity"] for each in every if each["sensitivity"] is not None]
     return {
         "holes": len({each.id.partition(":")[0] for each in results}),
+        "unchanged": dict(Counter(each.reason for each in results if not each.values)),
         "worst": min(worst, default=None),
         "largest_sensitivity": max(largest, default=None),
         "attributes": found,

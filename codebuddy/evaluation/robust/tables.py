@@ -60,6 +60,8 @@ def sensitivity_tables(sensitivity: Sensitivity) -> list[str]:
         *("flips %", "control %", "log p", "accumulated"),
     ]
     lines = [f"sensitivity: {n_holes} hole{'' if n_holes == 1 else 's'}", *table(headings, rows)]
+    for reason, count in sensitivity["unchanged"].items():
+        lines.append(f"{count} without: {reason}")
     for pair in sensitivity["pairs"]:
         place = f"{pair['path']}:{pair['line']}"
         lines += ["", safe_line(f"{place}, {pair['attribute']}: {pair['group']}")]
