@@ -8,6 +8,7 @@
 #   make bench-search DIRS="A B"   what each part of a search is worth, on repositories of yours
 #   make bench-latency   what the warm engine costs a person who waits; make soak for 10,000 requests
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
+#   make bench-robustness   thirty changes on real code, then what they cost both models; goes on where it stopped
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
 #   make train-adapter  the adapter of the default model, from the packages it learns from: hours
@@ -28,7 +29,7 @@ FAST := not model and not process and not terminal and not slow
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
+.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -64,6 +65,16 @@ bench-latency: setup
 # 10,000 requests: memory, orphans, wrong answers. Some minutes.
 soak: setup
 	CODEBUDDY_INDEX_EMBEDDER=none $(BIN)/python -m tests.bench.soak_engine
+
+# BENCH="--minutes 60" is the time of each measurement with a model; the next call goes on.
+bench-robustness: setup
+	$(BIN)/python -m tests.bench.robustness codebuddy $(DIRS)
+	$(BIN)/codebuddy eval --robustness --retrieval-only
+	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b smollm2-135m
+	for model in smollm2-135m qwen2.5-coder-1.5b; do \
+		$(BIN)/codebuddy eval --robustness --model $$model --tasks 40 $(or $(BENCH),--minutes 60) || exit 1; \
+		$(BIN)/codebuddy eval --sensitivity --model $$model --tasks 40 $(or $(BENCH),--minutes 60) || exit 1; \
+	done
 
 bench-tui: setup
 	$(BIN)/python -m tests.bench.tui $(BENCH)

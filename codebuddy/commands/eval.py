@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -11,6 +11,7 @@ from codebuddy.paths import whole_model_name
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.evaluation.gate import Limit
     from codebuddy.evaluation.retrieval import RetrievalReport
     from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
     from codebuddy.evaluation.summary import Report
@@ -44,7 +45,7 @@ _ENDINGS = {
     multiple=True,
     help="Only this kind; may be given twice.",
 )
-@click.option("--arms", metavar="A,B", default="never,always,auto", help="never, always, auto.")
+@click.option("--arms", metavar="A,B", help="never, always, auto; of --robustness: never, auto.")
 @click.option(
     "--arm",
     "added",
@@ -68,6 +69,43 @@ _ENDINGS = {
     is_flag=True,
     help="Measure the search alone, without a model: about a minute.",
 )
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Measure what changes that should not matter do to completions.",
+)
+@click.option(
+    "--family",
+    "families",
+    type=click.Choice(["comments", "names", "syntax", "format"]),
+    multiple=True,
+    help="Of --robustness: only these changes; may be given again.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    metavar="S",
+    help="Of --robustness: versions of each change that is made by chance (1).",
+)
+@click.option(
+    "--on",
+    "target",
+    type=click.Choice(["place", "chunks", "both"]),
+    default="place",
+    help="Of --robustness: what is changed, the text around the hole (place) or what is looked up.",
+)
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Measure what comments that say who is at work do to completions.",
+)
+@click.option(
+    "--gate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Limits, as TOML, that the figures must keep; otherwise the exit status is 1.",
+)
 @click.option("--compare", nargs=2, metavar="RUN RUN", help="Set two runs side by side.")
 @click.option("--list", "should_list", is_flag=True, help="List the runs of this repository.")
 @click.option(
@@ -80,7 +118,7 @@ _ENDINGS = {
 def command(
     tasks: int | None,
     kinds: tuple[str, ...],
-    arms: str,
+    arms: str | None,
     added: tuple[str, ...],
     minutes: float | None,
     seed: int,
@@ -88,7 +126,13 @@ def command(
     adapter: str | None,
     compare: tuple[str, str] | None,
     plot: Path | None,
+    gate: Path | None,
+    families: tuple[str, ...],
+    seeds: int,
+    target: str,
     *,
+    robustness: bool,
+    sensitivity: bool,
     retrieval_only: bool,
     should_list: bool,
     as_json: bool,
@@ -99,26 +143,31 @@ def command(
     Runs are kept beside the index; a run that was stopped goes on when the same command is
     given again.
     """
+    from codebuddy.commands import eval_asked, eval_gate, eval_robust, eval_runs
     from codebuddy.service.context import open_repository_context
 
     named = None if adapter is None else whole_model_name(adapter)
-    repository_context = open_repository_context({"model.name": model, "model.adapter": named})
-    if should_list:
-        _list(repository_context, as_json=as_json)
-        return 0
-    if compare:
-        _compare(repository_context, compare, as_json=as_json)
-        return 0
+    context = open_repository_context({"model.name": model, "model.adapter": named})
+    if should_list or compare:
+        return eval_runs.show(context, compare, as_json=as_json)
     if plot is not None:
         from codebuddy.evaluation.plot import check_plot
 
         check_plot(plot)
+    asked = eval_asked.Asked(
+        families, seeds, target, is_of_people=sensitivity, is_of_changes=robustness
+    )
+    limits = eval_gate.open_gate(gate, asked, retrieval_only=retrieval_only)
+    tasks, kinds, arms = eval_asked.defaults(asked, tasks, kinds, arms, retrieval_only)
     options = _options(
         tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
     )
+    if robustness or sensitivity:
+        work = eval_robust.measure_search if retrieval_only else eval_robust.measure
+        return work(context, options, asked, plot, limits, as_json=as_json)
     if retrieval_only:
-        return _evaluate_retrieval(repository_context, options, as_json=as_json)
-    return _evaluate(repository_context, options, plot, as_json=as_json)
+        return _evaluate_retrieval(context, options, limits, as_json=as_json)
+    return _evaluate(context, options, plot, limits, as_json=as_json)
 
 
 def _options(
@@ -199,9 +248,11 @@ def _evaluate(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
     plot: Path | None,
+    limits: list[Limit],
     *,
     as_json: bool,
 ) -> int:
+    from codebuddy.commands.eval_gate import exit_status, pass_gate
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.summary import summarize
     from codebuddy.service.refresh import with_index
@@ -227,13 +278,16 @@ def _evaluate(
         "resumed": result.resumed,
         "retrieval": retrieval,
     }
+    is_whole = result.ended == "done"
+    verdict = pass_gate(cast("dict[str, Any]", report), limits, is_whole=is_whole)
     _print_report(report, as_json=as_json)
     if plot is not None and result.results:
         from codebuddy.evaluation.plot import plot_modes
 
         plot_modes(report, plot)
         note(f"drew {safe_line(str(plot))}")
-    return EXIT_INTERRUPTED if result.ended == "interrupted" else 0
+    status = exit_status(verdict, is_whole=is_whole)
+    return EXIT_INTERRUPTED if result.ended == "interrupted" else status
 
 
 def _print_report(report: Report, *, as_json: bool) -> None:
@@ -258,9 +312,14 @@ def _print_report(report: Report, *, as_json: bool) -> None:
 
 
 def _evaluate_retrieval(
-    repository_context: RepositoryContext, options: EvaluationOptions, *, as_json: bool
+    repository_context: RepositoryContext,
+    options: EvaluationOptions,
+    limits: list[Limit],
+    *,
+    as_json: bool,
 ) -> int:
     """The figures that need no model."""
+    from codebuddy.commands.eval_gate import exit_status, pass_gate
     from codebuddy.evaluation.docstrings import docstring_report
     from codebuddy.evaluation.holes import cut_holes
     from codebuddy.evaluation.retrieval import definition_report
@@ -278,70 +337,20 @@ def _evaluate_retrieval(
         return report
 
     retrieval = with_index(repository_context, run, should_update=True)
-    report = {
+    report: dict[str, Any] = {
         "repository": repository.root.name,
         "commit": repository.head_commit(),
         "seed": options.seed,
         "retrieval": retrieval,
     }
+    verdict = pass_gate(report, limits)
     if as_json:
         answer_json(report)
-        return 0
+        return exit_status(verdict)
     lines = retrieval_tables(retrieval)
     if lines:
         commit = str(report["commit"])[:12] or "no commit"
         answer("\n".join([f"{repository.root.name} at {commit}", "", *lines]).rstrip())
     else:
         note("there are neither calls across files nor documented functions to search for")
-    return 0
-
-
-def _list(repository_context: RepositoryContext, *, as_json: bool) -> None:
-    from codebuddy.completion.receipt import model_in_words
-    from codebuddy.evaluation.store import list_runs
-
-    runs = list_runs(repository_context.repository)
-    if as_json:
-        answer_json(
-            [
-                {"run": run.name, "done": len(run.tasks), "planned": run.n_planned} | run.header
-                for run in runs
-            ]
-        )
-        return
-    if not runs:
-        note("there are no runs yet; make one with 'codebuddy eval'")
-    for run in runs:
-        header = run.header
-        kinds = ",".join(map(str, header.get("kinds", [])))
-        place = str(header.get("commit", ""))[:12] or "no commit"
-        answer(
-            safe_line(
-                f"{run.name}  {len(run.tasks)} of {run.n_planned} tasks  {kinds}"
-                f"  {place}  {model_in_words({'model': ''} | header)}"
-                f"  {header.get('started', '')}"
-            )
-        )
-
-
-def _compare(
-    repository_context: RepositoryContext, names: tuple[str, str], *, as_json: bool
-) -> None:
-    from codebuddy.errors import UsageError
-    from codebuddy.evaluation.compare import compare
-    from codebuddy.evaluation.results import results_of
-    from codebuddy.evaluation.store import load_run
-    from codebuddy.evaluation.tables import comparison_table
-
-    first, second = (load_run(repository_context.repository, name) for name in names)
-    comparison = compare(results_of(first), results_of(second))
-    if not comparison["tasks"]:
-        raise UsageError(
-            f"{first.name} and {second.name} have no task in common",
-            hint="compare runs of the same commit, seed and kinds",
-        )
-    if as_json:
-        answer_json({**comparison, "first": first.name, "second": second.name})
-        return
-    answer("\n".join(comparison_table(comparison, first.name, second.name)))
-    note(f"on the {comparison['tasks']} tasks that both have done")
+    return exit_status(verdict)

@@ -9,6 +9,7 @@ generation is deterministic. It knows nothing of modes or tasks.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,12 +28,27 @@ class _Recording:
 
 
 class ColdGenerator:
-    """Wraps a generator; `saved_ms` grows by the time that recordings stood in for."""
+    """Wraps a generator; `saved_ms` grows by the time that recordings stood in for.
+
+    `prompt_digest` tells whether two texts were generated from the same prompts.
+    """
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
         self._recordings: dict[tuple[tuple[int, ...], GenerationSettings], _Recording] = {}
         self.saved_ms = 0.0
+        self._prompts = hashlib.sha256()
+        self._last: tuple[int, ...] = ()
+
+    @property
+    def prompt_digest(self) -> str:
+        """Of the prompts since `begin`, in their order."""
+        return self._prompts.hexdigest()[:16]
+
+    def begin(self) -> None:
+        """Another completion begins, which is charged its own time and prompts."""
+        self.saved_ms = 0.0
+        self._prompts = hashlib.sha256()
 
     @property
     def name(self) -> str:
@@ -73,6 +89,17 @@ class ColdGenerator:
         self._recordings.clear()
         self.saved_ms = 0.0
 
+    def score(self, text: str) -> list[float] | None:
+        """Log-probabilities of the tokens of `text` behind the last prompt, the adapter left out.
+
+        `None` where the generator cannot tell.
+        """
+        score = getattr(self._generator, "score", None)
+        if score is None or not self._last or not text:
+            return None
+        found: list[float] = score(self._last, self.tokenize(text))
+        return found
+
     def generate(
         self,
         tokens: Sequence[int],
@@ -82,6 +109,8 @@ class ColdGenerator:
     ) -> Iterator[str]:
         """As the wrapped generator's, from an empty cache or from the recording."""
         key = (tuple(tokens), settings)
+        self._last = key[0]
+        self._prompts.update(repr(key[0]).encode())
         known = self._recordings.get(key)
         n_played = 0
         if known is not None:

@@ -46,15 +46,18 @@ def compare(first: Sequence[TaskResult], second: Sequence[TaskResult], seed: int
         scores: dict[str, ScorePair] = {}
         for name in SCORES:
             both = [(a.score(mode, name), b.score(mode, name)) for a, b in pairs]
-            scores[name] = _pair([(x, y) for x, y in both if x is not None and y is not None], seed)
-        scores["latency_ms"] = _pair(
+            scores[name] = pair_of(
+                [(x, y) for x, y in both if x is not None and y is not None], seed
+            )
+        scores["latency_ms"] = pair_of(
             [(a.arms[mode].latency_ms, b.arms[mode].latency_ms) for a, b in pairs], seed
         )
         report["arms"][mode] = scores
     return report
 
 
-def _pair(values: Sequence[tuple[float, float]], seed: int) -> ScorePair:
+def pair_of(values: Sequence[tuple[float, float]], seed: int) -> ScorePair:
+    """Means of pairs (first, second) and of their differences, with the interval of the latter."""
     if not values:
         return {"first": None, "second": None, "difference": None, "interval": None}
     differences = [b - a for a, b in values]

@@ -11,7 +11,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,17 +58,37 @@ def docstring_report(
     repository: Repository, index: RepositoryIndex, settings: Settings, count: int, seed: int
 ) -> RankingFigures:
     """`summarize_rankings` of up to `count` documented functions; none gives no queries."""
+    with bare_copy(repository, index, settings, seed) as (functions, bare):
+        rankings = rank_functions(functions, bare, count)
+    return summarize_rankings(rankings, seed)
+
+
+@contextmanager
+def bare_copy(
+    repository: Repository, index: RepositoryIndex, settings: Settings, seed: int
+) -> Iterator[tuple[list[DocumentedFunction], RepositoryIndex]]:
+    """Documented functions in an order that `seed` decides, and an index without documentation."""
     with tempfile.TemporaryDirectory(prefix="codebuddy-eval-") as scratch:
         functions = _copy_without_documentation(repository, index, Path(scratch) / "code", seed)
         random.Random(seed).shuffle(functions)
         with _index_of(Path(scratch), settings) as bare:
-            rankings = _rank(functions, bare, count)
-    return summarize_rankings(rankings, seed)
+            yield functions, bare
 
 
-def _rank(
-    functions: Sequence[DocumentedFunction], bare: RepositoryIndex, count: int
+def rank_functions(
+    functions: Sequence[DocumentedFunction],
+    bare: RepositoryIndex,
+    count: int,
+    asked: Callable[[str], str] | None = None,
 ) -> list[dict[str, Ranking]]:
+    """The rank of each function in each channel, for the first `count` that can be told apart.
+
+    Args:
+        functions: Which.
+        bare: An index of their code without documentation.
+        count: How many at most.
+        asked: What becomes of a query before it is asked.
+    """
     channels = channels_of(bare)
     rankings: list[dict[str, Ranking]] = []
     with TaskProgress("searching by words", min(count, len(functions))) as progress:
@@ -84,9 +104,10 @@ def _rank(
                 # Overloads, or a body that was nothing but documentation.
                 continue
             found: dict[str, Ranking] = {}
+            query = asked(function.query) if asked is not None else function.query
             for channel in channels:
                 started = time.perf_counter()
-                results = bare.search(function.query, TOP_K, cast("SearchChannel", channel))
+                results = bare.search(query, TOP_K, cast("SearchChannel", channel))
                 ms = (time.perf_counter() - started) * 1000
                 found[channel] = Ranking(first_rank(results, right.__contains__), ms)
             rankings.append(found)

@@ -1,4 +1,4 @@
-"""Quality against time, a point for each mode or a curve for each policy, as a PNG or SVG file.
+"""Quality against time, and what changes of the place cost, as a PNG or SVG file.
 
 The only module that imports matplotlib, which the `plot` extra brings.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from codebuddy.errors import CodebuddyError, UsageError
 
 if TYPE_CHECKING:
+    from codebuddy.evaluation.robust.summary import ArmFigures
     from codebuddy.evaluation.summary import ModeFigures, OracleFigures, Report
 
 _SUFFIXES = (".png", ".svg")
@@ -99,6 +100,48 @@ def plot_curves(
     axes.set_ylabel("edit similarity, 0 to 100")
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=8)
+    _save(figure, file)
+
+
+def plot_robustness(
+    title: str, families: Mapping[str, Mapping[str, ArmFigures]], file: Path
+) -> None:
+    """Draw what of the edit similarity each family of changes costs each arm, with intervals.
+
+    Args:
+        title: Of the plot.
+        families: Figures by family and arm.
+        file: Where to; an existing file is replaced.
+
+    Raises:
+        CodebuddyError: matplotlib is missing, or the file cannot be written.
+    """
+    figure = _figure_class()(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    modes = list(dict.fromkeys(mode for arms in families.values() for mode in arms))
+    width = 0.8 / max(1, len(modes))
+    for number, mode in enumerate(modes):
+        for place, arms in enumerate(families.values()):
+            arm = arms[mode]
+            drop = arm["edit_similarity_drop"]
+            if drop is None:
+                continue
+            low, high = arm["intervals"].get("edit_similarity_drop") or (drop, drop)
+            axes.bar(
+                [place + (number - (len(modes) - 1) / 2) * width],
+                [100 * drop],
+                width,
+                yerr=[[100 * max(0.0, drop - low)], [100 * max(0.0, high - drop)]],
+                color=_COLORS.get(mode, "#777777"),
+                capsize=3,
+                label=mode if place == 0 else None,
+            )
+    axes.set_xticks(range(len(families)), list(families))
+    axes.set_ylabel("edit similarity lost in the worst version, %")
+    axes.set_title(title.replace("$", r"\$"), fontsize=10)
+    axes.grid(visible=True, axis="y", alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
     _save(figure, file)
 
 

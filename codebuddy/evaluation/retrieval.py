@@ -139,6 +139,11 @@ def first_rank(results: Sequence[SearchResult], is_right: Callable[[int], bool])
     return None
 
 
+def ndcg(ranking: Ranking) -> float:
+    """NDCG@10 of a query with one right answer."""
+    return 1 / math.log2(1 + ranking.rank) if ranking.rank else 0.0
+
+
 def _rank_one(
     hole: Hole, repository: Repository, index: RepositoryIndex, channels: Sequence[str]
 ) -> dict[str, Ranking]:
@@ -172,7 +177,7 @@ def _channel(rankings: Sequence[Ranking], seed: int) -> ChannelFigures:
         "recall_at_5": found_by(5),
         "recall_at_10": found_by(10),
         "mrr": [1 / r.rank if r.rank else 0.0 for r in rankings],
-        "ndcg_at_10": [1 / math.log2(1 + r.rank) if r.rank else 0.0 for r in rankings],
+        "ndcg_at_10": [ndcg(r) for r in rankings],
     }
     means = {name: sum(each) / len(each) for name, each in values.items()}
     times = [ranking.ms for ranking in rankings]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from codebuddy.code_index import CodeIndex
@@ -90,7 +90,7 @@ def run_task(hole: Hole, setup: EvaluationSetup) -> TaskResult:
     random.Random(f"{setup.seed}:{hole.id}").shuffle(modes)
     masked = mask(setup.index, hole)
     try:
-        results = {mode: _run_mode(hole, mode, masked, setup) for mode in modes}
+        results = {mode: run_mode(hole, mode, masked, setup) for mode in modes}
     finally:
         setup.generator.forget()
     place = hole.position
@@ -129,10 +129,32 @@ def score(hole: Hole, text: str) -> dict[str, float | None]:
     }
 
 
-def _run_mode(
-    hole: Hole, mode: EvaluatedMode, masked: CodeIndex, setup: EvaluationSetup
+def run_mode(
+    hole: Hole,
+    mode: EvaluatedMode,
+    masked: CodeIndex,
+    setup: EvaluationSetup,
+    altered: Callable[[list[SearchResult]], list[SearchResult]] | None = None,
+    scored: Callable[[str], dict[str, float | None]] | None = None,
 ) -> ModeResult:
-    settings = settings_for(hole, setup.settings)
+    """Complete a hole in one mode.
+
+    Args:
+        hole: Which one; its file may be another one than the index has.
+        mode: How lookups are decided.
+        masked: The index without the hole.
+        setup: What all tasks share.
+        altered: What becomes of what was looked up; nothing by default.
+        scored: The scores of a text; by default against what stood in the hole.
+
+    Raises:
+        CodebuddyError: The model or the index failed.
+    """
+    search = _retriever(mode, setup)
+
+    def search_and_alter(context: Context, index: CodeIndex, top_k: int) -> list[SearchResult]:
+        return (altered or list)(search(context, index, top_k))
+
     request = PipelineRequest(
         document=hole.as_document(setup.repository),
         position=hole.position,
@@ -142,20 +164,20 @@ def _run_mode(
     resources = PipelineResources(
         generator=setup.generator,
         index=masked,
-        settings=settings,
+        settings=settings_for(hole, setup.settings),
         repository_name=setup.repository.root.name,
         head=setup.head,
         latency=setup.latency,
-        retriever=_retriever(mode, setup),
+        retriever=search_and_alter,
         adapter=None if mode in BASE_MODES else setup.adapter,
     )
-    setup.generator.saved_ms = 0.0
+    setup.generator.begin()
     suggestion = complete(request, resources)
     response = completion_response(suggestion)
     decision = response["decision"]
     return ModeResult(
         text=suggestion.text,
-        scores=score(hole, suggestion.text),
+        scores=scored(suggestion.text) if scored else score(hole, suggestion.text),
         retrieve=bool(decision["retrieve"]),
         probability=float(decision["probability"]),
         threshold=float(decision["threshold"]),

@@ -245,6 +245,21 @@ class LlamaGenerator:
             self._deadline_s = float("inf")
             self._cancellation = CancellationToken()
 
+    def score(self, tokens: Sequence[int], text: Sequence[int]) -> list[float]:
+        """Natural log-probability of each token of `text` behind the prompt, for one batch at most.
+
+        By the base alone. Raises GenerationError where it does not fit.
+        """
+        self._begin(GenerationSettings(max_tokens=0), None)
+        self.kv.evaluate_prompt(list(tokens), len(text), None, GenerationStats(), None)
+        start, rest = len(self.kv.held), list(text[: self.options.batch_tokens])
+        found = [describe_choice(self._logits(-1), rest[0]).logprob]
+        if len(rest) > 1:
+            self.kv.extend(rest[:-1], has_all_logits=True)
+            found += [describe_choice(self._logits(i), t).logprob for i, t in enumerate(rest[1:])]
+            self.kv.cut(start)
+        return found
+
     def _begin(self, settings: GenerationSettings, cancellation: CancellationToken | None) -> None:
         """Set what holds for one call.
 

@@ -86,7 +86,7 @@ def names_in(source: bytes, language: str) -> NamesInFile:
             else:
                 for path in rule.name:
                     for found in path.nodes(node):
-                        defined.update(_words(_bound(found, grammar), source))
+                        defined.update(_words(bound_names(found, grammar), source))
         stack += node.named_children
     return NamesInFile(frozenset(defined), frozenset(imported))
 
@@ -306,7 +306,7 @@ def _is_interpolated(inner: list[Node], byte: int) -> bool:
     )
 
 
-def _bound(node: Node, grammar: Grammar) -> list[Node]:
+def bound_names(node: Node, grammar: Grammar) -> list[Node]:
     """The names under a binding, and the attribute of `self.name = ...`."""
     inner = declared(node, grammar)
     if inner.child_count and inner.kind_id in grammar.skipped_in_patterns:

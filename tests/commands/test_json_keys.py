@@ -29,6 +29,8 @@ _OPEN = {
     *("channels", "ranks", "factors", "languages", "skipped", "settings", "workers", "rules"),
     # Of `doctor`: labels for a person; of `eval`: the same for each arm and metric.
     *("codebuddy", "machine", "runtime", "intervals", "kinds", "differences"),
+    # Of robustness and sensitivity: figures by arm, which are the same for each.
+    *("all", "families", "transformations", "attributes", "unchanged"),
 }
 
 CALLS = {
@@ -158,6 +160,12 @@ def test_a_training_answers_with_its_keys(tmp_path):
     [
         ("eval", ["--model", "echo", "--tasks", "2"]),
         ("eval --retrieval-only", ["--retrieval-only", "--tasks", "2"]),
+        ("eval --robustness", ["--robustness", "--model", "echo", "--tasks", "1"]),
+        (
+            "eval --robustness --retrieval-only",
+            ["--robustness", "--retrieval-only", "--tasks", "2"],
+        ),
+        ("eval --sensitivity", ["--sensitivity", "--model", "echo", "--tasks", "2"]),
     ],
 )
 def test_an_evaluation_answers_with_its_keys(tmp_path, name, options):

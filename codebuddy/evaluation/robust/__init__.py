@@ -1,0 +1,1 @@
+"""What small changes of a place do to its completion: `codebuddy eval --robustness`."""
