@@ -16,6 +16,7 @@ from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
+from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
 from codebuddy.service.repositories import RepositoryCache
@@ -77,6 +78,7 @@ class CompletionService:
         self._repositories = repositories
         self._index_refresh = index_refresh
         self._background = BackgroundRefresh()
+        self._fleet = FleetSearches()
 
     def complete(
         self,
@@ -145,6 +147,8 @@ class CompletionService:
         """
         from codebuddy.index.search_response import path_beneath, search_response
 
+        if request.fleet:
+            return self._fleet.search(request, sources)
         asked_in = Path(request.folder)
         folder = str(folder_to_search(asked_in, request.near))
         flags = {} if request.embedder is None else {"index.embedder": request.embedder}
@@ -242,6 +246,7 @@ class CompletionService:
         """Free the model, and write what was learnt of latencies; a later request loads again."""
         self._repositories.save_latencies()
         self._models.close()
+        self._fleet.close()
 
     def _repository_context(
         self, request: CompletionRequest, sources: SettingsSources
