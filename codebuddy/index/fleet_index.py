@@ -8,12 +8,11 @@ words of more than half of all chunks is over the shards' vocabularies one by on
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from codebuddy.datatypes import SearchResult
 from codebuddy.errors import IndexingError
 from codebuddy.index.channels import Channels
 from codebuddy.index.lease import Leases
@@ -23,6 +22,8 @@ from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.shards import Shard, ShardedStore, ShardLostError
 from codebuddy.settings import Settings
+
+T = TypeVar("T")
 
 
 class FleetIndex(RepositoryIndex):
@@ -38,6 +39,7 @@ class FleetIndex(RepositoryIndex):
         self._store = self._sharded
         self._settings = settings
         self._channels: Channels | None = None
+        self._held: Channels | None = None
         self._lock = threading.RLock()
         self._leases = Leases(self._close_store)
 
@@ -51,24 +53,34 @@ class FleetIndex(RepositoryIndex):
         """None: it keeps vectors beside one index."""
         return SecondTier("", Path())
 
-    def search(self, query: str, *arguments: Any, **options: Any) -> list[SearchResult]:
-        """As `RepositoryIndex.search`; a result's path begins with its repository's name.
+    def ask(self, query: str, ask: Callable[[], T]) -> T:
+        """What `ask` finds by calling this index, all of it in one state of every shard.
+
+        A shard that fails meanwhile is left out, and all is asked again without it.
+
+        Args:
+            query: What is looked for, to find a hostile index by.
+            ask: May be called several times.
 
         Raises:
-            UsageError: The query is empty.
-            IndexingError: The dense channel is asked for and there are no vectors for it.
+            UsageError, IndexingError: As `ask`.
         """
-        for _ in range(len(self.shards)):
+        for attempt in range(len(self.shards) + 1):
             try:
-                return super().search(query, *arguments, **options)
+                with self._snapshot() as channels:
+                    self._held = channels
+                    try:
+                        return ask()
+                    finally:
+                        self._held = None
             except ShardLostError:
                 # It is left out of the next try.
                 self._channels = None
             except DamagedIndexError:
-                # Its checksums are right and its content is not: a hostile index.
-                if not self._drop_damaged(query):
+                # Its checksums are right and its content is not.
+                if attempt or not self._drop_damaged(query):
                     raise
-        return super().search(query, *arguments, **options)
+        raise IndexingError("the indexes change all the time", hint="try again in a moment")
 
     def shard_of(self, path: str) -> tuple[Shard, str]:
         """The shard of a result's path, and the path there."""
@@ -80,6 +92,9 @@ class FleetIndex(RepositoryIndex):
         with self._lock:
             if self._leases.is_closed:
                 raise IndexingError("the indexes are closed already", hint="try again")
+            if self._held is not None:
+                yield self._held
+                return
             with self._sharded.snapshot() as has_changed:
                 if has_changed or self._channels is None:
                     segments = self._sharded.load_segments()

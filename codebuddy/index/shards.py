@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +21,7 @@ from typing import TypeVar
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.errors import IndexingError
 from codebuddy.index.damage_marker import mark_damaged
-from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError, translated
 from codebuddy.index.segments import Segment, pack_histogram, unpack_histogram, unpack_segment
 from codebuddy.index.store import Store, StoredFile, StoredVectors, VectorSpace
 from codebuddy.index.terms import normalized_name
@@ -50,6 +51,7 @@ class Shard:
     is_damaged: bool = False
     store: Store | None = None
     segments: list[Segment] | None = None
+    names: list[str] | None = None
     identity: tuple[int, int] = (0, 0)
     prefix: bytes = field(init=False)
 
@@ -61,7 +63,7 @@ class Shard:
         if self.store is not None:
             with suppress(IndexingError):
                 self.store.close()
-        self.store = self.segments = None
+        self.store = self.segments = self.names = None
 
 
 class ShardedStore(Store):
@@ -99,7 +101,7 @@ class ShardedStore(Store):
                     continue
                 shard.problem = ""
                 if is_new:
-                    shard.segments = None
+                    shard.segments = shard.names = None
                 has_changed |= is_new
                 self._live.append((number, shard))
             yield has_changed or before != [number for number, _ in self._live]
@@ -214,16 +216,23 @@ class ShardedStore(Store):
     ) -> list[Definition]:
         """See `Store.definitions`; in the order that one index would have."""
         return self._merged(
-            lambda store: store.definitions(normalized, is_prefix=is_prefix, limit=limit), limit
+            lambda store: store.definitions(normalized, is_prefix=is_prefix, limit=limit),
+            normalized,
+            limit,
+            is_prefix=is_prefix,
         )
 
     def definitions_named(self, name: str, normalized: str, limit: int) -> list[Definition]:
         """See `Store.definitions_named`."""
-        return self._merged(lambda store: store.definitions_named(name, normalized, limit), limit)
+        return self._merged(
+            lambda store: store.definitions_named(name, normalized, limit), normalized, limit
+        )
 
     def definitions_qualified(self, parts: Sequence[str], key: str, limit: int) -> list[Definition]:
         """See `Store.definitions_qualified`."""
-        return self._merged(lambda store: store.definitions_qualified(parts, key, limit), limit)
+        return self._merged(
+            lambda store: store.definitions_qualified(parts, key, limit), key, limit
+        )
 
     def definitions_of(self, stored: StoredFile) -> list[Definition]:
         """See `Store.definitions_of`."""
@@ -233,12 +242,24 @@ class ShardedStore(Store):
         found = self._ask(shard, lambda store: store.definitions_of(own))
         return [_definition_of(each, number, shard) for each in found]
 
-    def _merged(self, ask: Callable[[Store], list[Definition]], limit: int) -> list[Definition]:
-        found = [
-            _definition_of(each, number, shard)
-            for number, shard in self._live
-            for each in self._ask(shard, ask)
-        ]
+    def _merged(
+        self,
+        ask: Callable[[Store], list[Definition]],
+        squashed: str,
+        limit: int,
+        *,
+        is_prefix: bool = False,
+    ) -> list[Definition]:
+        """What the shards that define such a name say; most of them define none."""
+        found = []
+        for number, shard in self._live:
+            if shard.names is None:
+                shard.names = self._ask(shard, _names_of)
+            at = bisect_left(shard.names, squashed)
+            if at == len(shard.names):
+                continue
+            if shard.names[at] == squashed or (is_prefix and shard.names[at].startswith(squashed)):
+                found += [_definition_of(each, number, shard) for each in self._ask(shard, ask)]
         if len(found) > 1:
             found.sort(key=lambda each: (normalized_name(each.name), each.name))
         return found[:limit] if limit >= 0 else found
@@ -296,6 +317,17 @@ def _segments_of(store: Store, shard: Shard) -> Iterable[Segment]:
     if shard.segments is None:
         shard.segments = [unpack_segment(row) for row in store.segments()]
     return shard.segments
+
+
+def _names_of(store: Store) -> list[str]:
+    """The squashed names that are defined there, sorted.
+
+    Answered from the name index alone, which carries no checksums: names only lead to rows, which
+    are checked.
+    """
+    with translated(store.file):
+        rows = store.connection.execute("SELECT DISTINCT squashed FROM definitions").fetchall()
+    return sorted(str(name) for (name,) in rows)
 
 
 def _of_shard(stored: StoredFile, number: int, shard: Shard) -> StoredFile:

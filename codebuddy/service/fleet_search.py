@@ -97,7 +97,7 @@ def _check(request: SearchRequest) -> None:
 def _found(index: FleetIndex, request: SearchRequest) -> dict[str, Any]:
     from codebuddy.index.search_response import search_response
 
-    found = search_response(index, request, "")
+    found = index.ask(request.query, lambda: search_response(index, request, ""))
     left_out = {str(each.root): each.problem for each in index.shards if each.problem}
     n_searched = len(index.shards) - len(left_out)
     if not n_searched:
