@@ -21,6 +21,7 @@ from codebuddy.federation import privacy as private
 from codebuddy.federation.privacy import Privacy, Releases
 from codebuddy.federation.weights import (
     Array,
+    Data,
     Scales,
     StepConfig,
     classifiers,
@@ -79,6 +80,8 @@ class Participant:
     learned: list[Example] = field(init=False)
     held_out: list[Example] = field(init=False)
     _random: np.random.Generator = field(init=False)
+    # The labels that the matrices are of; others came where it is another list.
+    _known: tuple[list[Example], Data] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.seed)
@@ -103,7 +106,7 @@ class Participant:
             raise TrainingError("the server's weights are none of this codebuddy's head")
         if not self.may_send:
             raise TrainingError("there is nothing to send: no labels, or no privacy left")
-        data = data_of(self.learned, self.scales)
+        data = self._matrices()
         stepped = step(sent, data, config)
         change = [new - old for new, old in zip(stepped, sent, strict=True)]
         n_examples = data.n_examples
@@ -115,6 +118,11 @@ class Participant:
                 change = private.noised(change, deviation, self._random)
         self.n_sent += 1
         return Update(change, n_examples)
+
+    def _matrices(self) -> Data:
+        if self._known is None or self._known[0] is not self.learned:
+            self._known = self.learned, data_of(self.learned, self.scales)
+        return self._known[1]
 
     def epsilon(self) -> float | None:
         """What it has spent, earlier federations included; None where it adds no noise itself."""

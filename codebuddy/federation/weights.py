@@ -116,7 +116,7 @@ def step(sent: Sequence[Array], data: Data, config: StepConfig) -> list[Array]:
     found = []
     for start, inputs, helped in zip(sent, data.inputs, data.helped, strict=True):
         n_examples = max(1, len(helped))
-        curvature = 0.25 * float(np.linalg.norm(inputs, 2)) ** 2 / n_examples
+        curvature = 0.25 * float(np.linalg.eigvalsh(inputs.T @ inputs)[-1]) / n_examples
         length = 1.0 / (curvature + config.penalty + config.proximal)
         penalised = np.ones(len(start))
         penalised[0] = 0.0
