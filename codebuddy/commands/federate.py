@@ -94,6 +94,7 @@ def client(
         return EXIT_INTERRUPTED
     finally:
         status.clear()
+    part.problem = part.problem or taking.problem
     _tell(part, as_json=as_json)
     return 0
 
@@ -339,8 +340,11 @@ def _tell(part: Any, *, as_json: bool) -> None:
     answer(f"{counted(part.participant.n_sent, 'update')} sent")
     if epsilon is not None:
         answer(f"epsilon spent so far: {epsilon:.2f}")
+    if part.problem:
+        note(safe_line(part.problem))
     if verdict is None:
-        note(safe_line(part.problem or "no aggregate came"))
+        if not part.problem:
+            note("no aggregate came")
     elif verdict["adopted"]:
         answer(f"adopted: better on {verdict['holes']} held-out holes")
     else:

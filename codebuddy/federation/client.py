@@ -45,6 +45,8 @@ class HeadClient:
         self._on_aggregate = on_aggregate
         self._on_update = on_update
         self._common = flower("flwr.common")
+        # Why the last update was not sent, if it was not.
+        self.problem = ""
 
     def to_client(self) -> HeadClient:
         """As Flower asks for it."""
@@ -85,8 +87,9 @@ class HeadClient:
             update = self._participant.update(common.parameters_to_ndarrays(ins.parameters), config)
             if self._on_update is not None:
                 self._on_update(self._participant.n_sent)
+            self.problem = ""
         except (CodebuddyError, ValueError, TypeError, KeyError) as error:
-            logging.getLogger(__name__).debug("no update: %s", error)
+            self.problem = f"no update was sent: {error}"
             return common.FitRes(
                 status=common.Status(common.Code.FIT_NOT_IMPLEMENTED, "no update"),
                 parameters=common.ndarrays_to_parameters([]),

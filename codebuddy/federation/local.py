@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from codebuddy.federation.weights import (
     weights_of,
     zeros,
 )
-from codebuddy.private_files import read_json, write_file
+from codebuddy.private_files import make_folder, read_json, write_file
 from codebuddy.training.head.adapt import gain_thresholds
 from codebuddy.training.head.examples import Example, read_examples, read_folder
 from codebuddy.training.head.fit import head_content
@@ -97,14 +97,17 @@ class LocalPart:
     labels: Path
     privacy: Privacy | None
     shared: Shared
+    header: dict[str, Any] = field(init=False)
+    examples: list[Example] = field(init=False)
+    participant: Participant = field(init=False)
+    verdict: Verdict | None = field(init=False, default=None)
+    problem: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.header, self.examples = read_examples(self.labels)
         self.participant = Participant(
             self.examples, self.shared.scales, self.privacy, earlier=self._earlier()
         )
-        self.verdict: Verdict | None = None
-        self.problem = ""
 
     @property
     def trained_for(self) -> str:
@@ -122,6 +125,7 @@ class LocalPart:
         file = self.repository.index_folder / RECORD_NAME
         content = {"format": _FORMAT, "releases": [list(r) for r in self.participant.releases()]}
         try:
+            make_folder(file.parent)
             write_file(file, json.dumps(content).encode("ascii") + b"\n", is_durable=True)
         except OSError as error:
             raise TrainingError(f"{file} cannot be written: {error.strerror}") from error
@@ -141,7 +145,9 @@ class LocalPart:
                     f"federated, judged by {verdict.n_holes} holes of {self.header['repository']}"
                 )
                 content = adopted_content(verdict, present, wanted, name)
-                heads.save_head(heads.personal_head_file(self.repository), content)
+                file = heads.personal_head_file(self.repository)
+                make_folder(file.parent)
+                heads.save_head(file, content)
         except (TrainingError, OSError) as error:
             self.problem = getattr(error, "message", str(error))
             return

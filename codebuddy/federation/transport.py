@@ -24,7 +24,7 @@ DEFAULT_PORT = 9440
 # Weights of a head take a kilobyte.
 _MAX_MESSAGE_BYTES = 1 << 20
 _MAX_CLIENTS = 1_000
-_RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def take_part(
 ) -> None:
     """Answer the server until it says that all is done; Ctrl-C leaves at any time.
 
-    A server that is not there yet, or went away, is asked again for about half a minute.
+    A server that is not there yet, or went away, is asked again for about a minute.
 
     Raises:
         CodebuddyError: There is no server to be had, or it refuses the key.

@@ -85,7 +85,7 @@ def test_two_clients_over_tls_come_to_one_head(tmp_path, keys):
             (roots[1], "bob", ["--noise", "4", "--max-epsilon", "8"]),
         )
     ]
-    told = [each.communicate(timeout=120) for each in (server, *clients)]
+    told = [each.communicate(timeout=250) for each in (server, *clients)]
     assert [each.returncode for each in (server, *clients)] == [0, 0, 0], told
     found = json.loads(told[0][0])
     assert [each["answered"] for each in found["rounds"]] == [2, 2, 2]
@@ -114,7 +114,7 @@ def test_a_client_with_a_key_of_nobody_is_not_let_in(tmp_path, keys):
     mixed[1] = str(keys / "ca.pem")
     client = start(root, "client", "--server", address, *mixed)
     try:
-        _, told = client.communicate(timeout=120)
+        _, told = client.communicate(timeout=250)
         assert client.returncode == 1
         assert "cannot be reached" in told
         assert server.poll() is None
