@@ -92,20 +92,13 @@ def do_for_all(
     Returns:
         The exit code: 1 if a repository failed.
     """
-    from codebuddy.errors import EXIT_INTERRUPTED, UsageError
+    from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.fleet.drive import run_fleet
-    from codebuddy.fleet.listing import read_members
 
-    file = list_of(list_file)
-    members = read_members(file)
-    if not members:
-        raise UsageError(
-            f"the list {file} names no repository", hint="'codebuddy fleet add PATH...'"
-        )
-    names = {str(each.root): each.name for each in members}
+    names = _names(list_file)
     cores = os.cpu_count() or 1
     most = cores if job.verb == "index" else min(cores, _MOST_MODEL_WORKERS)
-    n_workers = min(workers or most, len(members)) if not address else workers or most
+    n_workers = min(workers or most, len(names)) if not address else workers or most
     status = StatusLine()
 
     def show(outcome: Outcome, done: int, of: int) -> None:
@@ -118,7 +111,7 @@ def do_for_all(
 
     runner = _runner(n_workers, address, uses_ray=uses_ray)
     try:
-        status.show(f"{counted(len(members), 'repository', 'repositories')}, {n_workers} at once")
+        status.show(f"{counted(len(names), 'repository', 'repositories')}, {n_workers} at once")
         run = run_fleet(
             list(names), job, runner, n_workers, retries=retries, is_fresh=fresh, on_outcome=show
         )
@@ -131,6 +124,24 @@ def do_for_all(
         runner.close()
     _sum_up(run, names, as_json=as_json)
     return 1 if run.failed else 0
+
+
+def _names(list_file: str | None) -> dict[str, str]:
+    """The roots of the list, with their names.
+
+    Raises:
+        UsageError: It names none.
+    """
+    from codebuddy.errors import UsageError
+    from codebuddy.fleet.listing import read_members
+
+    file = list_of(list_file)
+    members = read_members(file)
+    if not members:
+        raise UsageError(
+            f"the list {file} names no repository", hint="'codebuddy fleet add PATH...'"
+        )
+    return {str(each.root): each.name for each in members}
 
 
 def _runner(n_workers: int, address: str | None, *, uses_ray: bool) -> Runner:

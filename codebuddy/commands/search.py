@@ -166,9 +166,7 @@ def command(
     if as_json:
         answer_json(found)
         return
-    _note_left_out(found)
-    if near and not Path.cwd().is_relative_to(found["repository"]):
-        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
+    _note_repository(found, near)
     if editor is not None and opened is not None:
         _open(editor, found, opened)
         return
@@ -236,8 +234,10 @@ def _list_of(fleet_list: str | None, *, is_fleet: bool) -> str:
     return str(Path(fleet_list).absolute() if fleet_list else default_list())
 
 
-def _note_left_out(found: SearchResponse) -> None:
-    """Say which repositories of a list were not searched, and why."""
+def _note_repository(found: SearchResponse, near: str | None) -> None:
+    """Say which other repository was searched, and of a list which were not, and why."""
+    if near and not Path.cwd().is_relative_to(found["repository"]):
+        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
     left_out = found["repositories"]["left_out"] if "repositories" in found else {}
     for root, why in list(left_out.items())[:_LEFT_OUT_SHOWN]:
         note(f"warning: {safe_line(root)} is not searched: {safe_line(why)}")
