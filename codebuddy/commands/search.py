@@ -137,8 +137,7 @@ def command(
     near = near and given_file(near)
     if near and not Path(near).exists():
         note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
-    if channel == "dense" and embedder is not None:
-        _check_embedder(embedder)
+    _check_embedder(embedder if channel == "dense" else None)
     editor = None
     if opened is not None:
         from codebuddy.commands.editor import editor_command
@@ -245,7 +244,7 @@ def _note_repository(found: SearchResponse, near: str | None) -> None:
         note(f"and {len(left_out) - _LEFT_OUT_SHOWN} more")
 
 
-def _check_embedder(embedder: str) -> None:
+def _check_embedder(embedder: str | None) -> None:
     """Refuse a dense search without vectors to compare.
 
     Raises:
