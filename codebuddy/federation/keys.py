@@ -44,7 +44,7 @@ def make_keys(folder: Path, hosts: Sequence[str], clients: Sequence[str]) -> lis
             raise UsageError(f"{each!r} is taken", hint="give the client another name")
     try:
         make_folder(folder)
-        made = []
+        made: list[Path] = []
         authority = _authority(folder, made)
         names = [SERVER, *clients] if hosts else list(clients)
         for name in names:
