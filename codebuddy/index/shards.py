@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -110,7 +111,7 @@ class ShardedStore(Store):
         """The segments of all shards, under ids that no two share."""
         found = []
         for number, shard in self._live:
-            for each in self._ask(shard, lambda store, s=shard: _segments_of(store, s)):
+            for each in self._ask(shard, partial(_segments_of, shard=shard)):
                 ids = each.document_ids + (number << _BITS)
                 found.append(Segment(each.id | number << _BITS, ids, each.lengths, each.is_dead))
         return found
@@ -187,7 +188,7 @@ class ShardedStore(Store):
         for chunk_id in ids:
             number, own = chunk_id >> _BITS, chunk_id & _OWN
             shard = self._shards[number]
-            known = self._ask(shard, lambda store, c=own: store.chunks([c], may_miss=may_miss))
+            known = self._ask(shard, partial(_chunks_of, own=own, may_miss=may_miss))
             found += [
                 dataclasses.replace(each, id=chunk_id, path=f"{shard.name}/{each.path}")
                 for each in known
@@ -317,6 +318,10 @@ def _segments_of(store: Store, shard: Shard) -> Iterable[Segment]:
     if shard.segments is None:
         shard.segments = [unpack_segment(row) for row in store.segments()]
     return shard.segments
+
+
+def _chunks_of(store: Store, own: int, *, may_miss: bool) -> list[Chunk]:
+    return store.chunks([own], may_miss=may_miss)
 
 
 def _names_of(store: Store) -> list[str]:

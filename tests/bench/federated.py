@@ -14,6 +14,7 @@ import argparse
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ import numpy as np
 from codebuddy import heads
 from codebuddy.federation.measure import centralised, rounds_to
 from codebuddy.federation.participant import Participant
-from codebuddy.federation.partitions import deal, divergence, windows
-from codebuddy.federation.privacy import Privacy, epsilon
+from codebuddy.federation.partitions import DEALINGS, deal, divergence, windows
+from codebuddy.federation.privacy import Place, Privacy, epsilon
 from codebuddy.federation.simulation import simulate
 from codebuddy.federation.strategy import Rules
 from codebuddy.federation.weights import (
@@ -198,13 +199,14 @@ def main() -> None:
         print(row(name, seeds(rules)[0], goal), flush=True)
     for name, rules in {"all nine": base, **drawn}.items():
         print(row(f"continual: {name}", seeds(rules, arrives=True)[0], goal), flush=True)
-    for place, noise, clip in (
+    trials: list[tuple[Place, float, float]] = [
         ("server", 0.5, 0.3),
         ("server", 1.0, 0.3),
         ("server", 4.0, 0.3),
         ("client", 1.0, 0.3),
         ("client", 4.0, 0.3),
-    ):
+    ]
+    for place, noise, clip in trials:
         privacy = Privacy(clip, noise, place)
         rules = replace(base, privacy=privacy, norm_bound=clip)
         spent = epsilon(((noise, arguments.rounds),), privacy.delta)
@@ -220,9 +222,11 @@ def main() -> None:
         )
     print("\n| dealt by | alpha | divergence, bits | syntax | confidence |")
     print("|---|--:|--:|--:|--:|")
-    for dealing in ("label", "language", "quantity"):
+    for dealing in DEALINGS[1:]:
         for alpha in (0.1, 1.0):
-            dealt = folds(examples, lambda rest, d=dealing, a=alpha: deal(rest, d, 50, a, 0))
+            dealt = folds(
+                examples, partial(deal, dealing=dealing, n_clients=50, alpha=alpha, seed=0)
+            )
             unlike = statistics.fmean(divergence(each.clients, dealing) for each in dealt)
             last = federated(dealt, replace(base, n_rounds=_DEALT_ROUNDS))[0][-1]
             print(
