@@ -44,12 +44,12 @@ def add(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> None
     from codebuddy.vcs.repository import open_repository
 
     roots = []
-    for each in given:
-        if "://" in each or (":" in each and not Path(each).exists()):
+    for text in given:
+        if "://" in text or (":" in text and not Path(text).exists()):
             raise UsageError(
-                f"{each} is not a folder", hint="clone it with git, then add the clone"
+                f"{text} is not a folder", hint="clone it with git, then add the clone"
             )
-        roots.append(open_repository(Path(each)).root)
+        roots.append(open_repository(Path(text)).root)
     file = list_of(list_file)
     added = listing.add(file, roots)
     if as_json:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from codebuddy.errors import IndexingError
 from codebuddy.index.channels import Channels
@@ -42,6 +42,9 @@ class FleetIndex(RepositoryIndex):
         self._held: Channels | None = None
         self._lock = threading.RLock()
         self._leases = Leases(self._close_store)
+
+    def __enter__(self) -> Self:
+        return self
 
     @property
     def shards(self) -> Sequence[Shard]:

@@ -53,7 +53,7 @@ def keys_of(folder: Path, name: str) -> list[str]:
 
 @pytest.fixture
 def keys(tmp_path) -> Path:
-    folder = tmp_path / "keys"
+    folder: Path = tmp_path / "keys"
     assert run(["federate", "keys", "--folder", str(folder), "alice", "bob"]) == 0
     assert (folder / "ca.key").stat().st_mode & 0o077 == 0
     return folder

@@ -42,7 +42,8 @@ def test_ray_gives_what_processes_give(cluster, tmp_path):
 def test_a_killed_worker_of_ray_loses_nothing_and_doubles_nothing(cluster, tmp_path):
     """Its processes are found as children of this one's raylet."""
     roots = make_many(tmp_path, 8)
-    stop, killed = threading.Event(), []
+    stop = threading.Event()
+    killed: list[int] = []
 
     def kill_twice() -> None:
         while not stop.wait(0.2) and len(killed) < 2:

@@ -131,7 +131,7 @@ def test_workers_killed_at_random_lose_no_result_and_double_none(tmp_path):
     runner = ProcessRunner(2)
     stop = threading.Event()
     chance = random.Random(5)
-    killed = []
+    killed: list[int] = []
 
     def kill_now_and_then() -> None:
         while not stop.wait(0.35):

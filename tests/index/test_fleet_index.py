@@ -40,7 +40,7 @@ def make_fleet(folder: Path, words: dict[str, list[str]]) -> dict[str, Path]:
     """A repository for each name, indexed, its files in a folder of that name's first letter."""
     roots = {}
     for name, modules in words.items():
-        files = {f"{each}.py": module(each) for each in modules}
+        files: dict[str, str | bytes] = {f"{each}.py": module(each) for each in modules}
         roots[name] = make_repository(folder / name, files)
         index(roots[name], embedder="none")
     return roots
@@ -60,7 +60,9 @@ def test_scores_are_those_of_one_index_with_all_files(tmp_path, query):
     from codebuddy.index.query_filters import split_filters
 
     roots = make_fleet(tmp_path / "fleet", WORDS)
-    files = {f"{name}/{each}.py": module(each) for name, m in WORDS.items() for each in m}
+    files: dict[str, str | bytes] = {
+        f"{name}/{each}.py": module(each) for name, m in WORDS.items() for each in m
+    }
     one = make_repository(tmp_path / "one", files)
     index(one, embedder="none")
     filters = split_filters(query)
