@@ -100,7 +100,8 @@ def federated(
     for number, fold in enumerate(all_folds):
         people = []
         for client, labels in enumerate(fold.clients):
-            each = Participant(labels, fold.scales, privacy, seed=client)
+            drawn = 1_000 * number + 100_000 * rules.seed + client
+            each = Participant(labels, fold.scales, privacy, seed=drawn)
             # Nothing is held out of clients here: a whole repository is.
             each.learned, each.held_out = list(labels), []
             people.append(each)
@@ -113,7 +114,8 @@ def federated(
 
         strategy = simulate(
             people,
-            replace(rules, seed=rules.seed + 1_000 * number),
+            # Other draws and other noise in each fold.
+            replace(rules, seed=rules.seed + 1_000 * number, noise_seed=rules.seed + number),
             zeros(),
             before_round=come_and_go if arrives else None,
             on_round=lambda n, w: by_round[n - 1].append([each.copy() for each in w]),
@@ -151,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--part", choices=["all", "drawn", "noise", "dealt"], default="all")
     arguments = parser.parse_args()
     _, examples = read_folder(heads.default_labels_folder())
     natural = folds(examples, lambda rest: deal(rest, "repository", 0, 1.0, 0))
@@ -188,38 +191,44 @@ def main() -> None:
     for aggregate in ("median", "trimmed"):
         curve, _ = federated(natural, replace(base, aggregate=aggregate))
         print(row(f"FedAvg, {aggregate}", curve, goal), flush=True)
-    drawn = {
-        "three drawn evenly, weighted": replace(base, selection="uniform", per_round=3),
-        "three by activity, plain mean": replace(
-            base, selection="activity", per_round=3, is_weighted=False
-        ),
-        "three by activity, weighted (biased)": replace(base, selection="activity", per_round=3),
-    }
-    for name, rules in drawn.items():
-        print(row(name, seeds(rules)[0], goal), flush=True)
-    for name, rules in {"all nine": base, **drawn}.items():
-        print(row(f"continual: {name}", seeds(rules, arrives=True)[0], goal), flush=True)
-    trials: list[tuple[Place, float, float]] = [
-        ("server", 0.5, 0.3),
-        ("server", 1.0, 0.3),
-        ("server", 4.0, 0.3),
-        ("client", 1.0, 0.3),
-        ("client", 4.0, 0.3),
-    ]
-    for place, noise, clip in trials:
-        privacy = Privacy(clip, noise, place)
-        rules = replace(base, privacy=privacy, norm_bound=clip)
-        spent = epsilon(((noise, arguments.rounds),), privacy.delta)
-        curve = seeds(rules, privacy)[0]
-        print(
-            row(
-                f"noise {noise:g} at the {place}, clip {clip:g}",
-                curve,
-                goal,
-                f"epsilon {spent:.1f}",
+    if arguments.part in ("all", "drawn"):
+        drawn = {
+            "three drawn evenly, weighted": replace(base, selection="uniform", per_round=3),
+            "three by activity, plain mean": replace(
+                base, selection="activity", per_round=3, is_weighted=False
             ),
-            flush=True,
-        )
+            "three by activity, weighted (biased)": replace(
+                base, selection="activity", per_round=3
+            ),
+        }
+        for name, rules in drawn.items():
+            print(row(name, seeds(rules)[0], goal), flush=True)
+        for name, rules in {"all nine": base, **drawn}.items():
+            print(row(f"continual: {name}", seeds(rules, arrives=True)[0], goal), flush=True)
+    if arguments.part in ("all", "noise"):
+        trials: list[tuple[Place, float, float]] = [
+            ("server", 0.5, 0.3),
+            ("server", 1.0, 0.3),
+            ("server", 4.0, 0.3),
+            ("client", 1.0, 0.3),
+            ("client", 4.0, 0.3),
+        ]
+        for place, noise, clip in trials:
+            privacy = Privacy(clip, noise, place)
+            rules = replace(base, privacy=privacy, norm_bound=clip)
+            spent = epsilon(((noise, arguments.rounds),), privacy.delta)
+            curve = seeds(rules, privacy)[0]
+            print(
+                row(
+                    f"noise {noise:g} at the {place}, clip {clip:g}",
+                    curve,
+                    goal,
+                    f"epsilon {spent:.1f}",
+                ),
+                flush=True,
+            )
+    if arguments.part not in ("all", "dealt"):
+        return
     print("\n| dealt by | alpha | divergence, bits | syntax | confidence |")
     print("|---|--:|--:|--:|--:|")
     for dealing in DEALINGS[1:]:
