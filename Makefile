@@ -9,6 +9,8 @@
 #   make bench-latency   what the warm engine costs a person who waits; make soak for 10,000 requests
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
 #   make bench-robustness   thirty changes on real code, then what they cost both models; goes on where it stopped
+#   make bench-fleet  one search over 100 repositories, and work spread over processes
+#   make bench-federated  the figures of docs/federated.md, from the labels that are here
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
 #   make train-adapter  the adapter of the default model, from the packages it learns from: hours
@@ -29,7 +31,7 @@ FAST := not model and not process and not terminal and not slow
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
+.PHONY: setup extras models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -50,9 +52,21 @@ test-fast: check
 	$(BIN)/pytest -m "$(FAST)" $(ALONE)
 	$(PYTEST) -n $(FAST_WORKERS) -m "$(FAST)"
 
-test: check models
+# Ray and Flower have an environment of their own beside .venv: Flower lowers rich and others.
+extras: setup
+	@bash .ci/extras
+
+test: check models extras
 	$(BIN)/pytest $(ALONE)
 	$(PYTEST)
+	[ ! -x .venv/extras/bin/python ] || .venv/extras/bin/python -m pytest tests/federation tests/fleet/test_ray.py
+
+# Repositories to measure with are made first, of what is installed here: some minutes.
+bench-fleet: setup
+	$(BIN)/python -m tests.bench.fleet $(BENCH)
+
+bench-federated: extras
+	.venv/extras/bin/python -m tests.bench.federated $(BENCH)
 
 bench-search: setup
 	$(BIN)/python -m tests.bench.search quality $(or $(DIRS),.) $(BENCH)

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("eval", "Measure completion and search on your own code."),
     "train": ("train", "Fit the decision whether to look up to your own code."),
     "engine": ("engine", "Start, stop or look at the warm engine."),
+    "fleet": ("fleet", "Index, evaluate and train many repositories, and list them."),
+    "federate": ("federate", "Train the decision head with others; labels stay where they are."),
     "models": ("models", "List, pull, verify, remove or add models."),
     "lsp": ("lsp", "Complete in an editor, over the Language Server Protocol."),
     "serve": ("serve", "Complete over HTTP, for llama.vim, llama.vscode and others."),

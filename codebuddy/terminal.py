@@ -188,6 +188,6 @@ def _bytes_of(path: Any) -> Any:
         return None
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 file`, `2 files`: a number with what it counts."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str, things: str = "") -> str:
+    """`1 file`, `2 files`: a number with what it counts; `things` where the plural is another."""
+    return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"

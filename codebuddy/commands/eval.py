@@ -12,10 +12,8 @@ from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.evaluation.gate import Limit
-    from codebuddy.evaluation.retrieval import RetrievalReport
-    from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
+    from codebuddy.evaluation.session import EvaluationOptions
     from codebuddy.evaluation.summary import Report
-    from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
 
 _DEFAULT_TASKS = 20
@@ -205,45 +203,6 @@ def _options(
     )
 
 
-def _run(
-    repository_context: RepositoryContext, options: EvaluationOptions, index: RepositoryIndex
-) -> tuple[EvaluationResult, RetrievalReport]:
-    from codebuddy.errors import UsageError
-    from codebuddy.evaluation.results import BASE_MODES
-    from codebuddy.evaluation.retrieval import definition_report
-    from codebuddy.evaluation.session import evaluate, find_holes
-    from codebuddy.service.context import open_policy
-    from codebuddy.service.models import open_model
-    from codebuddy.terminal import StatusLine
-
-    repository = repository_context.repository
-    holes = find_holes(repository, index, options)
-    generator, chosen = open_model(repository_context.settings, StatusLine())
-    if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
-        raise UsageError(
-            f"there is no adapter to compare the base with: {chosen.reason}",
-            hint="--adapter PATH, or leave out --arm base",
-        )
-    # Before the long part, while the index is as it was when the holes were cut.
-    retrieval = definition_report(holes, repository, index, options.seed)
-    policy = open_policy(repository_context, generator, chosen.adapter)
-    for warning in (*chosen.warnings, *policy.warnings):
-        note(f"warning: {safe_line(warning)}")
-    settings = repository_context.settings
-    result = evaluate(
-        repository,
-        index,
-        generator,
-        settings,
-        options,
-        holes,
-        policy.head,
-        policy.latency,
-        chosen.adapter,
-    )
-    return result, retrieval
-
-
 def _evaluate(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
@@ -254,30 +213,9 @@ def _evaluate(
 ) -> int:
     from codebuddy.commands.eval_gate import exit_status, pass_gate
     from codebuddy.errors import EXIT_INTERRUPTED
-    from codebuddy.evaluation.summary import summarize
-    from codebuddy.service.refresh import with_index
+    from codebuddy.evaluation.on_repository import evaluate_repository
 
-    result, retrieval = with_index(
-        repository_context,
-        lambda index: _run(repository_context, options, index),
-        should_update=True,
-    )
-    header = result.run.header
-    report: Report = {
-        "repository": header.get("repository", ""),
-        "commit": header.get("commit", ""),
-        "model": header.get("model", ""),
-        "adapter": header.get("adapter"),
-        "run": result.run.name,
-        "seed": header.get("seed", 0),
-        "planned": result.run.n_planned,
-        "damaged_lines": result.run.n_damaged,
-        "settings": header.get("settings", {}),
-        **summarize(result.results, options.seed),
-        "ended": result.ended,
-        "resumed": result.resumed,
-        "retrieval": retrieval,
-    }
+    report, result = evaluate_repository(repository_context, options)
     is_whole = result.ended == "done"
     verdict = pass_gate(cast("dict[str, Any]", report), limits, is_whole=is_whole)
     _print_report(report, as_json=as_json)
@@ -320,37 +258,18 @@ def _evaluate_retrieval(
 ) -> int:
     """The figures that need no model."""
     from codebuddy.commands.eval_gate import exit_status, pass_gate
-    from codebuddy.evaluation.docstrings import docstring_report
-    from codebuddy.evaluation.holes import cut_holes
-    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.evaluation.on_repository import measure_search
     from codebuddy.evaluation.tables import retrieval_tables
-    from codebuddy.service.refresh import with_index
 
-    repository = repository_context.repository
-
-    def run(index: RepositoryIndex) -> RetrievalReport:
-        holes = cut_holes(repository, index, options.kinds, options.tasks, options.seed)
-        report = definition_report(holes, repository, index, options.seed)
-        report["docstrings"] = docstring_report(
-            repository, index, repository_context.settings, options.tasks, options.seed
-        )
-        return report
-
-    retrieval = with_index(repository_context, run, should_update=True)
-    report: dict[str, Any] = {
-        "repository": repository.root.name,
-        "commit": repository.head_commit(),
-        "seed": options.seed,
-        "retrieval": retrieval,
-    }
+    report = measure_search(repository_context, options)
     verdict = pass_gate(report, limits)
     if as_json:
         answer_json(report)
         return exit_status(verdict)
-    lines = retrieval_tables(retrieval)
+    lines = retrieval_tables(report["retrieval"])
     if lines:
         commit = str(report["commit"])[:12] or "no commit"
-        answer("\n".join([f"{repository.root.name} at {commit}", "", *lines]).rstrip())
+        answer("\n".join([f"{report['repository']} at {commit}", "", *lines]).rstrip())
     else:
         note("there are neither calls across files nor documented functions to search for")
     return exit_status(verdict)

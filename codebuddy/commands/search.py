@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # Behind the file of a query that names one.
 _PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
 
+# Repositories that were not searched are named up to this number.
+_LEFT_OUT_SHOWN = 5
+
 
 @click.command(
     "search",
@@ -92,6 +95,17 @@ _PLACE = re.compile(r":[0-9]{1,9}(:[0-9]{0,9})?:?$")
     is_flag=True,
     help="Order a question's results by the model of search.reranker; takes longer.",
 )
+@click.option(
+    "--fleet",
+    "is_fleet",
+    is_flag=True,
+    help="Search all repositories of your list ('codebuddy fleet add'), as they are indexed.",
+)
+@click.option(
+    "--fleet-list",
+    metavar="FILE",
+    help="Another list, with --fleet: a text file with one path a line.",
+)
 @click.option("--explain", is_flag=True, help="Show why each result ranks where it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--no-update", is_flag=True, help="Search the index as it stands.")
@@ -108,6 +122,8 @@ def command(
     by_file: bool,
     opened: int | None,
     is_best: bool,
+    is_fleet: bool,
+    fleet_list: str | None,
     explain: bool,
     as_json: bool,
     no_update: bool,
@@ -121,8 +137,7 @@ def command(
     near = near and given_file(near)
     if near and not Path(near).exists():
         note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
-    if channel == "dense" and embedder is not None:
-        _check_embedder(embedder)
+    _check_embedder(embedder if channel == "dense" else None)
     editor = None
     if opened is not None:
         from codebuddy.commands.editor import editor_command
@@ -142,6 +157,7 @@ def command(
         embedder,
         whole_words,
         is_best,
+        _list_of(fleet_list, is_fleet=is_fleet),
     )
     found = _respond(request, may_use_engine=not no_engine)
     for warning in found.pop("warnings", []):
@@ -149,8 +165,7 @@ def command(
     if as_json:
         answer_json(found)
         return
-    if near and not Path.cwd().is_relative_to(found["repository"]):
-        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
+    _note_repository(found, near)
     if editor is not None and opened is not None:
         _open(editor, found, opened)
         return
@@ -198,13 +213,38 @@ def _open(editor: list[str], found: SearchResponse, number: int) -> None:
         raise UsageError(f"there is no result {number} to open: {there}")
     item = items[number - 1]
     note(f"opening {safe_line(item['path'])}:{item['line']}")
-    code = open_in_editor(editor, Path(found["repository"]) / item["path"], item["line"])
+    root = Path(item.get("repository") or found["repository"])
+    code = open_in_editor(editor, root / item["path"], item["line"])
     if code:
         note(f"the editor ended with exit code {code}")
         click.get_current_context().exit(1)
 
 
-def _check_embedder(embedder: str) -> None:
+def _list_of(fleet_list: str | None, *, is_fleet: bool) -> str:
+    """The absolute path of the list of repositories; empty where one repository is searched."""
+    from codebuddy.errors import UsageError
+
+    if fleet_list is not None and not is_fleet:
+        raise UsageError("--fleet-list is for --fleet", hint="give both")
+    if not is_fleet:
+        return ""
+    from codebuddy.fleet.listing import default_list
+
+    return str(Path(fleet_list).absolute() if fleet_list else default_list())
+
+
+def _note_repository(found: SearchResponse, near: str | None) -> None:
+    """Say which other repository was searched, and of a list which were not, and why."""
+    if near and not Path.cwd().is_relative_to(found["repository"]):
+        note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
+    left_out = found["repositories"]["left_out"] if "repositories" in found else {}
+    for root, why in list(left_out.items())[:_LEFT_OUT_SHOWN]:
+        note(f"warning: {safe_line(root)} is not searched: {safe_line(why)}")
+    if len(left_out) > _LEFT_OUT_SHOWN:
+        note(f"and {len(left_out) - _LEFT_OUT_SHOWN} more")
+
+
+def _check_embedder(embedder: str | None) -> None:
     """Refuse a dense search without vectors to compare.
 
     Raises:

@@ -54,15 +54,20 @@ def shown_hit(item: SearchHit, *, explain: bool, on: IO[str]) -> str:
 
 def place_of(item: SearchHit) -> str:
     """Path, line, the chunk's lines, and the definition there."""
-    title = f"{item['path']}:{item['line']} ({item['start_line']}-{item['end_line']})"
+    title = f"{path_of(item)}:{item['line']} ({item['start_line']}-{item['end_line']})"
     return title + (f"  {item['kind']} {item['symbol']}" if item["symbol"] else "")
+
+
+def path_of(item: SearchHit) -> str:
+    """The path, of a search over many behind the repository's name."""
+    return f"{item['name']}/{item['path']}" if "name" in item else item["path"]
 
 
 def by_files(items: list[SearchHit], *, has_colour: bool) -> str:
     """Each file once, in the order of its best result, with its results' numbers and lines."""
     files: dict[str, list[tuple[int, SearchHit]]] = {}
     for number, item in enumerate(items, 1):
-        files.setdefault(item["path"], []).append((number, item))
+        files.setdefault(path_of(item), []).append((number, item))
     shown = []
     for path, found in files.items():
         title = safe_line(path)

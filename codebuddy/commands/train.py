@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.terminal import answer, answer_json, note, safe_line
+from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
-    from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
     from codebuddy.training.head.labels import LabelProgress
     from codebuddy.training.head.personal import Training
@@ -103,17 +102,10 @@ def _reset(repository_context: RepositoryContext, *, as_json: bool) -> None:
 def _train(
     repository_context: RepositoryContext, minutes: float, per_kind: int, seed: int
 ) -> Training:
-    from codebuddy.service.models import open_model
-    from codebuddy.service.refresh import with_index
     from codebuddy.terminal import StatusLine
-    from codebuddy.training.head.labels import Labelling
-    from codebuddy.training.head.personal import train_personal
+    from codebuddy.training.head.on_repository import train_on_repository
 
     status = StatusLine()
-    generator, chosen = open_model(repository_context.settings, status)
-    for warning in chosen.warnings:
-        note(f"warning: {safe_line(warning)}")
-    settings, repository = repository_context.settings.completion, repository_context.repository
 
     def show(progress: LabelProgress) -> None:
         left_min = (progress.wanted - progress.done) * progress.seconds_per_hole / 60
@@ -122,13 +114,8 @@ def _train(
             f" all in {left_min:.0f} min; Ctrl-C keeps what is done"
         )
 
-    def train(index: RepositoryIndex) -> Training:
-        name = repository.root.name
-        labelling = Labelling(repository, index, generator, settings, name, seed, chosen.adapter)
-        with status:
-            return train_personal(labelling, per_kind, minutes, show)
-
-    return with_index(repository_context, train, should_update=True)
+    with status:
+        return train_on_repository(repository_context, per_kind, minutes, seed, status, show)
 
 
 def _training_lines(training: Training, per_kind: int) -> str:

@@ -20,6 +20,7 @@ from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import can_be_seeded
 from codebuddy.service.context import RepositoryContext
+from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.refresh import LOCK_TIMEOUT_S
 from codebuddy.service.repositories import RepositoryCache, index_key
 from codebuddy.service.request import SearchRequest, SettingsSources
@@ -45,6 +46,7 @@ class IndexWorker:
     def __init__(self, connection: WorkerConnection) -> None:
         self._connection = connection
         self._repositories = RepositoryCache()
+        self._fleet = FleetSearches()
         self._lock = threading.Lock()
         self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
         self._updates = ThreadPoolExecutor(_UPDATE_THREADS, thread_name_prefix="update")
@@ -87,6 +89,9 @@ class IndexWorker:
     def _answer(self, message: dict[str, Any], body: bytes) -> dict[str, Any]:
         options = message["wish"]
         sources = SettingsSources.from_message(message["settings"])
+        if options.get("fleet"):
+            asked = SearchRequest(query=_query_of(body), **options)
+            return dict(self._fleet.search(asked, sources))
         folder = str(folder_to_search(Path(options["folder"]), options.get("near", "")))
         repository_context, warnings = self._repositories.repository_context(folder, sources, {})
         started = time.perf_counter()

@@ -99,6 +99,7 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "should_update": (bool, False, 0, 0),
     "whole_words": (bool, False, 0, 0),
     "is_best": (bool, False, 0, 0),
+    "fleet": (str, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
@@ -110,7 +111,7 @@ def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
     # An engine of another version need not know these keys.
     if request.embedder is None:
         del head["embedder"]
-    for name in ("whole_words", "is_best"):
+    for name in ("whole_words", "is_best", "fleet"):
         if not head[name]:
             del head[name]
     return head, body
@@ -128,7 +129,10 @@ def search_from_message(head: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError("a search needs a folder by its absolute path")
     if options["channel"] not in SEARCH_CHANNELS:
         raise UsageError(f"channel must be one of {', '.join(SEARCH_CHANNELS)}")
-    if "\0" in options["near"] or "\0" in options["folder"]:
+    fleet = options.get("fleet", "")
+    if fleet and not Path(fleet).is_absolute():
+        raise UsageError("a search over many names their list by its absolute path")
+    if any("\0" in each for each in (options["near"], options["folder"], fleet)):
         raise UsageError("a path holds no NUL")
     return options
 

@@ -47,12 +47,20 @@ def kept(ranked: Iterable[tuple[int, float]], keep: Keep | None) -> Iterator[tup
 
 
 class Channels:
-    """Rankings of chunk ids; make new ones when the index's state changes."""
+    """Rankings of chunk ids; make new ones when the index's state changes.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    Args:
+        store: The index.
+        settings: The encoder of a query.
+        lexical: Over the same state; made by default.
+    """
+
+    def __init__(
+        self, store: Store, settings: Settings, lexical: LexicalRanker | None = None
+    ) -> None:
         self._store = store
         self._settings = settings
-        self.lexical = LexicalRanker(store)
+        self.lexical = lexical or LexicalRanker(store)
 
     @cached_property
     def modules(self) -> ModuleMap:

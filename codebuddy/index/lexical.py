@@ -28,11 +28,18 @@ _Postings = tuple[Numbers, Numbers]
 
 
 class LexicalRanker:
-    """BM25 over one state of the index; make a new one when the state changes."""
+    """BM25 over one state of the index; make a new one when the state changes.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: The index.
+        segments: Those of the index; read from it by default.
+    """
+
+    def __init__(self, store: Store, segments: list[Segment] | None = None) -> None:
         self._store = store
-        self._segments = [unpack_segment(row) for row in store.segments()]
+        if segments is None:
+            segments = [unpack_segment(row) for row in store.segments()]
+        self._segments = segments
         statistics = CorpusStatistics(
             n_documents=sum(each.n_live for each in self._segments),
             n_terms=sum(each.n_live_terms for each in self._segments),

@@ -17,6 +17,7 @@ from codebuddy.completion.ahead import VisitedPlaces
 from codebuddy.errors import GenerationError, IndexingError, ModelError
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
+from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.keystrokes import Keystrokes
 from codebuddy.service.models import ModelCache
 from codebuddy.service.refresh import BackgroundRefresh, Refreshing, ask_refreshed_index
@@ -81,6 +82,7 @@ class CompletionService:
         self._background = BackgroundRefresh()
         self._keystrokes = Keystrokes()
         self._visited = VisitedPlaces()
+        self._fleet = FleetSearches()
 
     def complete(
         self,
@@ -191,6 +193,8 @@ class CompletionService:
         """
         from codebuddy.index.search_response import path_beneath, search_response
 
+        if request.fleet:
+            return self._fleet.search(request, sources)
         asked_in = Path(request.folder)
         folder = str(folder_to_search(asked_in, request.near))
         flags = {} if request.embedder is None else {"index.embedder": request.embedder}
@@ -288,6 +292,7 @@ class CompletionService:
         """Free the model, and write what was learnt of latencies; a later request loads again."""
         self._repositories.save_latencies()
         self._models.close()
+        self._fleet.close()
 
     def _repository_context(
         self, request: CompletionRequest, sources: SettingsSources

@@ -116,6 +116,8 @@ class SearchRequest:
         embedder: In place of the one of the settings, for this search; None leaves it.
         whole_words: Whether each word must stand in a result as it is written.
         is_best: Whether a question waits for the second tier (`index.second_tier`).
+        fleet: The list of repositories to search in place of one (`fleet.listing`); its
+            absolute path, or empty.
     """
 
     folder: str
@@ -128,6 +130,7 @@ class SearchRequest:
     embedder: str | None = None
     whole_words: bool = False
     is_best: bool = False
+    fleet: str = ""
 
 
 # Of a question; more is a paste for `search`.

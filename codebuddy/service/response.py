@@ -113,7 +113,11 @@ class ExplainResponse(TypedDict):
 
 
 class SearchHit(TypedDict):
-    """A chunk that was found; `line` is that of the match, all lines are 1-based."""
+    """A chunk that was found; `line` is that of the match, all lines are 1-based.
+
+    Of a search over many, `repository` is the root that the path lies in, `name` what the list
+    calls it.
+    """
 
     path: str
     line: int
@@ -127,7 +131,17 @@ class SearchHit(TypedDict):
     explain: ExplainResponse
     why: NotRequired[str]
     similarity: NotRequired[float]
+    repository: NotRequired[str]
+    name: NotRequired[str]
     text: str
+
+
+class SearchedRepositories(TypedDict):
+    """Of a search over many: how many were searched of those listed, and by root why not."""
+
+    searched: int
+    listed: int
+    left_out: dict[str, str]
 
 
 class SearchResponse(TypedDict):
@@ -140,6 +154,7 @@ class SearchResponse(TypedDict):
     results: list[SearchHit]
     reason: NotRequired[str]
     repository: str
+    repositories: NotRequired[SearchedRepositories]
     timings_ms: dict[str, float]
     warnings: NotRequired[list[str]]
 

@@ -21,10 +21,13 @@ HOMES = {
     "git": {"vcs/repository.py"},
     "huggingface_hub": {"inference/fetch_child.py"},
     "sqlite3": {"index/"},
+    "flwr": {"federation/"},
     "matplotlib": {"evaluation/plot.py"},
     "mcp": {"serve/agents/server.py", "serve/agents/transports.py"},
     "mcp_types": {"serve/agents/server.py"},
+    "opacus": {"federation/privacy.py"},
     "pygls": {"serve/"},
+    "ray": {"fleet/ray_runner.py"},
     "regex": {"tui/text/find.py"},
     "safetensors": {"index/encoder.py", "training/"},
     "sentence_transformers": {"index/encoder.py", "training/"},
@@ -36,7 +39,19 @@ HOMES = {
     "textual": {"tui/"},
 }
 # Not imported before they are used: `codebuddy --help` must stay instant.
-HEAVY = {"numpy", "psutil", "rich", "llama_cpp", "git", "rank_bm25", "torch", "textual", "mcp"}
+HEAVY = {
+    "flwr",
+    "ray",
+    "numpy",
+    "psutil",
+    "rich",
+    "llama_cpp",
+    "git",
+    "rank_bm25",
+    "torch",
+    "textual",
+    "mcp",
+}
 STEPS = {"context", "decision", "retrieval", "prompt", "extent", "postprocess", "document"}
 # The one step that may use another: the filters share the bracket count.
 ALLOWED_STEPS = {("postprocess", "extent")}
@@ -112,6 +127,8 @@ def test_leaves_know_only_leaves(leaf):
         "codebuddy.cli",
         "codebuddy.commands.complete",
         "codebuddy.commands.search",
+        "codebuddy.commands.fleet",
+        "codebuddy.commands.federate",
         "codebuddy.commands.mcp",
     ],
 )

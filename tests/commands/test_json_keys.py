@@ -27,6 +27,8 @@ pytestmark = pytest.mark.process
 KEYS = json.loads(Path(__file__).with_name("json_keys.json").read_text(encoding="utf-8"))
 _OPEN = {
     *("channels", "ranks", "factors", "languages", "skipped", "settings", "workers", "rules"),
+    # Of `fleet`: what the command of one repository answers.
+    "result",
     # Of `doctor`: labels for a person; of `eval`: the same for each arm and metric.
     *("codebuddy", "machine", "runtime", "intervals", "kinds", "differences"),
     # Of robustness and sensitivity: figures by arm, which are the same for each.
@@ -42,6 +44,11 @@ CALLS = {
     "ask with the engine": ["ask", "what does apply_discount do [A1]"],
     "ask without a model": ["ask", "--no-model", "discount", "--no-engine"],
     "index": ["index"],
+    "fleet add": ["fleet", "add", "."],
+    "fleet list": ["fleet", "list"],
+    "fleet index": ["fleet", "index", "--workers", "1"],
+    "search --fleet": ["search", "--fleet", "discount", "--no-engine"],
+    "fleet remove": ["fleet", "remove", "shop"],
     "doctor": ["doctor"],
     "models list": ["models", "list"],
     "hook install": ["hook", "install"],

@@ -135,6 +135,40 @@ def adapt(
     )
 
 
+def compared_stages(
+    present: Head,
+    candidates: Sequence[Classifier],
+    held_out: Sequence[Example],
+    thresholds: GainThresholds,
+) -> list[Compared]:
+    """Other classifiers of a head's stages beside those of `present`, on holes that none has seen.
+
+    Args:
+        present: The head in use.
+        candidates: For its syntax stage and, if it has one, its confidence stage.
+        held_out: Neither has learned from them.
+        thresholds: The gain that retrieval must bring there.
+    """
+    known = [present.syntax] + ([present.confidence] if present.confidence else [])
+    config = FitConfig()
+    configs = (config, dataclasses.replace(config, ends_with="kept"))
+    found = []
+    for stage, candidate, threshold, ending in zip(
+        known, candidates, (thresholds.at_once, thresholds.again), configs, strict=False
+    ):
+        gains = gains_of(held_out, ending).tolist()
+        values = [values_of(each) for each in held_out]
+        scores = [
+            _score(
+                [(each.predict(v).gain, gain) for v, gain in zip(values, gains, strict=True)],
+                threshold,
+            )
+            for each in (stage, candidate)
+        ]
+        found.append(Compared(stage, candidate, *scores))
+    return found
+
+
 def as_json(adaptation: Adaptation) -> Mapping[str, Any]:
     """The comparison in numbers, stage by stage."""
     stages = {"syntax": adaptation.syntax, "confidence": adaptation.confidence}

@@ -66,7 +66,7 @@ def fit_stage(
     check_examples(examples)
     raw = _weighed(examples, features, config)
     scores = out_of_fold_scores(examples, features, config)
-    return read_classifier({**raw, **_readings(scores, gains_of(examples, config))})
+    return read_classifier({**raw, **readings(scores, gains_of(examples, config))})
 
 
 def out_of_fold_scores(
@@ -173,8 +173,8 @@ def _weighed(
     }
 
 
-def _readings(scores: NDArray[np.float64], gained: NDArray[np.float64]) -> dict[str, list[float]]:
-    """Probability and expected gain at knots of the score, both rising."""
+def readings(scores: NDArray[np.float64], gained: NDArray[np.float64]) -> dict[str, list[float]]:
+    """Probability and expected gain at knots of the score, both rising, as a stage has them."""
     import numpy as np
     from sklearn.isotonic import IsotonicRegression
 

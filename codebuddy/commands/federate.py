@@ -1,0 +1,359 @@
+"""`codebuddy federate`: one decision head from many machines' labels, of which weights travel."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codebuddy.commands.federate_options import (
+    DEFAULT_ADDRESS,
+    FILE,
+    JSON,
+    KEYS,
+    PRIVACY,
+    RULES,
+    keys_of,
+    privacy_of,
+    rules_of,
+)
+from codebuddy.terminal import StatusLine, answer, answer_json, counted, note, safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.federation.privacy import Place
+
+
+@click.group(
+    "federate",
+    help="Train the decision head with others: labels stay where they are, changes of 42 weights"
+    " travel.",
+    epilog="Example: codebuddy federate client --server 127.0.0.1:9440 --show",
+)
+def command() -> None:
+    """A group: `client` and `server`, `keys` for them, and `simulate` in one process."""
+
+
+@command.command(
+    "client",
+    help="Take part with this repository's labels ('codebuddy train head' makes them). What comes"
+    " back is used only if it judges held-out holes better. Ctrl-C leaves at any time.",
+    epilog="Example: codebuddy federate client --server 127.0.0.1:9440 --show",
+)
+@click.option("--server", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})")
+@KEYS
+@PRIVACY
+@click.option("--labels", type=FILE, metavar="FILE", help="Other labels than the repository's.")
+@click.option("--show", is_flag=True, help="Show what would be sent, and send nothing.")
+@JSON
+def client(
+    *,
+    server: str,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    noise: float,
+    clip: float | None,
+    delta: float,
+    max_epsilon: float,
+    labels: Path | None,
+    show: bool,
+    as_json: bool,
+) -> int:
+    """Entry point of `federate client`."""
+    from codebuddy.federation.local import LocalPart, load_shared
+    from codebuddy.federation.transport import checked_address
+    from codebuddy.heads import personal_labels_file
+    from codebuddy.vcs.location import repository_around
+
+    keys = keys_of(ca, cert, key)
+    checked_address(server, keys)
+    repository = repository_around(Path.cwd())
+    if labels is None:
+        from codebuddy.service.context import open_repository_context
+
+        labels = personal_labels_file(open_repository_context().repository)
+    privacy = privacy_of(noise, clip, delta, max_epsilon, "client")
+    part = LocalPart(repository, labels, privacy, load_shared())
+    if show:
+        _show(part, as_json=as_json)
+        return 0
+    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.federation.client import HeadClient
+    from codebuddy.federation.transport import take_part
+
+    status = StatusLine()
+    status.show(f"taking part with {counted(len(part.participant.learned), 'label')}")
+    taking = HeadClient(part.participant, part.trained_for, part.take, part.record_release)
+    try:
+        take_part(server, taking, keys, status.show)
+    except KeyboardInterrupt:
+        status.clear()
+        note(f"left after {counted(part.participant.n_sent, 'update')}")
+        return EXIT_INTERRUPTED
+    finally:
+        status.clear()
+    part.problem = part.problem or taking.problem
+    _tell(part, as_json=as_json)
+    return 0
+
+
+@command.command(
+    "server",
+    help="Run the rounds: ask clients for updates and average them. Listens on this machine alone"
+    " unless it has keys.",
+    epilog="Example: codebuddy federate server --clients 3 --rounds 20 --out head.json",
+)
+@click.option(
+    "--address", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})"
+)
+@KEYS
+@RULES
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 1_000),
+    default=2,
+    metavar="N",
+    help="Wait for so many; with fewer answers a round changes nothing (2).",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(1, 86_400),
+    default=120.0,
+    metavar="S",
+    help="A client that takes longer for an answer is left behind (120).",
+)
+@click.option("--noise", type=click.FloatRange(0, 1_000), default=0.0, help="The server's own.")
+@click.option("--clip", type=click.FloatRange(0, 1_000, min_open=True), help="Before its noise.")
+@click.option(
+    "--out",
+    type=FILE,
+    default=Path("federated-head.json"),
+    help="The head that came of it (federated-head.json).",
+)
+@JSON
+def server(
+    *,
+    address: str,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    clients: int,
+    timeout_s: float,
+    noise: float,
+    clip: float | None,
+    out: Path,
+    as_json: bool,
+    **rules: Any,
+) -> int:
+    """Entry point of `federate server`."""
+    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.federation.local import load_shared, save_aggregate
+    from codebuddy.federation.strategy import HeadStrategy
+    from codebuddy.federation.transport import checked_address, serve
+
+    keys = keys_of(ca, cert, key)
+    checked_address(address, keys)
+    privacy = privacy_of(noise, clip, 1e-3, math.inf, "server")
+    shared = load_shared()
+    status = StatusLine()
+
+    def show(number: int, _weights: object) -> None:
+        status.show(f"round {number} of {strategy.rules.n_rounds}: {_in_words(strategy)}")
+
+    strategy = HeadStrategy(rules_of(rules, clients, privacy), shared.start(), "", show)
+
+    def listening(port: int) -> None:
+        note(f"listening at {address.rpartition(':')[0]}:{port}, waiting for {clients} clients")
+
+    try:
+        serve(address, strategy, keys, timeout_s, listening)
+    except KeyboardInterrupt:
+        status.clear()
+        note(f"stopped after {counted(len(strategy.rounds), 'round')}; nothing was written")
+        return EXIT_INTERRUPTED
+    finally:
+        status.clear()
+    save_aggregate(out, strategy, shared)
+    if as_json:
+        answer_json(
+            {
+                "head": str(out),
+                "trained_for": strategy.trained_for,
+                "left_out": strategy.left_out,
+                "rounds": [each.as_json() for each in strategy.rounds],
+            }
+        )
+        return 0
+    answer(safe_line(str(out)))
+    note(f"{counted(len(strategy.rounds), 'round')}; the last: {_in_words(strategy)}")
+    return 0
+
+
+@command.command(
+    "keys",
+    help="Make an authority, a key for the server, and one for each CLIENT; what is there stays."
+    " Give each client its own two files and ca.pem; ca.key stays here.",
+    epilog="Example: codebuddy federate keys --host build.example.org alice bob",
+)
+@click.argument("clients", metavar="CLIENT...", nargs=-1)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    default=("127.0.0.1", "localhost"),
+    metavar="NAME",
+    help="By which clients call the server; may be given twice (127.0.0.1, localhost).",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("federation-keys"),
+    help="(federation-keys)",
+)
+@JSON
+def keys(clients: tuple[str, ...], hosts: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
+    """Entry point of `federate keys`."""
+    from codebuddy.federation.keys import make_keys
+
+    made = [str(each) for each in make_keys(folder.absolute(), hosts, clients)]
+    if as_json:
+        answer_json({"folder": str(folder.absolute()), "files": made})
+        return
+    for each in made:
+        answer(safe_line(each))
+    if not made:
+        note("all of them are there already")
+
+
+@command.command(
+    "simulate",
+    help="A federation in this process, over labels of many repositories: what it would bring.",
+    epilog="Example: codebuddy federate simulate --select activity --per-round 3",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Files of labels, one a repository; those that come with codebuddy by default.",
+)
+@click.option(
+    "--deal",
+    "dealing",
+    type=click.Choice(["repository", "label", "language", "quantity"]),
+    default="repository",
+    help="Who has which labels: one repository each, or by class with Dirichlet shares.",
+)
+@click.option(
+    "--clients", type=click.IntRange(2, 1_000), default=50, metavar="N", help="So dealt (50)."
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1_000, min_open=True),
+    default=1.0,
+    metavar="A",
+    help="Of the Dirichlet distribution; the smaller, the more unequal (1).",
+)
+@click.option("--poison", type=click.IntRange(0, 1_000), default=0, help="Clients that send junk.")
+@click.option(
+    "--place", type=click.Choice(["client", "server"]), default="client", help="Of noise."
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
+@RULES
+@PRIVACY
+@JSON
+def simulate(
+    *,
+    labels: Path | None,
+    dealing: Any,
+    clients: int,
+    alpha: float,
+    poison: int,
+    place: Place,
+    seed: int,
+    noise: float,
+    clip: float | None,
+    delta: float,
+    max_epsilon: float,
+    as_json: bool,
+    **rules: Any,
+) -> None:
+    """Entry point of `federate simulate`."""
+    from dataclasses import replace
+
+    from codebuddy.federation.trial import Dealt, try_out
+
+    privacy = privacy_of(noise, clip, delta, max_epsilon, place)
+    made = replace(rules_of(rules, 1, privacy), seed=seed, noise_seed=seed)
+    found = try_out(labels, Dealt(dealing, clients, alpha, seed, poison), made, privacy)
+    if as_json:
+        answer_json(found)
+        return
+    answer(
+        f"{found['clients']} clients, {found['labels']} labels,"
+        f" divergence {found['divergence']:.3f} bits"
+    )
+    answer("AUROC on held-out files      syntax  confidence")
+    for name in ("centralised", "federated", "alone"):
+        values = found["auroc"][name]
+        answer(f"  {name:<24} {values['syntax']:>8.3f} {values['confidence']:>11.3f}")
+    said = f"{found['bytes_per_client_and_round']:.0f} bytes a client and round"
+    if found["epsilon"] is not None:
+        said += f", epsilon {found['epsilon']:.2f} at delta {delta:g}"
+    note(said)
+
+
+def _show(part: Any, *, as_json: bool) -> None:
+    from codebuddy.federation.participant import preview
+    from codebuddy.federation.weights import StepConfig
+
+    found = preview(part.participant, part.shared.start(), StepConfig())
+    found |= {"trained_for": part.trained_for, "file": str(part.labels)}
+    if as_json:
+        answer_json(found)
+        return
+    sent = found["sent"]
+    answer(f"of {found['labels']['learned']} labels, by the shipped head's weights, would be sent:")
+    answer(f"  n_examples: {sent['n_examples']}")
+    answer(f"  trained_for: {safe_line(found['trained_for'])}")
+    for name, values in zip(("syntax", "confidence"), sent["change"], strict=True):
+        answer(f"  change of {name} ({len(values)} numbers): {' '.join(f'{v:g}' for v in values)}")
+    note("no code, no paths, no texts; each round sends such numbers for that round's weights")
+
+
+def _tell(part: Any, *, as_json: bool) -> None:
+    """What came of taking part."""
+    epsilon = part.participant.epsilon()
+    verdict = None if part.verdict is None else part.verdict.as_json()
+    if as_json:
+        answer_json(
+            {
+                "updates": part.participant.n_sent,
+                "epsilon": None if epsilon is None or math.isinf(epsilon) else epsilon,
+                "verdict": verdict,
+                "problem": part.problem,
+            }
+        )
+        return
+    answer(f"{counted(part.participant.n_sent, 'update')} sent")
+    if epsilon is not None:
+        answer(f"epsilon spent so far: {epsilon:.2f}")
+    if part.problem:
+        note(safe_line(part.problem))
+    if verdict is None:
+        if not part.problem:
+            note("no aggregate came")
+    elif verdict["adopted"]:
+        answer(f"adopted: better on {verdict['holes']} held-out holes")
+    else:
+        answer(f"not adopted: not better on {verdict['holes']} held-out holes")
+
+
+def _in_words(strategy: Any) -> str:
+    last = strategy.rounds[-1] if strategy.rounds else None
+    if last is None:
+        return "no round"
+    out = "".join(f", {count} left out ({why})" for why, count in strategy.left_out.items())
+    return f"{last.answered} of {last.asked} answered, {last.refused} refused{out}"

@@ -1,0 +1,117 @@
+"""An evaluation of one repository, with all that it needs opened: index, model, policy.
+
+`codebuddy eval` and `codebuddy fleet eval` both call it. It prints warnings and progress on stderr.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from codebuddy.errors import UsageError
+from codebuddy.evaluation.results import BASE_MODES
+from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
+from codebuddy.terminal import StatusLine, note, safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.evaluation.retrieval import RetrievalReport
+    from codebuddy.evaluation.summary import Report
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.service.context import RepositoryContext
+
+
+def evaluate_repository(
+    repository_context: RepositoryContext, options: EvaluationOptions
+) -> tuple[Report, EvaluationResult]:
+    """Complete the repository's holes in each mode, going on where an earlier run stopped.
+
+    Raises:
+        UsageError: There is no code to cut holes into, or no adapter to compare the base with.
+        CodebuddyError: The model or the index failed; the tasks before it are kept.
+    """
+    from codebuddy.evaluation.summary import summarize
+    from codebuddy.service.refresh import with_index
+
+    result, retrieval = with_index(
+        repository_context,
+        lambda index: _run(repository_context, options, index),
+        should_update=True,
+    )
+    header = result.run.header
+    report: Report = {
+        "repository": header.get("repository", ""),
+        "commit": header.get("commit", ""),
+        "model": header.get("model", ""),
+        "adapter": header.get("adapter"),
+        "run": result.run.name,
+        "seed": header.get("seed", 0),
+        "planned": result.run.n_planned,
+        "damaged_lines": result.run.n_damaged,
+        "settings": header.get("settings", {}),
+        **summarize(result.results, options.seed),
+        "ended": result.ended,
+        "resumed": result.resumed,
+        "retrieval": retrieval,
+    }
+    return report, result
+
+
+def measure_search(
+    repository_context: RepositoryContext, options: EvaluationOptions
+) -> dict[str, Any]:
+    """The figures that need no model: how well definitions and documented functions are found."""
+    from codebuddy.evaluation.docstrings import docstring_report
+    from codebuddy.evaluation.holes import cut_holes
+    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.service.refresh import with_index
+
+    repository = repository_context.repository
+
+    def run(index: RepositoryIndex) -> RetrievalReport:
+        holes = cut_holes(repository, index, options.kinds, options.tasks, options.seed)
+        report = definition_report(holes, repository, index, options.seed)
+        report["docstrings"] = docstring_report(
+            repository, index, repository_context.settings, options.tasks, options.seed
+        )
+        return report
+
+    return {
+        "repository": repository.root.name,
+        "commit": repository.head_commit(),
+        "seed": options.seed,
+        "retrieval": with_index(repository_context, run, should_update=True),
+    }
+
+
+def _run(
+    repository_context: RepositoryContext, options: EvaluationOptions, index: RepositoryIndex
+) -> tuple[EvaluationResult, RetrievalReport]:
+    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.evaluation.session import evaluate, find_holes
+    from codebuddy.service.context import open_policy
+    from codebuddy.service.models import open_model
+
+    repository = repository_context.repository
+    holes = find_holes(repository, index, options)
+    generator, chosen = open_model(repository_context.settings, StatusLine())
+    if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
+        raise UsageError(
+            f"there is no adapter to compare the base with: {chosen.reason}",
+            hint="--adapter PATH, or leave out --arm base",
+        )
+    # Before the long part, while the index is as it was when the holes were cut.
+    retrieval = definition_report(holes, repository, index, options.seed)
+    policy = open_policy(repository_context, generator, chosen.adapter)
+    for warning in (*chosen.warnings, *policy.warnings):
+        note(f"warning: {safe_line(warning)}")
+    result = evaluate(
+        repository,
+        index,
+        generator,
+        repository_context.settings,
+        options,
+        holes,
+        policy.head,
+        policy.latency,
+        chosen.adapter,
+    )
+    return result, retrieval

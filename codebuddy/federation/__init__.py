@@ -1,0 +1,1 @@
+"""Learning one decision head from many machines' labels, of which only weights travel."""

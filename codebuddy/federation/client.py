@@ -1,0 +1,135 @@
+"""A participant as Flower calls it: four answers, each of numbers alone.
+
+Flower's classes are not inherited from, since they are imported late; its client is whatever has
+these methods. An error in one of them is answered as such: Flower would end the process otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from codebuddy.errors import CodebuddyError
+from codebuddy.federation.flower import flower
+from codebuddy.federation.participant import Participant
+from codebuddy.federation.weights import Array, StepConfig
+
+# What clients and server must agree in; raise it when weights, features or messages change.
+PROTOCOL = "codebuddy-head-1"
+_MAX_STEPS = 1_000
+
+# An aggregate came; nothing is answered to it.
+OnAggregate = Callable[[Sequence[Array]], None]
+
+
+class HeadClient:
+    """Answers the server for one participant.
+
+    Args:
+        participant: Whose labels.
+        trained_for: What the labels hold for: one model and one set of budgets.
+        on_aggregate: Called with each aggregate that is sent to be judged.
+        on_update: Called before an update is sent, with its number.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        trained_for: str,
+        on_aggregate: OnAggregate | None = None,
+        on_update: Callable[[int], None] | None = None,
+    ) -> None:
+        self._participant = participant
+        self._trained_for = trained_for
+        self._on_aggregate = on_aggregate
+        self._on_update = on_update
+        self._common = flower("flwr.common")
+        # Why the last update was not sent, if it was not.
+        self.problem = ""
+
+    def to_client(self) -> HeadClient:
+        """As Flower asks for it."""
+        return self
+
+    def get_context(self) -> Any:
+        """Flower's state of a client; not used."""
+        return getattr(self, "_context", None)
+
+    def set_context(self, context: Any) -> None:
+        """See `get_context`."""
+        self._context = context
+
+    def get_properties(self, _ins: Any) -> Any:
+        """Which head it is for, and how many labels it has; with privacy only that it has some."""
+        participant = self._participant
+        n_examples = len(participant.learned) if participant.may_send else 0
+        if participant.privacy is not None:
+            n_examples = min(1, n_examples)
+        properties = {
+            "protocol": PROTOCOL,
+            "trained_for": self._trained_for,
+            "n_examples": n_examples,
+        }
+        return self._common.GetPropertiesRes(status=self._ok(), properties=properties)
+
+    def get_parameters(self, _ins: Any) -> Any:
+        """None: the server begins with weights of its own."""
+        return self._common.GetParametersRes(
+            status=self._ok(), parameters=self._common.ndarrays_to_parameters([])
+        )
+
+    def fit(self, ins: Any) -> Any:
+        """The update for the weights that came."""
+        common = self._common
+        try:
+            config = _config(ins.config)
+            update = self._participant.update(common.parameters_to_ndarrays(ins.parameters), config)
+            if self._on_update is not None:
+                self._on_update(self._participant.n_sent)
+            self.problem = ""
+        except (CodebuddyError, ValueError, TypeError, KeyError) as error:
+            self.problem = f"no update was sent: {error}"
+            return common.FitRes(
+                status=common.Status(common.Code.FIT_NOT_IMPLEMENTED, "no update"),
+                parameters=common.ndarrays_to_parameters([]),
+                num_examples=0,
+                metrics={},
+            )
+        return common.FitRes(
+            status=self._ok(),
+            parameters=common.ndarrays_to_parameters(update.change),
+            num_examples=update.n_examples,
+            metrics={},
+        )
+
+    def evaluate(self, ins: Any) -> Any:
+        """Take an aggregate to judge; the answer is the same whatever comes of it."""
+        common = self._common
+        if self._on_aggregate is not None:
+            try:
+                self._on_aggregate(common.parameters_to_ndarrays(ins.parameters))
+            except (CodebuddyError, ValueError, TypeError) as error:
+                logging.getLogger(__name__).debug("not judged: %s", error)
+        return common.EvaluateRes(status=self._ok(), loss=0.0, num_examples=1, metrics={})
+
+    def _ok(self) -> Any:
+        return self._common.Status(self._common.Code.OK, "")
+
+
+def _config(content: Any) -> StepConfig:
+    """How to take the step; what the server says is bounded.
+
+    Raises:
+        ValueError: A number makes no sense.
+    """
+    config = StepConfig(
+        int(content["n_steps"]), float(content["penalty"]), float(content["proximal"])
+    )
+    if not (
+        1 <= config.n_steps <= _MAX_STEPS
+        and 0 <= config.penalty <= 100
+        and 0 <= config.proximal <= 1_000
+    ):
+        raise ValueError("the server asks for a step that makes no sense")
+    return config

@@ -1,0 +1,53 @@
+"""Training a repository's own head, with all that it needs opened: index and model.
+
+`codebuddy train head` and `codebuddy fleet train head` both call it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codebuddy.terminal import StatusLine, note, safe_line
+from codebuddy.training.head.labels import Labelling, OnProgress
+from codebuddy.training.head.personal import Training, train_personal
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.service.context import RepositoryContext
+
+
+def train_on_repository(
+    repository_context: RepositoryContext,
+    per_kind: int,
+    minutes: float,
+    seed: int,
+    status: StatusLine,
+    on_progress: OnProgress | None = None,
+) -> Training:
+    """Label holes, going on where the labels end, and adapt the shipped head to them.
+
+    Args:
+        repository_context: Repository and settings.
+        per_kind: Holes of each kind.
+        minutes: No hole is begun after so long.
+        seed: Of all choices.
+        status: Says what is waited for.
+        on_progress: Called after each hole.
+
+    Raises:
+        CodebuddyError: As `train_personal`, or the model cannot be opened.
+    """
+    from codebuddy.service.models import open_model
+    from codebuddy.service.refresh import with_index
+
+    generator, chosen = open_model(repository_context.settings, status)
+    for warning in chosen.warnings:
+        note(f"warning: {safe_line(warning)}")
+    settings, repository = repository_context.settings.completion, repository_context.repository
+
+    def train(index: RepositoryIndex) -> Training:
+        name = repository.root.name
+        labelling = Labelling(repository, index, generator, settings, name, seed, chosen.adapter)
+        return train_personal(labelling, per_kind, minutes, on_progress)
+
+    return with_index(repository_context, train, should_update=True)

@@ -1,0 +1,100 @@
+"""`codebuddy fleet` and `search --fleet`, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from codebuddy.cli import cli, run
+from tests.support.index import index, make_repository, module
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments))
+
+
+@pytest.fixture
+def fleet(tmp_path, monkeypatch):
+    """Two repositories on the list, one of them indexed."""
+    monkeypatch.setenv("CODEBUDDY_INDEX_EMBEDDER", "none")
+    roots = {}
+    for name, word in (("alpha", "parse_config"), ("beta", "open_socket")):
+        roots[name] = make_repository(tmp_path / name, {f"{word}.py": module(word)})
+    index(roots["alpha"], embedder="none")
+    assert call("fleet", "add", *map(str, roots.values())).exit_code == 0
+    return roots
+
+
+def test_the_list_says_what_can_be_searched(fleet):
+    """By name, path and state."""
+    found = json.loads(call("fleet", "list", "--json").stdout)
+    states = {each["name"]: each["state"] for each in found["repositories"]}
+    assert states == {"alpha": "indexed", "beta": "not indexed"}
+    assert call("fleet", "remove", "beta").exit_code == 0
+    assert "beta" not in call("fleet", "list").stdout
+
+
+def test_a_search_over_the_list_names_the_repository_of_each_result(fleet):
+    """In text and JSON; what is not searched is said."""
+    done = call("search", "--fleet", "--no-engine", "parse_config")
+    assert done.stdout.startswith("alpha/parse_config.py:4")
+    assert "beta is not searched: it is not indexed yet" in done.stderr
+    found = json.loads(call("search", "--fleet", "--no-engine", "parse_config", "--json").stdout)
+    first = found["results"][0]
+    assert (first["path"], first["name"]) == ("parse_config.py", "alpha")
+    assert first["repository"] == str(fleet["alpha"])
+    assert found["repositories"]["searched"] == 1
+    assert found["repositories"]["listed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "--fleet", "--near", "a.py", "x"], "--near"),
+        (["search", "--fleet", "--best", "x"], "--best"),
+        (["search", "--fleet-list", "a.txt", "x"], "--fleet-list"),
+        (["search", "--fleet", "--fleet-list", "none.txt", "x"], "there is no list"),
+        (["fleet", "add", "https://example.org/a.git"], "clone it"),
+        (["fleet", "add", "."], "git repository"),
+        (["fleet", "remove", "gamma"], "not on the list"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(fleet, tmp_path, monkeypatch, capsys, arguments, said):
+    """With exit code 2."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    monkeypatch.chdir(outside)
+    extra = ["--no-engine"] if arguments[0] == "search" else []
+    assert run([*arguments, *extra]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_indexing_the_list_tells_of_the_one_that_failed(fleet, tmp_path, monkeypatch, capsys):
+    """The others are done, and the exit code is 1."""
+    file = tmp_path / "list.txt"
+    file.write_text(f"{fleet['alpha']}\n{fleet['beta']}\n{tmp_path / 'gone'}\n")
+    assert run(["fleet", "index", "--list", str(file), "--workers", "2", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    errors = {each["name"]: each["error"] for each in found["repositories"]}
+    assert errors["alpha"] == errors["beta"] == ""
+    assert "is gone" in errors["gone"]
+    assert found["cost"]["repositories"] == 2
+    assert run(["search", "--fleet", "--no-engine", "open_socket", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"][0]["name"] == "beta"
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("engine")
+def test_the_engine_searches_the_list_too(fleet, capsys):
+    """With the answer of this process."""
+    assert run(["search", "--fleet", "parse_config", "--json"]) == 0
+    by_engine = json.loads(capsys.readouterr().out)
+    assert run(["search", "--fleet", "parse_config", "--json", "--no-engine"]) == 0
+    here = json.loads(capsys.readouterr().out)
+    assert by_engine["results"] == here["results"]
+    assert by_engine["repositories"] == here["repositories"]

@@ -1,0 +1,18 @@
+"""Flower is in an environment of its own (.ci/extras): it lowers what the editor is drawn with."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+HAS_FLOWER = importlib.util.find_spec("flwr") is not None
+collect_ignore = [] if HAS_FLOWER else ["test_rounds.py", "test_processes.py"]
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """What every codebuddy brings along."""
+    from codebuddy.federation.local import load_shared
+
+    return load_shared()

@@ -1,0 +1,153 @@
+"""Rounds by Flower's own server in this process."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from codebuddy.federation.client import HeadClient
+from codebuddy.federation.measure import aurocs, centralised
+from codebuddy.federation.participant import Participant
+from codebuddy.federation.partitions import deal
+from codebuddy.federation.privacy import Privacy, epsilon, releases_within
+from codebuddy.federation.simulation import simulate
+from codebuddy.federation.strategy import Rules
+from codebuddy.federation.trial import PoisonedClient
+from codebuddy.federation.weights import StepConfig, data_of, norm, zeros
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def participants(shared):
+    """A client for each of the ten repositories."""
+    clients = deal(shared.examples, "repository", 0, 1.0, 0)
+    return [Participant(each, shared.scales, seed=n) for n, each in enumerate(clients)]
+
+
+def pooled(participants, scales):
+    return data_of([hole for each in participants for hole in each.learned], scales)
+
+
+def test_the_rounds_come_to_what_all_labels_in_one_place_give(participants, shared):
+    """Nearly: clients take several steps between rounds."""
+    strategy = simulate(participants, Rules(n_rounds=15), zeros())
+    central = centralised(pooled(participants, shared.scales), StepConfig())
+    held_out = data_of([h for p in participants for h in p.held_out], shared.scales)
+    ours, theirs = aurocs(strategy.weights, held_out), aurocs(central, held_out)
+    assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=0.02)
+    assert [each.answered for each in strategy.rounds] == [10] * 15
+    sizes = [(each.bytes_sent + each.bytes_received) / each.asked for each in strategy.rounds]
+    assert max(sizes) < 10_000
+
+
+def test_the_same_seed_gives_the_same_weights(participants, shared):
+    """Drawn clients too."""
+    rules = Rules(n_rounds=4, selection="activity", per_round=3, is_weighted=False, seed=7)
+    first = simulate(participants, rules, zeros())
+    second = simulate(participants, rules, zeros())
+    assert all((a == b).all() for a, b in zip(first.weights, second.weights, strict=True))
+    assert [each.asked for each in first.rounds] == [3] * 4
+
+
+def test_who_has_more_labels_is_drawn_more_often(participants):
+    """By activity; evenly it makes no difference."""
+    participants[0].learned = participants[0].learned * 20
+
+    def times_drawn(selection):
+        drawn = []
+
+        class Counted(HeadClient):
+            def fit(self, ins):
+                drawn.append(self._participant)
+                return super().fit(ins)
+
+        rules = Rules(n_rounds=12, selection=selection, per_round=1, min_clients=1)
+        simulate(participants, rules, zeros(), make_client=lambda _n, p: Counted(p, "simulated"))
+        return sum(each is participants[0] for each in drawn)
+
+    assert times_drawn("activity") > times_drawn("uniform")
+
+
+def test_poison_is_refused_bounded_or_outvoted(participants, shared):
+    """Three of ten send the opposite, one of them numbers that are none."""
+
+    def make(number, participant):
+        kind = PoisonedClient if number < 3 else None
+        return kind(number, participant) if kind else HeadClient(participant, "simulated")
+
+    central = centralised(pooled(participants, shared.scales), StepConfig())
+
+    def away(**rules):
+        made = Rules(n_rounds=8, **rules)
+        strategy = simulate(participants, made, zeros(), make_client=make)
+        assert all(np.isfinite(each).all() for each in strategy.weights)
+        assert strategy.rounds[0].refused == 1
+        return norm([a - b for a, b in zip(strategy.weights, central, strict=True)])
+
+    plain = away()
+    assert away(aggregate="median") < plain
+    assert away(aggregate="trimmed") < plain
+    assert away(norm_bound=0.3) < plain
+
+
+def test_clients_of_another_head_or_model_and_empty_ones_are_not_asked(participants, shared):
+    """The server says how many, and why."""
+    participants[0].learned = []
+
+    class Older(HeadClient):
+        def get_properties(self, ins):
+            answer = super().get_properties(ins)
+            answer.properties["protocol"] = "codebuddy-head-0"
+            return answer
+
+    class Silent(HeadClient):
+        def get_properties(self, ins):
+            raise RuntimeError("gone")
+
+    def make(number, participant):
+        kinds = {1: Older(participant, "simulated"), 2: HeadClient(participant, "another model")}
+        kinds[3] = Silent(participant, "simulated")
+        return kinds.get(number) or HeadClient(participant, "simulated")
+
+    strategy = simulate(participants, Rules(n_rounds=1), zeros(), make_client=make)
+    assert strategy.rounds[0].asked == 6
+    assert strategy.left_out == {
+        "gone": 1,
+        "another head": 1,
+        "another model": 1,
+        "nothing to send": 1,
+    }
+
+
+def test_a_round_with_too_few_answers_changes_nothing(participants):
+    """The weights stay."""
+    rules = Rules(n_rounds=2, min_clients=3)
+    strategy = simulate(participants[:2], Rules(n_rounds=2, min_clients=2), zeros())
+    assert norm(strategy.weights) > 0
+    nobody = [Participant([], each.scales) for each in participants[:3]]
+    assert norm(simulate(nobody, rules, zeros()).weights) == 0
+
+
+def test_noise_is_accounted_for_and_ends_what_a_client_sends(shared):
+    """More noise is less epsilon, more releases are more; a budget is kept."""
+    assert epsilon(((4.0, 20),), 1e-3) < epsilon(((1.0, 20),), 1e-3)
+    assert epsilon(((4.0, 5),), 1e-3) < epsilon(((4.0, 20),), 1e-3)
+    assert math.isinf(epsilon(((0.0, 1), (4.0, 5)), 1e-3))
+    assert epsilon((), 1e-3) == 0
+    limits = Privacy(noise=4.0, max_epsilon=3.0)
+    allowed = releases_within(limits)
+    assert epsilon(((4.0, allowed),), 1e-3) <= 3.0 < epsilon(((4.0, allowed + 1),), 1e-3)
+    assert releases_within(limits, earlier=((4.0, allowed),)) == 0
+    client = Participant(shared.examples[:100], shared.scales, limits, n_sent=allowed)
+    assert not client.may_send
+
+
+def test_an_error_of_a_client_costs_the_round_that_client_alone(participants):
+    """What the server asks for must make sense, too."""
+    rules = Rules(n_rounds=1, step=StepConfig(n_steps=100_000))
+    strategy = simulate(participants, rules, zeros())
+    assert strategy.rounds[0].refused == 10
+    assert norm(strategy.weights) == 0

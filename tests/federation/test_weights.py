@@ -1,0 +1,175 @@
+"""What one client does, without Flower: steps, splits, limits, and whether an aggregate is used."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from codebuddy.errors import TrainingError, UsageError
+from codebuddy.federation.participant import Participant, judge, preview, split_by_file
+from codebuddy.federation.partitions import deal, divergence, windows
+from codebuddy.federation.privacy import Privacy, clipped, noised
+from codebuddy.federation.transport import Keys, checked_address
+from codebuddy.federation.weights import (
+    STAGES,
+    StepConfig,
+    classifiers,
+    data_of,
+    norm,
+    shapes_fit,
+    step,
+    zeros,
+)
+from codebuddy.training.head.adapt import GainThresholds
+from codebuddy.training.head.fit import values_of
+
+
+def loss(weights, data, penalty):
+    """The centralised objective of the syntax stage, written down a second time."""
+    scores = data.inputs[0] @ weights[0]
+    signs = 2 * data.helped[0] - 1
+    return float(
+        np.log1p(np.exp(-signs * scores)).mean() + penalty / 2 * (weights[0][1:] ** 2).sum()
+    )
+
+
+def test_steps_lower_the_loss_and_end_at_scikit_learn_s_optimum(shared):
+    """The same regression as the shipped head's, by another way."""
+    from sklearn.linear_model import LogisticRegression
+
+    data = data_of(shared.examples, shared.scales)
+    config = StepConfig(n_steps=50)
+    losses = [loss(zeros(), data, config.penalty)]
+    weights = zeros()
+    for _ in range(3):
+        weights = step(weights, data, config)
+        losses.append(loss(weights, data, config.penalty))
+    assert losses == sorted(losses, reverse=True)
+    ended = step(zeros(), data, StepConfig(n_steps=3_000))
+    n = data.n_examples
+    model = LogisticRegression(C=1 / (config.penalty * n), max_iter=2_000, tol=1e-8)
+    model.fit(data.inputs[0][:, 1:], data.helped[0])
+    assert ended[0][1:] == pytest.approx(model.coef_[0], abs=2e-3)
+
+
+def test_a_proximal_step_stays_nearer(shared):
+    """FedProx's term does what it is for."""
+    data = data_of(shared.examples[:100], shared.scales)
+    free = step(zeros(), data, StepConfig())
+    held = step(zeros(), data, StepConfig(proximal=5.0))
+    assert norm(held) < norm(free)
+
+
+def test_a_head_becomes_weights_and_back(shared):
+    """The scores of a place are the same."""
+    weights = shared.start()
+    assert shapes_fit(weights)
+    stages = classifiers(weights, shared.scales, shared.examples)
+    for known, made in zip((shared.head.syntax, shared.head.confidence), stages, strict=True):
+        assert known is not None
+        for example in shared.examples[::200]:
+            values = values_of(example)
+            assert made.predict(values).score == pytest.approx(known.predict(values).score)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [],
+        [np.zeros(3), np.zeros(6)],
+        [np.full(36, np.nan), np.zeros(6)],
+        [np.zeros(36), np.full(6, np.inf)],
+        [np.zeros(36, int), np.zeros(6)],
+        [np.zeros((36, 1)), np.zeros(6)],
+        ["a", "b"],
+    ],
+)
+def test_weights_that_are_none_are_refused(shared, broken):
+    """By the server of a client, and by a client of the server."""
+    assert not shapes_fit(broken)
+    with pytest.raises(TrainingError, match="none of this codebuddy"):
+        Participant(shared.examples[:100], shared.scales).update(broken, StepConfig())
+
+
+def test_what_is_shown_is_what_would_be_sent_and_holds_no_text(shared):
+    """Nothing is counted as sent."""
+    participant = Participant(shared.examples[:150], shared.scales)
+    shown = preview(participant, shared.start(), StepConfig())
+    assert participant.n_sent == 0
+    update = participant.update(shared.start(), StepConfig())
+    assert shown["sent"] == update.as_json()
+    text = json.dumps(shown)
+    assert not [each.path for each in shared.examples[:150] if each.path in text]
+    assert shown["sent"]["numbers"] == sum(1 + len(stage.features) for stage in STAGES)
+
+
+def test_files_are_on_one_side_only(shared):
+    """And the split is the same each time."""
+    learned, held_out = split_by_file(shared.examples[:300], 3)
+    assert {each.path for each in learned}.isdisjoint(each.path for each in held_out)
+    assert len(learned) + len(held_out) == 300
+    assert split_by_file(shared.examples[:300], 3) == (learned, held_out)
+
+
+def test_private_updates_are_short_and_say_no_number_of_labels(shared):
+    """Clipping alone, then noise of the right size."""
+    examples = shared.examples[:150]
+    bare = Participant(examples, shared.scales, Privacy(clip=0.01))
+    update = bare.update(zeros(), StepConfig())
+    assert norm(update.change) == pytest.approx(0.01)
+    assert update.n_examples == 1
+    assert clipped([np.zeros(3)], 1.0)[0].tolist() == [0, 0, 0]
+    noise = np.concatenate(noised([np.zeros(20_000)], 0.5, np.random.default_rng(1)))
+    assert noise.std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_an_aggregate_is_used_only_if_held_out_holes_say_so(shared):
+    """One that has learned is taken over one that knows nothing; nonsense is not."""
+    participant = Participant(shared.examples[:400], shared.scales)
+    thresholds = GainThresholds(1.0, 1.0)
+    data = data_of(shared.examples, shared.scales)
+    good = step(zeros(), data, StepConfig(n_steps=500))
+    same = judge(participant, shared.start(), shared.head, shared.examples, thresholds)
+    assert not same.is_better
+    bad = judge(
+        participant, [-20 * each for each in good], shared.head, shared.examples, thresholds
+    )
+    assert not bad.is_better
+    assert all(each.kept is each.default_stage for each in bad.stages)
+    few = Participant(shared.examples[:20], shared.scales)
+    with pytest.raises(TrainingError, match="too few"):
+        judge(few, good, shared.head, shared.examples, thresholds)
+
+
+def test_labels_are_dealt_whole_and_the_more_unequal_the_smaller_alpha(shared):
+    """Nobody's are lost or doubled."""
+    for dealing in ("label", "language", "quantity"):
+        clients = deal(shared.examples, dealing, 20, 1.0, 0)
+        assert sum(map(len, clients)) == len(shared.examples)
+    natural = deal(shared.examples, "repository", 0, 1.0, 0)
+    assert [len({e.repository for e in c}) for c in natural] == [1] * 10
+    unlike = [divergence(deal(shared.examples, "label", 20, a, 0), "label") for a in (0.1, 1, 100)]
+    assert unlike == sorted(unlike, reverse=True)
+    parts = windows(natural[0], 5, 1)
+    assert sum(map(len, parts)) == len(natural[0])
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:9440", "example.org:1", "0.0.0.0:9440", "[::]:9440"])
+def test_without_keys_only_this_machine_is_spoken_to(address):
+    """With them, anybody of the authority."""
+    with pytest.raises(UsageError, match="not this machine"):
+        checked_address(address, None)
+    assert checked_address(address, Keys(b"", b"", b"")) == address
+    for own in ("127.0.0.1:9440", "localhost:9440", "[::1]:9440"):
+        assert checked_address(own, None) == own
+    for none in ("9440", "host:", ":9440", "host:99999", "host:x"):
+        with pytest.raises(UsageError, match="no address"):
+            checked_address(none, None)
+
+
+def test_limits_are_infinite_by_default():
+    """Nothing is spent by accident."""
+    assert math.isinf(Privacy().max_epsilon)

@@ -1,0 +1,157 @@
+"""Many indexes searched as one: the scores of one index, and no shard that spoils the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codebuddy.errors import IndexingError
+from codebuddy.fleet.listing import named
+from codebuddy.fleet.shards import shards_of
+from codebuddy.index.fleet_index import FleetIndex
+from codebuddy.index.schema import DATABASE_NAME, checksum
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.settings import IndexSettings, Settings
+from codebuddy.vcs.repository import open_repository
+from tests.support.index import index, make_repository, module, write
+
+SETTINGS = Settings(index=IndexSettings(embedder="none"))
+WORDS = {
+    "alpha": ["parse_config", "open_socket", "read_table"],
+    "beta": ["parse_arguments", "open_file", "write_table"],
+    "gamma": ["draw_table", "config_of", "close_socket"],
+}
+QUERIES = [
+    "parse_config",
+    "open socket",
+    "parse config file",
+    "table",
+    "Holder",
+    "where is a table written to",
+    "return total",
+    "write_table.py",
+    "lang:python config",
+    "path:beta open",
+]
+
+
+def make_fleet(folder: Path, words: dict[str, list[str]]) -> dict[str, Path]:
+    """A repository for each name, indexed, its files in a folder of that name's first letter."""
+    roots = {}
+    for name, modules in words.items():
+        files: dict[str, str | bytes] = {f"{each}.py": module(each) for each in modules}
+        roots[name] = make_repository(folder / name, files)
+        index(roots[name], embedder="none")
+    return roots
+
+
+def opened(roots: dict[str, Path]) -> FleetIndex:
+    return FleetIndex(shards_of(named(roots.values())), SETTINGS)
+
+
+def shown(found) -> dict[tuple[str, int], float]:
+    return {(each.chunk.path, each.chunk.start_line): each.score for each in found}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_scores_are_those_of_one_index_with_all_files(tmp_path, query):
+    """Frequencies, lengths, ranks and definitions are counted over all shards."""
+    from codebuddy.index.query_filters import split_filters
+
+    roots = make_fleet(tmp_path / "fleet", WORDS)
+    files: dict[str, str | bytes] = {
+        f"{name}/{each}.py": module(each) for name, m in WORDS.items() for each in m
+    }
+    one = make_repository(tmp_path / "one", files)
+    index(one, embedder="none")
+    filters = split_filters(query)
+    with (
+        opened(roots) as fleet,
+        RepositoryIndex.open(open_repository(one), SETTINGS) as single,
+    ):
+        ours = fleet.search(filters.text, 50, filters=filters)
+        theirs = single.search(filters.text, 50, filters=filters)
+    assert ours
+    assert shown(ours) == pytest.approx(shown(theirs))
+    assert [each.score for each in ours] == pytest.approx([each.score for each in theirs])
+
+
+def test_a_repository_without_an_index_is_named_and_the_others_are_searched(tmp_path):
+    """Missing, not a repository, gone: each is said, none is an error."""
+    roots = make_fleet(tmp_path, {"alpha": WORDS["alpha"]})
+    roots["new"] = make_repository(tmp_path / "new", {"a.py": module("other")})
+    roots["plain"] = tmp_path / "plain"
+    roots["plain"].mkdir()
+    roots["gone"] = tmp_path / "gone"
+    with opened(roots) as fleet:
+        found = fleet.search("parse_config")
+        problems = {each.name: each.problem for each in fleet.shards}
+    assert found[0].chunk.path == "alpha/parse_config.py"
+    assert problems["alpha"] == ""
+    assert "not indexed" in problems["new"]
+    assert problems["plain"]
+    assert problems["gone"]
+
+
+def test_an_update_of_a_shard_is_seen_by_the_next_search(tmp_path):
+    """The indexes stay open, and are not believed to stay as they were."""
+    roots = make_fleet(tmp_path, WORDS)
+    with opened(roots) as fleet:
+        assert not [f for f in fleet.search("brand_new_thing") if "brand" in f.chunk.path]
+        write(roots["beta"], {"brand_new_thing.py": module("brand_new_thing")})
+        index(roots["beta"], embedder="none")
+        assert fleet.search("brand_new_thing")[0].chunk.path == "beta/brand_new_thing.py"
+        index(roots["beta"], embedder="none", force=True)
+        assert fleet.search("brand_new_thing")[0].chunk.path == "beta/brand_new_thing.py"
+
+
+def test_a_damaged_shard_is_left_out_and_marked_for_a_rebuild(tmp_path):
+    """Its bytes were changed while it was closed."""
+    from codebuddy.index.damage_marker import is_marked_damaged
+
+    roots = make_fleet(tmp_path, WORDS)
+    folder = open_repository(roots["alpha"]).index_folder
+    file = folder / DATABASE_NAME
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(bytes(content))
+    with opened(roots) as fleet:
+        found = fleet.search("table")
+        problems = {each.name: each.problem for each in fleet.shards}
+    assert found
+    assert not [each for each in found if each.chunk.path.startswith("alpha/")]
+    assert "damaged" in problems["alpha"]
+    assert is_marked_damaged(folder)
+    index(roots["alpha"], embedder="none")
+    with opened(roots) as fleet:
+        assert fleet.search("read_table")[0].chunk.path == "alpha/read_table.py"
+
+
+def test_a_hostile_shard_costs_nobody_the_search(tmp_path):
+    """Postings with a right checksum that no codebuddy wrote."""
+    import sqlite3
+
+    roots = make_fleet(tmp_path, WORDS)
+    file = open_repository(roots["beta"]).index_folder / DATABASE_NAME
+    connection = sqlite3.connect(file)
+    rows = connection.execute("SELECT segment, term FROM postings").fetchall()
+    for segment, term in rows:
+        data = b"\xff\xff"
+        crc = checksum(segment, term, data)
+        connection.execute(
+            "UPDATE postings SET data = ?, crc = ? WHERE segment = ? AND term = ?",
+            (data, crc, segment, term),
+        )
+    connection.commit()
+    connection.close()
+    with opened(roots) as fleet:
+        found = fleet.ask("table", lambda: fleet.search("table"))
+    assert found
+    assert not [each for each in found if each.chunk.path.startswith("beta/")]
+
+
+def test_asking_for_vectors_where_there_are_none_says_so(tmp_path):
+    """As of one index."""
+    with opened(make_fleet(tmp_path, WORDS)) as fleet, pytest.raises(IndexingError, match="dense"):
+        fleet.search("table", channel="dense")
