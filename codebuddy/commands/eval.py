@@ -169,7 +169,7 @@ def _run(
 
     repository = repository_context.repository
     holes = find_holes(repository, index, options)
-    generator, chosen = open_model(repository_context.settings, StatusLine())
+    generator, chosen = open_model(repository_context.settings, StatusLine(), repository)
     if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
         raise UsageError(
             f"there is no adapter to compare the base with: {chosen.reason}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from codebuddy.commands import train_adapter
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _LOOKS = {"syntax": "before the model runs", "confidence": "after a text without
 )
 def command() -> None:
     """A group, because what can be fitted may grow."""
+
+
+command.add_command(train_adapter.command)
 
 
 @command.command(
@@ -110,7 +114,9 @@ def _train(
     from codebuddy.training.head.personal import train_personal
 
     status = StatusLine()
-    generator, chosen = open_model(repository_context.settings, status)
+    generator, chosen = open_model(
+        repository_context.settings, status, repository_context.repository
+    )
     for warning in chosen.warnings:
         note(f"warning: {safe_line(warning)}")
     settings, repository = repository_context.settings.completion, repository_context.repository

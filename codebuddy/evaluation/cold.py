@@ -27,10 +27,14 @@ class _Recording:
 
 
 class ColdGenerator:
-    """Wraps a generator; `saved_ms` grows by the time that recordings stood in for."""
+    """Wraps a generator; `saved_ms` grows by the time that recordings stood in for.
 
-    def __init__(self, generator: Generator) -> None:
+    With `keeps_cache` prompts are not read anew: the texts are the same, their times are not.
+    """
+
+    def __init__(self, generator: Generator, *, keeps_cache: bool = False) -> None:
         self._generator = generator
+        self._keeps_cache = keeps_cache
         self._recordings: dict[tuple[tuple[int, ...], GenerationSettings], _Recording] = {}
         self.saved_ms = 0.0
 
@@ -123,7 +127,7 @@ class ColdGenerator:
     def _empty_cache(self) -> None:
         """Make the generator forget every prompt, where it is one of this process."""
         cache = getattr(self._generator, "kv", None)
-        if isinstance(cache, KvCache):
+        if isinstance(cache, KvCache) and not self._keeps_cache:
             cache.clear()
 
 
