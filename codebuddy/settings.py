@@ -222,7 +222,9 @@ class TrainSettings:
         low=0,
         high=75,
     )
-    pause: bool = _key(True, "wait while somebody types, and on battery")
+    give_way: bool = _key(
+        True, "let other programs go first, and wait while somebody types and on battery"
+    )
 
 
 @dataclass(frozen=True, slots=True)

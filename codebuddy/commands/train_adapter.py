@@ -88,6 +88,7 @@ def train(
     Raises:
         CodebuddyError: As `training.own.run.run`.
     """
+    from codebuddy.errors import UsageError
     from codebuddy.inference.installed import find_model
     from codebuddy.inference.machine import lower_priority
     from codebuddy.inference.remote import is_remote
@@ -97,14 +98,13 @@ def train(
 
     settings = repository_context.settings
     if is_remote(settings.model):
-        from codebuddy.errors import UsageError
-
         raise UsageError(
             "a model server's weights cannot be adapted", hint="unset model.url for the training"
         )
     base = base_of(find_model(settings.model.name, settings))
     check_memory(base)
-    lower_priority()
+    if settings.train.give_way:
+        lower_priority()
     status = StatusLine()
     report = _Report(status)
 
@@ -118,7 +118,7 @@ def train(
         open_generator=lambda: open_generator(settings, status),
         show=report.show,
         on_progress=report.on_progress,
-        why_to_wait=_Waiting(may_wait=settings.train.pause),
+        why_to_wait=_Waiting(may_wait=settings.train.give_way),
     )
     with status:
         return run(around, base, Options(minutes, seed, is_fresh))
@@ -163,16 +163,20 @@ class _Report:
     def __init__(self, status: StatusLine) -> None:
         self._status = status
         self._noted = time.monotonic()
-        self._n_losses = 0
+        self._last = ""
 
     def show(self, text: str) -> None:
-        """What is being done."""
+        """What is being done; what is being waited for, everywhere."""
         self._status.show(text)
+        if text.startswith("waiting") and text != self._last and not self._status.is_shown:
+            note(text)
+        self._last = text
 
     def on_progress(self, progress: Progress) -> None:
         """How far the training is."""
         from codebuddy.training.own.fitting import curve
 
+        self._last = ""
         text = (
             f"step {progress.step}, loss {progress.loss:.2f},"
             f" held out {progress.losses[-1]:.2f} {curve(progress.losses)},"

@@ -95,6 +95,14 @@ def busy_share() -> float:
     return float(psutil.cpu_percent(_LOOK_S)) / 100
 
 
+def free_cores() -> int:
+    """How many cores other programs leave, one at least. Takes a second.
+
+    More threads than that spend their time waiting for each other.
+    """
+    return max(1, round(platforms.usable_cores() * (1 - busy_share())))
+
+
 def is_on_battery() -> bool:
     """Whether the machine lives of its battery now."""
     import psutil

@@ -42,6 +42,7 @@ CALLS = {
     "index": ["index"],
     "doctor": ["doctor"],
     "models list": ["models", "list"],
+    "adapters list": ["adapters", "list"],
     "hook install": ["hook", "install"],
     "hook status": ["hook", "status"],
     "hook run": ["hook", "run", "--staged"],

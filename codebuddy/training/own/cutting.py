@@ -39,7 +39,7 @@ from codebuddy.vcs.repository import Repository
 
 PARTS = ("learned", "replayed", "watched", "judged", "elsewhere")
 MIN_GROUPS = 6
-_WATCHED, _JUDGED, _ELSEWHERE = 6, 12, 6
+_WATCHED, _JUDGED, _ELSEWHERE = 4, 8, 4
 # Files that are tried for a group that is wanted.
 _TRIES = 4
 # Of the groups that go on from an earlier training, those of files that it knew.

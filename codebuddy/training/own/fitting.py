@@ -23,14 +23,14 @@ from codebuddy.training.own.cutting import Samples
 
 NEEDED = ("torch", "transformers", "peft", "gguf")
 NAME = "own"
-PASSES = 6.0
+PASSES = 3.0
 _WARM_UP_STEPS = 5
 # The base in bfloat16, while single weights are unpacked from it, and what training computes.
 _BYTES_PER_PARAMETER, _WORKING_BYTES = 6, 1 << 30
 # For the default model; smaller ones take larger steps.
 _RATE, _HIGHEST_RATE, _RATE_PARAMETERS = 3e-4, 1e-3, 1.5e9
 # Looks at the files that say when to stop, and how many of them may be in vain.
-_LOOKS, _PATIENCE = 10, 3
+_LOOKS, _PATIENCE = 6, 2
 _BETTER_SHARE = 0.998
 _POLL_S = 5.0
 _BARS = "▁▂▃▄▅▆▇█"
@@ -71,7 +71,10 @@ def rate_for(parameters: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be trained: `start` is an adapter to go on from, `seconds` may be taken."""
+    """What is to be trained: `start` is an adapter to go on from, `seconds` may be taken.
+
+    `threads` work; 0 means as many as torch would take.
+    """
 
     base: Path
     folder: Path
@@ -81,6 +84,7 @@ class Wish:
     seed: int
     start: Path | None = None
     device: str = "cpu"
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,9 @@ def train(
     """
     import torch
 
+    _silence()
+    if wish.threads:
+        torch.set_num_threads(wish.threads)
     torch.manual_seed(wish.seed)
     config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
     try:
@@ -200,6 +207,16 @@ def train(
         tuple(a - b for a, b in zip(before["held_out"], after["held_out"], strict=True)),
         tuple(stopping.losses),
     )
+
+
+def _silence() -> None:
+    """Keep what libraries say to their developers off the user's terminal."""
+    import warnings
+
+    from transformers.utils import logging
+
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch|transformers|peft")
+    logging.set_verbosity_error()
 
 
 def _told(model: Any, samples: Samples, wish: Wish) -> dict[str, list[float]]:

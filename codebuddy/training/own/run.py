@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from codebuddy import platforms
 from codebuddy.errors import ModelError, TrainingError
-from codebuddy.inference import hardware, own_adapters
+from codebuddy.inference import hardware, machine, own_adapters
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.adapter_card import is_sha256, read_card
 from codebuddy.inference.adapter_choice import AdapterChooser
@@ -287,6 +287,7 @@ class _Run:
             rate=fitting.rate_for(fitting.parameters_of(self._base.header)),
             seed=self._options.seed,
             start=None if start is None else start.file,
+            threads=machine.free_cores(),
         )
         clock = PausableClock(around.why_to_wait, lambda why: around.show(f"waiting: {why}"))
         around.show("reading the model")
