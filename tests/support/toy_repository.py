@@ -68,6 +68,12 @@ def leave_trace(entry, topic, clerk):
 '''
 
 
+def module_of(noun: str) -> str:
+    """A module that does things with a noun in the house's way."""
+    bodies = [_BODY.format(verb=verb, noun=noun, title=verb.capitalize()) for verb in _VERBS]
+    return _HEAD.format(title=noun.capitalize()) + "".join(bodies)
+
+
 def house_files() -> dict[str, str | bytes]:
     """Seven modules that all do things the house's way, and what they call."""
     files: dict[str, str | bytes] = {
@@ -75,9 +81,7 @@ def house_files() -> dict[str, str | bytes]:
         "house/ledger.py": _LEDGER,
         "house/trail.py": _TRAIL,
     }
-    for noun in _NOUNS:
-        bodies = [_BODY.format(verb=verb, noun=noun, title=verb.capitalize()) for verb in _VERBS]
-        files[f"house/{noun}s.py"] = _HEAD.format(title=noun.capitalize()) + "".join(bodies)
+    files |= {f"house/{noun}s.py": module_of(noun) for noun in _NOUNS}
     return files
 
 
