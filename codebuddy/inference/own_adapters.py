@@ -19,7 +19,6 @@ from codebuddy.errors import ModelError
 from codebuddy.inference.adapter_card import NONE, SHIPPED, is_sha256, read_card
 from codebuddy.private_files import read_json, write_file
 
-FOLDER = "adapters"
 _USE_NAME = "use.state"
 _MAX_STATE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codebuddy.private_files import write_file
 from codebuddy.training.adapter.base_model import LINEAR
 
 
@@ -124,7 +123,7 @@ def write_card(
     made_by: Mapping[str, Any],
     figures: Mapping[str, Any],
 ) -> Path:
-    """Write the card of the adapter in `file` beside it, for its owner alone.
+    """Write the card of the adapter in `file` beside it.
 
     Args:
         file: The adapter.
@@ -146,7 +145,7 @@ def write_card(
         "figures": dict(figures),
     }
     card_file = file.with_suffix(".json")
-    write_file(card_file, (json.dumps(card, indent=1) + "\n").encode())
+    card_file.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return card_file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,9 @@ def keep(
         run: What it must be again to go on.
         progress: Steps done, batches left out and seconds spent.
     """
-    import torch
-
     weights = _weights(model)
     state = {name: each.state_dict() for name, each in optimizers.items()}
-    partial = file.with_name(file.name + ".partial")
-    torch.save({"run": run, "weights": weights, "optimizers": state, "progress": progress}, partial)
-    partial.replace(file)
+    _save({"run": run, "weights": weights, "optimizers": state, "progress": progress}, file)
 
 
 def resume(
@@ -56,10 +53,17 @@ def resume(
 
 def write_weights(model: Any, file: Path, loss: float) -> None:
     """Keep the adapters' weights and the loss that they have, whole or not at all."""
+    _save({"loss": loss, "weights": _weights(model)}, file)
+
+
+def _save(content: Mapping[str, Any], file: Path) -> None:
     import torch
 
+    # By way of memory: torch calls a full disk a bug of its own.
+    held = io.BytesIO()
+    torch.save(dict(content), held)
     partial = file.with_name(file.name + ".partial")
-    torch.save({"loss": loss, "weights": _weights(model)}, partial)
+    partial.write_bytes(held.getbuffer())
     partial.replace(file)
 
 

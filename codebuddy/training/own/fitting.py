@@ -148,24 +148,10 @@ def train(
         TrainingError: The base cannot be trained, or its losses are no numbers.
         ModelError: The adapter to start from does not fit.
     """
-    import torch
-
-    _silence()
-    if wish.threads:
-        torch.set_num_threads(wish.threads)
-    torch.manual_seed(wish.seed)
     config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
-    try:
-        model = fit.add_adapters(base_model.load_base(wish.base, wish.device), [config])
-    except ValueError as error:
-        raise TrainingError(str(error), hint="name a qwen2 or llama model") from error
+    model = _model(wish, config)
     shape = model.config
     heads = shape.num_attention_heads, shape.num_key_value_heads
-    if wish.start is not None:
-        try:
-            take_up_weights(model, NAME, wish.start, heads)
-        except ValueError as error:
-            raise ModelError(str(error), hint="begin anew with --fresh") from error
     learned = [*samples.groups["learned"], *samples.groups["replayed"]]
     before = _told(model, samples, wish)
     stopping = _Stopping(model, samples, wish, clock, show)
@@ -207,6 +193,28 @@ def train(
         tuple(a - b for a, b in zip(before["held_out"], after["held_out"], strict=True)),
         tuple(stopping.losses),
     )
+
+
+def _model(wish: Wish, config: fit.AdapterConfig) -> Any:
+    """The base with one adapter, which knows what the one to start from does."""
+    import torch
+
+    _silence()
+    if wish.threads:
+        torch.set_num_threads(wish.threads)
+    torch.manual_seed(wish.seed)
+    try:
+        model = fit.add_adapters(base_model.load_base(wish.base, wish.device), [config])
+    except ValueError as error:
+        raise TrainingError(str(error), hint="name a qwen2 or llama model") from error
+    if wish.start is None:
+        return model
+    heads = model.config.num_attention_heads, model.config.num_key_value_heads
+    try:
+        take_up_weights(model, NAME, wish.start, heads)
+    except ValueError as error:
+        raise ModelError(str(error), hint="begin anew with --fresh") from error
+    return model
 
 
 def _silence() -> None:

@@ -184,6 +184,8 @@ def _alone(folder: Path) -> Iterator[None]:
         raise TrainingError(
             "another training of this repository's adapter runs", hint="wait for its end"
         ) from error
+    except OSError as error:
+        raise TrainingError(f"cannot lock {folder}: {error.strerror}") from error
 
 
 class _Run:
@@ -367,6 +369,7 @@ class _Run:
         }
         trained.file.replace(file)
         card = write_card(file, [self._base.digest], RANK, trained.alpha, made_by, figures)
+        card.chmod(0o600)
         own_adapters.trust(str(read_card(card)["sha256"]))
         if verdict.is_better:
             own_adapters.use(self._folder, self._base.digest, name)
