@@ -24,6 +24,7 @@ from typing import Any
 from codebuddy import paths
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
 from codebuddy.evaluation.metrics import customization_quality_index, quality
+from codebuddy.evaluation.results import EvaluatedMode
 from codebuddy.evaluation.runner import make_setup, run_task
 from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.index.build import update_index
@@ -37,7 +38,7 @@ from tests.bench.quality_corpora import default_cache, load_corpora, make_reposi
 
 PER_KIND = 40
 SEED = 3
-ARMS = ("base_never", "base_auto", "never", "auto")
+ARMS: tuple[EvaluatedMode, ...] = ("base_never", "base_auto", "never", "auto")
 _MIN_LINE = 6
 
 
@@ -135,7 +136,9 @@ def complete(
             }
             with arguments.out.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-    generator.close()  # type: ignore[attr-defined]
+    close = getattr(generator, "close", None)
+    assert close is not None
+    close()
 
 
 def new_holes(root: Path, before: str, index: RepositoryIndex, per_kind: int) -> Iterator[Hole]:

@@ -5,6 +5,7 @@ Needs torch, transformers, peft and gguf, which only `codebuddy[train]` brings a
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -153,7 +154,10 @@ def train(
     shape = model.config
     heads = shape.num_attention_heads, shape.num_key_value_heads
     learned = [*samples.groups["learned"], *samples.groups["replayed"]]
-    before = _told(model, samples, wish)
+    try:
+        before = _told(model, samples, wish)
+    except FloatingPointError as error:
+        raise TrainingError(f"{wish.base} gives no numbers: {error}") from error
     stopping = _Stopping(model, samples, wish, clock, show)
     plan = fit.TrainingPlan(
         seed=wish.seed,
@@ -170,10 +174,12 @@ def train(
         steps, _ = fit.train(
             model, [config], learned, samples.endings, plan, wish.device, stopping.on_step
         )
+        stopping.take_best()
+        after = _told(model, samples, wish)
     except FloatingPointError as error:
-        raise TrainingError(f"the training came to no numbers: {error}") from error
-    stopping.take_best()
-    after = _told(model, samples, wish)
+        raise TrainingError(
+            f"the training came to no numbers: {error}", hint="begin anew with --fresh"
+        ) from error
     file = wish.folder / "trained.gguf"
     alpha = config.rank * config.scaling
     write_adapter(file, adapter_weights(model, NAME), shape.model_type, alpha, heads)
@@ -236,7 +242,10 @@ def _told(model: Any, samples: Samples, wish: Wish) -> dict[str, list[float]]:
 def _losses(model: Any, groups: Sequence[SampleGroup], samples: Samples, wish: Wish) -> list[float]:
     rows = fit.judge(model, [NAME], groups, samples.endings, wish.device)[NAME]
     lengths = [len(branch.middle) + 1 for group in groups for branch in group.branches]
-    return [(row.text + row.end) / n for row, n in zip(rows, lengths, strict=True)]
+    found = [(row.text + row.end) / n for row, n in zip(rows, lengths, strict=True)]
+    if not all(map(math.isfinite, found)):
+        raise FloatingPointError("a loss of samples held out is infinite or none")
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:
