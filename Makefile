@@ -14,6 +14,7 @@
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
 #   make train-adapter  the adapter of the default model, from the packages it learns from: hours
+#   make bench-repository-adapters   what adapters of public repositories are worth; hours, resumable
 #   make train-ranker  the weights that rank what is looked up, and how they do on unseen repositories
 #   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
 #   make bench-head  the figures of docs/head.md, from the labels that are here
@@ -31,7 +32,7 @@ FAST := not model and not process and not terminal and not slow
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup extras models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
+.PHONY: setup extras models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -113,6 +114,11 @@ train-adapter: setup
 		$(BIN)/python -m codebuddy.training.adapter $$stage --work $(or $(WORK),$(HOME)/.cache/codebuddy/adapter) \
 			--base "$$($(BIN)/codebuddy models pull qwen2.5-coder-1.5b)" --steps 400 --rate 3e-4 || exit 1; \
 	done
+
+# Goes on where it was stopped. The small model, some minutes each: BENCH="--model smollm2-135m --minutes 5"
+bench-repository-adapters: setup
+	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b
+	$(BIN)/python -m tests.bench.repository_adapters $(BENCH)
 
 train-ranker: setup
 	$(BIN)/python -m tests.bench.quality_corpora head >/dev/null

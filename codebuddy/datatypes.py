@@ -218,8 +218,8 @@ class Prompt:
 class Adapter:
     """Trained changes of a model, in a file that was checked and is `identity` since.
 
-    They act from the token on that asks for the middle. `sha256` is that of the file, `size`
-    its bytes, and the weights' changes are scaled by `alpha / rank`.
+    They act from the token on that asks for the middle, else from the prompt's last one. `sha256`
+    is that of the file, `size` its bytes, and the weights' changes are scaled by `alpha / rank`.
     """
 
     name: str

@@ -70,7 +70,7 @@ def diagnose() -> Diagnosis:
         "codebuddy": _program(settings, problems),
         "machine": _guarded(lambda: _machine(settings), problems),
         "runtime": _guarded(lambda: _runtime(settings, problems), problems),
-        "model": _guarded(lambda: _model(settings, problems), problems),
+        "model": _guarded(lambda: _model(settings, repository, problems), problems),
         "repository": _guarded(lambda: _repository(repository, settings, problems), problems),
         "network": {
             "offline": settings.offline,
@@ -177,7 +177,7 @@ def _runtime(settings: Settings, problems: Problems) -> Section:
     }
 
 
-def _model(settings: Settings, problems: Problems) -> Section:
+def _model(settings: Settings, repository: Repository | None, problems: Problems) -> Section:
     from codebuddy.inference import hardware, llama_library
     from codebuddy.inference.gguf import read_header
     from codebuddy.inference.installed import find_model, models_folder
@@ -200,7 +200,7 @@ def _model(settings: Settings, problems: Problems) -> Section:
         settings.model.gpu_layers, shape, n_ctx, llama_library.gpu_devices()
     )
     tuned, told = _tuning(settings, found.path)
-    adapter, size = _adapter(settings, found.path, header, problems)
+    adapter, size = _adapter(settings, repository, found.path, header, problems)
     needed = hardware.needed_bytes(shape, n_ctx, hardware.choose_batch_tokens(layers, n_ctx))
     return facts | {
         "installed": True,
@@ -228,16 +228,21 @@ def _tuning(settings: Settings, file: Path) -> tuple[RunOptions | None, str]:
 
 
 def _adapter(
-    settings: Settings, file: Path, header: GgufHeader, problems: Problems
+    settings: Settings,
+    repository: Repository | None,
+    file: Path,
+    header: GgufHeader,
+    problems: Problems,
 ) -> tuple[str, int]:
     """The model's adapter, or why there is none, in words; and the memory that it takes."""
     from codebuddy.inference import stamps
     from codebuddy.inference.adapter_choice import AdapterChooser
+    from codebuddy.vcs.worktrees import adapters_folder
 
     stamp = stamps.read_stamp(file)
     chooser = AdapterChooser(header, "" if stamp is None else stamp.sha256)
     try:
-        chosen = chooser.choose(settings.model.adapter)
+        chosen = chooser.choose(settings.model.adapter, adapters_folder(repository))
     except CodebuddyError as error:
         problems.append({"problem": error.message, "remedy": error.hint or "see the message"})
         return f"none: {error.message}", 0

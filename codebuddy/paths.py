@@ -82,6 +82,12 @@ def serve_token_file() -> Path:
     return folder / "serve-token"
 
 
+def trusted_adapters_file() -> Path:
+    """The digests of adapters that this user trained or imported."""
+    folder = _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
+    return folder / "adapters.json"
+
+
 def spare_unsaved_folder() -> Path:
     """Unsaved text of the editor where the repository's own codebuddy folder takes none."""
     return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "unsaved"

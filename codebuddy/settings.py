@@ -42,9 +42,9 @@ class ModelSettings:
     )
     adapter: str = _key(
         "auto",
-        "adapter of the weights: the shipped one that belongs to them (`auto`), `none`, or the"
-        " whole path of a GGUF file",
-        choices=("auto", "none"),
+        "adapter of the weights: the repository's own, else the shipped one that belongs to them"
+        " (`auto`), only that (`shipped`), `none`, or the whole path of a GGUF file",
+        choices=("auto", "shipped", "none"),
         is_path=True,
     )
     n_ctx: int = _key(4096, "tokens that prompt and completion may take", low=256, high=131072)
@@ -200,6 +200,43 @@ class TuiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """`[train]`: what an adapter of the repository learns from."""
+
+    exclude: tuple[str, ...] = _key(
+        (), "paths that nothing is learned from; `*` stands for anything", from_repository=True
+    )
+    tests: bool = _key(True, "learn from tests too", from_repository=True)
+    untracked: bool = _key(False, "learn from files that git does not track", from_repository=True)
+    deprecated: bool = _key(
+        False, "learn what is marked as deprecated, and its uses", from_repository=True
+    )
+    max_fixes: int = _key(
+        60,
+        "percent of a file's commits that may be bug fixes or reverts; 100 for all",
+        low=1,
+        high=100,
+        from_repository=True,
+    )
+    recent_commits: int = _key(
+        500,
+        "files that so many last commits changed are learned from twice as much; 0 for none",
+        low=0,
+        high=100_000,
+        from_repository=True,
+    )
+    replay: int = _key(
+        15,
+        "percent of the samples that are of code from elsewhere, against forgetting",
+        low=0,
+        high=75,
+    )
+    give_way: bool = _key(
+        True, "let other programs go first, and wait while somebody types and on battery"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, resolved."""
 
@@ -210,5 +247,6 @@ class Settings:
     engine: EngineSettings = EngineSettings()
     serve: ServeSettings = ServeSettings()
     hook: HookSettings = HookSettings()
+    train: TrainSettings = TrainSettings()
     tui: TuiSettings = TuiSettings()
     offline: bool = _key(False, "never use the network, not even for `models pull`")

@@ -113,6 +113,11 @@ class StatusLine:
     def __init__(self) -> None:
         self._can_show = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody sees it."""
+        return self._can_show
+
     def __enter__(self) -> StatusLine:
         return self
 

@@ -159,7 +159,9 @@ def _run(
 
     repository = repository_context.repository
     holes = find_holes(repository, index, options)
-    generator, chosen = open_model(repository_context.settings, StatusLine())
+    generator, chosen = open_model(
+        repository_context.settings, StatusLine(), repository_context.repository
+    )
     policy = open_policy(repository_context, generator, chosen.adapter)
     for warning in (*chosen.warnings, *policy.warnings):
         note(f"warning: {safe_line(warning)}")

@@ -7,6 +7,7 @@ text without retrieval as poor, the same again with retrieval; the receipt. Ever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -151,7 +152,7 @@ def _suggestion(
         timings_ms=run.timings,
         filters=result.filters,
         runtime=generator.runtime,
-        adapter=resources.adapter if middle in result.prompt.tokens else None,
+        adapter=resources.adapter if _asks_adapter(result.prompt.tokens, middle) else None,
         is_adapter_in_head=_knows_adapter(resources),
     )
     ending = line_ending(request.document.text)
@@ -162,6 +163,11 @@ def _suggestion(
         receipt=receipt,
         alternatives=tuple(a.replace("\n", ending) for a in alternatives),
     )
+
+
+def _asks_adapter(tokens: Sequence[int], middle: int | None) -> bool:
+    """Whether an adapter acts behind a prompt: where it asks for a middle, or could not."""
+    return middle in tokens if middle is not None else bool(tokens)
 
 
 def _knows_adapter(resources: PipelineResources) -> bool:

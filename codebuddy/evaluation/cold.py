@@ -30,11 +30,12 @@ class _Recording:
 class ColdGenerator:
     """Wraps a generator; `saved_ms` grows by the time that recordings stood in for.
 
-    `prompt_digest` tells whether two texts were generated from the same prompts.
+    `prompt_digest` tells whether two texts were generated from the same prompts. With `keeps_cache` prompts are not read anew: the texts are the same, their times are not.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, *, keeps_cache: bool = False) -> None:
         self._generator = generator
+        self._keeps_cache = keeps_cache
         self._recordings: dict[tuple[tuple[int, ...], GenerationSettings], _Recording] = {}
         self.saved_ms = 0.0
         self._prompts = hashlib.sha256()
@@ -152,7 +153,7 @@ class ColdGenerator:
     def _empty_cache(self) -> None:
         """Make the generator forget every prompt, where it is one of this process."""
         cache = getattr(self._generator, "kv", None)
-        if isinstance(cache, KvCache):
+        if isinstance(cache, KvCache) and not self._keeps_cache:
             cache.clear()
 
 

@@ -15,7 +15,7 @@ import hashlib
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -112,6 +112,7 @@ def cut_holes(
     kinds: Sequence[HoleKind],
     count: int,
     seed: int,
+    only: Collection[str] | None = None,
 ) -> list[Hole]:
     """Up to `count` holes of each kind, spread over many files, recently changed ones first.
 
@@ -121,6 +122,7 @@ def cut_holes(
         kinds: Which kinds; each file gives at most a few of each.
         count: How many of each kind; fewer where the code does not have them.
         seed: Of all choices.
+        only: The files to cut; all of them by default.
 
     Returns:
         The holes, kinds in turn (line, call, block, line, ...), so that any beginning of
@@ -131,7 +133,7 @@ def cut_holes(
     taken: dict[tuple[HoleKind, str], list[tuple[int, int]]] = defaultdict(list)
     callees: Counter[str] = Counter()
     commit = repository.head_commit()
-    paths = _ordered_paths(repository, seed)
+    paths = [p for p in _ordered_paths(repository, seed) if only is None or p in only]
     for per_file in _PER_FILE:
         for path in paths[:_MAX_FILES_READ]:
             missing = [kind for kind in wanted if len(found[kind]) < count]

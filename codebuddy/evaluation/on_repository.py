@@ -89,14 +89,20 @@ def _run(
     from codebuddy.evaluation.session import evaluate, find_holes
     from codebuddy.service.context import open_policy
     from codebuddy.service.models import open_model
+    from codebuddy.vcs.worktrees import adapters_folder
 
     repository = repository_context.repository
     holes = find_holes(repository, index, options)
-    generator, chosen = open_model(repository_context.settings, StatusLine())
+    generator, chosen = open_model(repository_context.settings, StatusLine(), repository)
     if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
         raise UsageError(
             f"there is no adapter to compare the base with: {chosen.reason}",
             hint="--adapter PATH, or leave out --arm base",
+        )
+    if chosen.adapter is not None and chosen.adapter.path.parent == adapters_folder(repository):
+        note(
+            f"warning: {safe_line(chosen.adapter.name)} learned from this repository's files, which"
+            " makes these figures better than it is ('codebuddy adapters show' has fair ones)"
         )
     # Before the long part, while the index is as it was when the holes were cut.
     retrieval = definition_report(holes, repository, index, options.seed)

@@ -1,8 +1,8 @@
-"""Which adapter is used with a model: the shipped one that belongs to it, one of the user's, none.
+"""Which adapter is used with a model: the repository's own, the shipped one, a named one, none.
 
 A card lies beside an adapter's file: JSON of the same name that says whose weights it changes.
-A shipped adapter that cannot be used costs a warning, and the model works without; one that the
-user named is an error.
+A shipped adapter or a repository's that cannot be used costs a warning, and the model works
+without; one that the user named is an error.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from codebuddy import paths
 from codebuddy.datatypes import Adapter
 from codebuddy.errors import ModelError
+from codebuddy.inference import own_adapters
 from codebuddy.inference.adapter import identity_of, read_adapter, refused
+from codebuddy.inference.adapter_card import AUTO, NONE, SHIPPED, is_sha256, read_card
 from codebuddy.inference.gguf import GgufHeader
-from codebuddy.private_files import read_json
 
-AUTO, NONE = "auto", "none"
-CARD_FORMAT = "codebuddy-adapter"
-CARD_VERSION = 1
-_MAX_CARD_BYTES = 1 << 16
-_SHA256_DIGITS = 64
 _UNUSABLE = "the shipped adapter cannot be used"
+# Repositories whose choice is kept.
+_MAX_CHOSEN = 16
+
+_Asked = tuple[str, Path | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +49,62 @@ class AdapterChooser:
         """
         self._base = base
         self._digest = base_digest
-        self._chosen: dict[str, tuple[tuple[object, ...], ChosenAdapter]] = {}
+        self._chosen: dict[_Asked, tuple[tuple[object, ...], ChosenAdapter]] = {}
 
-    def choose(self, setting: str) -> ChosenAdapter:
+    def choose(self, setting: str, own: Path | None = None) -> ChosenAdapter:
         """The adapter that `model.adapter` means.
+
+        Args:
+            setting: Its value.
+            own: The folder of the repository's adapters; none outside of any.
 
         Raises:
             ModelError: The file that the setting names cannot be used.
         """
         if setting == NONE:
             return ChosenAdapter(None, "model.adapter is none")
-        marks = tuple(_mark(file) for file in files_behind(setting))
-        known = self._chosen.get(setting)
+        asked = setting, own
+        marks = tuple(_mark(file) for file in files_behind(setting, own))
+        known = self._chosen.pop(asked, None)
         if known is None or known[0] != marks:
-            known = (marks, self._read(setting))
-            self._chosen = {setting: known}
+            known = (marks, self._read(setting, own))
+            if len(self._chosen) >= _MAX_CHOSEN:
+                del self._chosen[next(iter(self._chosen))]
+        self._chosen[asked] = known
         return known[1]
 
-    def _read(self, setting: str) -> ChosenAdapter:
-        if setting != AUTO:
+    def _read(self, setting: str, own: Path | None) -> ChosenAdapter:
+        if setting not in (AUTO, SHIPPED):
             return ChosenAdapter(self._named(Path(setting).expanduser()))
-        warnings: list[str] = []
+        if setting == SHIPPED or own is None:
+            return self._shipped([])
+        word = own_adapters.used(own, self._digest)
+        if word == NONE:
+            return ChosenAdapter(None, "'codebuddy adapters use none' switched it off here")
+        if word in ("", SHIPPED):
+            return self._shipped([])
+        try:
+            return ChosenAdapter(self._own(own, word))
+        except ModelError as error:
+            why = f"{error.message}; this repository's adapter is not used"
+            return self._shipped([f"{why} ('codebuddy adapters list' shows what there is)"])
+
+    def _own(self, folder: Path, name: str) -> Adapter:
+        """The repository's adapter of that name, if it was trained or imported here."""
+        file = folder / f"{name}.gguf"
+        card = read_card(_card_of(file))
+        if not own_adapters.is_trusted(card["sha256"]):
+            raise refused(
+                file, "it was neither trained nor imported here ('codebuddy adapters import')"
+            )
+        if self._digest not in card["bases"]:
+            raise refused(file, "its card names another base than the model in use")
+        return self._checked(file, card)
+
+    def _shipped(self, warnings: list[str]) -> ChosenAdapter:
         for card_file in _shipped_cards():
             try:
-                card = _read_card(card_file)
+                card = read_card(card_file)
                 if self._digest not in card["bases"]:
                     continue
                 found = self._checked(_file_of(card_file), card)
@@ -81,7 +113,7 @@ class AdapterChooser:
                 warnings += without_shipped(error).warnings
         if warnings:
             return ChosenAdapter(None, _UNUSABLE, tuple(warnings))
-        if not _is_sha256(self._digest):
+        if not is_sha256(self._digest):
             return ChosenAdapter(None, "the digest of the model's file is not known")
         return ChosenAdapter(None, "none is shipped for this model")
 
@@ -89,8 +121,8 @@ class AdapterChooser:
         card_file = _card_of(file)
         if not os.path.lexists(card_file):
             return read_adapter(file, self._base)
-        card = _read_card(card_file)
-        if _is_sha256(self._digest) and self._digest not in card["bases"]:
+        card = read_card(card_file)
+        if is_sha256(self._digest) and self._digest not in card["bases"]:
             raise refused(file, f"{card_file.name} names another base than the model in use")
         return self._checked(file, card)
 
@@ -109,13 +141,14 @@ def without_shipped(error: ModelError) -> ChosenAdapter:
     return ChosenAdapter(None, _UNUSABLE, (f"{error.message}; the model works without it",))
 
 
-def files_behind(setting: str) -> list[Path]:
-    """The files that the choice depends on; some need not exist."""
+def files_behind(setting: str, own: Path | None = None) -> list[Path]:
+    """The files that the choice depends on; some need not exist. Arguments as for `choose`."""
     if setting == NONE:
         return []
-    if setting == AUTO:
+    if setting in (AUTO, SHIPPED):
         cards = _shipped_cards()
-        return [shipped_folder(), *cards, *map(_file_of, cards)]
+        of_repository = own_adapters.files_of(own) if setting == AUTO else []
+        return [*of_repository, shipped_folder(), *cards, *map(_file_of, cards)]
     file = Path(setting).expanduser()
     return [file, _card_of(file)]
 
@@ -129,7 +162,7 @@ def shipped_for(base_digest: str) -> str | None:
     """The name of the adapter that is shipped for the weights of that SHA-256, unread."""
     for card_file in _shipped_cards():
         try:
-            if base_digest in _read_card(card_file)["bases"] and _file_of(card_file).is_file():
+            if base_digest in read_card(card_file)["bases"] and _file_of(card_file).is_file():
                 return card_file.stem
         except ModelError:
             continue
@@ -154,34 +187,3 @@ def _mark(file: Path) -> tuple[int, ...]:
         return identity_of(file)
     except OSError:
         return ()
-
-
-def _read_card(file: Path) -> dict[str, Any]:
-    """The card, with the types of what is used of it checked.
-
-    Raises:
-        ModelError: It is missing, damaged, or of an adapter that acts on every token.
-    """
-    try:
-        card: Any = read_json(file, _MAX_CARD_BYTES, follows_links=True)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no JSON"
-        raise refused(file, why) from error
-    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
-        raise refused(file, "it is no card of an adapter")
-    if card.get("version") != CARD_VERSION:
-        raise refused(file, f"it is no card of an adapter, version {CARD_VERSION}")
-    bases, sha256 = card.get("bases"), card.get("sha256")
-    if not _is_sha256(sha256) or not isinstance(bases, list) or not all(map(_is_sha256, bases)):
-        raise refused(file, "it does not name the digests of adapter and base")
-    if type(card.get("rank")) is not int or type(card.get("alpha")) not in (int, float):
-        raise refused(file, "it does not name rank and alpha")
-    if card.get("activated") is not True:
-        raise refused(file, "its adapter was not trained to act from the middle on")
-    return card
-
-
-def _is_sha256(value: object) -> bool:
-    if not isinstance(value, str) or len(value) != _SHA256_DIGITS:
-        return False
-    return all(digit in "0123456789abcdef" for digit in value)

@@ -1,7 +1,8 @@
 """Adapters of a loaded model: read once, and acting or not as a request asks.
 
 Taking one in costs some 40 ms, switching it on or off less than one. It does not know which
-tokens an adapter acts on: `llama.py` switches it on before the token that asks for the middle.
+tokens an adapter acts on: `llama.py` switches it on before the token that asks for the middle,
+or before the last one of a prompt that cannot ask.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from codebuddy.errors import GenerationError
 from codebuddy.inference import hardware
 from codebuddy.inference.adapter import identity_of, refused
 
-# Two can be compared with each other without reading them again.
-_MAX_LOADED = 2
+# Those of the repositories that somebody works in at a time, and of two that are compared.
+_MAX_LOADED, _MAX_LOADED_BYTES = 8, 256 << 20
 
 
 class AdapterSwitch:
@@ -33,8 +34,8 @@ class AdapterSwitch:
         self._llama = llama
         self._model = model
         self._context = context
-        # By digest, the last used at the end.
-        self._loaded: dict[str, Any] = {}
+        # Pointer and bytes by digest, the last used at the end.
+        self._loaded: dict[str, tuple[Any, int]] = {}
         self.acting: Adapter | None = None
 
     def load(self, adapter: Adapter) -> None:
@@ -45,14 +46,21 @@ class AdapterSwitch:
                 is short.
         """
         self.turn_off()
-        pointer = self._loaded.pop(adapter.sha256, None)
-        if pointer is None:
-            while len(self._loaded) >= _MAX_LOADED:
-                oldest = next(iter(self._loaded))
-                self._llama.llama_adapter_lora_free(self._loaded.pop(oldest))
+        known = self._loaded.pop(adapter.sha256, None)
+        if known is None:
+            self._make_room(adapter.size)
             hardware.check_memory(adapter.name, adapter.size, hardware.available_bytes())
-            pointer = self._read(adapter)
-        self._loaded[adapter.sha256] = pointer
+            known = self._read(adapter), adapter.size
+        self._loaded[adapter.sha256] = known
+
+    def _make_room(self, size: int) -> None:
+        """Free those that were not used for longest until there is room for one more."""
+        while self._loaded and (
+            len(self._loaded) >= _MAX_LOADED
+            or size + sum(each for _, each in self._loaded.values()) > _MAX_LOADED_BYTES
+        ):
+            oldest = next(iter(self._loaded))
+            self._llama.llama_adapter_lora_free(self._loaded.pop(oldest)[0])
 
     def turn_on(self, adapter: Adapter) -> None:
         """Let `adapter`, which is loaded, act on what is evaluated from here on.
@@ -61,7 +69,7 @@ class AdapterSwitch:
             GenerationError: llama.cpp does not.
         """
         llama = self._llama
-        one = (llama.llama_adapter_lora_p_ctypes * 1)(self._loaded[adapter.sha256])
+        one = (llama.llama_adapter_lora_p_ctypes * 1)(self._loaded[adapter.sha256][0])
         outcome = llama.llama_set_adapters_lora(self._context, one, 1, (ctypes.c_float * 1)(1.0))
         if outcome:
             raise GenerationError(

@@ -197,8 +197,9 @@ class LlamaGenerator:
 
         With `max_tokens` 0 the prompt is evaluated and no more. Cancelling stops llama.cpp at
         the next graph node. The settings' adapter acts from the token on that asks for the
-        middle; what is before it stays the base's, so that requests with and without one share
-        it, and the cache keeps nothing that an adapter changed.
+        middle, or from the prompt's last one where a model has none; what is before it stays the
+        base's, so that requests with and without one share it, and the cache keeps nothing that
+        an adapter changed.
 
         Raises:
             SupersededError: The call was cancelled.
@@ -285,7 +286,10 @@ class LlamaGenerator:
     def _middle_of(self, tokens: Sequence[int]) -> int | None:
         """Where the prompt asks for the middle, from where on an adapter acts; None if nowhere."""
         middle = self.fim.middle
-        return tokens.index(middle) if middle is not None and middle in tokens else None
+        if middle is None:
+            # Such a model only continues texts.
+            return len(tokens) - 1
+        return tokens.index(middle) if middle in tokens else None
 
     def _leave_adapter(self) -> None:
         """Let the base act alone, and forget what was evaluated while an adapter acted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -19,6 +20,7 @@ _HASHED_BYTES = 32 << 20
 # Of all cores, while nothing of ours runs: too many to measure, and too many to go by the clock.
 MAX_BUSY_SHARE, QUIET_SHARE = 0.5, 0.2
 _LOOK_S = 1.0
+_NICENESS = 10
 
 
 def describe_machine() -> dict[str, Any]:
@@ -93,12 +95,28 @@ def busy_share() -> float:
     return float(psutil.cpu_percent(_LOOK_S)) / 100
 
 
+def free_cores() -> int:
+    """How many cores other programs leave, one at least. Takes a second.
+
+    More threads than that spend their time waiting for each other.
+    """
+    return max(1, round(platforms.usable_cores() * (1 - busy_share())))
+
+
 def is_on_battery() -> bool:
     """Whether the machine lives of its battery now."""
     import psutil
 
     battery = getattr(psutil, "sensors_battery", lambda: None)()
     return battery is not None and battery.power_plugged is False
+
+
+def lower_priority() -> None:
+    """Let other programs' work go before this process's, from now on."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        psutil.Process().nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", _NICENESS))
 
 
 def why_not_now(busy: float, *, on_battery: bool) -> str:

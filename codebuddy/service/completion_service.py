@@ -312,7 +312,7 @@ class CompletionService:
             generator = self._models.generator(settings, run.remaining_ms(), run.cancellation)
             # Before the index is asked: what changes from here on makes it out of date.
             depends_on = self._dependencies(target)
-            chosen = self._models.adapter(settings)
+            chosen = self._models.adapter(settings, repository_context.found)
             suggestion, more = self._suggest(run, target, generator, chosen.adapter)
         except (GenerationError, ModelError):
             self._models.forget_server()
@@ -330,7 +330,8 @@ class CompletionService:
     def _dependencies(self, target: CompletionTarget) -> list[list[str]]:
         has_index = target.may_retrieve
         files = self._repositories.files_behind(target.repository_context, has_index=has_index)
-        files += self._models.files(target.repository_context.settings)
+        repository_context = target.repository_context
+        files += self._models.files(repository_context.settings, repository_context.found)
         return dependencies.stamped(files)
 
     def _suggest(

@@ -22,6 +22,8 @@ from codebuddy.service.request import TuningCall
 from codebuddy.service.response import TuningResponse
 from codebuddy.settings import ModelSettings, Settings
 from codebuddy.terminal import StatusLine, is_terminal, note
+from codebuddy.vcs.repository import Repository
+from codebuddy.vcs.worktrees import adapters_folder
 
 if TYPE_CHECKING:
     from codebuddy.inference.adapter_choice import AdapterChooser, ChosenAdapter
@@ -58,31 +60,34 @@ class ModelCache:
         self._loaded: tuple[ModelSettings, Path | None, tuple[int, ...]] | None = None
         self._adapters: AdapterChooser | None = None
 
-    def files(self, settings: Settings) -> list[Path]:
-        """The files of the loaded weights and of what the settings choose an adapter from.
+    def files(self, settings: Settings, repository: Repository | None = None) -> list[Path]:
+        """The files of the loaded weights and of what an adapter is chosen from for a repository.
 
         None for a model server and the built-in echo.
         """
         from codebuddy.inference.adapter_choice import files_behind
 
         file = None if self._loaded is None else self._loaded[1]
-        return [] if file is None else [file, *files_behind(settings.model.adapter)]
+        if file is None:
+            return []
+        return [file, *files_behind(settings.model.adapter, adapters_folder(repository))]
 
-    def adapter(self, settings: Settings) -> ChosenAdapter:
-        """The adapter that the settings choose for the loaded model, read if it was not.
+    def adapter(self, settings: Settings, repository: Repository | None = None) -> ChosenAdapter:
+        """The adapter for requests of a repository with the loaded model, read if it was not.
 
         Raises:
-            ModelError: The file that they name cannot be used.
+            ModelError: The file that the settings name cannot be used.
         """
-        from codebuddy.inference.adapter_choice import AUTO, NONE, ChosenAdapter, without_shipped
+        from codebuddy.inference.adapter_card import AUTO, NONE, SHIPPED
+        from codebuddy.inference.adapter_choice import ChosenAdapter, without_shipped
 
         if self._adapters is not None:
-            chosen = self._adapters.choose(settings.model.adapter)
+            chosen = self._adapters.choose(settings.model.adapter, adapters_folder(repository))
             try:
                 if chosen.adapter is not None:
                     self._generator.adapters.load(chosen.adapter)  # type: ignore[union-attr]
             except ModelError as error:
-                if settings.model.adapter != AUTO:
+                if settings.model.adapter not in (AUTO, SHIPPED):
                     raise
                 return without_shipped(error)
             return chosen
@@ -90,7 +95,7 @@ class ModelCache:
         what = "a model server" if is_server else "the built-in echo"
         reason = f"{what} takes no adapter of codebuddy's"
         ignored = f"model.adapter is ignored: {reason}"
-        is_named = settings.model.adapter not in (AUTO, NONE)
+        is_named = settings.model.adapter not in (AUTO, SHIPPED, NONE)
         return ChosenAdapter(None, reason, (ignored,) if is_named else ())
 
     def generator(
@@ -271,11 +276,13 @@ def open_generator(settings: Settings, status: StatusLine) -> Generator:
     return open_model(settings, status)[0]
 
 
-def open_model(settings: Settings, status: StatusLine) -> tuple[Generator, ChosenAdapter]:
+def open_model(
+    settings: Settings, status: StatusLine, repository: Repository | None = None
+) -> tuple[Generator, ChosenAdapter]:
     """Load the model that the settings name; a person is offered the download of a missing one.
 
     Returns:
-        The model, and the adapter that the settings choose for it.
+        The model, and the adapter that the settings choose for it in the repository.
 
     Raises:
         ModelError: It is missing, damaged or does not fit, or the adapter that they name does not.
@@ -284,7 +291,7 @@ def open_model(settings: Settings, status: StatusLine) -> tuple[Generator, Chose
         offers_download=True, on_loading=lambda name: status.show(f"loading {name}")
     )
     with status:
-        return models.generator(settings), models.adapter(settings)
+        return models.generator(settings), models.adapter(settings, repository)
 
 
 def _loading(settings: Settings) -> ModelSettings:

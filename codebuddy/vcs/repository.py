@@ -108,6 +108,10 @@ class Repository:
         """Paths of files that git ignores, relative to the root, sorted."""
         return self._listed("--others", "--ignored")
 
+    def list_tracked_files(self) -> list[bytes]:
+        """Paths of files that git tracks, relative to the root, sorted."""
+        return self._listed("--cached")
+
     def _listed(self, *selection: str) -> list[bytes]:
         out = _run(self.root, "ls_files", "-z", *selection, "--exclude-standard", "--full-name")
         # Conflicted files are listed once a stage; an embedded repository ends with a slash.
@@ -157,6 +161,27 @@ class Repository:
             elif part and commits:
                 commits[-1][1].append(part)
         return commits
+
+
+def recent_subjects(repository: Repository, max_commits: int) -> dict[str, str]:
+    """Commits from `HEAD` back, each with the first line of its message; empty without history."""
+    try:
+        out = _run(
+            repository.root,
+            "log",
+            "-z",
+            f"--max-count={max_commits}",
+            "--no-show-signature",
+            "--format=format:%H %s",
+            "HEAD",
+            "--",
+            timeout_s=HISTORY_TIMEOUT_S,
+            max_bytes=_MAX_HISTORY_BYTES,
+        )
+    except RepositoryError:
+        return {}
+    lines = (each.decode("utf-8", "replace").partition(" ") for each in out.split(b"\0"))
+    return {commit: subject for commit, _, subject in lines if commit}
 
 
 def open_repository(start: Path) -> Repository:

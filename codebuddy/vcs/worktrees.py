@@ -46,6 +46,16 @@ def common_folder(git_folder: Path) -> Path:
     return git_folder if not named else Path(os.path.normpath(git_folder / named))
 
 
+def shared_folder(repository: Repository) -> Path:
+    """Where derived data belongs that all work trees of a repository share."""
+    return index_folder_of(common_folder(repository.git_folder) / "codebuddy")
+
+
+def adapters_folder(repository: Repository | None) -> Path | None:
+    """Where a repository's adapters lie; none outside of any."""
+    return None if repository is None else shared_folder(repository) / "adapters"
+
+
 def _root_of(git_folder: Path, common: Path) -> Path:
     if git_folder == common:
         return common.parent if common.name == ".git" else common

@@ -51,6 +51,7 @@ CALLS = {
     "fleet remove": ["fleet", "remove", "shop"],
     "doctor": ["doctor"],
     "models list": ["models", "list"],
+    "adapters list": ["adapters", "list"],
     "hook install": ["hook", "install"],
     "hook status": ["hook", "status"],
     "hook run": ["hook", "run", "--staged"],

@@ -10,30 +10,14 @@ from itertools import islice
 from codebuddy.hook.finding import Evidence, Finding
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
+from codebuddy.index.deprecation import WORD, deprecation_mark, replacement_named_in
 from codebuddy.index.file_role import role_of
 from codebuddy.index.symbols import FoundDefinition
-from codebuddy.syntax.rules import spec_of
 from codebuddy.syntax.traits import traits_of
 
-_WORD = "deprecated"
-_KINDS = frozenset({"function", "method", "class", "interface", "struct"})
-# In the lines above the name (decorators, comments), in any language.
-_MARK_ABOVE = re.compile(
-    r"(?m)^[^\S\n]*+(?:@(?:\w+\.)*deprecated?\b|@Deprecated\b|#\[deprecated|\[\[deprecated|\[Obsolete"
-    r"|(?://+|/?\*+|#)\s*(?:@deprecated\b|Deprecated:))"
-)
-_MARK_INSIDE = re.compile(
-    r"\.\.\s+deprecated::|^[^\S\n]*+(?:\"{3}|'{3})?[^\S\n]*+Deprecated[:.]", re.MULTILINE
-)
-_REPLACEMENT = re.compile(
-    r"(?i)(?:use|call|in favou?r of|replaced by|replacement is|prefer|instead use)\s+"
-    r"(?:the\s+)?(?::\w+:)?(?:\{@link\s+|[`'\"~.])*(?P<name>[A-Za-z_][\w.]*\w)"
-)
 _BYTES_NEAR = 1500
 _MAX_PLACES = 200
 _WORDS = re.compile(r"[A-Za-z_]\w{3,}")
-_LINES_ABOVE = 12
-_LINES_INSIDE = 12
 _MAX_USED = 500
 
 
@@ -86,7 +70,7 @@ def check(review: Review) -> Iterator[Finding]:
 def _marked(review: Review, used: set[str]) -> Iterator[tuple[str, _Marked]]:
     """Definitions with a mark, of the names `used`, that mean one thing in the repository."""
     assert review.lookup is not None
-    with_word = set(review.lookup.files_with(_WORD))
+    with_word = set(review.lookup.files_with(WORD))
     if not with_word:
         return
     for name in sorted(used)[:_MAX_USED]:
@@ -99,11 +83,9 @@ def _marked(review: Review, used: set[str]) -> Iterator[tuple[str, _Marked]]:
         if file is None or not _is_near_the_word(file, name):
             continue
         for each in file.symbols.definitions:
-            text = _marks_of(file, each) if each.name == name else ""
+            text = deprecation_mark(file.lines, each, file.language) if each.name == name else ""
             if text:
-                found = _REPLACEMENT.search(text)
-                replacement = found["name"] if found and found["name"] != name else ""
-                yield name, _Marked(path, each, replacement)
+                yield name, _Marked(path, each, replacement_named_in(text, name))
                 break
 
 
@@ -112,30 +94,9 @@ def _is_near_the_word(file: SourceFile, name: str) -> bool:
     places = re.finditer(rf"\b{re.escape(name)}\b".encode(), file.source)
     for match in islice(places, _MAX_PLACES):
         first = max(0, match.start() - _BYTES_NEAR)
-        if _WORD.encode() in file.source[first : match.end() + _BYTES_NEAR].lower():
+        if WORD.encode() in file.source[first : match.end() + _BYTES_NEAR].lower():
             return True
     return False
-
-
-def _marks_of(file: SourceFile, definition: FoundDefinition) -> str:
-    """The text that marks a definition, empty if nothing does."""
-    if definition.kind not in _KINDS:
-        return ""
-    above: list[str] = []
-    for number in range(definition.line - 1, max(0, definition.line - 1 - _LINES_ABOVE), -1):
-        text = file.lines[number - 1]
-        if not re.match(r"\s*(?:[@#/*\[\"')\]]|\w+=|$)", text) or not text.strip():
-            break
-        above.insert(0, text)
-    head = "\n".join(above)
-    if _MARK_ABOVE.search(head):
-        return head
-    if not spec_of(file.language).docstring:
-        return ""
-    last = min(definition.end_line, definition.line + _LINES_INSIDE)
-    inside = "\n".join(file.lines[definition.line : last])
-    quoted = re.match(r"(?s)[^\"']*?(\"{3}|'{3})(.*?)\1", inside)
-    return quoted[2] if quoted and _MARK_INSIDE.search(quoted[2]) else ""
 
 
 def _new_calls(

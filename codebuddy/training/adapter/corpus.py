@@ -49,14 +49,15 @@ def cut_archive(archive: Path, folder: Path, vocabulary: Vocabulary, count: int,
             file = root / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        groups = _cut_groups(root, vocabulary, count, f"{seed}:{package.key}")
+        groups = cut_folder(root, vocabulary, count, f"{seed}:{package.key}")
     if not groups:
         return "no samples"
     write_groups(target, package, groups)
     return f"{sum(len(each.branches) for each in groups)} samples"
 
 
-def _cut_groups(root: Path, vocabulary: Vocabulary, count: int, seed: str) -> list[SampleGroup]:
+def cut_folder(root: Path, vocabulary: Vocabulary, count: int, seed: str) -> list[SampleGroup]:
+    """Up to `count` groups of the files in a folder of ours, which becomes a git repository."""
     repository, settings = _as_repository(root), Settings()
     settings = replace(settings, index=replace(settings.index, embedder="none", jobs=1))
     update_index(repository, settings)

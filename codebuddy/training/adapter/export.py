@@ -21,13 +21,51 @@ def adapter_weights(model: Any, name: str) -> dict[str, tuple[Any, Any]]:
     for key, value in model.state_dict().items():
         if f".{name}." not in key or "lora_" not in key:
             continue
-        parts = key.split(".")
-        block = parts[parts.index("layers") + 1]
-        layer = next(part for part in parts if part in LINEAR)
-        side = "a" if "lora_A" in key else "b"
-        place = f"blk.{block}.{LINEAR[layer]}"
+        place, side = _place_of(key)
         found.setdefault(place, {})[side] = value.detach().float().cpu().numpy()
     return {place: (both["a"], both["b"]) for place, both in found.items()}
+
+
+def take_up_weights(model: Any, name: str, file: Path, heads: tuple[int, int]) -> None:
+    """Give the adapter `name` of the model the weights of a file that `write_adapter` wrote.
+
+    Args:
+        model: With an adapter of the rank of the file's.
+        name: Which one.
+        file: Checked before against the base.
+        heads: Of the base, for queries and for keys.
+
+    Raises:
+        ValueError: The file changes other parts, or by another rank.
+    """
+    import gguf
+    import numpy as np
+    import torch
+
+    reader = gguf.GGUFReader(file)
+    is_llama = str(reader.fields["general.architecture"].contents()) == "llama"
+    held = {tensor.name: np.array(tensor.data, np.float32) for tensor in reader.tensors}
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if f".{name}." not in key or "lora_" not in key:
+                continue
+            place, side = _place_of(key)
+            values = held.pop(f"{place}.weight.lora_{side}", None)
+            if values is not None and is_llama and side == "b":
+                values = _unpermuted(place, values, heads)
+            if values is None or values.shape != tuple(parameter.shape):
+                raise ValueError(f"{file} does not change {place} as this training does")
+            parameter.copy_(torch.from_numpy(values))
+    if held:
+        raise ValueError(f"{file} changes {next(iter(held))}, which this training does not")
+
+
+def _place_of(key: str) -> tuple[str, str]:
+    """The part that a weight of an adapter changes, by its name in GGUF, and `a` or `b`."""
+    parts = key.split(".")
+    block = parts[parts.index("layers") + 1]
+    layer = next(part for part in parts if part in LINEAR)
+    return f"blk.{block}.{LINEAR[layer]}", "a" if "lora_A" in key else "b"
 
 
 def write_adapter(
@@ -120,3 +158,13 @@ def _permuted(place: str, both: tuple[Any, Any], heads: tuple[int, int]) -> tupl
     n_heads = heads[0] if part == "attn_q" else heads[1]
     shaped = b.reshape(n_heads, 2, b.shape[0] // n_heads // 2, *b.shape[1:])
     return a, shaped.swapaxes(1, 2).reshape(b.shape)
+
+
+def _unpermuted(place: str, b: Any, heads: tuple[int, int]) -> Any:
+    """B's rows in the order of transformers: what `_permuted` did, undone."""
+    part = place.rpartition(".")[2]
+    if part not in ("attn_q", "attn_k"):
+        return b
+    n_heads = heads[0] if part == "attn_q" else heads[1]
+    shaped = b.reshape(n_heads, b.shape[0] // n_heads // 2, 2, *b.shape[1:])
+    return shaped.swapaxes(1, 2).reshape(b.shape)

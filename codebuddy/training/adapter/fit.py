@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,8 @@ class TrainingPlan:
     """How long to train, and with what a step.
 
     `steps`, where it is not 0, is the number of steps, for runs that are to be repeatable; else
-    `seconds` are over at some time. `state` is a file that the run is kept in and resumed from.
+    `seconds` are over at some time, or `passes` over the groups, where that is not 0. `state` is a
+    file that the run is kept in and resumed from. `clock` gives seconds.
     """
 
     seed: int
@@ -164,6 +165,9 @@ class TrainingPlan:
     seconds: float = 0.0
     steps: int = 0
     state: Path | None = None
+    passes: float = field(default=0.0, repr=False)
+    warm_up_steps: int = field(default=_WARM_UP_STEPS, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
 
 def train(
@@ -173,12 +177,13 @@ def train(
     endings: Endings,
     plan: TrainingPlan,
     device: str,
-    on_step: Callable[[int, float, dict[str, float]], None],
+    on_step: Callable[[int, float, dict[str, float]], bool | None],
 ) -> tuple[int, int]:
     """Train every adapter on the groups, once through and again, until the plan is fulfilled.
 
     The rate rises at first, stays, and falls to nearly nothing in the last quarter. Loss is the
-    mean over tokens of a middle, then over the middles of a step.
+    mean over tokens of a middle, then over the middles of a step. Where `on_step` answers True,
+    that was the last step.
 
     Returns:
         Steps done, and steps left out since their gradient was no finite number.
@@ -192,17 +197,17 @@ def train(
     optimizers = _optimizers(model, configs)
     run = _description(configs, groups, plan)
     done, left_out, spent_before = run_state.resume(model, optimizers, plan.state, run)
-    started, step = time.monotonic() - spent_before, 0
+    started, step = plan.clock() - spent_before, 0
     for chosen in _endless_steps(groups, plan):
-        spent = time.monotonic() - started
-        share = step / plan.steps if plan.steps else spent / plan.seconds
+        spent = plan.clock() - started
+        share = _share_done(plan, step, spent, len(groups))
         if share >= 1:
             break
         step += 1
         if step <= done:
             continue
         losses = _gradients(model, configs, chosen, endings, device)
-        factor = _rate_share(step, share)
+        factor = _rate_share(step, share, plan.warm_up_steps)
         finite = [
             _take_step(optimizers[config.name], config.rate * factor, losses[config.name])
             for config in configs
@@ -210,15 +215,23 @@ def train(
         left_out += not all(finite)
         if left_out > 1 + step // 50:
             raise FloatingPointError(f"{left_out} of {step} steps have no finite gradient")
-        on_step(step, share, losses)
+        if on_step(step, share, losses):
+            break
         if plan.state is not None and step % _STEPS_KEPT == 0:
             run_state.keep(model, optimizers, plan.state, run, (step, left_out, spent))
     return step, left_out
 
 
-def _rate_share(step: int, share: float) -> float:
+def _share_done(plan: TrainingPlan, step: int, spent: float, n_groups: int) -> float:
+    if plan.steps:
+        return step / plan.steps
+    passed = step * plan.groups_per_step / n_groups / plan.passes if plan.passes else 0.0
+    return max(passed, spent / plan.seconds)
+
+
+def _rate_share(step: int, share: float, warm_up_steps: int) -> float:
     falling = max(_LEAST_RATE_SHARE, (1 - share) / _FALLING_SHARE)
-    return min(1.0, step / _WARM_UP_STEPS, falling)
+    return min(1.0, step / warm_up_steps, falling)
 
 
 def _description(

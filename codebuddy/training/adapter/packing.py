@@ -20,7 +20,9 @@ import numpy as np
 class Branch:
     """A hole: what it adds to the trunk's first `shared` tokens, and what belongs into it.
 
-    `prompt` ends with the middle token. `middle` is the text without the token that ends it.
+    `prompt` ends with the token that the adapter acts from: the one that asks for the middle, or
+    the last one of a model that only continues texts. `middle` is the text without the token
+    that ends it.
     `ending` is what that token holds of the text before its line break; `None` where the text
     ends inside a line, so that only an end token ends it.
     """
@@ -58,7 +60,7 @@ class PackedRow:
 
 
 def pack_prompts(group: SampleGroup) -> PackedRow:
-    """Trunk and branches without their middle tokens; each token sees `n` of them at most."""
+    """Trunk and branches without their last tokens; each token sees `n` of them at most."""
     length = len(group.trunk)
     parts = [(np.asarray(each.prompt[:-1], np.int64), each.shared) for each in group.branches]
     spans = _spans(parts, length)
@@ -74,7 +76,7 @@ def pack_prompts(group: SampleGroup) -> PackedRow:
 
 
 def pack_middles(group: SampleGroup, prompts: PackedRow) -> PackedRow:
-    """The middle token and the middle of each branch, behind the prompts of `pack_prompts`."""
+    """The last token and the middle of each branch, behind the prompts of `pack_prompts`."""
     parts = [
         (
             np.asarray([each.prompt[-1], *each.middle], np.int64),

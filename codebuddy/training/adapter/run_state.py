@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,9 @@ def keep(
         run: What it must be again to go on.
         progress: Steps done, batches left out and seconds spent.
     """
-    import torch
-
-    weights = {n: p.detach().cpu() for n, p in model.named_parameters() if "lora_" in n}
+    weights = _weights(model)
     state = {name: each.state_dict() for name, each in optimizers.items()}
-    partial = file.with_name(file.name + ".partial")
-    torch.save({"run": run, "weights": weights, "optimizers": state, "progress": progress}, partial)
-    partial.replace(file)
+    _save({"run": run, "weights": weights, "optimizers": state, "progress": progress}, file)
 
 
 def resume(
@@ -47,11 +44,62 @@ def resume(
     kept = torch.load(file, weights_only=True)
     if kept.get("run") != run:
         raise ValueError(f"{file} is of a run with other samples or options: remove it to begin")
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, values in kept["weights"].items():
-            parameters[name].copy_(values)
+    put_weights(model, kept["weights"])
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(kept["optimizers"][name])
     done, left_out, spent = kept["progress"]
     return done, left_out, spent
+
+
+def write_weights(model: Any, file: Path, loss: float) -> None:
+    """Keep the adapters' weights and the loss that they have, whole or not at all."""
+    _save({"loss": loss, "weights": _weights(model)}, file)
+
+
+def _save(content: Mapping[str, Any], file: Path) -> None:
+    import torch
+
+    # By way of memory: torch calls a full disk a bug of its own.
+    held = io.BytesIO()
+    torch.save(dict(content), held)
+    partial = file.with_name(file.name + ".partial")
+    partial.write_bytes(held.getbuffer())
+    partial.replace(file)
+
+
+def read_weights(file: Path) -> tuple[float, dict[str, Any]] | None:
+    """The loss and the weights of `write_weights`; `None` where there are none."""
+    import torch
+
+    if not file.exists():
+        return None
+    kept = torch.load(file, weights_only=True)
+    return float(kept["loss"]), kept["weights"]
+
+
+def remove_damaged(file: Path | None) -> None:
+    """Delete a file of states that cannot be read: the run begins anew then."""
+    import pickle
+
+    import torch
+
+    if file is None or not file.exists():
+        return
+    try:
+        torch.load(file, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+        file.unlink()
+
+
+def put_weights(model: Any, weights: Mapping[str, Any]) -> None:
+    """Give the adapters of the model these weights."""
+    import torch
+
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, values in weights.items():
+            parameters[name].copy_(values)
+
+
+def _weights(model: Any) -> dict[str, Any]:
+    return {n: p.detach().cpu() for n, p in model.named_parameters() if "lora_" in n}

@@ -69,6 +69,7 @@ def cut_group(
     vocabulary: Vocabulary,
     path: str,
     rng: random.Random,
+    is_left_out: Callable[[Hole], bool] | None = None,
 ) -> SampleGroup | None:
     """Holes of one stretch of a file; `None` where it has too few.
 
@@ -78,8 +79,11 @@ def cut_group(
         vocabulary: Of the model that is to be trained.
         path: Of the file.
         rng: Makes all choices.
+        is_left_out: Which holes nothing is to be learned from.
     """
     holes = holes_of_file(repository, index, path, KINDS, rng.getrandbits(32))
+    if is_left_out is not None:
+        holes = [hole for hole in holes if not is_left_out(hole)]
     by_kind = {kind: [hole for hole in holes if hole.kind == kind] for kind in KINDS}
     if not by_kind["line"] or len(holes[0].source) < _MIN_FILE_BYTES:
         return None
@@ -122,7 +126,9 @@ def _pick(
         for kind, holes in by_kind.items()
     }
     picked: list[_Picked] = []
-    for kind in rng.choices(list(SHARES), list(SHARES.values()), k=_DRAWS):
+    # What only continues a text cannot know that something follows on the line.
+    shares = {k: s for k, s in SHARES.items() if k != "inner" or vocabulary.fim.is_supported}
+    for kind in rng.choices(list(shares), list(shares.values()), k=_DRAWS):
         source = near[kind if kind in near else "line"]
         hole = _derived(kind, source.pop(), rng) if source else None
         if hole is None or len(picked) == _MAX_HOLES:
@@ -159,13 +165,15 @@ def _as_group(
 ) -> SampleGroup | None:
     """Trunk and branches of prompts, of which the last has the longest text before the cursor."""
     suffix = vocabulary.fim.suffix
-    assert suffix is not None, "the model has no tokens to fill in the middle"
     last = prompts[-1]
-    trunk = last[: len(last) - 1 - last[::-1].index(suffix)]
+    # A prompt without a suffix ends with the text before the cursor.
+    trunk = last[:-1] if suffix is None else last[: len(last) - 1 - last[::-1].index(suffix)]
     branches = []
     for (kind, hole), prompt in zip(picked, prompts, strict=True):
         pairs = enumerate(zip(prompt, trunk, strict=False))
         shared = next((at for at, (a, b) in pairs if a != b), min(len(prompt), len(trunk)))
+        # From its last token on the adapter acts.
+        shared = min(shared, len(prompt) - 1)
         middle, ending = split_middle(hole, vocabulary)
         branches.append(
             Branch(kind, hole.start_byte, hole.end_byte, shared, prompt[shared:], middle, ending)

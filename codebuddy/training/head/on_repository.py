@@ -40,7 +40,9 @@ def train_on_repository(
     from codebuddy.service.models import open_model
     from codebuddy.service.refresh import with_index
 
-    generator, chosen = open_model(repository_context.settings, status)
+    generator, chosen = open_model(
+        repository_context.settings, status, repository_context.repository
+    )
     for warning in chosen.warnings:
         note(f"warning: {safe_line(warning)}")
     settings, repository = repository_context.settings.completion, repository_context.repository

@@ -1,0 +1,228 @@
+"""`codebuddy train adapter`: teach the model this repository's own code, and keep what helps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
+
+if TYPE_CHECKING:
+    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.service.context import RepositoryContext
+    from codebuddy.training.own.fitting import Progress
+    from codebuddy.training.own.run import Outcome
+
+T = TypeVar("T")
+# Somebody who typed within so many seconds types on.
+_TYPING_S = 30.0
+# Between two looks at whether somebody types, and two lines where no terminal shows one.
+_LOOK_EVERY_S, _LINE_EVERY_S = 5.0, 60.0
+_INSTALL = "pip install 'codebuddy[train]'"
+
+
+@click.command(
+    "adapter",
+    help="Teach the model this repository's own code: names, idioms, internal calls. Trains a"
+    " small file of changes to its weights on this machine, goes on where it was stopped, and"
+    " uses the result only if it is better on files that it did not learn from.",
+    epilog="Example: codebuddy train adapter --minutes 60",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    default=60.0,
+    metavar="M",
+    help="How long it may work (60); the next run goes on with the rest.",
+)
+@click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
+@click.option("--fresh", is_flag=True, help="Forget what was learned before, and begin anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(
+    minutes: float,
+    model: str | None,
+    seed: int,
+    fresh: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Entry point of the verb."""
+    from codebuddy.paths import whole_model_name
+    from codebuddy.service.context import open_repository_context
+
+    require_packages()
+    named = None if model is None else whole_model_name(model)
+    repository_context = open_repository_context({"model.name": named} if named else None)
+    outcome = train(repository_context, minutes, seed, is_fresh=fresh)
+    if as_json:
+        answer_json(outcome.as_json())
+    else:
+        answer("\n".join(lines_of(outcome)))
+
+
+def require_packages() -> None:
+    """Say how to install what training needs, where it is not there.
+
+    Raises:
+        CodebuddyError: A package is missing.
+    """
+    from codebuddy.errors import CodebuddyError
+    from codebuddy.training.own.fitting import missing_packages
+
+    if missing := missing_packages():
+        verb = "is" if len(missing) == 1 else "are"
+        raise CodebuddyError(
+            f"training an adapter needs packages, and {', '.join(missing)} {verb} not installed",
+            hint=_INSTALL,
+        )
+
+
+def train(
+    repository_context: RepositoryContext, minutes: float, seed: int, *, is_fresh: bool = False
+) -> Outcome:
+    """Train an adapter of the repository, with progress on stderr.
+
+    Raises:
+        CodebuddyError: As `training.own.run.run`.
+    """
+    from codebuddy.errors import UsageError
+    from codebuddy.inference.installed import find_model
+    from codebuddy.inference.machine import lower_priority
+    from codebuddy.inference.remote import is_remote
+    from codebuddy.service.models import open_generator
+    from codebuddy.service.refresh import with_index
+    from codebuddy.training.own.run import Options, Surroundings, base_of, check_memory, run
+
+    settings = repository_context.settings
+    if is_remote(settings.model):
+        raise UsageError(
+            "a model server's weights cannot be adapted", hint="unset model.url for the training"
+        )
+    base = base_of(find_model(settings.model.name, settings))
+    check_memory(base)
+    if settings.train.give_way:
+        lower_priority()
+    status = StatusLine()
+    report = _Report(status)
+
+    def ask_index(ask: Callable[[RepositoryIndex], T]) -> T:
+        return with_index(repository_context, ask, should_update=True)
+
+    around = Surroundings(
+        repository=repository_context.repository,
+        settings=settings,
+        with_index=ask_index,
+        open_generator=lambda: open_generator(settings, status),
+        show=report.show,
+        on_progress=report.on_progress,
+        why_to_wait=_Waiting(may_wait=settings.train.give_way),
+    )
+    with status:
+        return run(around, base, Options(minutes, seed, is_fresh))
+
+
+class _Waiting:
+    """Why this is no time to train, looked up now and then."""
+
+    def __init__(self, *, may_wait: bool) -> None:
+        self._may_wait = may_wait
+        self._looked = float("-inf")
+        self._reason = ""
+
+    def __call__(self) -> str:
+        now = time.monotonic()
+        if self._may_wait and now - self._looked >= _LOOK_EVERY_S:
+            self._reason = _why_to_wait()
+            self._looked = time.monotonic()
+        return self._reason
+
+
+def _why_to_wait() -> str:
+    """Whether the machine runs on battery, or somebody types, in words; empty if neither."""
+    from codebuddy.engine.client import engine_status
+    from codebuddy.errors import CodebuddyError
+    from codebuddy.inference.machine import is_on_battery
+
+    if is_on_battery():
+        return "the machine runs on battery"
+    try:
+        engine = engine_status()
+    except CodebuddyError:
+        return ""
+    if engine is not None and engine["idle_seconds"] < _TYPING_S:
+        return "somebody types"
+    return ""
+
+
+class _Report:
+    """Progress in one line; a line a minute where no terminal shows it."""
+
+    def __init__(self, status: StatusLine) -> None:
+        self._status = status
+        self._noted = time.monotonic()
+        self._last = ""
+
+    def show(self, text: str) -> None:
+        """What is being done; what is being waited for, everywhere."""
+        self._status.show(text)
+        if text.startswith("waiting") and text != self._last and not self._status.is_shown:
+            note(text)
+        self._last = text
+
+    def on_progress(self, progress: Progress) -> None:
+        """How far the training is."""
+        from codebuddy.training.own.fitting import curve
+
+        self._last = ""
+        text = (
+            f"step {progress.step}, loss {progress.loss:.2f},"
+            f" held out {progress.losses[-1]:.2f} {curve(progress.losses)},"
+            f" {max(0.0, progress.seconds_left) / 60:.0f} min left"
+        )
+        self._status.show(f"{text}; Ctrl-C keeps what is done")
+        if not self._status.is_shown and time.monotonic() - self._noted >= _LINE_EVERY_S:
+            self._noted = time.monotonic()
+            note(text)
+
+
+def lines_of(outcome: Outcome) -> list[str]:
+    """The outcome in words."""
+    trained, verdict = outcome.trained, outcome.verdict
+    if trained is None or verdict is None:
+        return [f"nothing new to learn: {outcome.name} knows the code as it is committed"]
+    left = ", ".join(f"{reason} {count}" for reason, count in outcome.facts["left_out"].items())
+    lines = [
+        f"learned from {outcome.facts['files']} files{f' (left out: {left})' if left else ''},"
+        f" {trained.steps} steps in {trained.seconds / 60:.1f} min"
+        f"{', until the held-out loss rose' if trained.is_early else ''}",
+        f"compared on {verdict.holes} holes of files that it did not learn from",
+    ]
+    for name, arm in verdict.arms.items():
+        lines.append(f"  {name:<8} {_figures(arm)}")
+    for part, loss in trained.loss.items():
+        words = "held-out code" if part == "held_out" else "code from elsewhere"
+        lines.append(
+            f"  {words}: {loss['before']:.3f} nats a token before, {loss['after']:.3f} now"
+        )
+    interval = verdict.interval and f" [{verdict.interval[0]:+.1f}, {verdict.interval[1]:+.1f}]"
+    lines.append(
+        f"  {verdict.gain:+.1f}{interval or ''} points of edit similarity against the"
+        f" {verdict.rival}; quality index {verdict.cqi:.1f} of 10"
+    )
+    if outcome.is_kept:
+        return [*lines, f"kept: {safe_line(outcome.name)} writes here from now on"]
+    return [*lines, f"not used: {verdict.reason} ('codebuddy adapters' shows and removes it)"]
+
+
+def _figures(arm: Any) -> str:
+    calls = arm["call_recall"]
+    words = [
+        f"edit similarity {arm['edit_similarity']:.1f}",
+        f"exact {arm['exact_match']:.0%}",
+        f"internal calls {calls:.0%}" if calls is not None else "",
+        f"deprecated {arm['deprecated']}" if arm["deprecated"] else "",
+    ]
+    return ", ".join(word for word in words if word)

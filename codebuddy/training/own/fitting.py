@@ -1,0 +1,315 @@
+"""One adapter trained on a repository's samples: it stops early, pauses, and goes on.
+
+Needs torch, transformers, peft and gguf, which only `codebuddy[train]` brings all of.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from codebuddy.errors import ModelError, TrainingError
+from codebuddy.inference.gguf import GgufHeader
+from codebuddy.training.adapter import base_model, fit, run_state
+from codebuddy.training.adapter.export import adapter_weights, take_up_weights, write_adapter
+from codebuddy.training.adapter.packing import SampleGroup
+from codebuddy.training.own.cutting import Samples
+
+NEEDED = ("torch", "transformers", "peft", "gguf")
+NAME = "own"
+PASSES = 3.0
+_WARM_UP_STEPS = 5
+# The base in bfloat16, while single weights are unpacked from it, and what training computes.
+_BYTES_PER_PARAMETER, _WORKING_BYTES = 6, 1 << 30
+# For the default model; smaller ones take larger steps.
+_RATE, _HIGHEST_RATE, _RATE_PARAMETERS = 3e-4, 1e-3, 1.5e9
+# Looks at the files that say when to stop, and how many of them may be in vain.
+_LOOKS, _PATIENCE = 6, 2
+_BETTER_SHARE = 0.998
+_POLL_S = 5.0
+_BARS = "▁▂▃▄▅▆▇█"
+_BAR_COUNT = 24
+
+
+def missing_packages() -> list[str]:
+    """The packages of the extra that are not installed."""
+
+    def is_there(name: str) -> bool:
+        with suppress(ImportError, ValueError):
+            return find_spec(name) is not None
+        return False
+
+    return [name for name in NEEDED if not is_there(name)]
+
+
+def needed_bytes(header: GgufHeader) -> int:
+    """Memory that training takes at most."""
+    return _BYTES_PER_PARAMETER * parameters_of(header) + _WORKING_BYTES
+
+
+def parameters_of(header: GgufHeader) -> int:
+    """How many numbers the model consists of."""
+    total = 0
+    for tensor in header.tensors:
+        count = 1
+        for dimension in tensor.dimensions:
+            count *= dimension
+        total += count
+    return total
+
+
+def rate_for(parameters: int) -> float:
+    """The highest learning rate for a model of that size."""
+    return min(_HIGHEST_RATE, max(_RATE, _RATE * (_RATE_PARAMETERS / parameters) ** 0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be trained: `start` is an adapter to go on from, `seconds` may be taken.
+
+    `threads` work; 0 means as many as torch would take.
+    """
+
+    base: Path
+    folder: Path
+    seconds: float
+    rank: int
+    rate: float
+    seed: int
+    start: Path | None = None
+    device: str = "cpu"
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training is: `losses` are those of the samples held out, the oldest first."""
+
+    step: int
+    share: float
+    seconds_left: float
+    loss: float
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """An adapter in `file`, with what its training says.
+
+    `loss` holds nats a token before and after, on the files held out and elsewhere; `gain` the
+    difference for each middle held out.
+    """
+
+    file: Path
+    rank: int
+    alpha: float
+    steps: int
+    seconds: float
+    is_early: bool
+    loss: Mapping[str, Mapping[str, float]]
+    gain: tuple[float, ...]
+    curve: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class PausableClock:
+    """Seconds that were worked; `why_to_wait` gives a reason for a pause, or an empty text."""
+
+    why_to_wait: Callable[[], str]
+    on_pause: Callable[[str], None]
+    poll_s: float = _POLL_S
+    paused_s: float = 0.0
+
+    def __call__(self) -> float:
+        """Seconds, without those of pauses."""
+        return time.monotonic() - self.paused_s
+
+    def wait(self) -> None:
+        """Return once there is no reason to wait any more."""
+        while reason := self.why_to_wait():
+            self.on_pause(reason)
+            started = time.monotonic()
+            time.sleep(self.poll_s)
+            self.paused_s += time.monotonic() - started
+
+
+def train(
+    wish: Wish, samples: Samples, clock: PausableClock, show: Callable[[Progress], None]
+) -> Trained:
+    """Train, stop where the held-out loss says so, and write the adapter into the folder.
+
+    Raises:
+        TrainingError: The base cannot be trained, or its losses are no numbers.
+        ModelError: The adapter to start from does not fit.
+    """
+    config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
+    model = _model(wish, config)
+    shape = model.config
+    heads = shape.num_attention_heads, shape.num_key_value_heads
+    learned = [*samples.groups["learned"], *samples.groups["replayed"]]
+    try:
+        before = _told(model, samples, wish)
+    except FloatingPointError as error:
+        raise TrainingError(f"{wish.base} gives no numbers: {error}") from error
+    stopping = _Stopping(model, samples, wish, clock, show)
+    plan = fit.TrainingPlan(
+        seed=wish.seed,
+        seconds=wish.seconds,
+        state=wish.folder / "training.state",
+        passes=PASSES,
+        warm_up_steps=_WARM_UP_STEPS,
+        clock=clock,
+    )
+    for state in (plan.state, stopping.file):
+        run_state.remove_damaged(state)
+    started = clock()
+    try:
+        steps, _ = fit.train(
+            model, [config], learned, samples.endings, plan, wish.device, stopping.on_step
+        )
+        stopping.take_best()
+        after = _told(model, samples, wish)
+    except FloatingPointError as error:
+        raise TrainingError(
+            f"the training came to no numbers: {error}", hint="begin anew with --fresh"
+        ) from error
+    file = wish.folder / "trained.gguf"
+    alpha = config.rank * config.scaling
+    write_adapter(file, adapter_weights(model, NAME), shape.model_type, alpha, heads)
+    file.chmod(0o600)
+    return Trained(
+        file,
+        wish.rank,
+        alpha,
+        steps,
+        clock() - started,
+        stopping.is_over,
+        {
+            part: {"before": _mean(before[part]), "after": _mean(after[part])}
+            for part in before
+            if before[part]
+        },
+        tuple(a - b for a, b in zip(before["held_out"], after["held_out"], strict=True)),
+        tuple(stopping.losses),
+    )
+
+
+def _model(wish: Wish, config: fit.AdapterConfig) -> Any:
+    """The base with one adapter, which knows what the one to start from does."""
+    import torch
+
+    _silence()
+    if wish.threads:
+        torch.set_num_threads(wish.threads)
+    torch.manual_seed(wish.seed)
+    try:
+        model = fit.add_adapters(base_model.load_base(wish.base, wish.device), [config])
+    except ValueError as error:
+        raise TrainingError(str(error), hint="name a qwen2 or llama model") from error
+    if wish.start is None:
+        return model
+    heads = model.config.num_attention_heads, model.config.num_key_value_heads
+    try:
+        take_up_weights(model, NAME, wish.start, heads)
+    except ValueError as error:
+        raise ModelError(str(error), hint="begin anew with --fresh") from error
+    return model
+
+
+def _silence() -> None:
+    """Keep what libraries say to their developers off the user's terminal."""
+    import warnings
+
+    from transformers.utils import logging
+
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch|transformers|peft")
+    logging.set_verbosity_error()
+
+
+def _told(model: Any, samples: Samples, wish: Wish) -> dict[str, list[float]]:
+    """The loss of each middle that judges, in nats a token: held out, and elsewhere."""
+    parts = {"held_out": samples.groups["judged"], "elsewhere": samples.groups["elsewhere"]}
+    return {part: _losses(model, groups, samples, wish) for part, groups in parts.items()}
+
+
+def _losses(model: Any, groups: Sequence[SampleGroup], samples: Samples, wish: Wish) -> list[float]:
+    rows = fit.judge(model, [NAME], groups, samples.endings, wish.device)[NAME]
+    lengths = [len(branch.middle) + 1 for group in groups for branch in group.branches]
+    found = [(row.text + row.end) / n for row, n in zip(rows, lengths, strict=True)]
+    if not all(map(math.isfinite, found)):
+        raise FloatingPointError("a loss of samples held out is infinite or none")
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(statistics.fmean(values), 4)
+
+
+@dataclass(slots=True)
+class _Stopping:
+    """Looks at held-out samples now and then, keeps the best weights, and ends the training."""
+
+    model: Any
+    samples: Samples
+    wish: Wish
+    clock: PausableClock
+    show: Callable[[Progress], None]
+    losses: list[float] = field(default_factory=list)
+    is_over: bool = False
+    _next_share: float = 0.0
+    _best: float = float("inf")
+    _vain: int = 0
+
+    def on_step(self, step: int, share: float, losses: Mapping[str, float]) -> bool:
+        """Whether that was the last step."""
+        if step == 1 or share >= self._next_share:
+            self._next_share = share + 1 / _LOOKS
+            self._look()
+        left = self.wish.seconds * (1 - share)
+        self.show(Progress(step, share, left, losses[NAME], tuple(self.losses)))
+        if not self.is_over:
+            self.clock.wait()
+        return self.is_over
+
+    def take_best(self) -> None:
+        """Give the model the best weights that were seen, its present ones among them."""
+        self._look()
+        kept = run_state.read_weights(self.file)
+        if kept is not None:
+            run_state.put_weights(self.model, kept[1])
+
+    @property
+    def file(self) -> Path:
+        """Where the best weights are kept."""
+        return self.wish.folder / "best.state"
+
+    def _look(self) -> None:
+        if self._best == float("inf") and (kept := run_state.read_weights(self.file)):
+            self._best = kept[0]
+        loss = statistics.fmean(
+            _losses(self.model, self.samples.groups["watched"], self.samples, self.wish)
+        )
+        self.losses.append(round(loss, 4))
+        if loss < _BETTER_SHARE * self._best or not self.file.exists():
+            self._best, self._vain = loss, 0
+            run_state.write_weights(self.model, self.file, loss)
+        else:
+            self._vain += 1
+            self.is_over = self._vain >= _PATIENCE
+
+
+def curve(losses: Sequence[float]) -> str:
+    """Losses as a line of bars, the highest for the largest."""
+    shown = list(losses)[-_BAR_COUNT:]
+    if len(shown) < 2:
+        return ""
+    low, high = min(shown), max(shown)
+    steps = len(_BARS) - 1
+    return "".join(_BARS[round((x - low) / ((high - low) or 1) * steps)] for x in shown)

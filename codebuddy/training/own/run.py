@@ -1,0 +1,378 @@
+"""From a repository to its adapter: choose files, cut samples, train, compare, keep the better.
+
+Each stage leaves its work beside the index, so that the same command goes on where it was
+stopped, at any moment. What is kept is for the user alone and never leaves the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codebuddy import platforms
+from codebuddy.errors import ModelError, TrainingError
+from codebuddy.inference import hardware, machine, own_adapters
+from codebuddy.inference.adapter import read_adapter
+from codebuddy.inference.adapter_card import is_sha256, read_card
+from codebuddy.inference.adapter_choice import AdapterChooser
+from codebuddy.inference.gguf import GgufHeader, read_header
+from codebuddy.inference.installed import InstalledModel
+from codebuddy.inference.own_adapters import StoredAdapter
+from codebuddy.inference.stamps import digest_of
+from codebuddy.private_files import make_folder
+from codebuddy.settings import Settings
+from codebuddy.training.adapter.export import write_card
+from codebuddy.training.own import choosing, cutting, fitting, judging
+from codebuddy.training.own.cutting import Samples
+from codebuddy.training.own.fitting import PausableClock, Progress, Trained
+from codebuddy.training.own.judging import Verdict
+from codebuddy.vcs.repository import Repository
+from codebuddy.vcs.worktrees import adapters_folder
+
+if TYPE_CHECKING:
+    from codebuddy.datatypes import Adapter, Generator
+    from codebuddy.index.search import RepositoryIndex
+
+RANK = 8
+# Of the time: what cutting and training may take; the rest compares.
+_CUT_SHARE, _TRAINED_SHARE = 0.2, 0.75
+# Tokens a second that the default model learns on two cores, and of a group of samples.
+_TOKENS_PER_S, _GROUP_TOKENS, _PARAMETERS = 100.0, 1600.0, 1.5e9
+_MOST_GROUPS, _LEAST_GROUPS = 400, 16
+_WORK, _UNUSED = "unfinished", "-unused"
+# Files that a card names.
+_MAX_NAMED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The weights that get an adapter."""
+
+    name: str
+    file: Path
+    header: GgufHeader
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for; `is_fresh` forgets what was learned before."""
+
+    minutes: float
+    seed: int = 0
+    is_fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run needs from its caller.
+
+    Args of its functions: `with_index` runs what it is given on an index that is up to date,
+    `open_generator` loads the model, `show` tells a person how far it is, `why_to_wait` says why
+    this is no time to train.
+    """
+
+    repository: Repository
+    settings: Settings
+    with_index: Callable[[Callable[[RepositoryIndex], Any]], Any]
+    open_generator: Callable[[], Generator]
+    show: Callable[[str], None]
+    on_progress: Callable[[Progress], None]
+    why_to_wait: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it; `trained` is None where there was nothing new to learn."""
+
+    name: str
+    facts: Mapping[str, Any]
+    trained: Trained | None
+    verdict: Verdict | None
+    started_from: str = ""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is used from now on."""
+        return self.verdict is not None and self.verdict.is_better
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome in numbers."""
+        trained = self.trained
+        return {
+            "adapter": self.name,
+            "kept": self.is_kept,
+            "started_from": self.started_from or None,
+            "files": self.facts.get("files"),
+            "left_out": self.facts.get("left_out"),
+            "steps": trained and trained.steps,
+            "seconds": trained and round(trained.seconds, 1),
+            "loss": trained and {part: dict(each) for part, each in trained.loss.items()},
+            "compared": self.verdict and self.verdict.as_json(),
+        }
+
+
+def base_of(model: InstalledModel) -> Base:
+    """The weights of a model that was found.
+
+    Raises:
+        ModelError: They are not in a file whose digest is known.
+    """
+    if model.path is None:
+        raise ModelError(
+            f"{model.name} has no weights to adapt", hint="--model NAME of 'codebuddy models list'"
+        )
+    digest = digest_of(model.path)
+    if not is_sha256(digest):
+        raise ModelError(
+            f"the digest of {model.path} is not known, and an adapter belongs to one",
+            hint=f"codebuddy models add {model.path}",
+        )
+    return Base(model.name, model.path, read_header(model.path), digest)
+
+
+def check_memory(base: Base) -> None:
+    """Refuse what would drive the machine into swapping.
+
+    Raises:
+        TrainingError: Training takes more memory than there is.
+    """
+    needed, available = fitting.needed_bytes(base.header), hardware.available_bytes()
+    if needed > available:
+        raise TrainingError(
+            f"training an adapter of {base.name} takes {needed / 1e9:.1f} GB of memory, and"
+            f" {available / 1e9:.1f} GB are available",
+            hint="close something ('codebuddy engine stop'), or adapt a smaller model: --model",
+        )
+
+
+def run(around: Surroundings, base: Base, options: Options) -> Outcome:
+    """Train an adapter of the repository and keep it if it is better.
+
+    Raises:
+        TrainingError: There is too little code, or another training runs.
+        CodebuddyError: Model or index failed; what is done stays.
+    """
+    folder = adapters_folder(around.repository)
+    assert folder is not None
+    try:
+        make_folder(folder, 2)
+    except OSError as error:
+        raise TrainingError(f"cannot make the folder {folder}: {error.strerror}") from error
+    with _alone(folder):
+        try:
+            return _Run(around, base, options, folder).run()
+        except OSError as error:
+            raise TrainingError(
+                f"cannot keep the training in {folder}: {error.strerror}",
+                hint="make room, then give the same command: it goes on where it was",
+            ) from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    try:
+        with platforms.exclusive_lock(folder / "training.lock", 0.0):
+            yield
+    except TimeoutError as error:
+        raise TrainingError(
+            "another training of this repository's adapter runs", hint="wait for its end"
+        ) from error
+    except OSError as error:
+        raise TrainingError(f"cannot lock {folder}: {error.strerror}") from error
+
+
+class _Run:
+    """One call: the stages in order."""
+
+    def __init__(self, around: Surroundings, base: Base, options: Options, folder: Path) -> None:
+        self._around = around
+        self._base = base
+        self._options = options
+        self._folder = folder
+        self._work = folder / f"{_WORK}-{base.digest[:12]}"
+        self._deadline = time.monotonic() + 60 * options.minutes
+
+    def run(self) -> Outcome:
+        if self._options.is_fresh:
+            shutil.rmtree(self._work, ignore_errors=True)
+        start = None if self._options.is_fresh else self._start()
+        key = {
+            "base": self._base.digest,
+            "start": "" if start is None else start.sha256,
+            "settings": cutting.settings_key(self._around.settings.train),
+            "seed": self._options.seed,
+        }
+        samples = cutting.kept_samples(self._work, key)
+        if samples is None:
+            samples = self._around.with_index(lambda index: self._cut(index, key, start))
+        if samples is None:
+            assert start is not None
+            return Outcome(start.name, start.card.get("made_by", {}), None, None, start.name)
+        trained = self._train(samples, start)
+        # The weights that were trained on: the comparison loads the model once more.
+        gc.collect()
+        verdict = self._compare(samples, trained)
+        name = own_adapters.name_for(self._around.repository.root.name, samples.facts["commit"])
+        name += "" if verdict.is_better else _UNUSED
+        self._keep(name, samples, trained, verdict, start)
+        shutil.rmtree(self._work, ignore_errors=True)
+        return Outcome(name, samples.facts, trained, verdict, "" if start is None else start.name)
+
+    def _start(self) -> StoredAdapter | None:
+        """The adapter to go on from: the repository's own in use, else the shipped one."""
+        chooser = AdapterChooser(self._base.header, self._base.digest)
+        word = own_adapters.used(self._folder, self._base.digest)
+        chosen = chooser.choose("auto", self._folder).adapter
+        if chosen is None or chosen.rank != RANK:
+            return None
+        card = {"sha256": chosen.sha256}
+        if chosen.path.parent == self._folder and word == chosen.name:
+            card = dict(own_adapters.find(self._folder, chosen.name).card)
+        return StoredAdapter(chosen.name, chosen.path, card)
+
+    def _cut(
+        self, index: RepositoryIndex, key: dict[str, Any], start: StoredAdapter | None
+    ) -> Samples | None:
+        """The samples; `None` where an adapter knows all that there is."""
+        from codebuddy.inference.vocabulary import open_vocabulary
+
+        around, settings = self._around, self._around.settings.train
+        since = str(start.card.get("made_by", {}).get("commit", "")) if start else ""
+        around.show("looking for code to learn from")
+        choice = choosing.choose_files(around.repository, index, settings, since)
+        if choice.renewed is not None and not choice.renewed & set(choice.learned):
+            return None
+        vocabulary = open_vocabulary(self._base.file)
+        groups = cutting.cut_samples(
+            around.repository,
+            index,
+            vocabulary,
+            choice,
+            self._n_groups(choice),
+            settings.replay,
+            self._options.seed,
+            time.monotonic() + 60 * self._options.minutes * _CUT_SHARE,
+            around.show,
+        )
+        facts = {
+            "key": key,
+            "repository": around.repository.root.name,
+            "commit": around.repository.head_commit(),
+            **cutting.choice_facts(choice),
+            "groups": {part: len(each) for part, each in groups.items()},
+        }
+        return cutting.keep_samples(self._work, groups, vocabulary, facts)
+
+    def _n_groups(self, choice: choosing.Choice) -> int:
+        """As many as can be learned from in the time, some passes over, and files give."""
+        speed = _TOKENS_PER_S * _PARAMETERS / fitting.parameters_of(self._base.header)
+        in_time = 60 * self._options.minutes * _TRAINED_SHARE * speed / _GROUP_TOKENS / 2
+        files = len(choice.renewed or choice.learned)
+        return int(min(_MOST_GROUPS, 4 * files, max(_LEAST_GROUPS, in_time)))
+
+    def _train(self, samples: Samples, start: StoredAdapter | None) -> Trained:
+        around = self._around
+        left = (self._deadline - time.monotonic()) / 60 / self._options.minutes
+        seconds = 60 * self._options.minutes * max(0.1, left - (1 - _TRAINED_SHARE))
+        wish = fitting.Wish(
+            base=self._base.file,
+            folder=self._work,
+            seconds=seconds,
+            rank=RANK,
+            rate=fitting.rate_for(fitting.parameters_of(self._base.header)),
+            seed=self._options.seed,
+            start=None if start is None else start.file,
+            threads=machine.free_cores(),
+        )
+        clock = PausableClock(around.why_to_wait, lambda why: around.show(f"waiting: {why}"))
+        around.show("reading the model")
+        trained = fitting.train(wish, samples, clock, around.on_progress)
+        self._deadline += clock.paused_s
+        return trained
+
+    def _compare(self, samples: Samples, trained: Trained) -> Verdict:
+        """Complete the holes of the files that judge, by each arm."""
+        around = self._around
+        own = read_adapter(trained.file, self._base.header)
+        default = self._default()
+        deprecated = choosing.Deprecated(frozenset(samples.facts["deprecated"]))
+        around.show("loading the model")
+        generator = around.open_generator()
+
+        def ask(index: RepositoryIndex) -> Verdict:
+            trial = judging.Trial(
+                repository=around.repository,
+                index=index,
+                generator=generator,
+                settings=around.settings.completion,
+                own=own,
+                default=default,
+                deprecated=deprecated,
+                seed=self._options.seed,
+                deadline=self._deadline,
+            )
+            found = judging.complete_holes(trial, samples.facts["judged"], around.show)
+            return judging.judge(found, deprecated, trained.gain, trained.loss, self._options.seed)
+
+        try:
+            verdict: Verdict = around.with_index(ask)
+        finally:
+            close = getattr(generator, "close", None)
+            if close is not None:
+                close()
+        return verdict
+
+    def _default(self) -> Adapter | None:
+        """What would be used without: the shipped adapter, or the one that is in use."""
+        chooser = AdapterChooser(self._base.header, self._base.digest)
+        return chooser.choose("auto", self._folder).adapter
+
+    def _keep(
+        self,
+        name: str,
+        samples: Samples,
+        trained: Trained,
+        verdict: Verdict,
+        start: StoredAdapter | None,
+    ) -> None:
+        """Put the adapter beside its card; use it if it is better."""
+        in_use = own_adapters.used(self._folder, self._base.digest)
+        for old in own_adapters.stored(self._folder):
+            is_mine = self._base.digest in old.bases and "groups" in old.card.get("made_by", {})
+            if is_mine and old.name not in (name, in_use):
+                own_adapters.remove(self._folder, old.name)
+        file = self._folder / f"{name}.gguf"
+        facts = {
+            key: value[:_MAX_NAMED] if isinstance(value, list) else value
+            for key, value in samples.facts.items()
+            if key != "key"
+        }
+        made_by = {
+            **facts,
+            "model": self._base.name,
+            "start": None if start is None else start.name,
+            "steps": trained.steps,
+            "seconds": round(trained.seconds, 1),
+        }
+        figures = {
+            "kept": verdict.is_better,
+            "loss": {part: dict(each) for part, each in trained.loss.items()},
+            "held_out_curve": list(trained.curve),
+            **verdict.as_json(),
+        }
+        trained.file.replace(file)
+        card = write_card(file, [self._base.digest], RANK, trained.alpha, made_by, figures)
+        card.chmod(0o600)
+        own_adapters.trust(str(read_card(card)["sha256"]))
+        if verdict.is_better:
+            own_adapters.use(self._folder, self._base.digest, name)
+            if in_use not in ("", name, "none", "shipped"):
+                with contextlib.suppress(ModelError):
+                    own_adapters.remove(self._folder, in_use)

@@ -1,0 +1,176 @@
+"""`codebuddy adapters`: what there is, what is used, what is shared and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from codebuddy.inference import own_adapters, stamps
+from codebuddy.training.adapter.export import write_card
+from codebuddy.vcs.repository import open_repository
+from codebuddy.vcs.worktrees import adapters_folder
+from tests.commands.test_complete import codebuddy
+from tests.support.tiny_model import write_base, write_random_adapter
+
+pytestmark = pytest.mark.process
+
+MADE_BY = {"model": "tiny", "commit": "c" * 40, "groups": {"learned": 9}}
+FIGURES = {"kept": True, "gain": 4.5}
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch):
+    """The tiny model in use, its digest known."""
+    file = write_base(tmp_path / "tiny.gguf")
+    stamps.write_stamp(file, stamps.hash_file(file))
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", str(file))
+    return stamps.digest_of(file)
+
+
+@pytest.fixture
+def folder(repository):
+    """Where the repository's adapters lie."""
+    found = adapters_folder(open_repository(repository))
+    assert found is not None
+    found.mkdir(parents=True, mode=0o700)
+    return found
+
+
+def put(folder, base, name="mine", seed=1, *, is_trusted=True):
+    """An adapter with its card."""
+    file = write_random_adapter(folder / f"{name}.gguf", seed=seed)
+    card = json.loads(write_card(file, [base], 4, 8.0, MADE_BY, FIGURES).read_text())
+    if is_trusted:
+        own_adapters.trust(card["sha256"])
+    return file
+
+
+def told(root, *arguments):
+    """The JSON that a verb answers with."""
+    done = codebuddy(root, "adapters", *arguments, "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def refused(root, *arguments):
+    """What a call that is refused says."""
+    done = codebuddy(root, "adapters", *arguments)
+    assert done.returncode in (1, 2)
+    assert b"Traceback" not in done.stderr
+    return done.stderr.decode()
+
+
+def test_they_are_listed_shown_used_and_removed(repository, folder, base):
+    """By name, with what they are worth; the one in use has a star."""
+    assert told(repository, "list") == {"folder": str(folder), "adapters": []}
+    file = put(folder, base)
+    [item] = told(repository, "list")["adapters"]
+    assert item["name"] == "mine"
+    assert (item["used"], item["trusted"], item["kept"], item["gain"]) == (False, True, True, 4.5)
+    assert told(repository, "use", "mine") == {"used": "mine", "bases": [base]}
+    assert own_adapters.used(folder, base) == "mine"
+    assert codebuddy(repository, "adapters", "list").stdout.startswith(b"* mine: for tiny")
+    shown = told(repository, "show", "mine")
+    assert shown["used"]
+    assert shown["card"]["made_by"] == MADE_BY
+    assert b"made_by: " in codebuddy(repository, "adapters", "show", "mine").stdout
+    assert told(repository, "use", "none")["bases"] == [base]
+    assert own_adapters.used(folder, base) == "none"
+    gone = told(repository, "remove", "mine")["removed"]
+    assert gone == [str(file), str(file.with_suffix(".json"))]
+    assert "no adapter 'mine'" in refused(repository, "remove", "mine")
+
+
+def test_one_is_given_to_another_clone(repository, folder, base, git, tmp_path):
+    """Exported for its owner alone; imported only with trust, and never used by itself."""
+    put(folder, base)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    [file, _] = told(repository, "export", "mine", str(shared))["files"]
+    assert (shared / "mine.gguf").stat().st_mode & 0o077 == 0
+    assert (shared / "mine.json").stat().st_mode & 0o077 == 0
+    assert "is there already" in refused(repository, "export", "mine", str(shared))
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repository), str(clone))
+    assert "--trust" in refused(clone, "import", file)
+    item = told(clone, "import", file, "--trust", "--name", "theirs")
+    assert (item["name"], item["used"], item["trusted"]) == ("theirs", False, True)
+    other = adapters_folder(open_repository(clone))
+    assert other is not None
+    assert (other / "theirs.gguf").stat().st_mode & 0o077 == 0
+    assert "already" in refused(clone, "import", file, "--trust", "--name", "theirs")
+    told(clone, "use", "theirs")
+    assert own_adapters.used(other, base) == "theirs"
+
+
+def _of_another_base(file, base):
+    write_card(file, ["b" * 64], 4, 8.0, {}, {})
+
+
+def _cut_short(file, base):
+    file.write_bytes(file.read_bytes()[:-64])
+
+
+def _exchanged(file, base):
+    write_random_adapter(file, seed=9)
+
+
+def _without_card(file, base):
+    file.with_suffix(".json").unlink()
+
+
+def _no_adapter(file, base):
+    file.write_bytes(b"x" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_of_another_base, "names another base than"),
+        (_cut_short, "is not a usable adapter"),
+        (_exchanged, "not the file that its card describes"),
+        (_without_card, "No such file"),
+        (_no_adapter, "is not a usable adapter"),
+    ],
+)
+def test_what_does_not_fit_is_not_imported(repository, folder, base, tmp_path, damage, said):
+    """Base, shape, numbers and card: one sentence, and nothing is taken."""
+    file = put(tmp_path, base, is_trusted=False)
+    damage(file, base)
+    assert said in refused(repository, "import", str(file), "--trust")
+    assert own_adapters.stored(folder) == []
+
+
+def test_what_came_along_with_a_copy_cannot_be_used(repository, folder, base):
+    """Neither used nor exported, until it is imported."""
+    file = put(folder, base, is_trusted=False)
+    assert "neither trained nor imported here" in refused(repository, "use", "mine")
+    assert b"not from here" in codebuddy(repository, "adapters", "list").stdout
+    outside = folder.parent / "aside"
+    outside.mkdir()
+    for each in (file, file.with_suffix(".json")):
+        shutil.move(each, outside)
+    told(repository, "import", str(outside / "mine.gguf"), "--trust")
+    assert told(repository, "use", "mine")["used"] == "mine"
+
+
+def test_a_damaged_card_is_shown_and_can_be_removed(repository, folder, base):
+    """It is in the list with what is wrong."""
+    file = put(folder, base)
+    file.with_suffix(".json").write_text("{")
+    [item] = told(repository, "list")["adapters"]
+    assert "no JSON" in item["problem"]
+    assert "no JSON" in refused(repository, "use", "mine")
+    told(repository, "remove", "mine")
+    assert own_adapters.stored(folder) == []
+
+
+def test_a_model_without_a_known_digest_has_none(repository, folder, base, tmp_path, monkeypatch):
+    """A file that was never hashed, and the built-in echo."""
+    other = write_base(tmp_path / "other.gguf", seed=4)
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", str(other))
+    assert "codebuddy models add" in refused(repository, "use", "none")
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", "echo")
+    assert "no weights to adapt" in refused(repository, "use", "none")
