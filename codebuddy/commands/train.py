@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codebuddy.commands import train_adapter
-from codebuddy.terminal import answer, answer_json, note
+from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.service.context import RepositoryContext

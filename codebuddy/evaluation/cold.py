@@ -30,7 +30,8 @@ class _Recording:
 class ColdGenerator:
     """Wraps a generator; `saved_ms` grows by the time that recordings stood in for.
 
-    `prompt_digest` tells whether two texts were generated from the same prompts. With `keeps_cache` prompts are not read anew: the texts are the same, their times are not.
+    `prompt_digest` tells whether two texts were generated from the same prompts. With
+    `keeps_cache` prompts are not read anew: the texts are the same, their times are not.
     """
 
     def __init__(self, generator: Generator, *, keeps_cache: bool = False) -> None:
