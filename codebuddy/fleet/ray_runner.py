@@ -8,6 +8,7 @@ none goes through the object store.
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 _OBJECT_STORE_BYTES = 200 << 20
 # Tasks that wait beside those that run, so that no worker is idle while the driver writes.
 _WAITING_PER_WORKER = 2
+_CONNECT_S = 5.0
 
 
 class RayRunner:
@@ -48,6 +50,8 @@ class RayRunner:
                 f"Ray cannot be loaded: {error}",
                 hint="pip install 'codebuddy[fleet]', or leave out --ray and --address",
             ) from error
+        if address:
+            _check_reachable(address)
         self._ray: Any = ray
         self._n_workers = n_workers
         variables = {**_QUIET, **(environment or {})}
@@ -96,6 +100,24 @@ class RayRunner:
     def close(self) -> None:
         """See `runners.Runner.close`."""
         self._ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nobody listens, for which Ray would wait for minutes.
+
+    Raises:
+        CodebuddyError: Nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise CodebuddyError(
+            f"the Ray cluster {address} cannot be used: {error}",
+            hint="'ray status' on its machine says whether it runs",
+        ) from error
 
 
 def _sentence(error: Exception) -> str:
