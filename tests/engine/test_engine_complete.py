@@ -358,7 +358,7 @@ def test_an_open_file_is_read_where_the_cursor_may_go(repository, monkeypatch):
     client = EngineClient.connect()
     body = "".join(f"    amount = amount + {number}\n" for number in range(30))
     text = f"def tax(amount):\n{body}\n\ndef total(amount):\n{body}    return tax(amount)\n"
-    options = {"model": str(SMALL_MODEL), "max_tokens": 1, "retrieve": "never"}
+    options: dict[str, Any] = {"model": str(SMALL_MODEL), "max_tokens": 1, "retrieve": "never"}
     client.complete(typing(repository, text, 65, **options))
     assert wait_until(lambda: client.status()["requests"]["read_ahead"] == 1, 60)
     found = client.complete(typing(repository, text, 1, **options))

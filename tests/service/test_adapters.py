@@ -12,8 +12,8 @@ from codebuddy.cancellation import CancellationToken
 from codebuddy.config import load_settings
 from codebuddy.datatypes import Adapter
 from codebuddy.diagnosis import diagnose
-from codebuddy.engine import request_handler
 from codebuddy.engine.client import EngineClient
+from codebuddy.engine.job import fingerprint_of
 from codebuddy.engine.protocol import call_to_message
 from codebuddy.errors import ConfigError, ModelError
 from codebuddy.evaluation.session import EvaluationOptions, header_of
@@ -243,7 +243,7 @@ def test_the_engines_cache_tells_adapters_apart(repository):
         sources = {"environment": environment, "user_file": ""}
         head, _ = call_to_message(call)
         assert head.get("adapter") == adapter
-        return request_handler._fingerprint(call, {"settings": sources})
+        return fingerprint_of(call, {"settings": sources})
 
     keys = [
         key(None),
