@@ -68,6 +68,12 @@ def test_no_key_of_a_repository_holds_a_path_or_command():
         "completion.retrieve",
         "completion.prefer",
         "index.max_file_bytes",
+        "train.deprecated",
+        "train.exclude",
+        "train.max_fixes",
+        "train.recent_commits",
+        "train.tests",
+        "train.untracked",
     }
 
 

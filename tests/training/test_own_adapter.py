@@ -29,7 +29,7 @@ def no_giving_way(monkeypatch):
     monkeypatch.setenv("CODEBUDDY_TRAIN_GIVE_WAY", "false")
 
 
-def train(root, *arguments, timeout_s=1500):
+def train(root, *arguments, timeout_s=2400):
     """The command's answer."""
     done = subprocess.run(
         [*COMMAND, "--minutes", "25", "--json", *arguments],
@@ -61,11 +61,11 @@ def stop_once(root, file, sign):
 def test_a_repository_teaches_the_model_its_own_ways(tmp_path):
     """Killed, gone on with, better than the base, used here and nowhere else, and brought on."""
     root = make_house(tmp_path / "house")
-    stop_once(root, "best.state", signal.SIGKILL)
+    stop_once(root, "plan.json", signal.SIGKILL)
     [work] = root.glob(".git/codebuddy/adapters/unfinished-*")
     samples = {file.name: file.stat().st_mtime_ns for file in work.glob("*.npz")}
     assert len(samples) == 5
-    said, code = stop_once(root, "plan.json", signal.SIGINT)
+    said, code = stop_once(root, "best.state", signal.SIGINT)
     assert (code, "Traceback" in said) == (130, False)
     assert {file.name: file.stat().st_mtime_ns for file in work.glob("*.npz")} == samples
 

@@ -67,7 +67,7 @@ def parameters_of(header: GgufHeader) -> int:
 
 def rate_for(parameters: int) -> float:
     """The highest learning rate for a model of that size."""
-    return min(_HIGHEST_RATE, max(_RATE, _RATE * (_RATE_PARAMETERS / parameters) ** 0.5))
+    return min(_HIGHEST_RATE, max(_RATE, _RATE * math.sqrt(_RATE_PARAMETERS / parameters)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +229,9 @@ def _silence() -> None:
 
     from transformers.utils import logging
 
+    say_errors: Any = logging.set_verbosity_error
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch|transformers|peft")
-    logging.set_verbosity_error()
+    say_errors()
 
 
 def _told(model: Any, samples: Samples, wish: Wish) -> dict[str, list[float]]:
