@@ -107,6 +107,7 @@ class IndexWorker:
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
         where = {"repository": str(repository_context.repository.root)}
+        found += answer.pop("warnings", [])
         return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(

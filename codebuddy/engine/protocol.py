@@ -96,6 +96,7 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "should_update": (bool, False, 0, 0),
     "whole_words": (bool, False, 0, 0),
     "is_best": (bool, False, 0, 0),
+    "wants_missing": (bool, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
@@ -107,7 +108,7 @@ def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
     # An engine of another version need not know these keys.
     if request.embedder is None:
         del head["embedder"]
-    for name in ("whole_words", "is_best"):
+    for name in ("whole_words", "is_best", "wants_missing"):
         if not head[name]:
             del head[name]
     return head, body
@@ -152,6 +153,8 @@ def ask_to_message(request: AskRequest) -> tuple[dict[str, Any], bytes]:
     if request.model is not None:
         head["model"] = whole_model_name(request.model)
     body = {"question": head.pop("question"), "sources": head.pop("sources")}
+    if missing := head.pop("missing"):
+        body["missing"] = missing
     return head, encode_line(body)
 
 
@@ -172,7 +175,13 @@ def ask_from_message(head: Mapping[str, Any], body: bytes) -> AskRequest:
         raise UsageError(f"a question may have {MAX_QUESTION_CHARACTERS} characters")
     if not isinstance(sources, list) or not 0 < len(sources) <= MAX_SOURCES:
         raise UsageError(f"a question needs between 1 and {MAX_SOURCES} sources")
-    return AskRequest(**given, question=question, sources=tuple(map(_source, sources)))
+    missing = asked.get("missing", [])
+    is_list = isinstance(missing, list) and len(missing) <= MAX_QUESTION_CHARACTERS
+    if not is_list or not all(isinstance(each, str) and each in question for each in missing):
+        raise UsageError("missing is a list of words of the question")
+    return AskRequest(
+        **given, question=question, sources=tuple(map(_source, sources)), missing=tuple(missing)
+    )
 
 
 def _source(value: object) -> AskSource:

@@ -171,7 +171,8 @@ class CompletionService:
         steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
         where = {"repository": str(root), "timings_ms": timings_ms}
-        return cast("SearchResponse", {**found, **where, "warnings": [*warnings, *more]})
+        said = [*warnings, *more, *found.get("warnings", [])]
+        return cast("SearchResponse", {**found, **where, "warnings": said})
 
     def ask(
         self,

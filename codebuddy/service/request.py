@@ -113,6 +113,7 @@ class SearchRequest:
         embedder: In place of the one of the settings, for this search; None leaves it.
         whole_words: Whether each word must stand in a result as it is written.
         is_best: Whether a question waits for the second tier (`index.second_tier`).
+        wants_missing: Whether the query's words that stand nowhere are named.
     """
 
     folder: str
@@ -125,6 +126,7 @@ class SearchRequest:
     embedder: str | None = None
     whole_words: bool = False
     is_best: bool = False
+    wants_missing: bool = False
 
 
 # Of a question; more is a paste for `search`.
@@ -155,6 +157,7 @@ class AskRequest:
         max_tokens: Of the answer, at most.
         model: A name of the catalog, or a path; None leaves it to the settings.
         client: Whose request.
+        missing: Words of the question that stand in none of the sources.
     """
 
     folder: str
@@ -163,6 +166,7 @@ class AskRequest:
     max_tokens: int = 160
     model: str | None = None
     client: str = ""
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
