@@ -281,7 +281,8 @@ def decode_line(line: bytes) -> dict[str, Any]:
 
 def error_to_wire(error: CodebuddyError) -> dict[str, Any]:
     """An error as kind, message and hint."""
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    head = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    return head | ({"warnings": list(error.warnings)} if error.warnings else {})
 
 
 def error_from_wire(value: object) -> CodebuddyError:
@@ -292,7 +293,10 @@ def error_from_wire(value: object) -> CodebuddyError:
     kind: type[CodebuddyError] = EngineError
     if isinstance(found, type) and issubclass(found, CodebuddyError):
         kind = found
-    return kind(str(value.get("message", "")), hint=str(value.get("hint", "")))
+    error = kind(str(value.get("message", "")), hint=str(value.get("hint", "")))
+    warnings = value.get("warnings")
+    error.warnings = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+    return error
 
 
 def identity(engine_settings: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from codebuddy.datatypes import Definition, SearchResult
-from codebuddy.errors import UsageError
+from codebuddy.errors import UsageError, warned
 from codebuddy.index.empty_search import why_empty
 from codebuddy.index.hit_reason import reason_of
 from codebuddy.index.match_location import MatchLocation, locate_within
@@ -47,7 +47,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     query = filters.text
     tier = index.second_tier if request.is_best else None
     if tier is not None:
-        tier.check()
+        with warned(filters.notes):
+            tier.check()
     is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
     results = index.search(
         query,
@@ -59,7 +60,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     )
     similarities: dict[int, float] = {}
     if tier is not None and is_question:
-        results, similarities = tier.order(query, results)
+        with warned(filters.notes):
+            results, similarities = tier.order(query, results)
     items = _items(index, filters, results[: request.top_k], similarities)
     found: dict[str, Any] = {
         "query": request.query,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codebuddy.cancellation import CancellationToken
-from codebuddy.errors import GenerationError, IndexingError, ModelError
+from codebuddy.errors import GenerationError, IndexingError, ModelError, warned
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
 from codebuddy.service.models import ModelCache
@@ -160,13 +160,14 @@ class CompletionService:
             return search_response(index, request, near)
 
         more: list[str] = []
-        if request.should_update:
-            is_shown = self._index_refresh == "before"
-            found = ask_refreshed_index(
-                self._repositories, repository_context, ask, more, is_shown=is_shown
-            )
-        else:
-            found = ask(self._repositories.index(repository_context))
+        with warned(warnings, more):
+            if request.should_update:
+                is_shown = self._index_refresh == "before"
+                found = ask_refreshed_index(
+                    self._repositories, repository_context, ask, more, is_shown=is_shown
+                )
+            else:
+                found = ask(self._repositories.index(repository_context))
         ended = time.perf_counter()
         steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
