@@ -128,8 +128,8 @@ def command(
         answered = _ask(client, request, status, printer)
     total_ms = (time.perf_counter() - started) * 1000
     if as_json:
-        unread = None if answered else _unread_part(found, is_vain=is_vain)
-        answer_json(_as_json(question, found, answered or unread, total_ms))
+        part: Mapping[str, Any] = answered or _unread_part(found, is_vain=is_vain)
+        answer_json(_as_json(question, found, part, total_ms))
         return
     _print(found, answered, printer, total_ms, is_vain=is_vain)
 

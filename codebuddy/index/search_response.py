@@ -82,10 +82,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
 def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict[str, Any]:
     texts = [f"{each['path']} {each['symbol']}\n{each['text']}" for each in items]
     words = index.absent_words(query, texts)
-    missing: list[MissingWord] = [
-        *({"word": each, "in_index": False} for each in words.nowhere),
-        *({"word": each, "in_index": True} for each in words.unseen),
-    ]
+    missing = [MissingWord(word=each, in_index=False) for each in words.nowhere]
+    missing += [MissingWord(word=each, in_index=True) for each in words.unseen]
     return {"missing": missing, "is_about_missing": words.is_decisive}
 
 
