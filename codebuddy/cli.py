@@ -150,6 +150,8 @@ def run(arguments: list[str] | None = None) -> int:
         _print_error("interrupted")
         return EXIT_INTERRUPTED
     except CodebuddyError as error:
+        for warning in error.warnings:
+            note(f"warning: {safe_line(warning)}")
         _print_error(error.message, error.hint)
         return error.exit_code
     except (BrokenPipeError, SystemExit):

@@ -277,8 +277,9 @@ def _remote_model(settings: Settings) -> Section:
 
 
 def _repository(repository: Repository | None, settings: Settings, problems: Problems) -> Section:
+    second_tier = {"reranker": settings.search.reranker or "off (search.reranker names no model)"}
     if repository is None:
-        return {"root": None}
+        return {"root": None, **second_tier}
     from codebuddy.index.search import RepositoryIndex
 
     if repository.refused_folder:
@@ -289,6 +290,7 @@ def _repository(repository: Repository | None, settings: Settings, problems: Pro
         "root": str(repository.root),
         "index": str(repository.index_folder),
         "files by git": len(repository.list_files()),
+        **second_tier,
     }
     try:
         with RepositoryIndex.open(repository, settings) as index:
@@ -301,7 +303,6 @@ def _repository(repository: Repository | None, settings: Settings, problems: Pro
         "chunks": stats.chunks,
         "lines": stats.lines,
         "embedder": stats.embedder,
-        "reranker": settings.search.reranker or "off (search.reranker names no model)",
         "vectors": stats.vectors,
         "index size": f"{stats.index_bytes / 1e6:.1f} MB",
         "languages": stats.languages,

@@ -24,6 +24,9 @@ Anything else that escapes is a bug: exit code 3, with a log path.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
@@ -42,6 +45,18 @@ class CodebuddyError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        # What else was to be said when it failed.
+        self.warnings: tuple[str, ...] = ()
+
+
+@contextmanager
+def warned(*warnings: Sequence[str]) -> Iterator[None]:
+    """Let an error carry the warnings that were collected before it."""
+    try:
+        yield
+    except CodebuddyError as error:
+        error.warnings = (*(each for part in warnings for each in part), *error.warnings)
+        raise
 
 
 class UsageError(CodebuddyError):

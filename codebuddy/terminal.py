@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 import click
@@ -196,3 +196,9 @@ def _bytes_of(path: Any) -> Any:
 def counted(number: int, thing: str, things: str = "") -> str:
     """`1 file`, `2 files`: a number with what it counts; `things` where the plural is another."""
     return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

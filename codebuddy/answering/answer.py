@@ -118,10 +118,11 @@ def _prompt(request: AskRequest, generator: Generator) -> tuple[list[Excerpt], l
             f"the question takes {n_question} of the model's {generator.n_ctx} tokens",
             hint="ask in fewer words, or set model.n_ctx higher",
         )
-    room = generator.n_ctx - request.max_tokens - _FRAME_TOKENS - n_question
+    n_missing = len(generator.tokenize(", ".join(request.missing)))
+    room = generator.n_ctx - request.max_tokens - _FRAME_TOKENS - n_question - n_missing
     budget = min(_SOURCE_TOKENS, room)
     excerpts = take_excerpts(request.sources, budget, lambda text: len(generator.tokenize(text)))
-    return excerpts, converse(SYSTEM, user_text(excerpts, request.question))
+    return excerpts, converse(SYSTEM, user_text(excerpts, request.question, request.missing))
 
 
 def _sources(excerpts: list[Excerpt], reader: ClaimReader) -> list[AskSourceResponse]:

@@ -15,6 +15,7 @@ from codebuddy.answering.excerpts import Excerpt
 
 NO_SOURCE = "[no source]"
 NOT_FOUND = "not found"
+_NO_PLACE = "a place that was not among the sources"
 
 # Not of `names[0]`.
 _BRACKETS = re.compile(
@@ -25,18 +26,38 @@ _LABELS = re.compile(
 )
 _LETTERED = re.compile(r"\s*[A-Z]\d")
 # At the beginning without brackets: `A12: `, `A12| `.
-_BARE_LABEL = re.compile(r"^\s*([A-Z]\d{1,7})\s*(?:[|:.)-]\s*|\s)")
+_BARE_LABEL = re.compile(r"^\s*([A-Z]\d{1,7})(?:([|:])\s*|\s*[|:.)-]\s*|\s)")
+# `[A12] and [B3]` are one pair of brackets.
+_LABEL = r"\[[A-Z]\d{1,7}(?:[,;\s-]+[A-Z]?\d{1,7}){0,9}\]"
+_LABELS_IN_A_ROW = re.compile(rf"{_LABEL}(?:\s*(?:,\s*)?(?:and|or|&)?\s*{_LABEL}){{1,9}}")
+_BETWEEN_LABELS = re.compile(r"\]\s*(?:,\s*)?(?:and|or|&)?\s*\[")
+_PERHAPS_NEXT_LABEL = re.compile(r"\]\s*(?:,\s*)?(?:and|or|&)?\s*$")
+# A label as the end of a phrase, which lacks something without it.
+_IN_A_PHRASE = re.compile(r"\b(?:in|at|on|by|from|see|with|to|of)$", re.IGNORECASE)
+_OF_A_LINE = re.compile(r"\blines?$", re.IGNORECASE)
 # A place as the answer itself would write it.
 _PLACE = re.compile(r"([\w@+~-][\w./@+~-]{0,160}\.[A-Za-z]\w{0,20}):(\d{1,7})(?:-\d{1,7})?")
 # A name as code: `total`, `Cart.total()`.
 _CODE = re.compile(r"`(?:[\w.:]*[.:])?([A-Za-z_]\w*[?!]?)(?:\([^`]*\))?`")
 # What is left of "... . The source line that shows this is [A12]."
-_POINTER = re.compile(
-    r"([.!])\s+Th(?:e|is)\b[^.!`]*\b(?:line|label)s?\b[^.!`]*\b(?:is|are)\s*([A-Z]\d{1,7})?\s*\.?\s*$"
+_POINTS = r"\b[^.!`]*\b(?:is|are)\s*([A-Z]\d{1,7})?(?:\s|,|\band\b|\bor\b)*[.:]?\s*$"
+_POINTER = re.compile(rf"([.!])\s+Th(?:e|is|ese)\b[^.!`]*\b(?:line|label)s?{_POINTS}")
+# The same where nothing stands before it.
+_ALL_POINTER = re.compile(
+    rf"()\s*Th(?:e|is|ese)(?:\s+[^\s.!`]+){{0,2}}\s+(?:line|label)s?{_POINTS}"
 )
-_PERHAPS_POINTER = re.compile(r"[.!](\s+Th(?:e|is)\b[^.!]*)$")
+_PERHAPS_POINTER = re.compile(r"[.!](\s+Th(?:e|is|ese)\b[^.!]*)$")
+_PERHAPS_ALL_POINTER = re.compile(
+    r"\s*Th(?:e|is|ese)\b(?:\s+[^\s.!`]+){0,3}\s*$"
+    r"|\s*Th(?:e|is|ese)(?:\s+[^\s.!`]+){0,2}\s+(?:line|label)s?\b[^.!`]*$"
+)
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
+# What may stand before a claim and is none of it; `.env` and `--flag` keep what they begin with.
+_BEFORE = re.compile(r"^(?:[\s|:]|[.-](?=\s|$))+")
 _LONGEST_LINE = 600
+# A longer line is cut behind the last sentence, or else word, that ends behind here.
+_MIN_CUT = 300
+_SENTENCE_END = re.compile(r"[.!?][\])]?(?=\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +105,18 @@ class ClaimReader:
         """Take more text; nothing once the answer is complete."""
         self._rest += piece
         while not self.is_complete and ("\n" in self._rest or len(self._rest) > _LONGEST_LINE):
-            line, _, self._rest = self._rest.partition("\n")
-            self._take(line[:_LONGEST_LINE])
+            line, mark, rest = self._rest.partition("\n")
+            at = _cut(line)
+            self._rest = line[at:] + mark + rest if at < len(line) else rest
+            self._take(line[:at])
 
     def finish(self, *, is_cut: bool) -> None:
         """Take the last line; with `is_cut` it may end in the middle of a sentence."""
         if not self.is_complete and self._rest.strip():
-            self._take(self._rest + (" …" if is_cut else ""))
+            line = self._rest
+            if is_cut and line.count("`") % 2:
+                line = line[: line.rindex("`")]
+            self._take(line.rstrip() + " …" if is_cut else line)
         self._rest = ""
 
     def text(self) -> str:
@@ -105,15 +131,24 @@ class ClaimReader:
         line = self._rest
         if NOT_FOUND.startswith(_bare(line)[: len(NOT_FOUND)]):
             return ""
+        if _PERHAPS_ALL_POINTER.match(line):
+            return ""
         cut = max(line.rfind(" "), 0)
-        for opener in "[(`":
-            opened = line.rfind(opener)
-            if opened >= 0 and not re.search(r"[\])`]", line[opened + 1 :]):
-                cut = min(cut, opened)
+        if len(line) > _MIN_CUT:
+            # No further than where the line may be cut.
+            cut = min(cut, _last_sentence(line) or line.rfind(" ", 0, _MIN_CUT))
         line = line[:cut]
+        for opener in "[(":
+            opened = line.rfind(opener)
+            if opened >= 0 and not re.search(r"[\])]", line[opened + 1 :]):
+                line = line[:opened]
+        if line.count("`") % 2:
+            line = line[: line.rindex("`")]
         if pointer := _PERHAPS_POINTER.search(line):
             line = line[: pointer.start(1)]
-        return self._claim(line).text
+        shown = self._claim(_PERHAPS_NEXT_LABEL.sub("]", line)).text
+        # A sentence that is said again ends the answer and is not shown.
+        return "" if any(each.text.startswith(shown) for each in self.claims) else shown
 
     def _take(self, line: str) -> None:
         text = line.strip()
@@ -123,7 +158,7 @@ class ClaimReader:
             self.says_not_found = self.is_complete = True
             return
         claim = self._claim(line)
-        if not claim.text and not claim.citations:
+        if not claim.text:
             return
         if claim.text in [each.text for each in self.claims]:
             # A small model that repeats itself has no more to say.
@@ -148,9 +183,21 @@ class ClaimReader:
             # Round brackets hold more than labels.
             if not _LABELS.fullmatch(inner) or (match[2] and not _LETTERED.match(inner)):
                 return match[0]
-            for each in re.finditer(r"([A-Z]?)(\d{1,7})|([A-Z])\b", inner):
+            labels = list(re.finditer(r"([A-Z]?)(\d{1,7})|([A-Z])\b", inner))
+            # `S3` in round brackets is a word, unless a source is called so.
+            if match[2] and not any(self._is_label(each[1]) for each in labels):
+                return match[0]
+            n_removed = len(removed)
+            for each in labels:
                 note(each[1] or each[3] or "", each[2] or "", each[0])
-            return ""
+            before = match.string[: match.start()].rstrip()
+            is_in_phrase = _IN_A_PHRASE.search(before)
+            if not (is_in_phrase or _OF_A_LINE.search(before)):
+                return ""
+            if len(removed) > n_removed:
+                return " that was not among the sources" if not is_in_phrase else " " + _NO_PLACE
+            numbers = ", ".join(each[2] for each in labels if each[2])
+            return f" {'line ' if is_in_phrase else ''}{numbers}" if numbers else ""
 
         def of_place(match: re.Match[str]) -> str:
             for place, each in enumerate(self._excerpts):
@@ -160,21 +207,26 @@ class ClaimReader:
                         found.append(citation)
                     return match[1]
             removed.append(match[0])
-            return "(a place that was not among the sources)"
+            return f"({_NO_PLACE})"
 
         text = _LIST_MARK.sub("", line)
-        if bare := _BARE_LABEL.match(text):
+        bare = _BARE_LABEL.match(text)
+        if bare and (bare[2] or self._is_label(bare[1][0])):
             note(bare[1][0], bare[1][1:], bare[1])
             text = text[bare.end() :]
+        text = _LABELS_IN_A_ROW.sub(lambda row: _BETWEEN_LABELS.sub(", ", row[0]), text)
         text = _BRACKETS.sub(of_brackets, text)
-        if pointer := _POINTER.search(text):
+        if pointer := _ALL_POINTER.match(text) or _POINTER.search(text):
             if label := pointer[2]:
                 note(label[0], label[1:], label)
             text = text[: pointer.end(1)]
         text = _PLACE.sub(of_place, text)
         if not found and (named := self._named(text)):
             found.append(named)
-        return Claim(" ".join(text.lstrip(" |:.-").split()), tuple(found), tuple(removed))
+        return Claim(" ".join(_BEFORE.sub("", text).split()), tuple(found), tuple(removed))
+
+    def _is_label(self, letter: str) -> bool:
+        return any(letter == each.label for each in self._excerpts)
 
     def _named(self, text: str) -> Citation | None:
         """The source line that defines, or else holds, a name that the text writes as code."""
@@ -208,6 +260,22 @@ class ClaimReader:
         excerpt = self._excerpts[fitting[0]]
         line = number or min(max(excerpt.source.line, excerpt.start), excerpt.end)
         return Citation(excerpt.source.path, line, fitting[0])
+
+
+def _cut(line: str) -> int:
+    """Where a line that is too long ends: not in code, and nothing of it is lost."""
+    if len(line) <= _LONGEST_LINE:
+        return len(line)
+    start = line[:_LONGEST_LINE]
+    spaces = (each.start() for each in re.finditer(r"\s", start))
+    free = [at for at in spaces if at > _MIN_CUT and start.count("`", 0, at) % 2 == 0]
+    return _last_sentence(start) or max(free, default=_LONGEST_LINE)
+
+
+def _last_sentence(line: str) -> int:
+    """Where the last one ends that is long enough and not within code; 0 without one."""
+    ends = (each.end() for each in _SENTENCE_END.finditer(line, _MIN_CUT))
+    return max((at for at in ends if line.count("`", 0, at) % 2 == 0), default=0)
 
 
 def _bare(line: str) -> str:

@@ -20,10 +20,16 @@ what it does. Write its name in backticks. Put the label of the source line that
 square brackets, at the end of each sentence. If nothing above has to do with the question, write \
 only: not found
 
-Question:
+"""
+_MISSING = """\
+No source line holds these words of the question: {}. If the question is about them, write only: \
+not found
+
 """
 
 
-def user_text(excerpts: Sequence[Excerpt], question: str) -> str:
-    """The user's turn: sources, what is wanted of them, the question."""
-    return "".join((_BEGIN, *(each.text for each in excerpts), _TASK, question))
+def user_text(excerpts: Sequence[Excerpt], question: str, missing: Sequence[str] = ()) -> str:
+    """The user's turn: sources, what is wanted, words that no source has, the question."""
+    lacking = _MISSING.format(", ".join(missing)) if missing else ""
+    texts = (each.text for each in excerpts)
+    return "".join((_BEGIN, *texts, _TASK, lacking, "Question:\n", question))

@@ -21,6 +21,7 @@ from codebuddy.terminal import (
     answer,
     answer_json,
     counted,
+    listed,
     note,
     note_styled,
     safe_line,
@@ -29,10 +30,13 @@ from codebuddy.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from codebuddy.service.client import CompletionClient
     from codebuddy.service.response import (
         AskResponse,
         AskSourceResponse,
+        MissingWord,
         SearchHit,
         SearchResponse,
     )
@@ -84,41 +88,61 @@ def command(
     no_engine: bool,
 ) -> None:
     """Entry point of the verb."""
-    from codebuddy.commands.client import open_client
+    from codebuddy.commands.client import open_client, warn_of_near
     from codebuddy.paths import given_file, whole_model_name
 
     question = _checked(" ".join(question_words))
     started = time.perf_counter()
     status = StatusLine()
     client = open_client(status, may_use_engine=not no_engine, waiting="searching")
+    near = given_file(near) if near else ""
+    warn_of_near(near)
     search = SearchRequest(
         str(Path.cwd()),
         question,
         top_k,
-        near=given_file(near) if near else "",
+        near=near,
         max_per_file=_MAX_PER_FILE,
         should_update=not no_update,
+        wants_missing=True,
     )
     with status:
         found = client.search(search)
     for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
+    missing = found.get("missing", [])
+    for warning in _missing_words(missing):
+        note(f"warning: {safe_line(warning)}")
     answered: AskResponse | None = None
     printer = None if as_json else _Printer(status)
-    if found["results"] and not no_model:
+    is_vain = not found["results"] or found.get("is_about_missing", False)
+    if not (no_model or is_vain):
         request = AskRequest(
             found["repository"],
             question,
             tuple(_source(hit) for hit in found["results"]),
             max_tokens,
             None if model is None else whole_model_name(model),
+            missing=tuple(each["word"] for each in missing),
         )
         answered = _ask(client, request, status, printer)
     total_ms = (time.perf_counter() - started) * 1000
     if as_json:
-        answer_json(_as_json(question, found, answered, total_ms))
+        part: Mapping[str, Any] = answered or _unread_part(found, is_vain=is_vain)
+        answer_json(_as_json(question, found, part, total_ms))
         return
-    _print(found, answered, printer, total_ms)
+    _print(found, answered, printer, total_ms, is_vain=is_vain)
+
+
+def _missing_words(missing: list[MissingWord]) -> list[str]:
+    """What is said of words that stand nowhere, and of those that stand in no source."""
+    said = []
+    for in_index, where in ((False, "nowhere in the repository"), (True, "in none of the sources")):
+        words = [each["word"] for each in missing if each["in_index"] is in_index]
+        if words:
+            stands = "stands" if len(words) == 1 else "stand"
+            said.append(f"{listed(words)} {stands} {where}")
+    return said
 
 
 def _checked(question: str) -> str:
@@ -152,33 +176,34 @@ def _source(hit: SearchHit) -> AskSource:
 
 
 def _as_json(
-    question: str, found: SearchResponse, answered: AskResponse | None, total_ms: float
+    question: str, found: SearchResponse, model_part: Mapping[str, Any], total_ms: float
 ) -> dict[str, Any]:
     """The same keys with and without the model's part."""
-    model_part: dict[str, Any] = (
-        dict(answered)
-        if answered
-        else {
-            "answer": "" if found["results"] else _NOT_FOUND,
-            "found": False,
-            "claims": [],
-            "removed": [],
-            "sources": [_unread(hit) for hit in found["results"]],
-            "model": None,
-            "finish_reason": "",
-            "tokens": {"prompt": 0, "evaluated": 0, "reused": 0, "generated": 0},
-            "timings_ms": {},
-            "runtime": {},
-        }
-    )
     searched = found["timings_ms"]
     times = {"update": searched["update"], "search": searched["search"]}
     return {
         "question": question,
         "repository": found["repository"],
+        "missing": found.get("missing", []),
         "engine": None,
         **model_part,
         "timings_ms": times | model_part["timings_ms"] | {"total": total_ms},
+    }
+
+
+def _unread_part(found: SearchResponse, *, is_vain: bool) -> dict[str, Any]:
+    """What stands in place of the model's part: `found` is null where nobody knows."""
+    return {
+        "answer": _NOT_FOUND if is_vain else "",
+        "found": False if is_vain else None,
+        "claims": [],
+        "removed": [],
+        "sources": [_unread(hit) for hit in found["results"]],
+        "model": None,
+        "finish_reason": "",
+        "tokens": {"prompt": 0, "evaluated": 0, "reused": 0, "generated": 0},
+        "timings_ms": {},
+        "runtime": {},
     }
 
 
@@ -198,7 +223,12 @@ def _unread(hit: SearchHit) -> AskSourceResponse:
 
 
 def _print(
-    found: SearchResponse, answered: AskResponse | None, printer: _Printer | None, total_ms: float
+    found: SearchResponse,
+    answered: AskResponse | None,
+    printer: _Printer | None,
+    total_ms: float,
+    *,
+    is_vain: bool,
 ) -> None:
     """The answer and its sources on stdout, the receipt on stderr."""
     if not found["results"]:
@@ -206,6 +236,9 @@ def _print(
         note(safe_line(found.get("reason") or "the search found nothing, so no model was asked"))
         return
     if answered is None:
+        if is_vain:
+            answer(f"{_NOT_FOUND}\n\nnearest, without what is asked about:")
+            note("the question is about what stands nowhere, so no model was asked")
         answer("\n".join(_place(_unread(hit)) for hit in found["results"]))
         return
     assert printer is not None
@@ -237,6 +270,18 @@ def _receipt(
         )
         lines.append(
             ("found", f"nothing that can be relied on: {why}; read the sources themselves")
+        )
+    said = [
+        each["word"]
+        for each in found.get("missing", [])
+        if not each["in_index"] and each["word"].lower() in answered["answer"].lower()
+    ]
+    if said:
+        lines.append(
+            (
+                "missing",
+                f"the answer speaks of {listed(said)}, of which no file does: do not trust it",
+            )
         )
     if answered["removed"]:
         n_removed = counted(len(answered["removed"]), "place")

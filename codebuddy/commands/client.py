@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codebuddy.config import load_settings
@@ -45,6 +46,12 @@ def open_client(status: StatusLine, *, may_use_engine: bool, waiting: str = "") 
         on_failover=note_failover,
         offers_download=is_terminal(sys.stdin) and is_terminal(sys.stderr),
     )
+
+
+def warn_of_near(near: str) -> None:
+    """Say so where the file that a query comes from is not there."""
+    if near and not Path(near).exists():
+        note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
 
 
 def open_in_process(status: StatusLine) -> InProcessClient:

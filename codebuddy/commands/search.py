@@ -130,13 +130,13 @@ def command(
     no_engine: bool,
 ) -> None:
     """Entry point of the verb."""
+    from codebuddy.commands.client import warn_of_near
     from codebuddy.errors import UsageError
     from codebuddy.paths import given_file
 
     query = _query(query_words)
     near = near and given_file(near)
-    if near and not Path(near).exists():
-        note(f"warning: {safe_line(near)} is not there; only its folder counts as near")
+    warn_of_near(near or "")
     _check_embedder(embedder if channel == "dense" else None)
     editor = None
     if opened is not None:

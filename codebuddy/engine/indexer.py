@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.engine.worker_connection import WorkerConnection, open_connection
-from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError
+from codebuddy.errors import CodebuddyError, EngineBusyError, IndexingError, warned
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.seeding import can_be_seeded
 from codebuddy.service.context import RepositoryContext
@@ -108,10 +108,12 @@ class IndexWorker:
         if message["op"] == "refresh":
             return {"warnings": found, "timings_ms": timings_ms}
         request = SearchRequest(query=_query_of(body), **options)
-        answer = self._search(repository_context, request)
+        with warned(found):
+            answer = self._search(repository_context, request)
         ended = time.perf_counter()
         timings_ms |= {"search": (ended - refreshed) * 1000, "total": (ended - started) * 1000}
         where = {"repository": str(repository_context.repository.root)}
+        found += answer.pop("warnings", [])
         return answer | where | {"timings_ms": timings_ms, "warnings": found}
 
     def _search(

@@ -100,6 +100,7 @@ _SEARCH_FIELDS: dict[str, tuple[type, bool, int, int]] = {
     "whole_words": (bool, False, 0, 0),
     "is_best": (bool, False, 0, 0),
     "fleet": (str, False, 0, 0),
+    "wants_missing": (bool, False, 0, 0),
 }
 SEARCH_CHANNELS = ("lexical", "dense", "symbol", "hybrid")
 
@@ -111,7 +112,7 @@ def search_to_message(request: SearchRequest) -> tuple[dict[str, Any], bytes]:
     # An engine of another version need not know these keys.
     if request.embedder is None:
         del head["embedder"]
-    for name in ("whole_words", "is_best", "fleet"):
+    for name in ("whole_words", "is_best", "fleet", "wants_missing"):
         if not head[name]:
             del head[name]
     return head, body
@@ -159,6 +160,8 @@ def ask_to_message(request: AskRequest) -> tuple[dict[str, Any], bytes]:
     if request.model is not None:
         head["model"] = whole_model_name(request.model)
     body = {"question": head.pop("question"), "sources": head.pop("sources")}
+    if missing := head.pop("missing"):
+        body["missing"] = missing
     return head, encode_line(body)
 
 
@@ -179,7 +182,13 @@ def ask_from_message(head: Mapping[str, Any], body: bytes) -> AskRequest:
         raise UsageError(f"a question may have {MAX_QUESTION_CHARACTERS} characters")
     if not isinstance(sources, list) or not 0 < len(sources) <= MAX_SOURCES:
         raise UsageError(f"a question needs between 1 and {MAX_SOURCES} sources")
-    return AskRequest(**given, question=question, sources=tuple(map(_source, sources)))
+    missing = asked.get("missing", [])
+    is_list = isinstance(missing, list) and len(missing) <= MAX_QUESTION_CHARACTERS
+    if not is_list or not all(isinstance(each, str) and each in question for each in missing):
+        raise UsageError("missing is a list of words of the question")
+    return AskRequest(
+        **given, question=question, sources=tuple(map(_source, sources)), missing=tuple(missing)
+    )
 
 
 def _source(value: object) -> AskSource:
@@ -279,7 +288,8 @@ def decode_line(line: bytes) -> dict[str, Any]:
 
 def error_to_wire(error: CodebuddyError) -> dict[str, Any]:
     """An error as kind, message and hint."""
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    head = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    return head | ({"warnings": list(error.warnings)} if error.warnings else {})
 
 
 def error_from_wire(value: object) -> CodebuddyError:
@@ -290,7 +300,10 @@ def error_from_wire(value: object) -> CodebuddyError:
     kind: type[CodebuddyError] = EngineError
     if isinstance(found, type) and issubclass(found, CodebuddyError):
         kind = found
-    return kind(str(value.get("message", "")), hint=str(value.get("hint", "")))
+    error = kind(str(value.get("message", "")), hint=str(value.get("hint", "")))
+    warnings = value.get("warnings")
+    error.warnings = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+    return error
 
 
 def identity(engine_settings: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codebuddy.errors import ModelError
+from codebuddy.errors import IndexingError, ModelError
+from codebuddy.index.schema import REBUILD_HINT
 from codebuddy.index.vectors import Encoder, Vectors, pack_vectors
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ def encoder_named(name: str) -> Encoder:
 def embedder_name(settings: Settings) -> str:
     """What a person calls the encoder of the dense channel: `default`, `none`, or its own name."""
     return settings.index.embedder or _DEFAULT_EMBEDDER
+
+
+def no_vectors(settings: Settings) -> IndexingError:
+    """Why there is nothing for the dense channel to compare."""
+    if settings.index.embedder == NO_EMBEDDER:
+        return IndexingError(
+            "the dense channel is switched off",
+            hint=f"set index.embedder to something else than '{NO_EMBEDDER}'",
+        )
+    return IndexingError("the index holds no vectors of this embedder", hint=REBUILD_HINT)
 
 
 def encoder_for(settings: Settings) -> Encoder | None:

@@ -183,3 +183,34 @@ def _inflected(stem: str) -> Iterator[str]:
     without_e = stem.removesuffix("e")
     yield without_e + "ing"
     yield without_e + "ed"
+
+
+# Ends of words made of others (`cancellation`), and of names of products (`postgresql`).
+_DERIVED = frozenset(
+    "e s es d ed er ers or ors ing ion ions ation ations ition ization isation ize ise izes izer"
+    " ized izing ment ments able ible ance ence ive al ally ly y ity ness ful less ic ical ist"
+    " sql js db py io".split()
+)
+_LONGEST_ENDINGS_FIRST = sorted(_DERIVED, key=lambda each: (-len(each), each))
+_MIN_DERIVED_STEM = 4
+
+
+@lru_cache(maxsize=4096)
+def derived_stems(word: str) -> tuple[str, ...]:
+    """What a lower-cased English `word` may be derived from: `cancel` of `cancellation`.
+
+    Looser than `other_forms`: too loose to rank by, fit to tell whether anything akin is there.
+    """
+    found: list[str] = []
+    for ending in _LONGEST_ENDINGS_FIRST:
+        stem = word.removesuffix(ending)
+        if stem != word and len(stem) >= _MIN_DERIVED_STEM:
+            found.append(stem)
+            if stem[-1] == stem[-2] and len(stem) > _MIN_DERIVED_STEM:
+                found.append(stem[:-1])
+    return tuple(dict.fromkeys([*found, word] if len(word) >= _MIN_DERIVED_STEM else found))
+
+
+def is_derived_ending(ending: str) -> bool:
+    """Whether what stands behind such a stem makes a word that is akin to it."""
+    return not ending or ending in _DERIVED

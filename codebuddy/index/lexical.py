@@ -19,6 +19,8 @@ from codebuddy.index.store import Store
 
 # Terms beyond this number are left out of a query, the first ones being kept.
 MAX_QUERY_TERMS = 1000
+# Terms of one beginning, in each segment.
+_MAX_BEGINNING_ALIKE = 200
 # Decoded postings kept in memory by a warm process.
 _CACHE_BYTES = 64 << 20
 # Ranked this many at a time: sorting all candidates would cost more than the scoring.
@@ -83,6 +85,18 @@ class LexicalRanker:
         """In how many chunks each of `terms` stands."""
         known = list(dict.fromkeys(terms))
         return self._frequencies(known, [self._postings(each, known) for each in self._segments])
+
+    def terms_beginning(self, beginning: str) -> list[str]:
+        """Terms that begin so and stand in a chunk, some of them where there are many."""
+        found: dict[str, None] = {}
+        for segment in self._segments:
+            rows = self._store.connection.execute(
+                "SELECT term FROM postings WHERE segment = ? AND term >= ? AND term < ? LIMIT ?",
+                (segment.id, beginning, beginning + chr(0x10FFFF), _MAX_BEGINNING_ALIKE),
+            )
+            found.update((str(term), None) for (term,) in rows)
+        # This also checks the rows, and leaves out what stands in removed chunks alone.
+        return [term for term, times in self.frequencies(list(found)).items() if times]
 
     def chunks_with(self, term: str) -> list[int]:
         """The ids of the chunks that hold `term`, ascending."""

@@ -1,7 +1,7 @@
 """`lang:`, `path:` and `kind:` inside a query, and whole words: which chunks may be results.
 
 A filter is a word of its own outside double quotes: `lang:go retry path:internal/`. `\\lang:` is
-text, and so is a query that is one such word and nothing else, or has several lines.
+text, and so is a query that has several lines.
 """
 
 from __future__ import annotations
@@ -42,11 +42,32 @@ _GROUPS = {
     "value": frozenset({"variable", "constant", "field", "property", "key"}),
     "doc": frozenset({"section", "comment"}),
 }
+# What other tools or languages call a kind.
+_SHORT = {
+    "attr": "field",
+    "attribute": "field",
+    "const": "constant",
+    "ctor": "constructor",
+    "def": "function",
+    "docs": "doc",
+    "fn": "function",
+    "func": "function",
+    "heading": "section",
+    "iface": "interface",
+    "meth": "method",
+    "mod": "module",
+    "namespace": "module",
+    "package": "module",
+    "prop": "property",
+    "var": "variable",
+}
 _DOCUMENTS = (NOTEBOOK, *sorted(COMPONENTS), UNKNOWN)
 _WORD = re.compile(r'"[^"\n]*"|\S+')
-_FILTER = re.compile(r"(lang|path|kind):(\S+)$")
+_FILTER = re.compile(r"(lang|path|kind):(\S+)$", re.IGNORECASE)
+_NEGATED = re.compile(r"[-!](lang|path|kind):[\w./*-]+$", re.IGNORECASE)
+_WITHOUT_NAME = re.compile(r"(lang|path|kind):$", re.IGNORECASE)
 _NAMES = re.compile(r"[\w#+-]+(?:,[\w#+-]+)*$")
-_ESCAPED = re.compile(r"(?<!\S)\\(?=(?:lang|path|kind):)")
+_ESCAPED = re.compile(r"(?<!\S)\\(?=(?:lang|path|kind):)", re.IGNORECASE)
 _MAX_LOOKED_AT = 4_000
 _MAX_WORDS = 32
 
@@ -58,6 +79,8 @@ class QueryFilters:
     """A query's `text`, and what its results must be; an empty set takes everything.
 
     `words` must all stand in a result as they are written, and not as a part of a word.
+    `given` holds prefixes and names as they were written, `notes` what a person should know of
+    how the query was read.
     """
 
     text: str
@@ -65,6 +88,8 @@ class QueryFilters:
     paths: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
     words: tuple[str, ...] = ()
+    given: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -73,9 +98,19 @@ class QueryFilters:
 
     def takes_file(self, path: str, language: str) -> bool:
         """Whether results may lie in the file."""
-        if self.languages and language not in self.languages:
-            return False
+        return self.takes_language(language) and self.takes_path(path)
+
+    def takes_language(self, language: str) -> bool:
+        """Whether results may be of it."""
+        return not self.languages or language in self.languages
+
+    def takes_path(self, path: str) -> bool:
+        """Whether results may lie there."""
         return not self.paths or any(_fits(path, each) for each in self.paths)
+
+    def names_of(self, prefix: str) -> tuple[str, ...]:
+        """What stands behind `lang`, `path` or `kind`, as it was written."""
+        return tuple(name for each, name in self.given if each == prefix)
 
     def takes_text(self, text: str) -> bool:
         """Whether all of the words stand in the text."""
@@ -96,23 +131,25 @@ def split_filters(query: str, *, has_whole_words: bool = False) -> QueryFilters:
         return QueryFilters(query, words=_words(query) if has_whole_words else ())
     kept: list[str] = []
     found: dict[str, list[str]] = {"lang": [], "path": [], "kind": []}
-    given = _WORD.findall(query)
-    for word in given:
+    notes: list[str] = []
+    for word in _WORD.findall(query):
         match = _FILTER.match(word)
+        prefix = match[1].lower() if match else ""
         # Code has `kind: str)`.
-        if match is None or (match[1] != "path" and not _NAMES.match(match[2])):
+        if match is None or (prefix != "path" and not _NAMES.match(match[2])):
             kept.append(word)
+            notes += _note_of(word)
             continue
-        found[match[1]] += [match[2]] if match[1] == "path" else match[2].split(",")
+        found[prefix] += [match[2]] if prefix == "path" else match[2].split(",")
     if not any(found.values()):
         text = _ESCAPED.sub("", query)
     elif kept:
         text = _ESCAPED.sub("", " ".join(kept))
-    elif len(given) == 1:
-        return QueryFilters(query, words=_words(query) if has_whole_words else ())
     else:
         raise UsageError(
-            "the query has filters and nothing to look for", hint="add a word that code would have"
+            "the query has filters and nothing to look for",
+            hint="add a word that code would have; to look for the text itself, put it in double"
+            " quotes",
         )
     return QueryFilters(
         text,
@@ -120,7 +157,20 @@ def split_filters(query: str, *, has_whole_words: bool = False) -> QueryFilters:
         tuple(each.strip('"') for each in found["path"]),
         frozenset().union(*(_kinds(each) for each in found["kind"])),
         _words(text) if has_whole_words else (),
+        tuple((prefix, name.strip('"')) for prefix, names in found.items() for name in names),
+        tuple(notes) if len(kept) <= _MAX_WORDS else (),
     )
+
+
+def _note_of(word: str) -> list[str]:
+    """What is said of a word that looks like a filter and is text."""
+    if _NEGATED.match(word):
+        return [
+            f"{word:.60} is looked for as text: filters say what is taken, not what is left out"
+        ]
+    if _WITHOUT_NAME.match(word):
+        return [f"{word} has no name behind it, and is looked for as text"]
+    return []
 
 
 def keep_of(filters: QueryFilters, store: Store) -> Keep | None:
@@ -191,8 +241,12 @@ def _kinds(name: str) -> frozenset[str]:
 
 
 def _unknown(what: str, prefix: str, name: str, known: list[str]) -> UsageError:
-    near = difflib.get_close_matches(name.lower(), known, 1, 0.5)
+    spelled = name.lower()
+    near = [_SHORT[spelled]] if spelled in _SHORT else []
+    near += difflib.get_close_matches(spelled, known, 1, 0.5)
     meant = f"; did you mean {prefix}:{near[0]}?" if near else ""
+    names = f"kinds are {', '.join(sorted(set(known)))}; " if prefix == "kind" and not near else ""
     return UsageError(
-        f"there is no {what} {name:.60}{meant}", hint=f"to look for the text, write \\{prefix}:"
+        f"there is no {what} {name:.60}{meant}",
+        hint=f"{names}to look for the text, write \\{prefix}:",
     )

@@ -17,15 +17,16 @@ from typing import Literal
 
 from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
 from codebuddy.errors import IndexingError, UsageError
+from codebuddy.index.absent_words import AbsentWords, absent_words
 from codebuddy.index.channels import POOL, Channels, kept
 from codebuddy.index.contents import IndexStats, count_contents
 from codebuddy.index.damage_marker import mark_damaged
-from codebuddy.index.embed import NO_EMBEDDER, embedder_name
+from codebuddy.index.embed import embedder_name, no_vectors
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
 from codebuddy.index.query_filters import QueryFilters, keep_of
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
-from codebuddy.index.schema import DATABASE_NAME, REBUILD_HINT, DamagedIndexError
+from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
 from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.terms import count_terms, normalized_name
@@ -143,7 +144,7 @@ class RepositoryIndex:
                 ranked = alone(channel, iter(found), reasons)
             elif channel == "dense":
                 if not channels.has_dense:
-                    raise self._no_vectors()
+                    raise no_vectors(self._settings)
                 limit = max(POOL, _LOOKED_AT_PER_RESULT * top_k)
                 ranked = alone(channel, iter(channels.search_dense(query, limit, keep)))
             else:
@@ -171,6 +172,11 @@ class RepositoryIndex:
         with self._snapshot() as channels:
             ranked = alone("lexical", channels.lexical.ranked(weights))
             return self._results(ranked, top_k, exclude, max_per_file)
+
+    def absent_words(self, question: str, results: Sequence[str]) -> AbsentWords:
+        """Which words of a question stand nowhere, or rarely and in none of the results' texts."""
+        with self._snapshot() as channels:
+            return absent_words(question, channels.lexical, self._store, results)
 
     def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
         """Where each of `names` is defined, code before values; unknown names are left out."""
@@ -353,14 +359,6 @@ class RepositoryIndex:
             self._store.close()
             self._store, self._identity = opened, identity
             self._channels = None
-
-    def _no_vectors(self) -> IndexingError:
-        if self._settings.index.embedder == NO_EMBEDDER:
-            return IndexingError(
-                "the dense channel is switched off",
-                hint=f"set index.embedder to something else than '{NO_EMBEDDER}'",
-            )
-        return IndexingError("the index holds no vectors of this embedder", hint=REBUILD_HINT)
 
     def _results(
         self,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from codebuddy.datatypes import Definition, SearchResult
-from codebuddy.errors import UsageError
+from codebuddy.errors import UsageError, warned
+from codebuddy.index.empty_search import why_empty
 from codebuddy.index.hit_reason import reason_of
 from codebuddy.index.match_location import MatchLocation, locate_within
 from codebuddy.index.query import kind_of
-from codebuddy.index.query_filters import split_filters
+from codebuddy.index.query_filters import QueryFilters, split_filters
 from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.service.request import SearchRequest
-from codebuddy.service.response import ExplainResponse, SearchHit
-from codebuddy.terminal import counted
+from codebuddy.service.response import ExplainResponse, MissingWord, SearchHit
 
 MAX_QUERY_CHARACTERS = 1_000_000
 
@@ -24,7 +25,7 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     """What `search --json` says, but for the times; the best result first.
 
     `embedder` names whose vectors the dense channel compares; `reason` is there only where
-    nothing can be found, because nothing is indexed. A result's `explain` says at which place
+    nothing is found, and it is not for the words alone. A result's `explain` says at which place
     each channel had it (`ranks`), by what its fused score was multiplied (`factors`), and what
     the file `near` made of it, if anything (`near`); `why` says it for a person. Filters in the
     query hold, and are no part of what is looked for (`query_filters`).
@@ -46,7 +47,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     query = filters.text
     tier = index.second_tier if request.is_best else None
     if tier is not None:
-        tier.check()
+        with warned(filters.notes):
+            tier.check()
     is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
     results = index.search(
         query,
@@ -58,37 +60,31 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     )
     similarities: dict[int, float] = {}
     if tier is not None and is_question:
-        results, similarities = tier.order(query, results)
-    definitions: dict[str, list[Definition]] = {}
-    items = []
-    for result in results[: request.top_k]:
-        path = result.chunk.path
-        if path not in definitions:
-            definitions[path] = index.definitions_of(path)
-        location = locate_within(query, result, definitions[path], filters)
-        item = _item(result, location, reason_of(query, result, location))
-        if result.chunk.id in similarities:
-            item["similarity"] = similarities[result.chunk.id]
-        items.append(item)
+        with warned(filters.notes):
+            results, similarities = tier.order(query, results)
+    items = _items(index, filters, results[: request.top_k], similarities)
     found: dict[str, Any] = {
         "query": request.query,
         "channel": channel,
         "embedder": index.embedder,
         "results": items,
     }
+    if request.wants_missing:
+        found |= _missing(index, query, items)
     if tier is not None:
         found["reranker"] = tier.name if is_question else None
-    return found if items or index.count_files() else found | {"reason": _why_empty(index)}
+    if filters.notes:
+        found["warnings"] = list(filters.notes)
+    reason = "" if items else why_empty(index, filters)
+    return found | {"reason": reason} if reason else found
 
 
-def _why_empty(index: RepositoryIndex) -> str:
-    skipped = index.stats().skipped
-    if not skipped:
-        return (
-            "nothing is indexed: git lists no files here that .codebuddyignore does not leave out"
-        )
-    reasons = ", ".join(f"{reason} {count}" for reason, count in skipped.items())
-    return f"nothing is indexed: {counted(sum(skipped.values()), 'file')} left out ({reasons})"
+def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict[str, Any]:
+    texts = [f"{each['path']} {each['symbol']}\n{each['text']}" for each in items]
+    words = index.absent_words(query, texts)
+    missing = [MissingWord(word=each, in_index=False) for each in words.nowhere]
+    missing += [MissingWord(word=each, in_index=True) for each in words.unseen]
+    return {"missing": missing, "is_about_missing": words.is_decisive}
 
 
 def path_beneath(root: Path, file: str, folder: Path) -> str:
@@ -106,6 +102,26 @@ def path_beneath(root: Path, file: str, folder: Path) -> str:
         return (folder / file).resolve().relative_to(root.resolve()).as_posix()
     except (OSError, RuntimeError, ValueError):
         raise UsageError(f"{file} is outside the repository {root}") from None
+
+
+def _items(
+    index: RepositoryIndex,
+    filters: QueryFilters,
+    results: Sequence[SearchResult],
+    similarities: Mapping[int, float],
+) -> list[SearchHit]:
+    definitions: dict[str, list[Definition]] = {}
+    items = []
+    for result in results:
+        path = result.chunk.path
+        if path not in definitions:
+            definitions[path] = index.definitions_of(path)
+        location = locate_within(filters.text, result, definitions[path], filters)
+        item = _item(result, location, reason_of(filters.text, result, location))
+        if result.chunk.id in similarities:
+            item["similarity"] = similarities[result.chunk.id]
+        items.append(item)
+    return items
 
 
 def _item(result: SearchResult, location: MatchLocation, reason: str) -> SearchHit:

@@ -42,8 +42,8 @@ class SecondTier:
         if not self.name:
             raise ModelError(
                 "there is no second tier: search.reranker names no model",
-                hint="set it to the folder of a sentence-transformers model (docs/index.md), or"
-                " leave out --best",
+                hint="set search.reranker in your config.toml, or CODEBUDDY_SEARCH_RERANKER, to the"
+                " folder of a sentence-transformers model, or leave out --best",
             )
 
     def order(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.completion.ahead import VisitedPlaces
-from codebuddy.errors import GenerationError, IndexingError, ModelError
+from codebuddy.errors import GenerationError, IndexingError, ModelError, warned
 from codebuddy.service import dependencies
 from codebuddy.service.context import RepositoryContext, settings_of
 from codebuddy.service.fleet_search import FleetSearches
@@ -210,18 +210,20 @@ class CompletionService:
             return search_response(index, request, near)
 
         more: list[str] = []
-        if request.should_update:
-            is_shown = self._index_refresh == "before"
-            found = ask_refreshed_index(
-                self._repositories, repository_context, ask, more, is_shown=is_shown
-            )
-        else:
-            found = ask(self._repositories.index(repository_context))
+        with warned(warnings, more):
+            if request.should_update:
+                is_shown = self._index_refresh == "before"
+                found = ask_refreshed_index(
+                    self._repositories, repository_context, ask, more, is_shown=is_shown
+                )
+            else:
+                found = ask(self._repositories.index(repository_context))
         ended = time.perf_counter()
         steps_s = {"update": opened - started, "search": ended - opened, "total": ended - started}
         timings_ms = {step: seconds * 1000 for step, seconds in steps_s.items()}
         where = {"repository": str(root), "timings_ms": timings_ms}
-        return cast("SearchResponse", {**found, **where, "warnings": [*warnings, *more]})
+        said = [*warnings, *more, *found.get("warnings", [])]
+        return cast("SearchResponse", {**found, **where, "warnings": said})
 
     def ask(
         self,

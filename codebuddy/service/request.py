@@ -118,6 +118,7 @@ class SearchRequest:
         is_best: Whether a question waits for the second tier (`index.second_tier`).
         fleet: The list of repositories to search in place of one (`fleet.listing`); its
             absolute path, or empty.
+        wants_missing: Whether the query's words that stand nowhere are named.
     """
 
     folder: str
@@ -131,6 +132,7 @@ class SearchRequest:
     whole_words: bool = False
     is_best: bool = False
     fleet: str = ""
+    wants_missing: bool = False
 
 
 # Of a question; more is a paste for `search`.
@@ -161,6 +163,7 @@ class AskRequest:
         max_tokens: Of the answer, at most.
         model: A name of the catalog, or a path; None leaves it to the settings.
         client: Whose request.
+        missing: Words of the question that stand in none of the sources.
     """
 
     folder: str
@@ -169,6 +172,7 @@ class AskRequest:
     max_tokens: int = 160
     model: str | None = None
     client: str = ""
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,13 @@ class SearchedRepositories(TypedDict):
     left_out: dict[str, str]
 
 
+class MissingWord(TypedDict):
+    """A word of a question that stands in none of the results, or nowhere in the index at all."""
+
+    word: str
+    in_index: bool
+
+
 class SearchResponse(TypedDict):
     """The keys of `search --json`, the best result first; times are milliseconds."""
 
@@ -151,6 +158,8 @@ class SearchResponse(TypedDict):
     channel: str
     embedder: str
     reranker: NotRequired[str | None]
+    missing: NotRequired[list[MissingWord]]
+    is_about_missing: NotRequired[bool]
     results: list[SearchHit]
     reason: NotRequired[str]
     repository: str

@@ -66,6 +66,10 @@ def test_what_stands_in_a_source_is_data():
     assert lines[:2] == ["Source lines:", "--- A: a b.py ---"]
     assert all(line.startswith("A") for line in lines[2:])
     assert after.endswith("\nQuestion:\nwhy?")
+    assert "No source line holds" not in after
+    told = user_text(excerpts, "why Kafka?", ["Kafka"])
+    assert "No source line holds these words of the question: Kafka." in told
+    assert told.endswith("\nQuestion:\nwhy Kafka?")
 
 
 def test_excerpts_keep_to_the_budget_and_show_the_line_that_matched():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from codebuddy.answering.claims import ClaimReader
@@ -55,6 +57,23 @@ def read(text: str, *, is_cut: bool = False, size: int = 3) -> ClaimReader:
         ("`add` and `start` [A11]", "`add` and `start` (src/app.py:11)"),
         ("[31] It ends.", "It ends. (lib/b.rs:31)"),
         ("It is in src/app.py:13 now.", "It is in src/app.py now. (src/app.py:13)"),
+        (
+            "It is. The source lines that show this are [A11] and [A12].",
+            "It is. (src/app.py:11, src/app.py:12)",
+        ),
+        (
+            "It is. These are the lines: the labels are [A11], [B12] and [A12].",
+            "It is. (src/app.py:11, lib/b.rs:12, src/app.py:12)",
+        ),
+        ("It is shown in [A12].", "It is shown in line 12. (src/app.py:12)"),
+        ("It begins in line [A12] or so.", "It begins in line 12 or so. (src/app.py:12)"),
+        (
+            "See [A11] and [B31] for more.",
+            "See line 11, 31 for more. (src/app.py:11, lib/b.rs:31)",
+        ),
+        ("S3 uploads (H264) [A12]", "S3 uploads (H264) (src/app.py:12)"),
+        (".env is read [A12].", ".env is read. (src/app.py:12)"),
+        ("--flag is read [A12].", "--flag is read. (src/app.py:12)"),
     ],
 )
 def test_a_label_becomes_the_place_that_it_stands_for(text, shown):
@@ -67,6 +86,11 @@ def test_a_label_becomes_the_place_that_it_stands_for(text, shown):
     [
         ("[A99] It flies.", "It flies. [no source]", ("A99",)),
         ("[C12] It flies.", "It flies. [no source]", ("C12",)),
+        (
+            "It is shown in [A99].",
+            "It is shown in a place that was not among the sources. [no source]",
+            ("A99",),
+        ),
         # Both files have such a line.
         ("[12] It flies.", "It flies. [no source]", ("12",)),
         (
@@ -112,6 +136,42 @@ def test_a_model_that_runs_on_is_ended():
     assert again.is_complete
     many = read("".join(f"[A12] Sentence {n}.\n" for n in range(40)))
     assert len(many.claims) == 4
+    assert read("It starts it here. [A12]\nIt starts it here. [A13]").text() == (
+        "It starts it here. (src/app.py:12)"
+    )
+
+
+@pytest.mark.parametrize("size", [1, 7, 900])
+@pytest.mark.parametrize("n_words", range(60, 76))
+def test_a_long_line_loses_nothing(n_words, size):
+    """It is cut between words and never within code."""
+    path = "`crates/karva_test_semantic/tests/it/basic.rs`"
+    text = (
+        "word of it " * (n_words // 2) + f"see {path} and {path} [A12] to the end " + "of it " * 9
+    )
+    reader = read(text, size=size)
+    said = [each.text for each in reader.claims]
+    assert " ".join(said).split() == text.replace("[A12]", "").split()
+    assert all(each.count("`") % 2 == 0 for each in said)
+
+
+def test_a_long_line_is_cut_behind_a_sentence():
+    """Where one ends in its second half."""
+    first, second = "It is so. " + "word " * 80 + "ends here.", "word " * 50 + "end."
+    reader = read(f"{first} {second}")
+    assert [each.text for each in reader.claims] == [first, second]
+
+
+def test_a_cut_within_code_leaves_no_half_of_it():
+    """The limit of tokens ends where it does."""
+    assert read("It is in `src/ap", is_cut=True).text() == "It is in … [no source]"
+
+
+def test_a_line_that_only_points_is_no_claim():
+    """Neither while it grows nor at the end."""
+    reader = read("`start` starts.\nThe source lines that show this are [A12] and [A13].")
+    assert reader.text() == "`start` starts. (src/app.py:12)"
+    assert read("The lines of text are read.\n").claims[0].text == "The lines of text are read."
 
 
 def test_a_line_without_end_is_bounded():
@@ -125,6 +185,22 @@ def test_a_sentence_that_the_limit_cut_says_so():
     assert read("```\n[A12] It starts the pro", is_cut=True).text() == (
         "It starts the pro … (src/app.py:12)"
     )
+
+
+PIECES = (
+    "[A12] [A11, B13] and `x y` The source line lines that shows is are this These . ends. `a/b.rs`"
+    " src/app.py:13 lib/b.rs:99 (A12) - S3 A12: word in [B31]. [Z9] It (see … `start`"
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_was_shown_is_never_taken_back(seed):
+    """Whatever the pieces of an answer are, and wherever they are cut."""
+    chosen = random.Random(seed)
+    pieces = [*PIECES.split(" "), "\n", "(see below)", "not found"]
+    text = " ".join(chosen.choice(pieces) for _ in range(chosen.choice([5, 12, 30, 200])))
+    for size in (1, 4, 50):
+        read(text, size=size, is_cut=chosen.random() < 0.3)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_without_a_model_there_are_the_sources(repository):
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == "pricing.py:1  function apply_discount"
     found = json_of(codebuddy(repository, "ask", "--no-model", "--json", "apply discount"))
-    assert (found["model"], found["answer"], found["found"]) == (None, "", False)
+    assert (found["model"], found["answer"], found["found"]) == (None, "", None)
     assert found["sources"][0]["text"].startswith("def apply_discount(")
 
 
@@ -80,6 +80,37 @@ def test_where_nothing_is_found_no_model_is_asked(tmp_path):
     assert "nothing is indexed" in done.stderr
     found = json_of(codebuddy(empty, "ask", *ECHO, "--json", "why?"))
     assert (found["answer"], found["found"], found["sources"]) == ("not found", False, [])
+
+
+def test_what_stands_nowhere_is_said_and_not_invented(repository):
+    """The word is named; where the question is about it, the model is not asked."""
+    question = "how does apply_discount ask Kafka"
+    done = codebuddy(repository, "ask", "--model", "gone", "--no-engine", question)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "not found"), done.stderr
+    assert "warning: ask and Kafka stand nowhere in the repository" in done.stderr
+    assert "pricing.py:1  function apply_discount" in done.stdout
+    found = json_of(codebuddy(repository, "ask", "--model", "gone", "--json", question))
+    assert (found["answer"], found["found"], found["model"]) == ("not found", False, None)
+    assert found["missing"] == [{"word": each, "in_index": False} for each in ("ask", "Kafka")]
+    assert found["sources"]
+
+
+def test_a_word_in_passing_is_only_said(repository):
+    """A model is asked, and told."""
+    question = "apply_discount returns the price cleverly [A2]"
+    done = codebuddy(repository, "ask", *ECHO, question)
+    assert "warning: cleverly stands nowhere in the repository" in done.stderr
+    assert "(pricing.py:2)" in done.stdout
+    assert "the answer speaks of cleverly, of which no file does" in done.stderr
+    found = json_of(codebuddy(repository, "ask", *ECHO, "--json", "what does apply_discount do"))
+    assert found["missing"] == []
+
+
+def test_a_file_that_is_not_there_is_said(repository):
+    """As `search --near` does."""
+    done = codebuddy(repository, "ask", "--no-model", "--near", "nosuch.py", "apply discount")
+    assert done.returncode == 0
+    assert "nosuch.py is not there; only its folder counts as near" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -118,12 +149,13 @@ def test_orders_in_a_file_are_text(repository):
 @pytest.mark.usefixtures("engine")
 def test_the_engine_answers_the_same(repository):
     """With its own account of the request; the answer grows as it is written."""
-    arguments = ["ask", "--model", "echo", "--json", "apply_discount divides [A3]"]
+    question = "apply_discount returns the price cleverly [A3]"
+    arguments = ["ask", "--model", "echo", "--json", question]
     with_engine = json_of(codebuddy(repository, *arguments))
     without = json_of(codebuddy(repository, *arguments, "--no-engine"))
     assert with_engine["engine"]["total_ms"] > 0
     assert without["engine"] is None
-    for key in ("answer", "claims", "sources", "removed", "found", "model", "tokens"):
+    for key in ("answer", "claims", "sources", "removed", "found", "model", "tokens", "missing"):
         assert with_engine[key] == without[key]
     shown: list[str] = []
     client = EngineClient.connect(may_start=False)
@@ -143,6 +175,7 @@ def test_the_engine_answers_the_same(repository):
         ({"sources": ()}, "between 1 and 26 sources"),
         ({"sources": (SOURCE,) * 27}, "between 1 and 26 sources"),
         ({"max_tokens": 0}, "max_tokens must be between"),
+        ({"missing": ("Kafka",)}, "missing is a list of words of the question"),
     ],
 )
 def test_the_engine_refuses_a_wrong_question(repository, more, words):

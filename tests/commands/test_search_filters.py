@@ -56,6 +56,8 @@ def found(root: Path, *query: str) -> list[dict[str, Any]]:
         ("retry kind:doc", {"docs/retry.md"}),
         ("retry kind:function", {"src/shop.py", "src/shop.go", "tests/test_shop.py"}),
         ("retry lang:rust", set()),
+        ("retry LANG:Go", {"src/shop.go"}),
+        ("KIND:class Path:SRC/ retry", {"src/shop.py"}),
     ],
 )
 def test_a_filter_says_where(root, query, paths):
@@ -74,10 +76,10 @@ def test_a_kind_is_what_the_result_is_called(root):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "query", ["lang:go", '"lang:go"', "works \\lang:go", 'works "lang:go"', "retry\nlang:go"]
+    "query", ["\\lang:go", '"lang:go"', "works \\lang:go", 'works "lang:go"', "retry\nlang:go"]
 )
 def test_text_that_looks_like_a_filter_stays_searchable(root, query):
-    """Alone, in quotes, behind a backslash, in several lines."""
+    """In quotes, behind a backslash, in several lines."""
     assert found(root, query)[0]["path"] == "docs/retry.md"
 
 
@@ -88,7 +90,10 @@ def test_text_that_looks_like_a_filter_stays_searchable(root, query):
         ("retry lang:pyton", "there is no language pyton; did you mean lang:python?"),
         ("retry lang:qqqqqq", "there is no language qqqqqq\n"),
         ("retry kind:functoin", "there is no kind functoin; did you mean kind:function?"),
+        ("retry kind:fn", "there is no kind fn; did you mean kind:function?"),
+        ("retry KIND:zzzzzz", "kinds are block, class, code"),
         ("lang:go kind:class", "filters and nothing to look for"),
+        ("lang:go", "filters and nothing to look for"),
     ],
 )
 def test_an_unknown_name_is_one_sentence(root, query, words):
@@ -97,6 +102,58 @@ def test_an_unknown_name_is_one_sentence(root, query, words):
         done = codebuddy(root, "search", query, *more)
         assert (done.returncode, done.stdout) == (2, "")
         assert words in done.stderr
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("retry path:nonexistent", "no path of an indexed file holds nonexistent"),
+        ("retry path:a.py path:*.rb", "holds a.py or *.rb"),
+        ("retry lang:c++", "no indexed file is c++"),
+        ("retry lang:go path:docs", "no indexed file is go and has docs in its path"),
+        ("total kind:class path:.go", "nothing found with path:.go and kind:class; without there"),
+        ("zzqqy path:src", "nothing found"),
+    ],
+)
+def test_a_filter_that_fits_nothing_is_to_blame(root, query, words):
+    """It is named, with and without the engine, in the JSON, and by `ask`."""
+    for more in ([], ["--no-engine"]):
+        done = codebuddy(root, "search", "--channel", "lexical", query, *more)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert words in done.stderr
+    if words != "nothing found":
+        asked = codebuddy(root, "ask", "--no-model", query)
+        assert words in asked.stderr
+        assert asked.stdout == "not found\n"
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("retry -path:tests", "-path:tests is looked for as text: filters say what is taken"),
+        ("retry path:", "path: has no name behind it, and is looked for as text"),
+        ("retry Lang: x", "Lang: has no name behind it"),
+    ],
+)
+def test_what_looks_like_a_filter_and_is_none_is_said(root, query, words):
+    """With and without the engine."""
+    for more in ([], ["--no-engine"]):
+        done = codebuddy(root, "search", *more, "--", query)
+        assert done.returncode == 0
+        assert f"warning: {words}" in done.stderr
+
+
+@pytest.mark.process
+def test_a_phrase_is_found_at_its_line(tmp_path):
+    """The first one that holds it, not one with its words apart."""
+    text = "def task(store):\n    task, store = 1, 2\n    return store  # the task store\n"
+    root = make_repository(tmp_path / "p", {"a.py": "\n" * 90 + text})
+    (result,) = found(root, "-w", '"task store"')
+    assert result["line"] == 93
 
 
 @pytest.mark.process

@@ -185,6 +185,30 @@ def test_it_is_off_and_says_so(root, tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("engine")
+def test_a_failed_search_says_its_warnings_too(root):
+    """Of the settings and the query, with and without the engine; the hint says what to set."""
+    (root / ".codebuddy.toml").write_text(f'[search]\nreranker = "{MODEL}"\n')
+    for more in ([], ["--no-engine"]):
+        done = codebuddy(root, "search", "--best", *more, "--", QUESTION + " -path:tests")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "search.reranker is ignored, because a repository may not set it" in done.stderr
+        assert "warning: -path:tests is looked for as text" in done.stderr
+        assert "CODEBUDDY_SEARCH_RERANKER" in done.stderr
+
+
+@pytest.mark.process
+def test_doctor_names_it_before_there_is_an_index(tmp_path):
+    """In a repository that is not indexed yet, and outside of any."""
+    fresh = make_repository(tmp_path / "fresh", {"a.py": "x = 1\n"})
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for folder in (fresh, outside):
+        doctor = json_of(codebuddy(folder, "doctor", "--json"))
+        assert doctor["repository"]["reranker"] == "off (search.reranker names no model)"
+
+
+@pytest.mark.process
 def test_nothing_of_it_is_loaded_for_another_search(root):
     """No torch, no sentence-transformers, no cache."""
     done = codebuddy(root, "search", QUESTION, "--json", CODEBUDDY_SEARCH_RERANKER=MODEL)
