@@ -27,19 +27,16 @@ from codebuddy.completion.features import DefinitionCounts
 from codebuddy.completion.head import Head
 from codebuddy.completion.pipeline_run import (
     GenerationObserver,
+    GenerationResult,
     PipelineRequest,
     PipelineResources,
     PipelineRun,
 )
 from codebuddy.completion.postprocess import clean
 from codebuddy.completion.prompt import build_prompt
-from codebuddy.completion.reasons import (
-    first_text_kept_reason,
-    provisional_kept_reason,
-    too_late_reason,
-)
+from codebuddy.completion.reasons import first_text_kept_reason, too_late_reason
 from codebuddy.completion.retrieval import with_editor_chunks
-from codebuddy.completion.two_steps import first_step
+from codebuddy.completion.two_steps import better_of_steps, first_step
 from codebuddy.datatypes import (
     Context,
     Decision,
@@ -59,16 +56,6 @@ _TOP_K = 8
 _ALTERNATIVE_TEMPERATURE = 0.6
 # Tries for each further alternative, since samples often agree.
 _TRIES_PER_ALTERNATIVE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _GenerationResult:
-    """Result of one pass through retrieval, prompt, model and post-processing."""
-
-    prompt: Prompt
-    stats: GenerationStats
-    text: str
-    filters: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +113,7 @@ def complete(
         stage = _ConfidenceStage(head, counts, cost)
         decision, result = _retry_with_retrieval(run, context, decision, result, stage, on_text)
     if provisional is not None:
-        decision, result = _better_of_steps(decision, provisional, result)
+        decision, result = better_of_steps(decision, provisional, result)
     if on_text is not None:
         on_text(result.text)
     alternatives = []
@@ -137,7 +124,7 @@ def complete(
 
 
 def _suggestion(
-    run: PipelineRun, decision: Decision, result: _GenerationResult, alternatives: list[str]
+    run: PipelineRun, decision: Decision, result: GenerationResult, alternatives: list[str]
 ) -> Suggestion:
     """The texts with the document's own line endings, and the receipt."""
     request, resources = run.request, run.resources
@@ -199,7 +186,7 @@ def _retrieval_cost(context: Context, resources: PipelineResources) -> Retrieval
 
 def _run_generation(
     run: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
-) -> _GenerationResult:
+) -> GenerationResult:
     """Retrieve if decided, prompt the model, post-process."""
     request, resources = run.request, run.resources
     results: list[SearchResult] = []
@@ -229,12 +216,12 @@ def _run_generation(
         resources.latency.record(stats, retrieval_ms)
     with run.timed("postprocess"):
         text, filters = _finish(_whole_lines(generation), context, resources.settings)
-    return _GenerationResult(prompt, stats, text, filters)
+    return GenerationResult(prompt, stats, text, filters)
 
 
 def _provisional(
     run: PipelineRun, context: Context, decision: Decision, on_text: OnText | None
-) -> _GenerationResult | None:
+) -> GenerationResult | None:
     """The text of a first step, shown; None where there is no such step."""
     short = None if on_text is None else first_step(run, context)
     if short is None or on_text is None:
@@ -244,25 +231,14 @@ def _provisional(
     return result
 
 
-def _better_of_steps(
-    decision: Decision, first: _GenerationResult, second: _GenerationResult
-) -> tuple[Decision, _GenerationResult]:
-    """The text of the whole prompt, unless the provisional one is likelier; both steps' costs."""
-    is_whole = bool(second.text) and second.stats.finish_reason != "budget"
-    if not first.text or (is_whole and has_higher_likelihood(second.stats, first.stats)):
-        return decision, replace(second, stats=second.stats.with_cost_of(first.stats))
-    kept = replace(first, stats=first.stats.with_cost_of(second.stats))
-    return replace(decision, reason=provisional_kept_reason(decision.reason)), kept
-
-
 def _retry_with_retrieval(
     run: PipelineRun,
     context: Context,
     decision: Decision,
-    first: _GenerationResult,
+    first: GenerationResult,
     stage: _ConfidenceStage,
     on_text: OnText | None,
-) -> tuple[Decision, _GenerationResult]:
+) -> tuple[Decision, GenerationResult]:
     """Generate again with retrieval if the confidence stage asks for it; keep the likelier text."""
     if not run.resources.settings.max_tokens:
         # Prewarming only: evaluate the prompt of a second generation too.
@@ -374,9 +350,7 @@ def _stable_part(raw: str, context: Context, settings: CompletionSettings) -> st
     return "\n".join(text.split("\n")[:-2])
 
 
-def _sample_alternatives(
-    run: PipelineRun, result: _GenerationResult, context: Context
-) -> list[str]:
+def _sample_alternatives(run: PipelineRun, result: GenerationResult, context: Context) -> list[str]:
     """Other texts for the same prompt, sampled with fixed seeds.
 
     Fewer if samples agree, or once the budget is spent: its last one is not shown cut off.

@@ -19,8 +19,10 @@ from codebuddy.datatypes import (
     Adapter,
     Context,
     Document,
+    GenerationStats,
     Generator,
     Position,
+    Prompt,
     RetrieveMode,
     SearchResult,
 )
@@ -75,6 +77,16 @@ class PipelineRequest:
     accepts_revision: bool = False
     reuses_moved: bool = False
     reads_ahead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationResult:
+    """Result of one pass through retrieval, prompt, model and post-processing."""
+
+    prompt: Prompt
+    stats: GenerationStats
+    text: str
+    filters: tuple[str, ...]
 
 
 class GenerationObserver(Protocol):

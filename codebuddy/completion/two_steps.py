@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from codebuddy.completion.pipeline_run import PipelineRun
+from codebuddy.completion.decision import has_higher_likelihood
+from codebuddy.completion.pipeline_run import GenerationResult, PipelineRun
 from codebuddy.completion.prompt import build_prompt
-from codebuddy.datatypes import Context
+from codebuddy.completion.reasons import provisional_kept_reason
+from codebuddy.datatypes import Context, Decision
 from codebuddy.settings import CompletionSettings
 
 # Tokens before and behind the cursor. Without an adapter that makes up for it, texts of such
@@ -48,3 +50,14 @@ def _short(settings: CompletionSettings) -> CompletionSettings:
         suffix_tokens=min(settings.suffix_tokens, _SUFFIX_TOKENS),
         context_tokens=0,
     )
+
+
+def better_of_steps(
+    decision: Decision, first: GenerationResult, second: GenerationResult
+) -> tuple[Decision, GenerationResult]:
+    """The text of the whole prompt, unless the provisional one is likelier; both steps' costs."""
+    is_whole = bool(second.text) and second.stats.finish_reason != "budget"
+    if not first.text or (is_whole and has_higher_likelihood(second.stats, first.stats)):
+        return decision, replace(second, stats=second.stats.with_cost_of(first.stats))
+    kept = replace(first, stats=first.stats.with_cost_of(second.stats))
+    return replace(decision, reason=provisional_kept_reason(decision.reason)), kept

@@ -33,13 +33,11 @@ from codebuddy.inference.run_options import (
     open_model,
     untuned_options,
 )
+from codebuddy.inference.sampling import draw
 from codebuddy.inference.speculation import PromptLookup
 from codebuddy.inference.stamps import digest_of
 from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.settings import ModelSettings
-
-# Sampling above temperature 0: the usual cut of the unlikely tail.
-_TOP_P = 0.95
 
 
 class LlamaGenerator:
@@ -309,7 +307,7 @@ class LlamaGenerator:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         started = time.perf_counter()
         choices = (
-            self._sampled(settings)
+            draw(self._llama, self._context, self.kv, self._logits, settings)
             if settings.temperature > 0
             else self._greedy(tokens, settings, limit, stats)
         )
@@ -382,26 +380,6 @@ class LlamaGenerator:
                 break
         self.kv.cut(start + len(choices))
         return choices
-
-    def _sampled(self, settings: GenerationSettings) -> Iterator[TokenChoice]:
-        """Tokens drawn by probability, the same for the same seed."""
-        llama = self._llama
-        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        for link in (
-            llama.llama_sampler_init_top_p(_TOP_P, 1),
-            llama.llama_sampler_init_temp(settings.temperature),
-            llama.llama_sampler_init_dist(settings.seed),
-        ):
-            llama.llama_sampler_chain_add(chain, link)
-        has_entropy = True
-        try:
-            while True:
-                token = int(llama.llama_sampler_sample(chain, self._context, -1))
-                yield describe_choice(self._logits(-1), token, has_entropy=has_entropy)
-                has_entropy = False
-                self.kv.extend([token])
-        finally:
-            llama.llama_sampler_free(chain)
 
     def _logits(self, row: int) -> Any:
         """Logits of a row of the last batch: a view that the next evaluation overwrites."""

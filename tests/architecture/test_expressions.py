@@ -72,6 +72,7 @@ def _values():
         "index/query_filters.py": {"before": r"(?<!\w)", "word": "name", "behind": r"(?!\w)"},
         # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
         "index/ignore_rules.py": {"expressions": [b"name"]},
+        "robustness/names.py": {"name": "name", "old": "name"},
         "syntax/brackets.py": {
             "form": SimpleNamespace(opener=r"/\*"),
             "top": SimpleNamespace(word="do"),

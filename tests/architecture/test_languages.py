@@ -22,6 +22,13 @@ ELSEWHERE = {
     "hook/rules/leftovers.py": "each pattern spells one language's debugger; nothing else asks",
     "training/sources.py": "data of the shipped weights: another table is another model",
     "commands/hook.py": "`json` is a format of the report",
+    "robustness/dead_code.py": "a rewriting spells one language's statements; nothing else asks",
+    "robustness/loops.py": "a rewriting spells one language's statements; nothing else asks",
+    "robustness/names.py": "a rewriting spells one language's statements; nothing else asks",
+    "robustness/operands.py": "a rewriting spells one language's statements; nothing else asks",
+    "robustness/statements.py": "a rewriting spells one language's statements; nothing else asks",
+    "robustness/catalog.py": "which language a change of the table serves; nothing else asks",
+    "robustness/checks.py": "Python alone is parsed by its own parser besides",
     "training/packages.py": "`json` is a file of a package's description",
 }
 
