@@ -20,7 +20,8 @@ from codebuddy.settings import ModelSettings
 
 # enum llama_flash_attn_type
 _FLASH_AUTO, _FLASH_OFF = -1, 0
-_MOST_TOKENS = 4096
+# llama.cpp aborts where a batch has fewer tokens than there are sequences.
+_LEAST_TOKENS, _MOST_TOKENS = N_SEQUENCES, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class RunOptions:
         options = cls(**value)
         is_sane = (
             1 <= options.threads <= 1024
-            and 1 <= options.batch_tokens <= _MOST_TOKENS
+            and _LEAST_TOKENS <= options.batch_tokens <= _MOST_TOKENS
             and 0 <= options.gpu_layers <= 10_000
         )
         if not is_sane:

@@ -93,6 +93,7 @@ def test_a_damaged_file_is_like_none(tmp_path, content):
         ("options", {**OPTIONS.to_json(), "threads": 0}),
         ("options", {**OPTIONS.to_json(), "threads": True}),
         ("options", {**OPTIONS.to_json(), "batch_tokens": 10**9}),
+        ("options", {**OPTIONS.to_json(), "batch_tokens": 4}),
         ("ratio", -1),
         ("ratio", "fast"),
         ("seconds", None),
@@ -172,12 +173,12 @@ def test_real_weights_are_measured_and_run_so_from_then_on():
 
 
 class _LateTuner(Tuner):
-    """One whose first step takes all the time; batches of 4 tokens are what holds untuned."""
+    """One whose first step takes all the time; batches of 16 tokens are what holds untuned."""
 
     def __init__(self) -> None:
         task = {"path": SMALL_MODEL, "settings": asdict(SETTINGS), "crashed": True}
         super().__init__({**task, "is_busy": True, "seconds": 1e6}, lambda _: None)
-        self.usual = replace(self.usual, batch_tokens=4)
+        self.usual = replace(self.usual, batch_tokens=16)
 
     def _options(self) -> Any:
         yield "larger batches", lambda best: replace(best, batch_tokens=128)
