@@ -29,9 +29,10 @@ _LETTERED = re.compile(r"\s*[A-Z]\d")
 _BARE_LABEL = re.compile(r"^\s*([A-Z]\d{1,7})(?:([|:])\s*|\s*[|:.)-]\s*|\s)")
 # `[A12] and [B3]` are one pair of brackets.
 _LABEL = r"\[[A-Z]\d{1,7}(?:[,;\s-]+[A-Z]?\d{1,7}){0,9}\]"
-_LABELS_IN_A_ROW = re.compile(rf"{_LABEL}(?:\s*(?:,\s*)?(?:and|or|&)?\s*{_LABEL}){{1,9}}")
-_BETWEEN_LABELS = re.compile(r"\]\s*(?:,\s*)?(?:and|or|&)?\s*\[")
-_PERHAPS_NEXT_LABEL = re.compile(r"\]\s*(?:,\s*)?(?:and|or|&)?\s*$")
+_JOIN = r"\s{0,9}(?:,\s{0,9})?(?:(?:and|or|&)\s{0,9})?"
+_LABELS_IN_A_ROW = re.compile(rf"{_LABEL}(?:{_JOIN}{_LABEL}){{1,9}}")
+_BETWEEN_LABELS = re.compile(rf"\]{_JOIN}\[")
+_PERHAPS_NEXT_LABEL = re.compile(rf"\]{_JOIN}$")
 # A label as the end of a phrase, which lacks something without it.
 _IN_A_PHRASE = re.compile(r"\b(?:in|at|on|by|from|see|with|to|of)$", re.IGNORECASE)
 _OF_A_LINE = re.compile(r"\blines?$", re.IGNORECASE)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from codebuddy.commands import train_adapter
-from codebuddy.terminal import answer, answer_json, note, safe_line
+from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
     from codebuddy.service.context import RepositoryContext
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from codebuddy.training.head.personal import Training
 
 _PER_KIND = 60
-# Of the time of `train all`.
-_ADAPTER_SHARE = 2 / 3
 _LOOKS = {"syntax": "before the model runs", "confidence": "after a text without a lookup"}
 
 
@@ -79,55 +76,6 @@ def head(
         answer_json(training.as_json())
     else:
         answer(_training_lines(training, per_kind))
-
-
-@command.command(
-    "all",
-    help="Train the adapter first, since the decision whether to look up depends on what writes,"
-    " then the decision. Each stage goes on where it was stopped, and is used only if it is"
-    " better.",
-    epilog="Example: codebuddy train all --minutes 90",
-)
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0, 100_000, min_open=True),
-    default=90.0,
-    metavar="M",
-    help="For all of it (90): two thirds for the adapter, the rest for the decision.",
-)
-@click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def everything(
-    minutes: float,
-    model: str | None,
-    seed: int,
-    as_json: bool,  # noqa: FBT001
-) -> None:
-    """Entry point of the verb."""
-    from codebuddy.errors import CodebuddyError, UsageError
-    from codebuddy.service.context import open_repository_context
-
-    repository_context = open_repository_context({"model.name": model} if model else None)
-    started, told, lines = time.monotonic(), dict[str, Any](), list[str]()
-    try:
-        train_adapter.require_packages()
-        outcome = train_adapter.train(repository_context, minutes * _ADAPTER_SHARE, seed)
-        told["adapter"] = outcome.as_json()
-        lines += ["adapter", *train_adapter.lines_of(outcome)]
-    except UsageError:
-        raise
-    except CodebuddyError as error:
-        told["adapter"] = {"error": error.message, "hint": error.hint}
-        lines += ["adapter", f"not trained: {error.message}", f"hint: {error.hint}"]
-    left = max(minutes - (time.monotonic() - started) / 60, minutes * (1 - _ADAPTER_SHARE))
-    training = _train(repository_context, left, _PER_KIND, seed)
-    told["head"] = training.as_json()
-    lines += ["decision whether to look up", _training_lines(training, _PER_KIND)]
-    if as_json:
-        answer_json(told)
-    else:
-        answer("\n".join(safe_line(line) for text in lines for line in text.split("\n")))
 
 
 def _reset(repository_context: RepositoryContext, *, as_json: bool) -> None:

@@ -22,7 +22,9 @@ _PRAGMA = re.compile(
     r"|coding[:=]|^#!|clang-|cspell|SPDX|[Cc]opyright|[Ll]icen[sc]e|istanbul|webpack|@flow|swiftlint"
 )
 _WORD = re.compile(r"(?<![\w.@`\\/:<{$%&#'\-])[A-Za-z]{2,}(?![\w`/({\[=<>@:'\-]|\.\w)")
-_QUOTED = re.compile(r"`[^`\n]*`|\{[^}\n]*\}|<[^>\n]*>|>>> .*|\.\.\. .*|https?://\S+")
+_QUOTED = re.compile(
+    r"`[^`\n]{0,300}`|\{[^}\n]{0,300}\}|<[^>\n]{0,300}>|>>> .*|\.\.\. .*|https?://\S+"
+)
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 # Words after which no verb stands in its sentence's place of a verb.
 _BEFORE_NOUNS = frozenset(

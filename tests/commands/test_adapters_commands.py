@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.commands.test_complete import codebuddy
 from tests.support.tiny_model import write_base, write_random_adapter
 
 pytestmark = pytest.mark.process
+
+KEYS = json.loads(Path(__file__).with_name("json_keys.json").read_text(encoding="utf-8"))
 
 MADE_BY = {"model": "tiny", "commit": "c" * 40, "groups": {"learned": 9}}
 FIGURES = {"kept": True, "gain": 4.5}
@@ -51,7 +54,9 @@ def told(root, *arguments):
     """The JSON that a verb answers with."""
     done = codebuddy(root, "adapters", *arguments, "--json")
     assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
+    found = json.loads(done.stdout)
+    assert sorted(found) == KEYS[f"adapters {arguments[0]}"]
+    return found
 
 
 def refused(root, *arguments):
