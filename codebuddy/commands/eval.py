@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from codebuddy.commands.eval_runs import print_run
 from codebuddy.paths import whole_model_name
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_TASKS = 20
 _DEFAULT_RETRIEVAL_TASKS = 150
-# Why a run has fewer tasks than it was to have.
-_ENDINGS = {
-    "interrupted": "interrupted; the same command goes on with the rest",
-    "time": "the time is up; the same command goes on with the rest",
-    "changed": "files were edited meanwhile",
-}
 
 
 @click.command(
@@ -230,23 +225,14 @@ def _evaluate(
 
 def _print_report(report: Report, *, as_json: bool) -> None:
     """The report on stdout, what was left out on stderr."""
-    from codebuddy.completion.receipt import model_in_words
     from codebuddy.evaluation.tables import completion_tables, retrieval_tables
 
-    if as_json:
-        answer_json(report)
-    else:
-        lines = [
-            f"{report['repository']} at {report['commit'][:12] or 'no commit'},"
-            f" {model_in_words(report)}, run {report['run']}",
-            "",
-        ]
-        lines += completion_tables(report) if report["tasks"] else []
+    lines: list[str] = []
+    if not as_json:
+        lines = completion_tables(report) if report["tasks"] else []
         found = retrieval_tables(report["retrieval"])
-        answer("\n".join([*lines, *([""] if found else []), *found]).rstrip())
-    if report["tasks"] < report["planned"]:
-        why = _ENDINGS.get(report["ended"], report["ended"])
-        note(f"{report['tasks']} of {report['planned']} tasks are done: {why}")
+        lines += [*([""] if found else []), *found]
+    print_run(report, lines, "tasks", as_json=as_json)
 
 
 def _evaluate_retrieval(

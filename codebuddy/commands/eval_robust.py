@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from codebuddy.commands.eval_runs import print_run
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
@@ -17,15 +18,8 @@ if TYPE_CHECKING:
         SensitivityResult,
     )
     from codebuddy.evaluation.session import EvaluationOptions
-    from codebuddy.evaluation.store import Run
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
-
-_ENDINGS = {
-    "interrupted": "interrupted; the same command goes on with the rest",
-    "time": "the time is up; the same command goes on with the rest",
-    "changed": "files were edited meanwhile",
-}
 
 
 def measure(
@@ -50,18 +44,9 @@ def measure(
         lambda index: _run(repository_context, options, asked, index),
         should_update=True,
     )
-    header = result.run.header
     report: dict[str, Any] = {
-        "repository": header.get("repository", ""),
-        "commit": header.get("commit", ""),
-        "model": header.get("model", ""),
-        "adapter": header.get("adapter"),
-        "run": result.run.name,
-        "seed": header.get("seed", 0),
-        "planned": result.run.n_planned,
+        **result.run.facts,
         "tasks": len(result.results),
-        "damaged_lines": result.run.n_damaged,
-        "settings": header.get("settings", {}),
         "ended": result.ended,
         "resumed": result.resumed,
     }
@@ -121,56 +106,25 @@ def measure_search(
     return exit_status(verdict)
 
 
-def compare_robust_runs(first: Run, second: Run, *, as_json: bool) -> None:
-    """Set two runs side by side.
-
-    Raises:
-        UsageError: They have nothing in common.
-    """
-    from codebuddy.errors import UsageError
-    from codebuddy.evaluation.robust.compare import compare_robustness
-    from codebuddy.evaluation.robust.results import places_of
-    from codebuddy.evaluation.robust.tables import robust_comparison_table
-
-    comparison = compare_robustness(places_of(first), places_of(second))
-    if not comparison["tasks"]:
-        raise UsageError(
-            f"{first.name} and {second.name} have no task in common",
-            hint="compare runs of the same commit, seed and kinds",
-        )
-    if as_json:
-        answer_json({**comparison, "first": first.name, "second": second.name})
-        return
-    answer("\n".join(robust_comparison_table(comparison, first.name, second.name)))
-    note(f"on the {comparison['tasks']} versions that both have done")
-
-
 def _run(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
     asked: Asked,
     index: RepositoryIndex,
 ) -> RobustnessResult | SensitivityResult:
+    from codebuddy.evaluation.on_repository import open_for_evaluation
     from codebuddy.evaluation.robust.session import evaluate_robustness, evaluate_sensitivity
     from codebuddy.evaluation.session import find_holes
-    from codebuddy.service.context import open_policy
-    from codebuddy.service.models import open_model
-    from codebuddy.terminal import StatusLine
 
-    repository = repository_context.repository
+    repository, settings = repository_context.repository, repository_context.settings
     holes = find_holes(repository, index, options)
-    generator, chosen = open_model(
-        repository_context.settings, StatusLine(), repository_context.repository
-    )
-    policy = open_policy(repository_context, generator, chosen.adapter)
-    for warning in (*chosen.warnings, *policy.warnings):
-        note(f"warning: {safe_line(warning)}")
-    settings = repository_context.settings
-    rest = (holes, policy.head, policy.latency, chosen.adapter)
+    opened = open_for_evaluation(repository_context, options.modes)
+    model, policy = opened.generator, opened.policy
+    rest = (holes, policy.head, policy.latency, opened.adapter)
     if asked.is_of_people:
-        return evaluate_sensitivity(repository, index, generator, settings, options, *rest)
+        return evaluate_sensitivity(repository, index, model, settings, options, *rest)
     wanted = _robustness_options(options, asked)
-    return evaluate_robustness(repository, index, generator, settings, wanted, *rest)
+    return evaluate_robustness(repository, index, model, settings, wanted, *rest)
 
 
 def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessOptions:
@@ -191,22 +145,13 @@ def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessO
 
 
 def _print(report: dict[str, Any], *, as_json: bool) -> None:
-    from codebuddy.completion.receipt import model_in_words
     from codebuddy.evaluation.robust.tables import robustness_tables, sensitivity_tables
 
-    if as_json:
-        answer_json(report)
-    else:
-        lines = [
-            f"{report['repository']} at {report['commit'][:12] or 'no commit'},"
-            f" {model_in_words(report)}, run {report['run']}",
-            "",
-        ]
-        if report["tasks"] and "robustness" in report:
-            lines += robustness_tables(report["robustness"])
-        elif report["tasks"]:
-            lines += sensitivity_tables(report["sensitivity"])
-        answer("\n".join(lines).rstrip())
-    if report["tasks"] < report["planned"]:
-        why = _ENDINGS.get(report["ended"], report["ended"])
-        note(f"{report['tasks']} of {report['planned']} versions are done: {why}")
+    lines = []
+    if report["tasks"] and not as_json:
+        lines = (
+            robustness_tables(report["robustness"])
+            if "robustness" in report
+            else sensitivity_tables(report["sensitivity"])
+        )
+    print_run(report, lines, "versions", as_json=as_json)

@@ -1,13 +1,22 @@
-"""`codebuddy eval --list` and `--compare`: the runs that are kept, one or two of them."""
+"""Runs of `codebuddy eval`, as it shows them: one, two beside each other, the list of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from codebuddy.terminal import answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.service.context import RepositoryContext
+
+
+# Why a run has fewer tasks than it was to have.
+_ENDINGS = {
+    "interrupted": "interrupted; the same command goes on with the rest",
+    "time": "the time is up; the same command goes on with the rest",
+    "changed": "files were edited meanwhile",
+}
 
 
 def show(
@@ -61,6 +70,9 @@ def compare_two(
     from codebuddy.errors import UsageError
     from codebuddy.evaluation.compare import compare
     from codebuddy.evaluation.results import results_of
+    from codebuddy.evaluation.robust.compare import compare_robustness
+    from codebuddy.evaluation.robust.results import places_of
+    from codebuddy.evaluation.robust.tables import robust_comparison_table
     from codebuddy.evaluation.store import load_run
     from codebuddy.evaluation.tables import comparison_table
 
@@ -70,12 +82,12 @@ def compare_two(
             "measurements of sensitivity are not compared, since each compares pairs of its own",
             hint="look at both with --json",
         )
-    if first.header.get("mode") == second.header.get("mode") == "robustness":
-        from codebuddy.commands.eval_robust import compare_robust_runs
-
-        compare_robust_runs(first, second, as_json=as_json)
-        return
-    comparison = compare(results_of(first), results_of(second))
+    is_robust = first.header.get("mode") == second.header.get("mode") == "robustness"
+    comparison: Any = (
+        compare_robustness(places_of(first), places_of(second))
+        if is_robust
+        else compare(results_of(first), results_of(second))
+    )
     if not comparison["tasks"]:
         raise UsageError(
             f"{first.name} and {second.name} have no task in common",
@@ -84,5 +96,29 @@ def compare_two(
     if as_json:
         answer_json({**comparison, "first": first.name, "second": second.name})
         return
-    answer("\n".join(comparison_table(comparison, first.name, second.name)))
-    note(f"on the {comparison['tasks']} tasks that both have done")
+    table = robust_comparison_table if is_robust else comparison_table
+    answer("\n".join(table(comparison, first.name, second.name)))
+    things = "versions" if is_robust else "tasks"
+    note(f"on the {comparison['tasks']} {things} that both have done")
+
+
+def print_run(report: Mapping[str, Any], lines: list[str], things: str, *, as_json: bool) -> None:
+    """What a run came to on stdout, under what was measured; what was left out on stderr.
+
+    Args:
+        report: The report, with the facts of its run.
+        lines: Its tables.
+        things: What its `tasks` are, in words.
+        as_json: Print the report itself.
+    """
+    from codebuddy.completion.receipt import model_in_words
+
+    if as_json:
+        answer_json(report)
+    else:
+        place = f"{report['repository']} at {report['commit'][:12] or 'no commit'}"
+        title = f"{place}, {model_in_words(report)}, run {report['run']}"
+        answer("\n".join([title, "", *lines]).rstrip())
+    if report["tasks"] < report["planned"]:
+        why = _ENDINGS.get(report["ended"], report["ended"])
+        note(f"{report['tasks']} of {report['planned']} {things} are done: {why}")

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.errors import UsageError
-from codebuddy.evaluation.results import BASE_MODES
+from codebuddy.evaluation.results import BASE_MODES, EvaluatedMode
 from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
 from codebuddy.terminal import StatusLine, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.datatypes import Adapter, Generator
     from codebuddy.evaluation.retrieval import RetrievalReport
     from codebuddy.evaluation.summary import Report
     from codebuddy.index.search import RepositoryIndex
-    from codebuddy.service.context import RepositoryContext
+    from codebuddy.service.context import RepositoryContext, RetrievalPolicy
 
 
 def evaluate_repository(
@@ -36,23 +39,14 @@ def evaluate_repository(
         lambda index: _run(repository_context, options, index),
         should_update=True,
     )
-    header = result.run.header
-    report: Report = {
-        "repository": header.get("repository", ""),
-        "commit": header.get("commit", ""),
-        "model": header.get("model", ""),
-        "adapter": header.get("adapter"),
-        "run": result.run.name,
-        "seed": header.get("seed", 0),
-        "planned": result.run.n_planned,
-        "damaged_lines": result.run.n_damaged,
-        "settings": header.get("settings", {}),
+    report = {
+        **result.run.facts,
         **summarize(result.results, options.seed),
         "ended": result.ended,
         "resumed": result.resumed,
         "retrieval": retrieval,
     }
-    return report, result
+    return cast("Report", report), result
 
 
 def measure_search(
@@ -82,19 +76,31 @@ def measure_search(
     }
 
 
-def _run(
-    repository_context: RepositoryContext, options: EvaluationOptions, index: RepositoryIndex
-) -> tuple[EvaluationResult, RetrievalReport]:
-    from codebuddy.evaluation.retrieval import definition_report
-    from codebuddy.evaluation.session import evaluate, find_holes
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """What completes a repository's holes: model, policy, adapter."""
+
+    generator: Generator
+    policy: RetrievalPolicy
+    adapter: Adapter | None
+
+
+def open_for_evaluation(
+    repository_context: RepositoryContext, modes: Sequence[EvaluatedMode]
+) -> OpenedModel:
+    """Open the settings' model with what belongs to it, and note what is wrong on stderr.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+        UsageError: The modes compare an adapter with the base, and there is none.
+    """
     from codebuddy.service.context import open_policy
     from codebuddy.service.models import open_model
     from codebuddy.vcs.worktrees import adapters_folder
 
     repository = repository_context.repository
-    holes = find_holes(repository, index, options)
     generator, chosen = open_model(repository_context.settings, StatusLine(), repository)
-    if chosen.adapter is None and set(options.modes) & set(BASE_MODES):
+    if chosen.adapter is None and set(modes) & set(BASE_MODES):
         raise UsageError(
             f"there is no adapter to compare the base with: {chosen.reason}",
             hint="--adapter PATH, or leave out --arm base",
@@ -104,20 +110,32 @@ def _run(
             f"warning: {safe_line(chosen.adapter.name)} learned from this repository's files, which"
             " makes these figures better than it is ('codebuddy adapters show' has fair ones)"
         )
-    # Before the long part, while the index is as it was when the holes were cut.
-    retrieval = definition_report(holes, repository, index, options.seed)
     policy = open_policy(repository_context, generator, chosen.adapter)
     for warning in (*chosen.warnings, *policy.warnings):
         note(f"warning: {safe_line(warning)}")
+    return OpenedModel(generator, policy, chosen.adapter)
+
+
+def _run(
+    repository_context: RepositoryContext, options: EvaluationOptions, index: RepositoryIndex
+) -> tuple[EvaluationResult, RetrievalReport]:
+    from codebuddy.evaluation.retrieval import definition_report
+    from codebuddy.evaluation.session import evaluate, find_holes
+
+    repository = repository_context.repository
+    holes = find_holes(repository, index, options)
+    opened = open_for_evaluation(repository_context, options.modes)
+    # Before the long part, while the index is as it was when the holes were cut.
+    retrieval = definition_report(holes, repository, index, options.seed)
     result = evaluate(
         repository,
         index,
-        generator,
+        opened.generator,
         repository_context.settings,
         options,
         holes,
-        policy.head,
-        policy.latency,
-        chosen.adapter,
+        opened.policy.head,
+        opened.policy.latency,
+        opened.adapter,
     )
     return result, retrieval

@@ -91,14 +91,7 @@ def task_from_json(value: Mapping[str, Any]) -> TaskResult:
 
 def results_of(run: Run) -> list[TaskResult]:
     """The tasks of a run; damaged ones are left out and counted with its damaged lines."""
-    found = []
-    for name, value in list(run.tasks.items()):
-        try:
-            found.append(task_from_json(value))
-        except ValueError:
-            del run.tasks[name]
-            run.n_damaged += 1
-    return found
+    return run.parsed(task_from_json)
 
 
 def modes_of(results: Iterable[TaskResult]) -> list[str]:

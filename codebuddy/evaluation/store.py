@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.private_files import (
@@ -26,6 +26,8 @@ from codebuddy.private_files import (
     write_file,
 )
 from codebuddy.vcs.repository import Repository
+
+T = TypeVar("T")
 
 FORMAT = 1
 _SUFFIX = ".jsonl"
@@ -50,6 +52,33 @@ class Run:
     def n_planned(self) -> int:
         """How many tasks it was to have."""
         return int(self.header.get("planned", 0))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it: repository, commit, model, adapter, seed, settings."""
+        header = self.header
+        return {
+            "repository": header.get("repository", ""),
+            "commit": header.get("commit", ""),
+            "model": header.get("model", ""),
+            "adapter": header.get("adapter"),
+            "run": self.name,
+            "seed": header.get("seed", 0),
+            "planned": self.n_planned,
+            "damaged_lines": self.n_damaged,
+            "settings": header.get("settings", {}),
+        }
+
+    def parsed(self, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+        """The tasks as `parse` reads them; where it raises ValueError, a task counts as damaged."""
+        found = []
+        for name, value in list(self.tasks.items()):
+            try:
+                found.append(parse(value))
+            except ValueError:
+                del self.tasks[name]
+                self.n_damaged += 1
+        return found
 
     @property
     def is_finished(self) -> bool:

@@ -7,7 +7,6 @@ its version 1.42 still has. Both ends are of that version.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from codebuddy.errors import CodebuddyError, UsageError
 from codebuddy.federation.client import HeadClient
 from codebuddy.federation.flower import flower
 from codebuddy.federation.strategy import HeadStrategy
+from codebuddy.inference.http_stream import is_loopback
 
 DEFAULT_PORT = 9440
 # Weights of a head take a kilobyte.
@@ -48,7 +48,7 @@ def checked_address(text: str, keys: Keys | None) -> str:
         raise UsageError(
             f"{text!r} is no address", hint=f"give HOST:PORT, as 127.0.0.1:{DEFAULT_PORT}"
         )
-    if keys is None and not _is_loopback(bare):
+    if keys is None and not is_loopback(bare):
         raise UsageError(
             f"{bare} is not this machine, and without keys anybody could read along",
             hint="'codebuddy federate keys' makes them; give --ca, --cert and --key",
@@ -178,12 +178,3 @@ def _own_key(keys: Keys | None) -> Iterator[None]:
         yield
     finally:
         connection.create_channel = usual
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

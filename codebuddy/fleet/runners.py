@@ -6,6 +6,7 @@ worker that dies costs its own task alone, which is tried again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -146,15 +147,9 @@ class ProcessRunner:
     def _end(self, process: subprocess.Popen[bytes] | None) -> None:
         if process is None:
             return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    # Unsent bytes to a dead worker.
-                    continue
+        # Unsent bytes to a dead worker are no matter.
+        with contextlib.suppress(OSError), process:
+            process.kill()
         with self._lock:
             self._processes.discard(process)
 

@@ -7,6 +7,7 @@ It knows batches and results, not what is in them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import queue
 import subprocess
@@ -158,15 +159,9 @@ class WorkerPool:
     def _end(self, process: subprocess.Popen[bytes] | None) -> None:
         if process is None:
             return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    # Unsent bytes to a dead worker.
-                    continue
+        # Unsent bytes to a dead worker are no matter.
+        with contextlib.suppress(OSError), process:
+            process.kill()
         with self._lock:
             self._processes.discard(process)
 

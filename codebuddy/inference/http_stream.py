@@ -60,7 +60,7 @@ class ModelServer:
                 f"model.url is not an address of a model server: {url!r:.80}",
                 hint="for example http://127.0.0.1:8080",
             )
-        if not may_be_remote and not _is_loopback(host):
+        if not may_be_remote and not is_loopback(host):
             raise ConfigError(
                 f"model.url names another machine ({host}), and your code would be sent there",
                 hint="set model.allow_remote to true if that is meant",
@@ -256,7 +256,8 @@ def _failed(
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
     if host == "localhost":
         return True
     try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 
+from codebuddy.source_text import common_length
+
 # A person who thinks before the next key types on; who comes back later began anew.
 _PAUSE_S = 120.0
 # Characters between two calls: a word that was completed, a line that was indented.
@@ -49,20 +51,8 @@ def _is_typed(last: str, text: str, offset: int) -> bool:
     """Whether few characters differ, all of them near `offset`."""
     if last == text or abs(len(last) - len(text)) > _MAX_CHANGED:
         return False
-    head = _common_length(last, text)
-    tail = min(_common_length(last[::-1], text[::-1]), min(len(last), len(text)) - head)
+    head = common_length(last, text)
+    tail = min(common_length(last[::-1], text[::-1]), min(len(last), len(text)) - head)
     changed = max(len(last), len(text)) - head - tail
     # What was typed may repeat what stands there, so that its place is not exact.
     return changed <= _MAX_CHANGED and abs(offset - head) <= _MAX_CHANGED
-
-
-def _common_length(one: str, other: str) -> int:
-    """How many characters both begin with, by halving: comparing slices is fast."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from codebuddy.source_text import common_length
 from codebuddy.syntax.grammar import Grammar, grammar_for, parse
 from codebuddy.syntax.limits import reason_not_to_parse
 from codebuddy.syntax.tokens import (
@@ -117,7 +118,7 @@ class Highlighter:
 
 def _edit_tree(tree: Tree, before: bytes, after: bytes) -> tuple[int, int]:
     """Apply a change to the tree as one edit; returns the lines that it touches."""
-    start = _common_prefix(before, after)
+    start = common_length(before, after)
     # A character's bytes belong together.
     while start and start < len(after) and after[start] & 0xC0 == 0x80:
         start -= 1
@@ -137,18 +138,6 @@ def _edit_tree(tree: Tree, before: bytes, after: bytes) -> tuple[int, int]:
 
 def _point(source: bytes, offset: int) -> tuple[int, int]:
     return source.count(b"\n", 0, offset), offset - source.rfind(b"\n", 0, offset) - 1
-
-
-def _common_prefix(one: bytes, other: bytes) -> int:
-    """How many bytes they begin with alike, by halving, since comparing is fast."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _common_suffix(one: bytes, other: bytes, most: int) -> int:

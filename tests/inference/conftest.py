@@ -1,4 +1,4 @@
-"""What tests of pulls share: a model, the folder for it, and stand-ins for hub and packages."""
+"""A tiny model; what tests of pulls share: a model, its folder, stand-ins for hub and packages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from codebuddy.inference.gguf import GgufHeader, read_header
 from tests.support import models as support
+from tests.support.tiny_model import write_base
 
 MEBIBYTE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def header(tmp_path_factory: pytest.TempPathFactory) -> GgufHeader:
+    """Of a tiny model."""
+    return read_header(write_base(tmp_path_factory.mktemp("base") / "tiny.gguf"))
 
 
 @pytest.fixture

@@ -13,17 +13,11 @@ from codebuddy.errors import ModelError
 from codebuddy.inference import adapter_choice
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.adapter_choice import AdapterChooser
-from codebuddy.inference.gguf import GgufHeader, read_header
+from codebuddy.inference.gguf import GgufHeader
 from codebuddy.training.adapter.export import write_card
-from tests.support.tiny_model import write_base, write_random_adapter
+from tests.support.tiny_model import write_random_adapter
 
 BASE, OTHER = "a" * 64, "b" * 64
-
-
-@pytest.fixture(scope="module")
-def header(tmp_path_factory):
-    """Of a tiny model."""
-    return read_header(write_base(tmp_path_factory.mktemp("base") / "tiny.gguf"))
 
 
 @pytest.fixture

@@ -11,18 +11,11 @@ from codebuddy import paths
 from codebuddy.errors import ModelError
 from codebuddy.inference import own_adapters
 from codebuddy.inference.adapter_choice import AdapterChooser, files_behind
-from codebuddy.inference.gguf import read_header
 from codebuddy.training.adapter.export import write_card
 from tests.inference.test_adapter_choice import ship
-from tests.support.tiny_model import write_base, write_random_adapter
+from tests.support.tiny_model import write_random_adapter
 
 BASE, OTHER = "a" * 64, "b" * 64
-
-
-@pytest.fixture(scope="module")
-def header(tmp_path_factory):
-    """Of a tiny model."""
-    return read_header(write_base(tmp_path_factory.mktemp("base") / "tiny.gguf"))
 
 
 @pytest.fixture

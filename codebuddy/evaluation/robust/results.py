@@ -74,14 +74,7 @@ def place_from_json(value: Mapping[str, Any]) -> PlaceResult:
 
 def places_of(run: Run) -> list[PlaceResult]:
     """The results of a run; damaged ones are left out and counted with its damaged lines."""
-    found = []
-    for name, value in list(run.tasks.items()):
-        try:
-            found.append(place_from_json(value))
-        except ValueError:
-            del run.tasks[name]
-            run.n_damaged += 1
-    return found
+    return run.parsed(place_from_json)
 
 
 def _arm(value: Mapping[str, Any]) -> ArmResult:

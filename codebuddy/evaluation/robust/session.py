@@ -84,6 +84,38 @@ class RobustnessResult:
     resumed: int
 
 
+def _start(
+    repository: Repository,
+    index: RepositoryIndex,
+    generator: Generator,
+    settings: Settings,
+    options: RobustnessOptions | EvaluationOptions,
+    header: dict[str, Any],
+    head: Head | None,
+    latency: LatencyModel | None,
+    adapter: Adapter | None,
+) -> tuple[RunWriter, EvaluationSetup, float]:
+    """The run, begun or gone on with, how its holes are completed, and until when (monotonic)."""
+    # What a lookup costs is learned while completing: here it must not move from task to task.
+    steady = SteadyLatency(latency or LatencyModel())
+    named = {"head": head.name if head is not None else "", "price": steady.price}
+    writer = begin_run(repository, header | named)
+    steady.set_price(writer.run.header.get("price"))
+    setup = make_setup(
+        repository,
+        index,
+        generator,
+        settings.completion,
+        options.modes,
+        options.seed,
+        head,
+        steady if latency is not None else None,
+        adapter,
+    )
+    limit = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
+    return writer, setup, limit
+
+
 def evaluate_robustness(
     repository: Repository,
     index: RepositoryIndex,
@@ -103,25 +135,13 @@ def evaluate_robustness(
     chosen = [each for each in TRANSFORMATIONS if each.family in options.families]
     wanted = variations(chosen, options.n_seeds)
     header = _header(repository, generator, settings, options, holes, adapter)
-    header |= {"planned": len(holes) * len(wanted), "head": head.name if head is not None else ""}
-    # What a lookup costs is learned while completing: here it must not move from task to task.
-    steady = SteadyLatency(latency or LatencyModel())
-    writer = begin_run(repository, header | {"price": steady.price})
-    steady.set_price(writer.run.header.get("price"))
+    header |= {"planned": len(holes) * len(wanted)}
+    started = _start(
+        repository, index, generator, settings, options, header, head, latency, adapter
+    )
+    writer, setup, deadline = started
     done = {each.id: each for each in places_of(writer.run)}
     resumed = len(done)
-    setup = make_setup(
-        repository,
-        index,
-        generator,
-        settings.completion,
-        options.modes,
-        options.seed,
-        head,
-        steady if latency is not None else None,
-        adapter,
-    )
-    deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     try:
         ended = _run_all(holes, wanted, setup, options.target, deadline, writer, done)
     except KeyboardInterrupt:
@@ -210,28 +230,13 @@ def evaluate_sensitivity(
         CodebuddyError: The model or the index failed; what was done before is kept.
     """
     header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
-    header |= {
-        "mode": SENSITIVITY_MODE,
-        "planned": len(holes) * len(ATTRIBUTES),
-        "head": head.name if head is not None else "",
-    }
-    steady = SteadyLatency(latency or LatencyModel())
-    writer = begin_run(repository, header | {"price": steady.price})
-    steady.set_price(writer.run.header.get("price"))
+    header |= {"mode": SENSITIVITY_MODE, "planned": len(holes) * len(ATTRIBUTES)}
+    started = _start(
+        repository, index, generator, settings, options, header, head, latency, adapter
+    )
+    writer, setup, deadline = started
     done = pairs_of(writer.run)
     resumed = len(done)
-    setup = make_setup(
-        repository,
-        index,
-        generator,
-        settings.completion,
-        options.modes,
-        options.seed,
-        head,
-        steady if latency is not None else None,
-        adapter,
-    )
-    deadline = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     try:
         ended = _measure_all(holes, setup, deadline, writer, done)
     except KeyboardInterrupt:
@@ -242,14 +247,7 @@ def evaluate_sensitivity(
 
 def pairs_of(run: Run) -> dict[str, PairResult]:
     """The results of a run; damaged ones are left out and counted with its damaged lines."""
-    found = {}
-    for name, value in list(run.tasks.items()):
-        try:
-            found[name] = pair_from_json(value)
-        except ValueError:
-            del run.tasks[name]
-            run.n_damaged += 1
-    return found
+    return {each.id: each for each in run.parsed(pair_from_json)}
 
 
 def _measure_all(

@@ -47,7 +47,6 @@ class AdapterConfig:
     parts: tuple[str, ...]
     rate: float
     scaling: float = 2.0
-    dropout: float = 0.0
 
 
 def add_adapters(base: Any, configs: Sequence[AdapterConfig]) -> Any:
@@ -60,7 +59,6 @@ def add_adapters(base: Any, configs: Sequence[AdapterConfig]) -> Any:
             r=config.rank,
             lora_alpha=round(config.rank * config.scaling),
             target_modules=list(config.parts),
-            lora_dropout=config.dropout,
             task_type="CAUSAL_LM",
         )
         if model is None:
