@@ -84,23 +84,35 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
 def _lookalikes(words: list[str], index: CodeIndex, files: _Files) -> list[SearchResult]:
     """Chunks that share words with the place, each text once: many copies would leave no room."""
     copies: set[str] = set()
+    theirs: set[str] = set()
     while True:
-        results = index.lexical(words, _LOOKALIKES, _unwanted(files, copies))
+        results = index.lexical(words, _LOOKALIKES, _unwanted(files, copies, theirs))
         # The index cannot be asked about files while it looks.
         known = {path for path in {each.chunk.path for each in results} if files.is_copy(path)}
         if not known or len(copies) > _COPIES:
             return [each for each in results if each.chunk.path not in known]
         copies |= known
+        # Further copies hold the same: they are passed over without another search.
+        theirs |= {each.chunk.text for each in results if each.chunk.path in known}
 
 
-def _unwanted(files: _Files, copies: Collection[str]) -> Callable[[Chunk], bool]:
-    """Says of each chunk whether it teaches nothing, or nothing beside those before it."""
+def _unwanted(
+    files: _Files, copies: Collection[str], theirs: Collection[str]
+) -> Callable[[Chunk], bool]:
+    """Says of each chunk whether it teaches nothing, or nothing beside those before it.
+
+    Args:
+        files: Of the document.
+        copies: Paths of its copies.
+        theirs: Texts of copies, which teach nothing in other files either.
+    """
     texts: set[str] = set()
 
     def is_unwanted(chunk: Chunk) -> bool:
         is_other = (
             chunk.text not in texts
             and chunk.path not in copies
+            and (chunk.text not in theirs or files.is_own(chunk))
             and not files.is_at_cursor(chunk)
             and bool(informative_lines(chunk.text.split("\n")))
         )
@@ -133,6 +145,10 @@ class _Files:
             text = "".join(chunk.text for chunk in self._index.chunks_of(path))
             self._lines[path] = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
         return self._lines[path]
+
+    def is_own(self, chunk: Chunk) -> bool:
+        """Whether the chunk is of the document's own file."""
+        return chunk.path == self._own_path
 
     def is_at_cursor(self, chunk: Chunk) -> bool:
         """Whether the chunk is text of the document that the prompt holds anyway.

@@ -197,6 +197,23 @@ def test_many_copies_of_a_file_leave_room_for_others(repository, copied):
     assert not any(path.endswith("south.py") for path in paths)
 
 
+def test_copies_of_the_document_cost_few_searches(repository, monkeypatch):
+    """What one copy holds, the others hold too: it is not searched for each of them."""
+    text = PROVIDER.format(name="South")
+    paths = [*(f"build/{number}/south.py" for number in range(40)), "south.py"]
+    asked = []
+    search = RepositoryIndex.lexical
+
+    def counted(*arguments, **options):
+        asked.append(arguments)
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(RepositoryIndex, "lexical", counted)
+    with indexed(repository, dict.fromkeys(paths, text) | {"other.py": OTHER}) as index:
+        retrieve(context_at(text.replace("(reply.reason)", "(‸)"), "south.py"), index, 8)
+    assert 1 <= len(asked) <= 3
+
+
 def test_a_new_file_finds_those_that_begin_like_it(repository):
     """A licence and the same imports are all of it, and little of the others."""
     head = "".join(f"# Line {n} of the licence\n" for n in range(12)) + "import json\n\n"
