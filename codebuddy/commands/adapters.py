@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,8 @@ import click
 from codebuddy.terminal import answer, answer_json, is_terminal, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.inference.own_adapters import StoredAdapter
+    from codebuddy.inference.own_adapters import Base, StoredAdapter
     from codebuddy.service.context import RepositoryContext
-    from codebuddy.training.own.run import Base
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
 _MODEL = click.option("--model", metavar="NAME|PATH", help="The model that it is for.")
@@ -34,8 +32,8 @@ def list_adapters(as_json: bool) -> None:  # noqa: FBT001 - click passes flags b
     """List the adapters of this repository, the one in use with a star."""
     from codebuddy.inference import own_adapters
 
-    _, folder = _place()
-    items = [_described(folder, each) for each in own_adapters.stored(folder)]
+    repository_context, folder = _place()
+    items = [_described(repository_context, folder, each) for each in own_adapters.stored(folder)]
     if as_json:
         answer_json({"folder": str(folder), "adapters": items})
         return
@@ -54,9 +52,9 @@ def show_adapter(name: str, as_json: bool) -> None:  # noqa: FBT001
 
     from codebuddy.inference import own_adapters
 
-    _, folder = _place()
+    repository_context, folder = _place()
     found = own_adapters.find(folder, name)
-    item = _described(folder, found)
+    item = _described(repository_context, folder, found)
     if as_json:
         answer_json(item | {"card": dict(found.card)})
         return
@@ -75,6 +73,7 @@ def use_adapter(name: str, model: str | None, as_json: bool) -> None:  # noqa: F
 
     'shipped' uses the one that comes with the model, 'none' the model alone.
     """
+    from codebuddy.commands.train_adapter import note_other_adapter
     from codebuddy.inference import own_adapters
     from codebuddy.inference.adapter_card import NONE, SHIPPED
 
@@ -87,6 +86,7 @@ def use_adapter(name: str, model: str | None, as_json: bool) -> None:  # noqa: F
         bases = list(found.bases)
     for base in bases:
         own_adapters.use(_made(folder), base, name)
+    note_other_adapter(repository_context.settings)
     if as_json:
         answer_json({"used": name, "bases": bases})
         return
@@ -120,6 +120,8 @@ def export_adapter(name: str, target: Path, as_json: bool) -> None:  # noqa: FBT
     """
     from codebuddy.errors import UsageError
     from codebuddy.inference import own_adapters
+    from codebuddy.inference.adapter import MAX_BYTES
+    from codebuddy.private_files import read_file, write_file
 
     _, folder = _place()
     found = own_adapters.find(folder, name)
@@ -133,8 +135,8 @@ def export_adapter(name: str, target: Path, as_json: bool) -> None:  # noqa: FBT
         if copy.exists():
             raise UsageError(f"{copy} is there already", hint="name another folder")
         try:
-            shutil.copyfile(file, copy)
-            copy.chmod(0o600)
+            # At no moment for others to read.
+            write_file(copy, read_file(file, MAX_BYTES, follows_links=True))
         except OSError as error:
             raise UsageError(f"cannot write {copy}: {error.strerror}") from error
         copies.append(str(copy))
@@ -165,31 +167,25 @@ def import_adapter(
     are read by native code, and decide what is suggested.
     """
     from codebuddy.inference import own_adapters
-    from codebuddy.inference.adapter import read_adapter, refused
     from codebuddy.inference.adapter_card import read_card
+    from codebuddy.inference.adapter_choice import AdapterChooser
 
     repository_context, folder = _place(model)
     file = file.expanduser().absolute()
     name = own_adapters.check_name(name or file.stem)
     base = _base(repository_context)
     card_file = file.with_suffix(".json")
-    card = read_card(card_file)
-    if base.digest not in card["bases"]:
-        raise refused(file, f"its card names another base than {base.name}")
-    adapter = read_adapter(file, base.header)
-    if (adapter.sha256, adapter.rank, adapter.alpha) != (
-        card["sha256"],
-        card["rank"],
-        card["alpha"],
-    ):
-        raise refused(file, "it is not the file that its card describes")
+    # Without a card it would be held to the model's shapes alone.
+    read_card(card_file)
+    adapter = AdapterChooser(base.header, base.digest).choose(str(file)).adapter
+    assert adapter is not None
     _ask_for_trust(file, trust=trust)
     target = _made(folder) / f"{name}.gguf"
     _copy(file, target)
     _copy(card_file, target.with_suffix(".json"))
     # What was copied is what was checked, or it is never used.
     own_adapters.trust(adapter.sha256)
-    item = _described(folder, own_adapters.find(folder, name))
+    item = _described(repository_context, folder, own_adapters.find(folder, name))
     if as_json:
         answer_json(item)
         return
@@ -251,7 +247,7 @@ def _made(folder: Path) -> Path:
 
 def _base(repository_context: RepositoryContext) -> Base:
     from codebuddy.inference.installed import find_model
-    from codebuddy.training.own.run import base_of
+    from codebuddy.inference.own_adapters import base_of
 
     settings = repository_context.settings
     return base_of(find_model(settings.model.name, settings))
@@ -272,14 +268,19 @@ def _check(found: StoredAdapter) -> None:
         raise refused(found.file, "it was neither trained nor imported here")
 
 
-def _described(folder: Path, found: StoredAdapter) -> dict[str, Any]:
+def _described(
+    repository_context: RepositoryContext, folder: Path, found: StoredAdapter
+) -> dict[str, Any]:
     from codebuddy.inference import own_adapters
+    from codebuddy.inference.adapter_card import AUTO
 
+    setting = repository_context.settings.model.adapter
+    is_chosen = any(own_adapters.used(folder, base) == found.name for base in found.bases)
     made_by, figures = found.card.get("made_by", {}), found.card.get("figures", {})
     return {
         "name": found.name,
         "path": str(found.file),
-        "used": any(own_adapters.used(folder, base) == found.name for base in found.bases),
+        "used": is_chosen if setting == AUTO else Path(setting).expanduser() == found.file,
         "trusted": own_adapters.is_trusted(found.sha256),
         "bytes": found.file.stat().st_size,
         "sha256": found.sha256 or None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from codebuddy.answering.claims import NOT_FOUND
 from codebuddy.service.request import (
     MAX_QUESTION_CHARACTERS,
     MAX_SOURCES,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
         SearchResponse,
     )
 
-_NOT_FOUND = "not found"
 # Of one file; a question is rarely answered by one file's every function.
 _MAX_PER_FILE = 3
 
@@ -194,7 +194,7 @@ def _as_json(
 def _unread_part(found: SearchResponse, *, is_vain: bool) -> dict[str, Any]:
     """What stands in place of the model's part: `found` is null where nobody knows."""
     return {
-        "answer": _NOT_FOUND if is_vain else "",
+        "answer": NOT_FOUND if is_vain else "",
         "found": False if is_vain else None,
         "claims": [],
         "removed": [],
@@ -232,12 +232,12 @@ def _print(
 ) -> None:
     """The answer and its sources on stdout, the receipt on stderr."""
     if not found["results"]:
-        answer(_NOT_FOUND)
+        answer(NOT_FOUND)
         note(safe_line(found.get("reason") or "the search found nothing, so no model was asked"))
         return
     if answered is None:
         if is_vain:
-            answer(f"{_NOT_FOUND}\n\nnearest, without what is asked about:")
+            answer(f"{NOT_FOUND}\n\nnearest, without what is asked about:")
             note("the question is about what stands nowhere, so no model was asked")
         answer("\n".join(_place(_unread(hit)) for hit in found["results"]))
         return

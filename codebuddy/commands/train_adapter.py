@@ -13,6 +13,7 @@ from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
+    from codebuddy.settings import Settings
     from codebuddy.training.own.fitting import Progress
     from codebuddy.training.own.run import Outcome
 
@@ -60,7 +61,8 @@ def command(
     if as_json:
         answer_json(outcome.as_json())
     else:
-        answer("\n".join(lines_of(outcome)))
+        answer("\n".join(lines_of(outcome, repository_context.settings.model.adapter)))
+    note_other_adapter(repository_context.settings)
 
 
 def require_packages() -> None:
@@ -91,10 +93,11 @@ def train(
     from codebuddy.errors import UsageError
     from codebuddy.inference.installed import find_model
     from codebuddy.inference.machine import lower_priority
+    from codebuddy.inference.own_adapters import base_of
     from codebuddy.inference.remote import is_remote
     from codebuddy.service.models import open_generator
     from codebuddy.service.refresh import with_index
-    from codebuddy.training.own.run import Options, Surroundings, base_of, check_memory, run
+    from codebuddy.training.own.run import Options, Surroundings, check_memory, run
 
     settings = repository_context.settings
     if is_remote(settings.model):
@@ -188,8 +191,18 @@ class _Report:
             note(text)
 
 
-def lines_of(outcome: Outcome) -> list[str]:
-    """The outcome in words."""
+def note_other_adapter(settings: Settings) -> None:
+    """Say where a setting leaves no adapter of the repository to write."""
+    from codebuddy.inference.adapter_card import AUTO
+
+    if settings.model.adapter != AUTO:
+        note(f"model.adapter is {safe_line(settings.model.adapter)}, which goes before it")
+
+
+def lines_of(outcome: Outcome, setting: str) -> list[str]:
+    """The outcome in words; `setting` is that of `model.adapter`."""
+    from codebuddy.inference.adapter_card import AUTO
+
     trained, verdict = outcome.trained, outcome.verdict
     if trained is None or verdict is None:
         return [f"nothing new to learn: {outcome.name} knows the code as it is committed"]
@@ -197,7 +210,7 @@ def lines_of(outcome: Outcome) -> list[str]:
     lines = [
         f"learned from {outcome.facts['files']} files{f' (left out: {left})' if left else ''},"
         f" {trained.steps} steps in {trained.seconds / 60:.1f} min"
-        f"{', until the held-out loss rose' if trained.is_early else ''}",
+        f"{', until the held-out loss fell no more' if trained.is_early else ''}",
         f"compared on {verdict.holes} holes of files that it did not learn from",
     ]
     for name, arm in verdict.arms.items():
@@ -213,7 +226,8 @@ def lines_of(outcome: Outcome) -> list[str]:
         f" {verdict.rival}; quality index {verdict.cqi:.1f} of 10"
     )
     if outcome.is_kept:
-        return [*lines, f"kept: {safe_line(outcome.name)} writes here from now on"]
+        when = "" if setting == AUTO else f" where model.adapter is {AUTO}"
+        return [*lines, f"kept: {safe_line(outcome.name)} writes here from now on{when}"]
     return [*lines, f"not used: {verdict.reason} ('codebuddy adapters' shows and removes it)"]
 
 

@@ -208,6 +208,8 @@ class Dispatcher:
             job.emit({"type": "text", "text": message["text"]})
         elif kind == "result":
             self.worker.succeeded()
+            if job.op == "load" and self.loaded is not None and "runtime" in message["result"]:
+                self.loaded["runtime"] = message["result"]["runtime"]
             self._on_result(job, message["result"])
             self._over.set()
         elif kind == "error":

@@ -246,8 +246,6 @@ class RequestHandler:
             self.cache.put(job.cache_key, str(result["text"]), result)
         if job.op == "load":
             self.adapter = result.get("adapter")
-            if self.dispatcher.loaded is not None and "runtime" in result:
-                self.dispatcher.loaded["runtime"] = result["runtime"]
         if job.op == "tune":
             # While nobody waits: what was found may mean loading the model again.
             wish = {name: job.head.get(name) for name in ("settings", "model")}
@@ -320,6 +318,8 @@ class RequestHandler:
 
     def named(self, found: Mapping[str, Any]) -> None:
         """A search named places: those of open files are read when nobody waits."""
+        if not self._reads_ahead:
+            return
         places = [(each["path"], each["line"]) for each in found["results"]]
         for file in self._places.note(found["repository"], places):
             self._submit_ahead(file)

@@ -7,6 +7,8 @@ import hashlib
 import math
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ _OWN_GROUP = Path("/proc/self/cgroup")
 _HASHED_BYTES = 32 << 20
 # Of all cores, while nothing of ours runs: too many to measure, and too many to go by the clock.
 MAX_BUSY_SHARE, QUIET_SHARE = 0.5, 0.2
-_LOOK_S = 1.0
+_LOOK_S, _POLL_S = 1.0, 0.004
 _NICENESS = 10
 
 
@@ -88,11 +90,19 @@ def thread_counts(physical: int) -> list[int]:
     return sorted(counts)
 
 
-def busy_share() -> float:
-    """How much of the processor is used, from 0 to 1. Takes a second."""
+def busy_share(check: Callable[[], None] = lambda: None) -> float:
+    """How much of the processor is used, from 0 to 1. Takes a second.
+
+    `check` is called every few milliseconds; what it raises ends the look.
+    """
     import psutil
 
-    return float(psutil.cpu_percent(_LOOK_S)) / 100
+    psutil.cpu_percent(None)
+    until = time.monotonic() + _LOOK_S
+    while (left_s := until - time.monotonic()) > 0:
+        check()
+        time.sleep(min(left_s, _POLL_S))
+    return float(psutil.cpu_percent(None)) / 100
 
 
 def free_cores() -> int:

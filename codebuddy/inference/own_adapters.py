@@ -12,12 +12,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codebuddy import paths
 from codebuddy.errors import ModelError
 from codebuddy.inference.adapter_card import NONE, SHIPPED, is_sha256, read_card
+from codebuddy.inference.gguf import GgufHeader, read_header
+from codebuddy.inference.stamps import digest_of
 from codebuddy.private_files import read_json, write_file
+
+if TYPE_CHECKING:
+    from codebuddy.inference.installed import InstalledModel
 
 _USE_NAME = "use.state"
 _MAX_STATE_BYTES = 1 << 20
@@ -46,6 +51,35 @@ class StoredAdapter:
     def sha256(self) -> str:
         """Of its file, as its card says."""
         return str(self.card.get("sha256", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The weights that get an adapter."""
+
+    name: str
+    file: Path
+    header: GgufHeader
+    digest: str
+
+
+def base_of(model: InstalledModel) -> Base:
+    """The weights of a model that was found.
+
+    Raises:
+        ModelError: They are not in a file whose digest is known.
+    """
+    if model.path is None:
+        raise ModelError(
+            f"{model.name} has no weights to adapt", hint="--model NAME of 'codebuddy models list'"
+        )
+    digest = digest_of(model.path)
+    if not is_sha256(digest):
+        raise ModelError(
+            f"the digest of {model.path} is not known, and an adapter belongs to one",
+            hint=f"codebuddy models add {model.path}",
+        )
+    return Base(model.name, model.path, read_header(model.path), digest)
 
 
 def name_for(repository: str, commit: str) -> str:

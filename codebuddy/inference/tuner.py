@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import statistics
 import sys
 import time
@@ -229,8 +228,8 @@ def main() -> None:
     """Measure what the line on stdin asks for."""
     platforms.exit_with_parent()
     task = json.loads(sys.stdin.readline())
-    if task["nice"] and hasattr(os, "nice"):
-        os.nice(task["nice"])
+    if task["is_background"]:
+        machine.lower_priority()
 
     def say(message: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(message) + "\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,15 +128,6 @@ def keep(identity: dict[str, Any], tuning: Tuning, file: Path | None = None) -> 
     kept = dict(list(entries.items())[-_MAX_ENTRIES:])
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_file(file, json.dumps(kept).encode("ascii"))
-
-
-def forget(identity: dict[str, Any], file: Path | None = None) -> None:
-    """Measure anew the next time."""
-    file = file or paths.tuning_file()
-    entries = _read(file)
-    if entries.pop(_key(identity), None) is not None:
-        with suppress(OSError):
-            write_file(file, json.dumps(entries).encode("ascii"))
 
 
 def summary(tuning: Tuning | None, *, has_others: bool = False) -> dict[str, object]:

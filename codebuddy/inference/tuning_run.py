@@ -31,7 +31,6 @@ from codebuddy.settings import ModelSettings
 # All of a tuning, and what a loading that began in time may take beyond it.
 SECONDS, _GRACE_S = 60.0, 60.0
 _POLL_S = 0.004
-_BACKGROUND_NICE = 10
 _MODULE = "codebuddy.inference.tuner"
 # By these a processor or a library ends a program; others come from outside.
 _CRASHES = frozenset({"SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT", "SIGTRAP"})
@@ -75,9 +74,11 @@ def tune(
     known = tuning.find(identity)
     if known is not None and known.is_finished and not wish.is_forced:
         return known, False
-    busy = machine.busy_share()
-    cancellation.check()
-    reason = machine.why_not_now(busy, on_battery=machine.is_on_battery())
+    # Looked up first: that takes no time.
+    on_battery = machine.is_on_battery()
+    may_measure = wish.is_forced or not on_battery
+    busy = machine.busy_share(cancellation.check) if may_measure else 0.0
+    reason = machine.why_not_now(busy, on_battery=on_battery)
     if reason and not wish.is_forced:
         raise EngineError(
             f"this is no time to measure: {reason}", hint="later, or codebuddy engine tune --force"
@@ -90,7 +91,7 @@ def tune(
             "crashed": has_crashed,
             "is_busy": busy > machine.QUIET_SHARE,
             "seconds": wish.seconds,
-            "nice": _BACKGROUND_NICE if wish.is_background else 0,
+            "is_background": wish.is_background,
         }
         found = _measure(task, wish, cancellation, say, command)
         if found is not None:

@@ -163,7 +163,7 @@ class Repository:
         return commits
 
 
-def recent_subjects(repository: Repository, max_commits: int) -> dict[str, str]:
+def subjects_by_commit(repository: Repository, max_commits: int) -> dict[str, str]:
     """Commits from `HEAD` back, each with the first line of its message; empty without history."""
     try:
         out = _run(

@@ -88,6 +88,25 @@ def test_they_are_listed_shown_used_and_removed(repository, folder, base):
     assert "no adapter 'mine'" in refused(repository, "remove", "mine")
 
 
+@pytest.mark.parametrize("setting", ["none", "shipped", "path"])
+def test_a_setting_goes_before_what_is_chosen_here(
+    repository, folder, base, tmp_path, monkeypatch, setting
+):
+    """Both are said: that the choice is kept, and that another adapter writes."""
+    file = put(folder, base)
+    value = str(put(tmp_path, base, "other", 2)) if setting == "path" else setting
+    monkeypatch.setenv("CODEBUDDY_MODEL_ADAPTER", value)
+    done = codebuddy(repository, "adapters", "use", "mine")
+    assert done.returncode == 0
+    assert f"model.adapter is {value}, which goes before it" in done.stderr.decode()
+    assert [each["used"] for each in told(repository, "list")["adapters"]] == [False]
+    monkeypatch.setenv("CODEBUDDY_MODEL_ADAPTER", str(file))
+    assert [each["used"] for each in told(repository, "list")["adapters"]] == [True]
+    monkeypatch.delenv("CODEBUDDY_MODEL_ADAPTER")
+    assert [each["used"] for each in told(repository, "list")["adapters"]] == [True]
+    assert b"goes before" not in codebuddy(repository, "adapters", "use", "mine").stderr
+
+
 def test_one_is_given_to_another_clone(repository, folder, base, git, tmp_path):
     """Exported for its owner alone; imported only with trust, and never used by itself."""
     put(folder, base)
@@ -135,7 +154,7 @@ def _no_adapter(file, base):
     [
         (_of_another_base, "names another base than"),
         (_cut_short, "is not a usable adapter"),
-        (_exchanged, "not the file that its card describes"),
+        (_exchanged, "its SHA-256 is not that of its card"),
         (_without_card, "No such file"),
         (_no_adapter, "is not a usable adapter"),
     ],

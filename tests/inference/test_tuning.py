@@ -119,6 +119,25 @@ def test_full_load_and_battery_are_no_time_to_measure():
     assert "busy (90%)" in machine.why_not_now(0.9, on_battery=False)
 
 
+@pytest.mark.model
+def test_a_request_ends_the_look_at_the_machine(monkeypatch):
+    """However long that look is to take."""
+    monkeypatch.setattr(machine, "_LOOK_S", 1e6)
+    token = CancellationToken()
+    threading.Timer(0.1, token.cancel).start()
+    with pytest.raises(SupersededError):
+        tuning_run.tune(wish(), token)
+
+
+@pytest.mark.model
+def test_on_battery_nobody_looks_how_busy_the_machine_is(monkeypatch):
+    """It is refused without that look, which would never end here."""
+    monkeypatch.setattr(machine, "_LOOK_S", 1e6)
+    monkeypatch.setattr(machine, "is_on_battery", lambda: True)
+    with pytest.raises(EngineError, match="runs on battery"):
+        tuning_run.tune(wish(), CancellationToken())
+
+
 def test_the_limit_of_a_container_is_read(tmp_path):
     """Of the group itself and of those around it the least; none where nothing is limited."""
     own, inner = tmp_path / "own", tmp_path / "groups" / "outer" / "inner"

@@ -14,6 +14,7 @@ import pytest
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.llama_library import load_library
+from codebuddy.training.adapter import run_state
 from codebuddy.training.adapter.__main__ import PARTS, cut, train_all
 from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.export import adapter_weights, write_adapter
@@ -34,6 +35,10 @@ from codebuddy.training.adapter.sample_file import (
     write_endings,
     write_groups,
 )
+from codebuddy.training.own import fitting
+from codebuddy.training.own.cutting import PARTS as OWN_PARTS
+from codebuddy.training.own.cutting import Samples
+from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.packages import Package
 from tests.conftest import DEFAULT_MODEL
 from tests.support.tiny_model import HEADS, KV_HEADS, LAYERS, N_TOKENS, write_base
@@ -486,3 +491,17 @@ def test_samples_are_the_files_of_a_repository_cut_in_two(tmp_path):
             assert (branch.ending is None) == (not after.startswith("\n"))
             if branch.kind == "inner":
                 assert after[0] in ")]}\"'`"
+
+
+def test_a_training_whose_time_is_over_did_not_end_early(base_file, groups, tmp_path):
+    """The look at the very end, in vain as well, is none that ended it."""
+    wish = fitting.Wish(base_file, tmp_path, 1e-4, 4, 1e-3, 0)
+    config = AdapterConfig(fitting.NAME, 4, tuple(LINEAR), 1e-3)
+    run_state.write_weights(
+        add_adapters(load_base(base_file), [config]), tmp_path / "best.state", 1e-9
+    )
+    samples = Samples(dict.fromkeys(OWN_PARTS, groups[:2]), ENDINGS, {})
+    clock = PausableClock(lambda: "", lambda _: None)
+    found = fitting.train(wish, samples, clock, lambda _: None)
+    assert len(found.curve) == 2
+    assert not found.is_early

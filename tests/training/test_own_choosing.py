@@ -8,8 +8,14 @@ import pytest
 
 from codebuddy.evaluation.holes import KINDS, holes_of_file
 from codebuddy.settings import TrainSettings
-from codebuddy.training.own.choosing import NO_TRAIN, choose_files, is_fix_subject
-from codebuddy.training.own.cutting import judging_files
+from codebuddy.training.own.choosing import (
+    NO_TRAIN,
+    Earlier,
+    choose_files,
+    earlier_training,
+    is_fix_subject,
+)
+from codebuddy.training.own.cutting import judging_files, settings_key
 from tests.support.evaluation import indexed
 from tests.support.index import make_repository, run_git, write
 
@@ -42,10 +48,15 @@ def root(tmp_path):
     return root
 
 
-def choose(root, settings=DEFAULT, since=""):
+def choose(root, settings=DEFAULT, earlier=None):
     """The choice there."""
     with indexed(root) as (repository, index):
-        return choose_files(repository, index, settings, since)
+        return choose_files(repository, index, settings, earlier)
+
+
+def after(root, held_out=()):
+    """A training at the commit that is checked out."""
+    return Earlier(run_git(root, "rev-parse", "HEAD").strip(), frozenset(held_out))
 
 
 def test_files_are_learned_from_or_judge_and_stay_where_they_are(root):
@@ -130,14 +141,63 @@ def test_copies_judge_nothing(root):
 
 def test_recent_files_and_those_that_changed_since(root):
     """By the commits of the history; an unknown commit means that all is new."""
-    before = run_git(root, "rev-parse", "HEAD").strip()
+    before = after(root)
     commit(root, {"house/m03.py": body("m03", 8)}, "Change m03")
-    choice = choose(root, dataclasses.replace(DEFAULT, recent_commits=1), since=before)
+    choice = choose(root, dataclasses.replace(DEFAULT, recent_commits=1), before)
     assert choice.recent == {"house/m03.py"}
     assert choice.renewed == {"house/m03.py"}
-    assert choose(root, since="0" * 40).renewed is None
-    head = run_git(root, "rev-parse", "HEAD").strip()
-    assert choose(root, since=head).renewed == frozenset()
+    for unknown in ("0" * 40, "--output=x", "gone"):
+        assert choose(root, earlier=Earlier(unknown, frozenset())).renewed is None
+    assert choose(root, earlier=after(root)).renewed == frozenset()
+
+
+def test_a_training_at_a_merge_is_gone_on_from(root):
+    """What changed after it is new, as after any other commit."""
+    run_git(root, "checkout", "-qb", "side")
+    commit(root, {"house/m04.py": body("m04", 8)}, "Change m04")
+    run_git(root, "checkout", "-q", "-")
+    commit(root, {"house/m05.py": body("m05", 8)}, "Change m05")
+    run_git(root, "merge", "-q", "--no-edit", "side")
+    at_merge = after(root)
+    assert choose(root, earlier=at_merge).renewed == frozenset()
+    commit(root, {"house/m06.py": body("m06", 8)}, "Change m06")
+    assert choose(root, earlier=at_merge).renewed == {"house/m06.py"}
+
+
+def test_copies_move_no_other_file_to_the_judges(root):
+    """Those judge whose digest says so, however many copies there are."""
+    before = choose(root).held_out
+    copied = {f"house/copy{n:02}.py": body("m00") + f"\n\nCOPY = {n}\n" for n in range(18)}
+    commit(root, copied, "Copy")
+    assert set(choose(root).held_out) == set(before) - {"house/m00.py"}
+
+
+def test_an_adapter_that_goes_on_is_judged_by_what_it_never_saw(root):
+    """Neither by files that it learned from, nor by those that were not looked at then."""
+    held_out = choose(root).held_out
+    earlier = after(root, held_out[:2])
+    commit(root, {f"house/t{n:02}.py": body(f"t{n:02}") for n in range(12)}, "Add more")
+    assert set(choose(root).held_out) - set(held_out)
+    later = choose(root, earlier=earlier)
+    assert set(later.held_out) == set(held_out[:2])
+    assert len(later.learned) == 22
+
+
+def test_a_card_tells_of_its_training():
+    """Where it is the card of a repository's adapter, and whole."""
+    card = {"made_by": {"commit": "c" * 40, "watched": ["a.py", 1], "judged": ["b.py"]}}
+    assert earlier_training(card) == Earlier("c" * 40, frozenset({"a.py", "b.py"}))
+    others: list[dict[str, object]] = [{}, {"made_by": []}, {"made_by": {"judged": ["b.py"]}}]
+    for other in others:
+        assert earlier_training(other) is None
+
+
+def test_giving_way_is_no_part_of_what_is_learned():
+    """Switched on or off, the same samples are gone on with."""
+    busy = dataclasses.replace(DEFAULT, give_way=not DEFAULT.give_way)
+    assert settings_key(busy) == settings_key(DEFAULT)
+    other = dataclasses.replace(DEFAULT, replay=DEFAULT.replay + 1)
+    assert settings_key(other) != settings_key(DEFAULT)
 
 
 OLD = '''

@@ -67,12 +67,10 @@ def cut(arguments: argparse.Namespace) -> None:
     """Cut the samples of every archive, and note which tokens end a text."""
     from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.training.adapter.corpus import cut_archive
-    from codebuddy.training.adapter.sample_file import write_endings
+    from codebuddy.training.adapter.sample_file import write_endings_of
 
     vocabulary = open_vocabulary(arguments.base)
-    tokens = range(vocabulary.size)
-    ends = [token for token in tokens if vocabulary.is_end(token)]
-    write_endings(arguments.work / "endings.json", list(map(vocabulary.piece, tokens)), ends)
+    write_endings_of(vocabulary, arguments.work / "endings.json")
     for part in PARTS:
         folder = arguments.work / "samples" / part
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codebuddy.training.adapter.packing import Branch, SampleGroup
 from codebuddy.training.packages import Package
+
+if TYPE_CHECKING:
+    from codebuddy.inference.vocabulary import Vocabulary
 
 
 def write_groups(file: Path, package: Package, groups: Sequence[SampleGroup]) -> None:
@@ -89,6 +93,13 @@ def write_endings(file: Path, pieces: Sequence[bytes], ends: Sequence[int]) -> N
         if line_break:
             found[before.hex()].append(token)
     file.write_text(json.dumps({"ends": list(ends), "line_ends": found}), encoding="utf-8")
+
+
+def write_endings_of(vocabulary: Vocabulary, file: Path) -> None:
+    """Note the endings of a model's vocabulary."""
+    tokens = range(vocabulary.size)
+    ends = [token for token in tokens if vocabulary.is_end(token)]
+    write_endings(file, list(map(vocabulary.piece, tokens)), ends)
 
 
 def read_endings(file: Path) -> Endings:

@@ -14,7 +14,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from codebuddy.errors import RepositoryError
 from codebuddy.evaluation.holes import Hole
 from codebuddy.hook.credentials import find_credentials
 from codebuddy.index.analysis import analyze
@@ -23,7 +25,8 @@ from codebuddy.index.file_role import role_of
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import TrainSettings
 from codebuddy.syntax import language_for, traits_of
-from codebuddy.vcs.repository import Repository, recent_subjects
+from codebuddy.vcs import plumbing
+from codebuddy.vcs.repository import Repository, subjects_by_commit
 
 NO_TRAIN = "codebuddy: no-train"
 _HEAD_LINES = 20
@@ -69,8 +72,8 @@ class Deprecated:
 class Choice:
     """Files to learn from and files to judge by; `left_out` counts the others by reason.
 
-    `recent` are those to learn from more; `renewed` those that changed after `since`, the
-    commit of an earlier training.
+    `recent` are those to learn from more; `renewed` those that changed after the commit of an
+    earlier training.
     """
 
     learned: tuple[str, ...]
@@ -81,8 +84,30 @@ class Choice:
     renewed: frozenset[str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The training that is gone on from: its commit, and the files that it did not learn from."""
+
+    commit: str
+    held_out: frozenset[str]
+
+
+def earlier_training(card: Mapping[str, Any]) -> Earlier | None:
+    """What the card of a repository's adapter says of its training, if it says anything."""
+    made_by = card.get("made_by")
+    if not isinstance(made_by, dict) or not made_by.get("commit"):
+        return None
+    parts = [made_by.get(part) for part in ("watched", "judged")]
+    named = [path for part in parts if isinstance(part, list) for path in part]
+    held_out = frozenset(path for path in named if isinstance(path, str))
+    return Earlier(str(made_by["commit"]), held_out)
+
+
 def choose_files(
-    repository: Repository, index: RepositoryIndex, settings: TrainSettings, since: str = ""
+    repository: Repository,
+    index: RepositoryIndex,
+    settings: TrainSettings,
+    earlier: Earlier | None = None,
 ) -> Choice:
     """Choose among the repository's code files.
 
@@ -90,7 +115,7 @@ def choose_files(
         repository: Whose files.
         index: Its index, up to date.
         settings: What is left out.
-        since: The commit of an earlier training, if there was one.
+        earlier: The training that is gone on from, if there was one.
     """
     history = repository.recent_changes(_HISTORY_COMMITS)
     ages = _last_changes(history)
@@ -98,7 +123,7 @@ def choose_files(
     listed = [os.fsdecode(path) for path in repository.list_files()]
     code = [p for p in listed if traits_of(language_for(p, b"")).category == "code"]
     code.sort(key=lambda path: (ages.get(path, len(history)), path))
-    fixed = _often_fixed(history, recent_subjects(repository, _HISTORY_COMMITS), settings)
+    fixed = _often_fixed(history, subjects_by_commit(repository, _HISTORY_COMMITS), settings)
     left_out: Counter[str] = Counter()
     texts: dict[str, str] = {}
     for path in code[:_MAX_FILES]:
@@ -109,15 +134,15 @@ def choose_files(
         else:
             texts[path] = text
     if len(code) > _MAX_FILES:
-        left_out["beyond the first 3000"] = len(code) - _MAX_FILES
-    learned, held_out = _split(texts)
+        left_out[f"beyond the first {_MAX_FILES}"] = len(code) - _MAX_FILES
+    learned, held_out = _split(texts, earlier)
     return Choice(
         learned=learned,
         held_out=held_out,
         recent=frozenset(p for p in texts if ages.get(p, len(history)) < settings.recent_commits),
         left_out=dict(sorted(left_out.items())),
         deprecated=Deprecated() if settings.deprecated else find_deprecated(texts, index),
-        renewed=_renewed(history, since, texts) if since else None,
+        renewed=_renewed(repository, earlier, texts) if earlier else None,
     )
 
 
@@ -202,28 +227,37 @@ def is_fix_subject(subject: str) -> bool:
 
 
 def _renewed(
-    history: Sequence[tuple[str, list[bytes]]], since: str, texts: Mapping[str, str]
+    repository: Repository, earlier: Earlier, texts: Mapping[str, str]
 ) -> frozenset[str] | None:
-    """The files that changed after a commit; `None` where the history does not hold it."""
-    found: set[str] = set()
-    for commit, paths in history:
-        if commit == since:
-            return frozenset(found & set(texts))
-        found.update(os.fsdecode(path) for path in paths)
-    return None
+    """The files that changed after a commit; `None` where the repository does not hold it."""
+    try:
+        # What a card names may be anything.
+        old = plumbing.commit_named(repository, earlier.commit)
+        new = plumbing.Revision(commit=repository.head_commit())
+        changes = plumbing.changes_between(repository, old, new)
+    except RepositoryError:
+        return None
+    return frozenset({os.fsdecode(each.path) for each in changes} & set(texts))
 
 
-def _split(texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split(
+    texts: Mapping[str, str], earlier: Earlier | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Files to learn from, and files to judge by, of which none is a copy of another's.
 
-    By the digest of its path, so that a file stays where it is from training to training.
+    By the digest of its path, so that a file stays where it is from training to training; where
+    there are too few such files, those that come next. An adapter that goes on is judged by
+    nothing that it may have learned from.
     """
     places = {path: _place(path) for path in texts}
     ordered = sorted(texts, key=lambda path: places[path])
-    wanted = sum(places[path] < _HELD_OUT_SHARE for path in ordered)
-    wanted = max(wanted, min(_LEAST_HELD_OUT, len(ordered) - _LEAST_LEARNED))
     copies = set(_copies(texts))
-    held_out = [path for path in ordered if path not in copies][: max(0, wanted)]
+    fit = [path for path in ordered if path not in copies]
+    if earlier is not None:
+        fit = [path for path in fit if path in earlier.held_out]
+    wanted = sum(places[path] < _HELD_OUT_SHARE for path in fit)
+    wanted = max(wanted, min(_LEAST_HELD_OUT, len(ordered) - _LEAST_LEARNED))
+    held_out = fit[: max(0, wanted)]
     learned = sorted(set(texts) - set(held_out))
     return tuple(learned), tuple(held_out)
 

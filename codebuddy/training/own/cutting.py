@@ -13,7 +13,6 @@ import random
 import shutil
 import sysconfig
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +22,19 @@ from codebuddy.errors import TrainingError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.inference.vocabulary import Vocabulary
 from codebuddy.private_files import make_folder, read_json, write_file
+from codebuddy.settings import TrainSettings
 from codebuddy.training.adapter.corpus import cut_folder
 from codebuddy.training.adapter.packing import SampleGroup
 from codebuddy.training.adapter.sample_file import (
     Endings,
     read_endings,
     read_groups,
-    write_endings,
+    write_endings_of,
     write_groups,
 )
 from codebuddy.training.adapter.samples import cut_group
 from codebuddy.training.own.choosing import Choice
+from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.packages import Package
 from codebuddy.vcs.repository import Repository
 
@@ -83,6 +84,7 @@ def cut_samples(
     replay_percent: int,
     seed: int,
     deadline: float,
+    clock: PausableClock,
     show: Callable[[str], None],
 ) -> dict[str, list[SampleGroup]]:
     """Cut the groups of every part.
@@ -95,7 +97,8 @@ def cut_samples(
         count: How many groups to learn from at most.
         replay_percent: How many of all samples are of code from elsewhere.
         seed: Of all choices.
-        deadline: When to stop, on the clock of `time.monotonic`.
+        deadline: When to stop, on the clock.
+        clock: Waited for before each group.
         show: Told how far it is.
 
     Raises:
@@ -106,8 +109,9 @@ def cut_samples(
     def cut(paths: Sequence[str], wanted: int, what: str) -> list[SampleGroup]:
         groups: list[SampleGroup] = []
         for number in range(_TRIES * wanted if paths else 0):
-            if len(groups) == wanted or (time.monotonic() > deadline and len(groups) >= MIN_GROUPS):
+            if len(groups) == wanted or (clock() > deadline and len(groups) >= MIN_GROUPS):
                 break
+            clock.wait()
             path = paths[number % len(paths)]
             group = cut_group(repository, index, vocabulary, path, rng, choice.deprecated.is_in)
             groups += [] if group is None else [group]
@@ -121,12 +125,7 @@ def cut_samples(
         "judged": cut(judged, _JUDGED, "cutting held-out samples"),
     }
     if len(found["learned"]) < MIN_GROUPS or not found["judged"] or not found["watched"]:
-        raise TrainingError(
-            f"{repository.root} has too little code to learn from and to be judged by:"
-            f" {len(choice.learned)} files are left to learn from, {len(choice.held_out)} to judge"
-            f" by ({_reasons(choice)})",
-            hint="an adapter needs some ten files of code; see the train.* settings",
-        )
+        raise _too_little(repository, choice)
     wanted = round(len(found["learned"]) * replay_percent / max(1, 100 - replay_percent))
     show("cutting samples of code from elsewhere")
     library = _library_groups(vocabulary, wanted + _ELSEWHERE, seed)
@@ -142,9 +141,7 @@ def keep_samples(
     """Write samples for the calls that go on with them, for their owner alone."""
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
-    tokens = range(vocabulary.size)
-    ends = [token for token in tokens if vocabulary.is_end(token)]
-    write_endings(folder / "endings.json", list(map(vocabulary.piece, tokens)), ends)
+    write_endings_of(vocabulary, folder / "endings.json")
     package = Package("repository", str(facts["repository"]), str(facts["commit"]))
     for part in PARTS:
         write_groups(folder / f"{part}.npz", package, groups[part])
@@ -176,9 +173,15 @@ def _in_turn(choice: Choice, rng: random.Random) -> list[str]:
     return weighted
 
 
-def _reasons(choice: Choice) -> str:
+def _too_little(repository: Repository, choice: Choice) -> TrainingError:
     named = ", ".join(f"{reason} {count}" for reason, count in choice.left_out.items())
-    return f"left out: {named}" if named else "no other files of code"
+    hint = "an adapter needs some ten files of code; see the train.* settings"
+    return TrainingError(
+        f"{repository.root} has too little code to learn from and to be judged by:"
+        f" {len(choice.learned)} files are left to learn from, {len(choice.held_out)} to judge by"
+        f" ({f'left out: {named}' if named else 'no other files of code'})",
+        hint=hint if choice.renewed is None else f"{hint}, or begin anew with --fresh",
+    )
 
 
 def _library_groups(vocabulary: Vocabulary, count: int, seed: int) -> list[SampleGroup]:
@@ -216,6 +219,9 @@ def choice_facts(choice: Choice) -> dict[str, Any]:
     }
 
 
-def settings_key(settings: Any) -> dict[str, Any]:
+def settings_key(settings: TrainSettings) -> dict[str, Any]:
     """Settings as what a training is kept by: one of others is another one."""
-    return json.loads(json.dumps(dataclasses.asdict(settings)))  # type: ignore[no-any-return]
+    own = dataclasses.asdict(settings)
+    # How it goes about its work is no part of what comes of it.
+    del own["give_way"]
+    return json.loads(json.dumps(own))  # type: ignore[no-any-return]

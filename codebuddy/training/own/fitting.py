@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from codebuddy.training.adapter import base_model, fit, run_state
 from codebuddy.training.adapter.export import adapter_weights, take_up_weights, write_adapter
 from codebuddy.training.adapter.packing import SampleGroup
 from codebuddy.training.own.cutting import Samples
+from codebuddy.training.own.pausing import PausableClock
 
 NEEDED = ("torch", "transformers", "peft", "gguf")
 NAME = "own"
@@ -33,7 +33,7 @@ _RATE, _HIGHEST_RATE, _RATE_PARAMETERS = 3e-4, 1e-3, 1.5e9
 # Looks at the files that say when to stop, and how many of them may be in vain.
 _LOOKS, _PATIENCE = 6, 2
 _BETTER_SHARE = 0.998
-_POLL_S = 5.0
+_DEVICE = "cpu"
 _BARS = "▁▂▃▄▅▆▇█"
 _BAR_COUNT = 24
 
@@ -56,13 +56,7 @@ def needed_bytes(header: GgufHeader) -> int:
 
 def parameters_of(header: GgufHeader) -> int:
     """How many numbers the model consists of."""
-    total = 0
-    for tensor in header.tensors:
-        count = 1
-        for dimension in tensor.dimensions:
-            count *= dimension
-        total += count
-    return total
+    return sum(math.prod(tensor.dimensions) for tensor in header.tensors)
 
 
 def rate_for(parameters: int) -> float:
@@ -84,7 +78,6 @@ class Wish:
     rate: float
     seed: int
     start: Path | None = None
-    device: str = "cpu"
     threads: int = 0
 
 
@@ -93,7 +86,6 @@ class Progress:
     """How far a training is: `losses` are those of the samples held out, the oldest first."""
 
     step: int
-    share: float
     seconds_left: float
     loss: float
     losses: tuple[float, ...]
@@ -108,7 +100,6 @@ class Trained:
     """
 
     file: Path
-    rank: int
     alpha: float
     steps: int
     seconds: float
@@ -116,28 +107,6 @@ class Trained:
     loss: Mapping[str, Mapping[str, float]]
     gain: tuple[float, ...]
     curve: tuple[float, ...]
-
-
-@dataclass(slots=True)
-class PausableClock:
-    """Seconds that were worked; `why_to_wait` gives a reason for a pause, or an empty text."""
-
-    why_to_wait: Callable[[], str]
-    on_pause: Callable[[str], None]
-    poll_s: float = _POLL_S
-    paused_s: float = 0.0
-
-    def __call__(self) -> float:
-        """Seconds, without those of pauses."""
-        return time.monotonic() - self.paused_s
-
-    def wait(self) -> None:
-        """Return once there is no reason to wait any more."""
-        while reason := self.why_to_wait():
-            self.on_pause(reason)
-            started = time.monotonic()
-            time.sleep(self.poll_s)
-            self.paused_s += time.monotonic() - started
 
 
 def train(
@@ -155,7 +124,7 @@ def train(
     heads = shape.num_attention_heads, shape.num_key_value_heads
     learned = [*samples.groups["learned"], *samples.groups["replayed"]]
     try:
-        before = _told(model, samples, wish)
+        before = _told(model, samples)
     except FloatingPointError as error:
         raise TrainingError(f"{wish.base} gives no numbers: {error}") from error
     stopping = _Stopping(model, samples, wish, clock, show)
@@ -172,10 +141,12 @@ def train(
     started = clock()
     try:
         steps, _ = fit.train(
-            model, [config], learned, samples.endings, plan, wish.device, stopping.on_step
+            model, [config], learned, samples.endings, plan, _DEVICE, stopping.on_step
         )
+        # The last look, which is always taken, ends nothing.
+        is_early = stopping.is_over
         stopping.take_best()
-        after = _told(model, samples, wish)
+        after = _told(model, samples)
     except FloatingPointError as error:
         raise TrainingError(
             f"the training came to no numbers: {error}", hint="begin anew with --fresh"
@@ -186,11 +157,10 @@ def train(
     file.chmod(0o600)
     return Trained(
         file,
-        wish.rank,
         alpha,
         steps,
         clock() - started,
-        stopping.is_over,
+        is_early,
         {
             part: {"before": _mean(before[part]), "after": _mean(after[part])}
             for part in before
@@ -210,7 +180,7 @@ def _model(wish: Wish, config: fit.AdapterConfig) -> Any:
         torch.set_num_threads(wish.threads)
     torch.manual_seed(wish.seed)
     try:
-        model = fit.add_adapters(base_model.load_base(wish.base, wish.device), [config])
+        model = fit.add_adapters(base_model.load_base(wish.base, _DEVICE), [config])
     except ValueError as error:
         raise TrainingError(str(error), hint="name a qwen2 or llama model") from error
     if wish.start is None:
@@ -234,14 +204,14 @@ def _silence() -> None:
     say_errors()
 
 
-def _told(model: Any, samples: Samples, wish: Wish) -> dict[str, list[float]]:
+def _told(model: Any, samples: Samples) -> dict[str, list[float]]:
     """The loss of each middle that judges, in nats a token: held out, and elsewhere."""
     parts = {"held_out": samples.groups["judged"], "elsewhere": samples.groups["elsewhere"]}
-    return {part: _losses(model, groups, samples, wish) for part, groups in parts.items()}
+    return {part: _losses(model, groups, samples) for part, groups in parts.items()}
 
 
-def _losses(model: Any, groups: Sequence[SampleGroup], samples: Samples, wish: Wish) -> list[float]:
-    rows = fit.judge(model, [NAME], groups, samples.endings, wish.device)[NAME]
+def _losses(model: Any, groups: Sequence[SampleGroup], samples: Samples) -> list[float]:
+    rows = fit.judge(model, [NAME], groups, samples.endings, _DEVICE)[NAME]
     lengths = [len(branch.middle) + 1 for group in groups for branch in group.branches]
     found = [(row.text + row.end) / n for row, n in zip(rows, lengths, strict=True)]
     if not all(map(math.isfinite, found)):
@@ -274,7 +244,7 @@ class _Stopping:
             self._next_share = share + 1 / _LOOKS
             self._look()
         left = self.wish.seconds * (1 - share)
-        self.show(Progress(step, share, left, losses[NAME], tuple(self.losses)))
+        self.show(Progress(step, left, losses[NAME], tuple(self.losses)))
         if not self.is_over:
             self.clock.wait()
         return self.is_over
@@ -294,9 +264,7 @@ class _Stopping:
     def _look(self) -> None:
         if self._best == float("inf") and (kept := run_state.read_weights(self.file)):
             self._best = kept[0]
-        loss = statistics.fmean(
-            _losses(self.model, self.samples.groups["watched"], self.samples, self.wish)
-        )
+        loss = statistics.fmean(_losses(self.model, self.samples.groups["watched"], self.samples))
         self.losses.append(round(loss, 4))
         if loss < _BETTER_SHARE * self._best or not self.file.exists():
             self._best, self._vain = loss, 0

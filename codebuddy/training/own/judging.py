@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import CompletionSettings
 from codebuddy.training.own.choosing import Deprecated
+from codebuddy.training.own.pausing import PausableClock
 from codebuddy.vcs.repository import Repository
 
 PER_KIND = 24
@@ -66,7 +66,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is compared, where, and until when (`deadline`, on the clock of `time.monotonic`)."""
+    """What is compared, where, and until when (`deadline`, on the clock)."""
 
     repository: Repository
     index: RepositoryIndex
@@ -76,6 +76,7 @@ class Trial:
     default: Adapter | None
     deprecated: Deprecated
     seed: int
+    clock: PausableClock
     deadline: float = float("inf")
 
 
@@ -97,8 +98,9 @@ def complete_holes(
         arms[DEFAULT] = (trial.default, "never")
     found: dict[str, list[ModeResult]] = {name: [] for name in arms}
     for number, hole in enumerate(holes):
-        if time.monotonic() > trial.deadline and number >= MIN_HOLES:
+        if trial.clock() > trial.deadline and number >= MIN_HOLES:
             break
+        trial.clock.wait()
         for name, (adapter, mode) in arms.items():
             found[name].append(_complete(hole, trial, adapter, mode))
         show(f"comparing: {number + 1} of {len(holes)} holes")

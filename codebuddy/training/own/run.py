@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +18,17 @@ from codebuddy import platforms
 from codebuddy.errors import ModelError, TrainingError
 from codebuddy.inference import hardware, machine, own_adapters
 from codebuddy.inference.adapter import read_adapter
-from codebuddy.inference.adapter_card import is_sha256, read_card
+from codebuddy.inference.adapter_card import read_card
 from codebuddy.inference.adapter_choice import AdapterChooser
-from codebuddy.inference.gguf import GgufHeader, read_header
-from codebuddy.inference.installed import InstalledModel
-from codebuddy.inference.own_adapters import StoredAdapter
-from codebuddy.inference.stamps import digest_of
+from codebuddy.inference.own_adapters import Base, StoredAdapter
 from codebuddy.private_files import make_folder
 from codebuddy.settings import Settings
 from codebuddy.training.adapter.export import write_card
 from codebuddy.training.own import choosing, cutting, fitting, judging
 from codebuddy.training.own.cutting import Samples
-from codebuddy.training.own.fitting import PausableClock, Progress, Trained
+from codebuddy.training.own.fitting import Progress, Trained
 from codebuddy.training.own.judging import Verdict
+from codebuddy.training.own.pausing import PausableClock
 from codebuddy.vcs.repository import Repository
 from codebuddy.vcs.worktrees import adapters_folder
 
@@ -48,16 +45,6 @@ _MOST_GROUPS, _LEAST_GROUPS = 400, 16
 _WORK, _UNUSED = "unfinished", "-unused"
 # Files that a card names.
 _MAX_NAMED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """The weights that get an adapter."""
-
-    name: str
-    file: Path
-    header: GgufHeader
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +103,6 @@ class Outcome:
             "loss": trained and {part: dict(each) for part, each in trained.loss.items()},
             "compared": self.verdict and self.verdict.as_json(),
         }
-
-
-def base_of(model: InstalledModel) -> Base:
-    """The weights of a model that was found.
-
-    Raises:
-        ModelError: They are not in a file whose digest is known.
-    """
-    if model.path is None:
-        raise ModelError(
-            f"{model.name} has no weights to adapt", hint="--model NAME of 'codebuddy models list'"
-        )
-    digest = digest_of(model.path)
-    if not is_sha256(digest):
-        raise ModelError(
-            f"the digest of {model.path} is not known, and an adapter belongs to one",
-            hint=f"codebuddy models add {model.path}",
-        )
-    return Base(model.name, model.path, read_header(model.path), digest)
 
 
 def check_memory(base: Base) -> None:
@@ -196,8 +164,10 @@ class _Run:
         self._base = base
         self._options = options
         self._folder = folder
+        self._chooser = AdapterChooser(base.header, base.digest)
         self._work = folder / f"{_WORK}-{base.digest[:12]}"
-        self._deadline = time.monotonic() + 60 * options.minutes
+        self._clock = PausableClock(around.why_to_wait, lambda why: around.show(f"waiting: {why}"))
+        self._deadline = self._clock() + 60 * options.minutes
 
     def run(self) -> Outcome:
         if self._options.is_fresh:
@@ -226,14 +196,12 @@ class _Run:
         return Outcome(name, samples.facts, trained, verdict, "" if start is None else start.name)
 
     def _start(self) -> StoredAdapter | None:
-        """The adapter to go on from: the repository's own in use, else the shipped one."""
-        chooser = AdapterChooser(self._base.header, self._base.digest)
-        word = own_adapters.used(self._folder, self._base.digest)
-        chosen = chooser.choose("auto", self._folder).adapter
+        """The adapter to go on from: the one in use."""
+        chosen = self._in_use()
         if chosen is None or chosen.rank != RANK:
             return None
         card = {"sha256": chosen.sha256}
-        if chosen.path.parent == self._folder and word == chosen.name:
+        if chosen.path.parent == self._folder:
             card = dict(own_adapters.find(self._folder, chosen.name).card)
         return StoredAdapter(chosen.name, chosen.path, card)
 
@@ -244,9 +212,9 @@ class _Run:
         from codebuddy.inference.vocabulary import open_vocabulary
 
         around, settings = self._around, self._around.settings.train
-        since = str(start.card.get("made_by", {}).get("commit", "")) if start else ""
+        earlier = choosing.earlier_training({} if start is None else start.card)
         around.show("looking for code to learn from")
-        choice = choosing.choose_files(around.repository, index, settings, since)
+        choice = choosing.choose_files(around.repository, index, settings, earlier)
         if choice.renewed is not None and not choice.renewed & set(choice.learned):
             return None
         vocabulary = open_vocabulary(self._base.file)
@@ -258,7 +226,8 @@ class _Run:
             self._n_groups(choice),
             settings.replay,
             self._options.seed,
-            time.monotonic() + 60 * self._options.minutes * _CUT_SHARE,
+            self._clock() + 60 * self._options.minutes * _CUT_SHARE,
+            self._clock,
             around.show,
         )
         facts = {
@@ -279,7 +248,7 @@ class _Run:
 
     def _train(self, samples: Samples, start: StoredAdapter | None) -> Trained:
         around = self._around
-        left = (self._deadline - time.monotonic()) / 60 / self._options.minutes
+        left = (self._deadline - self._clock()) / 60 / self._options.minutes
         seconds = 60 * self._options.minutes * max(0.1, left - (1 - _TRAINED_SHARE))
         wish = fitting.Wish(
             base=self._base.file,
@@ -289,19 +258,16 @@ class _Run:
             rate=fitting.rate_for(fitting.parameters_of(self._base.header)),
             seed=self._options.seed,
             start=None if start is None else start.file,
-            threads=machine.free_cores(),
+            threads=machine.free_cores() if around.settings.train.give_way else 0,
         )
-        clock = PausableClock(around.why_to_wait, lambda why: around.show(f"waiting: {why}"))
         around.show("reading the model")
-        trained = fitting.train(wish, samples, clock, around.on_progress)
-        self._deadline += clock.paused_s
-        return trained
+        return fitting.train(wish, samples, self._clock, around.on_progress)
 
     def _compare(self, samples: Samples, trained: Trained) -> Verdict:
         """Complete the holes of the files that judge, by each arm."""
         around = self._around
         own = read_adapter(trained.file, self._base.header)
-        default = self._default()
+        default = self._in_use()
         deprecated = choosing.Deprecated(frozenset(samples.facts["deprecated"]))
         around.show("loading the model")
         generator = around.open_generator()
@@ -316,6 +282,7 @@ class _Run:
                 default=default,
                 deprecated=deprecated,
                 seed=self._options.seed,
+                clock=self._clock,
                 deadline=self._deadline,
             )
             found = judging.complete_holes(trial, samples.facts["judged"], around.show)
@@ -329,10 +296,9 @@ class _Run:
                 close()
         return verdict
 
-    def _default(self) -> Adapter | None:
-        """What would be used without: the shipped adapter, or the one that is in use."""
-        chooser = AdapterChooser(self._base.header, self._base.digest)
-        return chooser.choose("auto", self._folder).adapter
+    def _in_use(self) -> Adapter | None:
+        """The adapter that writes here now, by the setting, if there is one."""
+        return self._chooser.choose(self._around.settings.model.adapter, self._folder).adapter
 
     def _keep(
         self,

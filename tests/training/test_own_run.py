@@ -1,0 +1,67 @@
+"""A training of a repository's adapter from end to end, on a model that answers in milliseconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from codebuddy.inference import stamps
+from codebuddy.inference.installed import find_model
+from codebuddy.inference.own_adapters import base_of
+from codebuddy.service.context import repository_context_of_folder
+from codebuddy.service.models import open_generator
+from codebuddy.service.refresh import with_index
+from codebuddy.terminal import StatusLine
+from codebuddy.training.adapter.export import write_adapter
+from codebuddy.training.own.run import Options, Surroundings, run
+from tests.support.tiny_model import random_weights, write_base
+from tests.support.toy_repository import make_house
+
+pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore::FutureWarning")]
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A repository with the tiny model in use."""
+    file = write_base(tmp_path / "tiny.gguf")
+    stamps.write_stamp(file, stamps.hash_file(file))
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", str(file))
+    return make_house(tmp_path / "house")
+
+
+def train(context, why_to_wait, shown):
+    """What comes of six seconds."""
+    around = Surroundings(
+        repository=context.repository,
+        settings=context.settings,
+        with_index=lambda ask: with_index(context, ask, should_update=True),
+        open_generator=lambda: open_generator(context.settings, StatusLine()),
+        show=shown.append,
+        on_progress=lambda progress: shown.append("training"),
+        why_to_wait=why_to_wait,
+    )
+    base = base_of(find_model(context.settings.model.name, context.settings))
+    return run(around, base, Options(0.1))
+
+
+@pytest.mark.slow
+def test_it_gives_way_in_each_stage_and_goes_on_from_what_the_setting_says(house, tmp_path):
+    """Cutting, training and comparing wait; the adapter that `model.adapter` names is the rival."""
+    named = tmp_path / "named.gguf"
+    write_adapter(named, random_weights(rank=8), "qwen2", 8.0)
+    context = repository_context_of_folder(house, {"model.adapter": str(named)})
+    shown: list[str] = []
+    waited: list[str] = []
+
+    def why_to_wait() -> str:
+        stage = next((each.split()[0] for each in shown[::-1] if "waiting" not in each), "")
+        if stage not in ("cutting", "training", "comparing:") or stage in waited:
+            return ""
+        waited.append(stage)
+        return "somebody types"
+
+    outcome = train(context, why_to_wait, shown)
+    assert waited == ["cutting", "training", "comparing:"]
+    assert shown.count("waiting: somebody types") == 3
+    assert outcome.started_from == "named"
+    assert outcome.verdict is not None
+    assert set(outcome.verdict.arms) == {"base", "default", "own"}
