@@ -1,8 +1,8 @@
 """The nine changes of names: of the function around the hole, and of its most used variable.
 
-A name is changed wherever the file has it as a name, and where comments mention it. Where that
-could make another program (the name is a key, an import, text, or somebody else's), nothing is
-changed.
+A name is changed wherever the file has it as a name, and where comments and docstrings mention it.
+Where that could make another program (the name is a key, an import, text, or somebody else's),
+nothing is changed.
 """
 
 from __future__ import annotations
@@ -250,7 +250,10 @@ def _renamed(view: View, old: str, new: str | None, spans: list[tuple[int, int]]
 
 
 def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
-    """Where the name stands in code and comments; nothing where it stands in a string or import."""
+    """Where the name stands, in code, comments and docstrings.
+
+    Nothing where it stands in another string or an import too.
+    """
     found = []
     pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
     root, grammar = view.tree.root_node, view.grammar
@@ -260,7 +263,9 @@ def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
         if node is None:
             return []
         around: Node | None = node
+        is_documentation = False
         while around is not None:
+            is_documentation = is_documentation or view.is_docstring(around)
             if around.kind_id in grammar.pure_imports and _is_import(view, around):
                 return []
             around = around.parent
@@ -268,10 +273,9 @@ def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
             if not is_plain_word:
                 found.append(match.span())
         elif view.is_in_string(match.start()) and node.kind_id not in grammar.identifiers:
-            literal = next(s for s in view.strings if s[0] <= match.start() < s[1])
-            if len(name) + 2 >= literal[1] - literal[0]:
+            if not is_documentation:
                 return []
-            if not is_plain_word and literal[1] - literal[0] > len(name) + 2:
+            if not is_plain_word:
                 found.append(match.span())
         elif node.byte_range == match.span():
             found.append(match.span())

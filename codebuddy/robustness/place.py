@@ -144,21 +144,25 @@ class View:
 
     @cached_property
     def docstrings(self) -> list[Node]:
-        """String nodes that document the body they begin, where a language has such, in order."""
-        if not self.grammar.spec.docstring:
-            return []
-        found = []
-        for node in self.nodes():
-            if node.kind_id not in self.grammar.strings or node.parent is None:
-                continue
-            statement = node.parent
-            if statement.type != "expression_statement" or statement.named_child_count != 1:
-                continue
-            body = statement.parent
-            first = None if body is None else _first_statement(body, self.grammar)
-            if first is not None and first.start_byte == statement.start_byte:
-                found.append(node)
-        return [node for node in found if self.is_free(node.start_byte, node.end_byte)]
+        """Docstrings that may be changed, where a language has such, in their order."""
+        return [
+            node
+            for node in self.nodes()
+            if self.is_docstring(node) and self.is_free(node.start_byte, node.end_byte)
+        ]
+
+    def is_docstring(self, node: Node) -> bool:
+        """Whether the node is a string that documents the body it begins, near the hole or not."""
+        statement = node.parent
+        if not self.grammar.spec.docstring or node.kind_id not in self.grammar.strings:
+            return False
+        if statement is None or statement.type != "expression_statement":
+            return False
+        body = statement.parent
+        if statement.named_child_count != 1 or body is None:
+            return False
+        first = _first_statement(body, self.grammar)
+        return first is not None and first.start_byte == statement.start_byte
 
     @cached_property
     def names(self) -> frozenset[str]:
