@@ -175,6 +175,8 @@ def run_mode(
     suggestion = complete(request, resources)
     response = completion_response(suggestion)
     decision = response["decision"]
+    if decision["kept"] == "first":
+        setup.generator.keep_first()
     return ModeResult(
         text=suggestion.text,
         scores=scored(suggestion.text) if scored else score(hole, suggestion.text),

@@ -19,6 +19,7 @@ from typing import Any, TypedDict
 
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
+from codebuddy.evaluation.metrics import edit_similarity
 from codebuddy.evaluation.results import EvaluatedMode
 from codebuddy.evaluation.runner import EvaluationSetup, run_mode
 from codebuddy.evaluation.statistics import Interval, mean_interval
@@ -110,8 +111,12 @@ class Sensitivity(TypedDict):
     pairs: list[Pair]
 
 
-def measure(hole: Hole, attribute: Attribute, setup: EvaluationSetup) -> PairResult:
+def measure(
+    hole: Hole, attribute: Attribute, setup: EvaluationSetup, known: dict[str, Measured]
+) -> PairResult:
     """Complete a hole with each comment of an attribute, in the setup's first mode.
+
+    `known` has the hole's completions by comment, which attributes share; new ones are added.
 
     Raises:
         CodebuddyError: The model or the index failed.
@@ -130,15 +135,15 @@ def measure(hole: Hole, attribute: Attribute, setup: EvaluationSetup) -> PairRes
     try:
         view = open_view(place)
         for group, text in wanted:
-            changed = with_comment(view, text)
-            shown = dataclasses.replace(
-                hole, source=changed.source, start_byte=changed.start, end_byte=changed.end
-            )
-            values[group].append(_measured(shown, mode, masked, setup))
+            if text not in known:
+                changed = with_comment(view, text)
+                shown = dataclasses.replace(
+                    hole, source=changed.source, start_byte=changed.start, end_byte=changed.end
+                )
+                known[text] = _measured(shown, mode, masked, setup)
+            values[group].append(known[text])
     except NothingToChangeError as error:
         return PairResult(name, attribute.name, hole.path, hole.position.line, str(error), {})
-    finally:
-        setup.generator.forget()
     return PairResult(name, attribute.name, hole.path, hole.position.line, "", dict(values))
 
 
@@ -219,7 +224,10 @@ def holm(tests: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]
 
 
 def _measured(hole: Hole, mode: EvaluatedMode, masked: Any, setup: EvaluationSetup) -> Measured:
-    result = run_mode(hole, mode, masked, setup)
+    def scored(text: str) -> dict[str, float | None]:
+        return {"edit_similarity": edit_similarity(text, hole.text)}
+
+    result = run_mode(hole, mode, masked, setup, scored=scored)
     logprobs = setup.generator.score(hole.text) or []
     return Measured(
         text=result.text,
