@@ -11,12 +11,14 @@ import random
 import re
 import string
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from codebuddy.robustness import english
 from codebuddy.robustness.checks import is_name
 from codebuddy.robustness.place import Change, Edit, NothingToChangeError, View
 from codebuddy.robustness.prose import neighbours
+from codebuddy.robustness.statements import LANGUAGES
 from codebuddy.syntax.grammar import keywords
 from codebuddy.syntax.node_queries import holds, resolve
 from codebuddy.syntax.scope import bound_names
@@ -36,13 +38,8 @@ _CASE_SHARE = 0.35
 _MIN_RANDOM = 3
 # Languages in which an upper-case letter at the beginning makes a name public.
 _CASE_MEANS = frozenset({"go"})
-# Case is no difference there.
-_CASELESS = frozenset({"php", "sql"})
-# Rules for variables are known for these; parameters have no names for callers in most.
-VARIABLE_LANGUAGES = frozenset(
-    ["python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp"]
-)
-_PARAMETERS_ARE_FREE = VARIABLE_LANGUAGES - {"python"}
+# Parameters have no names for callers in most.
+_PARAMETERS_ARE_FREE = LANGUAGES - {"python"}
 # Parents under whose field of this name stands a member's name and no variable's.
 _MEMBERS = {
     "attribute": ("attribute",),
@@ -87,11 +84,11 @@ def rename_variable(rename: Rename) -> Callable[[View, random.Random], Change]:
         function = view.near
         if function is None:
             raise NothingToChangeError("there is no function near the hole")
-        if "variables" not in view.kept:
-            view.kept["variables"] = _variables(view, function)
-        for old, nodes in view.kept["variables"]:
-            return _renamed(view, old, rename(old, rng, view), _spans(nodes))
-        raise NothingToChangeError("the function has no variable of its own")
+        variables = _variables(view, function)
+        if not variables:
+            raise NothingToChangeError("the function has no variable of its own")
+        old, nodes = variables[0]
+        return _renamed(view, old, rename(old, rng, view), _spans(nodes))
 
     return transform
 
@@ -136,8 +133,6 @@ def swap(name: str, rng: random.Random, _view: View) -> str | None:
 
 def flip_case(name: str, rng: random.Random, view: View) -> str | None:
     """The other case for a third of the letters, and for one at least."""
-    if view.language in _CASELESS:
-        return None
     places = _letters(name)
     if view.language in _CASE_MEANS:
         places = [at for at in places if at]
@@ -292,9 +287,11 @@ def _is_import(view: View, node: Node) -> bool:
     return any(holds(rule, node, view.source) and resolve(node, rule.module) for rule in rules)
 
 
+# Of the view at hand: three changes ask in turn.
+@lru_cache(maxsize=1)
 def _variables(view: View, function: Node) -> list[tuple[str, list[Node]]]:
     """The function's variables that may be renamed, the most used first, with their places."""
-    if view.language not in VARIABLE_LANGUAGES:
+    if view.language not in LANGUAGES:
         raise NothingToChangeError("variables are not known in this language")
     text = view.text(function)
     if view.language == "python" and _REFLECTION.search(text):

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codebuddy.syntax.node_queries import declared, holds, resolve
 from codebuddy.syntax.scope import open_tree
@@ -91,8 +91,6 @@ class View:
 
     def __init__(self, place: Place, tree: Tree, grammar: Grammar, *, is_whole: bool) -> None:
         self.place, self.tree, self.grammar = place, tree, grammar
-        # What modules of transformations found out and want to keep.
-        self.kept: dict[str, Any] = {}
         source = place.source
         low = 0 if is_whole else max(0, place.start - REACH_BEFORE)
         high = len(source) if is_whole else min(len(source), place.end + REACH_AFTER)
