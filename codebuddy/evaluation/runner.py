@@ -156,10 +156,7 @@ def run_mode(
         return (altered or list)(search(context, index, top_k))
 
     request = PipelineRequest(
-        document=hole.as_document(setup.repository),
-        position=hole.position,
-        language=hole.language,
-        retrieve=_retrieve_mode(mode),
+        hole.as_document(setup.repository), hole.position, hole.language, _retrieve_mode(mode)
     )
     resources = PipelineResources(
         generator=setup.generator,
