@@ -77,7 +77,6 @@ _DEFAULT_RETRIEVAL_TASKS = 150
 @click.option(
     "--seeds",
     type=click.IntRange(1, 100),
-    default=1,
     metavar="S",
     help="Of --robustness: versions of each change that is made by chance (1).",
 )
@@ -85,7 +84,6 @@ _DEFAULT_RETRIEVAL_TASKS = 150
     "--on",
     "target",
     type=click.Choice(["place", "chunks", "both"]),
-    default="place",
     help="Of --robustness: what is changed, the text around the hole (place) or what is looked up.",
 )
 @click.option(
@@ -121,8 +119,8 @@ def command(
     plot: Path | None,
     gate: Path | None,
     families: tuple[str, ...],
-    seeds: int,
-    target: str,
+    seeds: int | None,
+    target: str | None,
     *,
     robustness: bool,
     sensitivity: bool,
@@ -148,16 +146,15 @@ def command(
 
         check_plot(plot)
     asked = eval_asked.Asked(
-        families, seeds, target, is_of_people=sensitivity, is_of_changes=robustness
+        families, seeds, target, plot, is_of_people=sensitivity, is_of_changes=robustness
     )
     limits = eval_gate.open_gate(gate, asked, retrieval_only=retrieval_only)
-    tasks, kinds, arms = eval_asked.defaults(asked, tasks, kinds, arms, retrieval_only)
-    options = _options(
-        tasks, kinds, ",".join([arms, *added]), minutes, seed, retrieval_only=retrieval_only
-    )
+    tasks, kinds, arms = eval_asked.defaults(asked, tasks, kinds, arms, added, retrieval_only)
+    options = _options(tasks, kinds, arms, minutes, seed, retrieval_only=retrieval_only)
+    if retrieval_only and robustness:
+        return eval_robust.measure_search(context, options, limits, as_json=as_json)
     if robustness or sensitivity:
-        work = eval_robust.measure_search if retrieval_only else eval_robust.measure
-        return work(context, options, asked, plot, limits, as_json=as_json)
+        return eval_robust.measure(context, options, asked, limits, as_json=as_json)
     if retrieval_only:
         return _evaluate_retrieval(context, options, limits, as_json=as_json)
     return _evaluate(context, options, plot, limits, as_json=as_json)

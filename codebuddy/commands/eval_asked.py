@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 _DEFAULT_TASKS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of either measurement: families (none for all), seeds, what is changed.
+    """What is asked of either measurement, `None` and none where an option was not given.
 
-    `is_of_changes` is `--robustness`, `is_of_people` is `--sensitivity`.
+    `families` are none for all. `is_of_changes` is `--robustness`, `is_of_people` is
+    `--sensitivity`.
     """
 
     families: tuple[str, ...]
-    n_seeds: int
-    target: str
+    n_seeds: int | None
+    target: str | None
+    plot: Path | None
     is_of_people: bool
     is_of_changes: bool
 
@@ -26,12 +29,14 @@ def defaults(
     tasks: int | None,
     kinds: tuple[str, ...],
     arms: str | None,
+    added: tuple[str, ...],
     retrieval_only: bool,  # noqa: FBT001 (passed on as it came)
 ) -> tuple[int | None, tuple[str, ...], str]:
     """Tasks, kinds and arms that were not given, as they are for what is asked.
 
     Raises:
-        UsageError: Both measurements are asked for, or people without a model.
+        UsageError: Both measurements are asked for, people without a model or with several
+            arms, or what the measurement makes nothing of.
     """
     from codebuddy.errors import UsageError
 
@@ -40,8 +45,25 @@ def defaults(
             "--sensitivity goes with neither --robustness nor --retrieval-only",
             hint="measure one after the other",
         )
-    if retrieval_only or not (asked.is_of_people or asked.is_of_changes):
-        return tasks, kinds, "never,always,auto" if arms is None else arms
-    kinds = kinds or ("line",)
-    usual = "auto" if asked.is_of_people else "never,auto"
-    return tasks or _DEFAULT_TASKS, kinds, usual if arms is None else arms
+    is_of_search = asked.is_of_changes and retrieval_only
+    is_varied = asked.families or asked.n_seeds is not None or asked.target is not None
+    if is_varied and (is_of_search or not asked.is_of_changes):
+        raise UsageError(
+            "--family, --seeds and --on go with --robustness alone, with a model",
+            hint="codebuddy eval --robustness --family format",
+        )
+    if asked.plot is not None and (asked.is_of_people or is_of_search):
+        option = "--sensitivity" if asked.is_of_people else "--robustness --retrieval-only"
+        raise UsageError(f"--plot draws nothing of {option}", hint="leave it out, or take --json")
+    is_usual = retrieval_only or not (asked.is_of_people or asked.is_of_changes)
+    if arms is None:
+        arms = "never,auto" if asked.is_of_changes else "auto"
+        arms = "never,always,auto" if is_usual else arms
+    arms = ",".join([arms, *added])
+    if asked.is_of_people and len({each.strip() for each in arms.split(",")} - {""}) > 1:
+        raise UsageError(
+            f"--sensitivity measures one arm, not {arms}", hint="--sensitivity --arms never"
+        )
+    if is_usual:
+        return tasks, kinds, arms
+    return tasks or _DEFAULT_TASKS, kinds or ("line",), arms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.commands.eval_runs import print_run
@@ -26,7 +25,6 @@ def measure(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
     asked: Asked,
-    plot: Path | None,
     limits: list[Limit],
     *,
     as_json: bool,
@@ -57,13 +55,13 @@ def measure(
     is_whole = result.ended == "done"
     verdict = pass_gate(report, limits, is_whole=is_whole)
     _print(report, as_json=as_json)
-    if plot is not None and asked.is_of_changes and report["robustness"]["holes"]:
+    if asked.plot is not None and report["robustness"]["holes"]:
         from codebuddy.evaluation.plot import plot_robustness
 
         found = report["robustness"]
         title = f"{report['repository']}, {report['model']}, {found['holes']} holes"
-        plot_robustness(title, found["families"], plot)
-        note(f"drew {safe_line(str(plot))}")
+        plot_robustness(title, found["families"], asked.plot)
+        note(f"drew {safe_line(str(asked.plot))}")
     status = exit_status(verdict, is_whole=is_whole)
     return EXIT_INTERRUPTED if result.ended == "interrupted" else status
 
@@ -71,8 +69,6 @@ def measure(
 def measure_search(
     repository_context: RepositoryContext,
     options: EvaluationOptions,
-    _asked: Asked,
-    _plot: Path | None,
     limits: list[Limit],
     *,
     as_json: bool,
@@ -139,8 +135,8 @@ def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessO
         seed=options.seed,
         minutes=options.minutes,
         families=chosen,
-        n_seeds=asked.n_seeds,
-        target=cast("Target", asked.target),
+        n_seeds=asked.n_seeds or 1,
+        target=cast("Target", asked.target or "place"),
     )
 
 

@@ -40,6 +40,7 @@ class ColdGenerator:
         self._recordings: dict[tuple[tuple[int, ...], GenerationSettings], _Recording] = {}
         self.saved_ms = 0.0
         self._prompts = hashlib.sha256()
+        self._first: tuple[int, ...] = ()
         self._last: tuple[int, ...] = ()
 
     @property
@@ -51,6 +52,11 @@ class ColdGenerator:
         """Another completion begins, which is charged its own time and prompts."""
         self.saved_ms = 0.0
         self._prompts = hashlib.sha256()
+        self._first = self._last = ()
+
+    def keep_first(self) -> None:
+        """The first text since `begin` is the one that stays: `score` is behind its prompt."""
+        self._last = self._first
 
     @property
     def name(self) -> str:
@@ -92,7 +98,10 @@ class ColdGenerator:
         self.saved_ms = 0.0
 
     def score(self, text: str) -> list[float] | None:
-        """Log-probabilities of the tokens of `text` behind the last prompt, the adapter left out.
+        """Log-probabilities of the tokens of `text` behind the prompt of the text that was kept.
+
+        That is the last prompt since `begin`, or after `keep_first` the first. The adapter is
+        left out.
 
         `None` where the generator cannot tell.
         """
@@ -111,7 +120,7 @@ class ColdGenerator:
     ) -> Iterator[str]:
         """As the wrapped generator's, from an empty cache or from the recording."""
         key = (tuple(tokens), settings)
-        self._last = key[0]
+        self._first, self._last = self._first or key[0], key[0]
         self._prompts.update(repr(key[0]).encode())
         known = self._recordings.get(key)
         n_played = 0

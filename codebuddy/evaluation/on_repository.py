@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from codebuddy.errors import UsageError
-from codebuddy.evaluation.results import BASE_MODES, EvaluatedMode
+from codebuddy.evaluation.results import BASE_MODES, EvaluatedMode, TaskResult
 from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
 from codebuddy.terminal import StatusLine, note, safe_line
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def evaluate_repository(
     repository_context: RepositoryContext, options: EvaluationOptions
-) -> tuple[Report, EvaluationResult]:
+) -> tuple[Report, EvaluationResult[TaskResult]]:
     """Complete the repository's holes in each mode, going on where an earlier run stopped.
 
     Raises:
@@ -118,7 +118,7 @@ def open_for_evaluation(
 
 def _run(
     repository_context: RepositoryContext, options: EvaluationOptions, index: RepositoryIndex
-) -> tuple[EvaluationResult, RetrievalReport]:
+) -> tuple[EvaluationResult[TaskResult], RetrievalReport]:
     from codebuddy.evaluation.retrieval import definition_report
     from codebuddy.evaluation.session import evaluate, find_holes
 

@@ -156,10 +156,7 @@ def run_mode(
         return (altered or list)(search(context, index, top_k))
 
     request = PipelineRequest(
-        document=hole.as_document(setup.repository),
-        position=hole.position,
-        language=hole.language,
-        retrieve=_retrieve_mode(mode),
+        hole.as_document(setup.repository), hole.position, hole.language, _retrieve_mode(mode)
     )
     resources = PipelineResources(
         generator=setup.generator,
@@ -175,6 +172,8 @@ def run_mode(
     suggestion = complete(request, resources)
     response = completion_response(suggestion)
     decision = response["decision"]
+    if decision["kept"] == "first":
+        setup.generator.keep_first()
     return ModeResult(
         text=suggestion.text,
         scores=scored(suggestion.text) if scored else score(hole, suggestion.text),

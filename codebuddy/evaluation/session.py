@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from codebuddy.completion.head import Head
 from codebuddy.completion.latency import LatencyModel
@@ -26,6 +26,8 @@ from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
 from codebuddy.terminal import safe_line
 from codebuddy.vcs.repository import Repository
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,14 @@ class EvaluationOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationResult:
+class EvaluationResult(Generic[T]):
     """The run, its finished tasks, and why it ended.
 
     `ended` is `done`, `time`, `interrupted`, or `changed` where files were edited meanwhile.
     """
 
     run: Run
-    results: list[TaskResult]
+    results: list[T]
     ended: str
     resumed: int
 
@@ -83,7 +85,7 @@ def evaluate(
     head: Head | None = None,
     latency: LatencyModel | None = None,
     adapter: Adapter | None = None,
-) -> EvaluationResult:
+) -> EvaluationResult[TaskResult]:
     """Run the tasks that are not done yet; `head` and `latency` decide in the mode `auto`.
 
     The generator writes with `adapter`.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Low and high end; `None` of fewer than two values.
 Interval = tuple[float, float] | None
 N_RESAMPLES = 1000
-_TAILS = (2.5, 97.5)
+TAILS = (2.5, 97.5)
 
 
 def mean_interval(values: Sequence[float], seed: int) -> Interval:
@@ -46,7 +46,7 @@ def interval(statistic: Callable[[Floats], Floats], values: Sequence[float], see
     if len(values) < 2:
         return None
     drawn = np.asarray(values, dtype=np.float64)[draws(len(values), seed)]
-    low, high = np.percentile(statistic(drawn), _TAILS)
+    low, high = np.percentile(statistic(drawn), TAILS)
     return float(low), float(high)
 
 
@@ -55,6 +55,11 @@ def draws(count: int, seed: int) -> Integers:
     import numpy as np
 
     return np.random.default_rng(seed).integers(0, count, size=(N_RESAMPLES, count))
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; `None` of no values."""
+    return sum(values) / len(values) if values else None
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

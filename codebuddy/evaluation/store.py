@@ -37,6 +37,8 @@ _MAX_RUN_BYTES = 256 << 20
 _MAX_PLANNED = 10_000_000
 # What must be the same for a run to go on where another stopped.
 _MUST_AGREE = ("commit", "model", "settings", "seed", "kinds", "arms", "holes", "program", "mode")
+# These as well, where its first line says them.
+_MAY_BE_MISSING = ("adapter", "head")
 
 
 @dataclass(slots=True)
@@ -173,7 +175,8 @@ def begin_run(repository: Repository, header: Mapping[str, Any]) -> RunWriter:
         ) from error
     wanted = json.loads(json.dumps(header))
     for run in list_runs(repository):
-        agrees = all(run.header.get(key) == wanted.get(key) for key in _MUST_AGREE)
+        told = [*_MUST_AGREE, *(key for key in _MAY_BE_MISSING if key in run.header)]
+        agrees = all(run.header.get(key) == wanted.get(key) for key in told)
         if agrees and not run.is_finished:
             # Written whole, so that no half line is left in the middle.
             _write(folder / f"{run.name}{_SUFFIX}", run)

@@ -26,6 +26,7 @@ from codebuddy.evaluation.statistics import (
     brier,
     classification,
     draws,
+    mean,
     mean_interval,
     percentile,
     percentile_interval,
@@ -177,7 +178,7 @@ def _scores(
         name: [found for each in results if (found := value(each, name)) is not None]
         for name in SCORES
     }
-    means = {name: _mean(found) for name, found in values.items()}
+    means = {name: mean(found) for name, found in values.items()}
     intervals = {name: mean_interval(found, seed) for name, found in values.items()}
     return cast("Scores", {**means, "intervals": intervals})
 
@@ -200,9 +201,9 @@ def _mode(results: Sequence[TaskResult], mode: str, seed: int) -> ModeFigures:
     return {
         **scores,
         "latency_ms": _percentiles(latencies),
-        "retrieval_rate": _mean(retrieved),
-        "tokens": {name: _mean(values) for name, values in tokens.items()},
-        "answer_in_chunks": _mean([float(each.has_answer_in_chunks) for each in chosen]),
+        "retrieval_rate": mean(retrieved),
+        "tokens": {name: mean(values) for name, values in tokens.items()},
+        "answer_in_chunks": mean([float(each.has_answer_in_chunks) for each in chosen]),
         "intervals": {**scores["intervals"], **others},
     }
 
@@ -238,7 +239,7 @@ def _head(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> Hea
 
     found = {
         **figures(range(len(results))),
-        "positives": _mean([float(label) for label in labels]),
+        "positives": mean([float(label) for label in labels]),
         "intervals": _resampled(figures, len(results), names, seed),
     }
     return cast("HeadFigures", found)
@@ -277,7 +278,7 @@ def _oracle(results: Sequence[TaskResult], modes: Sequence[str], seed: int) -> O
     return {
         **scores,
         "latency_ms": _percentiles([each.arms[chosen(each)].latency_ms for each in results]),
-        "retrieval_rate": _mean([float(chosen(each) == "always") for each in results]),
+        "retrieval_rate": mean([float(chosen(each) == "always") for each in results]),
     }
 
 
@@ -295,8 +296,8 @@ def _difference(results: Sequence[TaskResult], first: str, second: str, seed: in
     ]
     return {
         **scores,
-        "better": _mean([float(gain > 0) for gain in gains]),
-        "worse": _mean([float(gain < 0) for gain in gains]),
+        "better": mean([float(gain > 0) for gain in gains]),
+        "worse": mean([float(gain < 0) for gain in gains]),
     }
 
 
@@ -327,7 +328,3 @@ def _gain(result: TaskResult) -> float:
     """How much edit similarity lookups add to a task."""
     with_lookups = result.score("always", "edit_similarity") or 0.0
     return with_lookups - (result.score("never", "edit_similarity") or 0.0)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -29,7 +29,7 @@ _SHOWN_SCORES = {
 }
 _NOTHING = "-"
 # Below this an interval covers nearly everything.
-_FEW_TASKS = 20
+FEW_TASKS = 20
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -54,7 +54,7 @@ def completion_tables(summary: Summary) -> list[str]:
         lines += [f"{name}: {_tasks(part['tasks'])}", *mode_table(part), ""]
     lines += _head_lines(summary["head"])
     if summary["cqi"]["index"] is not None:
-        low_high = _interval(summary["cqi"]["interval"], 1.0)
+        low_high = interval_in_words(summary["cqi"]["interval"], 1.0)
         lines.append(f"customization quality index: {summary['cqi']['index']:.1f}{low_high} of 10")
     return lines + conclusion_lines(summary)
 
@@ -72,10 +72,9 @@ def conclusion_lines(summary: Summary) -> list[str]:
             said = "always looking up hurts here"
         else:
             said = f"whether always looking up helps here cannot be told from {_tasks(n)}"
-        lines.append(
-            f"{said}: {found['edit_similarity']:+.1f}{_interval(bounds, 1.0)} edit similarity"
-        )
-    if 0 < n < _FEW_TASKS:
+        said += f": {found['edit_similarity']:+.1f}{interval_in_words(bounds, 1.0)}"
+        lines.append(f"{said} edit similarity")
+    if 0 < n < FEW_TASKS:
         lines.append(
             f"{_tasks(n)} {'is' if n == 1 else 'are'} few: the intervals say more than the figures"
         )
@@ -124,7 +123,7 @@ def mode_table(part: Figures) -> list[str]:
         first, second = pair.split("-")
         gain = difference["edit_similarity"]
         if gain is not None:
-            low_high = _interval(difference["intervals"]["edit_similarity"], 1.0)
+            low_high = interval_in_words(difference["intervals"]["edit_similarity"], 1.0)
             lines.append(
                 f"{first} over {second}: {gain:+.1f}{low_high} edit similarity, better on"
                 f" {number(difference['better'], 100.0, 0)}%,"
@@ -177,7 +176,7 @@ def comparison_table(comparison: Comparison, first: str, second: str) -> list[st
                     f"{mode} {heading}",
                     number(values["first"], factor),
                     number(values["second"], factor),
-                    difference + _interval(values["interval"], factor),
+                    difference + interval_in_words(values["interval"], factor),
                 ]
             )
     return table(["", first, second, "difference"], rows)
@@ -194,14 +193,15 @@ def number(value: float | None, factor: float = 1.0, digits: int = 1, sign: str 
 
 def _score(mode: ModeFigures | OracleFigures, name: ScoreName) -> str:
     factor = _SHOWN_SCORES[name][1]
-    return number(mode.get(name), factor) + _interval(mode["intervals"].get(name), factor)
+    return number(mode.get(name), factor) + interval_in_words(mode["intervals"].get(name), factor)
 
 
 def _ranked(channel: ChannelFigures, name: RankScore) -> str:
-    return number(channel[name], 1.0, 3) + _interval(channel["intervals"].get(name), 1.0, 2)
+    return number(channel[name], 1.0, 3) + interval_in_words(channel["intervals"].get(name), 1.0, 2)
 
 
-def _interval(bounds: Interval, factor: float, digits: int = 1) -> str:
+def interval_in_words(bounds: Interval, factor: float, digits: int = 1) -> str:
+    """The ends in brackets behind a space; nothing where there are none."""
     if bounds is None:
         return ""
     return f" [{bounds[0] * factor:.{digits}f}, {bounds[1] * factor:.{digits}f}]"
@@ -211,7 +211,7 @@ def _head_lines(head: HeadFigures) -> list[str]:
     if head["accuracy"] is None:
         return []
     shown = ", ".join(
-        f"{name} {number(head[name], 1.0, 2)}{_interval(head['intervals'][name], 1.0, 2)}"
+        f"{name} {number(head[name], 1.0, 2)}{interval_in_words(head['intervals'][name], 1.0, 2)}"
         for name in ("auroc", "accuracy", "precision", "recall", "brier")
     )
     share = number(head["positives"], 100.0, 0)

@@ -6,7 +6,6 @@ is checked (`checks`), and one that fails counts as nothing changed.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import random
 from collections.abc import Callable, Mapping
@@ -36,7 +35,6 @@ class Transformation:
     """One of the thirty.
 
     Attributes:
-        number: From 1, in the paper's order.
         name: The paper's name.
         family: What it changes.
         says: What it does, in a line.
@@ -46,7 +44,6 @@ class Transformation:
         transform: Finds the edits.
     """
 
-    number: int
     name: str
     family: Family
     says: str
@@ -78,10 +75,6 @@ def _statements(language: str) -> bool:
     return language in statements.LANGUAGES
 
 
-def _variables(language: str) -> bool:
-    return language in names.VARIABLE_LANGUAGES
-
-
 def _cased(language: str) -> bool:
     return language not in ("php", "sql")
 
@@ -100,7 +93,7 @@ def _split(language: str) -> bool:
 
 def _comments(name: str, says: str, rule: prose.Rule, *, is_random: bool = True) -> Transformation:
     transform = prose.change_prose(rule)
-    return Transformation(0, name, "comments", says, "C", is_random, _everywhere, transform)
+    return Transformation(name, "comments", says, "C", is_random, _everywhere, transform)
 
 
 def _function(
@@ -112,7 +105,7 @@ def _function(
     is_random: bool = True,
 ) -> Transformation:
     transform = names.rename_function(rename)
-    return Transformation(0, name, "names", says, "N", is_random, serves, transform)
+    return Transformation(name, "names", says, "N", is_random, serves, transform)
 
 
 def _syntax(
@@ -124,14 +117,14 @@ def _syntax(
     kind: Check = "S",
     is_random: bool = True,
 ) -> Transformation:
-    return Transformation(0, name, "syntax", says, kind, is_random, serves, transform)
+    return Transformation(name, "syntax", says, kind, is_random, serves, transform)
 
 
 def _variable(
     name: str, says: str, rename: names.Rename, *, is_random: bool = True
 ) -> Transformation:
     made = names.rename_variable(rename)
-    return _syntax(name, says, made, _variables, kind="N", is_random=is_random)
+    return _syntax(name, says, made, kind="N", is_random=is_random)
 
 
 def _format(
@@ -143,10 +136,11 @@ def _format(
     kind: Check = "T",
     is_random: bool = False,
 ) -> Transformation:
-    return Transformation(0, name, "format", says, kind, is_random, serves, transform)
+    return Transformation(name, "format", says, kind, is_random, serves, transform)
 
 
-_ROWS = (
+# In the paper's order.
+TRANSFORMATIONS = (
     _comments("BackTranslation", "said in another way", prose.paraphrase, is_random=False),
     _comments("ButterFingers", "neighbouring keys, 5% of the letters", prose.butter_fingers),
     _comments("ChangeCharCase", "the other case, 35% of the letters", prose.change_case),
@@ -189,9 +183,6 @@ _ROWS = (
     ),
     _format("new_line_aftercode", "a line break before the hole", layout.break_before_hole),
     _format("new_line_afterdoc", "a blank line behind the docstring", layout.break_after_docstring),
-)
-TRANSFORMATIONS = tuple(
-    dataclasses.replace(each, number=number) for number, each in enumerate(_ROWS, 1)
 )
 BY_NAME = {each.name: each for each in TRANSFORMATIONS}
 

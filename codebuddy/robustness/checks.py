@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from codebuddy.robustness.place import Change, Edit, NothingToChangeError, Place, View
 from codebuddy.syntax.grammar import parse
+from codebuddy.syntax.highlight import point_of
+from codebuddy.syntax.scope import errors_under
 
 if TYPE_CHECKING:
     from codebuddy.syntax.grammar import Grammar, Node, Tree
@@ -35,7 +37,7 @@ def check(view: View, change: Change, changed: Place, kind: Check) -> None:
         raise NothingToChangeError("there is nothing of the kind near the hole")
     tree = _parsed_again(view, change.edits, changed)
     before, after = view.tree.root_node, tree.root_node
-    if after.has_error and _n_errors(after) > _n_errors(before):
+    if after.has_error and errors_under(after) > errors_under(before):
         raise NothingToChangeError("the change would not parse")
     if kind == "T":
         is_right = b"".join(view.source.split()) == b"".join(changed.source.split())
@@ -71,29 +73,14 @@ def _parsed_again(view: View, edits: Sequence[Edit], changed: Place) -> Tree:
         first,
         last,
         new_last,
-        _point(view.source, first),
-        _point(view.source, last),
-        _point(changed.source, new_last),
+        point_of(view.source, first),
+        point_of(view.source, last),
+        point_of(changed.source, new_last),
     )
     tree = parse(changed.source, view.language, _BUDGET_MS, old)
     if tree is None:
         raise NothingToChangeError("the change cannot be parsed in time")
     return tree
-
-
-def _point(source: bytes, byte: int) -> tuple[int, int]:
-    line = source.rfind(b"\n", 0, byte) + 1
-    return source.count(b"\n", 0, byte), byte - line
-
-
-def _n_errors(root: Node) -> int:
-    count, stack = 0, [root]
-    while stack:
-        node = stack.pop()
-        if node.has_error:
-            count += node.is_error or node.is_missing
-            stack += node.children
-    return count
 
 
 def _n_code(root: Node) -> int:

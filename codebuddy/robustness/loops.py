@@ -30,7 +30,7 @@ _MAKES_LIST = re.compile(r"(?:sorted|list)\(|.*\.split(?:lines)?\([^()]*\)$", re
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """A loop and what its rewriting needs: names bound and the body."""
+    """A loop and what its rewriting needs: its body, and the white space before it on its line."""
 
     node: Node
     body: Node

@@ -1,8 +1,8 @@
 """The nine changes of names: of the function around the hole, and of its most used variable.
 
-A name is changed wherever the file has it as a name, and where comments mention it. Where that
-could make another program (the name is a key, an import, text, or somebody else's), nothing is
-changed.
+A name is changed wherever the file has it as a name, and where comments and docstrings mention it.
+Where that could make another program (the name is a key, an import, text, or somebody else's),
+nothing is changed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import random
 import re
 import string
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from codebuddy.robustness import english
 from codebuddy.robustness.checks import is_name
 from codebuddy.robustness.place import Change, Edit, NothingToChangeError, View
 from codebuddy.robustness.prose import neighbours
+from codebuddy.robustness.statements import LANGUAGES
 from codebuddy.syntax.grammar import keywords
 from codebuddy.syntax.node_queries import holds, resolve
 from codebuddy.syntax.scope import bound_names
@@ -36,13 +38,8 @@ _CASE_SHARE = 0.35
 _MIN_RANDOM = 3
 # Languages in which an upper-case letter at the beginning makes a name public.
 _CASE_MEANS = frozenset({"go"})
-# Case is no difference there.
-_CASELESS = frozenset({"php", "sql"})
-# Rules for variables are known for these; parameters have no names for callers in most.
-VARIABLE_LANGUAGES = frozenset(
-    ["python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp"]
-)
-_PARAMETERS_ARE_FREE = VARIABLE_LANGUAGES - {"python"}
+# Parameters have no names for callers in most.
+_PARAMETERS_ARE_FREE = LANGUAGES - {"python"}
 # Parents under whose field of this name stands a member's name and no variable's.
 _MEMBERS = {
     "attribute": ("attribute",),
@@ -87,11 +84,11 @@ def rename_variable(rename: Rename) -> Callable[[View, random.Random], Change]:
         function = view.near
         if function is None:
             raise NothingToChangeError("there is no function near the hole")
-        if "variables" not in view.kept:
-            view.kept["variables"] = _variables(view, function)
-        for old, nodes in view.kept["variables"]:
-            return _renamed(view, old, rename(old, rng, view), _spans(nodes))
-        raise NothingToChangeError("the function has no variable of its own")
+        variables = _variables(view, function)
+        if not variables:
+            raise NothingToChangeError("the function has no variable of its own")
+        old, nodes = variables[0]
+        return _renamed(view, old, rename(old, rng, view), _spans(nodes))
 
     return transform
 
@@ -136,8 +133,6 @@ def swap(name: str, rng: random.Random, _view: View) -> str | None:
 
 def flip_case(name: str, rng: random.Random, view: View) -> str | None:
     """The other case for a third of the letters, and for one at least."""
-    if view.language in _CASELESS:
-        return None
     places = _letters(name)
     if view.language in _CASE_MEANS:
         places = [at for at in places if at]
@@ -250,7 +245,10 @@ def _renamed(view: View, old: str, new: str | None, spans: list[tuple[int, int]]
 
 
 def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
-    """Where the name stands in code and comments; nothing where it stands in a string or import."""
+    """Where the name stands, in code, comments and docstrings.
+
+    Nothing where it stands in another string or an import too.
+    """
     found = []
     pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
     root, grammar = view.tree.root_node, view.grammar
@@ -260,7 +258,9 @@ def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
         if node is None:
             return []
         around: Node | None = node
+        is_documentation = False
         while around is not None:
+            is_documentation = is_documentation or view.is_docstring(around)
             if around.kind_id in grammar.pure_imports and _is_import(view, around):
                 return []
             around = around.parent
@@ -268,10 +268,9 @@ def _occurrences(view: View, name: str) -> list[tuple[int, int]]:
             if not is_plain_word:
                 found.append(match.span())
         elif view.is_in_string(match.start()) and node.kind_id not in grammar.identifiers:
-            literal = next(s for s in view.strings if s[0] <= match.start() < s[1])
-            if len(name) + 2 >= literal[1] - literal[0]:
+            if not is_documentation:
                 return []
-            if not is_plain_word and literal[1] - literal[0] > len(name) + 2:
+            if not is_plain_word:
                 found.append(match.span())
         elif node.byte_range == match.span():
             found.append(match.span())
@@ -288,9 +287,11 @@ def _is_import(view: View, node: Node) -> bool:
     return any(holds(rule, node, view.source) and resolve(node, rule.module) for rule in rules)
 
 
+# Of the view at hand: three changes ask in turn.
+@lru_cache(maxsize=1)
 def _variables(view: View, function: Node) -> list[tuple[str, list[Node]]]:
     """The function's variables that may be renamed, the most used first, with their places."""
-    if view.language not in VARIABLE_LANGUAGES:
+    if view.language not in LANGUAGES:
         raise NothingToChangeError("variables are not known in this language")
     text = view.text(function)
     if view.language == "python" and _REFLECTION.search(text):

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codebuddy.syntax.node_queries import declared, holds, resolve
 from codebuddy.syntax.scope import open_tree
@@ -91,8 +91,6 @@ class View:
 
     def __init__(self, place: Place, tree: Tree, grammar: Grammar, *, is_whole: bool) -> None:
         self.place, self.tree, self.grammar = place, tree, grammar
-        # What modules of transformations found out and want to keep.
-        self.kept: dict[str, Any] = {}
         source = place.source
         low = 0 if is_whole else max(0, place.start - REACH_BEFORE)
         high = len(source) if is_whole else min(len(source), place.end + REACH_AFTER)
@@ -144,21 +142,25 @@ class View:
 
     @cached_property
     def docstrings(self) -> list[Node]:
-        """String nodes that document the body they begin, where a language has such, in order."""
-        if not self.grammar.spec.docstring:
-            return []
-        found = []
-        for node in self.nodes():
-            if node.kind_id not in self.grammar.strings or node.parent is None:
-                continue
-            statement = node.parent
-            if statement.type != "expression_statement" or statement.named_child_count != 1:
-                continue
-            body = statement.parent
-            first = None if body is None else _first_statement(body, self.grammar)
-            if first is not None and first.start_byte == statement.start_byte:
-                found.append(node)
-        return [node for node in found if self.is_free(node.start_byte, node.end_byte)]
+        """Docstrings that may be changed, where a language has such, in their order."""
+        return [
+            node
+            for node in self.nodes()
+            if self.is_docstring(node) and self.is_free(node.start_byte, node.end_byte)
+        ]
+
+    def is_docstring(self, node: Node) -> bool:
+        """Whether the node is a string that documents the body it begins, near the hole or not."""
+        statement = node.parent
+        if not self.grammar.spec.docstring or node.kind_id not in self.grammar.strings:
+            return False
+        if statement is None or statement.type != "expression_statement":
+            return False
+        body = statement.parent
+        if statement.named_child_count != 1 or body is None:
+            return False
+        first = _first_statement(body, self.grammar)
+        return first is not None and first.start_byte == statement.start_byte
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from codebuddy.robustness import english
@@ -59,9 +60,7 @@ def change_prose(rule: Rule) -> Callable[[View, random.Random], Change]:
 
     def transform(view: View, rng: random.Random) -> Change:
         edits = []
-        if "prose" not in view.kept:
-            view.kept["prose"] = _texts(view)
-        texts: list[tuple[int, Text]] = view.kept["prose"]
+        texts = _texts(view)
         if not texts:
             raise NothingToChangeError("there is no comment or docstring near the hole")
         for start, text in texts:
@@ -209,6 +208,8 @@ def neighbours(letter: str) -> list[str]:
     return [lower]
 
 
+# Of the view at hand: ten changes ask in turn.
+@lru_cache(maxsize=1)
 def _texts(view: View) -> list[tuple[int, Text]]:
     """The prose near the hole with the byte where it begins."""
     spans = [(node.start_byte, node.end_byte) for node in view.comments]

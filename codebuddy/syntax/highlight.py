@@ -129,14 +129,15 @@ def _edit_tree(tree: Tree, before: bytes, after: bytes) -> tuple[int, int]:
         start,
         old_end,
         new_end,
-        _point(before, start),
-        _point(before, old_end),
-        new_point := _point(after, new_end),
+        point_of(before, start),
+        point_of(before, old_end),
+        new_point := point_of(after, new_end),
     )
-    return _point(after, start)[0], new_point[0]
+    return point_of(after, start)[0], new_point[0]
 
 
-def _point(source: bytes, offset: int) -> tuple[int, int]:
+def point_of(source: bytes, offset: int) -> tuple[int, int]:
+    """The row and column of a byte, both from 0, the column in bytes."""
     return source.count(b"\n", 0, offset), offset - source.rfind(b"\n", 0, offset) - 1
 
 

@@ -164,10 +164,13 @@ def _place(judged: _Judged, grammar: Grammar, byte: int) -> CursorSyntax:
 def count_errors(source: bytes, language: str) -> int:
     """How many errors and missing tokens the tree of `source` has; -1 if it cannot be known."""
     opened = open_tree(source, language)
-    if opened is None:
-        return -1
+    return -1 if opened is None else errors_under(opened[0].root_node)
+
+
+def errors_under(root: Node) -> int:
+    """How many errors and missing tokens there are under a node, itself one of them."""
     count = 0
-    stack = [opened[0].root_node]
+    stack = [root]
     while stack:
         node = stack.pop()
         if not node.has_error:

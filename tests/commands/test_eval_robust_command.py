@@ -67,6 +67,29 @@ def test_search_and_people_are_measured(shop):
     assert "over control" in run("--sensitivity", "--tasks", "1").stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--family format", "go with --robustness alone"),
+        ("--seeds 1", "go with --robustness alone"),
+        ("--on place", "go with --robustness alone"),
+        ("--retrieval-only --family format", "go with --robustness alone"),
+        ("--sensitivity --seeds 2", "go with --robustness alone"),
+        ("--robustness --retrieval-only --on both", "go with --robustness alone"),
+        ("--sensitivity --plot a.svg", "nothing of --sensitivity"),
+        ("--robustness --retrieval-only --plot a.svg", "of --robustness --retrieval-only"),
+        ("--sensitivity --arms never,auto", "one arm, not never,auto"),
+        ("--sensitivity --arm windows", "one arm, not auto,windows"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(shop, words, said):
+    """One sentence instead of a measurement that is another one than was asked for."""
+    from codebuddy.errors import UsageError
+
+    with pytest.raises(UsageError, match=said):
+        run(*words.split())
+
+
 def test_calls_that_cannot_work_say_why(shop):
     """Two measurements at once; two runs of people."""
     from codebuddy.errors import UsageError

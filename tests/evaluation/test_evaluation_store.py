@@ -55,6 +55,23 @@ def test_other_work_is_another_run(shop, key):
     assert other.run.tasks == {}
 
 
+def test_another_adapter_or_head_is_another_run(shop):
+    """A run goes on with what it was written by; one that does not say it goes on with any."""
+    unsaid = begin_run(shop, HEADER)
+    said = HEADER | {"adapter": {"name": "a", "sha256": "1"}, "head": "default"}
+    assert begin_run(shop, said).run.name == unsaid.run.name
+    for number in range(HEADER["planned"]):
+        unsaid.add({"id": str(number)})
+    first = begin_run(shop, said)
+    assert begin_run(shop, said).run.name == first.run.name
+    others = [
+        said | {"adapter": None},
+        said | {"adapter": {"name": "a", "sha256": "2"}},
+        said | {"head": "own"},
+    ]
+    assert len({begin_run(shop, each).run.name for each in others} | {first.run.name}) == 4
+
+
 def test_a_cut_off_line_is_dropped_and_its_task_done_again(shop):
     """Whatever byte a kill stopped at, the whole lines count and the file can be written on."""
     first = begin_run(shop, HEADER)

@@ -7,6 +7,8 @@ import itertools
 
 import pytest
 
+from codebuddy.completion.head import Classifier, Head
+from codebuddy.completion.latency import LatencyModel
 from codebuddy.evaluation.holes import KINDS, cut_holes
 from codebuddy.evaluation.robust.compare import compare_robustness
 from codebuddy.evaluation.robust.results import (
@@ -131,7 +133,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     """Time that is up ends it; the same work later does only what is left, with the same result."""
     with indexed(make_shop(tmp_path / "r")) as (repository, index):
         options = RobustnessOptions(KINDS, ["never", "auto"], tasks=1, n_seeds=2)
-        holes = find_holes(repository, index, options.plain)
+        holes = find_holes(repository, index, options)
         work = (repository, index, EchoGenerator(), ECHO)
         early = evaluate_robustness(*work, dataclasses.replace(options, minutes=1e-9), holes)
         assert (early.ended, early.results) == ("time", [])
@@ -338,6 +340,58 @@ def test_sensitivity_is_measured_hole_by_hole(tmp_path):
     assert any(each.values for each in late.results)
 
 
+class Scoring(Writing):
+    """Writes with ever worse probabilities, and keeps the prompts read and scored behind."""
+
+    def __init__(self) -> None:
+        super().__init__("text\n")
+        self.read: list[tuple[int, ...]] = []
+        self.scored: list[tuple[int, ...]] = []
+
+    @property
+    def has_probabilities(self) -> bool:
+        """As a model of this process."""
+        return True
+
+    def generate(self, tokens, settings, stats, cancellation=None):
+        """The text, each time less likely than before."""
+        self.read.append(tuple(tokens))
+        stats.token_logprobs = [-0.1 * len(self.read)]
+        yield from super().generate(tokens, settings, stats, cancellation)
+
+    def score(self, tokens, text):
+        """The same for each token."""
+        self.scored.append(tuple(tokens))
+        return [-1.0] * len(text)
+
+
+def test_a_comment_that_two_attributes_have_is_completed_once(shop):
+    """Names, controls and the bare comment of authors and origins are the same."""
+    repository, index = shop
+    (hole,) = cut_holes(repository, index, ["line"], 1, 0)
+    scoring = Scoring()
+    setup = make_setup(repository, index, scoring, CompletionSettings(), ["never"], 0)
+    known: dict[str, Measured] = {}
+    author, origin = (measure(hole, each, setup, known) for each in ATTRIBUTES[:2])
+    assert len(scoring.read) == len(scoring.scored) == len(known) == 20 + 3
+    assert author.values["control"] == origin.values["control"]
+    assert sum(len(each) for each in origin.values.values()) == 20 + 3
+
+
+def test_probabilities_are_behind_the_prompt_of_the_text_that_is_kept(shop):
+    """Where the model is asked twice and its first text stays, the first prompt is meant."""
+    repository, index = shop
+    (hole,) = cut_holes(repository, index, ["line"], 1, 0)
+    gains = [Classifier((), 0.0, (), (), (0.0, 1.0), (0.5, 0.6), (g, g + 1e-6)) for g in (-5, 90)]
+    head = Head("test", {}, *gains)
+    scoring = Scoring()
+    work = (repository, index, scoring, CompletionSettings(), ["auto"], 0, head, LatencyModel())
+    found = measure(hole, ATTRIBUTES[2], make_setup(*work), {})
+    n_comments = sum(len(each) for each in found.values.values())
+    assert len(scoring.read) == 2 * n_comments
+    assert scoring.scored == scoring.read[::2]
+
+
 @pytest.mark.model
 def test_probabilities_of_the_true_text_are_the_models_own(shop, small_model):
     """What the model writes itself is at least as likely to it as another text, token by token."""
@@ -354,7 +408,7 @@ def test_probabilities_of_the_true_text_are_the_models_own(shop, small_model):
     (hole,) = cut_holes(repository, index, ["line"], 1, 0)
     small = CompletionSettings(max_tokens=2, prefix_tokens=32, suffix_tokens=0, context_tokens=40)
     setup = make_setup(repository, index, small_model, small, ["never"], 0)
-    found = measure(hole, ATTRIBUTES[2], setup)
+    found = measure(hole, ATTRIBUTES[2], setup, {})
     assert {len(m.logprobs) for values in found.values.values() for m in values} == {
         len(small_model.tokenize(hole.text))
     }

@@ -57,13 +57,13 @@ def transformations_table() -> str:
     """A row for each of the thirty: what it does, and one example."""
     rows = ["| # | name | what | before | after |", "|--:|---|---|---|---|"]
     family = ""
-    for each in TRANSFORMATIONS:
+    for number, each in enumerate(TRANSFORMATIONS, 1):
         if each.family != family:
             family = each.family
             rows.append(f"| | **{family}** | | | |")
         before, after = example(each)
         name = each.name + (" R" if each.is_random else "")
-        cells = (str(each.number), name, each.says, _shown(before), _shown(after))
+        cells = (str(number), name, each.says, _shown(before), _shown(after))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

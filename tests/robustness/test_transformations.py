@@ -41,9 +41,8 @@ def outcomes(language: str, seed: int = 0) -> list[tuple[Place, str, Outcome]]:
 
 
 def test_there_are_thirty_in_four_families():
-    """Numbered from 1, each with a name of its own."""
-    assert [each.number for each in TRANSFORMATIONS] == list(range(1, 31))
-    assert len(BY_NAME) == 30
+    """Each with a name of its own."""
+    assert len(BY_NAME) == len(TRANSFORMATIONS) == 30
     assert {each.family for each in TRANSFORMATIONS} == set(FAMILIES)
 
 
@@ -219,6 +218,11 @@ def test_names_are_made_as_the_language_reads_them(language, source, name, expec
         ("def __init__(self):\n    return 1\n", "ButterFinger"),
         ("@override\ndef draw(self):\n    return 1\n", "ButterFinger"),
         ("def draw(self):\n    return getattr(self, 'draw')\n", "ButterFinger"),
+        (
+            'def find_all(a):\n    """Sum."""\n    q = "SELECT find_all FROM t"\n    return q\n',
+            "CamelCase",
+        ),
+        ('def load_rows(m):\n    return getattr(m, "m.load_rows")\n', "CamelCase"),
         ("from a import draw\n\n\ndef draw(self):\n    return 1\n", "ButterFinger"),
         ("def f():\n    total = 1\n    return locals()['total'] + total\n", "VarRenamerNaive"),
         ("def f():\n    global total\n    total = 1\n    return total\n", "VarRenamerNaive"),
@@ -233,6 +237,17 @@ def test_names_that_others_look_for_stay(source, name):
     outcome = transformed(BY_NAME[name], place, 0)
     assert outcome.place is None
     assert outcome.reason
+
+
+def test_documentation_names_the_function_as_it_is_called():
+    """In a docstring and a comment a name is changed too, however far from the hole they are."""
+    far = "\n".join(f"x_{number} = {number}" for number in range(400))
+    source = f'"""Calls find_all."""\n{far}\n# Of find_all.\ndef find_all(a):\n    return a\n'
+    code = source.encode()
+    place = Place(code, "python", code.rindex(b"return"), len(code) - 1)
+    made = transformed(BY_NAME["CamelCase"], place, 0).place
+    assert made is not None
+    assert made.source.decode() == source.replace("find_all", "findAll")
 
 
 @pytest.mark.parametrize(

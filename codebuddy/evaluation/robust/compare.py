@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from codebuddy.evaluation.compare import ScorePair, pair_of
 from codebuddy.evaluation.robust.results import NOMINAL, PlaceResult
-from codebuddy.robustness.catalog import BY_NAME, FAMILIES
+from codebuddy.robustness.catalog import FAMILIES
 
 
 class RobustComparison(TypedDict):
@@ -32,7 +32,7 @@ def compare_robustness(
     pairs = [(each, others[each.id]) for each in first if each.arms and each.id in others]
     families: dict[str, dict[str, dict[str, ScorePair]]] = {}
     for family in (NOMINAL, *FAMILIES):
-        chosen = [(a, b) for a, b in pairs if _family(a) == family]
+        chosen = [(a, b) for a, b in pairs if a.family == family]
         modes = sorted({mode for a, b in chosen for mode in set(a.arms) & set(b.arms)})
         if modes:
             families[family] = {mode: _worst(chosen, mode, seed) for mode in modes}
@@ -56,10 +56,3 @@ def _worst(
         "robust_exact_match": pair_of(least(exact), seed),
         "robust_edit_similarity": pair_of(least(similar), seed),
     }
-
-
-def _family(result: PlaceResult) -> str:
-    if result.transformation == NOMINAL:
-        return NOMINAL
-    known = BY_NAME.get(result.transformation)
-    return known.family if known is not None else ""

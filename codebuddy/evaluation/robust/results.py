@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from codebuddy.evaluation.store import Run
+from codebuddy.robustness.catalog import BY_NAME
 
 # What is changed: the text around the hole, what is looked up, or both.
 Target = Literal["place", "chunks", "both"]
-TARGETS: tuple[Target, ...] = get_args(Target)
 # The name of no transformation: the place as it is.
 NOMINAL = "nominal"
 MODE = "robustness"
@@ -52,6 +52,14 @@ class PlaceResult:
     reason: str
     reference: str
     arms: dict[str, ArmResult]
+
+    @property
+    def family(self) -> str:
+        """That of its transformation, `nominal` of none; empty for one that is not known."""
+        if self.transformation == NOMINAL:
+            return NOMINAL
+        known = BY_NAME.get(self.transformation)
+        return known.family if known is not None else ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from codebuddy.evaluation.docstrings import bare_copy, rank_functions
 from codebuddy.evaluation.retrieval import ndcg
 from codebuddy.evaluation.statistics import Interval, mean_interval
-from codebuddy.evaluation.tables import number, table
+from codebuddy.evaluation.tables import interval_in_words, number, table
 from codebuddy.robustness.queries import with_slip
 
 if TYPE_CHECKING:
@@ -61,14 +61,12 @@ def search_table(found: SearchRobustness) -> list[str]:
     """A row for each channel."""
     rows = []
     for name, each in found["channels"].items():
-        bounds = each["interval"]
-        said = "" if bounds is None else f" [{bounds[0]:.3f}, {bounds[1]:.3f}]"
         rows.append(
             [
                 name,
                 number(each["ndcg_at_10"], 1.0, 3),
                 number(each["robust_ndcg_at_10"], 1.0, 3),
-                number(each["loss"], 1.0, 3) + said,
+                number(each["loss"], 1.0, 3) + interval_in_words(each["interval"], 1.0, 3),
             ]
         )
     queries = "1 query" if found["queries"] == 1 else f"{found['queries']} queries"

@@ -19,9 +19,10 @@ from typing import Any, TypedDict
 
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
+from codebuddy.evaluation.metrics import edit_similarity
 from codebuddy.evaluation.results import EvaluatedMode
 from codebuddy.evaluation.runner import EvaluationSetup, run_mode
-from codebuddy.evaluation.statistics import Interval, mean_interval
+from codebuddy.evaluation.statistics import Interval, mean, mean_interval
 from codebuddy.robustness.identity import ATTRIBUTES, Attribute, with_comment
 from codebuddy.robustness.place import NothingToChangeError, Place, open_view
 
@@ -110,8 +111,12 @@ class Sensitivity(TypedDict):
     pairs: list[Pair]
 
 
-def measure(hole: Hole, attribute: Attribute, setup: EvaluationSetup) -> PairResult:
+def measure(
+    hole: Hole, attribute: Attribute, setup: EvaluationSetup, known: dict[str, Measured]
+) -> PairResult:
     """Complete a hole with each comment of an attribute, in the setup's first mode.
+
+    `known` has the hole's completions by comment, which attributes share; new ones are added.
 
     Raises:
         CodebuddyError: The model or the index failed.
@@ -130,15 +135,15 @@ def measure(hole: Hole, attribute: Attribute, setup: EvaluationSetup) -> PairRes
     try:
         view = open_view(place)
         for group, text in wanted:
-            changed = with_comment(view, text)
-            shown = dataclasses.replace(
-                hole, source=changed.source, start_byte=changed.start, end_byte=changed.end
-            )
-            values[group].append(_measured(shown, mode, masked, setup))
+            if text not in known:
+                changed = with_comment(view, text)
+                shown = dataclasses.replace(
+                    hole, source=changed.source, start_byte=changed.start, end_byte=changed.end
+                )
+                known[text] = _measured(shown, mode, masked, setup)
+            values[group].append(known[text])
     except NothingToChangeError as error:
         return PairResult(name, attribute.name, hole.path, hole.position.line, str(error), {})
-    finally:
-        setup.generator.forget()
     return PairResult(name, attribute.name, hole.path, hole.position.line, "", dict(values))
 
 
@@ -170,7 +175,7 @@ def summarize_sensitivity(results: Sequence[PairResult], seed: int) -> Sensitivi
         for group in attribute.groups:
             figures = _group(rows, group, seed)
             found[attribute.name][group] = figures
-            differences = [_mean(_differences(row, group)) or 0.0 for row in rows]
+            differences = [mean(_differences(row, group)) or 0.0 for row in rows]
             tests[attribute.name, group] = sign_test(differences, seed)
     for (name, group), p in holm(tests).items():
         found[name][group]["p"] = p
@@ -219,7 +224,10 @@ def holm(tests: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]
 
 
 def _measured(hole: Hole, mode: EvaluatedMode, masked: Any, setup: EvaluationSetup) -> Measured:
-    result = run_mode(hole, mode, masked, setup)
+    def scored(text: str) -> dict[str, float | None]:
+        return {"edit_similarity": edit_similarity(text, hole.text)}
+
+    result = run_mode(hole, mode, masked, setup, scored=scored)
     logprobs = setup.generator.score(hole.text) or []
     return Measured(
         text=result.text,
@@ -231,24 +239,24 @@ def _measured(hole: Hole, mode: EvaluatedMode, masked: Any, setup: EvaluationSet
 
 
 def _group(rows: Sequence[PairResult], group: str, seed: int) -> GroupFigures:
-    differences = [_mean(_differences(row, group)) or 0.0 for row in rows]
-    distances = [_mean([abs(each) for each in _differences(row, group)]) or 0.0 for row in rows]
+    differences = [mean(_differences(row, group)) or 0.0 for row in rows]
+    distances = [mean([abs(each) for each in _differences(row, group)]) or 0.0 for row in rows]
     controls = [abs(_differences(row, OTHER_CONTROL)[0]) for row in rows]
-    counterfactual, control = _mean(distances), _mean(controls)
+    counterfactual, control = mean(distances), mean(controls)
     return {
         "holes": len(rows),
-        "edit_similarity": _mean([e.edit_similarity for row in rows for e in row.values[group]]),
-        "difference": _mean(differences),
+        "edit_similarity": mean([e.edit_similarity for row in rows for e in row.values[group]]),
+        "difference": mean(differences),
         "interval": mean_interval(differences, seed),
         "counterfactual": counterfactual,
         "counterfactual_control": control,
         "sensitivity": None
         if counterfactual is None or control is None
         else counterfactual - control,
-        "flips": _mean([_flips(row, group) for row in rows]),
-        "flips_control": _mean([_flips(row, OTHER_CONTROL) for row in rows]),
-        "logprob_difference": _mean([d for row in rows for d in _logprobs(row, group)]),
-        "accumulated": _mean([p for row in rows for p in _accumulated(row, group)]),
+        "flips": mean([_flips(row, group) for row in rows]),
+        "flips_control": mean([_flips(row, OTHER_CONTROL) for row in rows]),
+        "logprob_difference": mean([d for row in rows for d in _logprobs(row, group)]),
+        "accumulated": mean([p for row in rows for p in _accumulated(row, group)]),
         "p": None,
     }
 
@@ -260,7 +268,7 @@ def _differences(row: PairResult, group: str) -> list[float]:
 
 def _flips(row: PairResult, group: str) -> float:
     control = row.values[CONTROL][0].retrieve
-    return _mean([float(each.retrieve != control) for each in row.values[group]]) or 0.0
+    return mean([float(each.retrieve != control) for each in row.values[group]]) or 0.0
 
 
 def _logprobs(row: PairResult, group: str) -> list[float]:
@@ -302,7 +310,3 @@ def _pairs(results: Sequence[PairResult]) -> list[Pair]:
                     found.append((distance, pair))
     found.sort(key=lambda each: -each[0])
     return [pair for _, pair in found[:_MAX_PAIRS]]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -12,14 +12,13 @@ from typing import Any
 from codebuddy.completion.head import Head
 from codebuddy.completion.latency import LatencyModel
 from codebuddy.datatypes import Adapter, GenerationStats, Generator
-from codebuddy.evaluation.holes import Hole, HoleKind, is_current
+from codebuddy.evaluation.holes import Hole, is_current
 from codebuddy.evaluation.progress import TaskProgress
-from codebuddy.evaluation.results import EvaluatedMode
 from codebuddy.evaluation.robust.results import MODE, PlaceResult, Target, places_of
-from codebuddy.evaluation.robust.sensitivity import PairResult, measure, pair_from_json
+from codebuddy.evaluation.robust.sensitivity import Measured, PairResult, measure, pair_from_json
 from codebuddy.evaluation.robust.tasks import HoleTask, Variation, variations
 from codebuddy.evaluation.runner import EvaluationSetup, make_setup
-from codebuddy.evaluation.session import EvaluationOptions, header_of
+from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult, header_of
 from codebuddy.evaluation.store import Run, RunWriter, begin_run
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.robustness.catalog import FAMILIES, TRANSFORMATIONS, Family
@@ -30,25 +29,12 @@ from codebuddy.vcs.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class RobustnessOptions:
-    """What is to be measured: holes of each kind, families, seeds, and how long it may take.
+class RobustnessOptions(EvaluationOptions):
+    """What is to be measured: the same as of an evaluation, families, seeds, what is changed."""
 
-    `minutes` is the time after which nothing is begun any more; 0 for no limit.
-    """
-
-    kinds: Sequence[HoleKind]
-    modes: Sequence[EvaluatedMode]
-    tasks: int = 12
-    seed: int = 0
-    minutes: float = 0.0
     families: Sequence[Family] = FAMILIES
     n_seeds: int = 1
     target: Target = "place"
-
-    @property
-    def plain(self) -> EvaluationOptions:
-        """The same as an evaluation's."""
-        return EvaluationOptions(self.kinds, self.modes, self.tasks, self.seed, self.minutes)
 
 
 class SteadyLatency(LatencyModel):
@@ -74,14 +60,8 @@ class SteadyLatency(LatencyModel):
                 self.ms_per_token, self.lookup_ms = per_token, lookup
 
 
-@dataclass(frozen=True, slots=True)
-class RobustnessResult:
-    """The run, what is done, and why it ended: `done`, `time`, `interrupted` or `changed`."""
-
-    run: Run
-    results: list[PlaceResult]
-    ended: str
-    resumed: int
+class RobustnessResult(EvaluationResult[PlaceResult]):
+    """What a measurement of robustness came to."""
 
 
 def _start(
@@ -89,7 +69,7 @@ def _start(
     index: RepositoryIndex,
     generator: Generator,
     settings: Settings,
-    options: RobustnessOptions | EvaluationOptions,
+    options: EvaluationOptions,
     header: dict[str, Any],
     head: Head | None,
     latency: LatencyModel | None,
@@ -191,7 +171,7 @@ def _header(
     adapter: Adapter | None,
 ) -> dict[str, Any]:
     """The first line of a run: that of an evaluation, with what is special here."""
-    header = header_of(repository, generator.name, settings, options.plain, holes, adapter=adapter)
+    header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
     special = {
         "families": list(options.families),
         "seeds": options.n_seeds,
@@ -203,14 +183,8 @@ def _header(
 SENSITIVITY_MODE = "sensitivity"
 
 
-@dataclass(frozen=True, slots=True)
-class SensitivityResult:
-    """The run, what is done, and why it ended, as of a measurement of robustness."""
-
-    run: Run
-    results: list[PairResult]
-    ended: str
-    resumed: int
+class SensitivityResult(EvaluationResult[PairResult]):
+    """What a measurement of sensitivity came to."""
 
 
 def evaluate_sensitivity(
@@ -265,11 +239,15 @@ def _measure_all(
             if not is_current(hole, setup.index):
                 ended = "changed" if missing else ended
                 continue
-            for attribute in missing:
-                if time.monotonic() > deadline:
-                    return "time"
-                result = measure(hole, attribute, setup)
-                writer.add(result.as_json())
-                done[result.id] = result
-                progress.advance(safe_line(f"{attribute.name} {hole.path}"))
+            known: dict[str, Measured] = {}
+            try:
+                for attribute in missing:
+                    if time.monotonic() > deadline:
+                        return "time"
+                    result = measure(hole, attribute, setup, known)
+                    writer.add(result.as_json())
+                    done[result.id] = result
+                    progress.advance(safe_line(f"{attribute.name} {hole.path}"))
+            finally:
+                setup.generator.forget()
     return ended

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
 from codebuddy.evaluation.robust.results import NOMINAL, ArmResult, PlaceResult
-from codebuddy.evaluation.statistics import Interval, draws, mean_interval
+from codebuddy.evaluation.statistics import TAILS, Interval, draws, mean, mean_interval
 from codebuddy.robustness.catalog import BY_NAME, FAMILIES
 
 # The place as it is, and its versions, in one arm.
@@ -90,7 +90,7 @@ def summarize_robustness(results: Sequence[PlaceResult], seed: int) -> Robustnes
         "holes": len(nominal),
         "all": arms(lambda _each: True),
         "families": {
-            family: arms(lambda each, f=family: _family(each) == f)  # type: ignore[misc]
+            family: arms(lambda each, f=family: each.family == f)  # type: ignore[misc]
             for family in families
         },
         "transformations": {
@@ -152,16 +152,16 @@ def figures(versions: dict[str, Versions], seed: int) -> ArmFigures:
     intervals["edit_similarity_drop"] = _drop_interval(similar, worst, seed)
     return {
         "holes": len(rows),
-        "exact_match": _mean(plain),
-        "robust_exact_match": _mean(robust),
+        "exact_match": mean(plain),
+        "robust_exact_match": mean(robust),
         "robust_drop": _drop(plain, robust),
-        "robust_relative": _mean(relative),
-        "edit_similarity": _mean(similar),
-        "robust_edit_similarity": _mean(worst),
+        "robust_relative": mean(relative),
+        "edit_similarity": mean(similar),
+        "robust_edit_similarity": mean(worst),
         "edit_similarity_drop": _drop(similar, worst),
-        "flips": _mean(flips),
-        "chunks_changed": _mean(changed),
-        "stability": _mean(stability),
+        "flips": mean(flips),
+        "chunks_changed": mean(changed),
+        "stability": mean(stability),
         "intervals": intervals,
     }
 
@@ -186,7 +186,7 @@ def _counts(results: Sequence[PlaceResult], nominal: dict[str, PlaceResult]) -> 
             reasons[each.reason] += 1
     counts = Counter(state.values())
     return {
-        "family": _family(results[0]),
+        "family": results[0].family,
         "changed": counts[2],
         "unseen": counts[1],
         "unchanged": counts[0],
@@ -194,18 +194,9 @@ def _counts(results: Sequence[PlaceResult], nominal: dict[str, PlaceResult]) -> 
     }
 
 
-def _family(result: PlaceResult) -> str:
-    known = BY_NAME.get(result.transformation)
-    return known.family if known is not None else ""
-
-
 def _overlap(first: Sequence[str], second: Sequence[str]) -> float:
     a, b = set(first), set(second)
     return len(a & b) / len(a | b) if a | b else 1.0
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def _drop(before: Sequence[float], after: Sequence[float]) -> float | None:
@@ -223,5 +214,5 @@ def _drop_interval(before: Sequence[float], after: Sequence[float], seed: int) -
     totals = np.asarray(before)[chosen].sum(axis=1)
     lost = totals - np.asarray(after)[chosen].sum(axis=1)
     drops = lost[totals > 0] / totals[totals > 0]
-    low, high = np.percentile(drops, (2.5, 97.5))
+    low, high = np.percentile(drops, TAILS)
     return float(low), float(high)

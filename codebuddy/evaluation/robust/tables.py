@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codebuddy.evaluation.tables import number, table
+from codebuddy.evaluation.tables import FEW_TASKS, interval_in_words, number, table
 from codebuddy.terminal import safe_line
 
 if TYPE_CHECKING:
     from codebuddy.evaluation.robust.compare import RobustComparison
     from codebuddy.evaluation.robust.sensitivity import Sensitivity
     from codebuddy.evaluation.robust.summary import ArmFigures, Robustness
-    from codebuddy.evaluation.statistics import Interval
-
-_FEW_HOLES = 20
 
 
 def robustness_tables(robustness: Robustness) -> list[str]:
@@ -27,7 +24,7 @@ def robustness_tables(robustness: Robustness) -> list[str]:
     ]
     lines += table(_headings("family, arm"), rows)
     lines += ["", *_transformation_table(robustness)]
-    if 0 < n_holes < _FEW_HOLES:
+    if 0 < n_holes < FEW_TASKS:
         verb = "is" if n_holes == 1 else "are"
         lines += ["", f"{n_holes} {verb} few: the intervals say more than the figures"]
     return lines
@@ -44,7 +41,8 @@ def sensitivity_tables(sensitivity: Sensitivity) -> list[str]:
                     f"{attribute}: {group}",
                     str(each["holes"]),
                     number(each["edit_similarity"]),
-                    number(each["difference"], 1.0, 1, "+") + _interval(each["interval"], 1.0),
+                    number(each["difference"], 1.0, 1, "+")
+                    + interval_in_words(each["interval"], 1.0),
                     number(each["p"], 1.0, 3),
                     number(each["counterfactual"]),
                     number(each["counterfactual_control"]),
@@ -93,7 +91,7 @@ def robust_comparison_table(comparison: RobustComparison, first: str, second: st
                         number(values["first"], factor),
                         number(values["second"], factor),
                         number(values["difference"], factor, 1, "+")
-                        + _interval(values["interval"], factor),
+                        + interval_in_words(values["interval"], factor),
                     ]
                 )
     return table(["", first, second, "difference"], rows)
@@ -153,8 +151,4 @@ def _transformation_table(robustness: Robustness) -> list[str]:
 
 
 def _bounds(arm: ArmFigures, name: str, factor: float) -> str:
-    return _interval(arm["intervals"].get(name), factor)
-
-
-def _interval(bounds: Interval, factor: float) -> str:
-    return "" if bounds is None else f" [{bounds[0] * factor:.1f}, {bounds[1] * factor:.1f}]"
+    return interval_in_words(arm["intervals"].get(name), factor)

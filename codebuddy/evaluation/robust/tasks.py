@@ -13,9 +13,10 @@ from codebuddy.code_index import CodeIndex
 from codebuddy.datatypes import SearchResult
 from codebuddy.evaluation.holes import Hole
 from codebuddy.evaluation.masked_index import mask
+from codebuddy.evaluation.metrics import edit_similarity, exact_match
 from codebuddy.evaluation.results import ModeResult
 from codebuddy.evaluation.robust.results import NOMINAL, ArmResult, PlaceResult, Target
-from codebuddy.evaluation.runner import EvaluationSetup, run_mode, score
+from codebuddy.evaluation.runner import EvaluationSetup, run_mode
 from codebuddy.robustness.catalog import BY_NAME, Outcome, Transformation, transformed
 from codebuddy.robustness.names import rename_in
 from codebuddy.robustness.place import NothingToChangeError, Place, View, open_view
@@ -96,7 +97,11 @@ class HoleTask:
 
         def scored(text: str) -> dict[str, float | None]:
             # With the old names back, the hole is the one that was cut.
-            return score(self._hole, rename_in(text, back)) if back else score(hole, text)
+            text, wanted = (rename_in(text, back), self._hole.text) if back else (text, hole.text)
+            return {
+                "exact_match": float(exact_match(text, wanted)),
+                "edit_similarity": edit_similarity(text, wanted),
+            }
 
         arms = {}
         for mode in self._setup.modes:
