@@ -18,7 +18,7 @@ from codebuddy.federation.participant import (
     split_by_file,
     verdict_as_json,
 )
-from codebuddy.federation.partitions import deal, divergence, windows
+from codebuddy.federation.partitions import deal, divergence
 from codebuddy.federation.privacy import Privacy, clipped, noised
 from codebuddy.federation.transport import Keys, checked_address
 from codebuddy.federation.weights import (
@@ -33,6 +33,7 @@ from codebuddy.federation.weights import (
 )
 from codebuddy.training.head.adapt import GainThresholds
 from codebuddy.training.head.fit import values_of
+from tests.bench.federated import windows
 
 
 def loss(weights, data, penalty):
