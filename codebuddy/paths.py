@@ -71,6 +71,10 @@ def user_config_file() -> Path:
     return _own(platformdirs.user_config_dir(APP, appauthor=False), ".config") / "config.toml"
 
 
+def _state_folder() -> Path:
+    return _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
+
+
 def log_folder() -> Path:
     """Reports of bugs; never holds code."""
     return _own(platformdirs.user_log_dir(APP, appauthor=False), ".local/state")
@@ -78,19 +82,22 @@ def log_folder() -> Path:
 
 def serve_token_file() -> Path:
     """The token file of `codebuddy serve`, unless another file is given."""
-    folder = _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
-    return folder / "serve-token"
+    return _state_folder() / "serve-token"
 
 
 def trusted_adapters_file() -> Path:
     """The digests of adapters that this user trained or imported."""
-    folder = _own(platformdirs.user_state_dir(APP, appauthor=False), ".local/state")
-    return folder / "adapters.json"
+    return _state_folder() / "adapters.json"
+
+
+def fleet_runs_folder() -> Path:
+    """The journals of runs over many repositories."""
+    return _state_folder() / "fleet"
 
 
 def spare_unsaved_folder() -> Path:
     """Unsaved text of the editor where the repository's own codebuddy folder takes none."""
-    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "unsaved"
+    return _state_folder() / "unsaved"
 
 
 def runtime_folder() -> Path:
@@ -161,7 +168,6 @@ def remedy_for(folder: Path) -> str:
     """What makes a folder of ours that cannot be written lie elsewhere."""
     if not _HAS_XDG:
         return "make it writable, or set HOME to a folder that you can write"
-    state = Path(platformdirs.user_state_dir(APP, appauthor=False))
     named = os.environ.get("XDG_RUNTIME_DIR", "")
     # The first that fits: the special ones lie inside the others.
     places = [
@@ -169,7 +175,7 @@ def remedy_for(folder: Path) -> str:
         (models_folder(), "XDG_CACHE_HOME", "CODEBUDDY_MODEL_FOLDER"),
         (cache_folder(), "XDG_CACHE_HOME", ""),
         (log_folder(), "XDG_STATE_HOME", ""),
-        (state, "XDG_STATE_HOME", ""),
+        (_state_folder(), "XDG_STATE_HOME", ""),
         (user_config_file().parent, "XDG_CONFIG_HOME", ""),
     ]
     for place, variable, other in places:

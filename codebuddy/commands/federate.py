@@ -325,21 +325,23 @@ def _show(part: Any, *, as_json: bool) -> None:
 
 def _tell(part: Any, *, as_json: bool) -> None:
     """What came of taking part."""
+    from codebuddy.federation.participant import verdict_as_json
+
     epsilon = part.participant.epsilon()
-    verdict = None if part.verdict is None else part.verdict.as_json()
+    verdict = None if part.verdict is None else verdict_as_json(part.verdict)
     if as_json:
         answer_json(
             {
                 "updates": part.participant.n_sent,
-                "epsilon": None if epsilon is None or math.isinf(epsilon) else epsilon,
+                "epsilon": None if math.isinf(epsilon) else epsilon,
                 "verdict": verdict,
                 "problem": part.problem,
             }
         )
         return
     answer(f"{counted(part.participant.n_sent, 'update')} sent")
-    if epsilon is not None:
-        answer(f"epsilon spent so far: {epsilon:.2f}")
+    said = "infinite, updates were sent without noise" if math.isinf(epsilon) else f"{epsilon:.2f}"
+    answer(f"epsilon spent so far: {said}")
     if part.problem:
         note(safe_line(part.problem))
     if verdict is None:

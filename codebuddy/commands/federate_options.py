@@ -127,9 +127,13 @@ def privacy_of(
     from codebuddy.errors import UsageError
     from codebuddy.federation.privacy import Privacy
 
+    if not noise and math.isfinite(max_epsilon):
+        raise UsageError("--max-epsilon needs noise", hint="give --noise, say 1")
+    if place == "server" and math.isfinite(max_epsilon):
+        raise UsageError(
+            "--max-epsilon ends what a client sends with its own noise", hint="--place client"
+        )
     if not noise and clip is None:
-        if math.isfinite(max_epsilon):
-            raise UsageError("--max-epsilon needs noise", hint="give --noise, say 1")
         return None
     return Privacy(clip or 1.0, noise, place, delta, max_epsilon)
 

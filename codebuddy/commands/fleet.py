@@ -7,17 +7,9 @@ from typing import Any
 
 import click
 
-from codebuddy.commands.fleet_work import do_for_all, how, list_of
+from codebuddy.commands.fleet_work import JSON, LIST, do_for_all, how, list_of
 from codebuddy.paths import whole_model_name
 from codebuddy.terminal import answer, answer_json, counted, note, safe_line
-
-_LIST = click.option(
-    "--list",
-    "list_file",
-    metavar="FILE",
-    help="Another list than your own: a text file with one path a line.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group(
@@ -35,8 +27,8 @@ def command() -> None:
     epilog="Example: codebuddy fleet add ~/src/app ~/src/library",
 )
 @click.argument("given", metavar="PATH...", nargs=-1, required=True)
-@_LIST
-@_JSON
+@LIST
+@JSON
 def add(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> None:
     """Entry point of `fleet add`."""
     from codebuddy.errors import UsageError
@@ -69,8 +61,8 @@ def add(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> None
     help="Show the list, and whether each repository can be searched.",
     epilog="Example: codebuddy fleet list",
 )
-@_LIST
-@_JSON
+@LIST
+@JSON
 def show(list_file: str | None, *, as_json: bool) -> None:
     """Entry point of `fleet list`."""
     from codebuddy.fleet import listing
@@ -98,8 +90,8 @@ def show(list_file: str | None, *, as_json: bool) -> None:
     epilog="Example: codebuddy fleet remove app",
 )
 @click.argument("given", metavar="NAME|PATH...", nargs=-1, required=True)
-@_LIST
-@_JSON
+@LIST
+@JSON
 def remove(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> None:
     """Entry point of `fleet remove`."""
     from codebuddy.fleet import listing

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LIST = click.option(
+    "--list",
+    "list_file",
+    metavar="FILE",
+    help="Another list than your own: a text file with one path a line.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 # Each holds a context of the model.
 _MOST_MODEL_WORKERS = 4
 
@@ -33,12 +40,7 @@ def how(command: F) -> F:
     """The options of all that is done for many."""
     for option in reversed(
         [
-            click.option(
-                "--list",
-                "list_file",
-                metavar="FILE",
-                help="Another list than your own: a text file with one path a line.",
-            ),
+            LIST,
             click.option(
                 "--workers",
                 type=click.IntRange(1, 1024),
@@ -57,7 +59,7 @@ def how(command: F) -> F:
             click.option(
                 "--fresh", is_flag=True, help="Do again what an interrupted run has done."
             ),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+            JSON,
         ]
     ):
         command = option(command)
@@ -132,15 +134,9 @@ def _names(list_file: str | None) -> dict[str, str]:
     Raises:
         UsageError: It names none.
     """
-    from codebuddy.errors import UsageError
     from codebuddy.fleet.listing import read_members
 
-    file = list_of(list_file)
-    members = read_members(file)
-    if not members:
-        raise UsageError(
-            f"the list {file} names no repository", hint="'codebuddy fleet add PATH...'"
-        )
+    members = read_members(list_of(list_file), needs_some=True)
     return {str(each.root): each.name for each in members}
 
 
@@ -197,8 +193,9 @@ def _sum_up(run: FleetRun, names: dict[str, str], *, as_json: bool) -> None:
     note(f"{done} of {len(run.outcomes)} repositories in {run.seconds:.1f} s")
     if cost["repositories"]:
         hours = ", ".join(f"{nodes}: {h:.2f} h" for nodes, h in cost["hours_of_1000"].items())
+        on_paper = f". A thousand such on machines like this one, on paper: {hours}"
         note(
             f"a repository took {cost['seconds']:.1f} s (p95 {cost['p95_seconds']:.1f}),"
             f" {cost['cpu_seconds']:.1f} s of a processor; {cost['busy_workers']:.2f} workers were"
-            f" busy. A thousand such on machines like this one, on paper: {hours}"
+            f" busy{on_paper if hours else ''}"
         )

@@ -228,9 +228,9 @@ def _list_of(fleet_list: str | None, *, is_fleet: bool) -> str:
         raise UsageError("--fleet-list is for --fleet", hint="give both")
     if not is_fleet:
         return ""
-    from codebuddy.fleet.listing import default_list
+    from codebuddy.commands.fleet_work import list_of
 
-    return str(Path(fleet_list).absolute() if fleet_list else default_list())
+    return str(list_of(fleet_list))
 
 
 def _note_repository(found: SearchResponse, near: str | None) -> None:

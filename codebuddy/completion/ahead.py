@@ -10,7 +10,6 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 
 from codebuddy.datatypes import Context, Position
-from codebuddy.index.analysis import analyze
 
 # Nearer places show mostly the same text, which is moved there when the cursor comes.
 _NEAR_LINES = 20
@@ -66,6 +65,9 @@ def places_ahead(
 
 def _definitions(context: Context, here: int) -> Iterator[int]:
     """Lines of the definitions of names near the cursor, then of the next one behind it."""
+    # Late: what it imports would make every start of a worker slower.
+    from codebuddy.index.analysis import analyze
+
     text = context.prefix + context.suffix
     found = analyze(context.document.path, text.encode("utf-8", "replace")).definitions
     whole = [each for each in found if each.end_line > each.line]

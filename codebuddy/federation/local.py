@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codebuddy import heads
-from codebuddy.errors import HeadError, TrainingError
-from codebuddy.federation.participant import (
-    Participant,
-    Verdict,
-    adopted_content,
-    head_in_use,
-    judge,
-)
+from codebuddy.errors import TrainingError
+from codebuddy.federation.participant import Participant, head_in_use, judge
 from codebuddy.federation.privacy import Privacy, Releases
 from codebuddy.federation.strategy import HeadStrategy
 from codebuddy.federation.weights import (
@@ -29,7 +23,7 @@ from codebuddy.federation.weights import (
     zeros,
 )
 from codebuddy.private_files import make_folder, read_json, write_file
-from codebuddy.training.head.adapt import gain_thresholds
+from codebuddy.training.head.adapt import Adaptation, gain_thresholds, head_to_start_from
 from codebuddy.training.head.examples import Example, read_examples, read_folder
 from codebuddy.training.head.fit import head_content
 
@@ -68,13 +62,7 @@ def load_shared() -> Shared:
         TrainingError: They are missing or damaged.
     """
     _, examples = read_folder(heads.default_labels_folder())
-    try:
-        head = heads.load_shipped_head()
-    except HeadError as error:
-        raise TrainingError(
-            f"there is no head to start from: {error.message}", hint="reinstall codebuddy"
-        ) from error
-    return Shared(examples, scales_of(examples), head)
+    return Shared(examples, scales_of(examples), head_to_start_from())
 
 
 def trained_for_text(header: Mapping[str, Any]) -> str:
@@ -100,7 +88,7 @@ class LocalPart:
     header: dict[str, Any] = field(init=False)
     examples: list[Example] = field(init=False)
     participant: Participant = field(init=False)
-    verdict: Verdict | None = field(init=False, default=None)
+    verdict: Adaptation | None = field(init=False, default=None)
     problem: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -144,7 +132,7 @@ class LocalPart:
                 name = (
                     f"federated, judged by {verdict.n_holes} holes of {self.header['repository']}"
                 )
-                content = adopted_content(verdict, present, wanted, name)
+                content = verdict.head_content(name, wanted, present)
                 file = heads.personal_head_file(self.repository)
                 make_folder(file.parent)
                 heads.save_head(file, content)

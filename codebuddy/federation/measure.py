@@ -25,14 +25,3 @@ def aurocs(weights: Sequence[Array], data: Data) -> dict[str, float | None]:
 def centralised(data: Data, config: StepConfig) -> list[Array]:
     """The weights that all labels in one place would give."""
     return step(zeros(), data, StepConfig(_CENTRAL_STEPS, config.penalty))
-
-
-def rounds_to(curve: Sequence[float], goal: float) -> int | None:
-    """The first round (from 1) from which on the curve stays at `goal` or above."""
-    reached = None
-    for number, value in enumerate(curve, 1):
-        if value < goal:
-            reached = None
-        elif reached is None:
-            reached = number
-    return reached

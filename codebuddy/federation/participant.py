@@ -30,7 +30,7 @@ from codebuddy.federation.weights import (
     shapes_fit,
     step,
 )
-from codebuddy.training.head.adapt import Compared, GainThresholds, compared_stages
+from codebuddy.training.head.adapt import Adaptation, GainThresholds, compared_stages
 from codebuddy.training.head.examples import Example
 
 # Of a client's files, one in so many is never learned from.
@@ -124,11 +124,12 @@ class Participant:
             self._known = self.learned, data_of(self.learned, self.scales)
         return self._known[1]
 
-    def epsilon(self) -> float | None:
-        """What it has spent, earlier federations included; None where it adds no noise itself."""
-        if self.privacy is None or self.privacy.place == "server":
-            return None
-        return private.epsilon(self.releases(), self.privacy.delta)
+    def epsilon(self) -> float:
+        """What it has spent, earlier federations included.
+
+        Infinite once something was sent without noise of its own.
+        """
+        return private.epsilon(self.releases(), (self.privacy or Privacy()).delta)
 
     def releases(self) -> Releases:
         """All that was sent, by noise."""
@@ -168,34 +169,22 @@ def split_by_file(examples: Sequence[Example], seed: int) -> tuple[list[Example]
     return learned, [each for each in examples if each.path in kept_back]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a client's held-out holes say of an aggregate, stage by stage."""
-
-    stages: Sequence[Compared]
-    n_holes: int
-
-    @property
-    def is_better(self) -> bool:
-        """Whether anything of it is to be used."""
-        return any(each.is_better for each in self.stages)
-
-    def as_json(self) -> dict[str, Any]:
-        """The comparison in numbers."""
-        found: dict[str, Any] = {"holes": self.n_holes, "adopted": self.is_better}
-        for name, each in zip(("syntax", "confidence"), self.stages, strict=False):
-            found[name] = {
-                "is_better": each.is_better,
-                "present": {
-                    "gain_error": round(each.default.gain_error, 3),
-                    "net_gain": round(each.default.net_gain, 3),
-                },
-                "aggregate": {
-                    "gain_error": round(each.adapted.gain_error, 3),
-                    "net_gain": round(each.adapted.net_gain, 3),
-                },
-            }
-        return found
+def verdict_as_json(verdict: Adaptation) -> dict[str, Any]:
+    """What held-out holes say of an aggregate, in numbers, stage by stage."""
+    found: dict[str, Any] = {"holes": verdict.n_holes, "adopted": verdict.is_better}
+    for name, each in verdict.stages.items():
+        found[name] = {
+            "is_better": each.is_better,
+            "present": {
+                "gain_error": round(each.default.gain_error, 3),
+                "net_gain": round(each.default.net_gain, 3),
+            },
+            "aggregate": {
+                "gain_error": round(each.adapted.gain_error, 3),
+                "net_gain": round(each.adapted.net_gain, 3),
+            },
+        }
+    return found
 
 
 def judge(
@@ -204,7 +193,7 @@ def judge(
     present: Head,
     shared: Sequence[Example],
     thresholds: GainThresholds,
-) -> Verdict:
+) -> Adaptation:
     """Compare an aggregate with the head that decides here now, on held-out holes alone.
 
     Args:
@@ -226,20 +215,7 @@ def judge(
             hint="'codebuddy train head' labels more",
         )
     aggregate = classifiers(weights, participant.scales, [*shared, *participant.learned])
-    stages = compared_stages(present, aggregate, participant.held_out, thresholds)
-    return Verdict(stages, len(participant.held_out))
-
-
-def adopted_content(
-    verdict: Verdict, present: Head, trained_for: Mapping[str, Any], name: str
-) -> dict[str, Any]:
-    """The head to keep: of each stage the better one."""
-    from codebuddy.training.head.fit import head_content
-
-    kept = [each.kept for each in verdict.stages]
-    return head_content(
-        name, trained_for, kept[0], kept[1] if len(kept) > 1 else None, present.asked_again
-    )
+    return compared_stages(present, aggregate, participant.held_out, thresholds)
 
 
 def head_in_use(repository: Any, wanted: Mapping[str, Any]) -> Head:

@@ -15,7 +15,6 @@ import numpy as np
 from codebuddy.training.head.examples import Example
 
 Dealing = Literal["repository", "label", "language", "quantity"]
-DEALINGS: tuple[Dealing, ...] = ("repository", "label", "language", "quantity")
 
 _CLASS_OF: Mapping[str, Callable[[Example], str]] = {
     "label": lambda each: f"{each.kind} {each.helps}",
@@ -76,25 +75,6 @@ def divergence(clients: Sequence[Sequence[Example]], dealing: Dealing) -> float:
         for other in shares[number + 1 :]
     ]
     return float(np.mean(found)) if found else 0.0
-
-
-def windows(examples: Sequence[Example], n_windows: int, seed: int) -> list[list[Example]]:
-    """Examples as they would arrive, file by file, in unequal shares.
-
-    The labels have no dates: files come in an order that the seed draws, and how many come in each
-    window is drawn, too.
-    """
-    random = np.random.default_rng(seed)
-    files = sorted({each.path for each in examples})
-    order = {files[place]: rank for rank, place in enumerate(random.permutation(len(files)))}
-    arranged = sorted(examples, key=lambda each: (order[each.path], each.start))
-    shares = random.dirichlet(np.full(n_windows, 1.0))
-    cuts = np.round(np.cumsum(shares)[:-1] * len(arranged)).astype(int)
-    found, begin = [], 0
-    for end in [*cuts.tolist(), len(arranged)]:
-        found.append(arranged[begin:end])
-        begin = end
-    return found
 
 
 def _entropy(shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:

@@ -16,9 +16,6 @@ from codebuddy.federation.participant import Participant
 from codebuddy.federation.strategy import HeadStrategy, Rules
 from codebuddy.federation.weights import Array
 
-# Called before each round with its number, so that labels may come and go.
-BeforeRound = Callable[[int], None]
-
 
 @dataclass(slots=True)
 class LocalProxy:
@@ -48,7 +45,6 @@ def simulate(
     rules: Rules,
     start: Sequence[Array],
     *,
-    before_round: BeforeRound | None = None,
     on_round: Callable[[int, list[Array]], None] | None = None,
     make_client: Callable[[int, Participant], Any] | None = None,
 ) -> HeadStrategy:
@@ -58,7 +54,6 @@ def simulate(
         participants: The clients.
         rules: How rounds go.
         start: The weights to begin with.
-        before_round: Called before each round.
         on_round: Called after each with the weights.
         make_client: Makes the client of a participant; the usual one by default.
 
@@ -74,10 +69,5 @@ def simulate(
     running = server.Server(client_manager=manager, strategy=strategy)
     # On one machine threads would only take turns.
     running.set_max_workers(1)
-    if before_round is None:
-        running.fit(num_rounds=rules.n_rounds, timeout=None)
-        return strategy
-    for number in range(1, rules.n_rounds + 1):
-        before_round(number)
-        running.fit_round(server_round=number, timeout=None)
+    running.fit(num_rounds=rules.n_rounds, timeout=None)
     return strategy

@@ -1,10 +1,10 @@
 """The server's side of a round: who is asked, what is believed of the answers, their mean.
 
 Flower's server runs the rounds and calls this in place of one of its strategies, whose averaging
-functions are used. Selection by activity draws clients by their number of new labels instead of
-evenly (arXiv 2202.03925); what is drawn so is averaged without weights, or heavy clients would
-count twice. An update that is no finite numbers of the right shape is refused, one that is longer
-than `norm_bound` scaled down to it.
+functions are used. Selection by activity draws clients by their number of labels instead of evenly
+(arXiv 2202.03925, by new ones); what is drawn so is averaged without weights, or heavy clients
+would count twice. An update that is no finite numbers of the right shape is refused, one that is
+longer than `norm_bound` scaled down to it.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class HeadStrategy:
         """Nothing: the server has no labels."""
 
     def _examples_by_client(self, client_manager: Any) -> dict[Any, int]:
-        """The clients that can be asked, in one order, with their numbers of new labels."""
+        """The clients that can be asked, in one order, with the numbers of labels that they say."""
         self.left_out = {}
         known: dict[Any, dict[str, Any]] = {}
         clients = client_manager.all()

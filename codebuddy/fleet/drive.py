@@ -21,13 +21,15 @@ _NODES = (1, 2, 4, 8, 16)
 class FleetRun:
     """What came of a run: outcomes in the list's order, and of them how many were there already.
 
-    `seconds` is the time of this run, with `n_workers` at once.
+    `seconds` is the time of this run, with `n_workers` at once; `own_seconds` the sum of its own
+    outcomes' times, without those that were there already.
     """
 
     outcomes: Sequence[Outcome]
     resumed: int
     seconds: float
     n_workers: int
+    own_seconds: float
 
     @property
     def failed(self) -> list[Outcome]:
@@ -38,18 +40,16 @@ class FleetRun:
         """What it took, and what a thousand such repositories would take.
 
         `seconds` and `cpu_seconds` are a repository's mean, `p95_seconds` of its time;
-        `busy_workers` is how many workers were busy on average. `hours_of_1000` is on paper: by
-        number of machines like this one, each with as many workers, which share nothing. The
-        slowest repository is waited for at the end.
+        `busy_workers` is how many workers were busy on average in this run. `hours_of_1000` is on
+        paper: by number of machines like this one, each with as many workers, which share nothing.
+        The slowest repository is waited for at the end. It is empty where this run did nothing.
         """
         done = [each for each in self.outcomes if not each.error]
-        new = self.outcomes[:] if not self.resumed else done
         times = sorted(each.seconds for each in done)
         if not times:
             return {"repositories": 0}
-        busy = sum(each.seconds for each in new) / self.seconds if self.seconds > 0 else 0.0
-        # Of a run that went on, the time of this part says nothing of all.
-        busy = min(float(self.n_workers), busy) if not self.resumed else float(self.n_workers)
+        busy = self.own_seconds / self.seconds if self.seconds > 0 else 0.0
+        busy = min(float(self.n_workers), busy)
         mean = statistics.fmean(times)
         return {
             "repositories": len(done),
@@ -59,8 +59,9 @@ class FleetRun:
             "cpu_seconds": round(statistics.fmean(each.cpu_seconds for each in done), 3),
             "busy_workers": round(busy, 2),
             "hours_of_1000": {
-                str(nodes): round((1000 * mean / max(busy, 1e-9) / nodes + times[-1]) / 3600, 3)
+                str(nodes): round((1000 * mean / busy / nodes + times[-1]) / 3600, 3)
                 for nodes in _NODES
+                if busy
             },
         }
 
@@ -95,13 +96,15 @@ def run_fleet(
         if is_fresh:
             journal.begin_anew()
         found = dict(journal.done)
-        resumed = len(found)
+        resumed, own_seconds = len(found), 0.0
         left = [root for root in roots if root not in found]
         for outcome in runner.run(left, job, retries):
             journal.add(outcome)
             found[outcome.root] = outcome
+            own_seconds += outcome.seconds
             if on_outcome is not None:
                 on_outcome(outcome, len(found), len(roots))
         journal.finish()
     seconds = time.perf_counter() - started
-    return FleetRun([found[root] for root in roots], resumed, seconds, n_workers)
+    outcomes = [found[root] for root in roots]
+    return FleetRun(outcomes, resumed, seconds, n_workers, own_seconds)

@@ -15,8 +15,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from codebuddy import paths, platforms
 from codebuddy.errors import CodebuddyError
 from codebuddy.fleet.tasks import Job, Outcome
@@ -28,11 +26,6 @@ _MAX_BYTES = 1 << 30
 # What was done longer ago is done again: repositories change.
 _RECENT_S = 24 * 3600
 _LARGEST = 1e12
-
-
-def runs_folder() -> Path:
-    """Where runs are kept."""
-    return Path(platformdirs.user_state_dir(paths.APP, appauthor=False)) / "fleet"
 
 
 class Journal:
@@ -112,7 +105,7 @@ def open_journal(job: Job, roots: Sequence[str]) -> Iterator[Journal]:
     # As it comes back from disk.
     header = json.loads(json.dumps(header))
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:20]
-    folder = runs_folder()
+    folder = paths.fleet_runs_folder()
     name = job.verb.replace(" ", "-")
     with ExitStack() as stack:
         try:

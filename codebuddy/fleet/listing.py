@@ -34,15 +34,17 @@ def default_list() -> Path:
     return paths.user_config_file().with_name(FLEET_NAME)
 
 
-def read_members(file: Path, *, may_miss: bool = False) -> list[Member]:
+def read_members(file: Path, *, may_miss: bool = False, needs_some: bool = False) -> list[Member]:
     """The repositories of a list, in its order, each once.
 
     Args:
         file: The list.
         may_miss: Whether a list that is not there is an empty one.
+        needs_some: Whether an empty list is an error.
 
     Raises:
-        UsageError: The list cannot be read, a line is no absolute path, or there are too many.
+        UsageError: The list cannot be read, a line is no absolute path, or there are too many or
+            none.
     """
     roots: dict[Path, None] = {}
     for number, line in enumerate(_lines(file, may_miss=may_miss), 1):
@@ -60,6 +62,10 @@ def read_members(file: Path, *, may_miss: bool = False) -> list[Member]:
         raise UsageError(
             f"{file} names {len(roots)} repositories; {MAX_REPOSITORIES} are the most",
             hint="split it into several lists",
+        )
+    if needs_some and not roots:
+        raise UsageError(
+            f"the list {file} names no repository", hint="'codebuddy fleet add PATH...'"
         )
     return named(roots)
 

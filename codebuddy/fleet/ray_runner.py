@@ -21,8 +21,9 @@ from codebuddy.fleet.tasks import Job, Outcome, run_task
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # Results are some kilobytes; without a limit it takes a third of the machine's memory.
 _OBJECT_STORE_BYTES = 200 << 20
-# Tasks that wait beside those that run, so that no worker is idle while the driver writes.
-_WAITING_PER_WORKER = 2
+# Tasks that a cluster of our own is given, so that no worker is idle while the driver writes;
+# its processors bound how many run. One that is there has more, and would run them all.
+_TASKS_PER_WORKER = 2
 _CONNECT_S = 5.0
 
 
@@ -53,7 +54,7 @@ class RayRunner:
         if address:
             _check_reachable(address)
         self._ray: Any = ray
-        self._n_workers = n_workers
+        self._most = n_workers * (1 if address else _TASKS_PER_WORKER)
         variables = {**_QUIET, **(environment or {})}
         own = {"num_cpus": n_workers, "object_store_memory": _OBJECT_STORE_BYTES}
         try:
@@ -79,7 +80,7 @@ class RayRunner:
         todo = deque((root, 1) for root in roots)
         running: dict[Any, tuple[str, int]] = {}
         while todo or running:
-            while todo and len(running) < self._n_workers * _WAITING_PER_WORKER:
+            while todo and len(running) < self._most:
                 root, attempt = todo.popleft()
                 running[task.remote(root, job.as_json())] = root, attempt
             (ready, *_), _ = ray.wait(list(running), num_returns=1)

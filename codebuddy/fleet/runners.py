@@ -109,6 +109,8 @@ class ProcessRunner:
                     break
                 if process is None:
                     process = self._start()
+                if process is None:
+                    break
                 started = time.perf_counter()
                 found = _ask(process, root, job)
                 if found is not None:
@@ -129,12 +131,21 @@ class ProcessRunner:
         finally:
             self._end(process)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        """A new worker once it is ready; None where all is to end.
+
+        Raises:
+            CodebuddyError: None starts.
+        """
         command = platforms.python_command(_WORKER)
         for _ in range(_START_ATTEMPTS):
+            if self._stop.is_set():
+                return None
             process = platforms.spawn_detached_from_terminal(command, self._environment)
             with self._lock:
                 self._processes.add(process)
+            if self._stop.is_set():
+                process.kill()
             assert process.stdout is not None
             if process.stdout.readline() == READY:
                 return process

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.fleet.listing import Member
@@ -23,18 +24,28 @@ def shards_of(members: Sequence[Member]) -> list[Shard]:
     return [_shard(each) for each in members]
 
 
+def look_again(shards: Sequence[Shard]) -> None:
+    """Find the folders of those that had none: a repository may have come meanwhile."""
+    for shard in shards:
+        if shard.folder is None:
+            shard.folder, shard.problem = _place(shard.root)
+
+
 def _shard(member: Member) -> Shard:
-    git_folder = member.root / ".git"
+    return Shard(member.name, member.root, *_place(member.root))
+
+
+def _place(root: Path) -> tuple[Path | None, str]:
+    """The folder of a repository's index, or why there is none."""
+    git_folder = root / ".git"
     try:
         if git_folder.is_dir() and not git_folder.is_symlink():
-            folder = index_folder_of(git_folder / _OWN_PLACE)
-        else:
-            folder = open_repository(member.root).index_folder
+            return index_folder_of(git_folder / _OWN_PLACE), ""
+        return open_repository(root).index_folder, ""
     except CodebuddyError as error:
-        return Shard(member.name, member.root, None, error.message)
+        return None, error.message
     except OSError as error:
-        return Shard(member.name, member.root, None, f"it cannot be read: {error.strerror}")
-    return Shard(member.name, member.root, folder)
+        return None, f"it cannot be read: {error.strerror}"
 
 
 def state_of(member: Member) -> str:

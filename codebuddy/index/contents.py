@@ -37,7 +37,6 @@ def count_contents(store: Store, settings: Settings) -> IndexStats:
         n_chunks += stored.n_chunks
         n_lines += stored.n_lines
         n_bytes += stored.stat.size
-    skipped = Counter(skip.reason for _, skip, _ in store.skipped())
     return IndexStats(
         files=languages.total(),
         chunks=n_chunks,
@@ -45,7 +44,12 @@ def count_contents(store: Store, settings: Settings) -> IndexStats:
         source_bytes=n_bytes,
         index_bytes=store.file.stat().st_size,
         languages=dict(languages.most_common()),
-        skipped=dict(skipped.most_common()),
+        skipped=skipped_by_reason(store),
         embedder=embedder_name(settings),
         vectors=count_vectors(store, settings),
     )
+
+
+def skipped_by_reason(store: Store) -> dict[str, int]:
+    """How many files are left out for each reason, the commonest first."""
+    return dict(Counter(skip.reason for _, skip, _ in store.skipped()).most_common())

@@ -46,7 +46,7 @@ def _either(names: tuple[str, ...]) -> str:
 
 
 def _why_no_files(index: RepositoryIndex) -> str:
-    skipped = index.stats().skipped
+    skipped = index.skipped_by_reason()
     if not skipped:
         return (
             "nothing is indexed: git lists no files here that .codebuddyignore does not leave out"

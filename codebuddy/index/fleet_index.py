@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Self, TypeVar
 
 from codebuddy.errors import IndexingError
@@ -19,7 +18,6 @@ from codebuddy.index.lease import Leases
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.shards import Shard, ShardedStore, ShardLostError
 from codebuddy.settings import Settings
 
@@ -51,11 +49,6 @@ class FleetIndex(RepositoryIndex):
         """All shards; those with a `problem` took no part in the last search."""
         return self._sharded.shards
 
-    @property
-    def second_tier(self) -> SecondTier:
-        """None: it keeps vectors beside one index."""
-        return SecondTier("", Path())
-
     def ask(self, query: str, ask: Callable[[], T]) -> T:
         """What `ask` finds by calling this index, all of it in one state of every shard.
 
@@ -68,7 +61,7 @@ class FleetIndex(RepositoryIndex):
         Raises:
             UsageError, IndexingError: As `ask`.
         """
-        for attempt in range(len(self.shards) + 1):
+        for _ in range(len(self.shards) + 1):
             try:
                 with self._snapshot() as channels:
                     self._held = channels
@@ -81,7 +74,7 @@ class FleetIndex(RepositoryIndex):
                 self._channels = None
             except DamagedIndexError:
                 # Its checksums are right and its content is not.
-                if attempt or not self._drop_damaged(query):
+                if not self._drop_damaged(query):
                     raise
         raise IndexingError("the indexes change all the time", hint="try again in a moment")
 

@@ -90,11 +90,8 @@ class LexicalRanker:
         """Terms that begin so and stand in a chunk, some of them where there are many."""
         found: dict[str, None] = {}
         for segment in self._segments:
-            rows = self._store.connection.execute(
-                "SELECT term FROM postings WHERE segment = ? AND term >= ? AND term < ? LIMIT ?",
-                (segment.id, beginning, beginning + chr(0x10FFFF), _MAX_BEGINNING_ALIKE),
-            )
-            found.update((str(term), None) for (term,) in rows)
+            terms = self._store.terms_beginning(segment.id, beginning, _MAX_BEGINNING_ALIKE)
+            found.update(dict.fromkeys(terms))
         # This also checks the rows, and leaves out what stands in removed chunks alone.
         return [term for term, times in self.frequencies(list(found)).items() if times]
 

@@ -19,7 +19,7 @@ from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchRes
 from codebuddy.errors import IndexingError, UsageError
 from codebuddy.index.absent_words import AbsentWords, absent_words
 from codebuddy.index.channels import POOL, Channels, kept
-from codebuddy.index.contents import IndexStats, count_contents
+from codebuddy.index.contents import IndexStats, count_contents, skipped_by_reason
 from codebuddy.index.damage_marker import mark_damaged
 from codebuddy.index.embed import embedder_name, no_vectors
 from codebuddy.index.hybrid import hybrid
@@ -310,6 +310,11 @@ class RepositoryIndex:
         raw = os.fsencode(path)
         with self._snapshot():
             return next((each.reason for at, each, _ in self._store.skipped() if at == raw), "")
+
+    def skipped_by_reason(self) -> dict[str, int]:
+        """How many files are not indexed, for each reason."""
+        with self._snapshot():
+            return skipped_by_reason(self._store)
 
     def stats(self) -> IndexStats:
         """What the index holds."""

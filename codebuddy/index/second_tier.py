@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from codebuddy.datatypes import SearchResult
 from codebuddy.errors import ModelError
-from codebuddy.index.rerank import CHOSEN, POOL, combined
+from codebuddy.index.rerank import POOL, WEIGHT, combined
 
 if TYPE_CHECKING:
     from codebuddy.index.vectors import Encoder, Vectors
@@ -65,7 +65,7 @@ class SecondTier:
         (asked,) = _encoded(encoder, [query[:_MAX_QUERY_CHARACTERS]])
         vectors = self._vectors(encoder, [chunk_text(each.chunk) for each in first])
         similarities = [float(vector @ asked) for vector in vectors]
-        order = combined([each.score for each in first], similarities, CHOSEN)
+        order = combined([each.score for each in first], similarities, WEIGHT)
         of_chunks = {
             each.chunk.id: similarity for each, similarity in zip(first, similarities, strict=True)
         }

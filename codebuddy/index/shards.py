@@ -22,6 +22,7 @@ from typing import TypeVar
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.errors import IndexingError
 from codebuddy.index.damage_marker import mark_damaged
+from codebuddy.index.file_walker import Skipped
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError, translated
 from codebuddy.index.segments import Segment, pack_histogram, unpack_histogram, unpack_segment
 from codebuddy.index.store import Store, StoredFile, StoredVectors, VectorSpace
@@ -156,10 +157,24 @@ class ShardedStore(Store):
             found += [shard.prefix + path for path in own]
         return found
 
+    def skipped(self) -> Iterator[tuple[bytes, Skipped, bytes]]:
+        """See `Store.skipped`."""
+        for _, shard in self._live:
+            for path, reason, digest in self._ask(shard, lambda store: list(store.skipped())):
+                yield shard.prefix + path, reason, digest
+
     def postings(self, segment: int, terms: Sequence[str]) -> dict[str, bytes]:
         """See `Store.postings`."""
         shard = self._shards[segment >> _BITS]
         return self._ask(shard, lambda store: store.postings(segment & _OWN, terms))
+
+    def terms_beginning(self, segment: int, beginning: str, limit: int) -> list[str]:
+        """See `Store.terms_beginning`."""
+        own = segment & _OWN
+        return self._ask(
+            self._shards[segment >> _BITS],
+            lambda store: store.terms_beginning(own, beginning, limit),
+        )
 
     def vector_space(self) -> VectorSpace | None:
         """The space of most shards; vectors of others cannot be compared with theirs."""

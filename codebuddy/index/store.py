@@ -225,6 +225,12 @@ class Store:
                 found[term] = row[0]
         return found
 
+    def terms_beginning(self, segment: int, beginning: str, limit: int) -> list[str]:
+        """Terms of a segment that begin so, `limit` at most; unchecked, as `paths`."""
+        statement = "SELECT term FROM postings WHERE segment = ? AND term >= ? AND term < ? LIMIT ?"
+        bounds = (segment, beginning, beginning + "\U0010ffff", limit)
+        return [str(term) for (term,) in self.connection.execute(statement, bounds)]
+
     def all_postings(self, segment: int) -> Iterator[tuple[str, bytes]]:
         """Every term of a segment with its postings, sorted."""
         for term, data, crc in self.connection.execute(
@@ -237,9 +243,7 @@ class Store:
     def vector_space(self) -> VectorSpace | None:
         """Whose vectors the index holds, if any."""
         value = self.meta("embedder")
-        if value is None:
-            return None
-        return VectorSpace(*row_checks.check_space(value))
+        return None if value is None else VectorSpace(*row_checks.check_space(value))
 
     def vectors(self) -> Iterator[StoredVectors]:
         """Every row of vectors, by file."""
@@ -274,11 +278,8 @@ class Store:
 
     def chunks_of(self, stored: StoredFile) -> list[Chunk]:
         """A file's chunks in their order."""
-        rows = self.connection.execute(
-            f"{_SELECT_CHUNK} WHERE file_id = ? ORDER BY start_byte",
-            (stored.id,),
-        )
-        found = [self._chunk(row) for row in rows]
+        statement = f"{_SELECT_CHUNK} WHERE file_id = ? ORDER BY start_byte"
+        found = [self._chunk(row) for row in self.connection.execute(statement, (stored.id,))]
         if len(found) != stored.n_chunks:
             raise DamagedIndexError(
                 f"the index is damaged: {len(found)} of {stored.n_chunks} chunks of file"

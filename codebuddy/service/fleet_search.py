@@ -67,19 +67,17 @@ class FleetSearches:
 
     def _opened(self, file: Path, settings: Any) -> FleetIndex:
         from codebuddy.fleet.listing import read_members
-        from codebuddy.fleet.shards import shards_of
+        from codebuddy.fleet.shards import look_again, shards_of
         from codebuddy.index.fleet_index import FleetIndex
 
         key = (file, file_identity(file), settings.index.embedder)
         if self._index is None or key != self._key:
-            members = read_members(file)
-            if not members:
-                raise UsageError(
-                    f"the list {file} names no repository", hint="'codebuddy fleet add PATH...'"
-                )
+            members = read_members(file, needs_some=True)
             if self._index is not None:
                 self._index.close()
             self._index, self._key = FleetIndex(shards_of(members), settings), key
+        else:
+            look_again(self._index.shards)
         return self._index
 
 
@@ -110,7 +108,7 @@ def _found(index: FleetIndex, request: SearchRequest) -> dict[str, Any]:
         shard, item["path"] = index.shard_of(item["path"])
         item["repository"], item["name"] = str(shard.root), shard.name
     if not found["results"]:
-        found["reason"] = f"nothing found in {n_searched} repositories"
+        found.setdefault("reason", f"nothing found in {n_searched} repositories")
     found["repositories"] = {
         "searched": n_searched,
         "listed": len(index.shards),

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from codebuddy import heads
-from codebuddy.federation.measure import centralised, rounds_to
+from codebuddy.federation.measure import centralised
 from codebuddy.federation.participant import Participant
-from codebuddy.federation.partitions import DEALINGS, deal, divergence, windows
+from codebuddy.federation.partitions import Dealing, deal, divergence
 from codebuddy.federation.privacy import Place, Privacy, epsilon
 from codebuddy.federation.simulation import simulate
 from codebuddy.federation.strategy import Rules
@@ -41,6 +41,7 @@ from codebuddy.training.head.metrics import within
 
 _ROUNDS = 30
 _WINDOWS = 30
+_DEALINGS: tuple[Dealing, ...] = ("label", "language", "quantity")
 _DEALT_ROUNDS = 10
 # Windows of labels that a client keeps.
 _KEPT = 6
@@ -112,18 +113,56 @@ def federated(
                 recent = stream[max(0, round_number - _KEPT) : round_number]
                 each.learned = [hole for window in recent for hole in window]
 
+        def after_round(
+            round_number: int, weights: list[Array], come_and_go: Any = come_and_go
+        ) -> None:
+            by_round[round_number - 1].append([each.copy() for each in weights])
+            if arrives:
+                come_and_go(round_number + 1)
+
+        if arrives:
+            come_and_go(1)
         strategy = simulate(
             people,
             # Other draws and other noise in each fold.
             replace(rules, seed=rules.seed + 1_000 * number, noise_seed=rules.seed + number),
             zeros(),
-            before_round=come_and_go if arrives else None,
-            on_round=lambda n, w: by_round[n - 1].append([each.copy() for each in w]),
+            on_round=after_round,
         )
         asked = sum(each.asked for each in strategy.rounds)
         total = sum(each.bytes_sent + each.bytes_received for each in strategy.rounds)
         sizes.append(total / max(1, asked))
     return [judged(all_folds, each) for each in by_round], statistics.fmean(sizes)
+
+
+def windows(examples: Sequence[Example], n_windows: int, seed: int) -> list[list[Example]]:
+    """Examples as they would arrive, file by file, in unequal shares.
+
+    The labels have no dates: files come in an order that the seed draws, and how many come in each
+    window is drawn, too.
+    """
+    random = np.random.default_rng(seed)
+    files = sorted({each.path for each in examples})
+    order = {files[place]: rank for rank, place in enumerate(random.permutation(len(files)))}
+    arranged = sorted(examples, key=lambda each: (order[each.path], each.start))
+    shares = random.dirichlet(np.full(n_windows, 1.0))
+    cuts = np.round(np.cumsum(shares)[:-1] * len(arranged)).astype(int)
+    found, begin = [], 0
+    for end in [*cuts.tolist(), len(arranged)]:
+        found.append(arranged[begin:end])
+        begin = end
+    return found
+
+
+def rounds_to(curve: Sequence[float], goal: float) -> int | None:
+    """The first round (from 1) from which on the curve stays at `goal` or above."""
+    reached = None
+    for number, value in enumerate(curve, 1):
+        if value < goal:
+            reached = None
+        elif reached is None:
+            reached = number
+    return reached
 
 
 def row(name: str, curve: list[dict[str, float]], goal: dict[str, float], extra: str = "") -> str:
@@ -231,7 +270,7 @@ def main() -> None:
         return
     print("\n| dealt by | alpha | divergence, bits | syntax | confidence |")
     print("|---|--:|--:|--:|--:|")
-    for dealing in DEALINGS[1:]:
+    for dealing in _DEALINGS:
         for alpha in (0.1, 1.0):
             dealt = folds(
                 examples, partial(deal, dealing=dealing, n_clients=50, alpha=alpha, seed=0)

@@ -14,8 +14,10 @@ import math
 import random
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.evaluation.tables import table
@@ -23,7 +25,7 @@ from codebuddy.index.build import update_index
 from codebuddy.index.embed import chunk_text
 from codebuddy.index.encoder import open_encoder
 from codebuddy.index.query import kind_of
-from codebuddy.index.rerank import Combination, combined, is_reranked
+from codebuddy.index.rerank import combined, is_reranked
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.vectors import Encoder, Vectors
 from codebuddy.settings import Settings
@@ -32,6 +34,35 @@ from tests.bench.search_tasks import Task, question_tasks, with_half
 
 _POOL = 50
 _TOP_K = 10
+# As the first tier's fusion has it.
+_RANK_CONSTANT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """`scores`: as the second tier has it. `places`: reciprocal ranks, the model's `weight` times.
+
+    `model`: the similarity alone.
+    """
+
+    form: Literal["scores", "places", "model"]
+    weight: float
+
+    def order(self, scores: Sequence[float], similarities: Sequence[float]) -> list[int]:
+        """The places (from 0) of the results in their new order."""
+        if self.form == "scores":
+            return combined(scores, similarities, self.weight)
+        by_model = sorted(range(len(scores)), key=lambda each: (-similarities[each], each))
+        if self.form == "model":
+            return by_model
+        rank_of = {each: rank for rank, each in enumerate(by_model, 1)}
+        totals = [
+            1 / (_RANK_CONSTANT + place + 1) + self.weight / (_RANK_CONSTANT + rank_of[place])
+            for place in range(len(scores))
+        ]
+        return sorted(range(len(totals)), key=lambda each: (-totals[each], each))
+
+
 _GRID = (
     *(Combination("scores", weight) for weight in (0.5, 1.0, 2.0, 4.0, 8.0)),
     *(Combination("places", weight) for weight in (0.5, 1.0, 2.0, 4.0)),
@@ -110,7 +141,7 @@ def _report(judged: list[Judged], seed: int) -> list[str]:
     held_out = [each for each in judged if each.task.half == "held-out"]
 
     def gains(of: list[Judged], combination: Combination) -> list[float]:
-        return [each.gain(combined(each.scores, each.similarities, combination)) for each in of]
+        return [each.gain(combination.order(each.scores, each.similarities)) for each in of]
 
     first = [each.gain(list(range(len(each.scores)))) for each in held_out]
     chosen = max(_GRID, key=lambda each: sum(gains(tune, each)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from codebuddy.cli import cli, run
+from codebuddy.service.fleet_search import FleetSearches
+from codebuddy.service.request import SearchRequest, SettingsSources
 from tests.support.index import index, make_repository, module
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -51,6 +54,52 @@ def test_a_search_over_the_list_names_the_repository_of_each_result(fleet):
     assert found["repositories"]["listed"] == 2
 
 
+def test_an_empty_search_says_why(fleet):
+    """A filter that fits no file of any repository, or words alone."""
+    common = ["search", "--fleet", "--no-engine", "--json"]
+    found = json.loads(call(*common, "zzz", "lang:go").stdout)
+    assert found["reason"] == "no indexed file is go"
+    found = json.loads(call(*common, "zzz").stdout)
+    assert found["reason"] == "nothing found in 1 repositories"
+
+
+def test_a_search_where_nothing_is_indexed_says_so(fleet, capsys):
+    """In one sentence."""
+    assert call("fleet", "remove", "alpha").exit_code == 0
+    assert run(["search", "--fleet", "--no-engine", "open_socket"]) == 1
+    assert "none of the 1 repositories can be searched" in capsys.readouterr().err
+
+
+def test_a_list_in_one_s_home_is_found(fleet, capsys):
+    """Where no shell has written out the tilde, as in `--fleet-list=~/list.txt`."""
+    list_file = Path("~/list.txt")
+    list_file.expanduser().write_text(f"{fleet['alpha']}\n")
+    assert (
+        run(["search", "--fleet", f"--fleet-list={list_file}", "--no-engine", "parse_config"]) == 0
+    )
+    assert "alpha/" in capsys.readouterr().out
+
+
+def test_a_repository_that_comes_later_is_searched(fleet, tmp_path):
+    """By the same engine, without a change of the list."""
+    late = tmp_path / "late"
+    file = tmp_path / "list.txt"
+    file.write_text(f"{fleet['alpha']}\n{late}\n")
+    searches = FleetSearches()
+    request = SearchRequest(str(tmp_path), "write_table", fleet=str(file))
+    sources = SettingsSources({}, tmp_path / "none.toml")
+    first = searches.search(request, sources)["repositories"]
+    make_repository(late, {"write_table.py": module("write_table")})
+    second = searches.search(request, sources)["repositories"]
+    index(late, embedder="none")
+    found = searches.search(request, sources)
+    searches.close()
+    assert list(first["left_out"]) == list(second["left_out"]) == [str(late)]
+    assert "not indexed" in second["left_out"][str(late)]
+    assert found["results"][0]["name"] == "late"
+    assert found["repositories"]["left_out"] == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -58,6 +107,8 @@ def test_a_search_over_the_list_names_the_repository_of_each_result(fleet):
         (["search", "--fleet", "--best", "x"], "--best"),
         (["search", "--fleet-list", "a.txt", "x"], "--fleet-list"),
         (["search", "--fleet", "--fleet-list", "none.txt", "x"], "there is no list"),
+        (["search", "--fleet", "--fleet-list", "empty.txt", "x"], "names no repository"),
+        (["fleet", "index", "--list", "empty.txt"], "names no repository"),
         (["fleet", "add", "https://example.org/a.git"], "clone it"),
         (["fleet", "add", "."], "git repository"),
         (["fleet", "remove", "gamma"], "not on the list"),
@@ -67,6 +118,7 @@ def test_what_cannot_be_is_one_sentence(fleet, tmp_path, monkeypatch, capsys, ar
     """With exit code 2."""
     outside = tmp_path / "outside"
     outside.mkdir()
+    (outside / "empty.txt").write_text("# nothing yet\n")
     monkeypatch.chdir(outside)
     extra = ["--no-engine"] if arguments[0] == "search" else []
     assert run([*arguments, *extra]) == 2

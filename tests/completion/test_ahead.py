@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from codebuddy.completion.ahead import VisitedPlaces, places_ahead
 from codebuddy.completion.context import build_context
@@ -62,3 +66,13 @@ def test_visited_places_are_few_and_apart():
     for number in range(20):
         visited.note(f"{number}.py", 1)
     assert visited.before("a.py") == []
+
+
+@pytest.mark.process
+def test_nothing_that_reads_syntax_is_loaded_before_it_looks():
+    """An engine's worker starts with this module, and the feature is off by default."""
+    code = "import sys; import codebuddy.completion.ahead as a; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "codebuddy.index.analysis" not in done.stdout.split()

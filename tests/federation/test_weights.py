@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from codebuddy.commands.federate_options import privacy_of
 from codebuddy.errors import TrainingError, UsageError
-from codebuddy.federation.participant import Participant, judge, preview, split_by_file
-from codebuddy.federation.partitions import deal, divergence, windows
+from codebuddy.federation.participant import (
+    Participant,
+    judge,
+    preview,
+    split_by_file,
+    verdict_as_json,
+)
+from codebuddy.federation.partitions import deal, divergence
 from codebuddy.federation.privacy import Privacy, clipped, noised
 from codebuddy.federation.transport import Keys, checked_address
 from codebuddy.federation.weights import (
@@ -25,6 +33,7 @@ from codebuddy.federation.weights import (
 )
 from codebuddy.training.head.adapt import GainThresholds
 from codebuddy.training.head.fit import values_of
+from tests.bench.federated import windows
 
 
 def loss(weights, data, penalty):
@@ -138,10 +147,47 @@ def test_an_aggregate_is_used_only_if_held_out_holes_say_so(shared):
         participant, [-20 * each for each in good], shared.head, shared.examples, thresholds
     )
     assert not bad.is_better
-    assert all(each.kept is each.default_stage for each in bad.stages)
+    assert len(bad.stages) == 2
+    assert all(each.kept is each.default_stage for each in bad.stages.values())
     few = Participant(shared.examples[:20], shared.scales)
     with pytest.raises(TrainingError, match="too few"):
         judge(few, good, shared.head, shared.examples, thresholds)
+
+
+def test_what_is_adopted_says_how_often_it_will_ask_again(shared):
+    """By the client's own holes, as for a head that the repository adapted itself."""
+    data = data_of(shared.examples, shared.scales)
+    good = step(zeros(), data, StepConfig(n_steps=500))
+    bad = classifiers([-20 * each for each in good], shared.scales, shared.examples)
+    present = replace(shared.head, syntax=bad[0], confidence=bad[1], asked_again=0.987)
+    participant = Participant(shared.examples[:400], shared.scales)
+    verdict = judge(participant, good, present, shared.examples, GainThresholds(1.0, 1.0))
+    assert verdict.confidence is not None
+    assert verdict.confidence.is_better
+    content = verdict.head_content("r", {}, present)
+    assert content["asked_again"] == pytest.approx(verdict.confidence.adapted.lookup_rate, abs=1e-3)
+    assert content["asked_again"] != 0.987
+    shown = verdict_as_json(verdict)
+    assert set(shown) == {"holes", "adopted", "syntax", "confidence"}
+
+
+def test_epsilon_is_infinite_once_something_was_sent_without_noise(shared):
+    """Clipped or not; nothing is spent before."""
+    for privacy in (None, Privacy(clip=0.1)):
+        participant = Participant(shared.examples[:150], shared.scales, privacy)
+        assert participant.epsilon() == 0
+        participant.update(zeros(), StepConfig())
+        assert math.isinf(participant.epsilon())
+
+
+def test_a_limit_of_epsilon_that_nothing_would_keep_is_refused():
+    """Without noise nothing could be counted, and the server's is not the client's."""
+    for clip in (None, 1.0):
+        with pytest.raises(UsageError, match="needs noise"):
+            privacy_of(0.0, clip, 1e-3, 3.0, "client")
+    with pytest.raises(UsageError, match="client"):
+        privacy_of(1.0, None, 1e-3, 3.0, "server")
+    assert privacy_of(1.0, None, 1e-3, 3.0, "client") == Privacy(noise=1.0, max_epsilon=3.0)
 
 
 def test_labels_are_dealt_whole_and_the_more_unequal_the_smaller_alpha(shared):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from codebuddy import paths, platforms
 from codebuddy.errors import CodebuddyError
-from codebuddy.fleet.drive import run_fleet
-from codebuddy.fleet.journal import open_journal, runs_folder
+from codebuddy.fleet.drive import FleetRun, run_fleet
+from codebuddy.fleet.journal import open_journal
 from codebuddy.fleet.runners import ProcessRunner
 from codebuddy.fleet.tasks import Job, Outcome, run_task
 from codebuddy.index.schema import DATABASE_NAME
@@ -94,7 +95,7 @@ def test_a_journal_that_a_kill_cut_off_loses_its_last_line_alone(tmp_path):
     roots = ["/r/one", "/r/two"]
     with pytest.raises(KeyboardInterrupt):
         run_fleet(roots, JOB, Scripted(stop_after=1), 1)
-    (file,) = runs_folder().glob("*.jsonl")
+    (file,) = paths.fleet_runs_folder().glob("*.jsonl")
     with file.open("ab") as stream:
         stream.write(b'{"root": "/r/two", "resu')
     runner = Scripted()
@@ -114,13 +115,55 @@ def test_two_drivers_of_one_work_do_not_meet(tmp_path):
 def test_the_cost_is_that_of_the_outcomes():
     """By hand: three of 1, 2 and 3 seconds in three seconds by two workers."""
     outcomes = [Outcome(f"/{n}", result={}, seconds=float(n), cpu_seconds=1.0) for n in (1, 2, 3)]
-    from codebuddy.fleet.drive import FleetRun
-
-    cost = FleetRun(outcomes, 0, 3.0, 2).cost()
+    cost = FleetRun(outcomes, 0, 3.0, 2, 6.0).cost()
     assert cost["seconds"] == 2.0
     assert cost["p95_seconds"] == 3.0
     assert cost["busy_workers"] == 2.0
     assert cost["hours_of_1000"]["1"] == round((1000 * 2 / 2 + 3) / 3600, 3)
+
+
+def test_a_run_that_went_on_was_busy_with_its_own_part():
+    """One of 2 seconds in ten; the two that were there already count for the means alone."""
+    outcomes = [Outcome(f"/{n}", result={}, seconds=float(n), cpu_seconds=1.0) for n in (1, 3, 2)]
+    cost = FleetRun(outcomes, 2, 10.0, 8, 2.0).cost()
+    assert cost["seconds"] == 2.0
+    assert cost["busy_workers"] == 0.2
+    assert cost["hours_of_1000"]["1"] == round((1000 * 2 / 0.2 + 3) / 3600, 3)
+    nothing = FleetRun(outcomes, 3, 0.1, 8, 0.0).cost()
+    assert nothing["busy_workers"] == 0
+    assert nothing["hours_of_1000"] == {}
+    with pytest.raises(KeyboardInterrupt):
+        run_fleet(["/r/one", "/r/two", "/r/bad"], JOB, Scripted(stop_after=1), 1)
+    assert run_fleet(["/r/one", "/r/two", "/r/bad"], JOB, Scripted(), 1).own_seconds == 1.0
+
+
+def test_runs_are_never_kept_in_the_folder_one_stands_in(monkeypatch):
+    """A relative XDG_STATE_HOME is ignored, as for all that is kept there."""
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    assert paths.fleet_runs_folder() == Path.home() / ".local/state/codebuddy/fleet"
+    assert paths.spare_unsaved_folder() == Path.home() / ".local/state/codebuddy/unsaved"
+
+
+@pytest.mark.process
+def test_a_worker_that_starts_while_all_ends_is_ended_too(tmp_path, monkeypatch):
+    """Closed between its start and its first word."""
+    runner = ProcessRunner(1)
+    real = platforms.spawn_detached_from_terminal
+    started = []
+
+    def spawn(*arguments):
+        process = real(*arguments)
+        started.append(process)
+        runner.close()
+        return process
+
+    monkeypatch.setattr(platforms, "spawn_detached_from_terminal", spawn)
+    runner._todo.append((str(tmp_path), 1))
+    runner._serve(JOB, 0)
+    (process,) = started
+    assert process.poll() is not None
+    assert runner.worker_ids() == []
+    assert runner._done.empty()
 
 
 @pytest.mark.process

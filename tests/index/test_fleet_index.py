@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from codebuddy.fleet.shards import shards_of
 from codebuddy.index.fleet_index import FleetIndex
 from codebuddy.index.schema import DATABASE_NAME, checksum
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.shards import ShardedStore
+from codebuddy.index.store import Store
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.index import index, make_repository, module, write
@@ -48,6 +51,19 @@ def make_fleet(folder: Path, words: dict[str, list[str]]) -> dict[str, Path]:
 
 def opened(roots: dict[str, Path]) -> FleetIndex:
     return FleetIndex(shards_of(named(roots.values())), SETTINGS)
+
+
+def spoil(root: Path, *, is_damaged: bool = False) -> None:
+    """Write postings that no codebuddy writes; with a right checksum, unless damaged."""
+    connection = sqlite3.connect(open_repository(root).index_folder / DATABASE_NAME)
+    for segment, term in connection.execute("SELECT segment, term FROM postings").fetchall():
+        data = b"\xff\xff"
+        connection.execute(
+            "UPDATE postings SET data = ?, crc = ? WHERE segment = ? AND term = ?",
+            (data, checksum(segment, term, data) + is_damaged, segment, term),
+        )
+    connection.commit()
+    connection.close()
 
 
 def shown(found) -> dict[tuple[str, int], float]:
@@ -130,25 +146,65 @@ def test_a_damaged_shard_is_left_out_and_marked_for_a_rebuild(tmp_path):
 
 def test_a_hostile_shard_costs_nobody_the_search(tmp_path):
     """Postings with a right checksum that no codebuddy wrote."""
-    import sqlite3
-
     roots = make_fleet(tmp_path, WORDS)
-    file = open_repository(roots["beta"]).index_folder / DATABASE_NAME
-    connection = sqlite3.connect(file)
-    rows = connection.execute("SELECT segment, term FROM postings").fetchall()
-    for segment, term in rows:
-        data = b"\xff\xff"
-        crc = checksum(segment, term, data)
-        connection.execute(
-            "UPDATE postings SET data = ?, crc = ? WHERE segment = ? AND term = ?",
-            (data, crc, segment, term),
-        )
-    connection.commit()
-    connection.close()
+    spoil(roots["beta"])
     with opened(roots) as fleet:
         found = fleet.ask("table", lambda: fleet.search("table"))
     assert found
     assert not [each for each in found if each.chunk.path.startswith("beta/")]
+
+
+def test_nor_does_one_beside_a_damaged_shard(tmp_path):
+    """The first try loses the damaged one, the second meets the hostile one."""
+    roots = make_fleet(tmp_path, WORDS)
+    spoil(roots["alpha"], is_damaged=True)
+    spoil(roots["beta"])
+    with opened(roots) as fleet:
+        found = fleet.ask("table", lambda: fleet.search("table"))
+        problems = {each.name for each in fleet.shards if each.problem}
+    assert {each.chunk.path.partition("/")[0] for each in found} == {"gamma"}
+    assert problems == {"alpha", "beta"}
+
+
+def test_every_read_of_a_single_index_is_one_of_many_too_or_of_no_search(tmp_path):
+    """What is inherited would look for the one database that many do not have."""
+    inherited = {
+        name
+        for name, method in vars(Store).items()
+        if not name.startswith("_") and callable(method) and name not in vars(ShardedStore)
+    }
+    # Of --near, of usages and imports, of one repository's own files, of updates.
+    assert inherited == {
+        "all_postings",
+        "chunks_of",
+        "count_definitions",
+        "count_vectors",
+        "definitions_in",
+        "file_ids",
+        "files_with",
+        "imports_of",
+        "references_of",
+        "segments",
+    }
+
+
+def test_what_is_left_out_is_counted_over_all(tmp_path):
+    """Of two repositories one file each, and none where nothing is indexed."""
+    files: dict[str, str | bytes] = {"a.py": module("other"), "b.py": b"\0\1\2"}
+    roots = {name: make_repository(tmp_path / name, files) for name in ("alpha", "beta")}
+    with opened(roots) as fleet:
+        assert fleet.skipped_by_reason() == {}
+    for root in roots.values():
+        index(root, embedder="none")
+    with opened(roots) as fleet:
+        assert fleet.skipped_by_reason() == {"binary": 2}
+
+
+def test_a_question_s_missing_words_are_those_of_no_shard(tmp_path):
+    """A word of one shard alone is there, by its beginning too."""
+    with opened(make_fleet(tmp_path, WORDS)) as fleet:
+        absent = fleet.absent_words("where are the arguments of a quuxification parsed", [])
+    assert absent.nowhere == ("quuxification",)
 
 
 def test_asking_for_vectors_where_there_are_none_says_so(tmp_path):

@@ -15,13 +15,14 @@ import pytest
 from codebuddy import paths
 from codebuddy.errors import ModelError
 from codebuddy.index import embed, vector_cache
-from codebuddy.index.rerank import Combination, combined
+from codebuddy.index.rerank import combined
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.second_tier import CACHE_NAME
 from codebuddy.index.vector_cache import VectorCache
 from codebuddy.index.vectors import Vectors
 from codebuddy.settings import SearchSettings, Settings
 from codebuddy.vcs.repository import open_repository
+from tests.bench.rerank import Combination
 from tests.support.engine import codebuddy, json_of
 from tests.support.index import index, make_repository, module
 
@@ -90,14 +91,16 @@ def test_a_model_without_usable_vectors_is_an_error(root, monkeypatch):
 
 
 def test_combinations():
-    """The first tier alone at weight 0, the model alone, and both."""
+    """The first tier alone at weight 0, the model alone, and both; as measured, too."""
     scores, similarities = (4.0, 2.0, 1.0), (0.1, 0.2, 0.9)
+    assert combined(scores, similarities, 0.0) == [0, 1, 2]
+    assert combined(scores, similarities, 50.0) == [2, 1, 0]
+    assert combined((), (), 1.0) == []
+    assert combined((0.0,), (0.5,), 1.0) == [0]
     for form in ("scores", "places"):
-        assert combined(scores, similarities, Combination(form, 0.0)) == [0, 1, 2]
-        assert combined(scores, similarities, Combination(form, 50.0)) == [2, 1, 0]
-    assert combined(scores, similarities, Combination("model", 1.0)) == [2, 1, 0]
-    assert combined((), (), Combination("scores", 1.0)) == []
-    assert combined((0.0,), (0.5,), Combination("scores", 1.0)) == [0]
+        assert Combination(form, 0.0).order(scores, similarities) == [0, 1, 2]
+        assert Combination(form, 50.0).order(scores, similarities) == [2, 1, 0]
+    assert Combination("model", 1.0).order(scores, similarities) == [2, 1, 0]
 
 
 def test_vectors_are_bounded_private_and_may_be_lost(tmp_path, monkeypatch):

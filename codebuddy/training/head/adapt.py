@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codebuddy import heads
 from codebuddy.completion.decision import POINTS_PER_SECOND
 from codebuddy.completion.head import Classifier, Head
+from codebuddy.errors import HeadError, TrainingError
 from codebuddy.training.head.examples import Example
 from codebuddy.training.head.fit import (
     FitConfig,
@@ -23,6 +25,7 @@ from codebuddy.training.head.fit import (
     fit_stage,
     fold_of,
     gains_of,
+    head_content,
     values_of,
 )
 
@@ -89,12 +92,44 @@ class Adaptation:
         """Whether anything of the adapted head is to be kept."""
         return self.syntax.is_better or (self.confidence is not None and self.confidence.is_better)
 
+    @property
+    def stages(self) -> dict[str, Compared]:
+        """Those that there are, by name."""
+        stages = {"syntax": self.syntax, "confidence": self.confidence}
+        return {name: each for name, each in stages.items() if each is not None}
+
+    def head_content(
+        self, name: str, trained_for: Mapping[str, Any], default: Head
+    ) -> dict[str, Any]:
+        """The head to keep in place of `default`: of each stage the better one."""
+        return head_content(
+            name,
+            trained_for,
+            self.syntax.kept,
+            self.confidence.kept if self.confidence else None,
+            self.asked_again(default.asked_again),
+        )
+
     def asked_again(self, default: float) -> float:
         """The share of own holes where an adapted confidence stage asks for retrieval, else
         `default`."""
         if self.confidence is None or not self.confidence.is_better:
             return default
         return self.confidence.adapted.lookup_rate
+
+
+def head_to_start_from() -> Head:
+    """The shipped head.
+
+    Raises:
+        TrainingError: It is missing or damaged.
+    """
+    try:
+        return heads.load_shipped_head()
+    except HeadError as error:
+        raise TrainingError(
+            f"there is no head to start from: {error.message}", hint="reinstall codebuddy"
+        ) from error
 
 
 def gain_thresholds(with_ms: Sequence[float], without_ms: Sequence[float]) -> GainThresholds:
@@ -140,7 +175,7 @@ def compared_stages(
     candidates: Sequence[Classifier],
     held_out: Sequence[Example],
     thresholds: GainThresholds,
-) -> list[Compared]:
+) -> Adaptation:
     """Other classifiers of a head's stages beside those of `present`, on holes that none has seen.
 
     Args:
@@ -166,20 +201,18 @@ def compared_stages(
             for each in (stage, candidate)
         ]
         found.append(Compared(stage, candidate, *scores))
-    return found
+    return Adaptation(found[0], found[1] if len(found) > 1 else None, len(held_out))
 
 
 def as_json(adaptation: Adaptation) -> Mapping[str, Any]:
     """The comparison in numbers, stage by stage."""
-    stages = {"syntax": adaptation.syntax, "confidence": adaptation.confidence}
     return {
         name: {
             "is_better": compared.is_better,
             "default": _rounded(compared.default),
             "adapted": _rounded(compared.adapted),
         }
-        for name, compared in stages.items()
-        if compared is not None
+        for name, compared in adaptation.stages.items()
     }
 
 

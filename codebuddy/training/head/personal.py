@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy import heads
-from codebuddy.errors import HeadError, TrainingError
-from codebuddy.training.head.adapt import Adaptation, adapt, as_json, gain_thresholds
+from codebuddy.training.head.adapt import (
+    Adaptation,
+    adapt,
+    as_json,
+    gain_thresholds,
+    head_to_start_from,
+)
 from codebuddy.training.head.examples import read_folder
-from codebuddy.training.head.fit import MIN_EXAMPLES, head_content
+from codebuddy.training.head.fit import MIN_EXAMPLES
 from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
 
 
@@ -53,12 +58,7 @@ def train_personal(
         TrainingError: The repository has too little code, or there is no head to start from.
         CodebuddyError: The model or the index failed; what was labelled stays.
     """
-    try:
-        default = heads.load_shipped_head()
-    except HeadError as error:
-        raise TrainingError(
-            f"there is no head to start from: {error.message}", hint="reinstall codebuddy"
-        ) from error
+    default = head_to_start_from()
     repository = labelling.repository
     deadline = time.monotonic() + 60 * minutes
     own = label_holes(
@@ -78,12 +78,8 @@ def train_personal(
     if adaptation.is_better:
         name, settings = labelling.generator.name, labelling.settings
         trained_for = heads.trained_for(name, settings, labelling.adapter)
-        content = head_content(
-            f"{repository.root.name}, {len(own)} holes",
-            trained_for,
-            adaptation.syntax.kept,
-            adaptation.confidence.kept if adaptation.confidence else None,
-            adaptation.asked_again(default.asked_again),
+        content = adaptation.head_content(
+            f"{repository.root.name}, {len(own)} holes", trained_for, default
         )
         heads.save_head(file, content)
     else:
