@@ -347,11 +347,7 @@ class Scoring(Writing):
         super().__init__("text\n")
         self.read: list[tuple[int, ...]] = []
         self.scored: list[tuple[int, ...]] = []
-
-    @property
-    def has_probabilities(self) -> bool:
-        """As a model of this process."""
-        return True
+        self.has_probabilities = True
 
     def generate(self, tokens, settings, stats, cancellation=None):
         """The text, each time less likely than before."""
@@ -383,10 +379,13 @@ def test_probabilities_are_behind_the_prompt_of_the_text_that_is_kept(shop):
     repository, index = shop
     (hole,) = cut_holes(repository, index, ["line"], 1, 0)
     gains = [Classifier((), 0.0, (), (), (0.0, 1.0), (0.5, 0.6), (g, g + 1e-6)) for g in (-5, 90)]
-    head = Head("test", {}, *gains)
+    head = Head("test", {}, syntax=gains[0], confidence=gains[1])
     scoring = Scoring()
-    work = (repository, index, scoring, CompletionSettings(), ["auto"], 0, head, LatencyModel())
-    found = measure(hole, ATTRIBUTES[2], make_setup(*work), {})
+    settings = CompletionSettings()
+    setup = make_setup(
+        repository, index, scoring, settings, ["auto"], 0, head=head, latency=LatencyModel()
+    )
+    found = measure(hole, ATTRIBUTES[2], setup, {})
     n_comments = sum(len(each) for each in found.values.values())
     assert len(scoring.read) == 2 * n_comments
     assert scoring.scored == scoring.read[::2]
