@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from codebuddy.datatypes import Context
 from codebuddy.syntax import UNKNOWN
-from codebuddy.syntax.brackets import Frame, Scanner
+from codebuddy.syntax.brackets import Frame, Scanner, is_elsewhere
 from codebuddy.syntax.lexicon import lexicon_of
 
 # Text read on each side of the cursor.
@@ -45,6 +45,21 @@ def find_doubled(text: str, context: Context) -> Doubled | None:
     return balance.find_doubled(text)
 
 
+def missing_closers(text: str, context: Context) -> int:
+    """How many brackets of the cursor's statement are open behind `text` that nothing closes.
+
+    Those of blocks do not count: whoever writes a function has its end still before them.
+    """
+    return _balance(*context.code, context.language, context.inside).missing_closers(text)
+
+
+def ends_in_string(text: str, context: Context) -> bool:
+    """Whether `text` ends in a string of several lines that begins in it."""
+    balance = _balance(*context.code, context.language, context.inside)
+    opened = balance.frames_behind(text)[len(balance.frames) :]
+    return any(map(_is_long_string, opened))
+
+
 def is_balanced(text: str, context: Context) -> bool:
     """Whether all that `text` closes was open; what it opens it may leave open."""
     balance = _balance(*context.code, context.language, context.inside)
@@ -63,6 +78,7 @@ class _Balance:
     frames: tuple[Frame, ...]
     _costs: dict[int, int] = field(default_factory=dict)
     _end: int = -1
+    _missing: int = -1
 
     def find_doubled(self, text: str) -> Doubled | None:
         """As the function of the same name."""
@@ -95,6 +111,38 @@ class _Balance:
         scanner = Scanner(self.language, self.frames)
         scanner.scan(whole, start_at, watch=watch, is_recovering=False)
         return found[0] if found else None
+
+    def frames_behind(self, text: str) -> tuple[Frame, ...]:
+        """What is open behind `text`."""
+        scanner = Scanner(self.language, self.frames)
+        scanner.scan(self.before + text, len(self.before), is_recovering=False)
+        return tuple(scanner.frames)
+
+    def missing_closers(self, text: str) -> int:
+        """As the function of the same name."""
+        if self._missing < 0:
+            self._missing = self._count_missing()
+        if not self._missing:
+            return 0
+        return max(0, self._missing + len(self.frames_behind(text)) - len(self.frames))
+
+    def _count_missing(self) -> int:
+        statement = list(itertools.takewhile(_is_of_statement, reversed(self.frames)))
+        first = len(self.frames) - len(statement)
+        closed: set[int] = set()
+
+        def watch(start: int, _end: int, left: int) -> bool:
+            frame = self.frames[left]
+            if document[start] != "\n" and not (
+                frame.is_value and is_elsewhere(document, start, frame)
+            ):
+                closed.add(left)
+            return left <= first
+
+        if statement:
+            document = self.before + self.after
+            Scanner(self.language, self.frames).scan(document, len(self.before), watch=watch)
+        return sum(each not in closed for each in range(first, len(self.frames)))
 
     def opens(self, word: str) -> bool:
         """Whether `word` opens or closes a block by itself."""
@@ -158,6 +206,11 @@ class _Balance:
             scanner.scan(document, stops[0], len(before) + self._end)
         open_frames = sum(not each.is_soft and each.closer != "\n" for each in scanner.frames)
         self._costs[left] = scanner.cost + open_frames
+
+
+def _is_of_statement(frame: Frame) -> bool:
+    """Whether it is a bracket that a statement opens for values, as a call's."""
+    return frame.mode.kind == "code" and (frame.closer in (")", "]") or frame.is_value)
 
 
 def _is_in_word(before: str, after: str) -> bool:

@@ -5,9 +5,12 @@ Knows the context and the text so far, neither model nor index.
 
 from __future__ import annotations
 
-from codebuddy.completion.closers import find_doubled
+import re
+
+from codebuddy.completion.closers import ends_in_string, find_doubled, missing_closers
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
+from codebuddy.syntax.lexicon import lexicon_of
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OPENERS = frozenset(_PAIRS.values())
@@ -16,6 +19,10 @@ _MAX_BLOCK_LINES = 48
 _MAX_LEADING_BLANK_LINES = 3
 # Characters of the cursor's line that are looked at on each side: it is counted for each token.
 _NEAR = 4000
+# Signs at the end and at the beginning of a line with which the same expression goes on.
+_OPERATORS = ("&&", "||", "??", "+", "*", "=", "|", "&")
+_LINKS = (".", "?.", "? ", ": ", "&&", "||", "??", "+ ")
+_FINISHED = re.compile(r"(?:[;,{}(\[:]|\+\+|--|\*/|=>)\Z")
 
 
 def take_extent(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
@@ -62,7 +69,7 @@ def _take(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
     # A text that begins on the next line counts its lines from there.
     limit = max_lines + min(first, 1) if max_lines else first + _MAX_BLOCK_LINES
     if context.extent == "line" and first == 0:
-        end = _end_of_line(lines, bracket_depth(_near(context) + context.line_after[:_NEAR]))
+        end = _end_of_statement(lines, context)
     else:
         end = _end_of_block(lines, first, context)
     if end is None and len(lines) > limit:
@@ -70,16 +77,65 @@ def _take(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
     return (text, False) if end is None else ("\n".join(lines[: min(end, limit)]), True)
 
 
-def _end_of_line(lines: list[str], depth: int) -> int | None:
-    """The index after the first line, and after those that close the brackets it left open.
+def _end_of_statement(lines: list[str], context: Context) -> int | None:
+    """The index behind the line that was begun, and behind what belongs to its statement.
 
-    `depth` counts the brackets that the cursor's own line opens and does not close.
+    That is what its own brackets hold, lines that close brackets of the statement which nothing
+    behind the cursor closes, and links of a chain of calls in a language whose statements end with
+    a semicolon.
     """
-    for index in range(len(lines) - 1):
+    end = _end_of_line(lines, 0, bracket_depth(_near(context) + context.line_after[:_NEAR]))
+    while end is not None:
+        text = "\n".join(lines[:end])
+        line, is_whole = lines[end], end < len(lines) - 1
+        missing = missing_closers(text, context)
+        if missing and _only_closes(line):
+            if not is_whole:
+                return None
+            if not line.strip() or _n_closed(line) > missing:
+                return end
+            end += 1
+        elif _may_go_on(text, line, context):
+            end = _end_of_line(lines, end, 0) if line.strip() else None
+        else:
+            return end
+    return None
+
+
+def _end_of_line(lines: list[str], start: int, depth: int) -> int | None:
+    """The index after line `start`, and after those that close the brackets it left open.
+
+    `depth` counts the brackets that are open before the line, and are to be closed.
+    """
+    for index in range(start, len(lines) - 1):
         depth += bracket_depth(lines[index])
         if depth <= 0:
             return index + 1
     return None
+
+
+def _may_go_on(text: str, line: str, context: Context) -> bool:
+    """Whether `line`, as far as it is written, goes on with the expression that ends `text`."""
+    begun, last = line.strip(), text.rpartition("\n")[2].rstrip()
+    if context.line_after.strip() or _FINISHED.search(last):
+        return False
+    if last.endswith(_OPERATORS):
+        return True
+    if not _ends_with_semicolons(context) or _begins_with(context.following_line, _LINKS):
+        return False
+    return not begun or _begins_with(begun, _LINKS) or begun in "".join(_LINKS)
+
+
+def _begins_with(line: str, beginnings: tuple[str, ...]) -> bool:
+    return line.strip().startswith(beginnings)
+
+
+def _ends_with_semicolons(context: Context) -> bool:
+    """Whether statements end with a semicolon, by the language or by the code before the cursor."""
+    semicolons = lexicon_of(context.language).semicolons
+    return semicolons == "always" or (
+        semicolons == "maybe" and context.prefix[-_NEAR:].count(";\n") > 2
+    )
 
 
 def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
@@ -100,11 +156,12 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     for index in range(first + 1, len(lines)):
         line = lines[index]
         is_whole = index < len(lines) - 1
+        may_end = depth == 0 and not ends_in_string("\n".join([*lines[:index], ""]), context)
         if not line.strip():
-            if not is_block and is_whole and depth == 0:
+            if not is_block and is_whole and may_end:
                 return index
             continue
-        if depth == 0 and indent_width(line) < least:
+        if may_end and indent_width(line) < least:
             if not _only_closes(line):
                 return index
             if is_whole:
@@ -116,6 +173,10 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
 
 def _near(context: Context) -> str:
     return context.line_before[-_NEAR:]
+
+
+def _n_closed(line: str) -> int:
+    return sum(line.count(closer) for closer in _PAIRS)
 
 
 def _only_closes(line: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from codebuddy import syntax
-from codebuddy.completion.closers import find_doubled, is_balanced
+from codebuddy.completion.closers import find_doubled, is_balanced, missing_closers
 from codebuddy.completion.extent import bracket_depth, cut_before_closer
 from codebuddy.datatypes import Context
 from codebuddy.positions import indent_width
@@ -145,9 +145,11 @@ def cut_closed_already(text: str, context: Context) -> str:
 def cut_repeated_suffix(text: str, context: Context) -> str:
     """Cut what stands after the cursor already."""
     text = _cut_repeated_line_end(text, context)
-    following = [s.strip() for s in context.suffix.split("\n")[1:] if s.strip()][:12]
+    behind = [s for s in context.suffix.split("\n")[1:] if s.strip()][:12]
+    following = [s.strip() for s in behind]
     if not following:
         return text
+    indent = indent_width(behind[0])
     lines = text.split("\n")
     for index in range(1, len(lines)):
         rest = [line.strip() for line in lines[index:] if line.strip()]
@@ -156,6 +158,8 @@ def cut_repeated_suffix(text: str, context: Context) -> str:
         same = 0
         while same < min(len(rest), len(following)) and rest[same] == following[same]:
             same += 1
+        if same < len(rest) and indent_width(lines[index]) != indent:
+            continue
         reaches_end = same == len(rest)
         is_telling = any(len(s) >= _INFORMATIVE_LENGTH for s in rest[:same])
         cut = "\n".join(lines[:index])
@@ -213,28 +217,14 @@ def cut_loops(text: str, _context: Context) -> str:
     return text
 
 
-def cut_doubled_closers(text: str, context: Context) -> str:
-    """Drop brackets and quotes at the end that the text after the cursor closes already.
-
-    As many as leave the syntax with the fewest errors, and none if that helps nothing.
-    """
-    bare = text.rstrip()
-    best, fewest = text, _errors(text, context)
-    while bare and bare[-1] in _CLOSERS + ";,":
-        bare = bare[:-1].rstrip()
-        errors = _errors(bare, context)
-        if bare and 0 <= errors < fewest:
-            best, fewest = bare, errors
-    return best
-
-
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
     """Keep the longest cut after which the tree is no worse than without any text.
 
     Where there is none, the text stays if its brackets and quotes are in order: it is only
-    unfinished. Else nothing does. What cannot be parsed in time is left as it is.
+    unfinished. Else nothing does. What cannot be parsed in time is left as it is, and what leaves
+    a bracket open that nothing behind the cursor closes.
     """
-    if context.inside != "code" or not text.strip():
+    if context.inside != "code" or not text.strip() or missing_closers(text, context):
         return text
     allowed = _errors("", context)
     whole = _errors(text, context)
@@ -296,7 +286,6 @@ FILTERS: tuple[tuple[str, Filter], ...] = (
     ("repeats what follows", cut_repeated_suffix),
     ("repeats what stands above", cut_repeated_lines_above),
     ("loop", cut_loops),
-    ("closes twice", cut_doubled_closers),
     ("breaks the syntax", cut_what_breaks_syntax),
     ("blank end", trim_end),
 )

@@ -36,6 +36,7 @@ _BEFORE_VALUE = re.compile(
     r"(?:^|[(,=:\[!&|?{};+*%~^<>\n-]|\b(?:return|typeof|case|in|of|do|else|when|if|unless|and|or"
     r"|default|yield|await))\s{0,80}\Z"
 )
+_BEFORE_MEMBERS = re.compile(r"(?:[(,=:\[?]|\breturn)\s{0,80}\Z")
 _BEFORE_COMMAND = re.compile(
     r"(?:^|[;&|(){!`]|\b(?:then|do|else|elif|if|while|until|in))[ \t]*\Z", re.MULTILINE
 )
@@ -57,6 +58,7 @@ class Frame:
         is_soft: Whether it may be no bracket at all, as `<` may be.
         in_line: Whether it ends with the line at the latest.
         word: The word or tag that opened it.
+        is_value: Whether it is a `{` where a value stands, as that of a dictionary, not of a block.
     """
 
     closer: str
@@ -65,6 +67,7 @@ class Frame:
     is_soft: bool = False
     in_line: bool = False
     word: str = ""
+    is_value: bool = False
 
 
 # Called with each closer of a frame that was open at the beginning: where the closer begins and
@@ -134,7 +137,9 @@ class Scanner:
             if match.end() == end:
                 self._push("\n", line_mode(), in_line=True)
         elif group == "open":
-            self._push(_PAIRS[token[-1]], self._code_mode(mode))
+            before = text[max(0, match.end() - _LOOK_BACK) : match.end() - 1]
+            is_value = token[-1] == "{" and bool(_BEFORE_MEMBERS.search(before))
+            self._push(_PAIRS[token[-1]], self._code_mode(mode), is_value=is_value)
         elif group == "close":
             self._close(token, match, text)
         elif group == "word":
@@ -161,9 +166,18 @@ class Scanner:
             frame = self.frames.pop()
             self._indent = frame.indent
 
-    def _push(self, closer: str, mode: Mode, *, word: str = "", in_line: bool = False) -> None:
+    def _push(
+        self,
+        closer: str,
+        mode: Mode,
+        *,
+        word: str = "",
+        in_line: bool = False,
+        is_value: bool = False,
+    ) -> None:
         in_line = in_line or self._in_line()
-        self.frames.append(Frame(closer, mode, self._indent, in_line=in_line, word=word))
+        frame = Frame(closer, mode, self._indent, in_line=in_line, word=word, is_value=is_value)
+        self.frames.append(frame)
 
     def _in_line(self) -> bool:
         return bool(self.frames) and self.frames[-1].in_line
@@ -236,7 +250,7 @@ class Scanner:
         frame = self.frames[index]
         del self.frames[index:]
         self.cost += skipped
-        if closer in _BLOCK_ENDS and _is_elsewhere(text, match.start(), frame):
+        if closer in _BLOCK_ENDS and is_elsewhere(text, match.start(), frame):
             self.cost += _OTHER_INDENT_COST
         self._indent = frame.indent
 
@@ -296,13 +310,13 @@ class Scanner:
             if frame.closer == f"</{name}>" or (is_cut_off and frame.closer.startswith("</")):
                 self.cost += sum(not each.is_soft for each in self.frames[index + 1 :])
                 del self.frames[index:]
-                if _is_elsewhere(text, match.start(), frame):
+                if is_elsewhere(text, match.start(), frame):
                     self.cost += _OTHER_INDENT_COST
                 return
         self.cost += 1
 
 
-def _is_elsewhere(text: str, start: int, frame: Frame) -> bool:
+def is_elsewhere(text: str, start: int, frame: Frame) -> bool:
     """Whether a closer begins its line, with another indentation than the frame's line has."""
     before, newline, head = text[max(0, start - _LOOK_BACK) : start].rpartition("\n")
     is_first = bool(newline or start == len(before + head)) and not head.strip()

@@ -6,7 +6,9 @@ unfinished, and for the beginning of a text that a model still writes. It knows 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Lexicon:
         statements: Words that begin a statement and never stand inside brackets.
         has_any_case: Whether `words` may be written in capitals.
         code_opening: What stands before the code of a file; empty if nothing has to.
+        semicolons: Whether they end statements: `always`, `maybe`, as a project likes, or empty.
     """
 
     forms: tuple[StringForm, ...] = ()
@@ -70,6 +73,7 @@ class Lexicon:
     statements: str = ""
     has_any_case: bool = False
     code_opening: str = ""
+    semicolons: Literal["", "maybe", "always"] = ""
 
 
 def _block(opener: str, closer: str, *, nests: bool = False) -> StringForm:
@@ -120,11 +124,10 @@ _JAVASCRIPT = _c_like(
     statements=_JS_WORDS,
     has_regexes=True,
     tags="jsx",
+    semicolons="maybe",
 )
-_TYPESCRIPT = _c_like(*_JAVASCRIPT.forms[1:], statements=_JS_WORDS, has_regexes=True, angles=True)
-_TSX = _c_like(
-    *_JAVASCRIPT.forms[1:], statements=_JS_WORDS, has_regexes=True, angles=True, tags="jsx"
-)
+_TSX = dataclasses.replace(_JAVASCRIPT, angles=True)
+_TYPESCRIPT = dataclasses.replace(_TSX, tags="")
 _PYTHON_PREFIX = r"(?:(?<!\w)(?i:[rbu]|[rb][rb]))?"
 _F_PREFIX = r"(?<![\w])(?i:[ft]|[ft]r|r[ft])"
 _FIELD = ((r"\{(?!\{)", "}"),)
@@ -155,7 +158,7 @@ LEXICONS: dict[str, Lexicon] = {
         _raw(r'(?:\$@|@\$)"', r'"(?!")', ((r"\{(?!\{)", "}"),)),
         _raw('@"', r'"(?!")'),
         StringForm(r'\$"', '"', holes=((r"\{(?!\{)", "}"),)),
-        _DOUBLE, _CHARACTER, angles=True,
+        _DOUBLE, _CHARACTER, angles=True, semicolons="always",
     ),
     "cpp": _c_like(
         _raw(r'R"(?P<d>[^()\\\s"]{0,16})\(', r'\){0}"'), _DOUBLE, _CHARACTER, angles=True
@@ -165,6 +168,7 @@ LEXICONS: dict[str, Lexicon] = {
         _raw(r"(?<!\w)r(?P<d>'''|\"\"\"|'|\")", "{0}"),
         _text("(?P<d>'''|\"\"\")", "{0}", _DOLLAR_BRACE),
         StringForm("(?P<d>['\"])", "{0}", holes=(_DOLLAR_BRACE,)), angles=True,
+        semicolons="always",
     ),
     "elixir": Lexicon(
         (_text("(?P<d>\"\"\"|''')", "{0}", _HASH_BRACE),
@@ -191,7 +195,9 @@ LEXICONS: dict[str, Lexicon] = {
         heredoc=r"<<-?(?P<d>[A-Za-z_]\w*)",
     ),
     "html": Lexicon((_block("<!--", "-->"),), tags="html"),
-    "java": _c_like(_text('"""', '"""'), _DOUBLE, _CHARACTER, angles=True),
+    "java": _c_like(
+        _text('"""', '"""'), _DOUBLE, _CHARACTER, angles=True, semicolons="always"
+    ),
     "javascript": _JAVASCRIPT,
     "json": Lexicon((_C_BLOCK, _DOUBLE), line_comment="//"),
     "julia": Lexicon(
@@ -270,7 +276,7 @@ LEXICONS: dict[str, Lexicon] = {
     "rust": Lexicon(
         (_NESTED_BLOCK, _raw(r'(?<!\w)(?:b|c)?r(?P<d>#*)"', '"{0}'),
          StringForm('"', '"', is_multiline=True)),
-        line_comment="//", angles=True,
+        line_comment="//", angles=True, semicolons="always",
         skipped=r"'(?:\\(?:u\{[^}'\n]*\}|x\w\w|[^\n])|[^\\'\n])'",
         statements="fn|pub|let|use|mod|struct|enum|impl|trait|return|while|for",
     ),

@@ -87,7 +87,77 @@ def test_brackets_in_strings_do_not_count():
 
 
 def test_an_endless_line_is_looked_at_near_the_cursor_alone():
-    """It is counted for each token: a bracket that opened a page before carries nothing on."""
-    text = "a\n)\nnext = 1\n"
-    assert taken("x = call(" + 100 * "y, " + "‸\n", text) == ("a\n)", True)
-    assert taken("x = call(" + 10_000 * "y, " + "‸\n", text) == ("a", True)
+    """It is counted for each token: a bracket that opened a page before carries no line on."""
+    text = "a,\nb\n)\nnext = 1\n"
+    assert taken("x = call(" + 100 * "y, " + "‸\n", text) == ("a,\nb\n)", True)
+    assert taken("x = call(" + 10_000 * "y, " + "‸\n", text) == ("a,", True)
+
+
+@pytest.mark.parametrize(
+    ("marked", "text", "expected"),
+    [
+        ("send(\n    data=make(‸\n\nother()\n", "error),\n)\nmore()\n", "error),\n)"),
+        ("send(\n    data=make(‸\n)\n\nother()\n", "error),\n)\nmore()\n", "error),"),
+        ("send(\n    make(‸\n", "a),\n    b,\n)\n", "a),"),
+        ("send([\n    make(‸\n", "a),\n])\n)\n", "a),\n])"),
+        ("send([\n    make(‸\n)\n", "a),\n]\n)\n", "a),\n]"),
+        ("send(\n    make(‸\n", "a),\n\n)\n", "a),"),
+        ("send(\n    x + ‸\n", "a\n)\n", "a\n)"),
+    ],
+)
+def test_a_line_goes_on_with_what_closes_its_statement(marked, text, expected):
+    """Lines of closers belong to it as far as nothing behind the cursor closes the same."""
+    assert taken(marked, text) == (expected, True)
+
+
+def test_closers_are_waited_for_until_their_line_is_whole():
+    """What follows a closer shows only with the line's end."""
+    marked = "send(\n    make(‸\n\nother()\n"
+    for text in ("a),\n", "a),\n  ", "a),\n)"):
+        assert taken(marked, text) == (text, False)
+    assert taken(marked, "a),\n)\n") == ("a),\n)", True)
+    assert taken(marked, "a),\n) + b") == ("a),", True)
+    assert taken(marked, "a),\n)\n", max_lines=1) == ("a),", True)
+
+
+def test_blocks_are_not_closed_with_a_line():
+    """The braces of a function are for later; those of values belong to the statement."""
+    function = "function f() {\n  call(‸\n"
+    assert taken(function, "a)\n}\n", "a.js") == ("a)", True)
+    nested = "test('x', () => {\n  call({\n    a: f(‸\n"
+    text = "1),\n  });\n});\n"
+    assert taken(nested, text, "a.js") == ("1),\n  });", True)
+
+
+def test_a_chain_of_calls_belongs_to_its_statement():
+    """In a language whose statements end with a semicolon, a line without one may go on."""
+    marked = "fn f() {\n    let x = Thing::‸\n    done();\n}\n"
+    text = (
+        "new(a)\n        .map(|b| {\n            b\n        })\n        .unwrap();\n    done();\n"
+    )
+    whole = text.removesuffix("\n    done();\n")
+    assert taken(marked, text, "a.rs") == (whole, True)
+    assert taken(marked, "new(a)\n   ", "a.rs") == ("new(a)\n   ", False)
+    assert taken(marked, "new(a);\n", "a.rs") == ("new(a);", True)
+    assert taken(marked, "new(a)\n    done();\n", "a.rs") == ("new(a)", True)
+    there = marked.replace("‸\n", "‸\n        .unwrap();\n")
+    assert taken(there, text, "a.rs") == ("new(a)", True)
+    assert taken("x = thing.‸\n", "new(a)\n    .unwrap()\n") == ("new(a)", True)
+
+
+def test_an_expression_goes_on_after_and_before_operators():
+    """At a line's end in any language, at its beginning where statements end with a semicolon."""
+    text = "a ??\n  b;\nc();\n"
+    assert taken("const x = ‸\n", text, "a.ts") == ("a ??\n  b;", True)
+    choice = "a\n  ? b\n  : c;\nd();\n"
+    assert taken("const x = ‸\n", choice, "a.ts") == ("a", True)
+    assert taken("f();\ng();\nh();\nconst x = ‸\n", choice, "a.ts")[0] == "a\n  ? b\n  : c;"
+
+
+def test_a_string_of_several_lines_does_not_end_a_block():
+    """Lines of a raw string may stand at the margin, and blank ones among them."""
+    marked = "fn f() {\n    ‸\n}\n"
+    text = 'let cfg = r#"\nrules:\n\n  a: 1\n"#;\n    use_it(cfg);\n}\n'
+    assert taken(marked, text, "a.rs")[0].startswith(text.removesuffix("\n}\n"))
+    python = 'text = """\nrules\n\n"""\n    use(text)\n\n    more()\n'
+    assert taken("def f():\n    a = 1\n    ‸\n", python) == (python[:-13], True)

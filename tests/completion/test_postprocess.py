@@ -69,6 +69,23 @@ def test_what_follows_is_not_repeated(marked, text, expected):
     assert cleaned(marked, text) == expected
 
 
+def test_one_line_of_what_follows_may_stand_deeper_in_the_text():
+    """An `else` or a `raise` of an inner block is not that of the outer one behind the cursor."""
+    text = "try:\n            return load(data)\n        except ValueError:\n"
+    text += "            raise LoadError(\n                data\n            )"
+    marked = "def f(data):\n    if data:\n        ‸\n\n    raise LoadError(\n        None\n    )\n"
+    assert cleaned(marked, text) == text
+
+
+def test_a_closer_is_kept_in_a_statement_that_lacks_another():
+    """The document has an error already, and the tree would count fewer without the closer."""
+    marked = "log(a, {\n  error: ‸\n  throw error\n}\n"
+    assert (
+        cleaned(marked, "wrap(error, `${name} failed`),", "a.ts")
+        == "wrap(error, `${name} failed`),"
+    )
+
+
 def test_the_line_above_is_not_repeated():
     """A copy of the previous line is no suggestion."""
     assert cleaned("total = compute_total(items)\n‸\n", "total = compute_total(items)") == ""
