@@ -15,12 +15,14 @@ from functools import lru_cache
 
 from codebuddy.datatypes import Context
 from codebuddy.syntax import UNKNOWN
-from codebuddy.syntax.brackets import Frame, Scanner, is_elsewhere
+from codebuddy.syntax.brackets import Frame, Scanner
 from codebuddy.syntax.lexicon import lexicon_of
 
 # Text read on each side of the cursor.
 _MAX_CHARACTERS = 200_000
 _MAX_WORD = 30
+# Deeper brackets are not counted: they are none of a person's.
+_MAX_FRAMES = 500
 _WORD_END = re.compile(r"[A-Za-z_]{1,30}\Z")
 # Words and signs behind a closed block with which the same statement goes on.
 _GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
@@ -57,7 +59,8 @@ def ends_in_string(text: str, context: Context) -> bool:
     """Whether `text` ends in a string of several lines that begins in it."""
     balance = _balance(*context.code, context.language, context.inside)
     opened = balance.frames_behind(text)[len(balance.frames) :]
-    return any(map(_is_long_string, opened))
+    # An apostrophe is as often one in words.
+    return any(_is_long_string(each) and each.closer != "'" for each in opened)
 
 
 def is_balanced(text: str, context: Context) -> bool:
@@ -127,6 +130,8 @@ class _Balance:
         return max(0, self._missing + len(self.frames_behind(text)) - len(self.frames))
 
     def _count_missing(self) -> int:
+        if len(self.frames) > _MAX_FRAMES:
+            return 0
         statement = list(itertools.takewhile(_is_of_statement, reversed(self.frames)))
         first = len(self.frames) - len(statement)
         closed: set[int] = set()
@@ -134,7 +139,7 @@ class _Balance:
         def watch(start: int, _end: int, left: int) -> bool:
             frame = self.frames[left]
             if document[start] != "\n" and not (
-                frame.is_value and is_elsewhere(document, start, frame)
+                frame.is_value and _is_of_another(document, start, frame)
             ):
                 closed.add(left)
             return left <= first
@@ -211,6 +216,12 @@ class _Balance:
 def _is_of_statement(frame: Frame) -> bool:
     """Whether it is a bracket that a statement opens for values, as a call's."""
     return frame.mode.kind == "code" and (frame.closer in (")", "]") or frame.is_value)
+
+
+def _is_of_another(document: str, start: int, frame: Frame) -> bool:
+    """Whether a closer begins its line further left than the line that opened `frame`."""
+    head = document[document.rfind("\n", 0, start) + 1 : start]
+    return not head.strip() and len(head) < frame.indent
 
 
 def _is_in_word(before: str, after: str) -> bool:

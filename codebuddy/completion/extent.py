@@ -20,9 +20,12 @@ _MAX_LEADING_BLANK_LINES = 3
 # Characters of the cursor's line that are looked at on each side: it is counted for each token.
 _NEAR = 4000
 # Signs at the end and at the beginning of a line with which the same expression goes on.
-_OPERATORS = ("&&", "||", "??", "+", "*", "=", "|", "&")
+_OPERATORS = ("&&", "||", "??")
 _LINKS = (".", "?.", "? ", ": ", "&&", "||", "??", "+ ")
-_FINISHED = re.compile(r"(?:[;,{}(\[:]|\+\+|--|\*/|=>)\Z")
+# Lines behind which no expression goes on: what ends one, comments, annotations, attributes.
+_FINISHED = re.compile(r"\A[@#*]|//|/\*|(?:[;,{}(\[:]|\+\+|--|\*/|=>)\Z")
+# Lines of a string that may be none, since it is not closed yet.
+_MAX_STRING_LINES = 24
 
 
 def take_extent(text: str, context: Context, max_lines: int) -> tuple[str, bool]:
@@ -81,22 +84,26 @@ def _end_of_statement(lines: list[str], context: Context) -> int | None:
     """The index behind the line that was begun, and behind what belongs to its statement.
 
     That is what its own brackets hold, lines that close brackets of the statement which nothing
-    behind the cursor closes, and links of a chain of calls in a language whose statements end with
-    a semicolon.
+    behind the cursor closes, and links of a chain of calls where statements end with a semicolon.
+    A blank line ends it.
     """
     end = _end_of_line(lines, 0, bracket_depth(_near(context) + context.line_after[:_NEAR]))
+    if context.inside != "code" or context.line_after.strip():
+        return end
     while end is not None:
-        text = "\n".join(lines[:end])
-        line, is_whole = lines[end], end < len(lines) - 1
+        text, line, is_whole = "\n".join(lines[:end]), lines[end], end < len(lines) - 1
         missing = missing_closers(text, context)
-        if missing and _only_closes(line):
+        may_go_on = _may_go_on(text, line, context)
+        if not line.strip():
+            return end if is_whole or not (missing or may_go_on) else None
+        if missing and _is_of_closers(line):
             if not is_whole:
                 return None
-            if not line.strip() or _n_closed(line) > missing:
+            if missing - missing_closers(f"{text}\n{line}", context) != _n_closed(line):
                 return end
             end += 1
-        elif _may_go_on(text, line, context):
-            end = _end_of_line(lines, end, 0) if line.strip() else None
+        elif may_go_on:
+            end = _end_of_line(lines, end, 0)
         else:
             return end
     return None
@@ -116,18 +123,16 @@ def _end_of_line(lines: list[str], start: int, depth: int) -> int | None:
 
 def _may_go_on(text: str, line: str, context: Context) -> bool:
     """Whether `line`, as far as it is written, goes on with the expression that ends `text`."""
-    begun, last = line.strip(), text.rpartition("\n")[2].rstrip()
-    if context.line_after.strip() or _FINISHED.search(last):
+    _head, line_break, last = text.rpartition("\n")
+    last = (last if line_break else context.line_before[-_NEAR:] + last).strip()
+    if not last or _FINISHED.search(last) or not _ends_with_semicolons(context):
         return False
     if last.endswith(_OPERATORS):
         return True
-    if not _ends_with_semicolons(context) or _begins_with(context.following_line, _LINKS):
+    if context.following_line.strip().startswith(_LINKS):
         return False
-    return not begun or _begins_with(begun, _LINKS) or begun in "".join(_LINKS)
-
-
-def _begins_with(line: str, beginnings: tuple[str, ...]) -> bool:
-    return line.strip().startswith(beginnings)
+    begun = line.strip()
+    return begun.startswith(_LINKS) or any(link.startswith(begun) for link in _LINKS)
 
 
 def _ends_with_semicolons(context: Context) -> bool:
@@ -156,12 +161,12 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     for index in range(first + 1, len(lines)):
         line = lines[index]
         is_whole = index < len(lines) - 1
-        may_end = depth == 0 and not ends_in_string("\n".join([*lines[:index], ""]), context)
         if not line.strip():
-            if not is_block and is_whole and may_end:
+            is_end = not is_block and is_whole and depth == 0
+            if is_end and not _is_in_string(lines, index, context):
                 return index
             continue
-        if may_end and indent_width(line) < least:
+        if depth == 0 and indent_width(line) < least and not _is_in_string(lines, index, context):
             if not _only_closes(line):
                 return index
             if is_whole:
@@ -171,8 +176,19 @@ def _end_of_block(lines: list[str], first: int, context: Context) -> int | None:
     return None
 
 
+def _is_in_string(lines: list[str], index: int, context: Context) -> bool:
+    """Whether a line stands in a string of several lines that was closed, or may still be."""
+    if not ends_in_string("\n".join([*lines[:index], ""]), context):
+        return False
+    return len(lines) < index + _MAX_STRING_LINES or not ends_in_string("\n".join(lines), context)
+
+
 def _near(context: Context) -> str:
     return context.line_before[-_NEAR:]
+
+
+def _is_of_closers(line: str) -> bool:
+    return set(line.strip().rstrip(";,")) <= set(_PAIRS)
 
 
 def _n_closed(line: str) -> int:

@@ -149,7 +149,6 @@ def cut_repeated_suffix(text: str, context: Context) -> str:
     following = [s.strip() for s in behind]
     if not following:
         return text
-    indent = indent_width(behind[0])
     lines = text.split("\n")
     for index in range(1, len(lines)):
         rest = [line.strip() for line in lines[index:] if line.strip()]
@@ -158,7 +157,7 @@ def cut_repeated_suffix(text: str, context: Context) -> str:
         same = 0
         while same < min(len(rest), len(following)) and rest[same] == following[same]:
             same += 1
-        if same < len(rest) and indent_width(lines[index]) != indent:
+        if same < len(rest) and _stands_deeper(lines[index], behind[0]):
             continue
         reaches_end = same == len(rest)
         is_telling = any(len(s) >= _INFORMATIVE_LENGTH for s in rest[:same])
@@ -167,6 +166,12 @@ def cut_repeated_suffix(text: str, context: Context) -> str:
         if same and (is_telling or (reaches_end and _is_no_worse(cut, text, context))):
             return cut
     return text
+
+
+def _stands_deeper(line: str, other: str) -> bool:
+    """Whether a line is indented further than the other, where both are by the same sign."""
+    indents = [each[: len(each) - len(each.lstrip())] for each in (line, other)]
+    return len(set("".join(indents))) < 2 and len(indents[0]) > len(indents[1])
 
 
 def _cut_repeated_line_end(text: str, context: Context) -> str:
@@ -215,6 +220,24 @@ def cut_loops(text: str, _context: Context) -> str:
             if rounds >= _MAX_REPEATS:
                 return "\n".join(lines[: start + period])
     return text
+
+
+def cut_doubled_closers(text: str, context: Context) -> str:
+    """Drop brackets and quotes at the end that the text after the cursor closes already.
+
+    As many as leave the syntax with the fewest errors, and none if that helps nothing. Where
+    nothing behind the cursor closes its statement, errors tell nothing, and brackets are counted.
+    """
+    if missing_closers("", context) and is_balanced(text, context):
+        return text
+    bare = text.rstrip()
+    best, fewest = text, _errors(text, context)
+    while bare and bare[-1] in _CLOSERS + ";,":
+        bare = bare[:-1].rstrip()
+        errors = _errors(bare, context)
+        if bare and 0 <= errors < fewest:
+            best, fewest = bare, errors
+    return best
 
 
 def cut_what_breaks_syntax(text: str, context: Context) -> str:
@@ -286,6 +309,7 @@ FILTERS: tuple[tuple[str, Filter], ...] = (
     ("repeats what follows", cut_repeated_suffix),
     ("repeats what stands above", cut_repeated_lines_above),
     ("loop", cut_loops),
+    ("closes twice", cut_doubled_closers),
     ("breaks the syntax", cut_what_breaks_syntax),
     ("blank end", trim_end),
 )

@@ -36,7 +36,11 @@ _BEFORE_VALUE = re.compile(
     r"(?:^|[(,=:\[!&|?{};+*%~^<>\n-]|\b(?:return|typeof|case|in|of|do|else|when|if|unless|and|or"
     r"|default|yield|await))\s{0,80}\Z"
 )
-_BEFORE_MEMBERS = re.compile(r"(?:[(,=:\[?]|\breturn)\s{0,80}\Z")
+_BEFORE_MEMBERS = re.compile(
+    r"(?:[(,\[?]|\breturn|(?P<assigned>(?<![=!<>])=)|(?P<named>:))\s{0,80}\Z"
+)
+# Where `=` is followed by a block.
+_FUNCTION = re.compile(r"\b(?:def|fun|val|var|given)\b[^\n]*\Z")
 _BEFORE_COMMAND = re.compile(
     r"(?:^|[;&|(){!`]|\b(?:then|do|else|elif|if|while|until|in))[ \t]*\Z", re.MULTILINE
 )
@@ -138,7 +142,7 @@ class Scanner:
                 self._push("\n", line_mode(), in_line=True)
         elif group == "open":
             before = text[max(0, match.end() - _LOOK_BACK) : match.end() - 1]
-            is_value = token[-1] == "{" and bool(_BEFORE_MEMBERS.search(before))
+            is_value = token[-1] == "{" and self._is_value_place(before)
             self._push(_PAIRS[token[-1]], self._code_mode(mode), is_value=is_value)
         elif group == "close":
             self._close(token, match, text)
@@ -165,6 +169,18 @@ class Scanner:
         elif group == "end":
             frame = self.frames.pop()
             self._indent = frame.indent
+
+    def _is_value_place(self, before: str) -> bool:
+        """Whether a `{` behind `before` holds members of a value, not statements."""
+        found = _BEFORE_MEMBERS.search(before)
+        if found is None:
+            return False
+        if found["assigned"]:
+            return not _FUNCTION.search(before)
+        around = self.frames[-1] if self.frames else None
+        return not found["named"] or (
+            around is not None and (around.is_value or around.closer in (")", "]"))
+        )
 
     def _push(
         self,
@@ -250,7 +266,7 @@ class Scanner:
         frame = self.frames[index]
         del self.frames[index:]
         self.cost += skipped
-        if closer in _BLOCK_ENDS and is_elsewhere(text, match.start(), frame):
+        if closer in _BLOCK_ENDS and _is_elsewhere(text, match.start(), frame):
             self.cost += _OTHER_INDENT_COST
         self._indent = frame.indent
 
@@ -310,13 +326,13 @@ class Scanner:
             if frame.closer == f"</{name}>" or (is_cut_off and frame.closer.startswith("</")):
                 self.cost += sum(not each.is_soft for each in self.frames[index + 1 :])
                 del self.frames[index:]
-                if is_elsewhere(text, match.start(), frame):
+                if _is_elsewhere(text, match.start(), frame):
                     self.cost += _OTHER_INDENT_COST
                 return
         self.cost += 1
 
 
-def is_elsewhere(text: str, start: int, frame: Frame) -> bool:
+def _is_elsewhere(text: str, start: int, frame: Frame) -> bool:
     """Whether a closer begins its line, with another indentation than the frame's line has."""
     before, newline, head = text[max(0, start - _LOOK_BACK) : start].rpartition("\n")
     is_first = bool(newline or start == len(before + head)) and not head.strip()

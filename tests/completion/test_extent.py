@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from codebuddy.completion.closers import missing_closers
 from codebuddy.completion.extent import bracket_depth, take_extent
 from tests.support.completion import context_at
 
@@ -146,12 +147,59 @@ def test_a_chain_of_calls_belongs_to_its_statement():
 
 
 def test_an_expression_goes_on_after_and_before_operators():
-    """At a line's end in any language, at its beginning where statements end with a semicolon."""
-    text = "a ??\n  b;\nc();\n"
-    assert taken("const x = ‸\n", text, "a.ts") == ("a ??\n  b;", True)
+    """Where statements end with a semicolon; in a script that is seen by the code above."""
+    above = "f();\ng();\nh();\nconst x = ‸\n"
+    assert taken(above, "a ??\n  b;\nc();\n", "a.ts") == ("a ??\n  b;", True)
     choice = "a\n  ? b\n  : c;\nd();\n"
+    assert taken(above, choice, "a.ts") == ("a\n  ? b\n  : c;", True)
     assert taken("const x = ‸\n", choice, "a.ts") == ("a", True)
-    assert taken("f();\ng();\nh();\nconst x = ‸\n", choice, "a.ts")[0] == "a\n  ? b\n  : c;"
+
+
+@pytest.mark.parametrize(
+    ("path", "marked", "text"),
+    [
+        ("a.rs", "// The ‸\n", "value of it\n"),
+        ("a.rs", "fn f() {\n    foo‸\n", "(); // note\n"),
+        ("a.rs", "#![al‸\n", "low(dead_code)]\n"),
+        ("a.rs", "fn f() {\n    let a = ‸\n", "b(c)\n"),
+        ("A.java", "class A {\n    @Over‸\n", "ride\n"),
+        ("A.java", "class A {\n    @Over‸\n", "ride // a ||\n"),
+        ("a.js", "f();\ng();\nh();\nimport x ‸\n", "from 'foo'\n"),
+        ("a.js", "f();\ng();\nh();\nx = `‸\n`;\n", "some\n"),
+        ("a.md", "Some **‸\n", "bold**\n"),
+        ("a.sh", "foo ‸\n", "&\n"),
+        ("a.py", "# ‸\n", "====\n"),
+        ("a.py", "from foo import ‸\n", "*\n"),
+        ("a.py", "send(\n    make(‸\n", "a),\n"),
+    ],
+)
+def test_a_line_ends_at_a_blank_line_whatever_it_ends_with(path, marked, text):
+    """A rule that waits for more may not run on: the end is certain where a blank line follows."""
+    assert taken(marked, text + "\n\nmore\n" * 20, path) == (text[:-1], True)
+
+
+@pytest.mark.parametrize(
+    ("path", "marked", "text", "expected"),
+    [
+        ("a.rb", "def f\n  foo(\n    bar(‸\n", "a)\n  end\n", "a)"),
+        ("a.py", "x = {\n    'a': f(‸\n    'b': 2,\n    }\n", "1),\n    }\n", "1),"),
+        ("a.py", "x = dict(a={\n      'b': f(‸\n      })\n", "1)\n      })\n", "1)"),
+        ("a.js", "switch (a) {\n  case 1: {\n    foo(‸\n", "a);\n  }\n", "a);"),
+        ("a.scala", "def f(x: Int) = {\n    foo(‸\n", "a)\n  }\n", "a)"),
+        ("a.py", "foo(\n    bar(‸\n", "a),\n]\n]\n}\n", "a),"),
+        ("a.py", "foo(\n    make(‸)\n", "a\n)\n", "a"),
+        ("a.sh", "f() {\n  ‸\n}\n", "echo don't\n}\n\ng() {\n", "echo don't"),
+    ],
+)
+def test_closers_of_others_are_left_to_them(path, marked, text, expected):
+    """Of blocks, of a person who indents in another way, of another kind, of an apostrophe."""
+    assert taken(marked, text, path)[0] == expected
+
+
+def test_a_deep_document_costs_no_more_for_each_token():
+    """Thousands of open brackets are none of a statement's; nothing is counted then."""
+    context = context_at(20_000 * "(" + "\n‸\n", "a.py")
+    assert missing_closers("a)", context) == 0
 
 
 def test_a_string_of_several_lines_does_not_end_a_block():

@@ -77,6 +77,23 @@ def test_one_line_of_what_follows_may_stand_deeper_in_the_text():
     assert cleaned(marked, text) == text
 
 
+def test_what_follows_is_cut_in_other_indentation_too():
+    """A text with spaces in a document with tabs, or at the margin, repeats it all the same."""
+    marked = "def f():\n\t‸\n\treturn total\n"
+    assert cleaned(marked, "y = compute(x)\n    return total\n    more = 1") == "y = compute(x)"
+    marked = "class A:\n    def f(self):\n‸\n        return self.value\n"
+    assert "return" not in cleaned(marked, "b = 2\nreturn self.value\nc = 3")
+
+
+@pytest.mark.parametrize(
+    ("marked", "text", "expected"),
+    [("x = foo(1, ‸\n", "2))", "2)"), ("x = (\n\ny = {‸\n", "2: 3}}", "2: 3}")],
+)
+def test_more_closers_than_are_open_are_dropped(marked, text, expected):
+    """Also where the document lacks one."""
+    assert cleaned(marked, text) == expected
+
+
 def test_a_closer_is_kept_in_a_statement_that_lacks_another():
     """The document has an error already, and the tree would count fewer without the closer."""
     marked = "log(a, {\n  error: ‸\n  throw error\n}\n"
