@@ -63,7 +63,7 @@ class StaticEncoder:
         mapping: npt.NDArray[np.int64] | None,
         fingerprint: str,
     ) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._rows = rows
         self._scales = scales
         self._mapping = mapping
@@ -99,6 +99,12 @@ class StaticEncoder:
         """Whether `encode_bags` can be asked: the vocabulary takes each run by itself."""
         return self._runs is not None
 
+    def rows(self) -> Vectors:
+        """`[tokens, dim]`: each token's vector."""
+        rows = self._rows if self._mapping is None else self._rows[self._mapping]
+        rows = rows.astype(np.float32)
+        return rows if self._scales is None else rows * self._scales[:, None]
+
     def encode_bags(self, bags: Sequence[Mapping[str, float]]) -> Vectors:
         """As `encode`, of texts given as runs of letters and digits and what each counts."""
         return self._in_blocks(bags, self._of_bags)
@@ -118,7 +124,7 @@ class StaticEncoder:
     def _of_texts(self, texts: Sequence[str]) -> _Tokens:
         tokens: list[int] = []
         lengths = np.zeros(len(texts), np.int64)
-        encodings = self._tokenizer.encode_batch_fast(
+        encodings = self.tokenizer.encode_batch_fast(
             [_encodable(text) for text in texts], add_special_tokens=False
         )
         for index, encoding in enumerate(encodings):
@@ -149,7 +155,7 @@ class StaticEncoder:
         fresh = list({run for bag in bags for run in bag if run not in known})
         if not fresh:
             return known
-        encodings = self._tokenizer.encode_batch_fast(
+        encodings = self.tokenizer.encode_batch_fast(
             [_encodable(run) for run in fresh], add_special_tokens=False
         )
         found = {run: encoding.ids for run, encoding in zip(fresh, encodings, strict=True)}
