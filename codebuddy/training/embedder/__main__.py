@@ -144,8 +144,13 @@ def measure(work: Path) -> None:
         "chance": bench.random_method(SEED),
         "bm25": bm25_scores,
         "minilm": bench.by_encoder(teacher),
-        "codebuddy": bench.by_encoder(static),
+        "codebuddy": bench.by_bags(static),
+        "codebuddy, one text": bench.by_encoder(static),
     }
+    untuned = work / CONTRASTED
+    if untuned.is_dir():
+        methods["before tuning"] = bench.by_bags(StaticEncoder.open(untuned))
+        methods["before tuning, one text"] = bench.by_encoder(StaticEncoder.open(untuned))
     before = work / "distilled"
     if before.is_dir():
         methods["distilled only"] = bench.by_encoder(StaticEncoder.open(before))
