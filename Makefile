@@ -103,6 +103,7 @@ train-embedder: setup
 	nice -n 15 $(BIN)/python -m codebuddy.training.embedder fetch
 	nice -n 15 $(BIN)/python -m codebuddy.training.embedder pairs
 	nice -n 15 $(BIN)/python -m codebuddy.training.embedder train
+	nice -n 15 $(BIN)/python -m codebuddy.training.embedder tune
 
 bench-embedder: setup
 	$(BIN)/python -m codebuddy.training.embedder fetch --held-out

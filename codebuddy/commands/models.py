@@ -30,13 +30,26 @@ def command() -> None:
 @_JSON
 def list_models(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """List the models of the catalog and your own, with what is installed."""
+    from codebuddy.inference.catalog import format_bytes
     from codebuddy.inference.installed import load_models, models_folder
+    from codebuddy.inference.rerankers import RERANKERS, is_installed
 
     settings = _settings()
     catalog = load_models(settings)
+    rerankers = [
+        {
+            "name": each.name,
+            "path": str(models_folder(settings) / each.name),
+            "installed": is_installed(each.name, settings),
+            "bytes": each.bytes,
+            "licence": each.licence,
+        }
+        for each in RERANKERS.values()
+    ]
     if as_json:
         items = [_described(entry, settings) for entry in catalog.entries]
-        answer_json({"folder": str(models_folder(settings)), "models": items})
+        folder = str(models_folder(settings))
+        answer_json({"folder": folder, "models": items, "rerankers": rerankers})
         return
     for entry in catalog.entries:
         item = _described(entry, settings)
@@ -51,6 +64,11 @@ def list_models(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by 
             facts.append(f"adapter {item['adapter']}")
         answer(f"{mark} {entry.name:<{_NAME_WIDTH}} {', '.join(facts)}")
         answer(f"  {'':<{_NAME_WIDTH}} {entry.good_for}")
+    for item in rerankers:
+        mark = "*" if item["installed"] else " "
+        size = format_bytes(int(str(item["bytes"])))
+        answer(f"{mark} {item['name']:<{_NAME_WIDTH}} {size}, {item['licence']}")
+        answer(f"  {'':<{_NAME_WIDTH}} second tier of search --best (search.reranker)")
     note(f"* installed in {models_folder(settings)}")
 
 
@@ -73,10 +91,15 @@ def pull_models(
     from codebuddy.inference.download import pull
     from codebuddy.inference.installed import entry_path, load_models
     from codebuddy.inference.progress import progress_on_stderr
+    from codebuddy.inference.rerankers import RERANKERS, pull_reranker
 
     settings = _settings({"offline": True} if offline else None)
     catalog = load_models(settings)
-    entries = [catalog.get(name) for name in names or (settings.model.name,)]
+    rerankers = [name for name in names if name in RERANKERS]
+    wanted = [name for name in names if name not in RERANKERS]
+    if not rerankers:
+        wanted = wanted or [settings.model.name]
+    entries = [catalog.get(name) for name in wanted]
     items = []
     for entry in entries:
         # Names were checked above, so that a slip in the last does not cost the first's time.
@@ -84,8 +107,16 @@ def pull_models(
         items.append(_described(entry, settings))
         if not as_json:
             answer(str(entry_path(entry, settings)))
+    pulled = [
+        {"name": name, "path": str(pull_reranker(name, settings, progress=progress_on_stderr()))}
+        for name in rerankers
+    ]
     if as_json:
-        answer_json({"models": items})
+        answer_json({"models": items, **({"rerankers": pulled} if pulled else {})})
+        return
+    for each in pulled:
+        answer(each["path"])
+        note(f"use it with search --best: set CODEBUDDY_SEARCH_RERANKER={each['name']}")
 
 
 @command.command("verify", epilog="Example: codebuddy models verify qwen2.5-coder-1.5b")
@@ -139,10 +170,13 @@ def remove_model(name: str, as_json: bool) -> None:  # noqa: FBT001
     """
     from codebuddy.inference.installed import load_models
     from codebuddy.inference.removal import remove
+    from codebuddy.inference.rerankers import RERANKERS, remove_reranker
 
     settings = _settings()
-    entry = load_models(settings).get(name)
-    removed = remove(entry, settings)
+    if name in RERANKERS:
+        removed = remove_reranker(name, settings)
+    else:
+        removed = remove(load_models(settings).get(name), settings)
     if as_json:
         answer_json({"name": name, "removed": [str(path) for path in removed]})
         return

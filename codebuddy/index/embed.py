@@ -10,16 +10,18 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from codebuddy.errors import IndexingError, ModelError
+from codebuddy.index.chunk_bag import MAX_CHARACTERS, bag_of
 from codebuddy.index.schema import REBUILD_HINT
 from codebuddy.index.vectors import Encoder, Vectors, pack_vectors
 
 if TYPE_CHECKING:
     from codebuddy.datatypes import Chunk
+    from codebuddy.index.encoder import StaticEncoder
     from codebuddy.index.store import Store, StoredFile
     from codebuddy.index.writer import IndexWriter
     from codebuddy.settings import Settings
@@ -28,12 +30,10 @@ NO_EMBEDDER = "none"
 # What a person calls the shipped one.
 _DEFAULT_EMBEDDER = "default"
 # To be raised when the same chunk gives another text: vectors of an older one are made anew.
-TEXT_VERSION = 1
+TEXT_VERSION = 2
 
 _STAMP_KEY = "embedder stamp"
 
-# Distinguishing text stands early; a static model's mean over more only blurs.
-_MAX_CHARACTERS = 2_000
 _CHUNKS_AT_ONCE = 2_048
 # A commit costs an fsync; what lies between two of them is lost to a kill.
 _CHUNKS_PER_COMMIT = 16_384
@@ -128,8 +128,20 @@ def _stamp_of(name: str) -> bytes:
 
 
 def chunk_text(chunk: Chunk) -> str:
-    """What of a chunk is encoded: where it stands, what it is, and its beginning."""
-    return f"{chunk.path}\n{chunk.symbol}\n{chunk.text[:_MAX_CHARACTERS]}"
+    """What of a chunk a transformer reads: where it stands, what it is, and its beginning."""
+    return f"{chunk.path}\n{chunk.symbol}\n{chunk.text[:MAX_CHARACTERS]}"
+
+
+def chunk_vectors(encoder: Encoder, chunks: Sequence[Chunk]) -> Vectors:
+    """`[len(chunks), dim]`; a static model reads words with weights, any other one the text.
+
+    Raises:
+        ModelError: The encoder does not give one vector of its dimension for each chunk.
+    """
+    if getattr(encoder, "reads_bags", False):
+        static = cast("StaticEncoder", encoder)
+        return static.encode_bags([bag_of(each.path, each.symbol, each.text) for each in chunks])
+    return _encoded(encoder, [chunk_text(each) for each in chunks])
 
 
 def embedder_key(encoder: Encoder) -> str:
@@ -156,7 +168,7 @@ def embed_missing(writer: IndexWriter, encoder: Encoder, notify: Callable[[int, 
         rows: list[tuple[int, int, int, bytes]] = []
         for few in _portions(files, _CHUNKS_AT_ONCE):
             chunks = [writer.chunks_of(each) for each in few]
-            vectors = _encoded(encoder, [chunk_text(c) for of_file in chunks for c in of_file])
+            vectors = chunk_vectors(encoder, [each for of_file in chunks for each in of_file])
             for stored, of_file in zip(few, chunks, strict=True):
                 own, vectors = vectors[: len(of_file)], vectors[len(of_file) :]
                 rows.append((stored.id, of_file[0].id, len(of_file), pack_vectors(own)))

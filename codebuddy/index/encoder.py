@@ -10,22 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from codebuddy import paths
 from codebuddy.errors import ModelError
+from codebuddy.index.chunk_bag import RUN
 
 if TYPE_CHECKING:
     from codebuddy.index.vectors import Encoder
 
 Vectors = npt.NDArray[np.float32]
+# The tokens of some texts one after the other, what each counts, and how many each text has.
+_Tokens = tuple[npt.NDArray[np.int64], Vectors, npt.NDArray[np.int64]]
+T = TypeVar("T")
 
 DEFAULT_NAMES = ("", "default")
 _REINSTALL = "install codebuddy again, or choose another one with --embedder"
@@ -39,7 +42,6 @@ _MAX_RUN_CHARACTERS = 64
 # both work within a run of letters and digits, so that a run can be tokenized by itself.
 CAMEL_BORDER = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 WORD = r"[a-z]+|[0-9]+|[^\x00-\x7f]+"
-_RUN = re.compile(r"[A-Za-z0-9\x80-\U0010ffff]+")
 
 
 class StaticEncoder:
@@ -61,7 +63,7 @@ class StaticEncoder:
         mapping: npt.NDArray[np.int64] | None,
         fingerprint: str,
     ) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._rows = rows
         self._scales = scales
         self._mapping = mapping
@@ -88,33 +90,52 @@ class StaticEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """`[len(texts), dim]`, each row of unit length, or zeros for a text without tokens."""
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        for start in range(0, len(texts), _BLOCK_TEXTS):
-            block = texts[start : start + _BLOCK_TEXTS]
-            tokens, counts, lengths = self._bags(block)
-            self._add(vectors[start : start + len(block)], tokens, counts, lengths)
+        if self._runs is not None:
+            return self._in_blocks(texts, lambda some: self._of_bags(_bags_of(some)))
+        return self._in_blocks(texts, self._of_texts)
+
+    @property
+    def reads_bags(self) -> bool:
+        """Whether `encode_bags` can be asked: the vocabulary takes each run by itself."""
+        return self._runs is not None
+
+    def rows(self) -> Vectors:
+        """`[tokens, dim]`: each token's vector."""
+        rows = self._rows if self._mapping is None else self._rows[self._mapping]
+        rows = rows.astype(np.float32)
+        return rows if self._scales is None else rows * self._scales[:, None]
+
+    def encode_bags(self, bags: Sequence[Mapping[str, float]]) -> Vectors:
+        """As `encode`, of texts given as runs of letters and digits and what each counts."""
+        return self._in_blocks(bags, self._of_bags)
+
+    def _in_blocks(
+        self, items: Sequence[T], tokens_of: Callable[[Sequence[T]], _Tokens]
+    ) -> Vectors:
+        vectors = np.zeros((len(items), self.dim), np.float32)
+        for start in range(0, len(items), _BLOCK_TEXTS):
+            block = items[start : start + _BLOCK_TEXTS]
+            self._add(vectors[start : start + len(block)], *tokens_of(block))
         # The norm is taken in double precision: a long text's sum squares to large numbers.
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
         np.divide(vectors, norms[:, None], out=vectors, where=norms[:, None] > 0, casting="unsafe")
         return vectors
 
-    def _bags(
-        self, texts: Sequence[str]
-    ) -> tuple[npt.NDArray[np.int64], Vectors, npt.NDArray[np.int64]]:
-        """The tokens of all texts one after the other, how often each counts, and how many
-        of them each text has."""
+    def _of_texts(self, texts: Sequence[str]) -> _Tokens:
         tokens: list[int] = []
-        counts: list[int] = []
         lengths = np.zeros(len(texts), np.int64)
-        if self._runs is None:
-            encodings = self._tokenizer.encode_batch_fast(
-                [_encodable(text) for text in texts], add_special_tokens=False
-            )
-            for index, encoding in enumerate(encodings):
-                tokens += encoding.ids
-                lengths[index] = len(encoding.ids)
-            return np.array(tokens, np.int64), np.ones(len(tokens), np.float32), lengths
-        bags = [Counter(_RUN.findall(text)) for text in texts]
+        encodings = self.tokenizer.encode_batch_fast(
+            [_encodable(text) for text in texts], add_special_tokens=False
+        )
+        for index, encoding in enumerate(encodings):
+            tokens += encoding.ids
+            lengths[index] = len(encoding.ids)
+        return np.array(tokens, np.int64), np.ones(len(tokens), np.float32), lengths
+
+    def _of_bags(self, bags: Sequence[Mapping[str, float]]) -> _Tokens:
+        tokens: list[int] = []
+        counts: list[float] = []
+        lengths = np.zeros(len(bags), np.int64)
         known = self._tokens_of_runs(bags)
         for index, bag in enumerate(bags):
             before = len(tokens)
@@ -125,7 +146,7 @@ class StaticEncoder:
             lengths[index] = len(tokens) - before
         return np.array(tokens, np.int64), np.array(counts, np.float32), lengths
 
-    def _tokens_of_runs(self, bags: Sequence[Mapping[str, int]]) -> Mapping[str, list[int]]:
+    def _tokens_of_runs(self, bags: Sequence[Mapping[str, float]]) -> Mapping[str, list[int]]:
         """The tokens of every run in `bags`; runs seen before are looked up."""
         assert self._runs is not None
         if len(self._runs) > _MAX_CACHED_RUNS:
@@ -134,7 +155,7 @@ class StaticEncoder:
         fresh = list({run for bag in bags for run in bag if run not in known})
         if not fresh:
             return known
-        encodings = self._tokenizer.encode_batch_fast(
+        encodings = self.tokenizer.encode_batch_fast(
             [_encodable(run) for run in fresh], add_special_tokens=False
         )
         found = {run: encoding.ids for run, encoding in zip(fresh, encodings, strict=True)}
@@ -217,6 +238,10 @@ class TransformerEncoder:
                 convert_to_numpy=True,
             )
         return vectors
+
+
+def _bags_of(texts: Sequence[str]) -> list[Counter[str]]:
+    return [Counter(RUN.findall(text)) for text in texts]
 
 
 def open_encoder(name: str = "") -> Encoder:

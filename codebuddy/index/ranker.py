@@ -21,7 +21,7 @@ _CHANNEL_WEIGHTS: dict[QueryKind, dict[str, float]] = {
     "name": {"lexical": 0.5, "symbol": 2.0, "dense": 0.0},
     "path": {"lexical": 1.0, "symbol": 1.0, "dense": 0.0},
     "words": {"lexical": 1.0, "symbol": 4.0, "dense": 0.6},
-    "sentence": {"lexical": 0.6, "symbol": 0.5, "dense": 2.0},
+    "sentence": {"lexical": 0.6, "symbol": 0.25, "dense": 3.0},
     "documentation": {"lexical": 0.6, "symbol": 2.0, "dense": 1.0},
     "error": {"lexical": 1.0, "symbol": 0.5, "dense": 0.0},
     "fragment": {"lexical": 1.0, "symbol": 0.5, "dense": 0.0},

@@ -15,7 +15,7 @@ POOL = 50
 _KINDS: frozenset[QueryKind] = frozenset({"sentence", "words", "documentation"})
 # How often the similarity counts beside the share of the best first score, measured with
 # `python -m tests.bench.rerank`.
-WEIGHT = 8.0
+WEIGHT = 4.0
 
 
 def is_reranked(kind: QueryKind) -> bool:

@@ -329,7 +329,7 @@ class RepositoryIndex:
     @property
     def second_tier(self) -> SecondTier:
         """The model that questions may be ordered by."""
-        return SecondTier(self._settings.search.reranker, self._file.parent)
+        return SecondTier(self._settings, self._file.parent)
 
     @property
     def embedder(self) -> str:

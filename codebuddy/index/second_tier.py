@@ -10,14 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codebuddy import paths
 from codebuddy.datatypes import SearchResult
 from codebuddy.errors import ModelError
 from codebuddy.index.rerank import POOL, WEIGHT, combined
 
 if TYPE_CHECKING:
     from codebuddy.index.vectors import Encoder, Vectors
+    from codebuddy.settings import Settings
 
 CACHE_NAME = "reranker.db"
+# Models that `codebuddy models pull` brings, by name (inference/rerankers.py).
+PULLED = ("all-minilm-l6-v2",)
 _MAX_QUERY_CHARACTERS = 2_000
 
 
@@ -25,25 +29,33 @@ class SecondTier:
     """The model that `search.reranker` names.
 
     Args:
-        name: As for `encoder.open_encoder`; empty for none.
+        settings: Its name, as for `encoder.open_encoder`, or one that can be pulled; empty for
+            none. And where pulled models are.
         folder: The private one of the index, where vectors are kept.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.name = settings.search.reranker
         self._folder = folder
+        models = settings.model.folder
+        self._models = Path(models).expanduser().absolute() if models else paths.models_folder()
 
     def check(self) -> None:
         """Say so where there is none, before anything is searched.
 
         Raises:
-            ModelError: None is set.
+            ModelError: None is set, or it has not been pulled.
         """
         if not self.name:
             raise ModelError(
                 "there is no second tier: search.reranker names no model",
                 hint="set search.reranker in your config.toml, or CODEBUDDY_SEARCH_RERANKER, to the"
-                " folder of a sentence-transformers model, or leave out --best",
+                f" folder of a sentence-transformers model or to {PULLED[0]}, or leave out --best",
+            )
+        if self.name in PULLED and not (self._models / self.name).is_dir():
+            raise ModelError(
+                f"the second tier {self.name} is not installed",
+                hint=f"codebuddy models pull {self.name}",
             )
 
     def order(
@@ -61,7 +73,8 @@ class SecondTier:
         first, rest = list(results[:POOL]), list(results[POOL:])
         if not first:
             return rest, {}
-        encoder = encoder_named(self.name)
+        pulled = self._models / self.name
+        encoder = encoder_named(str(pulled) if self.name in PULLED else self.name)
         (asked,) = _encoded(encoder, [query[:_MAX_QUERY_CHARACTERS]])
         vectors = self._vectors(encoder, [chunk_text(each.chunk) for each in first])
         similarities = [float(vector @ asked) for vector in vectors]

