@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,10 +19,14 @@ from codebuddy.fleet.drive import run_fleet
 from codebuddy.fleet.ray_runner import RayRunner
 from codebuddy.fleet.tasks import Job
 from codebuddy.vcs.clones import origin_of
-from tests.fleet.test_run import JOB, make_many
+from tests.fleet.test_run import JOB, keep_root, make_many
 from tests.support.index import index, run_git
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+# Each costs the start of a worker, of seconds; processes are killed more often in test_run.py.
+_KILLS = 4
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +54,14 @@ def test_ray_gives_what_processes_give(cluster, tmp_path):
     assert "0.0.0" in again.failed[0].error
 
 
-def test_workers_of_ray_killed_twenty_times_lose_nothing_and_double_nothing(cluster, tmp_path):
+def test_workers_of_ray_killed_again_and_again_lose_nothing_and_double_nothing(cluster, tmp_path):
     """Its processes are found as children of this one's raylet."""
     roots = make_many(tmp_path, 8)
     stop = threading.Event()
     killed: set[int] = set()
 
     def kill_now_and_then() -> None:
-        while not stop.wait(0.1) and len(killed) < 20:
+        while not stop.wait(0.1) and len(killed) < _KILLS:
             for child in psutil.Process().children(recursive=True):
                 try:
                     is_at_work = "ray::run_task" in " ".join(child.cmdline())
@@ -71,16 +76,10 @@ def test_workers_of_ray_killed_twenty_times_lose_nothing_and_double_nothing(clus
     killer.start()
     job = Job("index", {"force": True}, {"index.embedder": "none"})
     try:
-        while len(killed) < 20:
+        while len(killed) < _KILLS:
             seen: list[str] = []
-            run = run_fleet(
-                roots,
-                job,
-                cluster,
-                2,
-                retries=40,
-                on_outcome=lambda each, _d, _o, seen=seen: seen.append(each.root),
-            )
+            note = partial(keep_root, seen)
+            run = run_fleet(roots, job, cluster, 2, retries=40, on_outcome=note)
             assert sorted(seen) == sorted(roots)
             assert run.failed == []
     finally:
@@ -104,8 +103,8 @@ def test_code_that_is_sent_is_indexed_there_and_deleted(cluster, workers_cache, 
     assert [each.root for each in run.failed] == wanted[2:]
     assert list((workers_cache / "codebuddy" / "fleet-work").iterdir()) == []
     clone = origin_of(wanted[1]).folder_in(paths.fleet_clones_folder())
-    for root in (Path(roots[0]), clone):
-        report = index(root, embedder="none")
+    for place in (Path(roots[0]), clone):
+        report = index(place, embedder="none")
         assert (report.files, report.added, report.updated) == (1, 0, 0)
 
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -30,6 +31,11 @@ JOB = Job("index", {"force": False}, {"index.embedder": "none"})
 def make_many(folder: Path, count: int) -> list[str]:
     names = [f"r{number}" for number in range(count)]
     return [str(make_repository(folder / name, {f"{name}.py": module(name)})) for name in names]
+
+
+def keep_root(seen: list[str], outcome: Outcome, _done: int, _of: int) -> None:
+    """Notes whose outcome came."""
+    seen.append(outcome.root)
 
 
 class Scripted:
@@ -193,14 +199,8 @@ def test_workers_killed_at_random_twenty_times_lose_no_result_and_double_none(tm
         while len(killed) < 20:
             runners.append(ProcessRunner(2))
             seen: list[str] = []
-            run = run_fleet(
-                roots,
-                JOB,
-                runners[-1],
-                2,
-                retries=40,
-                on_outcome=lambda each, _d, _o, seen=seen: seen.append(each.root),
-            )
+            note = partial(keep_root, seen)
+            run = run_fleet(roots, JOB, runners[-1], 2, retries=40, on_outcome=note)
             runners[-1].close()
             assert sorted(seen) == sorted(roots)
             assert run.failed == []

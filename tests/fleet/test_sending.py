@@ -18,7 +18,7 @@ from codebuddy.inference.gguf import read_header
 from codebuddy.private_files import make_folder
 from codebuddy.training.adapter.export import write_adapter, write_card
 from codebuddy.vcs.repository import open_repository
-from codebuddy.vcs.worktrees import adapters_folder
+from codebuddy.vcs.worktrees import shared_folder
 from tests.fleet.test_run import JOB
 from tests.support.index import index, make_repository, module, run_git
 from tests.support.tiny_model import random_weights, write_base
@@ -113,7 +113,7 @@ def test_an_adapter_that_was_trained_elsewhere_lies_here_as_one_s_own(tmp_path, 
     base = write_base(tmp_path / "tiny.gguf")
     digest = stamps.hash_file(base).sha256
     there = open_repository(make_repository(tmp_path / "there" / "shop"))
-    folder = make_folder(adapters_folder(there), 2)
+    folder = make_folder(shared_folder(there) / "adapters", 2)
     file = folder / "shop-1234.gguf"
     write_adapter(file, random_weights(rank=8), "qwen2", 16.0)
     write_card(file, [digest], 8, 16.0, {"commit": "1234"}, {})
@@ -126,7 +126,7 @@ def test_an_adapter_that_was_trained_elsewhere_lies_here_as_one_s_own(tmp_path, 
     with pytest.raises(CodebuddyError, match="nobody asked for"):
         sending.take_home(str(root), "train adapter", files | {"adapters/../x.gguf": b""})
     sending.take_home(str(root), "train adapter", files)
-    here = adapters_folder(open_repository(root))
+    here = shared_folder(open_repository(root)) / "adapters"
     (stored,) = own_adapters.stored(here)
     assert stored.card["made_by"] == {"commit": "1234"}
     assert own_adapters.used(here, digest) == "shop-1234"
