@@ -164,7 +164,8 @@ def label_all(roots: list[str], per_kind: int) -> None:
         print(
             f"labels, {n_workers} workers of {threads} threads: {run.seconds:.1f} s,"
             f" {spent:.1f} s of a processor, failed {len(run.failed)}"
-            f" (load {os.getloadavg()[0]:.1f}); {run.cost()}"
+            f" (load {os.getloadavg()[0]:.1f}); {run.cost()}",
+            flush=True,
         )
     print(f"two workers: {min(times[1]) / min(times[2]):.2f} times as fast as one")
 
@@ -207,10 +208,11 @@ def main() -> None:
     if arguments.only in (None, "work"):
         for n_workers in (1, 2):
             index_all(roots, n_workers, arguments.embedder)
+    smallest = sorted(roots, key=lambda root: lines_of(Path(root)))
     if arguments.only in (None, "overhead"):
-        show_overhead(sorted(roots, key=lambda root: lines_of(Path(root)))[:40], 1)
+        show_overhead(smallest[:40], 1)
     if arguments.only in (None, "labels"):
-        label_all(roots[: arguments.labelled], arguments.per_kind)
+        label_all(smallest[: arguments.labelled], arguments.per_kind)
     if arguments.only not in (None, "search"):
         return
     search_all(arguments.work / "list.txt", queries_of(roots, _QUERIES))
