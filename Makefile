@@ -63,8 +63,8 @@ test: check models extras
 	[ ! -x .venv/extras/bin/python ] || .venv/extras/bin/python -m pytest tests/federation tests/fleet/test_ray.py
 
 # Repositories to measure with are made first, of what is installed here: some minutes.
-bench-fleet: setup
-	$(BIN)/python -m tests.bench.fleet $(BENCH)
+bench-fleet: extras
+	$$([ -x .venv/extras/bin/python ] && echo .venv/extras/bin/python || echo $(BIN)/python) -m tests.bench.fleet $(BENCH)
 
 bench-federated: extras
 	.venv/extras/bin/python -m tests.bench.federated $(BENCH)

@@ -95,6 +95,16 @@ def fleet_runs_folder() -> Path:
     return _state_folder() / "fleet"
 
 
+def fleet_clones_folder() -> Path:
+    """Clones of the repositories that a list names by their address."""
+    return cache_folder() / "fleet"
+
+
+def fleet_work_folder() -> Path:
+    """Code that was sent to this machine for one task, and is deleted after it."""
+    return cache_folder() / "fleet-work"
+
+
 def spare_unsaved_folder() -> Path:
     """Unsaved text of the editor where the repository's own codebuddy folder takes none."""
     return _state_folder() / "unsaved"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from codebuddy.commands import federate_adapter
 from codebuddy.commands.federate_options import (
     DEFAULT_ADDRESS,
     FILE,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 )
 def command() -> None:
     """A group: `client` and `server`, `keys` for them, and `simulate` in one process."""
+
+
+command.add_command(federate_adapter.command)
 
 
 @command.command(

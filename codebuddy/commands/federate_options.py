@@ -34,6 +34,14 @@ KEYS = _with(
     click.option("--cert", type=FILE, metavar="FILE", help="One's own certificate."),
     click.option("--key", type=FILE, metavar="FILE", help="One's own key."),
 )
+NORM_BOUND = click.option(
+    "--norm-bound",
+    type=click.FloatRange(0, min_open=True),
+    default=math.inf,
+    metavar="X",
+    show_default=False,
+    help="Longer updates are scaled down to this norm.",
+)
 RULES = _with(
     click.option(
         "--rounds", type=click.IntRange(1, 10_000), default=20, metavar="N", help="Rounds (20)."
@@ -57,14 +65,7 @@ RULES = _with(
         default="mean",
         help="median and trimmed hold against some that send nonsense.",
     ),
-    click.option(
-        "--norm-bound",
-        type=click.FloatRange(0, min_open=True),
-        default=math.inf,
-        metavar="X",
-        show_default=False,
-        help="Longer updates are scaled down to this norm.",
-    ),
+    NORM_BOUND,
     click.option(
         "--proximal",
         type=click.FloatRange(0, 1_000),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from codebuddy.commands.fleet_work import JSON, LIST, do_for_all, how, list_of
+from codebuddy.commands.fleet_work import JSON, LIST, do_for_all, how, list_of, url_of
 from codebuddy.paths import whole_model_name
 from codebuddy.terminal import answer, answer_json, counted, note, safe_line
 
@@ -23,37 +23,41 @@ def command() -> None:
 
 @command.command(
     "add",
-    help="Put repositories on the list; PATH is any folder of one.",
-    epilog="Example: codebuddy fleet add ~/src/app ~/src/library",
+    help="Put repositories on the list: PATH is any folder of one, URL the address of one that your"
+    " git may read (URL#BRANCH for a branch), of which a clone is kept in the cache folder.",
+    epilog="Example: codebuddy fleet add ~/src/app https://git.example.org/team/library.git",
 )
-@click.argument("given", metavar="PATH...", nargs=-1, required=True)
+@click.argument("given", metavar="PATH|URL...", nargs=-1, required=True)
 @LIST
 @JSON
 def add(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> None:
     """Entry point of `fleet add`."""
-    from codebuddy.errors import UsageError
     from codebuddy.fleet import listing
+    from codebuddy.fleet.places import Place
+    from codebuddy.vcs.clones import Origin, looks_like_url, origin_of
     from codebuddy.vcs.repository import open_repository
 
-    roots = []
-    for text in given:
-        if "://" in text or (":" in text and not Path(text).exists()):
-            raise UsageError(
-                f"{text} is not a folder", hint="clone it with git, then add the clone"
-            )
-        roots.append(open_repository(Path(text)).root)
+    places: list[Place] = [
+        origin_of(text)
+        if looks_like_url(text) and not Path(text).exists()
+        else open_repository(Path(text)).root
+        for text in given
+    ]
     file = list_of(list_file)
-    added = listing.add(file, roots)
+    added = listing.add(file, places)
+    shown = [each.text if isinstance(each, Origin) else str(each) for each in added]
     if as_json:
-        answer_json({"list": str(file), "added": [str(each) for each in added]})
+        answer_json({"list": str(file), "added": shown})
         return
-    for each in added:
-        answer(safe_line(str(each)))
-    already = len(dict.fromkeys(roots)) - len(added)
+    for each in shown:
+        answer(safe_line(each))
+    already = len(dict.fromkeys(places)) - len(added)
     note(
         f"{counted(len(added), 'repository', 'repositories')} added to {safe_line(str(file))}"
         + (f", {already} already there" if already else "")
     )
+    if any(isinstance(each, Origin) for each in added):
+        note("'codebuddy fleet index' fetches what is named by its address")
 
 
 @command.command(
@@ -73,7 +77,12 @@ def show(list_file: str | None, *, as_json: bool) -> None:
     states = [state_of(each) for each in members]
     if as_json:
         items = [
-            {"name": each.name, "repository": str(each.root), "state": state}
+            {
+                "name": each.name,
+                "repository": str(each.root),
+                "url": url_of(each),
+                "state": state,
+            }
             for each, state in zip(members, states, strict=True)
         ]
         answer_json({"list": str(file), "repositories": items})
@@ -81,15 +90,16 @@ def show(list_file: str | None, *, as_json: bool) -> None:
     if not members:
         note(f"no repositories in {safe_line(str(file))}; 'codebuddy fleet add PATH...'")
     for each, state in zip(members, states, strict=True):
-        answer(safe_line(f"{each.name}  {each.root}  ({state})"))
+        answer(safe_line(f"{each.name}  {each.task}  ({state})"))
 
 
 @command.command(
     "remove",
-    help="Take repositories off the list, by name or path. Nothing of theirs is deleted.",
+    help="Take repositories off the list, by name, path or address. Nothing of theirs is deleted,"
+    " but for clones that codebuddy made.",
     epilog="Example: codebuddy fleet remove app",
 )
-@click.argument("given", metavar="NAME|PATH...", nargs=-1, required=True)
+@click.argument("given", metavar="NAME|PATH|URL...", nargs=-1, required=True)
 @LIST
 @JSON
 def remove(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> None:
@@ -99,10 +109,10 @@ def remove(given: tuple[str, ...], list_file: str | None, *, as_json: bool) -> N
     file = list_of(list_file)
     gone = listing.remove(file, given)
     if as_json:
-        answer_json({"list": str(file), "removed": [str(each.root) for each in gone]})
+        answer_json({"list": str(file), "removed": [each.task for each in gone]})
         return
     for each in gone:
-        answer(safe_line(f"{each.name}  {each.root}"))
+        answer(safe_line(f"{each.name}  {each.task}"))
 
 
 @command.command(
@@ -211,6 +221,36 @@ def train_head(
     return do_for_all(Job("train head", work, flags), _training_in_words, **options)
 
 
+@train.command(
+    "adapter",
+    help="Teach the model each repository's own code, as 'codebuddy train adapter' does; goes on"
+    " where it was stopped, and uses each only where it is better there.",
+    epilog="Example: codebuddy fleet train adapter --minutes 60",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    default=60.0,
+    metavar="M",
+    help="Of a repository (60).",
+)
+@click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
+@click.option("--anew", is_flag=True, help="Forget what was learned before.")
+@how
+def train_adapter(
+    *, minutes: float, model: str | None, seed: int, anew: bool, **options: Any
+) -> int:
+    """Entry point of `fleet train adapter`."""
+    from codebuddy.fleet.tasks import Job
+    from codebuddy.training.own.on_repository import require_packages
+
+    require_packages()
+    work = {"minutes": minutes, "seed": seed, "is_fresh": anew}
+    flags = {} if model is None else {"model.name": whole_model_name(model)}
+    return do_for_all(Job("train adapter", work, flags), _adapter_in_words, **options)
+
+
 def _index_in_words(result: dict[str, Any]) -> str:
     return f"{counted(result['files'], 'file')}, {counted(result['chunks'], 'chunk')}"
 
@@ -228,3 +268,10 @@ def _training_in_words(result: dict[str, Any]) -> str:
     if result["missing"]:
         return f"{counted(result['holes'], 'hole')}, {result['missing']} more needed"
     return f"{counted(result['holes'], 'hole')}, {'kept' if result['kept'] else 'not kept'}"
+
+
+def _adapter_in_words(result: dict[str, Any]) -> str:
+    compared = result["compared"]
+    if not compared:
+        return "nothing new to learn"
+    return f"{'kept' if result['kept'] else 'not used'}: {compared['reason']}"

@@ -1,4 +1,4 @@
-"""`codebuddy fleet index|eval|train head`: the same work for each repository of a list."""
+"""`codebuddy fleet index|eval|train`: the same work for each repository of a list."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from codebuddy.terminal import StatusLine, answer, answer_json, counted, note, s
 
 if TYPE_CHECKING:
     from codebuddy.fleet.drive import FleetRun
+    from codebuddy.fleet.listing import Member
     from codebuddy.fleet.runners import Runner
     from codebuddy.fleet.tasks import Job, Outcome
 
@@ -22,11 +23,12 @@ LIST = click.option(
     "--list",
     "list_file",
     metavar="FILE",
-    help="Another list than your own: a text file with one path a line.",
+    help="Another list than your own: a text file with one path or address a line, or a manifest"
+    " (.toml).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-# Each holds a context of the model.
-_MOST_MODEL_WORKERS = 4
+# Each holds a context of the model, and a training the model itself, unpacked.
+_MOST_WORKERS = {"eval": 4, "train head": 4, "train adapter": 1}
 
 
 def list_of(list_file: str | None) -> Path:
@@ -34,6 +36,11 @@ def list_of(list_file: str | None) -> Path:
     from codebuddy.fleet.listing import default_list
 
     return Path(list_file).expanduser().absolute() if list_file else default_list()
+
+
+def url_of(member: Member) -> str | None:
+    """The address that the list names it by, if it does."""
+    return None if member.origin is None else member.origin.text
 
 
 def how(command: F) -> F:
@@ -45,10 +52,18 @@ def how(command: F) -> F:
                 "--workers",
                 type=click.IntRange(1, 1024),
                 metavar="N",
-                help="Repositories at once; one a processor, of what loads a model four at most.",
+                help="Repositories at once; one a processor, of what loads a model four at most, of"
+                " what trains one a single one.",
             ),
             click.option("--ray", "uses_ray", is_flag=True, help="By a Ray cluster made for it."),
             click.option("--address", metavar="HOST:PORT", help="By a Ray cluster that is there."),
+            click.option(
+                "--send-code",
+                "sends_code",
+                is_flag=True,
+                help="Give each worker of Ray the committed code of its task, also where the path"
+                " is there; otherwise only where it is not. It is deleted after the task.",
+            ),
             click.option(
                 "--retries",
                 type=click.IntRange(0, 100),
@@ -74,6 +89,7 @@ def do_for_all(
     workers: int | None,
     uses_ray: bool,
     address: str | None,
+    sends_code: bool,
     retries: int,
     fresh: bool,
     as_json: bool,
@@ -87,6 +103,7 @@ def do_for_all(
         workers: As given.
         uses_ray: Whether a Ray cluster does it.
         address: Of one that is there.
+        sends_code: As given.
         retries: As given.
         fresh: As given.
         as_json: Whether one JSON object is printed at the end instead of lines.
@@ -97,25 +114,23 @@ def do_for_all(
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.fleet.drive import run_fleet
 
-    names = _names(list_file)
-    cores = os.cpu_count() or 1
-    most = cores if job.verb == "index" else min(cores, _MOST_MODEL_WORKERS)
-    n_workers = min(workers or most, len(names)) if not address else workers or most
+    members = _members(list_file)
+    n_workers = _n_workers(workers, job, 1 << 20 if address else len(members))
     status = StatusLine()
 
     def show(outcome: Outcome, done: int, of: int) -> None:
         status.clear()
         if not as_json:
             said = f"failed: {outcome.error}" if outcome.error else in_words(outcome.result or {})
-            line = f"{names[outcome.root]}  {said}  ({outcome.seconds:.1f} s)"
+            line = f"{members[outcome.root].name}  {said}  ({outcome.seconds:.1f} s)"
             (note if outcome.error else answer)(safe_line(line))
         status.show(f"{done} of {of} repositories")
 
-    runner = _runner(n_workers, address, uses_ray=uses_ray)
+    runner = _runner(n_workers, address, uses_ray=uses_ray, sends_code=sends_code)
     try:
-        status.show(f"{counted(len(names), 'repository', 'repositories')}, {n_workers} at once")
+        status.show(f"{counted(len(members), 'repository', 'repositories')}, {n_workers} at once")
         run = run_fleet(
-            list(names), job, runner, n_workers, retries=retries, is_fresh=fresh, on_outcome=show
+            list(members), job, runner, n_workers, retries=retries, is_fresh=fresh, on_outcome=show
         )
     except KeyboardInterrupt:
         status.clear()
@@ -124,24 +139,34 @@ def do_for_all(
     finally:
         status.clear()
         runner.close()
-    _sum_up(run, names, as_json=as_json)
+    _sum_up(run, members, as_json=as_json)
     return 1 if run.failed else 0
 
 
-def _names(list_file: str | None) -> dict[str, str]:
-    """The roots of the list, with their names.
+def _members(list_file: str | None) -> dict[str, Member]:
+    """The repositories of the list, by what stands for them in work.
 
     Raises:
         UsageError: It names none.
     """
     from codebuddy.fleet.listing import read_members
 
-    members = read_members(list_of(list_file), needs_some=True)
-    return {str(each.root): each.name for each in members}
+    return {each.task: each for each in read_members(list_of(list_file), needs_some=True)}
 
 
-def _runner(n_workers: int, address: str | None, *, uses_ray: bool) -> Runner:
+def _n_workers(workers: int | None, job: Job, most: int) -> int:
+    """As given, or as many as the machine can bear; never more than there is to do."""
+    return min(workers or min(os.cpu_count() or 1, _MOST_WORKERS.get(job.verb, 1024)), most)
+
+
+def _runner(n_workers: int, address: str | None, *, uses_ray: bool, sends_code: bool) -> Runner:
     """Who does it; workers share the processors between them."""
+    from codebuddy.errors import UsageError
+
+    if sends_code and not uses_ray and not address:
+        raise UsageError(
+            "--send-code is for workers of Ray", hint="give --address, or leave it out"
+        )
     threads = str(max(1, (os.cpu_count() or 1) // n_workers))
     environment = {
         "OMP_NUM_THREADS": threads,
@@ -152,19 +177,21 @@ def _runner(n_workers: int, address: str | None, *, uses_ray: bool) -> Runner:
     if uses_ray or address:
         from codebuddy.fleet.ray_runner import RayRunner
 
-        return RayRunner(n_workers, address or "", {} if address else environment)
+        variables = {} if address else environment
+        return RayRunner(n_workers, address or "", variables, sends_code=sends_code)
     from codebuddy.fleet.runners import ProcessRunner
 
     return ProcessRunner(n_workers, environment)
 
 
-def _sum_up(run: FleetRun, names: dict[str, str], *, as_json: bool) -> None:
+def _sum_up(run: FleetRun, members: dict[str, Member], *, as_json: bool) -> None:
     cost = run.cost()
     if as_json:
         items = [
             {
-                "name": names[each.root],
-                "repository": each.root,
+                "name": members[each.root].name,
+                "repository": str(members[each.root].root),
+                "url": url_of(members[each.root]),
                 "result": each.result,
                 "error": each.error,
                 "hint": each.hint,
@@ -188,7 +215,7 @@ def _sum_up(run: FleetRun, names: dict[str, str], *, as_json: bool) -> None:
         note(f"{run.resumed} were done by an interrupted run; --fresh does them again")
     for each in run.failed:
         remedy = f" ({each.hint})" if each.hint else ""
-        note(safe_line(f"{names[each.root]}: {each.error}{remedy}"))
+        note(safe_line(f"{members[each.root].name}: {each.error}{remedy}"))
     done = len(run.outcomes) - len(run.failed)
     note(f"{done} of {len(run.outcomes)} repositories in {run.seconds:.1f} s")
     if cost["repositories"]:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
-    from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
     from codebuddy.settings import Settings
     from codebuddy.training.own.fitting import Progress
     from codebuddy.training.own.run import Outcome
 
-T = TypeVar("T")
 # Somebody who typed within so many seconds types on.
 _TYPING_S = 30.0
 # Between two looks at whether somebody types, and two lines where no terminal shows one.
 _LOOK_EVERY_S, _LINE_EVERY_S = 5.0, 60.0
-_INSTALL = "pip install 'codebuddy[train]'"
 
 
 @click.command(
@@ -53,6 +49,7 @@ def command(
     """Entry point of the verb."""
     from codebuddy.paths import whole_model_name
     from codebuddy.service.context import open_repository_context
+    from codebuddy.training.own.on_repository import require_packages
 
     require_packages()
     named = None if model is None else whole_model_name(model)
@@ -65,23 +62,6 @@ def command(
     note_other_adapter(repository_context.settings)
 
 
-def require_packages() -> None:
-    """Say how to install what training needs, where it is not there.
-
-    Raises:
-        CodebuddyError: A package is missing.
-    """
-    from codebuddy.errors import CodebuddyError
-    from codebuddy.training.own.fitting import missing_packages
-
-    if missing := missing_packages():
-        verb = "is" if len(missing) == 1 else "are"
-        raise CodebuddyError(
-            f"training an adapter needs packages, and {', '.join(missing)} {verb} not installed",
-            hint=_INSTALL,
-        )
-
-
 def train(
     repository_context: RepositoryContext, minutes: float, seed: int, *, is_fresh: bool = False
 ) -> Outcome:
@@ -90,41 +70,16 @@ def train(
     Raises:
         CodebuddyError: As `training.own.run.run`.
     """
-    from codebuddy.errors import UsageError
-    from codebuddy.inference.installed import find_model
-    from codebuddy.inference.machine import lower_priority
-    from codebuddy.inference.own_adapters import base_of
-    from codebuddy.inference.remote import is_remote
-    from codebuddy.service.models import open_generator
-    from codebuddy.service.refresh import with_index
-    from codebuddy.training.own.run import Options, Surroundings, check_memory, run
+    from codebuddy.training.own.on_repository import train_on_repository
+    from codebuddy.training.own.run import Options
 
-    settings = repository_context.settings
-    if is_remote(settings.model):
-        raise UsageError(
-            "a model server's weights cannot be adapted", hint="unset model.url for the training"
-        )
-    base = base_of(find_model(settings.model.name, settings))
-    check_memory(base)
-    if settings.train.give_way:
-        lower_priority()
     status = StatusLine()
     report = _Report(status)
-
-    def ask_index(ask: Callable[[RepositoryIndex], T]) -> T:
-        return with_index(repository_context, ask, should_update=True)
-
-    around = Surroundings(
-        repository=repository_context.repository,
-        settings=settings,
-        with_index=ask_index,
-        open_generator=lambda: open_generator(settings, status),
-        show=report.show,
-        on_progress=report.on_progress,
-        why_to_wait=_Waiting(may_wait=settings.train.give_way),
+    waiting = _Waiting(may_wait=repository_context.settings.train.give_way)
+    options = Options(minutes, seed, is_fresh)
+    return train_on_repository(
+        repository_context, options, status, report.show, report.on_progress, waiting
     )
-    with status:
-        return run(around, base, Options(minutes, seed, is_fresh))
 
 
 class _Waiting:

@@ -23,7 +23,89 @@ _MAX_STEPS = 1_000
 OnAggregate = Callable[[Sequence[Array]], None]
 
 
-class HeadClient:
+class Client:
+    """What Flower asks of every participant, and is answered alike by all."""
+
+    def __init__(self) -> None:
+        self._common = flower("flwr.common")
+        # Why the last update was not sent, if it was not.
+        self.problem = ""
+
+    def to_client(self) -> Client:
+        """As Flower asks for it."""
+        return self
+
+    def get_context(self) -> Any:
+        """Flower's state of a client; not used."""
+        return getattr(self, "_context", None)
+
+    def set_context(self, context: Any) -> None:
+        """See `get_context`."""
+        self._context = context
+
+    def get_properties(self, _ins: Any) -> Any:
+        """What the server must know to ask it.
+
+        Raises:
+            NotImplementedError: Always; each participant has its own.
+        """
+        raise NotImplementedError
+
+    def get_parameters(self, _ins: Any) -> Any:
+        """None: the server begins with weights of its own."""
+        return self._common.GetParametersRes(status=self._ok(), parameters=self._parameters([]))
+
+    def fit(self, _ins: Any) -> Any:
+        """The answer to the weights that came.
+
+        Raises:
+            NotImplementedError: Always; each participant has its own.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, ins: Any) -> Any:
+        """Take an aggregate to judge; the answer is the same whatever comes of it."""
+        try:
+            self._take(self._common.parameters_to_ndarrays(ins.parameters))
+        except (CodebuddyError, ValueError, TypeError) as error:
+            logging.getLogger(__name__).debug("not judged: %s", error)
+        return self._common.EvaluateRes(status=self._ok(), loss=0.0, num_examples=1, metrics={})
+
+    def _take(self, weights: Sequence[Array]) -> None:
+        """Judge an aggregate."""
+
+    def _sent(self, weights: Sequence[Array], n_examples: int) -> Any:
+        """An answer that counts."""
+        return self._common.FitRes(
+            status=self._ok(),
+            parameters=self._parameters(weights),
+            num_examples=n_examples,
+            metrics={},
+        )
+
+    def _not_sent(self, error: Exception) -> Any:
+        """An answer without an update; the reason stays here."""
+        self.problem = f"no update was sent: {error}"
+        common = self._common
+        return common.FitRes(
+            status=common.Status(common.Code.FIT_NOT_IMPLEMENTED, "no update"),
+            parameters=self._parameters([]),
+            num_examples=0,
+            metrics={},
+        )
+
+    def _properties(self, protocol: str, trained_for: str, n_examples: int) -> Any:
+        properties = {"protocol": protocol, "trained_for": trained_for, "n_examples": n_examples}
+        return self._common.GetPropertiesRes(status=self._ok(), properties=properties)
+
+    def _parameters(self, weights: Sequence[Array]) -> Any:
+        return self._common.ndarrays_to_parameters(list(weights))
+
+    def _ok(self) -> Any:
+        return self._common.Status(self._common.Code.OK, "")
+
+
+class HeadClient(Client):
     """Answers the server for one participant.
 
     Args:
@@ -40,25 +122,11 @@ class HeadClient:
         on_aggregate: OnAggregate | None = None,
         on_update: Callable[[int], None] | None = None,
     ) -> None:
+        super().__init__()
         self._participant = participant
         self._trained_for = trained_for
         self._on_aggregate = on_aggregate
         self._on_update = on_update
-        self._common = flower("flwr.common")
-        # Why the last update was not sent, if it was not.
-        self.problem = ""
-
-    def to_client(self) -> HeadClient:
-        """As Flower asks for it."""
-        return self
-
-    def get_context(self) -> Any:
-        """Flower's state of a client; not used."""
-        return getattr(self, "_context", None)
-
-    def set_context(self, context: Any) -> None:
-        """See `get_context`."""
-        self._context = context
 
     def get_properties(self, _ins: Any) -> Any:
         """Which head it is for, and how many labels it has; with privacy only that it has some."""
@@ -66,55 +134,24 @@ class HeadClient:
         n_examples = len(participant.learned) if participant.may_send else 0
         if participant.privacy is not None:
             n_examples = min(1, n_examples)
-        properties = {
-            "protocol": PROTOCOL,
-            "trained_for": self._trained_for,
-            "n_examples": n_examples,
-        }
-        return self._common.GetPropertiesRes(status=self._ok(), properties=properties)
-
-    def get_parameters(self, _ins: Any) -> Any:
-        """None: the server begins with weights of its own."""
-        return self._common.GetParametersRes(
-            status=self._ok(), parameters=self._common.ndarrays_to_parameters([])
-        )
+        return self._properties(PROTOCOL, self._trained_for, n_examples)
 
     def fit(self, ins: Any) -> Any:
         """The update for the weights that came."""
-        common = self._common
         try:
             config = _config(ins.config)
-            update = self._participant.update(common.parameters_to_ndarrays(ins.parameters), config)
+            sent = self._common.parameters_to_ndarrays(ins.parameters)
+            update = self._participant.update(sent, config)
             if self._on_update is not None:
                 self._on_update(self._participant.n_sent)
             self.problem = ""
         except (CodebuddyError, ValueError, TypeError, KeyError) as error:
-            self.problem = f"no update was sent: {error}"
-            return common.FitRes(
-                status=common.Status(common.Code.FIT_NOT_IMPLEMENTED, "no update"),
-                parameters=common.ndarrays_to_parameters([]),
-                num_examples=0,
-                metrics={},
-            )
-        return common.FitRes(
-            status=self._ok(),
-            parameters=common.ndarrays_to_parameters(update.change),
-            num_examples=update.n_examples,
-            metrics={},
-        )
+            return self._not_sent(error)
+        return self._sent(update.change, update.n_examples)
 
-    def evaluate(self, ins: Any) -> Any:
-        """Take an aggregate to judge; the answer is the same whatever comes of it."""
-        common = self._common
+    def _take(self, weights: Sequence[Array]) -> None:
         if self._on_aggregate is not None:
-            try:
-                self._on_aggregate(common.parameters_to_ndarrays(ins.parameters))
-            except (CodebuddyError, ValueError, TypeError) as error:
-                logging.getLogger(__name__).debug("not judged: %s", error)
-        return common.EvaluateRes(status=self._ok(), loss=0.0, num_examples=1, metrics={})
-
-    def _ok(self) -> Any:
-        return self._common.Status(self._common.Code.OK, "")
+            self._on_aggregate(weights)
 
 
 def _config(content: Any) -> StepConfig:

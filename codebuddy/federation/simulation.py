@@ -60,14 +60,22 @@ def simulate(
     Returns:
         The strategy, with the final weights and what happened in each round.
     """
+    clients = [
+        make_client(number, each) if make_client else HeadClient(each, "simulated")
+        for number, each in enumerate(participants)
+    ]
+    strategy = HeadStrategy(rules, start, "simulated", on_round)
+    run_in_process(strategy, clients)
+    return strategy
+
+
+def run_in_process(strategy: HeadStrategy, clients: Sequence[Any]) -> None:
+    """Run all rounds of a strategy with clients of this process, one after the other."""
     server = flower("flwr.server")
     manager = server.SimpleClientManager()
-    for number, each in enumerate(participants):
-        client = make_client(number, each) if make_client else HeadClient(each, "simulated")
+    for number, client in enumerate(clients):
         manager.register(LocalProxy(f"{number:05d}", client))
-    strategy = HeadStrategy(rules, start, "simulated", on_round)
     running = server.Server(client_manager=manager, strategy=strategy)
     # On one machine threads would only take turns.
     running.set_max_workers(1)
-    running.fit(num_rounds=rules.n_rounds, timeout=None)
-    return strategy
+    running.fit(num_rounds=strategy.rules.n_rounds, timeout=None)

@@ -90,6 +90,9 @@ class Round:
 class HeadStrategy:
     """Rounds by rules; `weights` are those of now, `rounds` what happened.
 
+    `protocol` is what clients must speak; another one has other weights, which a subclass
+    believes, bounds and averages.
+
     Args:
         rules: How.
         start: The weights to begin with.
@@ -97,6 +100,8 @@ class HeadStrategy:
             most clients of the first round have.
         on_round: Called after each round with its number and the weights.
     """
+
+    protocol = PROTOCOL
 
     def __init__(
         self, rules: Rules, start: Sequence[Array], trained_for: str, on_round: Any = None
@@ -125,10 +130,8 @@ class HeadStrategy:
         client_manager.wait_for(self.rules.min_clients)
         counts = self._examples_by_client(client_manager)
         chosen = self._chosen(counts, server_round)
-        step = self.rules.step
-        config = {"n_steps": step.n_steps, "penalty": step.penalty, "proximal": step.proximal}
         parameters = self._common.ndarrays_to_parameters(self.weights)
-        ins = self._common.FitIns(parameters, config)
+        ins = self._common.FitIns(parameters, self._config())
         size = self._serde.fit_ins_to_proto(ins).ByteSize()
         self._asked, self._bytes_sent = len(chosen), size * len(chosen)
         return [(client, ins) for client in chosen]
@@ -147,14 +150,12 @@ class HeadStrategy:
             if change is None:
                 refused += 1
                 continue
-            if norm(change) > self.rules.norm_bound:
-                change = private.clipped(change, self.rules.norm_bound)
-                n_clipped += 1
+            change, is_clipped = self._bounded(change)
+            n_clipped += is_clipped
             counts = self.rules.is_weighted and self.rules.privacy is None
             taken.append((change, int(answer.num_examples) if counts else 1))
         if len(taken) >= self.rules.min_clients:
-            mean = self._aggregated(taken)
-            self.weights = [old + new for old, new in zip(self.weights, mean, strict=True)]
+            self.weights = self._next(taken)
         self.rounds.append(
             Round(
                 server_round,
@@ -199,7 +200,7 @@ class HeadStrategy:
             properties = self._properties(clients[cid])
             if properties is None:
                 self._leave_out("gone")
-            elif properties.get("protocol") != PROTOCOL:
+            elif properties.get("protocol") != self.protocol:
                 self._leave_out("another head")
             else:
                 known[clients[cid]] = properties
@@ -252,6 +253,22 @@ class HeadStrategy:
         if not shapes_fit(change) or answer.num_examples < 1:
             return None
         return [np.asarray(each, np.float64) for each in change]
+
+    def _config(self) -> dict[str, Any]:
+        """How clients are to take their step."""
+        step = self.rules.step
+        return {"n_steps": step.n_steps, "penalty": step.penalty, "proximal": step.proximal}
+
+    def _bounded(self, change: list[Array]) -> tuple[list[Array], bool]:
+        """The change within the bound, and whether it was longer."""
+        if norm(change) <= self.rules.norm_bound:
+            return change, False
+        return private.clipped(change, self.rules.norm_bound), True
+
+    def _next(self, taken: list[tuple[list[Array], int]]) -> list[Array]:
+        """The weights after a round that counts."""
+        mean = self._aggregated(taken)
+        return [old + new for old, new in zip(self.weights, mean, strict=True)]
 
     def _aggregated(self, taken: list[tuple[list[Array], int]]) -> list[Array]:
         rules = self.rules

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy.errors import CodebuddyError, UsageError
-from codebuddy.federation.client import HeadClient
+from codebuddy.federation.client import Client
 from codebuddy.federation.flower import flower
 from codebuddy.federation.strategy import HeadStrategy
 from codebuddy.inference.http_stream import is_loopback
 
 DEFAULT_PORT = 9440
-# Weights of a head take a kilobyte.
+# Weights of a head take a kilobyte, an adapter of the default model 18 MB.
 _MAX_MESSAGE_BYTES = 1 << 20
+MAX_ADAPTER_BYTES = 128 << 20
 _MAX_CLIENTS = 1_000
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -62,6 +63,8 @@ def serve(
     keys: Keys | None,
     round_timeout_s: float,
     on_listening: Callable[[int], None],
+    *,
+    max_bytes: int = _MAX_MESSAGE_BYTES,
 ) -> None:
     """Wait for clients, run all rounds, and send everybody home.
 
@@ -71,6 +74,7 @@ def serve(
         keys: Of the server; clients need one of the same authority. None without TLS.
         round_timeout_s: A client that takes longer is left behind.
         on_listening: Called with the port.
+        max_bytes: Of a message; a longer one is refused.
 
     Raises:
         CodebuddyError: The address cannot be had.
@@ -78,7 +82,7 @@ def serve(
     grpc = flower("grpc")
     server_module = flower("flwr.server")
     manager = server_module.SimpleClientManager()
-    listener, port = _listener(grpc, address, keys, manager)
+    listener, port = _listener(grpc, address, keys, manager, max_bytes)
     listener.start()
     on_listening(port)
     running = server_module.Server(client_manager=manager, strategy=strategy)
@@ -90,7 +94,12 @@ def serve(
 
 
 def take_part(
-    address: str, client: HeadClient, keys: Keys | None, on_waiting: Callable[[str], None]
+    address: str,
+    client: Client,
+    keys: Keys | None,
+    on_waiting: Callable[[str], None],
+    *,
+    max_bytes: int = _MAX_MESSAGE_BYTES,
 ) -> None:
     """Answer the server until it says that all is done; Ctrl-C leaves at any time.
 
@@ -104,14 +113,14 @@ def take_part(
     waits = iter(_RETRY_S)
     while True:
         try:
-            with _own_key(keys):
+            with _own_key(keys, max_bytes):
                 app.start_client_internal(
                     server_address=address,
                     node_config={},
                     client=client,
                     insecure=keys is None,
                     root_certificates=None if keys is None else keys.authority,
-                    grpc_max_message_length=_MAX_MESSAGE_BYTES,
+                    grpc_max_message_length=max_bytes,
                 )
         except (grpc.RpcError, StopIteration) as error:
             wait_s = next(waits, None)
@@ -127,15 +136,17 @@ def take_part(
             return
 
 
-def _listener(grpc: Any, address: str, keys: Keys | None, manager: Any) -> tuple[Any, int]:
+def _listener(
+    grpc: Any, address: str, keys: Keys | None, manager: Any, max_bytes: int
+) -> tuple[Any, int]:
     servicer = flower("flwr.server.superlink.fleet.grpc_bidi.flower_service_servicer")
     messages = flower("flwr.proto.transport_pb2_grpc")
     listener = grpc.server(
         ThreadPoolExecutor(max_workers=_MAX_CLIENTS),
         maximum_concurrent_rpcs=_MAX_CLIENTS,
         options=[
-            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", max_bytes),
+            ("grpc.max_send_message_length", max_bytes),
             ("grpc.so_reuseport", 0),
         ],
     )
@@ -156,14 +167,14 @@ def _listener(grpc: Any, address: str, keys: Keys | None, manager: Any) -> tuple
 
 
 @contextmanager
-def _own_key(keys: Keys | None) -> Iterator[None]:
+def _own_key(keys: Keys | None, max_bytes: int) -> Iterator[None]:
     """Let Flower's client show its key: its own function for channels takes none."""
     connection = flower("flwr.compat.client.grpc_client.connection")
     grpc = flower("grpc")
     usual = connection.create_channel
     options = [
-        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", max_bytes),
+        ("grpc.max_send_message_length", max_bytes),
         ("grpc.enable_http_proxy", 0),
     ]
 

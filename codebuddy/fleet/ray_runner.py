@@ -11,11 +11,13 @@ import os
 import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.fleet.runners import died
-from codebuddy.fleet.tasks import Job, Outcome, run_task
+from codebuddy.fleet.sending import head_of, pack_for, run_sent, run_where_it_lies, take_home
+from codebuddy.fleet.tasks import Job, Outcome, place_of, run_task
 
 # Read as it is imported.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -27,6 +29,17 @@ _TASKS_PER_WORKER = 2
 _CONNECT_S = 5.0
 
 
+@dataclass(slots=True)
+class _Try:
+    """A repository that is to be done: how often it was tried, its folder for this machine, and
+    whether its code goes along."""
+
+    root: str
+    attempt: int = 1
+    folder: str = ""
+    is_sent: bool = False
+
+
 class RayRunner:
     """Workers of a Ray cluster.
 
@@ -35,13 +48,20 @@ class RayRunner:
         address: Of a cluster that is there, as Ray writes it; empty for one of our own, which
             ends with us.
         environment: Variables for the workers besides.
+        sends_code: Whether each worker gets the code of its task, also where it lies under the same
+            path there.
 
     Raises:
         CodebuddyError: Ray is not installed, or there is no such cluster.
     """
 
     def __init__(
-        self, n_workers: int, address: str = "", environment: dict[str, str] | None = None
+        self,
+        n_workers: int,
+        address: str = "",
+        environment: dict[str, str] | None = None,
+        *,
+        sends_code: bool = False,
     ) -> None:
         os.environ.update(_QUIET)
         try:
@@ -54,6 +74,8 @@ class RayRunner:
         if address:
             _check_reachable(address)
         self._ray: Any = ray
+        self._is_elsewhere = bool(address)
+        self._sends_code = sends_code
         self._most = n_workers * (1 if address else _TASKS_PER_WORKER)
         variables = {**_QUIET, **(environment or {})}
         own = {"num_cpus": n_workers, "object_store_memory": _OBJECT_STORE_BYTES}
@@ -76,27 +98,57 @@ class RayRunner:
     def run(self, roots: Sequence[str], job: Job, retries: int) -> Iterator[Outcome]:
         """See `runners.Runner.run`."""
         ray = self._ray
-        task = ray.remote(num_cpus=1, max_retries=0)(run_task)
-        todo = deque((root, 1) for root in roots)
-        running: dict[Any, tuple[str, int]] = {}
+        todo: deque[_Try] = deque(_Try(root) for root in roots)
+        running: dict[Any, _Try] = {}
         while todo or running:
             while todo and len(running) < self._most:
-                root, attempt = todo.popleft()
-                running[task.remote(root, job.as_json())] = root, attempt
+                wanted = todo.popleft()
+                try:
+                    running[self._started(wanted, job)] = wanted
+                except CodebuddyError as error:
+                    yield _failed(wanted, error)
+            if not running:
+                continue
             (ready, *_), _ = ray.wait(list(running), num_returns=1)
-            root, attempt = running.pop(ready)
+            done = running.pop(ready)
             try:
                 found = ray.get(ready)
             except ray.exceptions.RayError as error:
                 if isinstance(error, ray.exceptions.RayTaskError):
                     # Raised by the task, as by a worker without this codebuddy.
-                    yield Outcome(root, error=_sentence(error), attempts=attempt)
-                elif attempt <= retries:
-                    todo.append((root, attempt + 1))
+                    yield Outcome(done.root, error=_sentence(error), attempts=done.attempt)
+                elif done.attempt <= retries:
+                    todo.append(replace(done, attempt=done.attempt + 1))
                 else:
-                    yield died(root, attempt)
+                    yield died(done.root, done.attempt)
                 continue
-            yield Outcome(**found | {"attempts": attempt})
+            if found.get("is_elsewhere"):
+                todo.appendleft(replace(done, is_sent=True))
+                continue
+            try:
+                take_home(done.folder, job.verb, found.pop("files", {}))
+            except CodebuddyError as error:
+                yield _failed(done, error)
+                continue
+            yield Outcome(**found | {"root": done.root, "attempts": done.attempt})
+
+    def _started(self, wanted: _Try, job: Job) -> Any:
+        """The task, begun: on the path where the worker has it, else with the code.
+
+        Raises:
+            CodebuddyError: The code cannot be fetched or packed.
+        """
+        call = self._ray.remote(num_cpus=1, max_retries=0)
+        if not self._is_elsewhere and not self._sends_code:
+            return call(run_task).remote(wanted.root, job.as_json())
+        if not wanted.folder:
+            # Only this machine has the user's keys.
+            wanted.folder = str(place_of(wanted.root))
+        if wanted.is_sent or self._sends_code:
+            parcel = pack_for(wanted.folder, job.verb)
+            return call(run_sent).remote(wanted.folder, job.as_json(), parcel)
+        head = head_of(wanted.folder)
+        return call(run_where_it_lies).remote(wanted.folder, job.as_json(), head)
 
     def close(self) -> None:
         """See `runners.Runner.close`."""
@@ -119,6 +171,10 @@ def _check_reachable(address: str) -> None:
             f"the Ray cluster {address} cannot be used: {error}",
             hint="'ray status' on its machine says whether it runs",
         ) from error
+
+
+def _failed(wanted: _Try, error: CodebuddyError) -> Outcome:
+    return Outcome(wanted.root, error=error.message, hint=error.hint, attempts=wanted.attempt)
 
 
 def _sentence(error: Exception) -> str:

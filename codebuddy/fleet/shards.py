@@ -27,11 +27,13 @@ def shards_of(members: Sequence[Member]) -> list[Shard]:
 def look_again(shards: Sequence[Shard]) -> None:
     """Find the folders of those that had none: a repository may have come meanwhile."""
     for shard in shards:
-        if shard.folder is None:
+        if shard.folder is None and (shard.root.exists() or not shard.problem):
             shard.folder, shard.problem = _place(shard.root)
 
 
 def _shard(member: Member) -> Shard:
+    if member.origin is not None and not member.root.is_dir():
+        return Shard(member.name, member.root, None, "not fetched yet ('codebuddy fleet index')")
     return Shard(member.name, member.root, *_place(member.root))
 
 

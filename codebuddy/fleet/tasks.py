@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from codebuddy import __version__
+from codebuddy import __version__, paths
 from codebuddy.errors import CodebuddyError, UsageError
 
-Verb = Literal["index", "eval", "train head"]
+Verb = Literal["index", "eval", "train head", "train adapter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def run_task(root: str, job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         wanted = Job.of(job)
         _check_version(wanted)
-        outcome = Outcome(root, result=_WORK[wanted.verb](Path(root), wanted))
+        outcome = Outcome(root, result=_WORK[wanted.verb](place_of(root), wanted))
     except CodebuddyError as error:
         outcome = Outcome(root, error=error.message, hint=error.hint)
     except MemoryError:
@@ -85,6 +85,24 @@ def run_task(root: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
     }
     return outcome.as_json() | spent
+
+
+def place_of(root: str) -> Path:
+    """The folder of a repository that is named by its path, or by its address.
+
+    What an address names is fetched first, into a clone of this machine's.
+
+    Raises:
+        CodebuddyError: It cannot be fetched.
+    """
+    from codebuddy.vcs.clones import bring, looks_like_url, origin_of
+
+    if not looks_like_url(root):
+        return Path(root)
+    origin = origin_of(root)
+    folder = origin.folder_in(paths.fleet_clones_folder())
+    bring(origin, folder)
+    return folder
 
 
 def _check_version(job: Job) -> None:
@@ -130,10 +148,21 @@ def _train_head(root: Path, job: Job) -> dict[str, Any]:
     return training.as_json()
 
 
+def _train_adapter(root: Path, job: Job) -> dict[str, Any]:
+    from codebuddy.terminal import StatusLine
+    from codebuddy.training.own.on_repository import require_packages, train_on_repository
+    from codebuddy.training.own.run import Options
+
+    require_packages()
+    options = Options(job.options["minutes"], job.options["seed"], bool(job.options["is_fresh"]))
+    return train_on_repository(_context(root, job), options, StatusLine()).as_json()
+
+
 _WORK: dict[str, Callable[[Path, Job], dict[str, Any]]] = {
     "index": _index,
     "eval": _eval,
     "train head": _train_head,
+    "train adapter": _train_adapter,
 }
 
 

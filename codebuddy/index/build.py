@@ -15,7 +15,7 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import damage_marker, failed_update, file_checksum, schema, seeding
+from codebuddy.index import damage_marker, failed_update, schema, seeding
 from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
@@ -26,6 +26,7 @@ from codebuddy.index.embed import (
     note_embedded,
 )
 from codebuddy.index.file_walker import candidates
+from codebuddy.index.in_place import put_in_place
 from codebuddy.index.plan import Plan, batches, make_plan
 from codebuddy.index.pool import WorkerPool
 from codebuddy.index.report import IndexReport
@@ -208,7 +209,7 @@ def _rebuild_beside(
     repository: Repository, settings: Settings, folder: Path, notify: ProgressCallback
 ) -> IndexReport:
     """Build a new database beside the old one and put it in its place when it is whole."""
-    file, new = folder / DATABASE_NAME, folder / NEW_NAME
+    new = folder / NEW_NAME
     try:
         writer = _created(new)
         report = _bring_up_to_date(writer, repository, settings, notify, is_new=True)
@@ -217,16 +218,7 @@ def _rebuild_beside(
         with suppress(OSError):
             failed_update.remove_with_journal(new)
         raise
-    try:
-        # Plays back a killed writer's journal, which would else be played into the new one.
-        schema.connect(file, is_writer=True).close()
-    except IndexingError:
-        failed_update.remove_with_journal(file)
-    file_checksum.remove(file)
-    platforms.replace_durably(new, file)
-    file_checksum.remove(new)
-    writer = IndexWriter(file, schema.connect(file, is_writer=True))
-    writer.write_checksum_and_close()
+    put_in_place(folder)
     return report
 
 

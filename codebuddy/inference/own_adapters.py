@@ -24,7 +24,8 @@ from codebuddy.private_files import read_json, write_file
 if TYPE_CHECKING:
     from codebuddy.inference.installed import InstalledModel
 
-_USE_NAME = "use.state"
+# Says which adapter is used with which weights.
+USE_NAME = "use.state"
 _MAX_STATE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -102,6 +103,12 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a file of that name in an adapters' folder is an adapter or a card."""
+    stem, dot, ending = name.rpartition(".")
+    return bool(dot) and ending in ("gguf", "json") and bool(_NAME.fullmatch(stem))
+
+
 def stored(folder: Path) -> list[StoredAdapter]:
     """Every adapter of the repository, by name; one whose card is damaged says so."""
     found = []
@@ -141,7 +148,7 @@ def use(folder: Path, base: str, word: str) -> None:
     """Use the adapter `word` with the weights `base` from now on; empty forgets the choice."""
     uses = _uses(folder) | {base: word}
     content = {key: value for key, value in uses.items() if value}
-    write_file(folder / _USE_NAME, json.dumps(content, indent=1).encode("ascii"))
+    write_file(folder / USE_NAME, json.dumps(content, indent=1).encode("ascii"))
 
 
 def remove(folder: Path, name: str) -> list[Path]:
@@ -163,7 +170,7 @@ def files_of(folder: Path | None) -> list[Path]:
     if folder is None:
         return []
     found = [file for end in ("*.json", "*.gguf") for file in sorted(folder.glob(end))]
-    return [folder / _USE_NAME, paths.trusted_adapters_file(), *found]
+    return [folder / USE_NAME, paths.trusted_adapters_file(), *found]
 
 
 def is_trusted(sha256: str) -> bool:
@@ -193,7 +200,7 @@ def _trusted() -> list[str]:
 
 def _uses(folder: Path) -> dict[str, str]:
     try:
-        found: Any = read_json(folder / _USE_NAME, _MAX_STATE_BYTES)
+        found: Any = read_json(folder / USE_NAME, _MAX_STATE_BYTES)
     except (OSError, ValueError):
         return {}
     if not isinstance(found, dict):

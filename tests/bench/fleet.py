@@ -1,6 +1,6 @@
 """One search over many repositories, and what a worker more is worth.
 
-    python -m tests.bench.fleet [--count 100] [--work FOLDER]
+    python -m tests.bench.fleet [--count 100] [--work FOLDER] [--only search|work|overhead|labels]
 
 Repositories are made of what is installed here: packages and their larger parts, so many that
 `count` of them have a million lines. They are indexed by `codebuddy fleet index`, with one worker
@@ -12,6 +12,8 @@ time, since the latter is the machine's as much as ours.
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import random
 import re
 import shutil
@@ -19,13 +21,16 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from codebuddy import heads
 from codebuddy.fleet.drive import run_fleet
-from codebuddy.fleet.runners import ProcessRunner
+from codebuddy.fleet.runners import ProcessRunner, Runner
 from codebuddy.fleet.tasks import Job
 from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.request import SearchRequest, SettingsSources
+from codebuddy.vcs.repository import open_repository
 from tests.support.index import run_git
 
 _SUFFIXES = frozenset({".py", ".pyi", ".js", ".c", ".h", ".cpp", ".ts", ".md"})
@@ -102,6 +107,69 @@ def index_all(roots: list[str], n_workers: int, embedder: str) -> None:
     print(f"{n_workers} workers: {run.seconds:.1f} s, failed {len(run.failed)}, {run.cost()}")
 
 
+def show_overhead(roots: list[str], n_workers: int) -> None:
+    """Wall time of a run, less its tasks' own, for each task; the first run warms up."""
+    job = Job("index", {"force": False}, {"index.embedder": "none"})
+    makers: dict[str, Callable[[], Runner]] = {"processes": lambda: ProcessRunner(n_workers)}
+    if importlib.util.find_spec("ray"):
+        from codebuddy.fleet.ray_runner import RayRunner
+
+        makers["ray"] = lambda: RayRunner(n_workers)
+    for name, make in makers.items():
+        started = time.perf_counter()
+        runner = make()
+        try:
+            for turn in range(4):
+                run = run_fleet(roots, job, runner, n_workers, is_fresh=True)
+                if name == "processes":
+                    # Its workers end with each run; Ray's are kept.
+                    runner.close()
+                    runner = make()
+                if turn == 0:
+                    print(f"{name}: first run {time.perf_counter() - started:.1f} s")
+                    continue
+                own = run.own_seconds / n_workers
+                each = 1000 * (run.seconds - own) / len(roots)
+                print(
+                    f"{name}: {len(roots)} tasks, {run.seconds:.2f} s, of them {own:.2f} s the"
+                    f" tasks' own, overhead {each:.1f} ms a task (load {os.getloadavg()[0]:.1f})"
+                )
+        finally:
+            runner.close()
+
+
+def label_all(roots: list[str], per_kind: int) -> None:
+    """Labelling by one worker and by two, twice in turn, each from nothing."""
+    # As `codebuddy fleet` deals the processors to its workers.
+    cores = os.cpu_count() or 1
+    times: dict[int, list[float]] = {1: [], 2: []}
+    job = Job(
+        "train head",
+        {"minutes": 60.0, "per_kind": per_kind, "seed": 0},
+        {"model.name": "smollm2-135m"},
+    )
+    for n_workers in (1, 2, 1, 2):
+        for root in roots:
+            for name in (heads.LABELS_NAME, heads.HEAD_NAME):
+                (open_repository(Path(root)).index_folder / name).unlink(missing_ok=True)
+        threads = str(max(1, cores // n_workers))
+        variables = {"CODEBUDDY_MODEL_THREADS": threads, "OMP_NUM_THREADS": threads}
+        runner = ProcessRunner(n_workers, variables | {"CODEBUDDY_INDEX_JOBS": threads})
+        try:
+            run = run_fleet(roots, job, runner, n_workers, is_fresh=True)
+        finally:
+            runner.close()
+        times[n_workers].append(run.seconds)
+        spent = sum(each.cpu_seconds for each in run.outcomes)
+        print(
+            f"labels, {n_workers} workers of {threads} threads: {run.seconds:.1f} s,"
+            f" {spent:.1f} s of a processor, failed {len(run.failed)}"
+            f" (load {os.getloadavg()[0]:.1f}); {run.cost()}",
+            flush=True,
+        )
+    print(f"two workers: {min(times[1]) / min(times[2]):.2f} times as fast as one")
+
+
 def search_all(listed: Path, queries: list[str]) -> None:
     """Cold once, then warm, twice over."""
     sources, searches = SettingsSources.of_this_process(), FleetSearches()
@@ -130,12 +198,25 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache/codebuddy/bench-fleet")
     parser.add_argument("--embedder", default="default")
+    parser.add_argument("--only", choices=["search", "work", "overhead", "labels"])
+    parser.add_argument("--labelled", type=int, default=4, help="Repositories that are labelled.")
+    parser.add_argument("--per-kind", type=int, default=8)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    print(f"load {os.getloadavg()}")
     roots = make_repositories(arguments.work, arguments.count)
-    for n_workers in (1, 2):
-        index_all(roots, n_workers, arguments.embedder)
+    if arguments.only in (None, "work"):
+        for n_workers in (1, 2):
+            index_all(roots, n_workers, arguments.embedder)
+    smallest = sorted(roots, key=lambda root: lines_of(Path(root)))
+    if arguments.only in (None, "overhead"):
+        show_overhead(smallest[:40], 1)
+    if arguments.only in (None, "labels"):
+        label_all(smallest[: arguments.labelled], arguments.per_kind)
+    if arguments.only not in (None, "search"):
+        return
     search_all(arguments.work / "list.txt", queries_of(roots, _QUERIES))
+    print(f"load {os.getloadavg()}")
     subprocess.run(
         [sys.executable, "-m", "codebuddy", "search", "--fleet", "--fleet-list",
          str(arguments.work / "list.txt"), "-k", "1", "parse config file"], check=True,

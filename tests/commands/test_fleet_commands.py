@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from codebuddy.cli import cli, run
 from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.request import SearchRequest, SettingsSources
-from tests.support.index import index, make_repository, module
+from tests.support.index import index, make_repository, module, run_git
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -109,7 +109,10 @@ def test_a_repository_that_comes_later_is_searched(fleet, tmp_path):
         (["search", "--fleet", "--fleet-list", "none.txt", "x"], "there is no list"),
         (["search", "--fleet", "--fleet-list", "empty.txt", "x"], "names no repository"),
         (["fleet", "index", "--list", "empty.txt"], "names no repository"),
-        (["fleet", "add", "https://example.org/a.git"], "clone it"),
+        (["fleet", "add", "ext::sh -c id"], "names a program"),
+        (["fleet", "add", "--", "--upload-pack=id"], "is not a folder"),
+        (["fleet", "add", "http://example.org/a.git"], "is not fetched"),
+        (["fleet", "index", "--send-code"], "for workers of Ray"),
         (["fleet", "add", "."], "git repository"),
         (["fleet", "remove", "gamma"], "not on the list"),
     ],
@@ -150,3 +153,27 @@ def test_the_engine_searches_the_list_too(fleet, capsys):
     here = json.loads(capsys.readouterr().out)
     assert by_engine["results"] == here["results"]
     assert by_engine["repositories"] == here["repositories"]
+
+
+@pytest.mark.process
+def test_what_is_named_by_its_address_is_fetched_indexed_and_searched(fleet, tmp_path, capsys):
+    """One that cannot be fetched fails alone, and what is removed is deleted."""
+    source = make_repository(tmp_path / "far", {"far.py": module("far_away")})
+    run_git(source, "add", "-A")
+    run_git(source, "commit", "-qm", "x")
+    url = f"file://{source}"
+    assert run(["fleet", "add", url, f"file://{tmp_path}/none", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["added"] == [url, f"file://{tmp_path}/none"]
+    assert "not fetched yet" in call("fleet", "list").stdout
+    assert run(["fleet", "index", "--workers", "2", "--json"]) == 1
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["repositories"]}
+    assert found["far"]["result"]["files"] == 1
+    assert found["far"]["url"] == url
+    assert found["alpha"]["url"] is None
+    assert "cannot be fetched" in found["none"]["error"]
+    assert run(["search", "--fleet", "--no-engine", "far_away", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["results"][0]
+    assert (first["name"], first["repository"]) == ("far", found["far"]["repository"])
+    assert Path(found["far"]["repository"], "far.py").exists()
+    assert call("fleet", "remove", "far").exit_code == 0
+    assert not Path(found["far"]["repository"]).exists()

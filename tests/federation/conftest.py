@@ -7,7 +7,8 @@ import importlib.util
 import pytest
 
 HAS_FLOWER = importlib.util.find_spec("flwr") is not None
-collect_ignore = [] if HAS_FLOWER else ["test_rounds.py", "test_processes.py"]
+FLOWERS = ["test_rounds.py", "test_processes.py", "test_adapters.py"]
+collect_ignore = [] if HAS_FLOWER else FLOWERS
 
 
 @pytest.fixture(scope="session")

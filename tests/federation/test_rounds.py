@@ -122,6 +122,42 @@ def test_clients_of_another_head_or_model_and_empty_ones_are_not_asked(participa
     }
 
 
+def test_a_client_that_vanishes_is_missed_and_takes_part_when_it_is_back(participants):
+    """Away in the second of three rounds: once before it is asked, once while it works."""
+
+    class Away(HeadClient):
+        asked = 0
+
+        def get_properties(self, ins):
+            self.asked += 1
+            if self.asked == 2:
+                raise RuntimeError("gone")
+            return super().get_properties(ins)
+
+    class Lost(HeadClient):
+        fitted = 0
+
+        def fit(self, ins):
+            self.fitted += 1
+            if self.fitted == 2:
+                raise RuntimeError("gone")
+            return super().fit(ins)
+
+    kinds = {0: Away, 1: Lost}
+    strategy = simulate(
+        participants[:5],
+        Rules(n_rounds=3),
+        zeros(),
+        make_client=lambda number, each: kinds.get(number, HeadClient)(each, "simulated"),
+    )
+    assert [(each.asked, each.answered, each.refused) for each in strategy.rounds] == [
+        (5, 5, 0),
+        (4, 3, 1),
+        (5, 5, 0),
+    ]
+    assert [participants[number].n_sent for number in (0, 1, 2)] == [2, 2, 3]
+
+
 def test_a_round_with_too_few_answers_changes_nothing(participants):
     """The weights stay."""
     rules = Rules(n_rounds=2, min_clients=3)

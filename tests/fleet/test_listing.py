@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from codebuddy import paths
 from codebuddy.errors import UsageError
 from codebuddy.fleet import listing
+from codebuddy.vcs.clones import origin_of
 
 
 def test_what_is_added_stands_in_the_file_once_and_comments_stay(tmp_path):
@@ -64,3 +66,72 @@ def test_removing_what_is_not_there_changes_nothing(tmp_path):
     with pytest.raises(UsageError, match="not on the list"):
         listing.remove(file, ["app", "other"])
     assert file.read_text() == "/src/app\n"
+
+
+def test_an_address_stands_in_the_list_beside_paths(tmp_path):
+    """Its root is a clone of ours, and its name is told apart from a folder's."""
+    file = tmp_path / "fleet.txt"
+    url = "https://git.example.org/team/app.git"
+    assert listing.add(file, [Path("/src/app"), origin_of(url), origin_of(url)]) == [
+        Path("/src/app"),
+        origin_of(url),
+    ]
+    file.write_text(f"{file.read_text()}git@example.org:other/app#main\n")
+    members = listing.read_members(file)
+    assert [each.name for each in members] == ["src~app", "team~app", "other~app"]
+    assert [each.task for each in members] == ["/src/app", url, "git@example.org:other/app#main"]
+    assert members[1].root.is_relative_to(paths.fleet_clones_folder())
+    assert members[1].root != members[2].root
+    assert listing.remove(file, [url]) == [members[1]]
+    assert file.read_text() == "/src/app\ngit@example.org:other/app#main\n"
+
+
+def test_a_line_with_a_hostile_address_is_named(tmp_path):
+    """Before anything is done with the others."""
+    file = tmp_path / "fleet.txt"
+    file.write_text("/src/app\next::sh -c id\n")
+    with pytest.raises(UsageError, match=r"line 2: .*names a program"):
+        listing.read_members(file)
+
+
+def test_a_manifest_names_repositories_of_a_team(tmp_path):
+    """It is read, and changed by an editor alone."""
+    file = tmp_path / "team.toml"
+    file.write_text(
+        '[[repository]]\nurl = "ssh://git@example.org/team/app.git"\nref = "main"\n'
+        '[[repository]]\npath = "/srv/library"\n'
+    )
+    assert [each.task for each in listing.read_members(file)] == [
+        "ssh://git@example.org/team/app.git#main",
+        "/srv/library",
+    ]
+    with pytest.raises(UsageError, match="is a manifest"):
+        listing.add(file, [Path("/src/app")])
+    with pytest.raises(UsageError, match="is a manifest"):
+        listing.remove(file, ["library"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[[repository", "no TOML"),
+        ("\xff", "no TOML"),
+        ("[repository]\nurl = 'https://example.org/a'\n", "other parts"),
+        ("[other]\n", "other parts"),
+        ("[[repository]]\n", "or neither"),
+        ("[[repository]]\nurl = 'https://example.org/a'\npath = '/b'\n", "or neither"),
+        ("[[repository]]\npath = '/b'\nref = 'main'\n", "or neither"),
+        ("[[repository]]\nurl = 5\n", "no repository"),
+        ("[[repository]]\nrun = 'x'\n", "no repository"),
+        ("[[repository]]\nurl = '/b'\n", "no url"),
+        ("[[repository]]\npath = 'ext::sh'\n", "no path"),
+        ("[[repository]]\nurl = 'https://example.org/a'\nref = '-x'\n", "no branch"),
+        ("[[repository]]\npath = '/a'\n[[repository]]\npath = 'b'\n", "repository 2"),
+    ],
+)
+def test_what_is_wrong_in_a_manifest_is_said(tmp_path, content, said):
+    """With the entry."""
+    file = tmp_path / "team.toml"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(UsageError, match=said):
+        listing.read_members(file)

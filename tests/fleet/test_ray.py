@@ -5,25 +5,40 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
 
 pytest.importorskip("ray", reason="needs codebuddy[fleet]; .ci/extras has it")
 
+from codebuddy import paths
 from codebuddy.errors import CodebuddyError
 from codebuddy.fleet.drive import run_fleet
 from codebuddy.fleet.ray_runner import RayRunner
 from codebuddy.fleet.tasks import Job
-from tests.fleet.test_run import JOB, make_many
+from codebuddy.vcs.clones import origin_of
+from tests.fleet.test_run import JOB, keep_root, make_many
+from tests.support.index import index, run_git
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
+# Each costs the start of a worker, of seconds; processes are killed more often in test_run.py.
+_KILLS = 4
+
+
 @pytest.fixture(scope="module")
-def cluster():
+def workers_cache(tmp_path_factory):
+    """The cache folder of the workers."""
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def cluster(workers_cache):
     """One for all, since a start takes seconds."""
-    runner = RayRunner(2)
+    runner = RayRunner(2, environment={"XDG_CACHE_HOME": str(workers_cache)})
     yield runner
     runner.close()
 
@@ -39,41 +54,58 @@ def test_ray_gives_what_processes_give(cluster, tmp_path):
     assert "0.0.0" in again.failed[0].error
 
 
-def test_a_killed_worker_of_ray_loses_nothing_and_doubles_nothing(cluster, tmp_path):
+def test_workers_of_ray_killed_again_and_again_lose_nothing_and_double_nothing(cluster, tmp_path):
     """Its processes are found as children of this one's raylet."""
     roots = make_many(tmp_path, 8)
     stop = threading.Event()
-    killed: list[int] = []
+    killed: set[int] = set()
 
-    def kill_twice() -> None:
-        while not stop.wait(0.2) and len(killed) < 2:
+    def kill_now_and_then() -> None:
+        while not stop.wait(0.1) and len(killed) < _KILLS:
             for child in psutil.Process().children(recursive=True):
                 try:
-                    name = " ".join(child.cmdline())
+                    is_at_work = "ray::run_task" in " ".join(child.cmdline())
                 except psutil.Error:
                     continue
-                if "ray::run_task" in name:
+                if is_at_work and child.pid not in killed:
                     os.kill(child.pid, signal.SIGKILL)
-                    killed.append(child.pid)
+                    killed.add(child.pid)
                     break
 
-    killer = threading.Thread(target=kill_twice)
+    killer = threading.Thread(target=kill_now_and_then)
     killer.start()
-    seen: list[str] = []
+    job = Job("index", {"force": True}, {"index.embedder": "none"})
     try:
-        run = run_fleet(
-            roots,
-            Job("index", {"force": True}, {"index.embedder": "none"}),
-            cluster,
-            2,
-            retries=10,
-            on_outcome=lambda each, _d, _o: seen.append(each.root),
-        )
+        while len(killed) < _KILLS:
+            seen: list[str] = []
+            note = partial(keep_root, seen)
+            run = run_fleet(roots, job, cluster, 2, retries=40, on_outcome=note)
+            assert sorted(seen) == sorted(roots)
+            assert run.failed == []
     finally:
         stop.set()
         killer.join()
-    assert sorted(seen) == sorted(roots)
-    assert run.failed == []
+
+
+def test_code_that_is_sent_is_indexed_there_and_deleted(cluster, workers_cache, tmp_path):
+    """By its address too; one that cannot be fetched fails alone."""
+    roots = make_many(tmp_path, 2)
+    for root in roots:
+        run_git(Path(root), "add", "-A")
+        run_git(Path(root), "commit", "-qm", "x")
+    wanted = [roots[0], f"file://{roots[1]}", f"file://{tmp_path}/none", str(tmp_path / "gone")]
+    cluster._sends_code = True
+    try:
+        run = run_fleet(wanted, JOB, cluster, 2)
+    finally:
+        cluster._sends_code = False
+    assert [each.root for each in run.outcomes] == wanted
+    assert [each.root for each in run.failed] == wanted[2:]
+    assert list((workers_cache / "codebuddy" / "fleet-work").iterdir()) == []
+    clone = origin_of(wanted[1]).folder_in(paths.fleet_clones_folder())
+    for place in (Path(roots[0]), clone):
+        report = index(place, embedder="none")
+        assert (report.files, report.added, report.updated) == (1, 0, 0)
 
 
 def test_a_cluster_that_is_not_there_is_said(cluster):

@@ -6,9 +6,12 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from codebuddy import paths, platforms
@@ -19,6 +22,7 @@ from codebuddy.fleet.runners import ProcessRunner
 from codebuddy.fleet.tasks import Job, Outcome, run_task
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.vcs.repository import open_repository
+from tests.support.engine import wait_until
 from tests.support.index import make_repository, module
 
 JOB = Job("index", {"force": False}, {"index.embedder": "none"})
@@ -27,6 +31,11 @@ JOB = Job("index", {"force": False}, {"index.embedder": "none"})
 def make_many(folder: Path, count: int) -> list[str]:
     names = [f"r{number}" for number in range(count)]
     return [str(make_repository(folder / name, {f"{name}.py": module(name)})) for name in names]
+
+
+def keep_root(seen: list[str], outcome: Outcome, _done: int, _of: int) -> None:
+    """Notes whose outcome came."""
+    seen.append(outcome.root)
 
 
 class Scripted:
@@ -168,42 +177,70 @@ def test_a_worker_that_starts_while_all_ends_is_ended_too(tmp_path, monkeypatch)
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_workers_killed_at_random_lose_no_result_and_double_none(tmp_path):
-    """A quarter of the time a worker dies beneath its task."""
+def test_workers_killed_at_random_twenty_times_lose_no_result_and_double_none(tmp_path):
+    """Every third of a second one dies, beneath its task or between two."""
     roots = make_many(tmp_path, 12)
-    runner = ProcessRunner(2)
     stop = threading.Event()
     chance = random.Random(5)
     killed: list[int] = []
+    runners: list[ProcessRunner] = []
 
     def kill_now_and_then() -> None:
-        while not stop.wait(0.35):
-            workers = runner.worker_ids()
-            if workers and len(killed) < 5:
+        while not stop.wait(chance.uniform(0.1, 0.5)):
+            workers = runners[-1].worker_ids() if runners else []
+            if workers and len(killed) < 20:
                 victim = chance.choice(workers)
                 os.kill(victim, signal.SIGKILL)
                 killed.append(victim)
 
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()
-    seen: list[str] = []
     try:
-        run = run_fleet(
-            roots,
-            JOB,
-            runner,
-            2,
-            retries=20,
-            on_outcome=lambda each, _d, _o: seen.append(each.root),
-        )
+        while len(killed) < 20:
+            runners.append(ProcessRunner(2))
+            seen: list[str] = []
+            note = partial(keep_root, seen)
+            run = run_fleet(roots, JOB, runners[-1], 2, retries=40, on_outcome=note)
+            runners[-1].close()
+            assert sorted(seen) == sorted(roots)
+            assert run.failed == []
+            assert all(each.result and each.result["files"] == 1 for each in run.outcomes)
     finally:
         stop.set()
         killer.join()
-        runner.close()
-    assert killed
-    assert sorted(seen) == sorted(roots)
-    assert run.failed == []
-    assert all(each.result and each.result["files"] == 1 for each in run.outcomes)
+        runners[-1].close()
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_killed_driver_leaves_no_worker_and_the_next_goes_on(tmp_path):
+    """By the command itself; what the first had done is not done again."""
+    roots = make_many(tmp_path, 20)
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{root}\n" for root in roots))
+    command = platforms.python_command(
+        "codebuddy", "fleet", "index", "--list", str(listed), "--workers", "1", "--embedder", "none"
+    )
+    environment = platforms.child_environment()
+    driver = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+
+    def done() -> int:
+        files = list(paths.fleet_runs_folder().glob("*.jsonl"))
+        return files[0].read_text().count("\n") - 1 if files else 0
+
+    assert wait_until(lambda: done() >= 2)
+    workers = psutil.Process(driver.pid).children()
+    driver.kill()
+    driver.wait()
+    first = done()
+    assert 2 <= first < len(roots)
+    psutil.wait_procs(workers, 30)
+    assert not any(each.is_running() for each in workers)
+    again = subprocess.run([*command, "--json"], env=environment, capture_output=True, check=True)
+    found = json.loads(again.stdout)
+    assert found["resumed"] == first
+    assert [each["repository"] for each in found["repositories"]] == roots
+    assert found["failed"] == 0
 
 
 @pytest.mark.process

@@ -60,6 +60,18 @@ def take_up_weights(model: Any, name: str, file: Path, heads: tuple[int, int]) -
         raise ValueError(f"{file} changes {next(iter(held))}, which this training does not")
 
 
+def read_matrices(file: Path) -> dict[str, tuple[Any, Any]]:
+    """A and B of each part of a file that `write_adapter` wrote, rows in GGUF's order."""
+    import gguf
+    import numpy as np
+
+    held = {each.name: np.array(each.data) for each in gguf.GGUFReader(file).tensors}
+    places = sorted({name.partition(".weight.lora_")[0] for name in held})
+    return {
+        place: (held[f"{place}.weight.lora_a"], held[f"{place}.weight.lora_b"]) for place in places
+    }
+
+
 def _place_of(key: str) -> tuple[str, str]:
     """The part that a weight of an adapter changes, by its name in GGUF, and `a` or `b`."""
     parts = key.split(".")
@@ -74,6 +86,8 @@ def write_adapter(
     architecture: str,
     alpha: float,
     heads: tuple[int, int] | None = None,
+    *,
+    is_permuted: bool = False,
 ) -> None:
     """Write the weights in float16, whole or not at all.
 
@@ -84,6 +98,7 @@ def write_adapter(
         alpha: Rank times scaling.
         heads: Of the base, for queries and for keys; needed where GGUF holds their rows in
             another order than transformers does.
+        is_permuted: Whether the rows are in GGUF's order already, as `read_matrices` gives them.
 
     Raises:
         ValueError: A weight is no finite number, or the architecture is not known here.
@@ -93,7 +108,7 @@ def write_adapter(
 
     if architecture not in ("qwen2", "llama"):
         raise ValueError(f"adapters of the architecture {architecture} are not written yet")
-    if architecture == "llama":
+    if architecture == "llama" and not is_permuted:
         if heads is None:
             raise ValueError("the architecture llama needs the numbers of heads")
         weights = {place: _permuted(place, both, heads) for place, both in weights.items()}

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ def parameters_of(header: GgufHeader) -> int:
 def rate_for(parameters: int) -> float:
     """The highest learning rate for a model of that size."""
     return min(_HIGHEST_RATE, max(_RATE, _RATE * math.sqrt(_RATE_PARAMETERS / parameters)))
+
+
+def alpha_of(rank: int) -> float:
+    """The alpha that adapters of that rank are trained with here."""
+    return rank * fit.AdapterConfig(NAME, rank, (), 0.0).scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +157,46 @@ def train(
             f"the training came to no numbers: {error}", hint="begin anew with --fresh"
         ) from error
     file = wish.folder / "trained.gguf"
-    alpha = config.rank * config.scaling
+    alpha = alpha_of(config.rank)
     write_adapter(file, adapter_weights(model, NAME), shape.model_type, alpha, heads)
     file.chmod(0o600)
-    return Trained(
-        file,
-        alpha,
-        steps,
-        clock() - started,
-        is_early,
-        {
-            part: {"before": _mean(before[part]), "after": _mean(after[part])}
-            for part in before
-            if before[part]
-        },
-        tuple(a - b for a, b in zip(before["held_out"], after["held_out"], strict=True)),
-        tuple(stopping.losses),
-    )
+    loss, gain = _compared(before, after)
+    spent = clock() - started
+    return Trained(file, alpha, steps, spent, is_early, loss, gain, tuple(stopping.losses))
+
+
+def _compared(
+    before: Mapping[str, list[float]], after: Mapping[str, list[float]]
+) -> tuple[dict[str, dict[str, float]], tuple[float, ...]]:
+    """Loss by part, before and after, and what each middle held out won."""
+    loss = {
+        part: {"before": _mean(before[part]), "after": _mean(after[part])}
+        for part in before
+        if before[part]
+    }
+    return loss, tuple(a - b for a, b in zip(before["held_out"], after["held_out"], strict=True))
+
+
+def explained(wish: Wish, samples: Samples) -> Trained:
+    """What the adapter `wish.start` explains of the samples that judge; nothing is trained.
+
+    Raises:
+        TrainingError: The base cannot be used, or losses are no numbers.
+        ModelError: The adapter does not fit.
+    """
+    assert wish.start is not None
+    config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
+    try:
+        # A new adapter changes nothing yet.
+        model = _model(replace(wish, start=None), config)
+        before = _told(model, samples)
+        _take_up(model, wish.start)
+        after = _told(model, samples)
+    except FloatingPointError as error:
+        raise TrainingError(f"{wish.start} gives no numbers: {error}") from error
+    alpha = alpha_of(config.rank)
+    loss, gain = _compared(before, after)
+    return Trained(wish.start, alpha, 0, 0.0, is_early=False, loss=loss, gain=gain, curve=())
 
 
 def _model(wish: Wish, config: fit.AdapterConfig) -> Any:
@@ -183,14 +211,17 @@ def _model(wish: Wish, config: fit.AdapterConfig) -> Any:
         model = fit.add_adapters(base_model.load_base(wish.base, _DEVICE), [config])
     except ValueError as error:
         raise TrainingError(str(error), hint="name a qwen2 or llama model") from error
-    if wish.start is None:
-        return model
+    if wish.start is not None:
+        _take_up(model, wish.start)
+    return model
+
+
+def _take_up(model: Any, file: Path) -> None:
     heads = model.config.num_attention_heads, model.config.num_key_value_heads
     try:
-        take_up_weights(model, NAME, wish.start, heads)
+        take_up_weights(model, NAME, file, heads)
     except ValueError as error:
         raise ModelError(str(error), hint="begin anew with --fresh") from error
-    return model
 
 
 def _silence() -> None:

@@ -133,9 +133,9 @@ def run(around: Surroundings, base: Base, options: Options) -> Outcome:
         make_folder(folder, 2)
     except OSError as error:
         raise TrainingError(f"cannot make the folder {folder}: {error.strerror}") from error
-    with _alone(folder):
+    with alone(folder):
         try:
-            return _Run(around, base, options, folder).run()
+            return OwnTraining(around, base, options, folder).run()
         except OSError as error:
             raise TrainingError(
                 f"cannot keep the training in {folder}: {error.strerror}",
@@ -144,7 +144,12 @@ def run(around: Surroundings, base: Base, options: Options) -> Outcome:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a repository's adapters.
+
+    Raises:
+        TrainingError: Another training holds it, or it cannot be had.
+    """
     try:
         with platforms.exclusive_lock(folder / "training.lock", 0.0):
             yield
@@ -156,44 +161,63 @@ def _alone(folder: Path) -> Iterator[None]:
         raise TrainingError(f"cannot lock {folder}: {error.strerror}") from error
 
 
-class _Run:
-    """One call: the stages in order."""
+class OwnTraining:
+    """The stages of a training; `run` is all of them in order.
 
-    def __init__(self, around: Surroundings, base: Base, options: Options, folder: Path) -> None:
+    Args:
+        around: What it needs.
+        base: The weights that get an adapter.
+        options: What the user asked for.
+        folder: Of the repository's adapters; the caller holds its lock (`alone`).
+        work: What unfinished work is called there.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        base: Base,
+        options: Options,
+        folder: Path,
+        work: str = _WORK,
+    ) -> None:
         self._around = around
         self._base = base
         self._options = options
         self._folder = folder
         self._chooser = AdapterChooser(base.header, base.digest)
-        self._work = folder / f"{_WORK}-{base.digest[:12]}"
+        self.work = folder / f"{work}-{base.digest[:12]}"
         self._clock = PausableClock(around.why_to_wait, lambda why: around.show(f"waiting: {why}"))
         self._deadline = self._clock() + 60 * options.minutes
 
     def run(self) -> Outcome:
+        """All stages, going on where an earlier call stopped."""
         if self._options.is_fresh:
-            shutil.rmtree(self._work, ignore_errors=True)
+            shutil.rmtree(self.work, ignore_errors=True)
         start = None if self._options.is_fresh else self._start()
+        samples = self.samples(start)
+        if samples is None:
+            assert start is not None
+            return Outcome(start.name, start.card.get("made_by", {}), None, None, start.name)
+        trained = self.train(samples, start)
+        # The weights that were trained on: the comparison loads the model once more.
+        gc.collect()
+        verdict = self.compare(samples, trained)
+        name = self.keep(samples, trained, verdict, start)
+        shutil.rmtree(self.work, ignore_errors=True)
+        return Outcome(name, samples.facts, trained, verdict, "" if start is None else start.name)
+
+    def samples(self, start: StoredAdapter | None) -> Samples | None:
+        """The samples, as an earlier call cut them or new; `None` where `start` knows all."""
         key = {
             "base": self._base.digest,
             "start": "" if start is None else start.sha256,
             "settings": cutting.settings_key(self._around.settings.train),
             "seed": self._options.seed,
         }
-        samples = cutting.kept_samples(self._work, key)
-        if samples is None:
-            samples = self._around.with_index(lambda index: self._cut(index, key, start))
-        if samples is None:
-            assert start is not None
-            return Outcome(start.name, start.card.get("made_by", {}), None, None, start.name)
-        trained = self._train(samples, start)
-        # The weights that were trained on: the comparison loads the model once more.
-        gc.collect()
-        verdict = self._compare(samples, trained)
-        name = own_adapters.name_for(self._around.repository.root.name, samples.facts["commit"])
-        name += "" if verdict.is_better else _UNUSED
-        self._keep(name, samples, trained, verdict, start)
-        shutil.rmtree(self._work, ignore_errors=True)
-        return Outcome(name, samples.facts, trained, verdict, "" if start is None else start.name)
+        found = cutting.kept_samples(self.work, key)
+        if found is None:
+            found = self._around.with_index(lambda index: self._cut(index, key, start))
+        return found
 
     def _start(self) -> StoredAdapter | None:
         """The adapter to go on from: the one in use."""
@@ -237,7 +261,7 @@ class _Run:
             **cutting.choice_facts(choice),
             "groups": {part: len(each) for part, each in groups.items()},
         }
-        return cutting.keep_samples(self._work, groups, vocabulary, facts)
+        return cutting.keep_samples(self.work, groups, vocabulary, facts)
 
     def _n_groups(self, choice: choosing.Choice) -> int:
         """As many as can be learned from in the time, some passes over, and files give."""
@@ -246,24 +270,37 @@ class _Run:
         files = len(choice.renewed or choice.learned)
         return int(min(_MOST_GROUPS, 4 * files, max(_LEAST_GROUPS, in_time)))
 
-    def _train(self, samples: Samples, start: StoredAdapter | None) -> Trained:
+    def train(self, samples: Samples, start: StoredAdapter | None) -> Trained:
+        """Learn from the samples, beginning with `start`; the file lies in the folder of work."""
         around = self._around
         left = (self._deadline - self._clock()) / 60 / self._options.minutes
         seconds = 60 * self._options.minutes * max(0.1, left - (1 - _TRAINED_SHARE))
-        wish = fitting.Wish(
+        wish = self._wish(seconds, None if start is None else start.file)
+        around.show("reading the model")
+        return fitting.train(wish, samples, self._clock, around.on_progress)
+
+    def explained(self, samples: Samples, file: Path) -> Trained:
+        """An adapter of elsewhere as if it had been trained here: what it explains of the samples.
+
+        Raises:
+            ModelError: It does not fit.
+        """
+        return fitting.explained(self._wish(0.0, file), samples)
+
+    def _wish(self, seconds: float, start: Path | None) -> fitting.Wish:
+        give_way = self._around.settings.train.give_way
+        return fitting.Wish(
             base=self._base.file,
-            folder=self._work,
+            folder=self.work,
             seconds=seconds,
             rank=RANK,
             rate=fitting.rate_for(fitting.parameters_of(self._base.header)),
             seed=self._options.seed,
-            start=None if start is None else start.file,
-            threads=machine.free_cores() if around.settings.train.give_way else 0,
+            start=start,
+            threads=machine.free_cores() if give_way else 0,
         )
-        around.show("reading the model")
-        return fitting.train(wish, samples, self._clock, around.on_progress)
 
-    def _compare(self, samples: Samples, trained: Trained) -> Verdict:
+    def compare(self, samples: Samples, trained: Trained) -> Verdict:
         """Complete the holes of the files that judge, by each arm."""
         around = self._around
         own = read_adapter(trained.file, self._base.header)
@@ -300,15 +337,17 @@ class _Run:
         """The adapter that writes here now, by the setting, if there is one."""
         return self._chooser.choose(self._around.settings.model.adapter, self._folder).adapter
 
-    def _keep(
+    def keep(
         self,
-        name: str,
         samples: Samples,
         trained: Trained,
         verdict: Verdict,
         start: StoredAdapter | None,
-    ) -> None:
-        """Put the adapter beside its card; use it if it is better."""
+        made_of: str = "",
+    ) -> str:
+        """Put the adapter beside its card; use it if it is better. `made_of` ends its name."""
+        name = own_adapters.name_for(self._around.repository.root.name, samples.facts["commit"])
+        name += made_of + ("" if verdict.is_better else _UNUSED)
         in_use = own_adapters.used(self._folder, self._base.digest)
         for old in own_adapters.stored(self._folder):
             is_mine = self._base.digest in old.bases and "groups" in old.card.get("made_by", {})
@@ -342,3 +381,4 @@ class _Run:
             if in_use not in ("", name, "none", "shipped"):
                 with contextlib.suppress(ModelError):
                     own_adapters.remove(self._folder, in_use)
+        return name
