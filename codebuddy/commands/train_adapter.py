@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from codebuddy.commands.privacy_options import privacy_options, spent_words
 from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
+    from codebuddy.inference.own_adapters import Base
     from codebuddy.service.context import RepositoryContext
     from codebuddy.settings import Settings
     from codebuddy.training.own.fitting import Progress
-    from codebuddy.training.own.run import Outcome
+    from codebuddy.training.own.run import Outcome, Surroundings
+    from codebuddy.training.privacy import Goal
 
 T = TypeVar("T")
 # Somebody who typed within so many seconds types on.
@@ -42,22 +45,28 @@ _INSTALL = "pip install 'codebuddy[train]'"
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--fresh", is_flag=True, help="Forget what was learned before, and begin anew.")
+@privacy_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(
     minutes: float,
     model: str | None,
     seed: int,
     fresh: bool,  # noqa: FBT001
+    private: bool,  # noqa: FBT001
+    epsilon: float | None,
+    unit: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Entry point of the verb."""
     from codebuddy.paths import whole_model_name
     from codebuddy.service.context import open_repository_context
+    from codebuddy.training.privacy import goal_of
 
+    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
     require_packages()
     named = None if model is None else whole_model_name(model)
     repository_context = open_repository_context({"model.name": named} if named else None)
-    outcome = train(repository_context, minutes, seed, is_fresh=fresh)
+    outcome = train(repository_context, minutes, seed, is_fresh=fresh, privacy=goal)
     if as_json:
         answer_json(outcome.as_json())
     else:
@@ -83,21 +92,38 @@ def require_packages() -> None:
 
 
 def train(
-    repository_context: RepositoryContext, minutes: float, seed: int, *, is_fresh: bool = False
+    repository_context: RepositoryContext,
+    minutes: float,
+    seed: int,
+    *,
+    is_fresh: bool = False,
+    privacy: Goal | None = None,
 ) -> Outcome:
     """Train an adapter of the repository, with progress on stderr.
 
     Raises:
         CodebuddyError: As `training.own.run.run`.
     """
+    from codebuddy.training.own.run import Options, run
+
+    base = base_to_train(repository_context)
+    status = StatusLine()
+    with status:
+        around = surroundings(repository_context, status)
+        return run(around, base, Options(minutes, seed, is_fresh, privacy))
+
+
+def base_to_train(repository_context: RepositoryContext) -> Base:
+    """The weights in use, once there is memory for their training.
+
+    Raises:
+        CodebuddyError: They are a server's or none, or there is too little memory.
+    """
     from codebuddy.errors import UsageError
     from codebuddy.inference.installed import find_model
-    from codebuddy.inference.machine import lower_priority
     from codebuddy.inference.own_adapters import base_of
     from codebuddy.inference.remote import is_remote
-    from codebuddy.service.models import open_generator
-    from codebuddy.service.refresh import with_index
-    from codebuddy.training.own.run import Options, Surroundings, check_memory, run
+    from codebuddy.training.own.run import check_memory
 
     settings = repository_context.settings
     if is_remote(settings.model):
@@ -106,15 +132,25 @@ def train(
         )
     base = base_of(find_model(settings.model.name, settings))
     check_memory(base)
+    return base
+
+
+def surroundings(repository_context: RepositoryContext, status: StatusLine) -> Surroundings:
+    """What a training works with; it gives way from now on, if the settings say so."""
+    from codebuddy.inference.machine import lower_priority
+    from codebuddy.service.models import open_generator
+    from codebuddy.service.refresh import with_index
+    from codebuddy.training.own.run import Surroundings
+
+    settings = repository_context.settings
     if settings.train.give_way:
         lower_priority()
-    status = StatusLine()
     report = _Report(status)
 
     def ask_index(ask: Callable[[RepositoryIndex], T]) -> T:
         return with_index(repository_context, ask, should_update=True)
 
-    around = Surroundings(
+    return Surroundings(
         repository=repository_context.repository,
         settings=settings,
         with_index=ask_index,
@@ -122,9 +158,8 @@ def train(
         show=report.show,
         on_progress=report.on_progress,
         why_to_wait=_Waiting(may_wait=settings.train.give_way),
+        tell=note,
     )
-    with status:
-        return run(around, base, Options(minutes, seed, is_fresh))
 
 
 class _Waiting:
@@ -225,6 +260,8 @@ def lines_of(outcome: Outcome, setting: str) -> list[str]:
         f"  {verdict.gain:+.1f}{interval or ''} points of edit similarity against the"
         f" {verdict.rival}; quality index {verdict.cqi:.1f} of 10"
     )
+    if trained.privacy is not None:
+        lines.append(f"  {spent_words(trained.privacy)}")
     if outcome.is_kept:
         when = "" if setting == AUTO else f" where model.adapter is {AUTO}"
         return [*lines, f"kept: {safe_line(outcome.name)} writes here from now on{when}"]

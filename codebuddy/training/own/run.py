@@ -29,6 +29,8 @@ from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.fitting import Progress, Trained
 from codebuddy.training.own.judging import Verdict
 from codebuddy.training.own.pausing import PausableClock
+from codebuddy.training.own.private import Private, private_for
+from codebuddy.training.privacy import Goal
 from codebuddy.vcs.repository import Repository
 from codebuddy.vcs.worktrees import adapters_folder
 
@@ -49,11 +51,15 @@ _MAX_NAMED = 200
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for; `is_fresh` forgets what was learned before."""
+    """What the user asked for; `is_fresh` forgets what was learned before.
+
+    A private training begins anew, since an earlier one knows the same code.
+    """
 
     minutes: float
     seed: int = 0
     is_fresh: bool = False
+    privacy: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Surroundings:
 
     Args of its functions: `with_index` runs what it is given on an index that is up to date,
     `open_generator` loads the model, `show` tells a person how far it is, `why_to_wait` says why
-    this is no time to train.
+    this is no time to train, `tell` says what is to stay on the screen.
     """
 
     repository: Repository
@@ -72,6 +78,7 @@ class Surroundings:
     show: Callable[[str], None]
     on_progress: Callable[[Progress], None]
     why_to_wait: Callable[[], str]
+    tell: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class Outcome:
             "seconds": trained and round(trained.seconds, 1),
             "loss": trained and {part: dict(each) for part, each in trained.loss.items()},
             "compared": self.verdict and self.verdict.as_json(),
+            "privacy": trained and trained.privacy,
         }
 
 
@@ -172,13 +180,16 @@ class _Run:
     def run(self) -> Outcome:
         if self._options.is_fresh:
             shutil.rmtree(self._work, ignore_errors=True)
-        start = None if self._options.is_fresh else self._start()
-        key = {
+        goal = self._options.privacy
+        start = None if self._options.is_fresh or goal else self._start()
+        key: dict[str, Any] = {
             "base": self._base.digest,
             "start": "" if start is None else start.sha256,
             "settings": cutting.settings_key(self._around.settings.train),
             "seed": self._options.seed,
         }
+        if goal is not None:
+            key["privacy"] = [goal.epsilon, goal.unit]
         samples = cutting.kept_samples(self._work, key)
         if samples is None:
             samples = self._around.with_index(lambda index: self._cut(index, key, start))
@@ -190,6 +201,7 @@ class _Run:
         gc.collect()
         verdict = self._compare(samples, trained)
         name = own_adapters.name_for(self._around.repository.root.name, samples.facts["commit"])
+        name += "-private" if goal else ""
         name += "" if verdict.is_better else _UNUSED
         self._keep(name, samples, trained, verdict, start)
         shutil.rmtree(self._work, ignore_errors=True)
@@ -229,6 +241,8 @@ class _Run:
             self._clock() + 60 * self._options.minutes * _CUT_SHARE,
             self._clock,
             around.show,
+            # What a prompt shows of another file would be that file's, too.
+            has_lookups=self._options.privacy is None,
         )
         facts = {
             "key": key,
@@ -259,9 +273,19 @@ class _Run:
             seed=self._options.seed,
             start=None if start is None else start.file,
             threads=machine.free_cores() if around.settings.train.give_way else 0,
+            privacy=self._private(samples),
         )
+        if wish.privacy is not None:
+            around.tell(wish.privacy.plan.words())
         around.show("reading the model")
         return fitting.train(wish, samples, self._clock, around.on_progress)
+
+    def _private(self, samples: Samples) -> Private | None:
+        if self._options.privacy is None:
+            return None
+        return private_for(
+            self._options.privacy, samples.groups["learned"], self._around.repository
+        )
 
     def _compare(self, samples: Samples, trained: Trained) -> Verdict:
         """Complete the holes of the files that judge, by each arm."""
@@ -326,6 +350,7 @@ class _Run:
             "start": None if start is None else start.name,
             "steps": trained.steps,
             "seconds": round(trained.seconds, 1),
+            **({} if trained.privacy is None else {"privacy": dict(trained.privacy)}),
         }
         figures = {
             "kept": verdict.is_better,
