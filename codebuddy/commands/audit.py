@@ -81,7 +81,7 @@ def adapter(
     from codebuddy.service.context import open_repository_context
     from codebuddy.training.audit.report import check_page
     from codebuddy.training.audit.run import Asked, run
-    from codebuddy.training.privacy import goal_of
+    from codebuddy.training.privacy import goal_of, require_accountant
 
     if page is not None:
         check_page(page)
@@ -92,6 +92,7 @@ def adapter(
             hint="leave out the name, or --private",
         )
     require_packages()
+    require_accountant(goal)
     named = None if model is None else whole_model_name(model)
     repository_context = open_repository_context({"model.name": named} if named else None)
     base = base_to_train(repository_context)

@@ -72,9 +72,10 @@ def head(
 ) -> None:
     """Entry point of the verb."""
     from codebuddy.service.context import open_repository_context
-    from codebuddy.training.privacy import goal_of
+    from codebuddy.training.privacy import goal_of, require_accountant
 
     goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
+    require_accountant(goal)
     repository_context = open_repository_context({"model.name": model} if model else None)
     if reset:
         _reset(repository_context, as_json=as_json)

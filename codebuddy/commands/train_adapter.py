@@ -60,10 +60,11 @@ def command(
     """Entry point of the verb."""
     from codebuddy.paths import whole_model_name
     from codebuddy.service.context import open_repository_context
-    from codebuddy.training.privacy import goal_of
+    from codebuddy.training.privacy import goal_of, require_accountant
 
     goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
     require_packages()
+    require_accountant(goal)
     named = None if model is None else whole_model_name(model)
     repository_context = open_repository_context({"model.name": named} if named else None)
     outcome = train(repository_context, minutes, seed, is_fresh=fresh, privacy=goal)

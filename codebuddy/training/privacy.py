@@ -14,6 +14,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, TypeVar, get_args
 
 from codebuddy.errors import TrainingError, UsageError
@@ -101,6 +102,16 @@ def goal_of(*, is_private: bool, epsilon: float | None, unit: str | None) -> Goa
         )
     found: Any = unit or UNITS[0]
     return Goal(wanted, found)
+
+
+def require_accountant(goal: Goal | None) -> None:
+    """Say before the long work where the accountant of a private training is not installed.
+
+    Raises:
+        TrainingError: It is not.
+    """
+    if goal is not None and find_spec("opacus") is None:
+        raise _missing("opacus is not installed")
 
 
 def plan_for(goal: Goal, units: int, passes: float, clip: float) -> Plan:
@@ -199,5 +210,5 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _missing(error: ImportError) -> TrainingError:
+def _missing(error: ImportError | str) -> TrainingError:
     return TrainingError(f"privacy cannot be accounted for: {error}", hint=_INSTALL)

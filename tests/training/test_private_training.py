@@ -19,7 +19,16 @@ from codebuddy.training.head.private import clipped, train_weights
 from codebuddy.training.own import judging, private
 from codebuddy.training.own.run import Options
 from codebuddy.training.own.run import run as train_adapter
-from codebuddy.training.privacy import Goal, Plan, draw, goal_of, plan_for, spent, units_of
+from codebuddy.training.privacy import (
+    Goal,
+    Plan,
+    draw,
+    goal_of,
+    plan_for,
+    require_accountant,
+    spent,
+    units_of,
+)
 from tests.completion.test_head import synthetic_examples
 from tests.support.tiny_model import write_base
 from tests.training.test_audit import ENDINGS, group_of, house
@@ -49,6 +58,15 @@ def test_options_belong_together():
     for options in ({"epsilon": 3.0, "unit": None}, {"epsilon": None, "unit": "file"}):
         with pytest.raises(UsageError, match="needs --private"):
             goal_of(is_private=False, **options)
+
+
+def test_a_missing_accountant_is_said_before_the_work(monkeypatch):
+    """With the command that installs it; plain training needs none."""
+    monkeypatch.setattr("codebuddy.training.privacy.find_spec", lambda _: None)
+    require_accountant(None)
+    with pytest.raises(TrainingError, match="opacus is not installed") as raised:
+        require_accountant(Goal(8.0))
+    assert "codebuddy[train]" in raised.value.hint
 
 
 def test_units_are_examples_files_or_authors():
