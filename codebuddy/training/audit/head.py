@@ -77,7 +77,8 @@ def audit_head(
     note = (
         f"white box: who knows all features and all labels but one reads that one right in"
         f" {white_box:.0%} of {min(_READ, len(own))} tries; who knows no label learns at most"
-        f" {n_numbers * _BITS_PER_NUMBER} bits of {len(own)} labels from {n_numbers} numbers"
+        f" {min(n_numbers * _BITS_PER_NUMBER, len(own))} bits of {len(own)} labels from"
+        f" {n_numbers} numbers"
     )
     return Findings(
         {"head": name, "model": model, "rows": len(own), "seed": seed},
