@@ -10,6 +10,7 @@
 #   make bench-tui   how fast the editor in the terminal is, through a real pseudo-terminal
 #   make bench-robustness   thirty changes on real code, then what they cost both models; goes on where it stopped
 #   make bench-fleet  one search over 100 repositories, and work spread over processes
+#   make bench-trust  audits of plain and private training, with the small model; goes on where it stopped
 #   make bench-federated  the figures of docs/federated.md, from the labels that are here
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
@@ -32,7 +33,7 @@ FAST := not model and not process and not terminal and not slow
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup extras models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
+.PHONY: setup extras models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -68,6 +69,11 @@ bench-fleet: extras
 
 bench-federated: extras
 	.venv/extras/bin/python -m tests.bench.federated $(BENCH)
+
+# Other models and repositories: BENCH="--model qwen2.5-coder-1.5b --repository DIR --minutes 120"
+bench-trust: setup
+	@$(BIN)/codebuddy models pull smollm2-135m
+	$(BIN)/python -m tests.bench.trust $(BENCH)
 
 bench-search: setup
 	$(BIN)/python -m tests.bench.search quality $(or $(DIRS),.) $(BENCH)

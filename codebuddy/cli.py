@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Build or update the repository's index."),
     "eval": ("eval", "Measure completion and search on your own code."),
     "train": ("train", "Fit the model, and when it looks things up, to your own code."),
+    "audit": ("audit", "Attack what was trained here, and say what it remembers."),
     "adapters": ("adapters", "List, choose, remove or share what was trained here."),
     "engine": ("engine", "Start, stop or look at the warm engine."),
     "fleet": ("fleet", "Index, evaluate and train many repositories, and list them."),

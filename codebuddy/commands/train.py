@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from codebuddy.commands import train_adapter
+from codebuddy.commands.privacy_options import privacy_options, spent_words
 from codebuddy.terminal import answer, answer_json, note
 
 if TYPE_CHECKING:
     from codebuddy.service.context import RepositoryContext
     from codebuddy.training.head.labels import LabelProgress
     from codebuddy.training.head.personal import Training
+    from codebuddy.training.privacy import Goal
 
 _PER_KIND = 60
 _LOOKS = {"syntax": "before the model runs", "confidence": "after a text without a lookup"}
@@ -55,6 +57,7 @@ command.add_command(train_adapter.command)
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--reset", is_flag=True, help="Use the shipped head again, and forget the labels.")
+@privacy_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def head(
     minutes: float,
@@ -62,16 +65,22 @@ def head(
     model: str | None,
     seed: int,
     reset: bool,  # noqa: FBT001
+    private: bool,  # noqa: FBT001
+    epsilon: float | None,
+    unit: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Entry point of the verb."""
     from codebuddy.service.context import open_repository_context
+    from codebuddy.training.privacy import goal_of, require_accountant
 
+    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
+    require_accountant(goal)
     repository_context = open_repository_context({"model.name": model} if model else None)
     if reset:
         _reset(repository_context, as_json=as_json)
         return
-    training = _train(repository_context, minutes, per_kind, seed)
+    training = _train(repository_context, minutes, per_kind, seed, goal)
     if as_json:
         answer_json(training.as_json())
     else:
@@ -104,7 +113,11 @@ def _reset(repository_context: RepositoryContext, *, as_json: bool) -> None:
 
 
 def _train(
-    repository_context: RepositoryContext, minutes: float, per_kind: int, seed: int
+    repository_context: RepositoryContext,
+    minutes: float,
+    per_kind: int,
+    seed: int,
+    goal: Goal | None,
 ) -> Training:
     from codebuddy.terminal import StatusLine
     from codebuddy.training.head.on_repository import train_on_repository
@@ -119,7 +132,7 @@ def _train(
         )
 
     with status:
-        return train_on_repository(repository_context, per_kind, minutes, seed, status, show)
+        return train_on_repository(repository_context, per_kind, minutes, seed, status, show, goal)
 
 
 def _training_lines(training: Training, per_kind: int) -> str:
@@ -135,6 +148,8 @@ def _training_lines(training: Training, per_kind: int) -> str:
                 f"  shipped: {_score(found[name]['default'])}",
                 f"  adapted: {_score(found[name]['adapted'])}",
             ]
+    if training.privacy is not None:
+        lines.append(spent_words(training.privacy))
     if found["kept"]:
         return "\n".join([*lines, "kept what is better: it decides here from now on"])
     return "\n".join([*lines, "not kept: the shipped head is as good here, and decides"])

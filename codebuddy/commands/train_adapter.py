@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from codebuddy.commands.privacy_options import privacy_options, spent_words
 from codebuddy.terminal import StatusLine, answer, answer_json, note, safe_line
 
 if TYPE_CHECKING:
+    from codebuddy.inference.own_adapters import Base
     from codebuddy.service.context import RepositoryContext
     from codebuddy.settings import Settings
     from codebuddy.training.own.fitting import Progress
-    from codebuddy.training.own.run import Outcome
+    from codebuddy.training.own.run import Outcome, Surroundings
+    from codebuddy.training.privacy import Goal
 
 # Somebody who typed within so many seconds types on.
 _TYPING_S = 30.0
@@ -38,23 +41,30 @@ _LOOK_EVERY_S, _LINE_EVERY_S = 5.0, 60.0
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--fresh", is_flag=True, help="Forget what was learned before, and begin anew.")
+@privacy_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(
     minutes: float,
     model: str | None,
     seed: int,
     fresh: bool,  # noqa: FBT001
+    private: bool,  # noqa: FBT001
+    epsilon: float | None,
+    unit: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Entry point of the verb."""
     from codebuddy.paths import whole_model_name
     from codebuddy.service.context import open_repository_context
     from codebuddy.training.own.on_repository import require_packages
+    from codebuddy.training.privacy import goal_of, require_accountant
 
+    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
     require_packages()
+    require_accountant(goal)
     named = None if model is None else whole_model_name(model)
     repository_context = open_repository_context({"model.name": named} if named else None)
-    outcome = train(repository_context, minutes, seed, is_fresh=fresh)
+    outcome = train(repository_context, minutes, seed, is_fresh=fresh, privacy=goal)
     if as_json:
         answer_json(outcome.as_json())
     else:
@@ -63,7 +73,12 @@ def command(
 
 
 def train(
-    repository_context: RepositoryContext, minutes: float, seed: int, *, is_fresh: bool = False
+    repository_context: RepositoryContext,
+    minutes: float,
+    seed: int,
+    *,
+    is_fresh: bool = False,
+    privacy: Goal | None = None,
 ) -> Outcome:
     """Train an adapter of the repository, with progress on stderr.
 
@@ -76,9 +91,26 @@ def train(
     status = StatusLine()
     report = _Report(status)
     waiting = _Waiting(may_wait=repository_context.settings.train.give_way)
-    options = Options(minutes, seed, is_fresh)
+    options = Options(minutes, seed, is_fresh, privacy)
     return train_on_repository(
-        repository_context, options, status, report.show, report.on_progress, waiting
+        repository_context, options, status, report.show, report.on_progress, waiting, note
+    )
+
+
+def to_audit(
+    repository_context: RepositoryContext, status: StatusLine
+) -> tuple[Surroundings, Base]:
+    """What an audit's trainings work with, as a training shows and waits.
+
+    Raises:
+        CodebuddyError: As `training.own.on_repository.surroundings_of`.
+    """
+    from codebuddy.training.own.on_repository import surroundings_of
+
+    report = _Report(status)
+    waiting = _Waiting(may_wait=repository_context.settings.train.give_way)
+    return surroundings_of(
+        repository_context, status, report.show, report.on_progress, waiting, note
     )
 
 
@@ -180,6 +212,8 @@ def lines_of(outcome: Outcome, setting: str) -> list[str]:
         f"  {verdict.gain:+.1f}{interval or ''} points of edit similarity against the"
         f" {verdict.rival}; quality index {verdict.cqi:.1f} of 10"
     )
+    if trained.privacy is not None:
+        lines.append(f"  {spent_words(trained.privacy)}")
     if outcome.is_kept:
         when = "" if setting == AUTO else f" where model.adapter is {AUTO}"
         return [*lines, f"kept: {safe_line(outcome.name)} writes here from now on{when}"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from codebuddy import platforms
 from codebuddy.errors import IndexingError
-from codebuddy.index import damage_marker, failed_update, schema, seeding
+from codebuddy.index import damage_marker, failed_update, forgetting, schema, seeding
 from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
 from codebuddy.index.embed import (
@@ -91,12 +91,12 @@ def update_index(
     started = time.monotonic()
     notify = progress or (lambda _: None)
     folder = _ensure_index_folder(repository)
-    waiting = IndexProgress(
-        "waiting", message="another process is updating the index; waiting for it"
-    )
+    message = "another process is updating the index; waiting for it"
+    waiting = IndexProgress("waiting", message=message)
     try:
         with platforms.exclusive_lock(folder / LOCK_NAME, lock_timeout_s, lambda: notify(waiting)):
             report = _update_locked(repository, settings, folder, force, notify)
+            forgetting.leave_nothing(folder, report.removed_paths)
     except TimeoutError as error:
         raise IndexingError(
             f"another process has been updating the index {folder} for {lock_timeout_s:.0f} s",
@@ -269,7 +269,7 @@ def _take_out(writer: IndexWriter, plan: Plan, report: IndexReport) -> None:
                 writer.apply(plan.gone, [])
             writer.put_skipped(plan.skipped)
             writer.drop_skipped(plan.no_longer_skipped)
-    report.removed += len(plan.gone)
+    report.note_removed(each.path for each in plan.gone)
 
 
 def _analysed(
@@ -344,7 +344,7 @@ def _commit(
             old = [plan.stored.get(each.path) for each in result.analysed]
             updated = [each for each in old if each is not None]
             replaced += gone + updated
-            report.removed += len(gone)
+            report.note_removed(each.path for each in gone)
             report.updated += len(updated)
             report.added += len(result.analysed) - len(updated)
             writer.put_skipped(result.skipped)

@@ -335,6 +335,8 @@ def _set_up(connection: sqlite3.Connection, *, is_writer: bool) -> None:
             "journal_mode = DELETE",
             "synchronous = FULL",
             "cache_spill = OFF",
+            # What a deleted file's rows held is not to stay in freed pages.
+            "secure_delete = ON",
             "cache_size = -32768",
         ]
     else:

@@ -325,6 +325,11 @@ class IndexWriter(Store):
         self.connection.execute("DELETE FROM postings WHERE segment = ?", (segment_id,))
         del self._segments[segment_id]
 
+    def _forget_terms(self, terms: Iterable[str]) -> None:
+        """Delete the rows of terms that stand in no live document any more."""
+        gone = [(segment_id, term) for term in terms for segment_id in self._segments]
+        self.connection.executemany("DELETE FROM postings WHERE segment = ? AND term = ?", gone)
+
     def _frequencies_of(self, terms: Iterable[str]) -> dict[str, int]:
         """In how many live documents each of `terms` stands now."""
         wanted = list(terms)
@@ -349,6 +354,7 @@ class IndexWriter(Store):
             self._histogram[new] = self._histogram.get(new, 0) + 1
             if self._frequencies is not None:
                 self._frequencies[term] = new
+        self._forget_terms(t for t in lost if before[t] + gained.get(t, 0) == lost[t])
         self._histogram.pop(0, None)
         if any(count < 0 for count in self._histogram.values()):
             raise DamagedIndexError("the index is damaged: its statistics do not add up")

@@ -16,6 +16,7 @@ from codebuddy import paths
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, ModelError
+from codebuddy.index.forgetting import forgotten_at
 from codebuddy.paths import is_model_path
 from codebuddy.service.dependencies import file_identity
 from codebuddy.service.request import TuningCall
@@ -57,6 +58,7 @@ class ModelCache:
         self._on_loaded = on_loaded or (lambda *_: None)
         self._generator: Generator | None = None
         self._state_file: Path | None = None
+        self._forgotten_at = b""
         self._loaded: tuple[ModelSettings, Path | None, tuple[int, ...]] | None = None
         self._adapters: AdapterChooser | None = None
 
@@ -179,7 +181,7 @@ class ModelCache:
         generator, self._generator = self._generator, None
         file, self._state_file = self._state_file, None
         self._loaded = self._adapters = None
-        if file is not None:
+        if file is not None and forgotten_at() == self._forgotten_at:
             # A full disk costs the next process a prompt's evaluation, and nothing else.
             with contextlib.suppress(OSError, CodebuddyError):
                 paths.ensure_folder(file.parent)
@@ -218,6 +220,7 @@ class ModelCache:
             if self._persists_kv_state and settings.engine.keep_state:
                 name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
                 self._state_file = paths.engine_state_folder() / f"{name}.kv"
+                self._forgotten_at = forgotten_at()
                 _resume(generator, self._state_file)
         self._generator, self._loaded = generator, (_loading(settings), model.path, identity)
         return generator

@@ -165,6 +165,15 @@ class Repository:
 
 def subjects_by_commit(repository: Repository, max_commits: int) -> dict[str, str]:
     """Commits from `HEAD` back, each with the first line of its message; empty without history."""
+    return _by_commit(repository, max_commits, "%s")
+
+
+def authors_by_commit(repository: Repository, max_commits: int) -> dict[str, str]:
+    """Commits from `HEAD` back, each with its author's address; empty without history."""
+    return _by_commit(repository, max_commits, "%ae")
+
+
+def _by_commit(repository: Repository, max_commits: int, what: str) -> dict[str, str]:
     try:
         out = _run(
             repository.root,
@@ -172,7 +181,7 @@ def subjects_by_commit(repository: Repository, max_commits: int) -> dict[str, st
             "-z",
             f"--max-count={max_commits}",
             "--no-show-signature",
-            "--format=format:%H %s",
+            f"--format=format:%H {what}",
             "HEAD",
             "--",
             timeout_s=HISTORY_TIMEOUT_S,

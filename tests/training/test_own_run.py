@@ -13,6 +13,7 @@ from codebuddy.service.refresh import with_index
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter.export import write_adapter
 from codebuddy.training.own.run import Options, Surroundings, run
+from codebuddy.vcs.worktrees import adapters_folder
 from tests.support.tiny_model import random_weights, write_base
 from tests.support.toy_repository import make_house
 
@@ -28,8 +29,8 @@ def house(tmp_path, monkeypatch):
     return make_house(tmp_path / "house")
 
 
-def train(context, why_to_wait, shown):
-    """What comes of six seconds."""
+def around_of(context, why_to_wait, shown, told=None):
+    """What a training works with, and the base."""
     around = Surroundings(
         repository=context.repository,
         settings=context.settings,
@@ -38,8 +39,20 @@ def train(context, why_to_wait, shown):
         show=shown.append,
         on_progress=lambda progress: shown.append("training"),
         why_to_wait=why_to_wait,
+        tell=(shown if told is None else told).append,
     )
-    base = base_of(find_model(context.settings.model.name, context.settings))
+    return around, base_of(find_model(context.settings.model.name, context.settings))
+
+
+def make_around(root, told):
+    """What a training of a folder's repository works with, the base, and the adapters' folder."""
+    context = repository_context_of_folder(root)
+    return *around_of(context, lambda: "", [], told), adapters_folder(context.repository)
+
+
+def train(context, why_to_wait, shown):
+    """What comes of six seconds."""
+    around, base = around_of(context, why_to_wait, shown)
     return run(around, base, Options(0.1))
 
 

@@ -96,12 +96,13 @@ class MiddleLoss:
     """What a middle costs, in nats: its tokens `[n]`, and the end behind them `[]`.
 
     `is_greedy` says whether the most probable tokens are the middle and its end: what greedy
-    writing would give.
+    writing would give; `hits` `[n]` whether each token is the most probable one there.
     """
 
     text: Any
     end: Any
     is_greedy: bool
+    hits: Any
 
     def mean(self) -> Any:
         """The mean over tokens, the ending one included."""
@@ -116,27 +117,35 @@ def middle_losses(
     Any token that may end a middle is right at its end: their probabilities are added.
     """
     import torch
+
+    middles = pack_middles(group, reading.prompts)
+    hidden = states_behind(model, reading, middles, has_adapter=has_adapter)
+    told = model.get_base_model().lm_head(hidden).float().log_softmax(-1)
+    device, losses = hidden.device, []
+    for branch, (start, end) in zip(group.branches, middles.spans, strict=True):
+        wanted = torch.tensor(list(branch.middle), dtype=torch.long, device=device)
+        ways = torch.tensor(endings.tokens_for(branch.ending), dtype=torch.long, device=device)
+        text = -told[start : end - 1].gather(1, wanted[:, None])[:, 0]
+        best = told[start:end].argmax(1)
+        hits = best[:-1] == wanted
+        is_greedy = bool(hits.all()) and bool((ways == best[-1]).any())
+        losses.append(MiddleLoss(text, -told[end - 1][ways].logsumexp(0), is_greedy, hits))
+    return losses
+
+
+def states_behind(model: Any, reading: Reading, row: PackedRow, *, has_adapter: bool = True) -> Any:
+    """The last hidden states `[n, width]` of a row whose mask sees the prompts of `reading`."""
     from transformers import DynamicCache
 
     past = DynamicCache()
     for number, (keys, values) in enumerate(reading.layers):
         past.update(keys, values, number)
     device = reading.layers[0][0].device
-    middles, whole = pack_middles(group, reading.prompts), model.get_base_model()
     with nullcontext() if has_adapter else model.disable_adapter():
-        hidden = whole.model(
-            **_inputs(middles, device), past_key_values=past, use_cache=True
-        ).last_hidden_state[0]
-        told = whole.lm_head(hidden).float().log_softmax(-1)
-    losses = []
-    for branch, (start, end) in zip(group.branches, middles.spans, strict=True):
-        wanted = torch.tensor(list(branch.middle), dtype=torch.long, device=device)
-        ways = torch.tensor(endings.tokens_for(branch.ending), dtype=torch.long, device=device)
-        text = -told[start : end - 1].gather(1, wanted[:, None])[:, 0]
-        best = told[start:end].argmax(1)
-        is_greedy = torch.equal(best[:-1], wanted) and bool((ways == best[-1]).any())
-        losses.append(MiddleLoss(text, -told[end - 1][ways].logsumexp(0), is_greedy))
-    return losses
+        found = model.get_base_model().model(
+            **_inputs(row, device), past_key_values=past, use_cache=True
+        )
+    return found.last_hidden_state[0]
 
 
 def _inputs(row: PackedRow, device: Any) -> dict[str, Any]:

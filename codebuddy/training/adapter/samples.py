@@ -70,6 +70,8 @@ def cut_group(
     path: str,
     rng: random.Random,
     is_left_out: Callable[[Hole], bool] | None = None,
+    *,
+    has_lookups: bool = True,
 ) -> SampleGroup | None:
     """Holes of one stretch of a file; `None` where it has too few.
 
@@ -80,6 +82,7 @@ def cut_group(
         path: Of the file.
         rng: Makes all choices.
         is_left_out: Which holes nothing is to be learned from.
+        has_lookups: Whether prompts may hold chunks of other files.
     """
     holes = holes_of_file(repository, index, path, KINDS, rng.getrandbits(32))
     if is_left_out is not None:
@@ -90,29 +93,48 @@ def cut_group(
     picked = _pick(by_kind, vocabulary, rng)
     if len(picked) < _MIN_HOLES:
         return None
-    chunk_tokens = rng.choice(CHUNK_TOKENS)
+    chunk_tokens = rng.choice(CHUNK_TOKENS) if has_lookups else 0
     settings = CompletionSettings(
         prefix_tokens=_WHOLE_PREFIX_TOKENS,
         suffix_tokens=rng.choice(SUFFIX_TOKENS),
         context_tokens=chunk_tokens,
     )
-    begin = _window_start(picked[0][1], rng.choice(PREFIX_TOKENS))
+    begin = window_start(picked[0][1], rng.choice(PREFIX_TOKENS))
     # The stretch has one lookup, that of the hole in its middle.
     middle = picked[len(picked) // 2][1]
-    found = _chunks(middle, repository, index, rng) if chunk_tokens else []
+    found = chunks_for(middle, repository, index, rng) if chunk_tokens else []
+    prompts = [prompt_of(h, begin, found, settings, vocabulary, repository) for _, h in picked]
+    return as_group(picked, prompts, vocabulary)
+
+
+def prompt_of(
+    hole: Hole,
+    begin: int,
+    found: Sequence[SearchResult],
+    settings: CompletionSettings,
+    vocabulary: Vocabulary,
+    repository: Repository,
+) -> list[int]:
+    """The prompt of a hole, as completion builds it.
+
+    Args:
+        hole: Its place; its file need not stand so in the repository.
+        begin: The first byte of the file that the prompt may hold.
+        found: Chunks to put before the file.
+        settings: Budgets in tokens.
+        vocabulary: Of the model.
+        repository: Whose name the prompt has.
+    """
     target = cast("Generator", _PromptTarget(vocabulary.tokenize, vocabulary.fim, vocabulary.bos))
-    prompts = []
-    for _, hole in picked:
-        window = dataclasses.replace(
-            hole,
-            source=hole.source[begin:],
-            start_byte=hole.start_byte - begin,
-            end_byte=hole.end_byte - begin,
-        )
-        context = build_context(window.as_document(repository), window.position, hole.language)
-        name = repository.root.name
-        prompts.append(list(build_prompt(context, found, target, settings, name).tokens))
-    return _as_group(picked, prompts, vocabulary)
+    window = dataclasses.replace(
+        hole,
+        source=hole.source[begin:],
+        start_byte=hole.start_byte - begin,
+        end_byte=hole.end_byte - begin,
+    )
+    context = build_context(window.as_document(repository), window.position, hole.language)
+    name = repository.root.name
+    return list(build_prompt(context, found, target, settings, name).tokens)
 
 
 def _pick(
@@ -142,13 +164,13 @@ def _pick(
     return sorted(picked, key=lambda each: each[1].start_byte)
 
 
-def _window_start(hole: Hole, tokens: int) -> int:
+def window_start(hole: Hole, tokens: int) -> int:
     """The first byte of a line about `tokens` before the hole."""
     at = max(0, hole.start_byte - int(tokens * _BYTES_PER_TOKEN))
     return hole.source.rfind(b"\n", 0, at) + 1
 
 
-def _chunks(
+def chunks_for(
     hole: Hole, repository: Repository, index: RepositoryIndex, rng: random.Random
 ) -> list[SearchResult]:
     """What a lookup finds in other files; sometimes what has nothing to do with the hole."""
@@ -160,7 +182,7 @@ def _chunks(
     return [result for result in found if result.chunk.path != hole.path]
 
 
-def _as_group(
+def as_group(
     picked: Sequence[_Picked], prompts: Sequence[list[int]], vocabulary: Vocabulary
 ) -> SampleGroup | None:
     """Trunk and branches of prompts, of which the last has the longest text before the cursor."""

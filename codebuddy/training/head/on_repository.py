@@ -14,6 +14,7 @@ from codebuddy.training.head.personal import Training, train_personal
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
     from codebuddy.service.context import RepositoryContext
+    from codebuddy.training.privacy import Goal
 
 
 def train_on_repository(
@@ -23,6 +24,7 @@ def train_on_repository(
     seed: int,
     status: StatusLine,
     on_progress: OnProgress | None = None,
+    goal: Goal | None = None,
 ) -> Training:
     """Label holes, going on where the labels end, and adapt the shipped head to them.
 
@@ -33,6 +35,7 @@ def train_on_repository(
         seed: Of all choices.
         status: Says what is waited for.
         on_progress: Called after each hole.
+        goal: Of a private training.
 
     Raises:
         CodebuddyError: As `train_personal`, or the model cannot be opened.
@@ -50,6 +53,6 @@ def train_on_repository(
     def train(index: RepositoryIndex) -> Training:
         name = repository.root.name
         labelling = Labelling(repository, index, generator, settings, name, seed, chosen.adapter)
-        return train_personal(labelling, per_kind, minutes, on_progress)
+        return train_personal(labelling, per_kind, minutes, on_progress, goal)
 
     return with_index(repository_context, train, should_update=True)

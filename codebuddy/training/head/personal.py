@@ -6,21 +6,25 @@ It begins where the last run ended; what is kept lies beside the index, never in
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from codebuddy import heads
+from codebuddy.completion.head import Head
 from codebuddy.training.head.adapt import (
     Adaptation,
+    GainThresholds,
     adapt,
     as_json,
     gain_thresholds,
     head_to_start_from,
 )
-from codebuddy.training.head.examples import read_folder
+from codebuddy.training.head.examples import Example, read_folder
 from codebuddy.training.head.fit import MIN_EXAMPLES
 from codebuddy.training.head.labels import Labelling, OnProgress, label_holes
+from codebuddy.training.privacy import Goal
+from codebuddy.vcs.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Training:
     n_missing: int
     is_exhausted: bool
     adaptation: Adaptation | None
+    privacy: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The outcome in numbers."""
@@ -45,14 +50,21 @@ class Training:
             "missing": self.n_missing,
             "exhausted": self.is_exhausted,
             "kept": is_kept,
+            **({} if self.privacy is None else {"privacy": dict(self.privacy)}),
             **compared,
         }
 
 
 def train_personal(
-    labelling: Labelling, per_kind: int, minutes: float, on_progress: OnProgress | None = None
+    labelling: Labelling,
+    per_kind: int,
+    minutes: float,
+    on_progress: OnProgress | None = None,
+    goal: Goal | None = None,
 ) -> Training:
     """Label up to `per_kind` holes of each kind within `minutes`, then adapt the shipped head.
+
+    With a `goal` it is adapted privately.
 
     Raises:
         TrainingError: The repository has too little code, or there is no head to start from.
@@ -73,16 +85,37 @@ def train_personal(
         return Training(len(own), MIN_EXAMPLES - len(own), is_exhausted, None)
     _, shared = read_folder(heads.default_labels_folder())
     thresholds = gain_thresholds([each.always.ms for each in own], [each.never.ms for each in own])
-    adaptation = adapt(default, shared, own, thresholds)
+    adaptation, privacy = _adapted(default, shared, own, thresholds, goal, repository)
     file = heads.personal_head_file(repository)
     if adaptation.is_better:
         name, settings = labelling.generator.name, labelling.settings
         trained_for = heads.trained_for(name, settings, labelling.adapter)
         content = adaptation.head_content(
-            f"{repository.root.name}, {len(own)} holes", trained_for, default
+            f"{repository.root.name}, {len(own)} holes{_privately(privacy)}", trained_for, default
         )
         heads.save_head(file, content)
     else:
         # One that fewer holes had spoken for.
         file.unlink(missing_ok=True)
-    return Training(len(own), 0, is_exhausted, adaptation)
+    return Training(len(own), 0, is_exhausted, adaptation, privacy)
+
+
+def _adapted(
+    default: Head,
+    shared: Sequence[Example],
+    own: Sequence[Example],
+    thresholds: GainThresholds,
+    goal: Goal | None,
+    repository: Repository,
+) -> tuple[Adaptation, dict[str, Any] | None]:
+    if goal is None:
+        return adapt(default, shared, own, thresholds), None
+    from codebuddy.training.head.private import adapt_privately
+    from codebuddy.training.own.choosing import authors_of
+
+    authors = authors_of(repository) if goal.unit == "author" else {}
+    return adapt_privately(default, shared, own, thresholds, goal, authors)
+
+
+def _privately(privacy: Mapping[str, Any] | None) -> str:
+    return "" if privacy is None else f", private at epsilon {privacy['epsilon']:.2f}"

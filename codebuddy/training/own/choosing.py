@@ -25,8 +25,9 @@ from codebuddy.index.file_role import role_of
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import TrainSettings
 from codebuddy.syntax import language_for, traits_of
+from codebuddy.training.own.screening import LICENCE_FILES, foreign_licences, personal_data
 from codebuddy.vcs import plumbing
-from codebuddy.vcs.repository import Repository, subjects_by_commit
+from codebuddy.vcs.repository import Repository, authors_by_commit, subjects_by_commit
 
 NO_TRAIN = "codebuddy: no-train"
 _HEAD_LINES = 20
@@ -127,12 +128,16 @@ def choose_files(
     left_out: Counter[str] = Counter()
     texts: dict[str, str] = {}
     for path in code[:_MAX_FILES]:
-        text = "".join(chunk.text for chunk in index.chunks_of(path))
+        text = _text_of(path, index)
         reason = _reason_by_path(path, settings, tracked, fixed) or _reason_by_text(path, text)
         if reason or (role_of(path) == "test" and not settings.tests):
             left_out[reason or "test"] += 1
         else:
             texts[path] = text
+    licence = "".join(_text_of(name, index) for name in LICENCE_FILES if name in tracked)
+    for path in foreign_licences(texts, licence):
+        del texts[path]
+        left_out["licence"] += 1
     if len(code) > _MAX_FILES:
         left_out[f"beyond the first {_MAX_FILES}"] = len(code) - _MAX_FILES
     learned, held_out = _split(texts, earlier)
@@ -144,6 +149,20 @@ def choose_files(
         deprecated=Deprecated() if settings.deprecated else find_deprecated(texts, index),
         renewed=_renewed(repository, earlier, texts) if earlier else None,
     )
+
+
+def _text_of(path: str, index: RepositoryIndex) -> str:
+    return "".join(chunk.text for chunk in index.chunks_of(path))
+
+
+def authors_of(repository: Repository) -> dict[str, str]:
+    """By path, the address of who made most of its commits; of equals, who made the latest."""
+    authors = authors_by_commit(repository, _HISTORY_COMMITS)
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for commit, paths in repository.recent_changes(_HISTORY_COMMITS):
+        for path in paths:
+            counts[os.fsdecode(path)][authors.get(commit, "")] += 1
+    return {path: count.most_common(1)[0][0] for path, count in counts.items()}
 
 
 def find_deprecated(texts: Mapping[str, str], index: RepositoryIndex) -> Deprecated:
@@ -189,7 +208,7 @@ def _reason_by_text(path: str, text: str) -> str:
         return "no-train"
     if any(next(find_credentials(line), None) for line in lines):
         return "secret"
-    return ""
+    return "personal data" if personal_data(text) else ""
 
 
 def _last_changes(history: Sequence[tuple[str, list[bytes]]]) -> dict[str, int]:
@@ -251,8 +270,8 @@ def _split(
     """
     places = {path: _place(path) for path in texts}
     ordered = sorted(texts, key=lambda path: places[path])
-    copies = set(_copies(texts))
-    fit = [path for path in ordered if path not in copies]
+    copied = set(copies(texts))
+    fit = [path for path in ordered if path not in copied]
     if earlier is not None:
         fit = [path for path in fit if path in earlier.held_out]
     wanted = sum(places[path] < _HELD_OUT_SHARE for path in fit)
@@ -267,7 +286,7 @@ def _place(path: str) -> float:
     return int.from_bytes(digest[:4], "big") / (1 << 32)
 
 
-def _copies(texts: Mapping[str, str]) -> Iterator[str]:
+def copies(texts: Mapping[str, str]) -> Iterator[str]:
     """Files most of whose lines stand in one other file, too."""
     lines = {
         path: {each for line in text.split("\n") if len(each := line.strip()) >= _MIN_LINE}

@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ def cut_samples(
     deadline: float,
     clock: PausableClock,
     show: Callable[[str], None],
+    *,
+    has_lookups: bool = True,
 ) -> dict[str, list[SampleGroup]]:
     """Cut the groups of every part.
 
@@ -100,11 +103,13 @@ def cut_samples(
         deadline: When to stop, on the clock.
         clock: Waited for before each group.
         show: Told how far it is.
+        has_lookups: Whether prompts that are learned from may hold chunks of other files.
 
     Raises:
         TrainingError: There is too little code.
     """
     rng = random.Random(seed)
+    cut_it = partial(cut_group, repository, index, vocabulary)
 
     def cut(paths: Sequence[str], wanted: int, what: str) -> list[SampleGroup]:
         groups: list[SampleGroup] = []
@@ -113,7 +118,7 @@ def cut_samples(
                 break
             clock.wait()
             path = paths[number % len(paths)]
-            group = cut_group(repository, index, vocabulary, path, rng, choice.deprecated.is_in)
+            group = cut_it(path, rng, choice.deprecated.is_in, has_lookups=has_lookups)
             groups += [] if group is None else [group]
             show(f"{what}: {len(groups)} of {wanted} stretches of code")
         return groups
@@ -126,9 +131,9 @@ def cut_samples(
     }
     if len(found["learned"]) < MIN_GROUPS or not found["judged"] or not found["watched"]:
         raise _too_little(repository, choice)
-    wanted = round(len(found["learned"]) * replay_percent / max(1, 100 - replay_percent))
+    wanted = replayed_for(len(found["learned"]), replay_percent)
     show("cutting samples of code from elsewhere")
-    library = _library_groups(vocabulary, wanted + _ELSEWHERE, seed)
+    library = library_groups(vocabulary, wanted + _ELSEWHERE, seed)
     return found | {"elsewhere": library[:_ELSEWHERE], "replayed": library[_ELSEWHERE:]}
 
 
@@ -184,7 +189,12 @@ def _too_little(repository: Repository, choice: Choice) -> TrainingError:
     )
 
 
-def _library_groups(vocabulary: Vocabulary, count: int, seed: int) -> list[SampleGroup]:
+def replayed_for(learned: int, percent: int) -> int:
+    """How many groups of code from elsewhere make that share of all."""
+    return round(learned * percent / max(1, 100 - percent))
+
+
+def library_groups(vocabulary: Vocabulary, count: int, seed: int) -> list[SampleGroup]:
     """Groups of Python's own library; none where it does not lie in files."""
     library = Path(sysconfig.get_paths()["stdlib"])
     low, high = _LIBRARY_BYTES

@@ -21,6 +21,7 @@ from codebuddy.training.adapter.export import adapter_weights, take_up_weights, 
 from codebuddy.training.adapter.packing import SampleGroup
 from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.pausing import PausableClock
+from codebuddy.training.own.private import Private, train_privately
 
 NEEDED = ("torch", "transformers", "peft", "gguf")
 NAME = "own"
@@ -73,7 +74,7 @@ def alpha_of(rank: int) -> float:
 class Wish:
     """What is to be trained: `start` is an adapter to go on from, `seconds` may be taken.
 
-    `threads` work; 0 means as many as torch would take.
+    `threads` work; 0 means as many as torch would take. `privacy` trains privately.
     """
 
     base: Path
@@ -84,6 +85,7 @@ class Wish:
     seed: int
     start: Path | None = None
     threads: int = 0
+    privacy: Private | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Trained:
     """An adapter in `file`, with what its training says.
 
     `loss` holds nats a token before and after, on the files held out and elsewhere; `gain` the
-    difference for each middle held out.
+    difference for each middle held out; `privacy` what a private training spent.
     """
 
     file: Path
@@ -112,6 +114,7 @@ class Trained:
     loss: Mapping[str, Mapping[str, float]]
     gain: tuple[float, ...]
     curve: tuple[float, ...]
+    privacy: Mapping[str, Any] | None = None
 
 
 def train(
@@ -124,33 +127,18 @@ def train(
         ModelError: The adapter to start from does not fit.
     """
     config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
-    model = _model(wish, config)
+    model = model_with(wish, config)
     shape = model.config
     heads = shape.num_attention_heads, shape.num_key_value_heads
-    learned = [*samples.groups["learned"], *samples.groups["replayed"]]
     try:
         before = _told(model, samples)
     except FloatingPointError as error:
         raise TrainingError(f"{wish.base} gives no numbers: {error}") from error
     stopping = _Stopping(model, samples, wish, clock, show)
-    plan = fit.TrainingPlan(
-        seed=wish.seed,
-        seconds=wish.seconds,
-        state=wish.folder / "training.state",
-        passes=PASSES,
-        warm_up_steps=_WARM_UP_STEPS,
-        clock=clock,
-    )
-    for state in (plan.state, stopping.file):
-        run_state.remove_damaged(state)
     started = clock()
     try:
-        steps, _ = fit.train(
-            model, [config], learned, samples.endings, plan, _DEVICE, stopping.on_step
-        )
-        # The last look, which is always taken, ends nothing.
-        is_early = stopping.is_over
-        stopping.take_best()
+        fit_it = _fit_plainly if wish.privacy is None else _fit_privately
+        steps, is_early = fit_it(model, config, samples, wish, stopping)
         after = _told(model, samples)
     except FloatingPointError as error:
         raise TrainingError(
@@ -162,7 +150,9 @@ def train(
     file.chmod(0o600)
     loss, gain = _compared(before, after)
     spent = clock() - started
-    return Trained(file, alpha, steps, spent, is_early, loss, gain, tuple(stopping.losses))
+    privacy = None if wish.privacy is None else wish.privacy.plan.as_json(steps)
+    curve = tuple(stopping.losses)
+    return Trained(file, alpha, steps, spent, is_early, loss, gain, curve, privacy)
 
 
 def _compared(
@@ -188,7 +178,7 @@ def explained(wish: Wish, samples: Samples) -> Trained:
     config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
     try:
         # A new adapter changes nothing yet.
-        model = _model(replace(wish, start=None), config)
+        model = model_with(replace(wish, start=None), config)
         before = _told(model, samples)
         _take_up(model, wish.start)
         after = _told(model, samples)
@@ -199,8 +189,55 @@ def explained(wish: Wish, samples: Samples) -> Trained:
     return Trained(wish.start, alpha, 0, 0.0, is_early=False, loss=loss, gain=gain, curve=())
 
 
-def _model(wish: Wish, config: fit.AdapterConfig) -> Any:
-    """The base with one adapter, which knows what the one to start from does."""
+def _fit_plainly(
+    model: Any, config: fit.AdapterConfig, samples: Samples, wish: Wish, stopping: _Stopping
+) -> tuple[int, bool]:
+    """Steps taken until the held-out loss or the time ends it, and whether it was the loss."""
+    plan = fit.TrainingPlan(
+        seed=wish.seed,
+        seconds=wish.seconds,
+        state=wish.folder / "training.state",
+        passes=PASSES,
+        warm_up_steps=_WARM_UP_STEPS,
+        clock=stopping.clock,
+    )
+    for state in (plan.state, stopping.file):
+        run_state.remove_damaged(state)
+    learned = [*samples.groups["learned"], *samples.groups["replayed"]]
+    steps, _ = fit.train(model, [config], learned, samples.endings, plan, _DEVICE, stopping.on_step)
+    # The last look, which is always taken, ends nothing.
+    is_early = stopping.is_over
+    stopping.take_best()
+    return steps, is_early
+
+
+def _fit_privately(
+    model: Any, config: fit.AdapterConfig, samples: Samples, wish: Wish, stopping: _Stopping
+) -> tuple[int, bool]:
+    """Steps taken; no held-out loss decides anything, since that would tell of those files."""
+    assert wish.privacy is not None
+    state = wish.folder / "training.state"
+    run_state.remove_damaged(state)
+    steps = train_privately(
+        model,
+        config,
+        wish.privacy,
+        samples.endings,
+        state,
+        stopping.clock,
+        wish.seconds,
+        stopping.tell,
+    )
+    return steps, False
+
+
+def model_with(wish: Wish, config: fit.AdapterConfig) -> Any:
+    """The base with the adapter `NAME`, which knows what the one to start from does.
+
+    Raises:
+        TrainingError: The base cannot be trained.
+        ModelError: The adapter to start from does not fit.
+    """
     import torch
 
     _silence()
@@ -279,6 +316,11 @@ class _Stopping:
         if not self.is_over:
             self.clock.wait()
         return self.is_over
+
+    def tell(self, step: int, share: float, loss: float) -> None:
+        """Show how far a training is that nothing here ends."""
+        self.show(Progress(step, self.wish.seconds * (1 - share), loss, (loss,)))
+        self.clock.wait()
 
     def take_best(self) -> None:
         """Give the model the best weights that were seen, its present ones among them."""

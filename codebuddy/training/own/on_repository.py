@@ -43,6 +43,7 @@ def train_on_repository(
     show: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     why_to_wait: Callable[[], str] = lambda: "",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Train an adapter and keep it if it is better, going on where an earlier run stopped.
 
@@ -53,11 +54,12 @@ def train_on_repository(
         show: Told in words how far it is.
         on_progress: Told each step.
         why_to_wait: Says why this is no time to train.
+        tell: Says what is to stay on the screen.
 
     Raises:
         CodebuddyError: As `run`, or the model cannot be opened or adapted.
     """
-    around, base = surroundings_of(repository_context, status, show, on_progress, why_to_wait)
+    around, base = surroundings_of(repository_context, status, show, on_progress, why_to_wait, tell)
     with status:
         return run(around, base, options)
 
@@ -68,6 +70,7 @@ def surroundings_of(
     show: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     why_to_wait: Callable[[], str] = lambda: "",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Surroundings, Base]:
     """What a training in the repository needs, and the weights that its settings name.
 
@@ -102,5 +105,6 @@ def surroundings_of(
         show=show,
         on_progress=on_progress,
         why_to_wait=why_to_wait,
+        tell=tell,
     )
     return found, base

@@ -29,6 +29,8 @@ from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.fitting import Progress, Trained
 from codebuddy.training.own.judging import Verdict
 from codebuddy.training.own.pausing import PausableClock
+from codebuddy.training.own.private import Private, private_for
+from codebuddy.training.privacy import Goal
 from codebuddy.vcs.repository import Repository
 from codebuddy.vcs.worktrees import adapters_folder
 
@@ -49,11 +51,15 @@ _MAX_NAMED = 200
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for; `is_fresh` forgets what was learned before."""
+    """What the user asked for; `is_fresh` forgets what was learned before.
+
+    A private training begins anew, since an earlier one knows the same code.
+    """
 
     minutes: float
     seed: int = 0
     is_fresh: bool = False
+    privacy: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Surroundings:
 
     Args of its functions: `with_index` runs what it is given on an index that is up to date,
     `open_generator` loads the model, `show` tells a person how far it is, `why_to_wait` says why
-    this is no time to train.
+    this is no time to train, `tell` says what is to stay on the screen.
     """
 
     repository: Repository
@@ -72,6 +78,7 @@ class Surroundings:
     show: Callable[[str], None]
     on_progress: Callable[[Progress], None]
     why_to_wait: Callable[[], str]
+    tell: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class Outcome:
             "seconds": trained and round(trained.seconds, 1),
             "loss": trained and {part: dict(each) for part, each in trained.loss.items()},
             "compared": self.verdict and self.verdict.as_json(),
+            "privacy": trained and trained.privacy,
         }
 
 
@@ -193,7 +201,7 @@ class OwnTraining:
         """All stages, going on where an earlier call stopped."""
         if self._options.is_fresh:
             shutil.rmtree(self.work, ignore_errors=True)
-        start = None if self._options.is_fresh else self._start()
+        start = None if self._options.is_fresh or self._options.privacy else self._start()
         samples = self.samples(start)
         if samples is None:
             assert start is not None
@@ -208,12 +216,15 @@ class OwnTraining:
 
     def samples(self, start: StoredAdapter | None) -> Samples | None:
         """The samples, as an earlier call cut them or new; `None` where `start` knows all."""
-        key = {
+        goal = self._options.privacy
+        key: dict[str, Any] = {
             "base": self._base.digest,
             "start": "" if start is None else start.sha256,
             "settings": cutting.settings_key(self._around.settings.train),
             "seed": self._options.seed,
         }
+        if goal is not None:
+            key["privacy"] = [goal.epsilon, goal.unit]
         found = cutting.kept_samples(self.work, key)
         if found is None:
             found = self._around.with_index(lambda index: self._cut(index, key, start))
@@ -253,6 +264,8 @@ class OwnTraining:
             self._clock() + 60 * self._options.minutes * _CUT_SHARE,
             self._clock,
             around.show,
+            # What a prompt shows of another file would be that file's, too.
+            has_lookups=self._options.privacy is None,
         )
         facts = {
             "key": key,
@@ -275,7 +288,9 @@ class OwnTraining:
         around = self._around
         left = (self._deadline - self._clock()) / 60 / self._options.minutes
         seconds = 60 * self._options.minutes * max(0.1, left - (1 - _TRAINED_SHARE))
-        wish = self._wish(seconds, None if start is None else start.file)
+        wish = self._wish(seconds, None if start is None else start.file, self._private(samples))
+        if wish.privacy is not None:
+            around.tell(wish.privacy.plan.words())
         around.show("reading the model")
         return fitting.train(wish, samples, self._clock, around.on_progress)
 
@@ -287,7 +302,9 @@ class OwnTraining:
         """
         return fitting.explained(self._wish(0.0, file), samples)
 
-    def _wish(self, seconds: float, start: Path | None) -> fitting.Wish:
+    def _wish(
+        self, seconds: float, start: Path | None, privacy: Private | None = None
+    ) -> fitting.Wish:
         give_way = self._around.settings.train.give_way
         return fitting.Wish(
             base=self._base.file,
@@ -298,6 +315,14 @@ class OwnTraining:
             seed=self._options.seed,
             start=start,
             threads=machine.free_cores() if give_way else 0,
+            privacy=privacy,
+        )
+
+    def _private(self, samples: Samples) -> Private | None:
+        if self._options.privacy is None:
+            return None
+        return private_for(
+            self._options.privacy, samples.groups["learned"], self._around.repository
         )
 
     def compare(self, samples: Samples, trained: Trained) -> Verdict:
@@ -347,6 +372,7 @@ class OwnTraining:
     ) -> str:
         """Put the adapter beside its card; use it if it is better. `made_of` ends its name."""
         name = own_adapters.name_for(self._around.repository.root.name, samples.facts["commit"])
+        name += "-private" if self._options.privacy else ""
         name += made_of + ("" if verdict.is_better else _UNUSED)
         in_use = own_adapters.used(self._folder, self._base.digest)
         for old in own_adapters.stored(self._folder):
@@ -365,6 +391,7 @@ class OwnTraining:
             "start": None if start is None else start.name,
             "steps": trained.steps,
             "seconds": round(trained.seconds, 1),
+            **({} if trained.privacy is None else {"privacy": dict(trained.privacy)}),
         }
         figures = {
             "kept": verdict.is_better,

@@ -1,0 +1,1 @@
+"""What a trained file remembers of the code that it was trained on."""

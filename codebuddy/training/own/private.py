@@ -1,0 +1,152 @@
+"""DP-SGD for an adapter: a unit's gradient is clipped and added up, noise once a step.
+
+The samples of a step are computed one after the other in plain training too, so that clipping
+each costs a norm and a sum. Only B is trained, and A stays as it was drawn (FFA-LoRA, arXiv
+2403.12313): half the numbers get noise, and the change is linear in what is learned. It needs
+torch, transformers and peft.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codebuddy.training.adapter import fit, run_state
+from codebuddy.training.adapter.packing import SampleGroup
+from codebuddy.training.adapter.sample_file import Endings
+from codebuddy.training.own.choosing import authors_of
+from codebuddy.training.own.pausing import PausableClock
+from codebuddy.training.privacy import Goal, Plan, draw, plan_for, seed, units_of
+from codebuddy.vcs.repository import Repository
+
+# How often each unit is drawn on average, and the norm of a unit's gradient: fixed beforehand,
+# since whatever is chosen by a look at the code would have to be accounted for.
+PASSES, CLIP = 6.0, 0.1
+_STEPS_KEPT = 5
+_DEVICE = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """A plan, and the samples by unit."""
+
+    plan: Plan
+    units: tuple[tuple[SampleGroup, ...], ...]
+
+
+def private_for(goal: Goal, groups: Sequence[SampleGroup], repository: Repository) -> Private:
+    """The groups in units, and the plan for so many of them.
+
+    Raises:
+        TrainingError: There are too few units, or the accountant is not installed.
+    """
+    authors = authors_of(repository) if goal.unit == "author" else {}
+    units = units_of([(group.path, group) for group in groups], goal.unit, authors)
+    return Private(plan_for(goal, len(units), PASSES, CLIP), tuple(map(tuple, units)))
+
+
+def train_privately(
+    model: Any,
+    config: fit.AdapterConfig,
+    private: Private,
+    endings: Endings,
+    state: Path,
+    clock: PausableClock,
+    seconds: float,
+    on_step: Callable[[int, float, float], None],
+) -> int:
+    """Train the one adapter of the model by the plan; fewer steps where the time is over.
+
+    Args:
+        model: With the adapter of `config`.
+        config: Its name and highest rate.
+        private: Units and plan.
+        endings: The tokens that end a middle.
+        state: Kept now and then, and gone on from, with new noise.
+        clock: Of the time.
+        seconds: After which no step is begun.
+        on_step: Told the step, the share that is done, and the mean loss of what was drawn.
+
+    Returns:
+        Steps, each of which is to be accounted for.
+    """
+    import torch
+
+    plan = private.plan
+    weights = _trained_weights(model)
+    optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    run = repr((config, plan))
+    done, _, before = run_state.resume(model, {config.name: optimizer}, state, run)
+    noise = torch.Generator().manual_seed(seed())
+    started = clock() - before
+    for step in range(done + 1, plan.steps + 1):
+        if clock() - started > seconds:
+            return step - 1
+        chosen = [private.units[at] for at in draw(len(private.units), plan.rate)]
+        sums, loss = clipped_sum(model, weights, chosen, endings, plan.clip)
+        for weight, total in zip(weights, sums, strict=True):
+            drawn = torch.randn(total.shape, generator=noise) * (plan.noise * plan.clip)
+            # By the expected number, which is known: the drawn one is not to be told.
+            weight.grad = (total + drawn) / (plan.rate * plan.units)
+        share = step / plan.steps
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate * min(1.0, 2 * (1 - share) + 0.02)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step % _STEPS_KEPT == 0:
+            progress = step, 0, clock() - started
+            run_state.keep(model, {config.name: optimizer}, state, run, progress)
+        on_step(step, share, loss)
+    return plan.steps
+
+
+def clipped_sum(
+    model: Any,
+    weights: Sequence[Any],
+    units: Sequence[Sequence[SampleGroup]],
+    endings: Endings,
+    clip: float,
+) -> tuple[list[Any], float]:
+    """The sum over units of their gradients, each of norm `clip` at most, and the mean loss.
+
+    A unit's loss is the mean over its middles, so that no unit changes what another one adds. A
+    gradient that is no number adds nothing.
+    """
+    import torch
+
+    sums = [torch.zeros_like(weight) for weight in weights]
+    losses = []
+    for unit in units:
+        middles = sum(len(group.branches) for group in unit)
+        told = 0.0
+        for group in unit:
+            reading = fit.read_prompts(model, group, _DEVICE)
+            found = fit.middle_losses(model, group, reading, endings)
+            loss = sum(each.mean() for each in found) / middles
+            loss.backward()
+            told += float(loss.detach())
+        gradients = [weight.grad for weight in weights]
+        norm = math.sqrt(sum(float(each.pow(2).sum()) for each in gradients if each is not None))
+        if math.isfinite(norm):
+            factor = min(1.0, clip / norm) if norm else 0.0
+            for total, gradient in zip(sums, gradients, strict=True):
+                if gradient is not None:
+                    total.add_(gradient, alpha=factor)
+        for weight in weights:
+            weight.grad = None
+        losses.append(told)
+    return sums, sum(losses) / len(losses) if losses else 0.0
+
+
+def _trained_weights(model: Any) -> list[Any]:
+    """Every B; each A gets no gradient from now on."""
+    found = []
+    for name, parameter in model.named_parameters():
+        if "lora_A" in name:
+            parameter.requires_grad_(requires_grad=False)
+        elif "lora_B" in name:
+            found.append(parameter)
+    return found

@@ -1,0 +1,139 @@
+"""What a deleted file leaves behind on disk after the next update: nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from codebuddy import paths
+from codebuddy.config import load_settings
+from codebuddy.engine.client import stop_engine
+from codebuddy.heads import personal_labels_file
+from codebuddy.index.build import update_index
+from codebuddy.index.forgetting import MARKER_NAME
+from codebuddy.index.search import RepositoryIndex
+from codebuddy.training.head.examples import append_example, read_examples, write_header
+from codebuddy.vcs.repository import open_repository
+from tests.completion.test_head import synthetic_examples
+from tests.conftest import SMALL_MODEL
+from tests.support.engine import codebuddy, json_of
+from tests.support.index import make_repository
+
+MARKER = "zqxmarker"
+SECRET = (
+    f"def {MARKER}_total(items):\n"
+    f'    """Sums what {MARKER}docstring says."""\n'
+    f"    {MARKER}_local = [item.{MARKER}_price for item in items]\n"
+    f"    return sum({MARKER}_local)\n"
+)
+OTHER = "def other_total(items):\n    return sum(item.price for item in items)\n"
+
+
+def shop(tmp_path, n_files=3):
+    """A repository of some files, one of them with markers."""
+    files: dict[str, str | bytes] = {f"m{n}.py": OTHER * 4 for n in range(n_files)}
+    return make_repository(tmp_path / "shop", files | {"secret.py": SECRET})
+
+
+def on_disk(*folders) -> bytes:
+    """Every byte of every file below."""
+    files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
+    return b"\0".join(file.read_bytes() for file in files)
+
+
+def packed_rows(database) -> list[bytes]:
+    """The middles of the packed columns that hold the file's text, as they lie on the disk."""
+    connection = sqlite3.connect(database)
+    query = "SELECT {} FROM {} WHERE file_id = (SELECT id FROM files WHERE path = ?)"
+    found = [
+        bytes(row[0])
+        for column, table in (("text", "chunks"), ("data", "details"), ("data", "vectors"))
+        for row in connection.execute(query.format(column, table), (b"secret.py",))
+    ]
+    connection.close()
+    return [blob[8:40] for blob in found]
+
+
+def test_texts_terms_names_and_vectors_are_gone_from_the_bytes(tmp_path):
+    """Searched for in the plain and as they are packed, in a database that has room to spare."""
+    root = shop(tmp_path, n_files=40)
+    repository, settings = open_repository(root), load_settings(root).settings
+    update_index(repository, settings)
+    folder = repository.index_folder
+    needles = [MARKER.encode(), *packed_rows(folder / "index.db")]
+    before = on_disk(folder)
+    assert len(needles) > 2
+    assert all(needle in before for needle in needles)
+
+    (root / "secret.py").unlink()
+    report = update_index(repository, settings)
+    assert (report.removed, report.removed_paths) == (1, ["secret.py"])
+    after = on_disk(folder)
+    assert [needle for needle in needles if needle in after] == []
+    with RepositoryIndex.open(repository, settings) as index:
+        assert index.chunks_of("m0.py")
+        assert not index.search(MARKER, 5)
+
+
+def test_what_only_changed_is_forgotten_too(tmp_path):
+    """A line that is taken out of a file leaves the database with the next update."""
+    root = shop(tmp_path)
+    repository, settings = open_repository(root), load_settings(root).settings
+    update_index(repository, settings)
+    (root / "secret.py").write_text(OTHER)
+    update_index(repository, settings)
+    assert MARKER.encode() not in on_disk(repository.index_folder)
+
+
+def test_labels_of_the_file_and_vectors_of_the_second_tier_go(tmp_path):
+    """Rows by path; those of other files stay, and can be read."""
+    root = shop(tmp_path)
+    repository, settings = open_repository(root), load_settings(root).settings
+    update_index(repository, settings)
+    labels = personal_labels_file(repository)
+    write_header(labels, {"repository": "shop"})
+    rows = synthetic_examples(12)
+    for row in rows:
+        append_example(labels, row)
+    gone = rows[3].path
+    (root / gone).parent.mkdir(parents=True, exist_ok=True)
+    (root / gone).write_text(OTHER)
+    update_index(repository, settings)
+    (repository.index_folder / "reranker.db").write_bytes(b"vectors")
+    (root / gone).unlink()
+    update_index(repository, settings)
+    _, kept = read_examples(labels)
+    assert [each.path for each in kept] == [each.path for each in rows if each.path != gone]
+    assert kept
+    assert not (repository.index_folder / "reranker.db").exists()
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("engine")
+def test_what_a_model_has_read_is_not_kept_once_a_file_is_gone(tmp_path):
+    """Saved KV of before is deleted, and an engine that read the file saves none."""
+    root = shop(tmp_path)
+    state = paths.engine_state_folder()
+    arguments = [
+        "complete",
+        "secret.py:4",
+        "--model",
+        str(SMALL_MODEL),
+        "--max-tokens",
+        "4",
+        "--json",
+    ]
+    json_of(codebuddy(root, *arguments))
+    stop_engine()
+    [saved] = state.glob("*.kv")
+    tokens = json.loads(saved.read_bytes().split(b"\n")[1])["slots"][0]["tokens"]
+    assert len(tokens) > 20
+
+    json_of(codebuddy(root, *arguments))
+    (root / "secret.py").unlink()
+    json_of(codebuddy(root, "index", "--json"))
+    assert not list(state.glob("*.kv"))
+    stop_engine()
+    assert [file.name for file in state.iterdir()] == [MARKER_NAME]

@@ -1,0 +1,204 @@
+"""Private training: what a unit may add, what is spent, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+
+import numpy as np
+import pytest
+
+from codebuddy.errors import TrainingError, UsageError
+from codebuddy.federation.weights import STAGES, data_of, scales_of, weights_of
+from codebuddy.inference.own_adapters import find
+from codebuddy.training.adapter.base_model import LINEAR, load_base
+from codebuddy.training.adapter.fit import AdapterConfig, add_adapters
+from codebuddy.training.head.adapt import head_to_start_from
+from codebuddy.training.head.private import clipped, train_weights
+from codebuddy.training.own import judging, private
+from codebuddy.training.own.run import Options
+from codebuddy.training.own.run import run as train_adapter
+from codebuddy.training.privacy import (
+    Goal,
+    Plan,
+    draw,
+    goal_of,
+    plan_for,
+    require_accountant,
+    spent,
+    units_of,
+)
+from tests.completion.test_head import synthetic_examples
+from tests.support.tiny_model import write_base
+from tests.training.test_audit import ENDINGS, group_of, house
+from tests.training.test_own_run import make_around
+
+__all__ = ["house"]
+
+# peft and opacus ask for what torch and transformers will drop.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"
+)
+CONFIG = AdapterConfig("own", 8, tuple(LINEAR), 2e-2)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.inf, -math.inf, math.nan, 1e9])
+def test_an_epsilon_that_promises_nothing_is_refused(epsilon):
+    """Zero, below it, infinite, none: one sentence each."""
+    with pytest.raises(UsageError, match="is no goal"):
+        goal_of(is_private=True, epsilon=epsilon, unit=None)
+
+
+def test_options_belong_together():
+    """Plain without any, private with what was asked, and nothing half."""
+    assert goal_of(is_private=False, epsilon=None, unit=None) is None
+    assert goal_of(is_private=True, epsilon=None, unit=None) == Goal(8.0, "example")
+    assert goal_of(is_private=True, epsilon=3.0, unit="file") == Goal(3.0, "file")
+    for options in ({"epsilon": 3.0, "unit": None}, {"epsilon": None, "unit": "file"}):
+        with pytest.raises(UsageError, match="needs --private"):
+            goal_of(is_private=False, **options)
+
+
+def test_a_missing_accountant_is_said_before_the_work(monkeypatch):
+    """With the command that installs it; plain training needs none."""
+    monkeypatch.setattr("codebuddy.training.privacy.find_spec", lambda _: None)
+    require_accountant(None)
+    with pytest.raises(TrainingError, match="opacus is not installed") as raised:
+        require_accountant(Goal(8.0))
+    assert "codebuddy[train]" in raised.value.hint
+
+
+def test_units_are_examples_files_or_authors():
+    """Each item once, whatever the unit."""
+    items = [("a.py", 1), ("b.py", 2), ("a.py", 3), ("c.py", 4)]
+    authors = {"a.py": "ada", "b.py": "ada"}
+    assert units_of(items, "example", {}) == [[1], [2], [3], [4]]
+    assert units_of(items, "file", {}) == [[1, 3], [2], [4]]
+    assert units_of(items, "author", authors) == [[1, 2, 3], [4]]
+
+
+def test_a_draw_takes_each_unit_with_its_chance():
+    """All, none, and about a third."""
+    assert draw(5, 1.0) == [0, 1, 2, 3, 4]
+    assert draw(5, 0.0) == []
+    assert 250 < sum(len(draw(100, 0.3)) for _ in range(10)) < 350
+
+
+def test_the_plan_meets_its_goal_and_less_is_spent_by_fewer_steps():
+    """Opacus says what is spent; a smaller epsilon takes more noise."""
+    pytest.importorskip("opacus")
+    strict = plan_for(Goal(1.0), 40, 2.0, 0.1)
+    assert 0.9 < strict.epsilon <= 1.0
+    assert spent(dataclasses.replace(strict, noise=2 * strict.noise), strict.steps) < 0.6
+    assert strict.delta == 1 / 400
+    assert 0 < spent(strict, strict.steps // 2) < strict.epsilon
+    assert spent(strict, 0) == 0
+    assert "epsilon" in strict.words()
+
+
+def test_too_few_units_hide_nobody():
+    """Three files are none to hide one among."""
+    with pytest.raises(TrainingError, match="too few to hide"):
+        plan_for(Goal(8.0, "file"), 3, 2.0, 0.1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The tiny model with an adapter of which only B is trained."""
+    import torch
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    base = write_base(tmp_path_factory.mktemp("base") / "tiny.gguf")
+    return add_adapters(load_base(base), [CONFIG])
+
+
+def norm_of(tensors) -> float:
+    """Of all together."""
+    return math.sqrt(sum(float(each.pow(2).sum()) for each in tensors))
+
+
+def test_each_unit_adds_at_most_the_clipping_whatever_the_others_are(model):
+    """The sum is that of the units alone, each scaled to the norm if it is longer."""
+    weights = private._trained_weights(model)
+    units = [(group_of(1, 3), group_of(2, 2)), (group_of(3, 3),), (group_of(4, 1),)]
+    alone = [private.clipped_sum(model, weights, [unit], ENDINGS, 0.1)[0] for unit in units]
+    assert [norm_of(each) for each in alone] == pytest.approx([0.1] * 3, rel=1e-3)
+    together, loss = private.clipped_sum(model, weights, units, ENDINGS, 0.1)
+    for at, total in enumerate(together):
+        assert np.allclose(total, sum(each[at] for each in alone), atol=1e-6)
+    assert loss > 0
+    free = private.clipped_sum(model, weights, units[1:2], ENDINGS, 1e9)[0]
+    assert norm_of(free) > 0.1
+    assert private.clipped_sum(model, weights, [], ENDINGS, 0.1)[1] == 0
+
+
+def test_the_heads_gradients_are_clipped_rows(monkeypatch):
+    """By hand, of one row; never longer than the clipping; noise alone moves an empty draw."""
+    rows = synthetic_examples(80)
+    scales = scales_of(rows)
+    data = data_of(rows, scales)
+    head = head_to_start_from()
+    assert head.confidence is not None
+    weights = weights_of([head.syntax, head.confidence], scales)
+    by_hand = []
+    for number in range(len(STAGES)):
+        x, y = data.inputs[number][7], data.helped[number][7]
+        by_hand.append((1 / (1 + math.exp(-float(x @ weights[number]))) - y) * x)
+    length = math.sqrt(sum(float(each @ each) for each in by_hand))
+    found = clipped(weights, data, [7], 1e9)
+    assert np.allclose(np.concatenate(found), np.concatenate(by_hand))
+    found = clipped(weights, data, [7], length / 3)
+    assert math.sqrt(sum(float(e @ e) for e in found)) == pytest.approx(length / 3)
+
+    units = [[n] for n in range(80)]
+    learned = train_weights(weights, data, units, plan(noise=1e-6))
+    assert loss_of(learned, data) < loss_of(weights, data)
+    monkeypatch.setattr("codebuddy.training.head.private.draw", lambda *_: [])
+    moved = train_weights(weights, data, units, plan(noise=1.0))
+    assert not np.allclose(moved[0], weights[0])
+
+
+def plan(noise: float) -> Plan:
+    """Sixty steps over a quarter of eighty units."""
+    return Plan("example", 80, 1.0, 1e-3, 0.25, 60, noise, 1.0)
+
+
+def loss_of(weights, data) -> float:
+    """The mean log loss of the first stage."""
+    sign = 2 * data.helped[0] - 1
+    return float(np.mean(np.log1p(np.exp(-sign * (data.inputs[0] @ weights[0])))))
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_repositorys_adapter_is_trained_privately_and_says_what_was_spent(house, monkeypatch):
+    """The card has epsilon, delta and unit; A is as it was drawn; no prompt shows another file."""
+    pytest.importorskip("opacus")
+    # Searching for the noise takes longest, and has a test of its own.
+    fixed = plan(noise=2.0)
+    monkeypatch.setattr(
+        private,
+        "plan_for",
+        lambda goal, units, *_: dataclasses.replace(
+            fixed, unit=goal.unit, units=units, epsilon=8.0, rate=0.5, steps=6, clip=0.1
+        ),
+    )
+    monkeypatch.setattr(judging, "PER_KIND", 4)
+    drawn = random.Random(1)
+    monkeypatch.setattr(
+        private, "draw", lambda n, rate: [at for at in range(n) if drawn.random() < rate]
+    )
+    told: list[str] = []
+    around, base, folder = make_around(house, told)
+    outcome = train_adapter(around, base, Options(0.1, privacy=Goal(8.0, "file")))
+    assert outcome.trained is not None
+    assert outcome.trained.privacy is not None
+    assert outcome.trained.privacy["unit"] == "file"
+    assert 0 < outcome.trained.privacy["epsilon"] <= 8
+    assert any("private training: epsilon" in each for each in told)
+    assert "-private" in outcome.name
+    card = find(folder, outcome.name).card
+    assert card["made_by"]["privacy"] == outcome.trained.privacy
+    assert outcome.as_json()["privacy"]["accountant"] == "prv"
