@@ -171,7 +171,8 @@ def test_tuning_brings_a_question_to_its_function():
         found = [[float(noun in text) for noun in nouns] for text in texts]
         counts = np.array(found, np.float32)
         norms = np.sqrt(np.maximum(1, counts.sum(axis=1, keepdims=True)))
-        return (counts / norms).astype(np.float32)
+        unit: Vectors = (counts / norms).astype(np.float32)
+        return unit
 
     teaching = Teaching([examples], ["order of a shop", "a bill"], vectors_of)
     said: list[str] = []
