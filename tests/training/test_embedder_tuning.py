@@ -169,7 +169,8 @@ def test_tuning_brings_a_question_to_its_function():
     def vectors_of(texts) -> Vectors:
         """The same for texts that name the same thing."""
         found = [[float(noun in text) for noun in nouns] for text in texts]
-        return np.array(found, np.float32) / np.sqrt(np.maximum(1, np.sum(found, axis=1)))[:, None]
+        lengths = np.sqrt(np.maximum(1, np.sum(found, axis=1)))
+        return np.asarray(np.array(found) / lengths[:, None], np.float32)
 
     teaching = Teaching([examples], ["order of a shop", "a bill"], vectors_of)
     said: list[str] = []
