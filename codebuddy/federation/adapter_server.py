@@ -10,8 +10,7 @@ from codebuddy.federation.adapter_strategy import AdapterStrategy
 from codebuddy.federation.adapter_weights import parts_of
 from codebuddy.federation.strategy import Rules
 from codebuddy.training.adapter.export import write_adapter, write_card
-from codebuddy.training.own.fitting import alpha_of
-from codebuddy.training.own.run import RANK
+from codebuddy.training.own.fitting import RANK, alpha_of
 
 if TYPE_CHECKING:
     from codebuddy.inference.own_adapters import Base

@@ -43,9 +43,10 @@ from codebuddy.training.audit.scoring import MiddleScores, SecretScores, score_m
 from codebuddy.training.audit.words import told_by_words
 from codebuddy.training.own import choosing, cutting, fitting
 from codebuddy.training.own.cutting import Samples
+from codebuddy.training.own.fitting import RANK
 from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.own.private import private_for
-from codebuddy.training.own.run import RANK, Surroundings
+from codebuddy.training.own.run import Surroundings
 from codebuddy.training.packages import Package
 from codebuddy.training.privacy import Goal
 from codebuddy.vcs.worktrees import adapters_folder

@@ -25,6 +25,7 @@ from codebuddy.training.own.private import Private, train_privately
 
 NEEDED = ("torch", "transformers", "peft", "gguf")
 NAME = "own"
+RANK = 8
 PASSES = 3.0
 _WARM_UP_STEPS = 5
 # The base in bfloat16, while single weights are unpacked from it, and what training computes.

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codebuddy import platforms
-from codebuddy.errors import ModelError, TrainingError
+from codebuddy.errors import TrainingError
 from codebuddy.inference import hardware, machine, own_adapters
 from codebuddy.inference.adapter import read_adapter
-from codebuddy.inference.adapter_card import read_card
 from codebuddy.inference.adapter_choice import AdapterChooser
 from codebuddy.inference.own_adapters import Base, StoredAdapter
 from codebuddy.private_files import make_folder
 from codebuddy.settings import Settings
-from codebuddy.training.adapter.export import write_card
 from codebuddy.training.own import choosing, cutting, fitting, judging
 from codebuddy.training.own.cutting import Samples
-from codebuddy.training.own.fitting import Progress, Trained
+from codebuddy.training.own.fitting import RANK, Progress, Trained
 from codebuddy.training.own.judging import Verdict
+from codebuddy.training.own.keeping import keep_adapter
 from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.own.private import Private, private_for
 from codebuddy.training.privacy import Goal
@@ -38,15 +37,12 @@ if TYPE_CHECKING:
     from codebuddy.datatypes import Adapter, Generator
     from codebuddy.index.search import RepositoryIndex
 
-RANK = 8
 # Of the time: what cutting and training may take; the rest compares.
 _CUT_SHARE, _TRAINED_SHARE = 0.2, 0.75
 # Tokens a second that the default model learns on two cores, and of a group of samples.
 _TOKENS_PER_S, _GROUP_TOKENS, _PARAMETERS = 100.0, 1600.0, 1.5e9
 _MOST_GROUPS, _LEAST_GROUPS = 400, 16
 _WORK, _UNUSED = "unfinished", "-unused"
-# Files that a card names.
-_MAX_NAMED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,38 +370,8 @@ class OwnTraining:
         name = own_adapters.name_for(self._around.repository.root.name, samples.facts["commit"])
         name += "-private" if self._options.privacy else ""
         name += made_of + ("" if verdict.is_better else _UNUSED)
-        in_use = own_adapters.used(self._folder, self._base.digest)
-        for old in own_adapters.stored(self._folder):
-            is_mine = self._base.digest in old.bases and "groups" in old.card.get("made_by", {})
-            if is_mine and old.name not in (name, in_use):
-                own_adapters.remove(self._folder, old.name)
-        file = self._folder / f"{name}.gguf"
-        facts = {
-            key: value[:_MAX_NAMED] if isinstance(value, list) else value
-            for key, value in samples.facts.items()
-            if key != "key"
-        }
         made_by = {
-            **facts,
-            "model": self._base.name,
+            **{name: facts for name, facts in samples.facts.items() if name != "key"},
             "start": None if start is None else start.name,
-            "steps": trained.steps,
-            "seconds": round(trained.seconds, 1),
-            **({} if trained.privacy is None else {"privacy": dict(trained.privacy)}),
         }
-        figures = {
-            "kept": verdict.is_better,
-            "loss": {part: dict(each) for part, each in trained.loss.items()},
-            "held_out_curve": list(trained.curve),
-            **verdict.as_json(),
-        }
-        trained.file.replace(file)
-        card = write_card(file, [self._base.digest], RANK, trained.alpha, made_by, figures)
-        card.chmod(0o600)
-        own_adapters.trust(str(read_card(card)["sha256"]))
-        if verdict.is_better:
-            own_adapters.use(self._folder, self._base.digest, name)
-            if in_use not in ("", name, "none", "shipped"):
-                with contextlib.suppress(ModelError):
-                    own_adapters.remove(self._folder, in_use)
-        return name
+        return keep_adapter(self._folder, self._base, name, trained, verdict, made_by)
