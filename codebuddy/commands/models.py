@@ -108,7 +108,10 @@ def pull_models(
         if not as_json:
             answer(str(entry_path(entry, settings)))
     pulled = [
-        {"name": name, "path": str(pull_reranker(name, settings, progress=progress_on_stderr()))}
+        {
+            "name": name,
+            "path": str(pull_reranker(name, settings, progress=progress_on_stderr(), notify=note)),
+        }
         for name in rerankers
     ]
     if as_json:

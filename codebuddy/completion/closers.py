@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -23,6 +24,8 @@ _MAX_CHARACTERS = 200_000
 _MAX_WORD = 30
 # Deeper brackets are not counted: they are none of a person's.
 _MAX_FRAMES = 500
+# Characters behind the cursor in which what a statement opened is closed, if it is.
+_MAX_STATEMENT = 50_000
 _WORD_END = re.compile(r"[A-Za-z_]{1,30}\Z")
 # Words and signs behind a closed block with which the same statement goes on.
 _GOES_ON = ("else", "catch", "except", "finally", "while", "elif", "elsif", "rescue", "ensure")
@@ -59,8 +62,8 @@ def ends_in_string(text: str, context: Context) -> bool:
     """Whether `text` ends in a string of several lines that begins in it."""
     balance = _balance(*context.code, context.language, context.inside)
     opened = balance.frames_behind(text)[len(balance.frames) :]
-    # An apostrophe is as often one in words.
-    return any(_is_long_string(each) and each.closer != "'" for each in opened)
+    # A plain quote is as often one in words, or was never closed.
+    return any(_is_long_string(each) and each.closer not in ("'", '"') for each in opened)
 
 
 def is_balanced(text: str, context: Context) -> bool:
@@ -127,7 +130,9 @@ class _Balance:
             self._missing = self._count_missing()
         if not self._missing:
             return 0
-        return max(0, self._missing + len(self.frames_behind(text)) - len(self.frames))
+        return max(
+            0, self._missing + _n_brackets(self.frames_behind(text)) - _n_brackets(self.frames)
+        )
 
     def _count_missing(self) -> int:
         if len(self.frames) > _MAX_FRAMES:
@@ -145,7 +150,7 @@ class _Balance:
             return left <= first
 
         if statement:
-            document = self.before + self.after
+            document = self.before + self.after[:_MAX_STATEMENT]
             Scanner(self.language, self.frames).scan(document, len(self.before), watch=watch)
         return sum(each not in closed for each in range(first, len(self.frames)))
 
@@ -211,6 +216,11 @@ class _Balance:
             scanner.scan(document, stops[0], len(before) + self._end)
         open_frames = sum(not each.is_soft and each.closer != "\n" for each in scanner.frames)
         self._costs[left] = scanner.cost + open_frames
+
+
+def _n_brackets(frames: Sequence[Frame]) -> int:
+    """What is open, without what ends with the line or may be no bracket."""
+    return sum(not each.in_line and not each.is_soft for each in frames)
 
 
 def _is_of_statement(frame: Frame) -> bool:

@@ -25,7 +25,7 @@ _LINKS = (".", "?.", "? ", ": ", "&&", "||", "??", "+ ")
 # Lines behind which no expression goes on: what ends one, comments, annotations, attributes.
 _FINISHED = re.compile(r"\A[@#*]|//|/\*|(?:[;,{}(\[:]|\+\+|--|\*/|=>)\Z")
 # Lines of a string that may be none, since it is not closed yet.
-_MAX_STRING_LINES = 24
+_MAX_STRING_LINES = 12
 
 
 def take_extent(text: str, context: Context, max_lines: int) -> tuple[str, bool]:

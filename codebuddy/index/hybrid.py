@@ -24,8 +24,8 @@ from codebuddy.index.verbatim import verbatim_shares
 _MIN_SIMILARITY = 0.3
 # What another form of a word counts beside the word, where a few words are all there is.
 _FORMS_WEIGHT = 0.25
-# A definition whose name is made of all the words, in these or other forms, scores more than this
-# in the symbol channel: of few words that ask something 1 in 100 did, of names 95.
+# A definition whose name is made of nearly all the words scores more than this in the symbol
+# channel: of few words that ask something 1 in 100 did, of names 95.
 _NAMED = 0.7
 # Of the lexical channel, looked at for words in the query's order.
 _VERBATIM_POOL = 10
@@ -71,7 +71,9 @@ def _fused(
     kind = kind_of(query)
     by_words = channels.search_lexical(query, _FORMS_WEIGHT if kind == "words" else 0.0, keep)
     by_symbol, reasons = channels.search_symbol(query, by_words, near, keep)
-    if kind == "words" and not (by_symbol and by_symbol[0][1] >= _NAMED):
+    is_named = by_symbol and by_symbol[0][1] >= _NAMED
+    # `retry-after` is one word, and no question.
+    if kind == "words" and len(query.split()) > 1 and not is_named:
         kind = "sentence"
     rankings: dict[str, Ranking] = {"lexical": by_words, "symbol": by_symbol}
     if weights.channels[kind].get("dense", 0.0) > 0:

