@@ -29,6 +29,8 @@ ELSEWHERE = {
     "robustness/statements.py": "a rewriting spells one language's statements; nothing else asks",
     "robustness/catalog.py": "which language a change of the table serves; nothing else asks",
     "robustness/checks.py": "Python alone is parsed by its own parser besides",
+    "inference/own_adapters.py": "`json` is a card of an adapter",
+    "training/embedder/asking.py": "data of the shipped weights: how people call a language",
     "training/packages.py": "`json` is a file of a package's description",
 }
 

@@ -137,7 +137,10 @@ class _Plain(pickle.Unpickler):
 def _git(repository: Path, *arguments: str) -> bytes:
     git = platforms.find_program("git") or "git"
     return subprocess.run(
-        [git, "--git-dir", str(repository), *arguments], capture_output=True, check=True
+        [git, "--git-dir", str(repository), *arguments],
+        capture_output=True,
+        check=True,
+        env=platforms.child_environment(),
     ).stdout
 
 
