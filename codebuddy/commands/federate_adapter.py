@@ -57,7 +57,9 @@ def command() -> None:
 @_MINUTES
 @_MODEL
 @_SEED
-@click.option("--show", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option(
+    "--show", is_flag=True, help="Show shapes and counts of what would be sent; send nothing."
+)
 @JSON
 def client(
     *,

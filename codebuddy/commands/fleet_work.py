@@ -62,7 +62,7 @@ def how(command: F) -> F:
                 "sends_code",
                 is_flag=True,
                 help="Give each worker of Ray the committed code of its task, also where the path"
-                " is there; otherwise only where it is not. It is deleted after the task.",
+                " is there; otherwise no code is sent. It is deleted after the task.",
             ),
             click.option(
                 "--retries",

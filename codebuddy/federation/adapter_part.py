@@ -196,7 +196,7 @@ class AdapterClient(Client):
     def fit(self, ins: Any) -> Any:
         """The matrices after one training."""
         try:
-            weights = self._part.learn(self._common.parameters_to_ndarrays(ins.parameters))
+            weights = self._part.learn(self._received(ins.parameters))
             self._is_sent()
             self.problem = ""
         except (CodebuddyError, OSError, ValueError, TypeError) as error:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from codebuddy.errors import UsageError
 from codebuddy.federation.adapter_part import PROTOCOL
 from codebuddy.federation.adapter_weights import Array, Parts, averaged, norm, scaled
 from codebuddy.federation.strategy import HeadStrategy, Rules
 
+# Of a client's stretches of code, as many as count.
+_MOST_EXAMPLES = 4_000
+
 
 class AdapterStrategy(HeadStrategy):
     """As for a head, with the mean of products B A; clients begin the first round anew.
 
+    A mean with numbers that no training gives is not taken; the weights stay those of before.
     `lost` is, by round, the share of the mean's square that the rank could not hold.
 
     Args:
@@ -55,7 +61,12 @@ class AdapterStrategy(HeadStrategy):
             return list(change), False
         return scaled(change, self.rules.norm_bound / length), True
 
-    def _next(self, taken: list[tuple[list[Array], int]]) -> list[Array]:
-        weights, lost = averaged(taken, self.parts.rank)
-        self.lost[len(self.rounds) + 1] = lost
+    def _next(self, taken: list[tuple[list[Array], int]], server_round: int) -> list[Array]:
+        # How much code there is is the client's word alone.
+        capped = [(weights, min(count, _MOST_EXAMPLES)) for weights, count in taken]
+        with np.errstate(over="ignore"):
+            weights, lost = averaged(capped, self.parts.rank)
+        if not self.parts.are_of(weights):
+            return self.weights
+        self.lost[server_round] = lost
         return weights

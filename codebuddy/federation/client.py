@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from codebuddy.errors import CodebuddyError
+from codebuddy.errors import CodebuddyError, TrainingError
 from codebuddy.federation.flower import flower
 from codebuddy.federation.participant import Participant
 from codebuddy.federation.weights import Array, StepConfig
@@ -66,7 +66,7 @@ class Client:
     def evaluate(self, ins: Any) -> Any:
         """Take an aggregate to judge; the answer is the same whatever comes of it."""
         try:
-            self._take(self._common.parameters_to_ndarrays(ins.parameters))
+            self._take(self._received(ins.parameters))
         except (CodebuddyError, ValueError, TypeError) as error:
             logging.getLogger(__name__).debug("not judged: %s", error)
         return self._common.EvaluateRes(status=self._ok(), loss=0.0, num_examples=1, metrics={})
@@ -97,6 +97,18 @@ class Client:
     def _properties(self, protocol: str, trained_for: str, n_examples: int) -> Any:
         properties = {"protocol": protocol, "trained_for": trained_for, "n_examples": n_examples}
         return self._common.GetPropertiesRes(status=self._ok(), properties=properties)
+
+    def _received(self, parameters: Any) -> list[Array]:
+        """The numbers that the server sent.
+
+        Raises:
+            TrainingError: They are none.
+        """
+        try:
+            return list(self._common.parameters_to_ndarrays(parameters))
+        except Exception as error:
+            # Whatever damaged bytes come to: EOFError, BadZipFile, ValueError.
+            raise TrainingError("what the server sent are no numbers") from error
 
     def _parameters(self, weights: Sequence[Array]) -> Any:
         return self._common.ndarrays_to_parameters(list(weights))
@@ -140,7 +152,7 @@ class HeadClient(Client):
         """The update for the weights that came."""
         try:
             config = _config(ins.config)
-            sent = self._common.parameters_to_ndarrays(ins.parameters)
+            sent = self._received(ins.parameters)
             update = self._participant.update(sent, config)
             if self._on_update is not None:
                 self._on_update(self._participant.n_sent)

@@ -155,7 +155,7 @@ class HeadStrategy:
             counts = self.rules.is_weighted and self.rules.privacy is None
             taken.append((change, int(answer.num_examples) if counts else 1))
         if len(taken) >= self.rules.min_clients:
-            self.weights = self._next(taken)
+            self.weights = self._next(taken, server_round)
         self.rounds.append(
             Round(
                 server_round,
@@ -174,8 +174,8 @@ class HeadStrategy:
     def configure_evaluate(
         self, server_round: int, parameters: Any, client_manager: Any
     ) -> list[tuple[Any, Any]]:
-        """After the last round everybody gets the aggregate, to judge it."""
-        if server_round < self.rules.n_rounds:
+        """After the last round everybody gets the aggregate, if there is one, to judge it."""
+        if server_round < self.rules.n_rounds or not self.weights:
             return []
         parameters = self._common.ndarrays_to_parameters(self.weights)
         ins = self._common.EvaluateIns(parameters, {})
@@ -265,7 +265,7 @@ class HeadStrategy:
             return change, False
         return private.clipped(change, self.rules.norm_bound), True
 
-    def _next(self, taken: list[tuple[list[Array], int]]) -> list[Array]:
+    def _next(self, taken: list[tuple[list[Array], int]], _server_round: int) -> list[Array]:
         """The weights after a round that counts."""
         mean = self._aggregated(taken)
         return [old + new for old, new in zip(self.weights, mean, strict=True)]

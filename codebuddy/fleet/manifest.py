@@ -16,7 +16,7 @@ from typing import Any
 from codebuddy.bounded_toml import TomlError, parse
 from codebuddy.errors import UsageError
 from codebuddy.fleet.places import Place, place_named
-from codebuddy.vcs.clones import looks_like_url
+from codebuddy.vcs.clones import looks_like_url, shown
 
 _KEYS = frozenset({"url", "ref", "path"})
 
@@ -51,5 +51,5 @@ def _place(entry: Any, where: str) -> Place:
     if bool(url) == bool(path) or (ref and not url):
         raise UsageError(f"{where}: it has both a url and a path, or neither", hint=_FORM)
     if looks_like_url(path) or (url and (not looks_like_url(url) or "#" in url)):
-        raise UsageError(f"{where}: {(url or path)[:200]!r} is no {'url' if url else 'path'}")
+        raise UsageError(f"{where}: {shown(url or path)!r} is no {'url' if url else 'path'}")
     return place_named(f"{url}#{ref}" if ref else url or path, where)

@@ -16,8 +16,9 @@ from typing import Any
 
 from codebuddy.errors import CodebuddyError
 from codebuddy.fleet.runners import died
-from codebuddy.fleet.sending import head_of, pack_for, run_sent, run_where_it_lies, take_home
+from codebuddy.fleet.sending import head_of, outcome_of, pack_for, run_sent, run_where_it_lies
 from codebuddy.fleet.tasks import Job, Outcome, place_of, run_task
+from codebuddy.vcs.clones import looks_like_url
 
 # Read as it is imported.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -31,13 +32,12 @@ _CONNECT_S = 5.0
 
 @dataclass(slots=True)
 class _Try:
-    """A repository that is to be done: how often it was tried, its folder for this machine, and
-    whether its code goes along."""
+    """A repository that is to be done: how often it was tried, and its folder here where its code
+    goes along."""
 
     root: str
     attempt: int = 1
     folder: str = ""
-    is_sent: bool = False
 
 
 class RayRunner:
@@ -48,8 +48,9 @@ class RayRunner:
         address: Of a cluster that is there, as Ray writes it; empty for one of our own, which
             ends with us.
         environment: Variables for the workers besides.
-        sends_code: Whether each worker gets the code of its task, also where it lies under the same
-            path there.
+        sends_code: Whether each worker gets the code of its task; otherwise no code leaves this
+            machine, and a cluster's worker does what lies under the same path there, or what it
+            can fetch itself.
 
     Raises:
         CodebuddyError: Ray is not installed, or there is no such cluster.
@@ -105,7 +106,7 @@ class RayRunner:
                 wanted = todo.popleft()
                 try:
                     running[self._started(wanted, job)] = wanted
-                except CodebuddyError as error:
+                except (CodebuddyError, OSError) as error:
                     yield _failed(wanted, error)
             if not running:
                 continue
@@ -122,33 +123,29 @@ class RayRunner:
                 else:
                     yield died(done.root, done.attempt)
                 continue
-            if found.get("is_elsewhere"):
-                todo.appendleft(replace(done, is_sent=True))
-                continue
             try:
-                take_home(done.folder, job.verb, found.pop("files", {}))
+                yield outcome_of(found, done.root, done.attempt, job.verb, done.folder)
             except CodebuddyError as error:
                 yield _failed(done, error)
-                continue
-            yield Outcome(**found | {"root": done.root, "attempts": done.attempt})
 
     def _started(self, wanted: _Try, job: Job) -> Any:
-        """The task, begun: on the path where the worker has it, else with the code.
+        """The task, begun: with the code, or on what the worker has or fetches itself.
 
         Raises:
             CodebuddyError: The code cannot be fetched or packed.
+            OSError: A file that goes along cannot be read.
         """
         call = self._ray.remote(num_cpus=1, max_retries=0)
-        if not self._is_elsewhere and not self._sends_code:
-            return call(run_task).remote(wanted.root, job.as_json())
-        if not wanted.folder:
-            # Only this machine has the user's keys.
-            wanted.folder = str(place_of(wanted.root))
-        if wanted.is_sent or self._sends_code:
+        if self._sends_code:
+            if not wanted.folder:
+                # Only this machine has the user's keys.
+                wanted.folder = str(place_of(wanted.root))
             parcel = pack_for(wanted.folder, job.verb)
             return call(run_sent).remote(wanted.folder, job.as_json(), parcel)
-        head = head_of(wanted.folder)
-        return call(run_where_it_lies).remote(wanted.folder, job.as_json(), head)
+        if not self._is_elsewhere or looks_like_url(wanted.root):
+            return call(run_task).remote(wanted.root, job.as_json())
+        head = head_of(wanted.root)
+        return call(run_where_it_lies).remote(wanted.root, job.as_json(), head)
 
     def close(self) -> None:
         """See `runners.Runner.close`."""
@@ -173,7 +170,9 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _failed(wanted: _Try, error: CodebuddyError) -> Outcome:
+def _failed(wanted: _Try, error: CodebuddyError | OSError) -> Outcome:
+    if isinstance(error, OSError):
+        error = CodebuddyError(f"its code cannot be sent: {error}")
     return Outcome(wanted.root, error=error.message, hint=error.hint, attempts=wanted.attempt)
 
 

@@ -8,6 +8,7 @@ with the answer, and the driver puts it where the repository's own command would
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 import time
@@ -34,6 +35,8 @@ _GONE_ON_FROM: dict[str, Sequence[str]] = {"train head": (heads.LABELS_NAME, hea
 _MAX_MADE_BYTES = 512 << 20
 _ADAPTERS = "adapters"
 _LOCK_NAME = "in-use.lock"
+_NO_ANSWER = "its worker's answer makes no sense"
+_SAME_VERSION = "install the same version on every machine"
 _INDEX_WAIT_S, _NEW_S = 60.0, 60.0
 
 
@@ -89,13 +92,53 @@ def run_sent(root: str, job: Mapping[str, Any], parcel: Mapping[str, Any]) -> di
             for name, content in parcel["files"].items():
                 write_file(repository.index_folder / name, content)
             found = run_task(str(folder), job)
-            found["files"] = _made_by(repository, job["verb"])
+            if not found["error"]:
+                found["files"] = _made_by(repository, job["verb"])
     except CodebuddyError as error:
         found = Outcome(root, error=error.message, hint=error.hint).as_json()
     except OSError as error:
         said = f"its worker has no room for the code: {error.strerror}"
         found = Outcome(root, error=said, hint="set XDG_CACHE_HOME there").as_json()
     return found | {"root": root}
+
+
+def outcome_of(found: Any, root: str, attempts: int, verb: str, folder: str = "") -> Outcome:
+    """The outcome that a worker's answer is, once what it made lies here.
+
+    Args:
+        found: The answer.
+        root: The repository, as the list names it.
+        attempts: How often it was tried.
+        verb: What was done.
+        folder: Where it lies here, if its code was sent.
+
+    Raises:
+        CodebuddyError: The worker has not got the repository, its answer is none, or what it made
+            cannot be kept.
+    """
+    if isinstance(found, dict) and found.get("is_elsewhere") and not folder:
+        raise RepositoryError(
+            f"its worker has not got this commit of {root}",
+            hint="--send-code gives the worker the code, or put it there under the same path",
+        )
+    try:
+        files = found.pop("files", {})
+        outcome = Outcome(**found | {"root": root, "attempts": attempts})
+    except (AttributeError, TypeError) as error:
+        raise RepositoryError(_NO_ANSWER, hint=_SAME_VERSION) from error
+    if not (
+        isinstance(outcome.error, str)
+        and isinstance(outcome.hint, str)
+        and isinstance(outcome.result, dict | None)
+        and isinstance(outcome.seconds, int | float)
+        and isinstance(outcome.cpu_seconds, int | float)
+        and isinstance(files, dict)
+        and all(isinstance(n, str) and isinstance(b, bytes) for n, b in files.items())
+    ):
+        raise RepositoryError(_NO_ANSWER, hint=_SAME_VERSION)
+    if folder and not outcome.error:
+        take_home(folder, verb, files)
+    return outcome
 
 
 def take_home(root: str, verb: str, files: Mapping[str, bytes]) -> None:
@@ -189,15 +232,39 @@ def _is_adapters(name: str) -> bool:
 
 
 def _take_adapters(repository: Repository, files: Mapping[str, bytes]) -> None:
-    """Keep adapters as if they had been trained here; what is used follows the worker's verdict."""
+    """Keep adapters as if they had been trained here; what is used follows the worker's verdict.
+
+    An adapter that is in use here stays, also one of the same name, and so do the choices for
+    other weights.
+    """
+    from codebuddy.training.own.run import alone
+
     folder = adapters_folder(repository)
     assert folder is not None
     make_folder(folder, 2)
-    own_last = sorted(files, key=lambda name: name.endswith(own_adapters.USE_NAME))
-    for name in own_last:
-        write_file(folder / name.rpartition("/")[2], files[name])
-        if name.endswith(".gguf"):
-            own_adapters.trust(hashlib.sha256(files[name]).hexdigest())
+    with alone(folder):
+        in_use = set(own_adapters.uses_in(folder).values())
+        names: dict[str, str] = {}
+        choices: dict[str, str] = {}
+        for path, content in files.items():
+            stem, _, ending = path.rpartition("/")[2].rpartition(".")
+            if path.endswith(f"/{own_adapters.USE_NAME}"):
+                with suppress(ValueError, RecursionError):
+                    choices = own_adapters.checked_uses(json.loads(content))
+                continue
+            name = names.setdefault(stem, _free_name(stem, in_use))
+            write_file(folder / f"{name}.{ending}", content)
+            if ending == "gguf":
+                own_adapters.trust(hashlib.sha256(content).hexdigest())
+        for base, word in choices.items():
+            if word in names:
+                own_adapters.use(folder, base, names[word])
+
+
+def _free_name(name: str, in_use: set[str]) -> str:
+    """The name, with a number where an adapter that is called so is in use."""
+    numbered = (f"{name[:70]}-{number}" for number in range(2, len(in_use) + 3))
+    return next(each for each in (name, *numbered) if each not in in_use)
 
 
 @contextmanager
@@ -205,11 +272,12 @@ def _own_folder(name: str) -> Iterator[Path]:
     """A private folder called `name`, deleted at the end; what killed workers left goes, too."""
     work = make_folder(paths.fleet_work_folder())
     for left in work.iterdir():
-        # A new one may not be locked yet.
-        if time.time() - left.stat().st_mtime < _NEW_S:
-            continue
-        with suppress(OSError), platforms.exclusive_lock(left / _LOCK_NAME, 0.0):
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            # A new one may not be locked yet.
+            if time.time() - left.stat().st_mtime < _NEW_S:
+                continue
+            with platforms.exclusive_lock(left / _LOCK_NAME, 0.0):
+                shutil.rmtree(left, ignore_errors=True)
     own = Path(tempfile.mkdtemp(prefix="task-", dir=work))
     try:
         with platforms.exclusive_lock(own / _LOCK_NAME, 0.0):

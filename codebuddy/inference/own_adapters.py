@@ -141,12 +141,12 @@ def find(folder: Path, name: str) -> StoredAdapter:
 
 def used(folder: Path, base: str) -> str:
     """The adapter that is used with the weights `base`: a name, `shipped`, `none`, or empty."""
-    return _uses(folder).get(base, "")
+    return uses_in(folder).get(base, "")
 
 
 def use(folder: Path, base: str, word: str) -> None:
     """Use the adapter `word` with the weights `base` from now on; empty forgets the choice."""
-    uses = _uses(folder) | {base: word}
+    uses = uses_in(folder) | {base: word}
     content = {key: value for key, value in uses.items() if value}
     write_file(folder / USE_NAME, json.dumps(content, indent=1).encode("ascii"))
 
@@ -154,7 +154,7 @@ def use(folder: Path, base: str, word: str) -> None:
 def remove(folder: Path, name: str) -> list[Path]:
     """Delete an adapter with its card, and any choice of it; the files that are gone."""
     found = find(folder, name)
-    for base, word in _uses(folder).items():
+    for base, word in uses_in(folder).items():
         if word == name:
             use(folder, base, "")
     gone = []
@@ -198,11 +198,17 @@ def _trusted() -> list[str]:
     return [each for each in found if is_sha256(each)] if isinstance(found, list) else []
 
 
-def _uses(folder: Path) -> dict[str, str]:
+def uses_in(folder: Path) -> dict[str, str]:
+    """The adapter that is used, by the digest of the weights; nothing where that is damaged."""
     try:
         found: Any = read_json(folder / USE_NAME, _MAX_STATE_BYTES)
     except (OSError, ValueError):
         return {}
+    return checked_uses(found)
+
+
+def checked_uses(found: Any) -> dict[str, str]:
+    """What of the content of a `USE_NAME` is a choice."""
     if not isinstance(found, dict):
         return {}
     return {

@@ -11,9 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +20,20 @@ from urllib.parse import urlsplit
 from codebuddy import platforms
 from codebuddy.errors import RepositoryError, UsageError
 from codebuddy.private_files import make_folder, write_file
-from codebuddy.vcs.repository import (
-    SAFE_CONFIG,
-    SAFE_ENVIRONMENT,
-    git_environment,
-    git_executable,
-)
+from codebuddy.vcs.bounded import NO_TRANSPORT, StoppedError, run_bounded
 
 # Of history, as many commits as anything here asks about, and some.
 DEPTH = 1_000
 _SCHEMES = {"https": "https", "ssh": "ssh", "git+ssh": "ssh", "file": "file"}
 _HOST = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9.:\]_-]{0,252}")
-_SCP = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!:|//)[^-:\s]\S*")
+# A single letter before the colon is a drive.
+_SCP = re.compile(
+    r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@|(?!.:))[A-Za-z0-9][A-Za-z0-9.-]*:(?!:|//)[^-:\s]\S*"
+)
+_IS_PATH = re.compile(r"[/~\\]|[A-Za-z]:[\\/]")
+_SCP_PASSWORD = re.compile(r"[^/@]*:[^/@]*@[^/]*:")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}")
 _MAX_URL = 2_000
-_LOOK_EVERY_S = 0.2
 # What was fetched, until it is written out.
 COPY = "refs/codebuddy/copy"
 # In git's own folder, where it wins over the repository's attributes.
@@ -76,14 +73,20 @@ class Origin:
 
     def folder_in(self, folder: Path) -> Path:
         """Its own folder there, which no other origin has."""
-        digest = hashlib.sha256(self.text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         # As the last part, since it names the repository to those who work there.
-        return folder / digest / self.parts[-1][:100].lstrip(".-")
+        return folder / self.digest / (self.parts[-1][:100].lstrip(".-") or "repository")
+
+    @property
+    def digest(self) -> str:
+        """Of its address; what is kept of it lies in a folder of that name."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def looks_like_url(text: str) -> bool:
     """Whether it is meant to be an address and no path."""
-    return "://" in text or "::" in text or (bool(_SCP.fullmatch(text)) and "/" not in text[:1])
+    if _IS_PATH.match(text):
+        return False
+    return "://" in text or "::" in text or bool(_SCP.fullmatch(text))
 
 
 def origin_of(text: str) -> Origin:
@@ -92,31 +95,28 @@ def origin_of(text: str) -> Origin:
     Raises:
         UsageError: It is none that git may be given.
     """
+    _check_no_credentials(text)
     url, _, ref = text.partition("#")
     if ref and (not _REF.fullmatch(ref) or ".." in ref):
-        raise UsageError(f"{ref[:200]!r} is no branch or tag", hint="write URL#BRANCH")
+        raise UsageError(f"{shown(ref)!r} is no branch or tag", hint="write URL#BRANCH")
     if "::" in url.partition("/")[0].partition("@")[0] and "://" not in url:
         raise _refused(url, "it names a program to run")
     if not url.isprintable() or len(url) > _MAX_URL or " " in url:
-        raise UsageError(f"{url[:200]!r} is no address of a repository", hint=_FORMS)
+        raise _refused(url, "")
     if "://" not in url:
         if _SCP.fullmatch(url):
             return Origin(url, ref)
         raise _refused(url, "")
     try:
         parts = urlsplit(url)
-        password = parts.password
+        # An error where it is no number.
+        _ = parts.port
     except ValueError as error:
         raise _refused(url, "it is no URL") from error
     if parts.scheme not in _SCHEMES:
         raise _refused(url, f"{parts.scheme[:20]}:// is not fetched")
     if parts.query:
         raise _refused(url, "it has options")
-    if password is not None:
-        raise UsageError(
-            f"the address at {parts.hostname} holds a password",
-            hint="leave it out, and let git's credential helper know it",
-        )
     if parts.scheme == "file":
         if parts.netloc or not os.path.isabs(parts.path):  # noqa: PTH117
             raise _refused(url, "it is no absolute path")
@@ -130,9 +130,30 @@ def origin_of(text: str) -> Origin:
 _FORMS = "https://HOST/PATH, ssh://HOST/PATH, user@HOST:PATH or file:///PATH"
 
 
+def _check_no_credentials(text: str) -> None:
+    """Refuse a password, and for all but ssh a user, who may be a token.
+
+    Raises:
+        UsageError: There is one.
+    """
+    scheme, is_url, rest = text.partition("://")
+    user = rest.partition("/")[0].rpartition("@")[0]
+    is_bare_user = scheme.lower().endswith("ssh") and ":" not in user
+    if (is_url and user and not is_bare_user) or (not is_url and _SCP_PASSWORD.match(text)):
+        raise UsageError(
+            f"the address at {shown(text)!r} holds a user or a password",
+            hint="leave it out, and let git's credential helper know it",
+        )
+
+
+def shown(text: str) -> str:
+    """What of an address holds no secret."""
+    return text.rpartition("@")[2].partition("?")[0][:200]
+
+
 def _refused(url: str, why: str) -> UsageError:
     reason = f": {why}" if why else ""
-    return UsageError(f"{url[:200]!r} is no address of a repository{reason}", hint=_FORMS)
+    return UsageError(f"{shown(url)!r} is no address of a repository{reason}", hint=_FORMS)
 
 
 def bring(origin: Origin, folder: Path, limits: Limits | None = None) -> str:
@@ -148,11 +169,10 @@ def bring(origin: Origin, folder: Path, limits: Limits | None = None) -> str:
         RepositoryError: git cannot fetch it, or it is too large. What was there stays.
     """
     limits = limits or Limits()
-    deadline = time.monotonic() + limits.seconds
     try:
         make_folder(folder, 2)
         with platforms.exclusive_lock(folder.parent / "fetch.lock", limits.seconds):
-            return _brought(origin, folder, limits, deadline)
+            return _brought(origin, folder, limits, time.monotonic() + limits.seconds)
     except StoppedError as error:
         raise RepositoryError(f"{origin.text} is not fetched: {error}", hint=_LARGE) from error
     except TimeoutError as error:
@@ -165,14 +185,19 @@ def bring(origin: Origin, folder: Path, limits: Limits | None = None) -> str:
 
 def remove_clone(origin: Origin, folder: Path) -> None:
     """Delete what `bring` made of the origin in `folder`; nothing happens if it did not."""
-    shutil.rmtree(origin.folder_in(folder).parent, ignore_errors=True)
+    place = folder / origin.digest
+    assert place.parent == folder
+    assert place != folder
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _brought(origin: Origin, folder: Path, limits: Limits, deadline: float) -> str:
     git_folder = folder / ".git"
-    if not (git_folder / "HEAD").is_file():
+    is_new = not (git_folder / "HEAD").is_file()
+    if is_new:
         shutil.rmtree(git_folder, ignore_errors=True)
         prepare(folder, deadline)
+    _clear_leavings(git_folder)
     if shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
         raise RepositoryError(f"less than 1 GB is free for {origin.text}", hint="make room")
 
@@ -201,14 +226,25 @@ def _brought(origin: Origin, folder: Path, limits: Limits, deadline: float) -> s
             is_too_large,
         )
     except StoppedError:
-        # Half a fetch lies there as temporary files, which the next one would add to.
-        shutil.rmtree(git_folder, ignore_errors=True)
+        # Half a fetch lies there, which the next one would add to; an index and labels, too.
+        if is_new:
+            shutil.rmtree(git_folder, ignore_errors=True)
+        else:
+            _clear_leavings(git_folder)
         raise
     except RepositoryError as error:
         raise RepositoryError(
             f"{origin.text} cannot be fetched: {error.message}", hint=_WHO
         ) from error
     return write_out(folder, origin.text, limits, deadline)
+
+
+def _clear_leavings(git_folder: Path) -> None:
+    """Delete what git leaves where it is killed; the caller alone writes there."""
+    found = [*git_folder.glob("*.lock"), *(git_folder / "refs").rglob("*.lock")]
+    for each in [*found, *(git_folder / "objects").rglob("tmp_*")]:
+        with suppress(OSError):
+            each.unlink()
 
 
 def prepare(folder: Path, deadline: float) -> None:
@@ -218,7 +254,7 @@ def prepare(folder: Path, deadline: float) -> None:
         RepositoryError: git fails.
         OSError: A file cannot be written.
     """
-    run_bounded(folder, ["init", "--quiet", "--template=", "."], "file", deadline)
+    run_bounded(folder, ["init", "--quiet", "--template=", "."], NO_TRANSPORT, deadline)
     info = make_folder(folder / ".git" / "info")
     write_file(info / "attributes", _NO_ATTRIBUTES)
 
@@ -232,8 +268,8 @@ def write_out(folder: Path, name: str, limits: Limits, deadline: float) -> str:
     _check_files(name, folder, limits, deadline)
     # A link is written as a plain file, too.
     how = ["-c", "core.symlinks=false"]
-    run_bounded(folder, [*how, "reset", "--hard", "--quiet", COPY], "file", deadline)
-    commit = run_bounded(folder, ["rev-parse", "--verify", "HEAD"], "file", deadline)
+    run_bounded(folder, [*how, "reset", "--hard", "--quiet", COPY], NO_TRANSPORT, deadline)
+    commit = run_bounded(folder, ["rev-parse", "--verify", "HEAD"], NO_TRANSPORT, deadline)
     return commit.decode("ascii", "replace").strip()
 
 
@@ -248,7 +284,7 @@ def _check_files(name: str, folder: Path, limits: Limits, deadline: float) -> No
         RepositoryError: It has too many files, or too large ones.
     """
     listing = ["ls-tree", "-r", "-l", "-z", COPY]
-    out = run_bounded(folder, listing, "file", deadline, most=_MAX_LISTING)
+    out = run_bounded(folder, listing, NO_TRANSPORT, deadline, most=_MAX_LISTING)
     sizes = [line.split(b"\t")[0].split()[-1] for line in out.split(b"\0") if line]
     total = sum(int(size) for size in sizes if size.isdigit())
     if len(out) >= _MAX_LISTING or len(sizes) > limits.files or total > limits.file_bytes:
@@ -260,107 +296,6 @@ def _check_files(name: str, folder: Path, limits: Limits, deadline: float) -> No
 
 def _transport(url: str) -> str:
     return _SCHEMES[urlsplit(url).scheme] if "://" in url else "ssh"
-
-
-class StoppedError(Exception):
-    """git was ended, since it took too much or too long."""
-
-
-def run_bounded(
-    folder: Path,
-    arguments: Sequence[str],
-    transport: str,
-    deadline: float,
-    is_too_large: Callable[[], bool] | None = None,
-    most: int = 1 << 20,
-) -> bytes:
-    """git's stdout, its first `most` bytes; of the ways to fetch `transport` alone may be used.
-
-    It runs nothing that a repository names, and asks nobody for a password.
-
-    Raises:
-        RepositoryError: git failed or is missing.
-        StoppedError: It took too long, or what it wrote became too large.
-    """
-    options = [
-        part
-        for setting in (
-            *SAFE_CONFIG,
-            "protocol.allow=never",
-            "protocol.ext.allow=never",
-            f"protocol.{transport}.allow=always",
-            "submodule.recurse=false",
-            "fetch.recurseSubmodules=false",
-            "core.protectNTFS=true",
-            "core.protectHFS=true",
-            "gc.auto=0",
-            "maintenance.auto=false",
-            "advice.detachedHead=false",
-        )
-        for part in ("-c", setting)
-    ]
-    environment = git_environment(os.environ) | SAFE_ENVIRONMENT
-    environment |= {"GIT_ALLOW_PROTOCOL": transport, "SSH_ASKPASS_REQUIRE": "never"}
-    if time.monotonic() > deadline:
-        raise StoppedError("it takes too long")
-    command = [git_executable(), "-C", str(folder), *options, *arguments]
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            # Without a terminal nobody can be asked for a password.
-            start_new_session=not platforms.IS_WINDOWS,
-        )
-    except OSError as error:
-        raise RepositoryError(f"git cannot be started: {error.strerror}") from error
-    return _answer(process, deadline, is_too_large, most)
-
-
-def _answer(
-    process: subprocess.Popen[bytes],
-    deadline: float,
-    is_too_large: Callable[[], bool] | None,
-    most: int,
-) -> bytes:
-    from concurrent.futures import ThreadPoolExecutor
-
-    assert process.stdout is not None
-    assert process.stderr is not None
-    stopped = ""
-    with ThreadPoolExecutor(2) as readers:
-        out = readers.submit(_read, process.stdout, most)
-        complaint = readers.submit(_read, process.stderr, 1 << 16)
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_LOOK_EVERY_S)
-                break
-            if time.monotonic() > deadline:
-                stopped = "it takes too long"
-            elif is_too_large is not None and is_too_large():
-                stopped = "it is too large"
-            if stopped:
-                break
-        platforms.kill_with_children(process)
-    process.stdout.close()
-    process.stderr.close()
-    if stopped or (is_too_large is not None and is_too_large()):
-        raise StoppedError(stopped or "it is too large")
-    if process.returncode != 0:
-        lines = complaint.result().decode("utf-8", "replace").strip().splitlines()
-        said = next((line for line in lines if line.startswith("fatal: ")), (lines or [""])[-1])
-        raise RepositoryError(said.removeprefix("fatal: ")[:300] or "git gave no reason")
-    return out.result()
-
-
-def _read(stream: object, most: int) -> bytes:
-    """The first `most` bytes; the rest is read, too, so that git can end."""
-    found = stream.read(most)  # type: ignore[attr-defined]
-    while stream.read(1 << 20):  # type: ignore[attr-defined]
-        pass
-    return bytes(found)
 
 
 def _bytes_in(folder: Path) -> int:

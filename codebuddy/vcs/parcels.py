@@ -11,7 +11,8 @@ from pathlib import Path
 
 from codebuddy.errors import RepositoryError
 from codebuddy.private_files import read_file, write_file
-from codebuddy.vcs.clones import COPY, Limits, StoppedError, prepare, run_bounded, write_out
+from codebuddy.vcs.bounded import NO_TRANSPORT, StoppedError, run_bounded
+from codebuddy.vcs.clones import COPY, Limits, prepare, write_out
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import common_folder
 
@@ -40,7 +41,7 @@ def pack(root: Path, max_bytes: int = MAX_BYTES) -> tuple[bytes, bytes]:
             raise RepositoryError(f"{file} cannot be read: {error.strerror}") from error
     command = ["bundle", "create", "--quiet", "-", "HEAD"]
     try:
-        bundle = run_bounded(root, command, "file", deadline, most=max_bytes + 1)
+        bundle = run_bounded(root, command, NO_TRANSPORT, deadline, most=max_bytes + 1)
     except StoppedError as error:
         raise RepositoryError(f"{root} cannot be packed: {error}") from error
     if len(bundle) > max_bytes:

@@ -108,6 +108,24 @@ def test_code_that_is_sent_is_indexed_there_and_deleted(cluster, workers_cache, 
         assert (report.files, report.added, report.updated) == (1, 0, 0)
 
 
+def test_a_cluster_that_is_there_is_sent_no_code_unasked(cluster, workers_cache, tmp_path):
+    """It does what lies there, and fetches by itself what has an address."""
+    roots = make_many(tmp_path, 2)
+    for root in roots:
+        run_git(Path(root), "add", "-A")
+        run_git(Path(root), "commit", "-qm", "x")
+    wanted = [roots[0], f"file://{roots[1]}"]
+    cluster._is_elsewhere = True
+    try:
+        run = run_fleet(wanted, JOB, cluster, 2)
+    finally:
+        cluster._is_elsewhere = False
+    assert run.failed == []
+    clones = workers_cache / "codebuddy" / "fleet"
+    assert origin_of(wanted[1]).folder_in(clones).is_dir()
+    assert not origin_of(wanted[1]).folder_in(paths.fleet_clones_folder()).exists()
+
+
 def test_a_cluster_that_is_not_there_is_said(cluster):
     """One sentence, with the address."""
     cluster.close()

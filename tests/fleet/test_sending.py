@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.private_files import make_folder
 from codebuddy.training.adapter.export import write_adapter, write_card
+from codebuddy.training.own.run import alone
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import shared_folder
 from tests.fleet.test_run import JOB
@@ -132,6 +134,52 @@ def test_an_adapter_that_was_trained_elsewhere_lies_here_as_one_s_own(tmp_path, 
     assert own_adapters.used(here, digest) == "shop-1234"
     assert own_adapters.is_trusted(stored.sha256)
     assert read_adapter(stored.file, read_header(base)).sha256 == stored.sha256
+
+
+def test_an_adapter_in_use_and_other_choices_stay(root):
+    """What comes home under its name gets a number."""
+    here = make_folder(shared_folder(open_repository(root)) / "adapters", 2)
+    (here / "shop-1.gguf").write_bytes(b"mine")
+    base, other = "a" * 64, "b" * 64
+    for each in (base, other):
+        own_adapters.use(here, each, "shop-1")
+    use = json.dumps({base: "shop-1", other: "not-sent"}).encode()
+    files = {"shop-1.gguf": b"new", "shop-1.json": b"{}", "use.state": use}
+    files = {f"adapters/{name}": content for name, content in files.items()}
+    with alone(here), pytest.raises(CodebuddyError, match="another training"):
+        sending.take_home(str(root), "train adapter", files)
+    sending.take_home(str(root), "train adapter", files)
+    assert (here / "shop-1.gguf").read_bytes() == b"mine"
+    assert (here / "shop-1-2.gguf").read_bytes() == b"new"
+    assert own_adapters.uses_in(here) == {base: "shop-1-2", other: "shop-1"}
+
+
+def test_a_failed_task_brings_nothing_home(root, monkeypatch):
+    """Neither the worker sends it, nor is it taken."""
+    parcel = sending.pack_for(str(root), "index")
+    found = sending.run_sent(str(root), Job("index", {}, {}, "0.0.0").as_json(), parcel)
+    assert "files" not in found
+    found |= {"files": {DATABASE_NAME: b"x"}}
+    outcome = sending.outcome_of(found, str(root), 1, "index", str(root))
+    assert "0.0.0" in outcome.error
+    assert not (open_repository(root).index_folder / DATABASE_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, [], {"odd": 1}, {"error": 1}, {"files": []}, {"seconds": "x"}, {"is_elsewhere": True}],
+)
+def test_an_answer_that_is_none_is_the_repository_s_failure(root, answer):
+    """Also one that asks again for code that was sent."""
+    with pytest.raises(CodebuddyError, match="makes no sense"):
+        sending.outcome_of(answer, str(root), 1, "index", str(root))
+
+
+def test_code_is_not_sent_unasked():
+    """One sentence, and the option."""
+    with pytest.raises(CodebuddyError, match="has not got") as told:
+        sending.outcome_of({"is_elsewhere": True}, "/srv/shop", 1, "index")
+    assert "--send-code" in told.value.hint
 
 
 def test_training_an_adapter_is_that_of_the_command(tmp_path, root, monkeypatch):

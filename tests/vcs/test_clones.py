@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from codebuddy.errors import CodebuddyError, RepositoryError, UsageError
 from codebuddy.vcs import parcels
-from codebuddy.vcs.clones import Limits, Origin, bring, origin_of, remove_clone
+from codebuddy.vcs.clones import (
+    Limits,
+    Origin,
+    bring,
+    looks_like_url,
+    origin_of,
+    remove_clone,
+)
 from tests.support.index import make_repository, run_git, write
 
 
@@ -56,6 +63,16 @@ def origin_at(root: Path, ref: str = "") -> Origin:
         "file:///a.git?upload-pack=x",
         "https://example.org/a.git?x=y",
         "https://user:secret@example.org/a.git",
+        "https://secret@example.org/a.git",
+        "HTTPS://secret@example.org/a.git?x=y",
+        "https://user:secret#x@example.org/a.git",
+        "https://user:x#secret@example.org/a.git",
+        "https://user:secret @example.org/a.git",
+        "https://user:secret/x@example.org/a.git",
+        "https://example.org/a.git?token=secret",
+        "http://user:secret@example.org/a.git",
+        "ssh://user:secret@example.org/a.git",
+        "user:secret@example.org:a.git",
         "https://example.org/a.git#--upload-pack=x",
         "https://example.org/a.git#a..b",
         "https://example.org/a.git#a b",
@@ -77,8 +94,8 @@ def test_an_address_that_could_run_something_or_tell_a_secret_is_refused(hostile
     [
         ("https://example.org/team/app.git", "https://example.org/team/app.git", "", "app"),
         (
-            "https://me@example.org:8443/app/#v1.2",
-            "https://me@example.org:8443/app/",
+            "https://example.org:8443/app/#v1.2",
+            "https://example.org:8443/app/",
             "v1.2",
             "app",
         ),
@@ -93,6 +110,39 @@ def test_an_address_is_taken_as_git_has_it(text, url, ref, name):
     assert (found.url, found.ref, found.parts[-1]) == (url, ref, name)
     assert found.folder_in(Path("/c")).name == name
     assert found.folder_in(Path("/c")) != origin_of("https://example.org/x").folder_in(Path("/c"))
+
+
+@pytest.mark.parametrize(
+    "text", ["https://h/..", "https://h/team/-", "git@h:team/-.git", "https://h/.git"]
+)
+def test_an_address_without_a_name_has_a_folder_of_its_own_too(text, tmp_path):
+    """And removing it removes nothing else."""
+    clones = tmp_path / "clones"
+    other = origin_of("https://h/other").folder_in(clones)
+    folder = origin_of(text).folder_in(clones)
+    for each in (other, folder):
+        each.mkdir(parents=True)
+    assert folder.parent.parent == clones
+    remove_clone(origin_of(text), clones)
+    assert not folder.exists()
+    assert other.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_url"),
+    [
+        ("C:\\x", False),
+        ("C:/x", False),
+        ("c:x", False),
+        ("/srv/x::y", False),
+        ("/srv/a://b", False),
+        ("git@h:team/app", True),
+        ("ext::sh", True),
+    ],
+)
+def test_a_path_is_no_address(text, is_url):
+    """Whatever colons it has."""
+    assert looks_like_url(text) == is_url
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
@@ -183,6 +233,29 @@ def test_what_is_too_large_is_not_kept(source, tmp_path, limits, said):
     # With room it can be had.
     bring(origin_at(source), folder)
     assert len(list(folder.glob("*.bin"))) == 3
+
+
+def test_a_fetch_that_is_stopped_costs_neither_the_index_nor_the_next_fetch(source, tmp_path):
+    """What git left where it was killed goes; locks of codebuddy stay."""
+    folder = origin_at(source).folder_in(tmp_path / "clones")
+    first = bring(origin_at(source), folder)
+    index = folder / ".git" / "codebuddy" / "index.sqlite"
+    index.parent.mkdir(exist_ok=True)
+    index.write_bytes(b"x")
+    (index.parent / "training.lock").touch()
+    write(source, {"large.bin": os.urandom(20_000)})
+    second = commit(source, "large")
+    with pytest.raises(RepositoryError, match="too large"):
+        bring(origin_at(source), folder, Limits(fetched_bytes=10_000))
+    assert run_git(folder, "rev-parse", "HEAD").strip() == first
+    left = [folder / ".git" / name for name in ("index.lock", "shallow.lock")]
+    left += [folder / ".git" / "refs/codebuddy/copy.lock", folder / ".git/objects/pack/tmp_pack_1"]
+    for each in left:
+        each.touch()
+    assert bring(origin_at(source), folder) == second
+    assert [each for each in left if each.exists()] == []
+    assert index.read_bytes() == b"x"
+    assert (index.parent / "training.lock").exists()
 
 
 def test_what_is_not_there_empty_or_without_the_branch_is_said(tmp_path, source):
