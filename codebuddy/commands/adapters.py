@@ -135,8 +135,11 @@ def export_adapter(name: str, target: Path, as_json: bool) -> None:  # noqa: FBT
         if copy.exists():
             raise UsageError(f"{copy} is there already", hint="name another folder")
         try:
+            content = read_file(file, MAX_BYTES, follows_links=True)
+            if file is not found.file:
+                content = _card_for_others(found, content)
             # At no moment for others to read.
-            write_file(copy, read_file(file, MAX_BYTES, follows_links=True))
+            write_file(copy, content)
         except OSError as error:
             raise UsageError(f"cannot write {copy}: {error.strerror}") from error
         copies.append(str(copy))
@@ -146,6 +149,17 @@ def export_adapter(name: str, target: Path, as_json: bool) -> None:  # noqa: FBT
     for each in copies:
         answer(safe_line(each))
     note("it can hold pieces of the code that it learned from")
+
+
+def _card_for_others(found: StoredAdapter, content: bytes) -> bytes:
+    """The card as it is; of a private adapter without names of files and of code, but counted."""
+    import json
+
+    made_by = found.card.get("made_by")
+    if not isinstance(made_by, dict) or not made_by.get("privacy"):
+        return content
+    counted = {key: len(each) if isinstance(each, list) else each for key, each in made_by.items()}
+    return (json.dumps({**found.card, "made_by": counted}, indent=1) + "\n").encode()
 
 
 @command.command("import", epilog="Example: codebuddy adapters import ~/shared/shop.gguf --trust")

@@ -39,6 +39,7 @@ from codebuddy.index.writer import IndexWriter
 from codebuddy.private_files import make_folder, remedy_for, why_not_private
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import Repository
+from codebuddy.vcs.worktrees import adapters_folder
 
 # Stands while files are parsed in this process; what it finds of a predecessor died parsing.
 PARSING_NAME = "index.parsing"
@@ -96,7 +97,7 @@ def update_index(
     try:
         with platforms.exclusive_lock(folder / LOCK_NAME, lock_timeout_s, lambda: notify(waiting)):
             report = _update_locked(repository, settings, folder, force, notify)
-            forgetting.leave_nothing(folder, report.removed_paths)
+            forgetting.leave_nothing(folder, adapters_folder(repository))
     except TimeoutError as error:
         raise IndexingError(
             f"another process has been updating the index {folder} for {lock_timeout_s:.0f} s",
@@ -184,6 +185,7 @@ def _open_or_create(file: Path, notify: ProgressCallback) -> tuple[IndexWriter, 
     writer = IndexWriter(file, schema.connect(file, is_writer=True))
     if writer.meta("analysis") != analysis_version():
         writer.close()
+        forgetting.begin(file.parent)
         notify(
             IndexProgress(
                 "notice", message="the index was made by another version; building it again"
@@ -210,6 +212,8 @@ def _rebuild_beside(
 ) -> IndexReport:
     """Build a new database beside the old one and put it in its place when it is whole."""
     new = folder / NEW_NAME
+    # What the old one held and the new one will not is not compared.
+    forgetting.begin(folder)
     try:
         writer = _created(new)
         report = _bring_up_to_date(writer, repository, settings, notify, is_new=True)
@@ -263,13 +267,15 @@ def _bring_up_to_date(
 
 
 def _take_out(writer: IndexWriter, plan: Plan, report: IndexReport) -> None:
+    if plan.gone:
+        forgetting.begin(writer.file.parent)
     if plan.gone or plan.skipped or plan.no_longer_skipped:
         with writer.transaction():
             if plan.gone:
                 writer.apply(plan.gone, [])
             writer.put_skipped(plan.skipped)
             writer.drop_skipped(plan.no_longer_skipped)
-    report.note_removed(each.path for each in plan.gone)
+    report.removed += len(plan.gone)
 
 
 def _analysed(
@@ -341,10 +347,12 @@ def _commit(
                 writer.put_stat(plan.stored[path], stat, is_racy)
             lost = [*result.gone, *[path for path, _, _ in result.skipped]]
             gone = [plan.stored[path] for path in lost if path in plan.stored]
+            if gone:
+                forgetting.begin(writer.file.parent)
             old = [plan.stored.get(each.path) for each in result.analysed]
             updated = [each for each in old if each is not None]
             replaced += gone + updated
-            report.note_removed(each.path for each in gone)
+            report.removed += len(gone)
             report.updated += len(updated)
             report.added += len(result.analysed) - len(updated)
             writer.put_skipped(result.skipped)

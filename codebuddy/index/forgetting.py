@@ -1,53 +1,70 @@
 """What else of a file's code is on disk, and goes when the file does.
 
 The index itself zeroes what it frees (schema.py) and drops terms that no live chunk holds
-(writer.py). Beside it lie vectors of the second tier, labelled holes by the path of their file,
-and, for all repositories, what models have read: derived data, all of it.
+(writer.py). Beside it lie vectors of the second tier and unfinished trainings, and, for all
+repositories, what models have read: derived data, all of it. Labelled holes stay: they hold a
+path and numbers, no code, and took hours.
 """
 
 from __future__ import annotations
 
-import json
+import shutil
+import sqlite3
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
-from codebuddy import paths
+from codebuddy import paths, platforms
+from codebuddy.errors import IndexingError
+from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.second_tier import CACHE_NAME
+from codebuddy.index.store import Store
 from codebuddy.private_files import make_folder, read_file, write_file
 
 # Touched when files went away: what a model holds in memory from before is not kept on disk.
 MARKER_NAME = "forget"
-_MAX_LABELS_BYTES = 256 << 20
-_LABELS = ("head-labels.jsonl", "head-labels.*.old")
+# Stands beside the index from before files leave it until nothing of them is left, so that a
+# kill in between is made up for by the next update.
+BEGUN_NAME = "index.forgetting"
+# Of an adapter's training and its audit: samples are texts. Their lock is training/own/run.py's.
+_UNFINISHED, _TRAINING_LOCK = ("unfinished-*", "audit-*"), "training.lock"
 _READ = ("*.kv", "*.taken")
 
 
-def leave_nothing(folder: Path, removed: Collection[str]) -> None:
-    """Delete what is derived from files that are gone.
+def begin(folder: Path) -> None:
+    """Note in the index's folder that files are about to leave it."""
+    platforms.create_marker(folder / BEGUN_NAME)
+
+
+def leave_nothing(folder: Path, adapters: Path | None) -> None:
+    """Delete what is derived from files that are gone, if any left since the last call.
 
     Args:
-        folder: Of the repository's index.
-        removed: The paths of the files.
+        folder: Of the repository's index, which is up to date.
+        adapters: Where the repository's adapters lie.
     """
-    if not removed:
+    begun = folder / BEGUN_NAME
+    if not begun.exists():
         return
-    for name in (CACHE_NAME, f"{CACHE_NAME}-journal", f"{CACHE_NAME}-wal", f"{CACHE_NAME}-shm"):
-        with suppress(OSError):
-            (folder / name).unlink(missing_ok=True)
-    for pattern in _LABELS:
-        for file in folder.glob(pattern):
-            with suppress(OSError):
-                _drop_rows(file, removed)
+    _forget_vectors(folder)
+    if adapters is not None and adapters.is_dir():
+        # A training that runs deletes its work itself.
+        with suppress(OSError), platforms.exclusive_lock(adapters / _TRAINING_LOCK, 0.0):
+            for pattern in _UNFINISHED:
+                for work in adapters.glob(pattern):
+                    shutil.rmtree(work, ignore_errors=True)
     state = paths.engine_state_folder()
     with suppress(OSError):
         make_folder(state)
         write_file(state / MARKER_NAME, f"{time.time_ns()}\n".encode())
+    # Of all models: nothing says which repositories one has read.
     for pattern in _READ:
         for file in state.glob(pattern):
             with suppress(OSError):
                 file.unlink()
+    with suppress(OSError):
+        begun.unlink()
 
 
 def forgotten_at() -> bytes:
@@ -58,15 +75,26 @@ def forgotten_at() -> bytes:
         return b""
 
 
-def _drop_rows(file: Path, removed: Collection[str]) -> None:
-    lines = read_file(file, _MAX_LABELS_BYTES).split(b"\n")
-    kept = [line for line in lines if _path_of(line) not in removed]
-    if len(kept) < len(lines):
-        write_file(file, b"\n".join(kept), is_durable=True)
+def _forget_vectors(folder: Path) -> None:
+    """Drop the second tier's vectors of texts that are in no chunk; all, where that fails."""
+    # Numpy is not loaded before it is needed.
+    from codebuddy.index.vector_cache import keep_only
 
-
-def _path_of(line: bytes) -> str:
+    cache = folder / CACHE_NAME
+    if not cache.is_file():
+        return
     try:
-        return str(json.loads(line)["path"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
+        keep_only(cache, _live_texts(folder / DATABASE_NAME))
+    except (IndexingError, OSError, sqlite3.Error, TypeError):
+        for name in (CACHE_NAME, *(f"{CACHE_NAME}-{end}" for end in ("journal", "wal", "shm"))):
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _live_texts(database: Path) -> Iterator[str]:
+    from codebuddy.index.embed import chunk_text
+
+    with closing(Store.open(database)) as store:
+        for stored in store.files():
+            for chunk in store.chunks_of(stored):
+                yield chunk_text(chunk)

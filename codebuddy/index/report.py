@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -14,8 +12,7 @@ class IndexReport:
     `skipped` counts files by reason, `skipped_files` names up to 100 of them with theirs, those
     of the rarest reasons first: one secret is not lost among a thousand pictures. `vectors`
     are those of `embedder` that the index holds, `vectors_made` those of them made just now.
-    `removed_paths` are those of the files that went
-    away. `seeded_from` is the work tree whose index was taken over, where this one had none.
+    `seeded_from` is the work tree whose index was taken over, where this one had none.
     """
 
     files: int = 0
@@ -33,12 +30,6 @@ class IndexReport:
     vectors: int = 0
     vectors_made: int = 0
     seeded_from: str = ""
-    removed_paths: list[str] = field(default_factory=list)
-
-    def note_removed(self, paths: Iterable[bytes]) -> None:
-        """Count files that went away."""
-        self.removed_paths += map(os.fsdecode, paths)
-        self.removed = len(self.removed_paths)
 
     def as_json(self) -> dict[str, object]:
         """The stable keys of `codebuddy index --json`."""

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,10 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS vectors"
     " (key BLOB PRIMARY KEY, vector BLOB NOT NULL, number INTEGER NOT NULL) WITHOUT ROWID"
 )
+
+
+# Of each model that a vector is of: without it no key says which text it is of.
+_SALTS = "CREATE TABLE IF NOT EXISTS salts (salt BLOB PRIMARY KEY) WITHOUT ROWID"
 
 
 class VectorCache:
@@ -65,6 +69,8 @@ class VectorCache:
         """Keep them; the oldest go where there are too many."""
 
         def write(connection: sqlite3.Connection) -> None:
+            connection.execute(_SALTS)
+            connection.execute("INSERT OR IGNORE INTO salts VALUES (?)", (self._salt,))
             (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM vectors").fetchone()
             connection.executemany(
                 "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
@@ -87,7 +93,7 @@ class VectorCache:
         self._ask(write)
 
     def _key(self, text: str) -> bytes:
-        return hashlib.sha256(self._salt + text.encode("utf-8", "replace")).digest()[:20]
+        return _key_of(self._salt, text)
 
     def _vector(self, data: object) -> Vectors | None:
         if not isinstance(data, bytes) or len(data) != 2 * self._dim:
@@ -110,3 +116,23 @@ class VectorCache:
             with contextlib.suppress(OSError):
                 self._file.unlink()
             return None
+
+
+def keep_only(file: Path, texts: Iterable[str]) -> None:
+    """Overwrite and drop the vectors of all other texts, whatever model they are of.
+
+    Raises:
+        sqlite3.Error: It cannot be read or written, or was made before models were written down.
+    """
+    with contextlib.closing(sqlite3.connect(file, timeout=_TIMEOUT_S)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        salts = [bytes(salt) for (salt,) in connection.execute("SELECT salt FROM salts")]
+        dead = {bytes(key) for (key,) in connection.execute("SELECT key FROM vectors")}
+        for text in texts:
+            dead.difference_update(_key_of(salt, text) for salt in salts)
+        connection.executemany("DELETE FROM vectors WHERE key = ?", [(key,) for key in dead])
+        connection.commit()
+
+
+def _key_of(salt: bytes, text: str) -> bytes:
+    return hashlib.sha256(salt + text.encode("utf-8", "replace")).digest()[:20]

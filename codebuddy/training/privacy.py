@@ -79,8 +79,16 @@ class Plan:
         return (
             f"private training: epsilon {self.epsilon:.2f} at delta {self.delta:.2g} for one"
             f" {self.unit} of {self.units}, {self.steps} steps with noise {self.noise:.2f}; what is"
-            f" in k of them is protected by k times that epsilon"
+            f" in k of them has k times that epsilon at k e^((k-1) epsilon) times that delta:"
+            f" {self._of_two()}"
         )
+
+    def _of_two(self) -> str:
+        """What is left for that which is in two units."""
+        delta = 2 * math.exp(self.epsilon) * self.delta
+        if delta >= 1:
+            return "no promise is left of what is in two"
+        return f"delta {delta:.2g} of what is in two"
 
 
 def goal_of(*, is_private: bool, epsilon: float | None, unit: str | None) -> Goal | None:
@@ -198,8 +206,11 @@ def draw(units: int, rate: float) -> list[int]:
 
 
 def seed() -> int:
-    """A seed for noise that nobody can foretell: never the user's `--seed`."""
-    return secrets.randbits(62)
+    """A seed for noise that nobody can foretell: never the user's `--seed`.
+
+    Of 128 bits, for numpy's generators, which take them all; torch's keeps 32 and can be tried.
+    """
+    return secrets.randbits(128)
 
 
 @contextlib.contextmanager

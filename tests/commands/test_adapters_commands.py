@@ -129,6 +129,21 @@ def test_one_is_given_to_another_clone(repository, folder, base, git, tmp_path):
     assert own_adapters.used(other, base) == "theirs"
 
 
+def test_a_private_one_goes_without_names_of_files_and_code(repository, folder, base, tmp_path):
+    """Which noise does not hide; counts stay, and the card at home names them still."""
+    file = write_random_adapter(folder / "mine.gguf", seed=1)
+    told_of = {"watched": ["zqx/a.py"], "judged": ["zqx/b.py"], "deprecated": ["zqx_old"]}
+    made_by = {**MADE_BY, **told_of, "left_out": {"short": 2}, "privacy": {"epsilon": 8.0}}
+    own = write_card(file, [base], 4, 8.0, made_by, FIGURES)
+    own_adapters.trust(json.loads(own.read_text())["sha256"])
+    told(repository, "export", "mine", str(tmp_path))
+    card = (tmp_path / "mine.json").read_text()
+    assert "zqx" not in card
+    assert json.loads(card)["made_by"]["deprecated"] == 1
+    assert json.loads(card)["made_by"]["left_out"] == {"short": 2}
+    assert "zqx" in own.read_text()
+
+
 def _of_another_base(file, base):
     write_card(file, ["b" * 64], 4, 8.0, {}, {})
 

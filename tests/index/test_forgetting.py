@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
+import numpy as np
 import pytest
 
 from codebuddy import paths
@@ -12,10 +13,14 @@ from codebuddy.config import load_settings
 from codebuddy.engine.client import stop_engine
 from codebuddy.heads import personal_labels_file
 from codebuddy.index.build import update_index
+from codebuddy.index.embed import chunk_text
 from codebuddy.index.forgetting import MARKER_NAME
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.vector_cache import VectorCache
 from codebuddy.training.head.examples import append_example, read_examples, write_header
+from codebuddy.training.own.run import alone
 from codebuddy.vcs.repository import open_repository
+from codebuddy.vcs.worktrees import adapters_folder
 from tests.completion.test_head import synthetic_examples
 from tests.conftest import SMALL_MODEL
 from tests.support.engine import codebuddy, json_of
@@ -69,7 +74,7 @@ def test_texts_terms_names_and_vectors_are_gone_from_the_bytes(tmp_path):
 
     (root / "secret.py").unlink()
     report = update_index(repository, settings)
-    assert (report.removed, report.removed_paths) == (1, ["secret.py"])
+    assert report.removed == 1
     after = on_disk(folder)
     assert [needle for needle in needles if needle in after] == []
     with RepositoryIndex.open(repository, settings) as index:
@@ -87,8 +92,8 @@ def test_what_only_changed_is_forgotten_too(tmp_path):
     assert MARKER.encode() not in on_disk(repository.index_folder)
 
 
-def test_labels_of_the_file_and_vectors_of_the_second_tier_go(tmp_path):
-    """Rows by path; those of other files stay, and can be read."""
+def test_the_second_tiers_vectors_of_the_file_go_and_its_labels_stay(tmp_path):
+    """Labels hold no code, and a switch of branches is no reason to lose hours of a model."""
     root = shop(tmp_path)
     repository, settings = open_repository(root), load_settings(root).settings
     update_index(repository, settings)
@@ -99,15 +104,62 @@ def test_labels_of_the_file_and_vectors_of_the_second_tier_go(tmp_path):
         append_example(labels, row)
     gone = rows[3].path
     (root / gone).parent.mkdir(parents=True, exist_ok=True)
-    (root / gone).write_text(OTHER)
+    (root / gone).write_text(SECRET.replace(MARKER, "other"))
     update_index(repository, settings)
-    (repository.index_folder / "reranker.db").write_bytes(b"vectors")
+    with RepositoryIndex.open(repository, settings) as index:
+        kept, lost = (chunk_text(index.chunks_of(path)[0]) for path in ("secret.py", gone))
+    cache = VectorCache(repository.index_folder / "reranker.db", "a", 2)
+    cache.put([kept, lost], np.array([[0.5, 1.0], [0.123, 0.456]]))
+    number = np.array([0.123, 0.456], np.float16).tobytes()
+    assert number in on_disk(repository.index_folder)
     (root / gone).unlink()
     update_index(repository, settings)
-    _, kept = read_examples(labels)
-    assert [each.path for each in kept] == [each.path for each in rows if each.path != gone]
-    assert kept
-    assert not (repository.index_folder / "reranker.db").exists()
+    assert list(cache.get([kept, lost])) == [0]
+    assert number not in on_disk(repository.index_folder)
+    assert read_examples(labels)[1] == rows
+
+
+def test_unfinished_trainings_go_but_not_under_a_training_that_runs(tmp_path):
+    """Their samples are texts of files."""
+    root = shop(tmp_path)
+    repository, settings = open_repository(root), load_settings(root).settings
+    update_index(repository, settings)
+    adapters = adapters_folder(repository)
+    assert adapters is not None
+    works = [adapters / "unfinished-1", adapters / "audit-1-plain"]
+    for work in works:
+        work.mkdir(parents=True)
+    with alone(adapters):
+        (root / "m0.py").unlink()
+        update_index(repository, settings)
+    assert all(work.exists() for work in works)
+    (root / "secret.py").unlink()
+    update_index(repository, settings)
+    assert not any(work.exists() for work in works)
+
+
+def test_a_kill_before_all_is_forgotten_is_made_up_for(tmp_path, monkeypatch):
+    """The file has left the index already; the next update still deletes what else is of it."""
+    root = shop(tmp_path)
+    repository, settings = open_repository(root), load_settings(root).settings
+    update_index(repository, settings)
+    cache = repository.index_folder / "reranker.db"
+    cache.write_bytes(b"vectors")
+    (root / "secret.py").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("codebuddy.index.forgetting.leave_nothing", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            update_index(repository, settings)
+    assert cache.exists()
+    update_index(repository, settings)
+    assert not cache.exists()
+    cache.write_bytes(b"vectors")
+    update_index(repository, settings)
+    assert cache.exists()
+
+
+def _killed(*_arguments):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.model

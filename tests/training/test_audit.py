@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from codebuddy.completion.features import NAMES
+from codebuddy.config import load_settings
+from codebuddy.errors import TrainingError
 from codebuddy.inference import stamps
+from codebuddy.inference.own_adapters import StoredAdapter
 from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.fit import (
     AdapterConfig,
@@ -48,9 +51,14 @@ from codebuddy.training.audit.rows import Rows
 from codebuddy.training.audit.run import Asked, run
 from codebuddy.training.audit.scoring import score_middles, score_secret
 from codebuddy.training.own import fitting
+from codebuddy.training.own.choosing import choose_files, earlier_training
+from codebuddy.training.own.run import alone
+from codebuddy.vcs.repository import open_repository
+from codebuddy.vcs.worktrees import adapters_folder
 from tests.commands.test_complete import codebuddy
 from tests.commands.test_json_keys import KEYS, paths_of
 from tests.completion.test_head import synthetic_examples
+from tests.support.evaluation import indexed
 from tests.support.index import make_repository, run_git
 from tests.support.tiny_model import N_TOKENS, write_base
 from tests.support.toy_repository import make_house
@@ -339,6 +347,60 @@ def test_an_audit_goes_on_where_it_was_stopped_and_leaves_nothing(house, monkeyp
 
 def _never(*_arguments):
     raise AssertionError("it is trained already")
+
+
+def test_an_audit_waits_for_no_training(house):
+    """One sentence while another one works in the same folder."""
+    folder = adapters_folder(open_repository(house))
+    assert folder is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder), pytest.raises(TrainingError, match="another training"):
+        audit(house)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "said"),
+    [
+        ({"judged": [f"{n}.py" for n in range(200)]}, "only the first 200 files"),
+        ({"watched": 3, "judged": 4}, "does not say which files"),
+        (None, "does not say which files"),
+    ],
+)
+def test_a_card_that_does_not_name_all_that_was_never_seen_is_refused(made_by, said):
+    """A file that is not named would count as learned from."""
+    with pytest.raises(TrainingError, match=said):
+        audit_run._held_out_of(StoredAdapter("mine", Path("mine.gguf"), {"made_by": made_by}))
+
+
+def test_members_of_a_stored_adapter_stand_as_they_stood_then(house):
+    """What changed since, or said when to stop, is on no side; an unknown commit is refused."""
+    with indexed(house) as (repository, index):
+        first = choose_files(repository, index, load_settings(house).settings.train)
+        changed, *rest = first.learned
+        made_by = {
+            "commit": repository.head_commit(),
+            "watched": rest[:1],
+            "judged": rest[1:3],
+        }
+        with (house / changed).open("a") as stream:
+            stream.write("\n\ndef more(items):\n    return [item for item in items]\n")
+        run_git(house, "commit", "-qam", "More")
+        sides = _sides(house, repository, index, made_by)
+        assert set(sides.held_out) == set(rest[1:3])
+        assert sides.learned
+        assert not {changed, rest[0], *rest[1:3]} & set(sides.learned)
+        with pytest.raises(TrainingError, match="a commit that is not here"):
+            _sides(house, repository, index, {**made_by, "commit": "0" * 40})
+
+
+def _sides(root, repository, index, made_by):
+    """Who is in and who is out for a stored adapter with that card."""
+    around, base, _ = make_around(root, [])
+    found = audit_run._Audit(around, base, Asked(1.0), root)
+    found._stored = StoredAdapter("mine", root / "mine.gguf", {"made_by": made_by})
+    earlier = earlier_training(found._stored.card)
+    choice = choose_files(repository, index, load_settings(root).settings.train, earlier)
+    return found._split(choice, index)
 
 
 @pytest.mark.process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import random
 
@@ -26,6 +27,7 @@ from codebuddy.training.privacy import (
     goal_of,
     plan_for,
     require_accountant,
+    seed,
     spent,
     units_of,
 )
@@ -94,7 +96,15 @@ def test_the_plan_meets_its_goal_and_less_is_spent_by_fewer_steps():
     assert strict.delta == 1 / 400
     assert 0 < spent(strict, strict.steps // 2) < strict.epsilon
     assert spent(strict, 0) == 0
-    assert "epsilon" in strict.words()
+    assert f"delta {2 * math.exp(strict.epsilon) / 400:.2g} of what is in two" in strict.words()
+    loose = dataclasses.replace(strict, epsilon=8.0)
+    assert "no promise is left of what is in two" in loose.words()
+
+
+def test_the_seed_of_noise_cannot_be_tried():
+    """Of 128 bits; and no generator of torch, which keeps 32 of them, draws it."""
+    assert max(seed() for _ in range(20)).bit_length() > 120
+    assert "torch.Generator" not in inspect.getsource(private)
 
 
 def test_too_few_units_hide_nobody():

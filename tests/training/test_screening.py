@@ -126,6 +126,10 @@ def test_personal_data_in_comments_are_seen(line, kind):
         "y = a@b.transpose",
         'send("petra.lindqvist@tallbergs.se")',
         "# id 123-45-67890",
+        "# Authors:\n#   Jane <jane@weberhaus.de>\n#   Joe <joe@weberhaus.de>",
+        "# Written by Jane <jane@weberhaus.de>",
+        "# Contact: jane@weberhaus.de",
+        "// lodash@4.17.21-rc.min",
     ],
 )
 def test_what_is_no_personal_data_is_left_alone(line):
@@ -148,6 +152,33 @@ def test_licences_that_are_not_the_repositorys_are_seen():
     assert foreign_licences(own | gpl, "GNU General Public License") == frozenset()
     ours = {f"{n}.py": "# Copyright X. All rights reserved.\n" for n in range(9)}
     assert foreign_licences(ours | gpl, "") == {"gpl.py"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# All rights reserved. Use of this source code is governed by a BSD-style\n# license",
+        "# All rights reserved.\n# Released under the MIT License",
+        "# Licensed under MIT or GNU General Public License",
+        "# under the GNU General Public License, version 2, or the MIT license",
+    ],
+)
+def test_ordinary_headers_of_permissive_licences_lose_no_file(head):
+    """A grant after reserved rights, over two lines too, and a choice with a permissive one."""
+    assert licence_mark(head) == ""
+
+
+def test_what_a_repositorys_licence_says_of_its_own_files():
+    """Its own reserved rights are its own; a GPL repository holds no AGPL or SSPL of its own."""
+    plain = {f"{n}.py": "x = 1\n" for n in range(9)}
+    texts = plain | {"ours.py": "# Copyright X. All rights reserved.\n"}
+    assert foreign_licences(texts, "Copyright X. All rights reserved.") == frozenset()
+    assert foreign_licences(texts, "MIT License") == {"ours.py"}
+    spdx = "# SPDX-License" + "-Identifier: "
+    stricter = {f"{name}.py": f"{spdx}{name}\n" for name in ("SSPL-1.0", "BUSL-1.1", "AGPL-3.0")}
+    texts = plain | stricter | {"LGPL.py": f"{spdx}LGPL-2.1-only\n"}
+    assert foreign_licences(texts, "GNU General Public License") == set(stricter)
+    assert licence_mark("# part of it is under the MIT license\n# GNU General Public License\n")
 
 
 def test_what_is_left_out_is_counted_by_its_reason(tmp_path):

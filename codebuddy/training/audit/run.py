@@ -44,9 +44,10 @@ from codebuddy.training.audit.words import told_by_words
 from codebuddy.training.own import choosing, cutting, fitting
 from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.fitting import RANK
+from codebuddy.training.own.keeping import MAX_NAMED
 from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.own.private import private_for
-from codebuddy.training.own.run import Surroundings
+from codebuddy.training.own.run import Surroundings, alone
 from codebuddy.training.packages import Package
 from codebuddy.training.privacy import Goal
 from codebuddy.vcs.worktrees import adapters_folder
@@ -89,13 +90,15 @@ def run(around: Surroundings, base: Base, asked: Asked) -> Findings:
     """Audit the adapter that a training of this repository gives, or a stored one.
 
     Raises:
-        TrainingError: There is too little code.
+        TrainingError: There is too little code, or a training or another audit runs.
         CodebuddyError: Model, index or adapter failed; what is done stays.
     """
     folder = adapters_folder(around.repository)
     assert folder is not None
     try:
-        return _Audit(around, base, asked, folder).run()
+        make_folder(folder, 2)
+        with alone(folder):
+            return _Audit(around, base, asked, folder).run()
     except OSError as error:
         raise TrainingError(
             f"cannot keep the audit in {folder}: {error.strerror}",
@@ -119,7 +122,6 @@ class _Audit:
         self._folder = folder
 
     def run(self) -> Findings:
-        make_folder(self._folder, 2)
         make_folder(self._work)
         key = {
             "base": self._base.digest,
@@ -148,7 +150,9 @@ class _Audit:
 
         around, settings = self._around, self._around.settings.train
         around.show("looking for code to learn from")
-        choice = self._split(choosing.choose_files(around.repository, index, settings), index)
+        earlier = None if self._stored is None else choosing.earlier_training(self._stored.card)
+        chosen = choosing.choose_files(around.repository, index, settings, earlier)
+        choice = self._split(chosen, index)
         vocabulary = open_vocabulary(self._base.file)
         rng = random.Random(f"audit:{self._asked.seed}")
         cut_it = partial(cut_group, around.repository, index, vocabulary)
@@ -166,14 +170,15 @@ class _Audit:
             return groups
 
         members, others = cut(choice.learned), cut(choice.held_out)
-        if not members or not others:
+        if not members or len(others) < 2:
             raise self._too_little(choice)
         canaries = []
         if self._stored is None:
             canaries = draw_canaries(
                 around.repository, index, vocabulary, choice.learned, self._asked.seed
             )
-        watched = others[::2][:4]
+        # They say when the training stops, and are not attacked.
+        watched = others[::2][:4] if self._stored is None else []
         replayed: list[SampleGroup] = []
         if self._stored is None and self._asked.privacy is None:
             count = cutting.replayed_for(len(members), settings.replay)
@@ -181,7 +186,7 @@ class _Audit:
         groups = {
             "learned": [*members, *planted(canaries, rng)],
             "replayed": replayed,
-            "watched": watched,
+            "watched": watched or others[:1],
             "judged": [each for each in others if each not in watched][:8] or others,
             "elsewhere": [],
         }
@@ -194,7 +199,8 @@ class _Audit:
         }
         samples = cutting.keep_samples(self._work, groups, vocabulary, facts)
         pairs = [group for each in canaries for group in (each.plain, each.found)]
-        sides = {"members": members, "others": others, "canaries": pairs}
+        unseen = [each for each in others if each not in watched]
+        sides = {"members": members, "others": unseen, "canaries": pairs}
         about = {"canaries": [each.as_json() for each in canaries]}
         return samples, _keep_material(self._work, _Material(sides, about), facts)
 
@@ -202,8 +208,15 @@ class _Audit:
         """Who is in and who is out: by the card of a stored adapter, else by a coin."""
         files = sorted({*choice.learned, *choice.held_out})
         if self._stored is not None:
-            out = _held_out_of(self._stored) & set(files)
-            inside = [path for path in files if path not in out]
+            watched, judged = _held_out_of(self._stored)
+            if choice.renewed is None:
+                raise TrainingError(
+                    f"{self._stored.name} was trained at a commit that is not here, so that nobody"
+                    f" knows which files it learned from",
+                    hint="'codebuddy audit adapter' without a name trains one and audits that",
+                )
+            out = judged & set(files)
+            inside = sorted({*files} - judged - watched - choice.renewed)
         else:
             texts = {p: "".join(chunk.text for chunk in index.chunks_of(p)) for p in files}
             files = sorted(set(files) - set(choosing.copies(texts)))
@@ -332,14 +345,18 @@ class _Audit:
         return rows.once(f"canary:{number}", score)
 
 
-def _held_out_of(stored: StoredAdapter) -> set[str]:
-    earlier = choosing.earlier_training(stored.card)
-    if earlier is None or not earlier.held_out:
-        raise TrainingError(
-            f"the card of {stored.name} does not say which files it never saw",
-            hint="'codebuddy audit adapter' without a name trains one and audits that",
-        )
-    return set(earlier.held_out)
+def _held_out_of(stored: StoredAdapter) -> tuple[set[str], set[str]]:
+    """The files that said when to stop, and those that judged, by the card."""
+    made_by = stored.card.get("made_by")
+    lists = [isinstance(made_by, dict) and made_by.get(part) for part in ("watched", "judged")]
+    watched, judged = ({*map(str, each)} if isinstance(each, list) else set() for each in lists)
+    why = "" if judged else f"the card of {stored.name} does not say which files it never saw"
+    if max(len(watched), len(judged)) >= MAX_NAMED:
+        why = f"the card of {stored.name} names only the first {MAX_NAMED} files that it never saw"
+    if why:
+        hint = "'codebuddy audit adapter' without a name trains one and audits that"
+        raise TrainingError(why, hint=hint)
+    return watched, judged
 
 
 def _middles(scores: Sequence[MiddleScores]) -> dict[str, Any]:

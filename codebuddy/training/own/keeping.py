@@ -16,7 +16,7 @@ from codebuddy.training.own.fitting import RANK, Trained
 from codebuddy.training.own.judging import Verdict
 
 # Files that a card names.
-_MAX_NAMED = 200
+MAX_NAMED = 200
 
 
 def keep_adapter(
@@ -51,7 +51,7 @@ def keep_adapter(
     file = folder / f"{name}.gguf"
     made_by = {
         **{
-            key: value[:_MAX_NAMED] if isinstance(value, list) else value
+            key: value[:MAX_NAMED] if isinstance(value, list) else value
             for key, value in facts.items()
         },
         "model": base.name,

@@ -73,6 +73,7 @@ def train_privately(
     Returns:
         Steps, each of which is to be accounted for.
     """
+    import numpy as np
     import torch
 
     plan = private.plan
@@ -80,7 +81,7 @@ def train_privately(
     optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.0)
     run = repr((config, plan))
     done, _, before = run_state.resume(model, {config.name: optimizer}, state, run)
-    noise = torch.Generator().manual_seed(seed())
+    noise = np.random.default_rng(seed())
     started = clock() - before
     for step in range(done + 1, plan.steps + 1):
         if clock() - started > seconds:
@@ -88,9 +89,9 @@ def train_privately(
         chosen = [private.units[at] for at in draw(len(private.units), plan.rate)]
         sums, loss = clipped_sum(model, weights, chosen, endings, plan.clip)
         for weight, total in zip(weights, sums, strict=True):
-            drawn = torch.randn(total.shape, generator=noise) * (plan.noise * plan.clip)
+            drawn = torch.from_numpy(noise.normal(0.0, plan.noise * plan.clip, total.shape))
             # By the expected number, which is known: the drawn one is not to be told.
-            weight.grad = (total + drawn) / (plan.rate * plan.units)
+            weight.grad = (total + drawn.to(total.dtype)) / (plan.rate * plan.units)
         share = step / plan.steps
         for group in optimizer.param_groups:
             group["lr"] = config.rate * min(1.0, 2 * (1 - share) + 0.02)

@@ -215,6 +215,8 @@ class OwnTraining:
         goal = self._options.privacy
         key: dict[str, Any] = {
             "base": self._base.digest,
+            # What was cut of an older commit may hold what was taken out since.
+            "commit": self._around.repository.head_commit(),
             "start": "" if start is None else start.sha256,
             "settings": cutting.settings_key(self._around.settings.train),
             "seed": self._options.seed,
