@@ -25,7 +25,7 @@ _RIGHTS = re.compile(
 )
 # Names stand below it, one a line, until a line without an address.
 _NAMES_FOLLOW = re.compile(
-    r"(?i)(?:authors?|maintainers?|contributors?|credits?|written by)\s*:?\s*$"
+    r"(?i)(?:authors?|maintainers?|contributors?|credits?|written by)[ \t]{0,9}:?\s{0,9}\Z"
 )
 _ADDRESS = re.compile(
     r"(?<![\w.+/:-])[\w.+-]{1,64}@(?P<host>[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.[a-z]{2,12})\b"
@@ -41,7 +41,7 @@ _PHONE_DIGITS = (9, 15)
 _SOCIAL = re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
 _ACCOUNT = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 
-_SPDX = re.compile(r"SPDX-License-Identifier:\s*(?P<id>[\w.+() -]{2,80}?)\s*(?:\*/|-->|$)")
+_SPDX = re.compile(r"SPDX-License-Identifier:[ \t]{0,8}(?P<id>[\w(][\w.+() -]{1,80})")
 _GNU = r"GNU (?:Lesser |Library )?General Public Licen[cs]e|Mozilla Public License"
 _STRICT = (
     r"GNU Affero General Public Licen[cs]e|Server Side Public License|Business Source License"
@@ -116,9 +116,9 @@ def foreign_licences(texts: Mapping[str, str], own_licence: str) -> frozenset[st
 def licence_mark(text: str) -> str:
     """What the first lines say of a licence under which one may not simply train; else empty."""
     head = "\n".join(text.split("\n", _HEAD_LINES)[:_HEAD_LINES])
-    if (found := re.search(_SPDX.pattern, head, re.MULTILINE)) is not None:
-        choices = found["id"].strip("() ").split(" OR ")
-        return "" if any(map(is_permissive, choices)) else found["id"]
+    if (found := _SPDX.search(head)) is not None:
+        name = found["id"].strip("() -")
+        return "" if any(map(is_permissive, name.split(" OR "))) else name
     # As one line, without what begins a comment.
     head = re.sub(r"\n[\W_]*", " ", head)
     if _CHOICE.search(head):
