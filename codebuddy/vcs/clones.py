@@ -31,7 +31,7 @@ _SCP = re.compile(
     r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@|(?!.:))[A-Za-z0-9][A-Za-z0-9.-]*:(?!:|//)[^-:\s]\S*"
 )
 _IS_PATH = re.compile(r"[/~\\]|[A-Za-z]:[\\/]")
-_SCP_PASSWORD = re.compile(r"[^/@]*:[^/@]*@[^/]*:")
+_SCP_PASSWORD = re.compile(r"[^/@:]*:[^/@]*@[^/]*:")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}")
 _MAX_URL = 2_000
 # What was fetched, until it is written out.
