@@ -75,10 +75,10 @@ async def test_a_file_is_found_by_parts_of_its_name(repository):
 
 
 async def test_searching_previews_and_goes_there(repository):
-    """The palette finds a function by its words, previews it and jumps to its line."""
+    """The palette finds a function by the words of its name, previews it and jumps to its line."""
     async with journey(repository, size=(150, 36)) as one:
         await one.press("ctrl+t")
-        await one.type("shipping weight")
+        await one.type("shipping cost")
         await one.until(lambda: "shipping_cost" in one.screen_text())
         await one.until(lambda: "weight_grams < 2000" in one.screen_text())
         await one.press("enter")
