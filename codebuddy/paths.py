@@ -29,9 +29,9 @@ def cache_folder() -> Path:
     return _own(platformdirs.user_cache_dir(APP, appauthor=False), ".cache")
 
 
-def models_folder() -> Path:
-    """Where downloaded weights live, unless `model.folder` says otherwise."""
-    return cache_folder() / "models"
+def models_folder(named: str = "") -> Path:
+    """Where downloaded weights live: the folder that `model.folder` names, if it names one."""
+    return Path(named).expanduser().absolute() if named else cache_folder() / "models"
 
 
 def is_model_path(name: str) -> bool:

@@ -10,15 +10,19 @@ import click
 
 from codebuddy.commands import federate_adapter
 from codebuddy.commands.federate_options import (
-    DEFAULT_ADDRESS,
+    ADDRESS,
+    CLIENTS,
     FILE,
     JSON,
     KEYS,
     PRIVACY,
     RULES,
+    SERVER,
     keys_of,
     privacy_of,
     rules_of,
+    serve_rounds,
+    timeout,
 )
 from codebuddy.terminal import StatusLine, answer, answer_json, counted, note, safe_line
 
@@ -45,7 +49,7 @@ command.add_command(federate_adapter.command)
     " back is used only if it judges held-out holes better. Ctrl-C leaves at any time.",
     epilog="Example: codebuddy federate client --server 127.0.0.1:9440 --show",
 )
-@click.option("--server", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})")
+@SERVER
 @KEYS
 @PRIVACY
 @click.option("--labels", type=FILE, metavar="FILE", help="Other labels than the repository's.")
@@ -109,26 +113,11 @@ def client(
     " unless it has keys.",
     epilog="Example: codebuddy federate server --clients 3 --rounds 20 --out head.json",
 )
-@click.option(
-    "--address", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})"
-)
+@ADDRESS
 @KEYS
 @RULES
-@click.option(
-    "--clients",
-    type=click.IntRange(1, 1_000),
-    default=2,
-    metavar="N",
-    help="Wait for so many; with fewer answers a round changes nothing (2).",
-)
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(1, 86_400),
-    default=120.0,
-    metavar="S",
-    help="A client that takes longer for an answer is left behind (120).",
-)
+@CLIENTS
+@timeout(120.0, 86_400)
 @click.option("--noise", type=click.FloatRange(0, 1_000), default=0.0, help="The server's own.")
 @click.option("--clip", type=click.FloatRange(0, 1_000, min_open=True), help="Before its noise.")
 @click.option(
@@ -156,7 +145,7 @@ def server(
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.federation.local import load_shared, save_aggregate
     from codebuddy.federation.strategy import HeadStrategy
-    from codebuddy.federation.transport import checked_address, serve
+    from codebuddy.federation.transport import checked_address
 
     keys = keys_of(ca, cert, key)
     checked_address(address, keys)
@@ -169,17 +158,8 @@ def server(
 
     strategy = HeadStrategy(rules_of(rules, clients, privacy), shared.start(), "", show)
 
-    def listening(port: int) -> None:
-        note(f"listening at {address.rpartition(':')[0]}:{port}, waiting for {clients} clients")
-
-    try:
-        serve(address, strategy, keys, timeout_s, listening)
-    except KeyboardInterrupt:
-        status.clear()
-        note(f"stopped after {counted(len(strategy.rounds), 'round')}; nothing was written")
+    if not serve_rounds(address, strategy, keys, timeout_s, clients, status):
         return EXIT_INTERRUPTED
-    finally:
-        status.clear()
     save_aggregate(out, strategy, shared)
     if as_json:
         answer_json(

@@ -9,12 +9,16 @@ from typing import Any
 import click
 
 from codebuddy.commands.federate_options import (
-    DEFAULT_ADDRESS,
+    ADDRESS,
+    CLIENTS,
     FILE,
     JSON,
     KEYS,
     NORM_BOUND,
+    SERVER,
     keys_of,
+    serve_rounds,
+    timeout,
 )
 from codebuddy.terminal import StatusLine, answer, answer_json, counted, note, safe_line
 
@@ -52,7 +56,7 @@ def command() -> None:
     " Ctrl-C leaves at any time.",
     epilog="Example: codebuddy federate adapter client --server 127.0.0.1:9440 --minutes 30",
 )
-@click.option("--server", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})")
+@SERVER
 @KEYS
 @_MINUTES
 @_MODEL
@@ -111,28 +115,13 @@ def client(
     " keys.",
     epilog="Example: codebuddy federate adapter server --clients 3 --rounds 2",
 )
-@click.option(
-    "--address", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})"
-)
+@ADDRESS
 @KEYS
 @_ROUNDS
 @NORM_BOUND
 @_MODEL
-@click.option(
-    "--clients",
-    type=click.IntRange(1, 1_000),
-    default=2,
-    metavar="N",
-    help="Wait for so many; with fewer answers a round changes nothing (2).",
-)
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(1, 864_000),
-    default=14_400.0,
-    metavar="S",
-    help="A client that takes longer for an answer is left behind (14400).",
-)
+@CLIENTS
+@timeout(14_400.0, 864_000)
 @click.option(
     "--out",
     type=FILE,
@@ -158,24 +147,15 @@ def server(
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.federation.adapter_server import save_aggregate, strategy_for
     from codebuddy.federation.strategy import Rules
-    from codebuddy.federation.transport import MAX_ADAPTER_BYTES, checked_address, serve
+    from codebuddy.federation.transport import MAX_ADAPTER_BYTES, checked_address
 
     keys = keys_of(ca, cert, key)
     checked_address(address, keys)
     rules = Rules(n_rounds=rounds, min_clients=clients, norm_bound=norm_bound)
     strategy, base = strategy_for(model, rules)
     status = StatusLine()
-
-    def listening(port: int) -> None:
-        note(f"listening at {address.rpartition(':')[0]}:{port}, waiting for {clients} clients")
-
-    try:
-        serve(address, strategy, keys, timeout_s, listening, max_bytes=MAX_ADAPTER_BYTES)
-    except KeyboardInterrupt:
-        note(f"stopped after {counted(len(strategy.rounds), 'round')}; nothing was written")
+    if not serve_rounds(address, strategy, keys, timeout_s, clients, status, MAX_ADAPTER_BYTES):
         return EXIT_INTERRUPTED
-    finally:
-        status.clear()
     written = save_aggregate(out, strategy, base)
     found = _rounds_as_json(strategy) | {"adapter": str(out) if written else None}
     if as_json:

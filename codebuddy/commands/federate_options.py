@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from codebuddy.terminal import StatusLine, counted, note
+
 if TYPE_CHECKING:
     from codebuddy.federation.privacy import Place, Privacy
     from codebuddy.federation.strategy import Rules
@@ -33,6 +35,19 @@ KEYS = _with(
     click.option("--ca", type=FILE, metavar="FILE", help="The authority's certificate."),
     click.option("--cert", type=FILE, metavar="FILE", help="One's own certificate."),
     click.option("--key", type=FILE, metavar="FILE", help="One's own key."),
+)
+SERVER = click.option(
+    "--server", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})"
+)
+ADDRESS = click.option(
+    "--address", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help=f"({DEFAULT_ADDRESS})"
+)
+CLIENTS = click.option(
+    "--clients",
+    type=click.IntRange(1, 1_000),
+    default=2,
+    metavar="N",
+    help="Wait for so many; with fewer answers a round changes nothing (2).",
 )
 NORM_BOUND = click.option(
     "--norm-bound",
@@ -104,6 +119,50 @@ PRIVACY = _with(
         help="Send nothing more once this is spent.",
     ),
 )
+
+
+def timeout(usual: float, most: float) -> Callable[[F], F]:
+    """The option that says how long a client is waited for, in seconds."""
+    return click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(1, most),
+        default=usual,
+        metavar="S",
+        help=f"A client that takes longer for an answer is left behind ({usual:.0f}).",
+    )
+
+
+def serve_rounds(
+    address: str,
+    strategy: Any,
+    keys: Keys | None,
+    timeout_s: float,
+    clients: int,
+    status: StatusLine,
+    max_bytes: int | None = None,
+) -> bool:
+    """Run all rounds of a strategy; False, with a note, where Ctrl-C ended them.
+
+    Raises:
+        CodebuddyError: As `federation.transport.serve`.
+    """
+    from codebuddy.federation.transport import MAX_MESSAGE_BYTES, serve
+
+    def listening(port: int) -> None:
+        note(f"listening at {address.rpartition(':')[0]}:{port}, waiting for {clients} clients")
+
+    try:
+        serve(
+            address, strategy, keys, timeout_s, listening, max_bytes=max_bytes or MAX_MESSAGE_BYTES
+        )
+    except KeyboardInterrupt:
+        status.clear()
+        note(f"stopped after {counted(len(strategy.rounds), 'round')}; nothing was written")
+        return False
+    finally:
+        status.clear()
+    return True
 
 
 def keys_of(ca: Path | None, cert: Path | None, key: Path | None) -> Keys | None:

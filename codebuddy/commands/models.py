@@ -6,6 +6,7 @@ here is decided there.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,30 +131,26 @@ def verify_models(names: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001
 
     A file that does not match is moved aside; the exit code is then 1.
     """
-    from codebuddy.errors import ModelError
-    from codebuddy.inference.installed import check_installed, entry_path, find_model, load_models
+    from codebuddy.inference.installed import entry_path, load_models
+    from codebuddy.inference.rerankers import RERANKERS, is_installed
 
     settings = _settings()
     catalog = load_models(settings)
     if names:
-        entries = [catalog.get(name) for name in names]
+        entries = [catalog.get(name) for name in names if name not in RERANKERS]
+        rerankers = [name for name in names if name in RERANKERS]
     else:
         entries = [e for e in catalog.entries if entry_path(e, settings).is_file()]
+        rerankers = [name for name in RERANKERS if is_installed(name, settings)]
+    verified = itertools.chain(
+        (_verified(entry, settings) for entry in entries),
+        (_verified_reranker(name, settings) for name in rerankers),
+    )
     items: list[dict[str, Any]] = []
-    for entry in entries:
-        path = entry_path(entry, settings)
-        item: dict[str, Any] = {"name": entry.name, "path": str(path), "ok": False}
-        try:
-            if not path.is_file():
-                find_model(entry.name, settings)
-            item["sha256"] = check_installed(entry, path, force=True).sha256
-            item["ok"] = True
-        except ModelError as error:
-            item["reason"] = error.message
-            item["hint"] = error.hint
+    for item in verified:
         items.append(item)
         if not as_json:
-            answer(f"{entry.name}: {'ok' if item['ok'] else item['reason']}")
+            answer(f"{item['name']}: {'ok' if item['ok'] else item['reason']}")
             if not item["ok"]:
                 note(f"hint: {item['hint']}")
     if as_json:
@@ -161,6 +158,38 @@ def verify_models(names: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001
     elif not items:
         note("no model is installed")
     return 0 if all(item["ok"] for item in items) else 1
+
+
+def _verified(entry: CatalogEntry, settings: Settings) -> dict[str, Any]:
+    from codebuddy.errors import ModelError
+    from codebuddy.inference.installed import check_installed, entry_path, find_model
+
+    path = entry_path(entry, settings)
+    item: dict[str, Any] = {"name": entry.name, "path": str(path), "ok": False}
+    try:
+        if not path.is_file():
+            find_model(entry.name, settings)
+        return item | {"sha256": check_installed(entry, path, force=True).sha256, "ok": True}
+    except ModelError as error:
+        return item | {"reason": error.message, "hint": error.hint}
+
+
+def _verified_reranker(name: str, settings: Settings) -> dict[str, Any]:
+    """As of a model; its digest is that of its weights."""
+    from codebuddy.inference.installed import models_folder
+    from codebuddy.inference.rerankers import RERANKERS, is_installed, wrong_file
+
+    item: dict[str, Any] = {
+        "name": name,
+        "path": str(models_folder(settings) / name),
+        "ok": False,
+    }
+    wrong = wrong_file(name, settings)
+    if not wrong:
+        return item | {"sha256": RERANKERS[name].files["model.safetensors"], "ok": True}
+    is_there = is_installed(name, settings)
+    reason = f"{wrong} is not what it must be" if is_there else f"{name} is not installed"
+    return item | {"reason": reason, "hint": f"codebuddy models pull {name}"}
 
 
 @command.command("remove", epilog="Example: codebuddy models remove smollm2-135m")

@@ -22,13 +22,11 @@ from codebuddy.errors import CodebuddyError, TrainingError
 from codebuddy.federation.adapter_weights import Array, Parts, parts_of
 from codebuddy.federation.client import Client
 from codebuddy.inference.own_adapters import StoredAdapter
-from codebuddy.private_files import make_folder
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter.export import read_matrices, write_adapter
 from codebuddy.training.own.fitting import RANK, alpha_of
 from codebuddy.training.own.on_repository import surroundings_of
 from codebuddy.training.own.run import Options, OwnTraining, alone
-from codebuddy.vcs.worktrees import adapters_folder
 
 if TYPE_CHECKING:
     from codebuddy.inference.own_adapters import Base
@@ -154,18 +152,12 @@ def opened(
         CodebuddyError: There is too little code, or the model cannot be adapted.
     """
     around, base = surroundings_of(repository_context, status, show)
-    folder = adapters_folder(around.repository)
-    assert folder is not None
-    try:
-        make_folder(folder, 2)
-    except OSError as error:
-        raise TrainingError(f"cannot make the folder {folder}: {error.strerror}") from error
+    with alone(around.repository) as folder:
 
-    def training() -> OwnTraining:
-        # A new one for each round, whose time begins with it.
-        return OwnTraining(around, base, Options(minutes, seed), folder, _WORK)
+        def training() -> OwnTraining:
+            # A new one for each round, whose time begins with it.
+            return OwnTraining(around, base, Options(minutes, seed), folder, _WORK)
 
-    with alone(folder):
         first = training()
         try:
             samples = first.samples(None)

@@ -22,7 +22,7 @@ from codebuddy.inference.http_stream import is_loopback
 
 DEFAULT_PORT = 9440
 # Weights of a head take a kilobyte, an adapter of the default model 18 MB.
-_MAX_MESSAGE_BYTES = 1 << 20
+MAX_MESSAGE_BYTES = 1 << 20
 MAX_ADAPTER_BYTES = 128 << 20
 _MAX_CLIENTS = 1_000
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -64,7 +64,7 @@ def serve(
     round_timeout_s: float,
     on_listening: Callable[[int], None],
     *,
-    max_bytes: int = _MAX_MESSAGE_BYTES,
+    max_bytes: int = MAX_MESSAGE_BYTES,
 ) -> None:
     """Wait for clients, run all rounds, and send everybody home.
 
@@ -99,7 +99,7 @@ def take_part(
     keys: Keys | None,
     on_waiting: Callable[[str], None],
     *,
-    max_bytes: int = _MAX_MESSAGE_BYTES,
+    max_bytes: int = MAX_MESSAGE_BYTES,
 ) -> None:
     """Answer the server until it says that all is done; Ctrl-C leaves at any time.
 

@@ -239,10 +239,7 @@ def _take_adapters(repository: Repository, files: Mapping[str, bytes]) -> None:
     """
     from codebuddy.training.own.run import alone
 
-    folder = adapters_folder(repository)
-    assert folder is not None
-    make_folder(folder, 2)
-    with alone(folder):
+    with alone(repository) as folder:
         in_use = set(own_adapters.uses_in(folder).values())
         names: dict[str, str] = {}
         choices: dict[str, str] = {}

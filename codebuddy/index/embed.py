@@ -146,7 +146,9 @@ def chunk_vectors(encoder: Encoder, chunks: Sequence[Chunk]) -> Vectors:
 
 def embedder_key(encoder: Encoder) -> str:
     """Identifies vectors that can be compared with this encoder's."""
-    return f"{encoder.fingerprint} {TEXT_VERSION}"
+    # What any other model reads is as it was in the first version.
+    version = TEXT_VERSION if getattr(encoder, "reads_bags", False) else 1
+    return f"{encoder.fingerprint} {version}"
 
 
 def embed_missing(writer: IndexWriter, encoder: Encoder, notify: Callable[[int, int], None]) -> int:

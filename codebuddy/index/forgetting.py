@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from codebuddy import paths, platforms
+from codebuddy import platforms, saved_kv
 from codebuddy.errors import IndexingError
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.index.second_tier import CACHE_NAME
 from codebuddy.index.store import Store
-from codebuddy.private_files import make_folder, read_file, write_file
 
-# Touched when files went away: what a model holds in memory from before is not kept on disk.
-MARKER_NAME = "forget"
 # Stands beside the index from before files leave it until nothing of them is left, so that a
 # kill in between is made up for by the next update.
 BEGUN_NAME = "index.forgetting"
 # Of an adapter's training and its audit: samples are texts. Their lock is training/own/run.py's.
 _UNFINISHED, _TRAINING_LOCK = ("unfinished-*", "audit-*"), "training.lock"
-_READ = ("*.kv", "*.taken")
 
 
 def begin(folder: Path) -> None:
@@ -54,25 +49,9 @@ def leave_nothing(folder: Path, adapters: Path | None) -> None:
             for pattern in _UNFINISHED:
                 for work in adapters.glob(pattern):
                     shutil.rmtree(work, ignore_errors=True)
-    state = paths.engine_state_folder()
-    with suppress(OSError):
-        make_folder(state)
-        write_file(state / MARKER_NAME, f"{time.time_ns()}\n".encode())
-    # Of all models: nothing says which repositories one has read.
-    for pattern in _READ:
-        for file in state.glob(pattern):
-            with suppress(OSError):
-                file.unlink()
+    saved_kv.forget_all()
     with suppress(OSError):
         begun.unlink()
-
-
-def forgotten_at() -> bytes:
-    """When files went away last, in whatever repository; empty if none ever did."""
-    try:
-        return read_file(paths.engine_state_folder() / MARKER_NAME, 64)
-    except OSError:
-        return b""
 
 
 def _forget_vectors(folder: Path) -> None:

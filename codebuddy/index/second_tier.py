@@ -37,8 +37,7 @@ class SecondTier:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.name = settings.search.reranker
         self._folder = folder
-        models = settings.model.folder
-        self._models = Path(models).expanduser().absolute() if models else paths.models_folder()
+        self._models = paths.models_folder(settings.model.folder)
 
     def check(self) -> None:
         """Say so where there is none, before anything is searched.

@@ -91,7 +91,7 @@ def pull(
     job = _Pull(
         entry, path, folder, limits or Limits(), progress or NoProgress(), notify, free_bytes
     )
-    with _locked(job):
+    with pulling_alone(folder.with_name(f"{entry.file}.lock"), entry.name, notify):
         if path.is_file() and _is_usable(job):
             return InstalledModel(entry.name, path, entry)
         if settings.offline:
@@ -117,15 +117,16 @@ def pull(
 
 
 @contextlib.contextmanager
-def _locked(job: _Pull) -> Iterator[None]:
-    """Hold the model's lock; a second pull says that it waits."""
-    file = job.folder.with_name(job.entry.file + ".lock")
-    waiting = f"another process is pulling {job.entry.name}; waiting for it"
+def pulling_alone(file: Path, name: str, notify: Callable[[str], None]) -> Iterator[None]:
+    """Hold a model's lock; a second pull says that it waits.
+
+    Raises:
+        DownloadError: The file cannot be locked.
+    """
+    waiting = f"another process is pulling {name}; waiting for it"
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(
-                platforms.exclusive_lock(file, math.inf, lambda: job.notify(waiting))
-            )
+            held.enter_context(platforms.exclusive_lock(file, math.inf, lambda: notify(waiting)))
         except OSError as error:
             raise DownloadError(f"cannot lock {file}: {error.strerror}") from error
         yield

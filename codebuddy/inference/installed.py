@@ -40,9 +40,7 @@ class InstalledModel:
 
 def models_folder(settings: Settings) -> Path:
     """Where weights are kept; the folder need not exist."""
-    if settings.model.folder:
-        return Path(settings.model.folder).expanduser().absolute()
-    return paths.models_folder()
+    return paths.models_folder(settings.model.folder)
 
 
 def load_models(settings: Settings) -> Catalog:

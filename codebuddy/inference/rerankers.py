@@ -6,19 +6,18 @@ digest; the folder gets its name when all of them are right. The wheel is only r
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import math
 import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from codebuddy import paths, platforms
+from codebuddy import paths
 from codebuddy.errors import DownloadError
+from codebuddy.inference.download import pulling_alone
 from codebuddy.inference.installed import models_folder
 from codebuddy.inference.progress import NoProgress, Progress
 from codebuddy.inference.sources import pip_environment
@@ -103,7 +102,7 @@ def pull_reranker(
     partial = models_folder(settings) / ".partial" / name
     paths.ensure_folder(partial.parent)
     progress = progress or NoProgress()
-    with _locked(partial.with_name(f"{name}.lock"), name, notify):
+    with pulling_alone(partial.with_name(f"{name}.lock"), name, notify):
         if not _wrong(folder, model):
             return folder
         if settings.offline:
@@ -125,15 +124,9 @@ def pull_reranker(
     return folder
 
 
-@contextlib.contextmanager
-def _locked(file: Path, name: str, notify: Callable[[str], None]) -> Iterator[None]:
-    waiting = f"another process is pulling {name}; waiting for it"
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(platforms.exclusive_lock(file, math.inf, lambda: notify(waiting)))
-        except OSError as error:
-            raise DownloadError(f"cannot lock {file}: {error.strerror}") from error
-        yield
+def wrong_file(name: str, settings: Settings) -> str:
+    """The first file of the installed model that is not what it must be; empty if all are."""
+    return _wrong(models_folder(settings) / name, RERANKERS[name])
 
 
 def remove_reranker(name: str, settings: Settings) -> list[Path]:

@@ -16,8 +16,8 @@ from codebuddy import paths
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, ModelError
-from codebuddy.index.forgetting import forgotten_at
 from codebuddy.paths import is_model_path
+from codebuddy.saved_kv import forgotten_at
 from codebuddy.service.dependencies import file_identity
 from codebuddy.service.request import TuningCall
 from codebuddy.service.response import TuningResponse

@@ -146,7 +146,7 @@ def test_an_adapter_in_use_and_other_choices_stay(root):
     use = json.dumps({base: "shop-1", other: "not-sent"}).encode()
     files = {"shop-1.gguf": b"new", "shop-1.json": b"{}", "use.state": use}
     files = {f"adapters/{name}": content for name, content in files.items()}
-    with alone(here), pytest.raises(CodebuddyError, match="another training"):
+    with alone(open_repository(root)), pytest.raises(CodebuddyError, match="another training"):
         sending.take_home(str(root), "train adapter", files)
     sending.take_home(str(root), "train adapter", files)
     assert (here / "shop-1.gguf").read_bytes() == b"mine"

@@ -14,9 +14,9 @@ from codebuddy.engine.client import stop_engine
 from codebuddy.heads import personal_labels_file
 from codebuddy.index.build import update_index
 from codebuddy.index.embed import chunk_text
-from codebuddy.index.forgetting import MARKER_NAME
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.vector_cache import VectorCache
+from codebuddy.saved_kv import MARKER_NAME
 from codebuddy.training.head.examples import append_example, read_examples, write_header
 from codebuddy.training.own.run import alone
 from codebuddy.vcs.repository import open_repository
@@ -129,7 +129,7 @@ def test_unfinished_trainings_go_but_not_under_a_training_that_runs(tmp_path):
     works = [adapters / "unfinished-1", adapters / "audit-1-plain"]
     for work in works:
         work.mkdir(parents=True)
-    with alone(adapters):
+    with alone(repository):
         (root / "m0.py").unlink()
         update_index(repository, settings)
     assert all(work.exists() for work in works)

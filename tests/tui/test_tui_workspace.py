@@ -74,12 +74,14 @@ async def test_a_file_is_found_by_parts_of_its_name(repository):
         assert one.name == "cart.py"
 
 
-async def test_searching_previews_and_goes_there(repository):
-    """The palette finds a function by the words of its name, previews it and jumps to its line."""
+@pytest.mark.parametrize(("query", "downs"), [("shipping cost", 0), ("shipping weight", 1)])
+async def test_searching_previews_and_goes_there(repository, query, downs):
+    """The palette finds a function by its words, previews it and jumps to its line."""
     async with journey(repository, size=(150, 36)) as one:
         await one.press("ctrl+t")
-        await one.type("shipping cost")
-        await one.until(lambda: "shipping_cost" in one.screen_text())
+        await one.type(query)
+        await one.until(lambda: "function shipping_cost" in one.screen_text())
+        await one.press(*["down"] * downs)
         await one.until(lambda: "weight_grams < 2000" in one.screen_text())
         await one.press("enter")
         await one.until(lambda: one.name == "pricing.py")

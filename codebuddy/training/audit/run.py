@@ -50,7 +50,6 @@ from codebuddy.training.own.private import private_for
 from codebuddy.training.own.run import Surroundings, alone
 from codebuddy.training.packages import Package
 from codebuddy.training.privacy import Goal
-from codebuddy.vcs.worktrees import adapters_folder
 
 if TYPE_CHECKING:
     from codebuddy.index.search import RepositoryIndex
@@ -93,17 +92,14 @@ def run(around: Surroundings, base: Base, asked: Asked) -> Findings:
         TrainingError: There is too little code, or a training or another audit runs.
         CodebuddyError: Model, index or adapter failed; what is done stays.
     """
-    folder = adapters_folder(around.repository)
-    assert folder is not None
-    try:
-        make_folder(folder, 2)
-        with alone(folder):
+    with alone(around.repository) as folder:
+        try:
             return _Audit(around, base, asked, folder).run()
-    except OSError as error:
-        raise TrainingError(
-            f"cannot keep the audit in {folder}: {error.strerror}",
-            hint="make room, then give the same command: it goes on where it was",
-        ) from error
+        except OSError as error:
+            raise TrainingError(
+                f"cannot keep the audit in {folder}: {error.strerror}",
+                hint="make room, then give the same command: it goes on where it was",
+            ) from error
 
 
 class _Audit:

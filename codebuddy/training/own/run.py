@@ -131,13 +131,7 @@ def run(around: Surroundings, base: Base, options: Options) -> Outcome:
         TrainingError: There is too little code, or another training runs.
         CodebuddyError: Model or index failed; what is done stays.
     """
-    folder = adapters_folder(around.repository)
-    assert folder is not None
-    try:
-        make_folder(folder, 2)
-    except OSError as error:
-        raise TrainingError(f"cannot make the folder {folder}: {error.strerror}") from error
-    with alone(folder):
+    with alone(around.repository) as folder:
         try:
             return OwnTraining(around, base, options, folder).run()
         except OSError as error:
@@ -148,15 +142,21 @@ def run(around: Surroundings, base: Base, options: Options) -> Outcome:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a repository's adapters.
+def alone(repository: Repository) -> Iterator[Path]:
+    """Hold the lock of a repository's adapters; gives their folder, made where there was none.
 
     Raises:
         TrainingError: Another training holds it, or it cannot be had.
     """
+    folder = adapters_folder(repository)
+    assert folder is not None
+    try:
+        make_folder(folder, 2)
+    except OSError as error:
+        raise TrainingError(f"cannot make the folder {folder}: {error.strerror}") from error
     try:
         with platforms.exclusive_lock(folder / "training.lock", 0.0):
-            yield
+            yield folder
     except TimeoutError as error:
         raise TrainingError(
             "another training of this repository's adapter runs", hint="wait for its end"
