@@ -123,6 +123,7 @@ def head(
     either, the own one where there are labels.
     """
     from codebuddy import heads
+    from codebuddy.errors import UsageError
     from codebuddy.service.context import open_repository_context
     from codebuddy.training.audit.head import audit_head
     from codebuddy.training.audit.report import check_page
@@ -135,7 +136,12 @@ def head(
     if name != "shipped":
         repository = open_repository_context(None).repository
         labels = heads.personal_labels_file(repository)
-        if name == "own" or labels.exists():
+        if name == "own" and not labels.exists():
+            raise UsageError(
+                f"{repository.root} has no labels that a head was fitted to",
+                hint="codebuddy train head",
+            )
+        if labels.exists():
             header, own = read_examples(labels)
             name = f"{safe_line(repository.root.name)}'s own"
     known = [] if own is shared else shared

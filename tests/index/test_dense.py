@@ -246,6 +246,17 @@ class _Broken:
         return np.full((len(texts), 4), np.nan, np.float32)
 
 
+@pytest.mark.parametrize(("reads_bags", "version"), [(True, "2"), (False, "1")])
+def test_vectors_are_made_anew_only_for_models_that_read_another_text(reads_bags, version):
+    """What a transformer reads of a chunk is what it read in the first version."""
+
+    class Model:
+        fingerprint = "a"
+
+    Model.reads_bags = reads_bags  # type: ignore[attr-defined]
+    assert embedder_key(Model()) == f"a {version}"  # type: ignore[arg-type]
+
+
 def test_an_encoder_that_gives_no_numbers_finds_nothing(root):
     """NaN becomes zeros, which are like nothing; a wrong shape is an error that says so."""
     file = database(root)

@@ -446,6 +446,16 @@ def test_the_shipped_head_is_audited_with_a_page_and_a_gate(tmp_path):
     assert sorted(paths_of(told)) == KEYS["audit head"]
 
 
+@pytest.mark.process
+def test_a_repository_without_labels_has_no_head_of_its_own(tmp_path):
+    """The command that makes labels is named."""
+    root = make_repository(tmp_path / "r", {"a.py": "x = 1\n"})
+    done = codebuddy(root, "audit", "head", "own")
+    assert done.returncode == 2
+    assert "no labels" in done.stderr.decode()
+    assert "codebuddy train head" in done.stderr.decode()
+
+
 def test_the_docs_name_every_attack():
     """docs/trust.md says what each figure of a report means."""
     text = (Path(__file__).parents[2] / "docs" / "trust.md").read_text(encoding="utf-8")
