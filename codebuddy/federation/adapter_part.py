@@ -60,7 +60,7 @@ class AdapterPart:
     @property
     def trained_for(self) -> str:
         """What its matrices change: one file's weights, by one rank."""
-        return f"{self.base.digest} rank {RANK}"
+        return trained_for_text(self.base)
 
     @property
     def n_examples(self) -> int:
@@ -120,12 +120,26 @@ class AdapterPart:
     def _written(self, weights: Sequence[Array]) -> Path:
         if not self.parts.are_of(weights):
             raise TrainingError("the server's matrices are no adapter of this repository's model")
-        pairs = zip(weights[::2], weights[1::2], strict=True)
         file = self.training().work / "aggregate.gguf"
-        matrices = dict(zip(self.parts.names, pairs, strict=True))
-        kind = self.base.header.architecture
-        write_adapter(file, matrices, kind, alpha_of(RANK), is_permuted=True)
+        write_weights(file, weights, self.parts, self.base)
         return file
+
+
+def trained_for_text(base: Base) -> str:
+    """What an adapter's matrices change, as clients and server say it."""
+    return f"{base.digest} rank {RANK}"
+
+
+def write_weights(file: Path, weights: Sequence[Array], parts: Parts, base: Base) -> float:
+    """Write matrices as they travel as an adapter's file; returns its alpha.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    pairs = zip(weights[::2], weights[1::2], strict=True)
+    matrices, alpha = dict(zip(parts.names, pairs, strict=True)), alpha_of(RANK)
+    write_adapter(file, matrices, base.header.architecture, alpha, is_permuted=True)
+    return alpha
 
 
 @contextmanager

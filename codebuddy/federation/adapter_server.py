@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codebuddy.errors import TrainingError
+from codebuddy.federation.adapter_part import trained_for_text, write_weights
 from codebuddy.federation.adapter_strategy import AdapterStrategy
 from codebuddy.federation.adapter_weights import parts_of
 from codebuddy.federation.strategy import Rules
-from codebuddy.training.adapter.export import write_adapter, write_card
-from codebuddy.training.own.fitting import RANK, alpha_of
+from codebuddy.training.adapter.export import write_card
+from codebuddy.training.own.fitting import RANK
 
 if TYPE_CHECKING:
     from codebuddy.inference.own_adapters import Base
@@ -30,8 +31,8 @@ def strategy_for(model: str | None, rules: Rules) -> tuple[AdapterStrategy, Base
     flags = {} if model is None else {"model.name": whole_model_name(model)}
     settings = load_settings(None, flags=flags).settings
     base = base_of(find_model(settings.model.name, settings))
-    trained_for = f"{base.digest} rank {RANK}"
-    return AdapterStrategy(rules, parts_of(base.header, RANK), trained_for), base
+    parts = parts_of(base.header, RANK)
+    return AdapterStrategy(rules, parts, trained_for_text(base)), base
 
 
 def save_aggregate(file: Path, strategy: AdapterStrategy, base: Base) -> bool:
@@ -40,15 +41,11 @@ def save_aggregate(file: Path, strategy: AdapterStrategy, base: Base) -> bool:
     Raises:
         TrainingError: It cannot be written.
     """
-    weights = strategy.weights
-    if not weights:
+    if not strategy.weights:
         return False
-    pairs = zip(weights[::2], weights[1::2], strict=True)
-    matrices = dict(zip(strategy.parts.names, pairs, strict=True))
     made_by = {"federated": len(strategy.rounds), "model": base.name}
-    alpha = alpha_of(RANK)
     try:
-        write_adapter(file, matrices, base.header.architecture, alpha, is_permuted=True)
+        alpha = write_weights(file, strategy.weights, strategy.parts, base)
         write_card(file, [base.digest], RANK, alpha, made_by, {})
     except OSError as error:
         raise TrainingError(f"{file} cannot be written: {error.strerror}") from error

@@ -10,6 +10,7 @@ as they are. It knows nothing of files.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -299,8 +300,6 @@ class _Table:
         return loss
 
     def _move(self, chosen: torch.Tensor, slope: Any, number: int) -> None:
-        import math
-
         config = self._config
         share = number / config.steps
         rate = config.learning_rate * min(1.0, (number + 1) / config.warmup)
