@@ -122,7 +122,7 @@ def require_accountant(goal: Goal | None) -> None:
         raise _missing("opacus is not installed")
 
 
-def plan_for(goal: Goal, units: int, passes: float, clip: float) -> Plan:
+def plan_for(goal: Goal, units: int, passes: float, clip: float, batch: int = _BATCH) -> Plan:
     """The least noise with which so many passes over the units meet the goal.
 
     Args:
@@ -130,6 +130,7 @@ def plan_for(goal: Goal, units: int, passes: float, clip: float) -> Plan:
         units: How many there are; counts as known to everybody.
         passes: How often each unit is drawn on average.
         clip: The largest norm of a unit's gradient.
+        batch: How many of them a step draws on average, if that is at most half of them.
 
     Raises:
         TrainingError: There are too few units, or the accountant is not installed.
@@ -139,7 +140,7 @@ def plan_for(goal: Goal, units: int, passes: float, clip: float) -> Plan:
             f"{units} {goal.unit}{'s' if units != 1 else ''} are too few to hide one among",
             hint="choose a smaller unit, or train without --private",
         )
-    rate = min(1.0, max(_LEAST_RATE, min(0.5, _BATCH / units)))
+    rate = min(1.0, max(_LEAST_RATE, min(0.5, batch / units)))
     steps = max(1, math.ceil(passes / rate))
     delta = 1 / (10 * units)
     try:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codebuddy.inference import hardware
 from codebuddy.training.adapter import run_state
 from codebuddy.training.adapter.packing import (
     PackedRow,
@@ -33,6 +34,8 @@ _FALLING_SHARE = 0.25
 _LEAST_RATE_SHARE = 0.02
 # Steps after which a run is written to its file.
 _STEPS_KEPT = 5
+# Of readings, so that later passes need not read: some ninety groups of a small model.
+_MOST_KEPT_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,33 @@ def read_prompts(model: Any, group: SampleGroup, device: str) -> Reading:
         out = model.get_base_model().model(**_inputs(prompts, device), use_cache=True)
     layers = tuple((each.keys, each.values) for each in out.past_key_values.layers)
     return Reading(prompts, layers)
+
+
+class PromptCache:
+    """Readings of groups, as many as `max_bytes` hold: they are the base's, and stay as they are.
+
+    Reading takes more than half of a step, and each pass over the groups would read them again.
+    """
+
+    def __init__(self, model: Any, device: str, max_bytes: int | None = None) -> None:
+        self._model = model
+        self._device = device
+        available = min(_MOST_KEPT_BYTES, hardware.available_bytes() // 4)
+        self._room = available if max_bytes is None else max_bytes
+        # With the group, so that no other one gets its id.
+        self._kept: dict[int, tuple[SampleGroup, Reading]] = {}
+
+    def read(self, group: SampleGroup) -> Reading:
+        """The reading of a group's prompts, from memory where it is there."""
+        kept = self._kept.get(id(group))
+        if kept is not None:
+            return kept[1]
+        found = read_prompts(self._model, group, self._device)
+        size = sum(keys.nbytes + values.nbytes for keys, values in found.layers)
+        if size <= self._room:
+            self._room -= size
+            self._kept[id(group)] = group, found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +215,7 @@ def train(
     plan: TrainingPlan,
     device: str,
     on_step: Callable[[int, float, dict[str, float]], bool | None],
+    prompts: PromptCache | None = None,
 ) -> tuple[int, int]:
     """Train every adapter on the groups, once through and again, until the plan is fulfilled.
 
@@ -205,6 +236,7 @@ def train(
     run = _description(configs, groups, plan)
     done, left_out, spent_before = run_state.resume(model, optimizers, plan.state, run)
     started, step = plan.clock() - spent_before, 0
+    prompts = prompts or PromptCache(model, device)
     for chosen in _endless_steps(groups, plan):
         spent = plan.clock() - started
         share = _share_done(plan, step, spent, len(groups))
@@ -213,7 +245,7 @@ def train(
         step += 1
         if step <= done:
             continue
-        losses = _gradients(model, configs, chosen, endings, device)
+        losses = _gradients(model, configs, chosen, endings, prompts)
         factor = _rate_share(step, share, plan.warm_up_steps)
         finite = [
             _take_step(optimizers[config.name], config.rate * factor, losses[config.name])
@@ -278,13 +310,13 @@ def _gradients(
     configs: Sequence[AdapterConfig],
     groups: Sequence[SampleGroup],
     endings: Endings,
-    device: str,
+    prompts: PromptCache,
 ) -> dict[str, float]:
     """Add up the gradients of a step; the mean loss of each adapter, in nats a token."""
     middles = sum(len(each.branches) for each in groups)
     told = dict.fromkeys((config.name for config in configs), 0.0)
     for group in groups:
-        reading = read_prompts(model, group, device)
+        reading = prompts.read(group)
         for config in configs:
             model.set_adapter(config.name)
             found = middle_losses(model, group, reading, endings)

@@ -57,6 +57,8 @@ _MAX_MIDDLE_TOKENS, _MAX_BRANCH_TOKENS, _MAX_TRUNK_TOKENS = 120, 240, 1500
 # Of the groups with chunks, the share whose chunks come from anywhere in the repository.
 _UNRELATED_SHARE = 0.12
 _TOP_K = 10
+# The kinds of `eval` that a file has by itself.
+_OWN_KINDS: tuple[HoleKind, ...] = ("line", "block")
 _WORD = re.compile(rb"[A-Za-z_]\w{3,}")
 _OPENERS, _CLOSERS, _QUOTES = b"([{", b")]}", b"\"'`"
 
@@ -71,7 +73,7 @@ def cut_group(
     rng: random.Random,
     is_left_out: Callable[[Hole], bool] | None = None,
     *,
-    has_lookups: bool = True,
+    stands_alone: bool = False,
 ) -> SampleGroup | None:
     """Holes of one stretch of a file; `None` where it has too few.
 
@@ -82,18 +84,20 @@ def cut_group(
         path: Of the file.
         rng: Makes all choices.
         is_left_out: Which holes nothing is to be learned from.
-        has_lookups: Whether prompts may hold chunks of other files.
+        stands_alone: Whether the group depends on no other file: no chunks in its prompts, and
+            no holes that are chosen since another file defines what they call.
     """
-    holes = holes_of_file(repository, index, path, KINDS, rng.getrandbits(32))
+    kinds = _OWN_KINDS if stands_alone else KINDS
+    holes = holes_of_file(repository, index, path, kinds, rng.getrandbits(32))
     if is_left_out is not None:
         holes = [hole for hole in holes if not is_left_out(hole)]
-    by_kind = {kind: [hole for hole in holes if hole.kind == kind] for kind in KINDS}
+    by_kind = {kind: [hole for hole in holes if hole.kind == kind] for kind in kinds}
     if not by_kind["line"] or len(holes[0].source) < _MIN_FILE_BYTES:
         return None
     picked = _pick(by_kind, vocabulary, rng)
     if len(picked) < _MIN_HOLES:
         return None
-    chunk_tokens = rng.choice(CHUNK_TOKENS) if has_lookups else 0
+    chunk_tokens = 0 if stands_alone else rng.choice(CHUNK_TOKENS)
     settings = CompletionSettings(
         prefix_tokens=_WHOLE_PREFIX_TOKENS,
         suffix_tokens=rng.choice(SUFFIX_TOKENS),

@@ -31,7 +31,7 @@ from codebuddy.vcs.repository import Repository
 # How often a canary stands in the training set; 0 is a twin, which does not.
 REPEATS = (16, 4, 1, 0)
 # Of kinds whose secrets cannot all be listed, so many others are drawn.
-_OTHERS = 255
+_OTHERS = 127
 _PREFIX_TOKENS, _SUFFIX_TOKENS, _CHUNK_TOKENS = 192, 64, 384
 _WHOLE_PREFIX_TOKENS = 2200
 _WORDS = (
@@ -118,6 +118,7 @@ def draw_canaries(
     vocabulary: Vocabulary,
     paths: Sequence[str],
     seed: int,
+    kinds: Sequence[Kind] = KINDS,
 ) -> list[Canary]:
     """One canary of each kind for each number of repeats, in copies of files of `paths`.
 
@@ -127,10 +128,11 @@ def draw_canaries(
         vocabulary: Of the model that is to be trained.
         paths: Files that are learned from.
         seed: Of all choices.
+        kinds: Of secrets.
     """
     rng = random.Random(f"canaries:{seed}")
     found: list[Canary] = []
-    for kind in KINDS:
+    for kind in kinds:
         for repeats in REPEATS:
             for _ in range(4 * len(paths)):
                 place = _place(repository, index, rng.choice(list(paths)), rng)

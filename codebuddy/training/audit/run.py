@@ -303,7 +303,7 @@ class _Audit:
                 self._clock.wait()
                 found = rows.once(
                     f"{side}:{number}",
-                    lambda group=group: _middles(score_middles(model, group, endings, 0)),  # type: ignore[misc]
+                    lambda group=group: middles_as_json(score_middles(model, group, endings, 0)),  # type: ignore[misc]
                 )
                 sides[side] += [{"file": group.path, **each} for each in found["middles"]]
                 self._around.show(f"{side}: {number + 1} of {len(material.sides[side])}")
@@ -334,7 +334,7 @@ class _Audit:
                 "base": score_secret(model, plain, others, has_adapter=False),
                 "found": score_secret(model, found, (), has_adapter=True),
             }
-            return canary_row(about, {name: _secret(each) for name, each in scores.items()})
+            return canary_row(about, {name: secret_as_json(each) for name, each in scores.items()})
 
         self._clock.wait()
         self._around.show(f"canaries: {number + 1} of {len(material.facts['canaries'])}")
@@ -355,11 +355,13 @@ def _held_out_of(stored: StoredAdapter) -> tuple[set[str], set[str]]:
     return watched, judged
 
 
-def _middles(scores: Sequence[MiddleScores]) -> dict[str, Any]:
+def middles_as_json(scores: Sequence[MiddleScores]) -> dict[str, Any]:
+    """The row of a group."""
     return {"middles": [dataclasses.asdict(each) for each in scores]}
 
 
-def _secret(scores: SecretScores) -> dict[str, Any]:
+def secret_as_json(scores: SecretScores) -> dict[str, Any]:
+    """What `canary_row` takes of a secret."""
     return {"own": scores.own, "others": scores.others, "greedy": scores.is_greedy}
 
 

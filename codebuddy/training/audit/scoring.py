@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from codebuddy.training.adapter.fit import (
+    MiddleLoss,
+    PromptCache,
     Reading,
     middle_losses,
     read_prompts,
@@ -26,7 +28,8 @@ from codebuddy.training.adapter.sample_file import Endings
 
 # Nodes of a tree in one pass, and rows of its states that are turned into probabilities at once.
 _MOST_NODES, _ROWS = 1500, 128
-_NEIGHBOURS, _CHANGED_SHARE = 4, 0.15
+# Texts that each middle is compared with; each costs a pass over the middles.
+_NEIGHBOURS, _CHANGED_SHARE = 2, 0.15
 _DEVICE = "cpu"
 
 
@@ -57,15 +60,21 @@ class SecretScores:
 
 
 def score_middles(
-    model: Any, group: SampleGroup, endings: Endings, seed: int
+    model: Any,
+    group: SampleGroup,
+    endings: Endings,
+    seed: int,
+    prompts: PromptCache | None = None,
+    base: Sequence[MiddleLoss] | None = None,
 ) -> list[MiddleScores]:
-    """Every middle of a group."""
+    """Every middle of a group; `prompts` and `base` where these are known already."""
     import torch
 
     with torch.no_grad():
-        reading = read_prompts(model, group, _DEVICE)
+        reading = _read(model, group, prompts)
         adapted = middle_losses(model, group, reading, endings)
-        base = middle_losses(model, group, reading, endings, has_adapter=False)
+        if base is None:
+            base = middle_losses(model, group, reading, endings, has_adapter=False)
         rng = random.Random(f"neighbours:{seed}:{group.path}")
         near = [
             middle_losses(model, _neighbour(group, rng), reading, endings)
@@ -92,13 +101,14 @@ def score_secret(
     others: Sequence[Sequence[int]],
     *,
     has_adapter: bool,
+    prompts: PromptCache | None = None,
 ) -> SecretScores:
     """The secret that is the middle of the group's one branch, among others of its kind."""
     import torch
 
     [branch] = group.branches
     with torch.no_grad():
-        reading = read_prompts(model, group, _DEVICE)
+        reading = _read(model, group, prompts)
         told = [
             score
             for part in _parts([tuple(branch.middle), *map(tuple, others)])
@@ -106,6 +116,10 @@ def score_secret(
         ]
     own, *rest = told
     return SecretScores(own[0], tuple(score for score, _ in rest), own[1])
+
+
+def _read(model: Any, group: SampleGroup, prompts: PromptCache | None) -> Reading:
+    return read_prompts(model, group, _DEVICE) if prompts is None else prompts.read(group)
 
 
 def _neighbour(group: SampleGroup, rng: random.Random) -> SampleGroup:

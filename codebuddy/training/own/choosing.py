@@ -59,10 +59,12 @@ class Deprecated:
 
     def is_in(self, hole: Hole) -> bool:
         """Whether a hole lies in what is deprecated, or calls it."""
+        return self.holds(hole) or self.count(hole.text) > 0
+
+    def holds(self, hole: Hole) -> bool:
+        """Whether a hole lies in what its own file marks as deprecated."""
         ranges = (self.extents or {}).get(hole.path, ())
-        if any(start < hole.end_byte and hole.start_byte < end for start, end in ranges):
-            return True
-        return self.count(hole.text) > 0
+        return any(start < hole.end_byte and hole.start_byte < end for start, end in ranges)
 
     def count(self, text: str) -> int:
         """How many of the names a text holds."""
@@ -109,6 +111,8 @@ def choose_files(
     index: RepositoryIndex,
     settings: TrainSettings,
     earlier: Earlier | None = None,
+    *,
+    each_alone: bool = False,
 ) -> Choice:
     """Choose among the repository's code files.
 
@@ -117,6 +121,8 @@ def choose_files(
         index: Its index, up to date.
         settings: What is left out.
         earlier: The training that is gone on from, if there was one.
+        each_alone: Whether a file's path alone says that it judges. Files of one half may be copies
+            of others then; those that would judge are left out.
     """
     history = repository.recent_changes(_HISTORY_COMMITS)
     ages = _last_changes(history)
@@ -140,7 +146,12 @@ def choose_files(
         left_out["licence"] += 1
     if len(code) > _MAX_FILES:
         left_out[f"beyond the first {_MAX_FILES}"] = len(code) - _MAX_FILES
-    learned, held_out = _split(texts, earlier)
+    if each_alone:
+        learned, held_out = _split_by_path(texts)
+        if copied := len(texts) - len(learned) - len(held_out):
+            left_out["copy"] = copied
+    else:
+        learned, held_out = _split(texts, earlier)
     return Choice(
         learned=learned,
         held_out=held_out,
@@ -279,6 +290,14 @@ def _split(
     held_out = fit[: max(0, wanted)]
     learned = sorted(set(texts) - set(held_out))
     return tuple(learned), tuple(held_out)
+
+
+def _split_by_path(texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As `_split`, but whether a file is learned from depends on no other file."""
+    learned = [path for path in sorted(texts) if _place(path) >= _HELD_OUT_SHARE]
+    copied = set(copies(texts))
+    others = sorted(set(texts) - set(learned) - copied, key=_place)
+    return tuple(learned), tuple(others)
 
 
 def _place(path: str) -> float:

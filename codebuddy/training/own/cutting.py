@@ -42,8 +42,8 @@ from codebuddy.vcs.repository import Repository
 PARTS = ("learned", "replayed", "watched", "judged", "elsewhere")
 MIN_GROUPS = 6
 _WATCHED, _JUDGED, _ELSEWHERE = 4, 8, 4
-# Files that are tried for a group that is wanted.
-_TRIES = 4
+# Files that are tried for a group that is wanted, and groups that are tried of each file for itself.
+_TRIES, _GROUPS_PER_FILE = 4, 4
 # Of the groups that go on from an earlier training, those of files that it knew.
 _KNOWN_SHARE = 0.3
 _LIBRARY_FILES = 40
@@ -88,7 +88,7 @@ def cut_samples(
     clock: PausableClock,
     show: Callable[[str], None],
     *,
-    has_lookups: bool = True,
+    is_private: bool = False,
 ) -> dict[str, list[SampleGroup]]:
     """Cut the groups of every part.
 
@@ -103,7 +103,8 @@ def cut_samples(
         deadline: When to stop, on the clock.
         clock: Waited for before each group.
         show: Told how far it is.
-        has_lookups: Whether prompts that are learned from may hold chunks of other files.
+        is_private: Whether what is cut of a file depends on that file alone (`cut_alone`): `count`
+            and `deadline` bound nothing that is learned from.
 
     Raises:
         TrainingError: There is too little code.
@@ -118,14 +119,18 @@ def cut_samples(
                 break
             clock.wait()
             path = paths[number % len(paths)]
-            group = cut_it(path, rng, choice.deprecated.is_in, has_lookups=has_lookups)
+            group = cut_it(path, rng, choice.deprecated.is_in, stands_alone=is_private)
             groups += [] if group is None else [group]
             show(f"{what}: {len(groups)} of {wanted} stretches of code")
         return groups
 
     watched, judged = judging_files(choice.held_out)
+    if is_private:
+        learned = cut_alone(repository, index, vocabulary, choice, seed, show)
+    else:
+        learned = cut(_in_turn(choice, rng), count, "cutting samples")
     found = {
-        "learned": cut(_in_turn(choice, rng), count, "cutting samples"),
+        "learned": learned,
         "watched": cut(watched, _WATCHED, "cutting held-out samples"),
         "judged": cut(judged, _JUDGED, "cutting held-out samples"),
     }
@@ -135,6 +140,32 @@ def cut_samples(
     show("cutting samples of code from elsewhere")
     library = library_groups(vocabulary, wanted + _ELSEWHERE, seed)
     return found | {"elsewhere": library[:_ELSEWHERE], "replayed": library[_ELSEWHERE:]}
+
+
+def cut_alone(
+    repository: Repository,
+    index: RepositoryIndex,
+    vocabulary: Vocabulary,
+    choice: Choice,
+    seed: int,
+    show: Callable[[str], None],
+) -> list[SampleGroup]:
+    """Groups of the files to learn from: each file's the same, whatever other files there are.
+
+    Each file's choices are made by its path and `seed`, each file is tried equally often, and
+    neither the time nor the number of groups ends it: what is cut of a file is its own function, as
+    private training with files as units supposes.
+    """
+    groups: list[SampleGroup] = []
+    for number, path in enumerate(choice.learned):
+        rng = random.Random(f"{seed}:{path}")
+        for _ in range(_GROUPS_PER_FILE):
+            group = cut_group(
+                repository, index, vocabulary, path, rng, choice.deprecated.holds, stands_alone=True
+            )
+            groups += [] if group is None else [group]
+        show(f"cutting samples: {number + 1} of {len(choice.learned)} files")
+    return groups
 
 
 def keep_samples(

@@ -28,6 +28,8 @@ NAME = "own"
 RANK = 8
 PASSES = 3.0
 _WARM_UP_STEPS = 5
+# Of a private training's time, what code of elsewhere may take.
+_ELSEWHERE_SHARE = 0.3
 # The base in bfloat16, while single weights are unpacked from it, and what training computes.
 _BYTES_PER_PARAMETER, _WORKING_BYTES = 6, 1 << 30
 # For the default model; smaller ones take larger steps.
@@ -215,10 +217,14 @@ def _fit_plainly(
 def _fit_privately(
     model: Any, config: fit.AdapterConfig, samples: Samples, wish: Wish, stopping: _Stopping
 ) -> tuple[int, bool]:
-    """Steps taken; no held-out loss decides anything, since that would tell of those files."""
+    """Steps taken; no held-out loss decides anything, since that would tell of those files.
+
+    Code of elsewhere is learned from first, plainly: it is nobody's here.
+    """
     assert wish.privacy is not None
     state = wish.folder / "training.state"
     run_state.remove_damaged(state)
+    _learn_elsewhere(model, config, samples, wish, stopping)
     steps = train_privately(
         model,
         config,
@@ -226,10 +232,37 @@ def _fit_privately(
         samples.endings,
         state,
         stopping.clock,
-        wish.seconds,
+        (1 - _ELSEWHERE_SHARE) * wish.seconds,
         stopping.tell,
     )
     return steps, False
+
+
+def _learn_elsewhere(
+    model: Any, config: fit.AdapterConfig, samples: Samples, wish: Wish, stopping: _Stopping
+) -> None:
+    """Learn from the replayed groups alone; what came of it is kept for a call that goes on."""
+    kept, state = wish.folder / "elsewhere.weights", wish.folder / "elsewhere.state"
+    for file in (kept, state):
+        run_state.remove_damaged(file)
+    if (known := run_state.read_weights(kept)) is not None:
+        run_state.put_weights(model, known[1])
+    elif samples.groups["replayed"]:
+        plan = fit.TrainingPlan(
+            seed=wish.seed,
+            seconds=_ELSEWHERE_SHARE * wish.seconds,
+            state=state,
+            passes=PASSES,
+            warm_up_steps=_WARM_UP_STEPS,
+            clock=stopping.clock,
+        )
+
+        def tell(step: int, share: float, losses: Mapping[str, float]) -> None:
+            stopping.tell(step, _ELSEWHERE_SHARE * share, losses[NAME])
+
+        groups = samples.groups["replayed"]
+        fit.train(model, [config], groups, samples.endings, plan, _DEVICE, tell)
+        run_state.write_weights(model, kept, 0.0)
 
 
 def model_with(wish: Wish, config: fit.AdapterConfig) -> Any:

@@ -1,9 +1,10 @@
 """DP-SGD for an adapter: a unit's gradient is clipped and added up, noise once a step.
 
 The samples of a step are computed one after the other in plain training too, so that clipping
-each costs a norm and a sum. Only B is trained, and A stays as it was drawn (FFA-LoRA, arXiv
-2403.12313): half the numbers get noise, and the change is linear in what is learned. It needs
-torch, transformers and peft.
+each costs a norm and a sum. What code of elsewhere teaches is learned first and costs nothing
+(`fitting` does that). Then few numbers are trained, since noise grows with the root of how many
+there are: B alone, A staying as it is (FFA-LoRA, arXiv 2403.12313), of what writes into the
+stream of the last layers. It needs torch, transformers and peft.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ from codebuddy.vcs.repository import Repository
 
 # How often each unit is drawn on average, and the norm of a unit's gradient: fixed beforehand,
 # since whatever is chosen by a look at the code would have to be accounted for.
-PASSES, CLIP = 6.0, 0.1
+PASSES, CLIP, BATCH = 6.0, 0.1, 48
+# About how many groups a unit has; not looked up, for that would tell of the code.
+_GROUPS_OF = {"example": 1, "file": 4, "author": 40}
+# Which numbers are trained: B of these parts, in so many of the last layers.
+PARTS, LAYERS = ("o_proj", "down_proj"), 4
+# Of the plain training's, the highest rate.
+RATE_SHARE = 2.0
 _STEPS_KEPT = 5
 _DEVICE = "cpu"
 
@@ -37,15 +44,25 @@ class Private:
     units: tuple[tuple[SampleGroup, ...], ...]
 
 
-def private_for(goal: Goal, groups: Sequence[SampleGroup], repository: Repository) -> Private:
+def private_for(
+    goal: Goal, groups: Sequence[SampleGroup], repository: Repository, in_time: float = math.inf
+) -> Private:
     """The groups in units, and the plan for so many of them.
+
+    Args:
+        goal: What was asked for.
+        groups: What is learned from.
+        repository: Whose history says who the authors are.
+        in_time: For how many groups the time is enough, a group counted at each pass; it must not
+            depend on the code.
 
     Raises:
         TrainingError: There are too few units, or the accountant is not installed.
     """
     authors = authors_of(repository) if goal.unit == "author" else {}
     units = units_of([(group.path, group) for group in groups], goal.unit, authors)
-    return Private(plan_for(goal, len(units), PASSES, CLIP), tuple(map(tuple, units)))
+    passes = min(PASSES, max(1.0, in_time / max(1, len(units) * _GROUPS_OF[goal.unit])))
+    return Private(plan_for(goal, len(units), passes, CLIP, BATCH), tuple(map(tuple, units)))
 
 
 def train_privately(
@@ -57,6 +74,7 @@ def train_privately(
     clock: PausableClock,
     seconds: float,
     on_step: Callable[[int, float, float], None],
+    prompts: fit.PromptCache | None = None,
 ) -> int:
     """Train the one adapter of the model by the plan; fewer steps where the time is over.
 
@@ -69,6 +87,7 @@ def train_privately(
         clock: Of the time.
         seconds: After which no step is begun.
         on_step: Told the step, the share that is done, and the mean loss of what was drawn.
+        prompts: What was read already; a memory of its own where none is given.
 
     Returns:
         Steps, each of which is to be accounted for.
@@ -77,9 +96,11 @@ def train_privately(
     import torch
 
     plan = private.plan
-    weights = _trained_weights(model)
-    optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    weights = trained_weights(model)
+    highest = RATE_SHARE * config.rate
+    optimizer = torch.optim.AdamW(weights, lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
     run = repr((config, plan))
+    prompts = prompts or fit.PromptCache(model, _DEVICE)
     done, _, before = run_state.resume(model, {config.name: optimizer}, state, run)
     noise = np.random.default_rng(seed())
     started = clock() - before
@@ -87,14 +108,14 @@ def train_privately(
         if clock() - started > seconds:
             return step - 1
         chosen = [private.units[at] for at in draw(len(private.units), plan.rate)]
-        sums, loss = clipped_sum(model, weights, chosen, endings, plan.clip)
+        sums, loss = clipped_sum(model, weights, chosen, endings, plan.clip, prompts)
         for weight, total in zip(weights, sums, strict=True):
             drawn = torch.from_numpy(noise.normal(0.0, plan.noise * plan.clip, total.shape))
             # By the expected number, which is known: the drawn one is not to be told.
             weight.grad = (total + drawn.to(total.dtype)) / (plan.rate * plan.units)
         share = step / plan.steps
         for group in optimizer.param_groups:
-            group["lr"] = config.rate * min(1.0, 2 * (1 - share) + 0.02)
+            group["lr"] = highest * min(1.0, 2 * (1 - share) + 0.02)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step % _STEPS_KEPT == 0:
@@ -110,6 +131,7 @@ def clipped_sum(
     units: Sequence[Sequence[SampleGroup]],
     endings: Endings,
     clip: float,
+    prompts: fit.PromptCache,
 ) -> tuple[list[Any], float]:
     """The sum over units of their gradients, each of norm `clip` at most, and the mean loss.
 
@@ -124,7 +146,7 @@ def clipped_sum(
         middles = sum(len(group.branches) for group in unit)
         told = 0.0
         for group in unit:
-            reading = fit.read_prompts(model, group, _DEVICE)
+            reading = prompts.read(group)
             found = fit.middle_losses(model, group, reading, endings)
             loss = sum(each.mean() for each in found) / middles
             loss.backward()
@@ -142,12 +164,19 @@ def clipped_sum(
     return sums, sum(losses) / len(losses) if losses else 0.0
 
 
-def _trained_weights(model: Any) -> list[Any]:
-    """Every B; each A gets no gradient from now on."""
+def trained_weights(model: Any) -> list[Any]:
+    """B of some parts of the last layers; nothing else gets a gradient from now on."""
+    layers = model.config.num_hidden_layers
+    last = range(max(0, layers - LAYERS), layers)
+    wanted = {f".layers.{layer}." for layer in last}
     found = []
     for name, parameter in model.named_parameters():
-        if "lora_A" in name:
-            parameter.requires_grad_(requires_grad=False)
-        elif "lora_B" in name:
+        is_trained = (
+            "lora_B" in name
+            and any(layer in name for layer in wanted)
+            and any(f".{part}." in name for part in PARTS)
+        )
+        parameter.requires_grad_(requires_grad=is_trained)
+        if is_trained:
             found.append(parameter)
     return found

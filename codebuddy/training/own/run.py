@@ -247,7 +247,10 @@ class OwnTraining:
         around, settings = self._around, self._around.settings.train
         earlier = choosing.earlier_training({} if start is None else start.card)
         around.show("looking for code to learn from")
-        choice = choosing.choose_files(around.repository, index, settings, earlier)
+        is_private = self._options.privacy is not None
+        choice = choosing.choose_files(
+            around.repository, index, settings, earlier, each_alone=is_private
+        )
         if choice.renewed is not None and not choice.renewed & set(choice.learned):
             return None
         vocabulary = open_vocabulary(self._base.file)
@@ -262,8 +265,7 @@ class OwnTraining:
             self._clock() + 60 * self._options.minutes * _CUT_SHARE,
             self._clock,
             around.show,
-            # What a prompt shows of another file would be that file's, too.
-            has_lookups=self._options.privacy is None,
+            is_private=is_private,
         )
         facts = {
             "key": key,
