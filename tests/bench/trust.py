@@ -44,7 +44,7 @@ ARMS: dict[str, float | None] = {
     "epsilon-32": 32.0,
 }
 SEED = 0
-_WRITTEN_GROUPS, _WRITTEN_TOKENS = 10, 16
+_WRITTEN_GROUPS, _WRITTEN_TOKENS = 8, 16
 _KEPT_BYTES = 6 << 30
 _DEVICE = "cpu"
 
@@ -52,20 +52,21 @@ _DEVICE = "cpu"
 class Bench:
     """The model, the samples, and what is known of them already."""
 
-    def __init__(self, found: Material, folder: Path) -> None:
+    def __init__(self, found: Material, folder: Path, threads: int = 1) -> None:
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         self.material, self.folder = found, folder
+        self._told_s = 0.0
         self.parameters = fitting.parameters_of(read_header(found.base))
         rate = fitting.rate_for(self.parameters)
         self.config = fit.AdapterConfig(fitting.NAME, fitting.RANK, tuple(base_model.LINEAR), rate)
         wish = fitting.Wish(found.base, folder, math.inf, fitting.RANK, rate, SEED)
+        self.say("reading the model")
         self.model = fitting.model_with(wish, self.config)
         run_state.write_weights(self.model, folder / "untrained.weights", 0.0)
         self.prompts = fit.PromptCache(self.model, _DEVICE, _KEPT_BYTES)
         self._base: dict[int, list[fit.MiddleLoss]] = {}
-        self._told_s = 0.0
 
     def say(self, what: str) -> None:
         """Tell how far it is, now and then."""
@@ -187,7 +188,7 @@ class Bench:
         for number, about in enumerate(found.canaries):
             self.say(f"{arm}: canary {number}")
             canaries.append(rows.once(f"canary:{number}", self._canary(number, about)))
-        written = {}
+        written: dict[str, list[tuple[str, float]]] = {}
         for name, has_adapter in ((arm, True), ("base", False)):
             kept = Rows(self.folder / f"{name}.jsonl")
             written[name] = []
@@ -293,7 +294,7 @@ def figures(facts: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def row(arm: str, of: Mapping[str, Any], plain: Mapping[str, Any] | None) -> str:
+def row(arm: str, of: dict[str, Any], plain: dict[str, Any] | None) -> str:
     """A line of the table in docs/trust.md."""
     planted = [each for each in of["canaries"] if each["repeats"]]
     often = [each for each in planted if each["repeats"] == max(e["repeats"] for e in planted)]
@@ -312,8 +313,8 @@ def row(arm: str, of: Mapping[str, Any], plain: Mapping[str, Any] | None) -> str
         f"{exposures[0]:.1f} ({exposures[1]:.1f})",
         *(_auroc(of["told"][name]) for name in ("loss", "ratio", "neighbours", "base")),
         f"{runs['members']['adapter']:.0f} / {runs['members']['base']:.0f}",
-        _mean(of["gains"], plain and plain["gains"], 3),
-        _mean(of["edits"], plain and plain["edits"], 1),
+        _mean(of["gains"], plain["gains"] if plain else None, 3),
+        _mean(of["edits"], plain["edits"] if plain else None, 1),
         f"{facts['ms']:.0f}{least}",
     ]
     return f"| {' | '.join(cells)} |"
@@ -352,7 +353,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", type=Path, help="by default a2a-python of the benchmarks")
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--stretches", type=int, default=36, help="of code, for each side")
+    parser.add_argument("--stretches", type=int, default=24, help="of code, for each side")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     asked = parser.parse_args()
     root = asked.repository
@@ -360,7 +362,9 @@ def main() -> None:
         [corpus] = [each for each in load_corpora() if each.name == "a2a-python"]
         root = make_repository(corpus, default_cache())
     folder = FOLDER / f"{root.name}-{asked.model}-{asked.stretches}"
-    bench = Bench(material(root.resolve(), asked.model, folder, asked.stretches), folder)
+    bench = Bench(
+        material(root.resolve(), asked.model, folder, asked.stretches), folder, asked.threads
+    )
     found: dict[str, dict[str, Any]] = {}
     for arm in asked.arms:
         found[arm] = figures(bench.train(arm), bench.attack(arm))

@@ -32,9 +32,9 @@ from codebuddy.training.own import choosing, cutting
 from codebuddy.training.packages import Package
 
 # Of the shapes of secrets, those that differ most: digits of which all are known, and letters.
-KINDS = ("number", "key", "person")
+KINDS = ("number", "key")
 PARTS = ("members", "others", "canaries", "library")
-_PER_FILE, _LIBRARY_GROUPS = 3, 16
+_PER_FILE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +96,5 @@ def _cut(
     kinds = [kind for kind in canaries.KINDS if kind.name in KINDS]
     found = canaries.draw_canaries(repository, index, vocabulary, sorted(set(learned)), 0, kinds)
     pairs = [group for each in found for group in (each.plain, each.found)]
-    library = cutting.library_groups(vocabulary, _LIBRARY_GROUPS, 0)
+    library = cutting.library_groups(vocabulary, cutting.LIBRARY_GROUPS, 0)
     return {**sides, "canaries": pairs, "library": library}, found

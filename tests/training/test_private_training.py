@@ -13,11 +13,15 @@ import pytest
 from codebuddy.errors import TrainingError, UsageError
 from codebuddy.federation.weights import STAGES, data_of, scales_of, weights_of
 from codebuddy.inference.own_adapters import find
+from codebuddy.inference.vocabulary import open_vocabulary
+from codebuddy.settings import TrainSettings
 from codebuddy.training.adapter.base_model import LINEAR, load_base
-from codebuddy.training.adapter.fit import AdapterConfig, add_adapters
+from codebuddy.training.adapter.fit import AdapterConfig, PromptCache, add_adapters
 from codebuddy.training.head.adapt import head_to_start_from
 from codebuddy.training.head.private import clipped, train_weights
 from codebuddy.training.own import judging, private
+from codebuddy.training.own.choosing import choose_files
+from codebuddy.training.own.cutting import cut_alone
 from codebuddy.training.own.run import Options
 from codebuddy.training.own.run import run as train_adapter
 from codebuddy.training.privacy import (
@@ -32,7 +36,10 @@ from codebuddy.training.privacy import (
     units_of,
 )
 from tests.completion.test_head import synthetic_examples
+from tests.support.evaluation import indexed
+from tests.support.index import make_repository, run_git
 from tests.support.tiny_model import write_base
+from tests.support.toy_repository import house_files
 from tests.training.test_audit import ENDINGS, group_of, house
 from tests.training.test_own_run import make_around
 
@@ -131,17 +138,69 @@ def norm_of(tensors) -> float:
 
 def test_each_unit_adds_at_most_the_clipping_whatever_the_others_are(model):
     """The sum is that of the units alone, each scaled to the norm if it is longer."""
-    weights = private._trained_weights(model)
+    weights, prompts = private.trained_weights(model), PromptCache(model, "cpu")
+
+    def summed(units, clip):
+        return private.clipped_sum(model, weights, units, ENDINGS, clip, prompts)
+
     units = [(group_of(1, 3), group_of(2, 2)), (group_of(3, 3),), (group_of(4, 1),)]
-    alone = [private.clipped_sum(model, weights, [unit], ENDINGS, 0.1)[0] for unit in units]
+    alone = [summed([unit], 0.1)[0] for unit in units]
     assert [norm_of(each) for each in alone] == pytest.approx([0.1] * 3, rel=1e-3)
-    together, loss = private.clipped_sum(model, weights, units, ENDINGS, 0.1)
+    together, loss = summed(units, 0.1)
     for at, total in enumerate(together):
         assert np.allclose(total, sum(each[at] for each in alone), atol=1e-6)
     assert loss > 0
-    free = private.clipped_sum(model, weights, units[1:2], ENDINGS, 1e9)[0]
+    free = summed(units[1:2], 1e9)[0]
     assert norm_of(free) > 0.1
-    assert private.clipped_sum(model, weights, [], ENDINGS, 0.1)[1] == 0
+    assert summed([], 0.1)[1] == 0
+    trained = {name for name, each in model.named_parameters() if each.requires_grad}
+    assert len(trained) == len(weights) == 2 * len(private.PARTS)
+    assert all("lora_B" in name for name in trained)
+
+
+def test_what_was_read_of_a_prompt_is_kept_as_long_as_there_is_room(model):
+    """Of one group, and not of the next."""
+    first, second = group_of(1, 3), group_of(2, 3)
+    free = PromptCache(model, "cpu")
+    reading = free.read(first)
+    assert free.read(first) is reading
+    size = sum(keys.nbytes + values.nbytes for keys, values in reading.layers)
+    full = PromptCache(model, "cpu", size)
+    assert full.read(first) is full.read(first)
+    assert full.read(second) is not full.read(second)
+
+
+def groups_by_file(root, vocabulary):
+    """What private training cuts of each file there, as plain values."""
+    with indexed(root) as (repository, index):
+        choice = choose_files(repository, index, TrainSettings(), each_alone=True)
+        groups = cut_alone(repository, index, vocabulary, choice, 0, lambda _: None)
+    found: dict[str, list[str]] = {path: [] for path in choice.learned}
+    for group in groups:
+        found[group.path].append(repr(group))
+    return found
+
+
+def committed(root, files):
+    """The repository."""
+    make_repository(root, files)
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "Start")
+    return root
+
+
+@pytest.mark.process
+def test_what_is_cut_of_a_file_is_the_same_whatever_other_files_there_are(tmp_path):
+    """Files go that are called, that call others, and one that another one is a copy of."""
+    vocabulary = open_vocabulary(write_base(tmp_path / "tiny.gguf"))
+    files = house_files() | {"house/twin.py": house_files()["house/refunds.py"]}
+    whole = groups_by_file(committed(tmp_path / "whole" / "house", files), vocabulary)
+    assert sum(map(len, whole.values())) > 12
+    for number, gone in enumerate(("house/ledger.py", "house/quotes.py", "house/twin.py")):
+        rest = {name: text for name, text in files.items() if name != gone}
+        root = committed(tmp_path / f"without-{number}" / "house", rest)
+        expected = {path: groups for path, groups in whole.items() if path != gone}
+        assert groups_by_file(root, vocabulary) == expected, gone
 
 
 def test_the_heads_gradients_are_clipped_rows(monkeypatch):

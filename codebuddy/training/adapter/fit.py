@@ -13,7 +13,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,20 @@ def read_prompts(model: Any, group: SampleGroup, device: str) -> Reading:
     import torch
 
     prompts = pack_prompts(group)
-    with torch.no_grad(), model.disable_adapter():
+    with torch.no_grad(), _adapter_off(model):
         out = model.get_base_model().model(**_inputs(prompts, device), use_cache=True)
     layers = tuple((each.keys, each.values) for each in out.past_key_values.layers)
     return Reading(prompts, layers)
+
+
+@contextmanager
+def _adapter_off(model: Any) -> Iterator[None]:
+    """The base alone. Peft would train the whole adapter afterwards; what was frozen stays so."""
+    frozen = [each for each in model.parameters() if not each.requires_grad]
+    with model.disable_adapter():
+        yield
+    for each in frozen:
+        each.requires_grad_(requires_grad=False)
 
 
 class PromptCache:
@@ -171,7 +181,7 @@ def states_behind(model: Any, reading: Reading, row: PackedRow, *, has_adapter: 
     for number, (keys, values) in enumerate(reading.layers):
         past.update(keys, values, number)
     device = reading.layers[0][0].device
-    with nullcontext() if has_adapter else model.disable_adapter():
+    with nullcontext() if has_adapter else _adapter_off(model):
         found = model.get_base_model().model(
             **_inputs(row, device), past_key_values=past, use_cache=True
         )

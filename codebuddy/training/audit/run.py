@@ -47,7 +47,7 @@ from codebuddy.training.own.fitting import RANK
 from codebuddy.training.own.keeping import MAX_NAMED
 from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.own.private import private_for
-from codebuddy.training.own.run import Surroundings, alone
+from codebuddy.training.own.run import Surroundings, alone, groups_in
 from codebuddy.training.packages import Package
 from codebuddy.training.privacy import Goal
 
@@ -159,8 +159,8 @@ class _Audit:
             for number in range(_TRIES * wanted):
                 if len(groups) == wanted:
                     break
-                path, is_plain = paths[number % len(paths)], self._asked.privacy is None
-                group = cut_it(path, rng, choice.deprecated.is_in, has_lookups=is_plain)
+                path, is_private = paths[number % len(paths)], self._asked.privacy is not None
+                group = cut_it(path, rng, choice.deprecated.is_in, stands_alone=is_private)
                 groups += [] if group is None else [group]
                 around.show(f"cutting: {len(groups)} of {wanted} stretches of code")
             return groups
@@ -176,8 +176,9 @@ class _Audit:
         # They say when the training stops, and are not attacked.
         watched = others[::2][:4] if self._stored is None else []
         replayed: list[SampleGroup] = []
-        if self._stored is None and self._asked.privacy is None:
+        if self._stored is None:
             count = cutting.replayed_for(len(members), settings.replay)
+            count = cutting.LIBRARY_GROUPS if self._asked.privacy else count
             replayed = cutting.library_groups(vocabulary, count, self._asked.seed)
         groups = {
             "learned": [*members, *planted(canaries, rng)],
@@ -256,7 +257,8 @@ class _Audit:
             wish = self._wish(self._start(), RANK)
             if self._asked.privacy is not None:
                 groups = samples.groups["learned"]
-                private = private_for(self._asked.privacy, groups, self._around.repository)
+                in_time = groups_in(60 * self._asked.minutes * _TRAINED_SHARE, self._base)
+                private = private_for(self._asked.privacy, groups, self._around.repository, in_time)
                 self._around.tell(private.plan.words())
                 wish = dataclasses.replace(wish, privacy=private)
             trained = fitting.train(wish, samples, self._clock, self._around.on_progress)
@@ -329,9 +331,11 @@ class _Audit:
         others = about["others"]
 
         def score() -> dict[str, Any]:
+            # What both read of one prompt.
+            read = fit.PromptCache(model, "cpu")
             scores = {
-                "adapter": score_secret(model, plain, others, has_adapter=True),
-                "base": score_secret(model, plain, others, has_adapter=False),
+                "adapter": score_secret(model, plain, others, has_adapter=True, prompts=read),
+                "base": score_secret(model, plain, others, has_adapter=False, prompts=read),
                 "found": score_secret(model, found, (), has_adapter=True),
             }
             return canary_row(about, {name: secret_as_json(each) for name, each in scores.items()})

@@ -42,11 +42,13 @@ from codebuddy.vcs.repository import Repository
 PARTS = ("learned", "replayed", "watched", "judged", "elsewhere")
 MIN_GROUPS = 6
 _WATCHED, _JUDGED, _ELSEWHERE = 4, 8, 4
-# Files that are tried for a group that is wanted, and groups that are tried of each file for itself.
+# Files that are tried for a group that is wanted; groups that are tried of each file by itself.
 _TRIES, _GROUPS_PER_FILE = 4, 4
 # Of the groups that go on from an earlier training, those of files that it knew.
 _KNOWN_SHARE = 0.3
 _LIBRARY_FILES = 40
+# Groups of code from elsewhere that a private training begins with, whatever the repository holds.
+LIBRARY_GROUPS = 16
 _LIBRARY_BYTES = (3_000, 60_000)
 _LIBRARY_LEFT_OUT = frozenset(
     {"test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo"}
@@ -137,6 +139,7 @@ def cut_samples(
     if len(found["learned"]) < MIN_GROUPS or not found["judged"] or not found["watched"]:
         raise _too_little(repository, choice)
     wanted = replayed_for(len(found["learned"]), replay_percent)
+    wanted = LIBRARY_GROUPS if is_private else wanted
     show("cutting samples of code from elsewhere")
     library = library_groups(vocabulary, wanted + _ELSEWHERE, seed)
     return found | {"elsewhere": library[:_ELSEWHERE], "replayed": library[_ELSEWHERE:]}
@@ -152,18 +155,22 @@ def cut_alone(
 ) -> list[SampleGroup]:
     """Groups of the files to learn from: each file's the same, whatever other files there are.
 
-    Each file's choices are made by its path and `seed`, each file is tried equally often, and
-    neither the time nor the number of groups ends it: what is cut of a file is its own function, as
-    private training with files as units supposes.
+    Each file's choices are made by its path and `seed`, each file gives so many groups at most, and
+    no time ends it: what is cut of a file is its own function, as private training with files as
+    units supposes.
     """
     groups: list[SampleGroup] = []
     for number, path in enumerate(choice.learned):
         rng = random.Random(f"{seed}:{path}")
-        for _ in range(_GROUPS_PER_FILE):
+        own: list[SampleGroup] = []
+        for _ in range(_TRIES * _GROUPS_PER_FILE):
             group = cut_group(
                 repository, index, vocabulary, path, rng, choice.deprecated.holds, stands_alone=True
             )
-            groups += [] if group is None else [group]
+            own += [] if group is None else [group]
+            if len(own) == _GROUPS_PER_FILE:
+                break
+        groups += own
         show(f"cutting samples: {number + 1} of {len(choice.learned)} files")
     return groups
 

@@ -165,6 +165,12 @@ def alone(repository: Repository) -> Iterator[Path]:
         raise TrainingError(f"cannot lock {folder}: {error.strerror}") from error
 
 
+def groups_in(seconds: float, base: Base) -> float:
+    """How many groups can be learned from in that time, a group counted at each pass."""
+    speed = _TOKENS_PER_S * _PARAMETERS / fitting.parameters_of(base.header)
+    return seconds * speed / _GROUP_TOKENS
+
+
 class OwnTraining:
     """The stages of a training; `run` is all of them in order.
 
@@ -278,8 +284,7 @@ class OwnTraining:
 
     def _n_groups(self, choice: choosing.Choice) -> int:
         """As many as can be learned from in the time, some passes over, and files give."""
-        speed = _TOKENS_PER_S * _PARAMETERS / fitting.parameters_of(self._base.header)
-        in_time = 60 * self._options.minutes * _TRAINED_SHARE * speed / _GROUP_TOKENS / 2
+        in_time = groups_in(60 * self._options.minutes * _TRAINED_SHARE, self._base) / 2
         files = len(choice.renewed or choice.learned)
         return int(min(_MOST_GROUPS, 4 * files, max(_LEAST_GROUPS, in_time)))
 
@@ -322,7 +327,10 @@ class OwnTraining:
         if self._options.privacy is None:
             return None
         return private_for(
-            self._options.privacy, samples.groups["learned"], self._around.repository
+            self._options.privacy,
+            samples.groups["learned"],
+            self._around.repository,
+            groups_in(60 * self._options.minutes * _TRAINED_SHARE, self._base),
         )
 
     def compare(self, samples: Samples, trained: Trained) -> Verdict:
