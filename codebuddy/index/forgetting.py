@@ -1,8 +1,8 @@
 """What else of a file's code is on disk, and goes when the file does.
 
 The index itself zeroes what it frees (schema.py) and drops terms that no live chunk holds
-(writer.py). Beside it lie vectors of the second tier and unfinished trainings, and, for all
-repositories, what models have read: derived data, all of it. Labelled holes stay: they hold a
+(writer.py). Beside it lie vectors of the second tier and unfinished trainings, and elsewhere what
+models have read: derived data, all of it. Labelled holes stay: they hold a
 path and numbers, no code, and took hours.
 """
 
@@ -49,7 +49,7 @@ def leave_nothing(folder: Path, adapters: Path | None) -> None:
             for pattern in _UNFINISHED:
                 for work in adapters.glob(pattern):
                     shutil.rmtree(work, ignore_errors=True)
-    saved_kv.forget_all()
+    saved_kv.forget(folder)
     with suppress(OSError):
         begun.unlink()
 

@@ -129,15 +129,17 @@ class LlamaGenerator:
             self._llama.llama_model_free(self._model)
             self._context = self._model = None
 
-    def save_state(self, path: Path, max_bytes: int = saved_state.MAX_BYTES) -> int:
-        """Write what the KV cache holds, the newest prompts first, so that a restart resumes.
+    def save_state(
+        self, path: Path, max_bytes: int = saved_state.MAX_BYTES, readers: Sequence[str] = ("",)
+    ) -> int:
+        """Write what the KV cache holds of the `readers` (saved_kv.py), the newest prompts first.
 
         Returns:
             The bytes written; 0 if there was nothing to keep, or no room for it.
         """
         self._leave_adapter()
         return saved_state.save(
-            path, self._llama, self._context, self.kv, self._identity, max_bytes
+            path, self._llama, self._context, self.kv, self._identity, max_bytes, readers
         )
 
     def load_state(self, path: Path) -> bool:

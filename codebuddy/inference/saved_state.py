@@ -12,12 +12,14 @@ import ctypes
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from codebuddy.inference.kv_cache import KvCache
 from codebuddy.private_files import open_plain, parse_json, whole_number, write_file
+from codebuddy.saved_kv import UNKNOWN
 
 # About 4,000 tokens of the default model.
 MAX_BYTES = 128 << 20
@@ -39,11 +41,17 @@ class Identity:
 
 
 def save(
-    path: Path, llama: Any, context: Any, kv: KvCache, identity: Identity, max_bytes: int
+    path: Path,
+    llama: Any,
+    context: Any,
+    kv: KvCache,
+    identity: Identity,
+    max_bytes: int,
+    readers: Sequence[str] = (UNKNOWN,),
 ) -> int:
     """Write the slots, the last used first, as many as `max_bytes` allow.
 
-    A crash or a full disk leaves the file from before.
+    `readers` are the repositories whose code they may hold (saved_kv.py). A crash or a full disk leaves the file from before.
 
     Returns:
         The bytes written; 0 if there was nothing to keep.
@@ -70,7 +78,8 @@ def save(
         {"tokens": kv.slots[slot], "exact": kv.exact_length(slot), "bytes": len(state)}
         for slot, state in states
     ]
-    header = json.dumps({"identity": asdict(identity), "slots": slots}).encode() + b"\n"
+    about = {"identity": asdict(identity), "readers": list(readers), "slots": slots}
+    header = json.dumps(about).encode() + b"\n"
     parts = [_MAGIC, header, *(state for _, state in states)]
     content = b"".join([*parts, _checksum(*parts)])
     write_file(path, content, is_durable=True)

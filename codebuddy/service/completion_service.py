@@ -155,7 +155,11 @@ class CompletionService:
 
         repository_context, _ = self._repository_context(request, sources)
         here = resolve_target(repository_context, request)
-        generator = self._models.generator(repository_context.settings, cancellation=cancellation)
+        generator = self._models.generator(
+            repository_context.settings,
+            cancellation=cancellation,
+            repository=repository_context.found,
+        )
         evaluated, targets = 0, []
         if getattr(generator, "can_read_ahead", False):
             visited = self._visited.before(str(here.document.absolute))
@@ -179,7 +183,7 @@ class CompletionService:
             ConfigError: A setting is wrong.
         """
         repository_context, _ = self._repository_context(request, sources)
-        self._models.generator(repository_context.settings)
+        self._models.generator(repository_context.settings, only_loads=True)
         if self._index_refresh == "background":
             self._background.start(repository_context)
 
@@ -247,7 +251,9 @@ class CompletionService:
         )
         try:
             generator = self._models.generator(
-                repository_context.settings, cancellation=cancellation
+                repository_context.settings,
+                cancellation=cancellation,
+                repository=repository_context.found,
             )
             response = answer(request, generator, cancellation, on_text)
         except (GenerationError, ModelError):
@@ -267,7 +273,7 @@ class CompletionService:
         """
         settings = settings_of(sources, None, {"model.name": name}).settings
         self._models.take_up_tuning(settings)
-        generator = self._models.generator(settings, cancellation=cancellation)
+        generator = self._models.generator(settings, cancellation=cancellation, only_loads=True)
         chosen = self._models.adapter(settings).adapter
         name = None if chosen is None else chosen.name
         return {"model": generator.name, "runtime": generator.runtime, "adapter": name}
@@ -311,7 +317,12 @@ class CompletionService:
         run.cancellation.check()
         settings = repository_context.settings
         try:
-            generator = self._models.generator(settings, run.remaining_ms(), run.cancellation)
+            generator = self._models.generator(
+                settings,
+                run.remaining_ms(),
+                run.cancellation,
+                repository=repository_context.found,
+            )
             # Before the index is asked: what changes from here on makes it out of date.
             depends_on = self._dependencies(target)
             chosen = self._models.adapter(settings, repository_context.found)

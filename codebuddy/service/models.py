@@ -17,7 +17,7 @@ from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, ModelError
 from codebuddy.paths import is_model_path
-from codebuddy.saved_kv import forgotten_at
+from codebuddy.saved_kv import UNKNOWN, forgotten_at, reader_id, readers_of
 from codebuddy.service.dependencies import file_identity
 from codebuddy.service.request import TuningCall
 from codebuddy.service.response import TuningResponse
@@ -58,7 +58,8 @@ class ModelCache:
         self._on_loaded = on_loaded or (lambda *_: None)
         self._generator: Generator | None = None
         self._state_file: Path | None = None
-        self._forgotten_at = b""
+        # The repositories whose code the model has read, and when each one's files went away last.
+        self._readers: dict[str, bytes] = {}
         self._loaded: tuple[ModelSettings, Path | None, tuple[int, ...]] | None = None
         self._adapters: AdapterChooser | None = None
 
@@ -105,8 +106,11 @@ class ModelCache:
         settings: Settings,
         budget_ms: float = 0.0,
         cancellation: CancellationToken | None = None,
+        *,
+        repository: Repository | None = None,
+        only_loads: bool = False,
     ) -> Generator:
-        """The model that the settings name.
+        """The model that the settings name, to read code of the repository unless it `only_loads`.
 
         Another model, other threads or a file that was replaced mean loading anew. A model
         server has `budget_ms` to say what it is, where that is not 0.
@@ -118,11 +122,23 @@ class ModelCache:
         if self._generator is not None and self._loaded is not None:
             of, path, identity = self._loaded
             if of == _loading(settings) and identity == file_identity(path):
+                if not only_loads:
+                    self._note_reader(repository)
                 return self._generator
         started = time.perf_counter()
         generator = self._load(settings, budget_ms, cancellation)
         self._on_loaded(generator, (time.perf_counter() - started) * 1000)
+        if not only_loads:
+            self._note_reader(repository)
         return generator
+
+    def _note_reader(self, repository: Repository | None) -> None:
+        """Note whose code the model is about to read, if that may be kept on disk."""
+        if self._state_file is None:
+            return
+        reader = UNKNOWN if repository is None else reader_id(repository.index_folder)
+        if reader not in self._readers:
+            self._readers[reader] = forgotten_at(reader)
 
     def take_up_tuning(self, settings: Settings) -> None:
         """Let go of the model if it is run otherwise than measuring has found best since."""
@@ -181,11 +197,12 @@ class ModelCache:
         generator, self._generator = self._generator, None
         file, self._state_file = self._state_file, None
         self._loaded = self._adapters = None
-        if file is not None and forgotten_at() == self._forgotten_at:
+        readers, self._readers = self._readers, {}
+        if file is not None and all(forgotten_at(each) == at for each, at in readers.items()):
             # A full disk costs the next process a prompt's evaluation, and nothing else.
             with contextlib.suppress(OSError, CodebuddyError):
                 paths.ensure_folder(file.parent)
-                generator.save_state(file)  # type: ignore[union-attr]
+                generator.save_state(file, readers=sorted(readers))  # type: ignore[union-attr]
         close = getattr(generator, "close", None)
         if close is not None:
             close()
@@ -220,7 +237,8 @@ class ModelCache:
             if self._persists_kv_state and settings.engine.keep_state:
                 name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
                 self._state_file = paths.engine_state_folder() / f"{name}.kv"
-                self._forgotten_at = forgotten_at()
+                readers = readers_of(self._state_file) if self._state_file.exists() else ()
+                self._readers = {each: forgotten_at(each) for each in readers}
                 _resume(generator, self._state_file)
         self._generator, self._loaded = generator, (_loading(settings), model.path, identity)
         return generator

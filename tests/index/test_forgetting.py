@@ -16,7 +16,15 @@ from codebuddy.index.build import update_index
 from codebuddy.index.embed import chunk_text
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.vector_cache import VectorCache
-from codebuddy.saved_kv import MARKER_NAME
+from codebuddy.private_files import make_folder, write_file
+from codebuddy.saved_kv import (
+    MARKER_NAME,
+    READER_NAME,
+    UNKNOWN,
+    forget,
+    forgotten_at,
+    reader_id,
+)
 from codebuddy.training.head.examples import append_example, read_examples, write_header
 from codebuddy.training.own.run import alone
 from codebuddy.vcs.repository import open_repository
@@ -182,10 +190,62 @@ def test_what_a_model_has_read_is_not_kept_once_a_file_is_gone(tmp_path):
     [saved] = state.glob("*.kv")
     tokens = json.loads(saved.read_bytes().split(b"\n")[1])["slots"][0]["tokens"]
     assert len(tokens) > 20
+    # Files of another repository, and what was typed there, have nothing to do with it.
+    lose_a_file(tmp_path / "other")
+    assert saved.exists()
 
     json_of(codebuddy(root, *arguments))
     (root / "secret.py").unlink()
     json_of(codebuddy(root, "index", "--json"))
     assert not list(state.glob("*.kv"))
     stop_engine()
-    assert [file.name for file in state.iterdir()] == [MARKER_NAME]
+    assert not [file for file in state.iterdir() if not file.name.startswith(MARKER_NAME)]
+
+
+def lose_a_file(folder):
+    """A repository there, indexed, with an id; one of its files goes. The folder of its index."""
+    files: dict[str, str | bytes] = {f"n{n}.py": OTHER * 4 for n in range(3)}
+    root = make_repository(folder, files)
+    repository, settings = open_repository(root), load_settings(root).settings
+    update_index(repository, settings)
+    if not (repository.index_folder / READER_NAME).exists():
+        # What is there is of ids from before: as if this repository had been here all along.
+        write_file(repository.index_folder / READER_NAME, b"0123456789abcdef")
+    (root / "n1.py").unlink()
+    update_index(repository, settings)
+    return repository.index_folder
+
+
+def kept(name, *readers):
+    """Saved KV whose head names these repositories."""
+    folder = make_folder(paths.engine_state_folder())
+    head = json.dumps({"identity": {}, "readers": list(readers), "slots": []})
+    file = folder / name
+    write_file(file, f"codebuddy kv 1\n{head}\nbytes".encode())
+    return file
+
+
+def test_saved_kv_goes_where_the_repository_was_read_or_nobody_knows(tmp_path):
+    """By the ids in its head; what has none, is damaged, or is older than the id may be of any."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    ids = [reader_id(each) for each in (mine, other)]
+    assert ids == [reader_id(each) for each in (mine, other)]
+    assert ids[0] != ids[1]
+    both = kept("both.kv", *ids)
+    his = kept("his.kv", ids[1])
+    nobody = kept("nobody.taken", UNKNOWN)
+    old = kept("old.kv")
+    old.write_bytes(b"codebuddy kv 1\n{}\nbytes")
+    before = [forgotten_at(each) for each in (*ids, UNKNOWN)]
+    forget(mine)
+    assert [file.exists() for file in (both, his, nobody, old)] == [False, True, False, False]
+    after = [forgotten_at(each) for each in (*ids, UNKNOWN)]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, False]
+    # Whose id is gone was read under one that nobody knows any more.
+    (mine / READER_NAME).unlink()
+    reader_id(mine)
+    assert not his.exists()
+    his = kept("his.kv", ids[1])
+    (mine / READER_NAME).write_text("../../no-id")
+    forget(mine)
+    assert not his.exists()
