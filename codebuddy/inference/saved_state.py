@@ -51,7 +51,8 @@ def save(
 ) -> int:
     """Write the slots, the last used first, as many as `max_bytes` allow.
 
-    `readers` are the repositories whose code they may hold (saved_kv.py). A crash or a full disk leaves the file from before.
+    `readers` are the repositories whose code they may hold (saved_kv.py). A crash or a full disk
+    leaves the file from before.
 
     Returns:
         The bytes written; 0 if there was nothing to keep.
