@@ -1,6 +1,7 @@
 # Everything here works on a bare Linux machine with git, make, a C/C++ compiler and Python 3.11.
 #   make demo    set up, index this repository, complete a real line of it
 #   make test    set up, then format, lint, types and all tests; WORKERS=2 at once
+#   make test-isolated   make test in a network namespace without routes; Linux
 #   make test-fast   the same with the tests that start no program and load no weights
 #   make bench   the figures of docs/benchmarks.md
 #   make bench-hook  how right the hook's rules are on a repository's own history
@@ -33,7 +34,7 @@ FAST := not model and not process and not terminal and not slow
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup extras models demo test test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
+.PHONY: setup extras models demo test test-isolated test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -62,6 +63,9 @@ test: check models extras
 	$(BIN)/pytest $(ALONE)
 	$(PYTEST)
 	[ ! -x .venv/extras/bin/python ] || .venv/extras/bin/python -m pytest tests/federation tests/fleet/test_ray.py
+
+test-isolated:
+	bash .ci/isolated
 
 # Repositories to measure with are made first, of what is installed here: some minutes.
 bench-fleet: extras

@@ -19,7 +19,7 @@ from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.fit import AdapterConfig, PromptCache, add_adapters
 from codebuddy.training.head.adapt import head_to_start_from
 from codebuddy.training.head.private import clipped, train_weights
-from codebuddy.training.own import judging, private
+from codebuddy.training.own import cutting, judging, private
 from codebuddy.training.own.choosing import choose_files
 from codebuddy.training.own.cutting import cut_alone
 from codebuddy.training.own.run import Options
@@ -190,8 +190,9 @@ def committed(root, files):
 
 
 @pytest.mark.process
-def test_what_is_cut_of_a_file_is_the_same_whatever_other_files_there_are(tmp_path):
+def test_what_is_cut_of_a_file_is_the_same_whatever_other_files_there_are(tmp_path, monkeypatch):
     """Files go that are called, that call others, and one that another one is a copy of."""
+    monkeypatch.setenv("CODEBUDDY_INDEX_EMBEDDER", "none")
     vocabulary = open_vocabulary(write_base(tmp_path / "tiny.gguf"))
     files = house_files() | {"house/twin.py": house_files()["house/refunds.py"]}
     whole = groups_by_file(committed(tmp_path / "whole" / "house", files), vocabulary)
@@ -255,6 +256,7 @@ def test_a_repositorys_adapter_is_trained_privately_and_says_what_was_spent(hous
         ),
     )
     monkeypatch.setattr(judging, "PER_KIND", 4)
+    monkeypatch.setattr(cutting, "LIBRARY_GROUPS", 2)
     drawn = random.Random(1)
     monkeypatch.setattr(
         private, "draw", lambda n, rate: [at for at in range(n) if drawn.random() < rate]
