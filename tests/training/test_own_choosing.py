@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -240,6 +241,30 @@ def test_what_is_deprecated_is_no_sample_and_neither_are_its_uses(root):
     assert not [text for text in kept if "old_sum" in text or "total_of_old" in text]
     assert any("new_sum" in text for text in kept)
     assert any("total_of_new" in text for text in kept)
+
+
+HEADERS = {
+    "a.py": "# Copyright 2020 The House\n# Licensed under the MIT License; see LICENSE.\n",
+    "b.py": '"""Sums.\n\nCopyright 2020 The House, MIT License.\n"""\n',
+    "c.js": "/*\n * Copyright (c) 2020 The House\n * Permission is hereby granted.\n */\n",
+    "d.go": "// Copyright 2020 The House. A BSD-style licence.\n\npackage house\n",
+}
+
+
+def test_no_hole_begins_in_a_licence_header(tmp_path):
+    """So that nobody learns one, and none is counted as recited."""
+    bodies = {
+        ".py": body("sums"),
+        ".js": "function total(first, second) {\n  return joined(first, second) + 1;\n}\n" * 3,
+        ".go": "func total(first int, second int) int {\n\treturn first + second*2\n}\n" * 3,
+    }
+    files = {name: text + bodies[Path(name).suffix] for name, text in HEADERS.items()}
+    root = make_repository(tmp_path / "house", files)
+    with indexed(root) as (repository, index):
+        for name, header in HEADERS.items():
+            holes = holes_of_file(repository, index, name, KINDS, 1)
+            assert holes, name
+            assert min(hole.start_byte for hole in holes) >= len(header.split("package")[0]), name
 
 
 def test_a_repository_without_history_or_code_has_nothing(tmp_path):
