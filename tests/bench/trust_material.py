@@ -34,7 +34,6 @@ from codebuddy.training.packages import Package
 # Of the shapes of secrets, those that differ most: digits of which all are known, and letters.
 KINDS = ("number", "key")
 PARTS = ("members", "others", "canaries", "library")
-_PER_FILE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Material:
 
 
 def material(root: Path, model: str, folder: Path, stretches: int) -> Material:
-    """What an earlier call cut into `folder`, or cut now: so many stretches for each side."""
+    """What an earlier call cut into `folder`, or cut now: one stretch of each of so many files."""
     context = repository_context_of_folder(root, {"model.name": model})
     base = find_model(model, context.settings).path
     assert base is not None
@@ -87,14 +86,15 @@ def _cut(
     learned: list[str] = []
     for number, path in enumerate(drawn):
         side = "members" if number % 2 else "others"
+        if len(sides[side]) == stretches:
+            continue
         rng = random.Random(path)
-        for _ in range(_PER_FILE):
-            group = cut_group(repository, index, vocabulary, path, rng, stands_alone=True)
-            if group is not None and len(sides[side]) < stretches:
-                sides[side].append(group)
-                learned += [path] if side == "members" else []
+        group = cut_group(repository, index, vocabulary, path, rng, stands_alone=True)
+        if group is not None:
+            sides[side].append(group)
+            learned += [path] if side == "members" else []
     kinds = [kind for kind in canaries.KINDS if kind.name in KINDS]
-    found = canaries.draw_canaries(repository, index, vocabulary, sorted(set(learned)), 0, kinds)
+    found = canaries.draw_canaries(repository, index, vocabulary, sorted(learned), 0, kinds)
     pairs = [group for each in found for group in (each.plain, each.found)]
     library = cutting.library_groups(vocabulary, cutting.LIBRARY_GROUPS, 0)
     return {**sides, "canaries": pairs, "library": library}, found
