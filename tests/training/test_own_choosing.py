@@ -258,7 +258,9 @@ def test_no_hole_begins_in_a_licence_header(tmp_path):
         ".js": "function total(first, second) {\n  return joined(first, second) + 1;\n}\n" * 3,
         ".go": "func total(first int, second int) int {\n\treturn first + second*2\n}\n" * 3,
     }
-    files = {name: text + bodies[Path(name).suffix] for name, text in HEADERS.items()}
+    files: dict[str, str | bytes] = {
+        name: text + bodies[Path(name).suffix] for name, text in HEADERS.items()
+    }
     root = make_repository(tmp_path / "house", files)
     with indexed(root) as (repository, index):
         for name, header in HEADERS.items():

@@ -245,8 +245,8 @@ def train(
     optimizers = _optimizers(model, configs)
     run = _description(configs, groups, plan)
     done, left_out, spent_before = run_state.resume(model, optimizers, plan.state, run)
-    started, step = plan.clock() - spent_before, 0
     prompts = prompts or PromptCache(model, device)
+    started, step = plan.clock() - spent_before, 0
     for chosen in _endless_steps(groups, plan):
         spent = plan.clock() - started
         share = _share_done(plan, step, spent, len(groups))
