@@ -312,11 +312,11 @@ def test_an_audit_goes_on_where_it_was_stopped_and_leaves_nothing(house, monkeyp
     scored: list[str] = []
     real = scoring.score_secret
 
-    def stopped(model, group, others, *, has_adapter):
+    def stopped(model, group, others, **options):
         scored.append(group.path)
         if len(scored) == 10:
             raise KeyboardInterrupt
-        return real(model, group, others, has_adapter=has_adapter)
+        return real(model, group, others, **options)
 
     monkeypatch.setattr(audit_run, "score_secret", stopped)
     monkeypatch.setattr(audit_run, "_MOST_GROUPS", 4)
