@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 # Of each side, groups that are attacked at most, and files that there must be.
 _MOST_GROUPS, _LEAST_FILES = 60, 2
 _TRIES = 4
+# Of another version nothing is gone on from: its secrets are ranked among others.
+_ATTACKS_VERSION = 2
 # Of the time, what training may take.
 _TRAINED_SHARE = 0.6
 _GROUPS_PER_FILE = 4
@@ -123,6 +125,7 @@ class _Audit:
             "base": self._base.digest,
             "commit": self._around.repository.head_commit(),
             "seed": self._asked.seed,
+            "attacks": _ATTACKS_VERSION,
             "settings": cutting.settings_key(self._around.settings.train),
             "adapter": "" if self._stored is None else self._stored.sha256,
         }

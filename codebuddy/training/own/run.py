@@ -228,7 +228,8 @@ class OwnTraining:
             "seed": self._options.seed,
         }
         if goal is not None:
-            key["privacy"] = [goal.epsilon, goal.unit]
+            # What was cut when files still depended on each other is cut anew.
+            key["privacy"] = [goal.epsilon, goal.unit, "each file by itself"]
         found = cutting.kept_samples(self.work, key)
         if found is None:
             found = self._around.with_index(lambda index: self._cut(index, key, start))
