@@ -155,11 +155,7 @@ class CompletionService:
 
         repository_context, _ = self._repository_context(request, sources)
         here = resolve_target(repository_context, request)
-        generator = self._models.generator(
-            repository_context.settings,
-            cancellation=cancellation,
-            repository=repository_context.found,
-        )
+        generator = self._models.reader(repository_context, cancellation)
         evaluated, targets = 0, []
         if getattr(generator, "can_read_ahead", False):
             visited = self._visited.before(str(here.document.absolute))
@@ -250,11 +246,7 @@ class CompletionService:
             request.folder, sources, flags
         )
         try:
-            generator = self._models.generator(
-                repository_context.settings,
-                cancellation=cancellation,
-                repository=repository_context.found,
-            )
+            generator = self._models.reader(repository_context, cancellation)
             response = answer(request, generator, cancellation, on_text)
         except (GenerationError, ModelError):
             self._models.forget_server()
@@ -317,11 +309,8 @@ class CompletionService:
         run.cancellation.check()
         settings = repository_context.settings
         try:
-            generator = self._models.generator(
-                settings,
-                run.remaining_ms(),
-                run.cancellation,
-                repository=repository_context.found,
+            generator = self._models.reader(
+                repository_context, run.cancellation, run.remaining_ms()
             )
             # Before the index is asked: what changes from here on makes it out of date.
             depends_on = self._dependencies(target)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from codebuddy.inference.installed import InstalledModel
     from codebuddy.inference.llama import LlamaGenerator
     from codebuddy.inference.run_options import RunOptions
+    from codebuddy.service.context import RepositoryContext
 
 
 class ModelCache:
@@ -131,6 +132,20 @@ class ModelCache:
         if not only_loads:
             self._note_reader(repository)
         return generator
+
+    def reader(
+        self,
+        repository_context: RepositoryContext,
+        cancellation: CancellationToken | None,
+        budget_ms: float = 0.0,
+    ) -> Generator:
+        """As `generator`, to read code of a repository."""
+        return self.generator(
+            repository_context.settings,
+            budget_ms,
+            cancellation,
+            repository=repository_context.found,
+        )
 
     def _note_reader(self, repository: Repository | None) -> None:
         """Note whose code the model is about to read, if that may be kept on disk."""

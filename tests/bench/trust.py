@@ -361,7 +361,7 @@ def main() -> None:
     if root is None:
         [corpus] = [each for each in load_corpora() if each.name == "a2a-python"]
         root = make_repository(corpus, default_cache())
-    folder = FOLDER / f"{root.name}-{asked.model}-{asked.stretches}"
+    folder = FOLDER / f"{root.name}-{Path(asked.model).stem}-{asked.stretches}"
     bench = Bench(
         material(root.resolve(), asked.model, folder, asked.stretches), folder, asked.threads
     )

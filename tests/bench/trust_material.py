@@ -93,6 +93,8 @@ def _cut(
         if group is not None:
             sides[side].append(group)
             learned += [path] if side == "members" else []
+    if not all(sides.values()):
+        raise SystemExit(f"{repository.root.name} has too few files that are no copies of others")
     kinds = [kind for kind in canaries.KINDS if kind.name in KINDS]
     found = canaries.draw_canaries(repository, index, vocabulary, sorted(learned), 0, kinds)
     pairs = [group for each in found for group in (each.plain, each.found)]

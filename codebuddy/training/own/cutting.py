@@ -131,18 +131,20 @@ def cut_samples(
         learned = cut_alone(repository, index, vocabulary, choice, seed, show)
     else:
         learned = cut(_in_turn(choice, rng), count, "cutting samples")
-    found = {
-        "learned": learned,
-        "watched": cut(watched, _WATCHED, "cutting held-out samples"),
-        "judged": cut(judged, _JUDGED, "cutting held-out samples"),
-    }
-    if len(found["learned"]) < MIN_GROUPS or not found["judged"] or not found["watched"]:
+    said = "cutting held-out samples"
+    found = {"watched": cut(watched, _WATCHED, said), "judged": cut(judged, _JUDGED, said)}
+    if len(learned) < MIN_GROUPS or not found["judged"] or not found["watched"]:
         raise _too_little(repository, choice)
-    wanted = replayed_for(len(found["learned"]), replay_percent)
-    wanted = LIBRARY_GROUPS if is_private else wanted
     show("cutting samples of code from elsewhere")
-    library = library_groups(vocabulary, wanted + _ELSEWHERE, seed)
-    return found | {"elsewhere": library[:_ELSEWHERE], "replayed": library[_ELSEWHERE:]}
+    wanted = LIBRARY_GROUPS if is_private else replayed_for(len(learned), replay_percent)
+    return found | {"learned": learned} | _from_elsewhere(vocabulary, wanted, seed)
+
+
+def _from_elsewhere(
+    vocabulary: Vocabulary, replayed: int, seed: int
+) -> dict[str, list[SampleGroup]]:
+    library = library_groups(vocabulary, replayed + _ELSEWHERE, seed)
+    return {"elsewhere": library[:_ELSEWHERE], "replayed": library[_ELSEWHERE:]}
 
 
 def cut_alone(
