@@ -38,6 +38,11 @@ _IN_A_PHRASE = re.compile(r"\b(?:in|at|on|by|from|see|with|to|of)$", re.IGNORECA
 _OF_A_LINE = re.compile(r"\blines?$", re.IGNORECASE)
 # A place as the answer itself would write it.
 _PLACE = re.compile(r"([\w@+~-][\w./@+~-]{0,160}\.[A-Za-z]\w{0,20}):(\d{1,7})(?:-\d{1,7})?")
+# The same in words: "`cart.py` file, line 7".
+_PLACE_IN_WORDS = re.compile(
+    r"(`?([\w@+~-][\w./@+~-]{0,160}\.[A-Za-z]\w{0,20})`?(?:\s+file)?,?\s+(?:(?:at|on|in)\s+)?lines?)"
+    r"\s+(\d{1,7})(?:\s*(?:-|to|and)\s*\d{1,7})?"
+)
 # A name as code: `total`, `Cart.total()`.
 _CODE = re.compile(r"`(?:[\w.:]*[.:])?([A-Za-z_]\w*[?!]?)(?:\([^`]*\))?`")
 # What is left of "... . The source line that shows this is [A12]."
@@ -200,15 +205,27 @@ class ClaimReader:
             numbers = ", ".join(each[2] for each in labels if each[2])
             return f" {'line ' if is_in_phrase else ''}{numbers}" if numbers else ""
 
-        def of_place(match: re.Match[str]) -> str:
+        def is_shown(path: str, line: int) -> bool:
             for place, each in enumerate(self._excerpts):
-                if each.source.path == match[1] and each.start <= int(match[2]) <= each.end:
-                    citation = Citation(match[1], int(match[2]), place)
+                own = each.source.path
+                if (own == path or own.endswith("/" + path)) and each.start <= line <= each.end:
+                    citation = Citation(own, line, place)
                     if citation not in found:
                         found.append(citation)
-                    return match[1]
+                    return True
+            return False
+
+        def of_place(match: re.Match[str]) -> str:
+            if is_shown(match[1], int(match[2])):
+                return match[1]
             removed.append(match[0])
             return f"({_NO_PLACE})"
+
+        def of_place_in_words(match: re.Match[str]) -> str:
+            if is_shown(match[2], int(match[3])):
+                return match[0]
+            removed.append(match[0])
+            return f"{match[1]} that was not among the sources"
 
         text = _LIST_MARK.sub("", line)
         bare = _BARE_LABEL.match(text)
@@ -222,6 +239,7 @@ class ClaimReader:
                 note(label[0], label[1:], label)
             text = text[: pointer.end(1)]
         text = _PLACE.sub(of_place, text)
+        text = _PLACE_IN_WORDS.sub(of_place_in_words, text)
         if not found and (named := self._named(text)):
             found.append(named)
         return Claim(" ".join(_BEFORE.sub("", text).split()), tuple(found), tuple(removed))

@@ -127,6 +127,8 @@ def command(
     is_applied = bool(should_apply and found["text"])
     if is_applied:
         _apply(file, text, found)
+    elif should_apply:
+        note("nothing is applied: there is no first suggestion")
     if as_json:
         answer_json({**found, "engine": found.get("engine"), "applied": is_applied})
         return

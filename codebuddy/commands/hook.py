@@ -177,6 +177,10 @@ def run(
         from codebuddy.hook.commit import run_from_git
 
         run_from_git(hook, message_file)
+    if commits is not None and scope == "all":
+        from codebuddy.errors import UsageError
+
+        raise UsageError("--all and --range are two different reviews", hint="give one of them")
     result, shown = _reviewed(scope, commits, most, wait_s, no_update=no_update)
     _write(style, result, shown)
     # What could not be looked at is not known to be in order.

@@ -54,7 +54,7 @@ def command(
     Ends with Ctrl-C. docs/editors.md says how editors are set up.
     """
     from codebuddy import paths
-    from codebuddy.errors import EXIT_INTERRUPTED
+    from codebuddy.errors import EXIT_INTERRUPTED, UsageError
     from codebuddy.inference.installed import find_model
     from codebuddy.inference.remote import connect, is_remote
     from codebuddy.serve.guard import Rules
@@ -62,6 +62,10 @@ def command(
     from codebuddy.serve.token_file import token_of
     from codebuddy.service.context import repository_context_of_folder
 
+    if no_token and token_file is not None:
+        raise UsageError(
+            "--no-token asks for no token and --token-file names one", hint="give one of them"
+        )
     address = check_address(host, may_be_remote=allow_remote, has_token=not no_token)
     flags = {"serve.port": port, "model.name": model}
     repository_context = repository_context_of_folder(Path.cwd(), flags)

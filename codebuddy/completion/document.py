@@ -56,6 +56,11 @@ def load_document(file: str, root: Path, unsaved: bytes | None = None, shown: st
         ) from None
     if relative.parts[:1] == (".git",):
         raise UsageError(f"{shown} belongs to git itself", hint="give a file of the work tree")
+    if unsaved is None and not absolute.exists() and (root / shown).is_file():
+        raise UsageError(
+            f"{shown} does not exist in the current folder",
+            hint=f"it is a path from the repository's root: add -C {root}",
+        )
     content = _read(absolute, shown) if unsaved is None else unsaved
     if len(content) > MAX_DOCUMENT_BYTES:
         raise DocumentError(

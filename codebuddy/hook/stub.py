@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Marks the script as codebuddy's; the number is the script's version.
 MARK = "codebuddy-hook-3e0c1a7d"
-VERSION = 3
+VERSION = 4
 LEGACY_SUFFIX = ".codebuddy-legacy"
 GUARD_VARIABLE = "_CODEBUDDY_HOOK"
 HOOKS = ("pre-commit", "prepare-commit-msg")
@@ -85,10 +85,18 @@ child=$!
 ) </dev/null >/dev/null 2>&1 &
 watchdog=$!
 wait "$child" 2>/dev/null
+status=$?
 kill "$watchdog" 2>/dev/null
-exit 0
+{ending}exit 0
 """
 
+# What has ended by itself has said what it left out.
+_SAID_WHEN_KILLED = """\
+scope="--range HEAD~1..HEAD"
+git rev-parse -q --verify HEAD >/dev/null 2>&1 || scope=--all
+told="codebuddy: the time was over before all was looked at; to see it"
+[ "$status" != 137 ] || echo "$told: codebuddy hook run $scope"
+"""
 # A message that is given, merged, squashed or taken from a commit is not to be suggested.
 _MESSAGE_CONDITION = 'case "${2:-}" in "" | template) ;; *) exit 0 ;; esac\n'
 
@@ -112,6 +120,7 @@ def script(name: str, python: Path, limit_s: int) -> str:
         condition=_MESSAGE_CONDITION if is_message else "",
         arguments=' --message-file "$1"' if is_message else "",
         limit_s=limit_s,
+        ending="" if is_message else _SAID_WHEN_KILLED,
     )
 
 

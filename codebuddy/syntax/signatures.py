@@ -7,6 +7,7 @@ the left, keywords by name, defaults the rest. It knows one function at a time.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 ParameterKind = Literal["positional_only", "any", "keyword_only", "splat", "keyword_splat"]
 
+# Of parameters that have a name at the call, and get one argument each.
+_NAMED = ("positional_only", "any", "keyword_only")
 _MAX_RETURNS = 200
 _DEF = re.compile(rb"\bdef\s+(\w+)")
 # With these the function is called as it is written.
@@ -61,8 +64,14 @@ class Signature:
             return self
         return Signature(self.parameters[1:], self.decorators, self.return_lengths)
 
-    def mismatch(self, arguments: Arguments) -> str:
-        """Why a call with `arguments` fails; empty if it works or may work."""
+    def mismatch(self, arguments: Arguments, known: Collection[str] = ()) -> str:
+        """Why a call with `arguments` fails; empty if it works or may work.
+
+        Args:
+            arguments: What the call passes.
+            known: Parameters that the caller knew of. Where one lacks an argument because a new one
+                stands before it, the new one is named.
+        """
         positional = [p for p in self.parameters if p.kind in ("positional_only", "any")]
         by_keyword = {p.name for p in self.parameters if p.kind in ("any", "keyword_only")}
         takes_any = any(p.kind == "splat" for p in self.parameters)
@@ -81,11 +90,12 @@ class Signature:
         if arguments.has_splat or arguments.has_keyword_splat:
             return ""
         filled |= set(arguments.keywords)
-        for each in self.parameters:
-            is_needed = each.kind in ("positional_only", "any", "keyword_only")
-            if is_needed and not each.has_default and each.name not in filled:
-                return f"needs '{each.name}'"
-        return ""
+        needed = [p.name for p in self.parameters if p.kind in _NAMED and not p.has_default]
+        missing = [name for name in needed if name not in filled]
+        if not missing:
+            return ""
+        new = [name for name in needed if name not in known and name not in arguments.keywords]
+        return f"needs '{(new or missing)[0] if known else missing[0]}'"
 
 
 def signature_at(tree: Tree, source: bytes, extent: tuple[int, int]) -> Signature | None:

@@ -103,6 +103,16 @@ def test_a_label_becomes_the_place_that_it_stands_for(text, shown):
             "See (a place that was not among the sources) for it. [no source]",
             ("src/app.py:99",),
         ),
+        (
+            "It is in the `secret.py` file, line 99.",
+            "It is in the `secret.py` file, line that was not among the sources. [no source]",
+            ("`secret.py` file, line 99",),
+        ),
+        (
+            "It is in app.py at line 12.",
+            "It is in app.py at line 12. (src/app.py:12)",
+            (),
+        ),
         ("It flies.", "It flies. [no source]", ()),
         # A word is not a name, and a name of the prose is none of the sources'.
         ("To start, `stop` it.", "To start, `stop` it. [no source]", ()),

@@ -218,6 +218,16 @@ def test_bad_calls_get_one_clear_sentence(repository, arguments, said):
 
 
 @pytest.mark.process
+def test_a_path_from_the_root_is_told_in_a_folder_below(repository):
+    """What `search` prints is a path from the root; a call from elsewhere says how to give it."""
+    folder = repository / "below"
+    folder.mkdir()
+    done = codebuddy(folder, "complete", "cart.py:1", "--model", "echo")
+    assert done.returncode == 2
+    assert f"it is a path from the repository's root: add -C {repository}" in done.stderr.decode()
+
+
+@pytest.mark.process
 def test_outside_a_repository_nothing_is_looked_up(tmp_path):
     """A file in no repository is completed, and the receipt says why there is no lookup."""
     folder = tmp_path / "plain"

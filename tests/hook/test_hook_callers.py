@@ -143,6 +143,17 @@ CLASS = (
 )
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    ["currency, amount, percent", "amount, currency, percent", "amount, percent, *, currency"],
+)
+def test_the_parameter_that_is_new_is_named(tmp_path, parameters):
+    """Wherever it stands: it is not the last one that the call forgot."""
+    caller = "from shop.pricing import discount\n\nx = discount(1, 2)\n"
+    found = stale(tmp_path, caller, after=with_parameters(parameters))
+    assert told(found) == ["shop/pricing.py:1 discount() needs 'currency'; 1 call did not follow"]
+
+
 def test_a_constructor_has_its_callers(tmp_path):
     """A changed `__init__` breaks calls of the class."""
     after = CLASS.replace("self, owner", "self, owner, name")

@@ -52,6 +52,13 @@ def run(project, *arguments, **environment):
     return project.codebuddy("hook", "run", "--no-update", "--strict", *arguments, **environment)
 
 
+def test_two_reviews_at_once_are_refused(origin):
+    """`--all` is no part of a range."""
+    done = run(origin, "--all", "--range", "main..topic")
+    assert done.returncode == 2
+    assert "two different reviews" in done.stderr
+
+
 def test_a_shallow_clone_without_the_merge_base_is_refused(origin, tmp_path):
     """The error names what is missing and how to get it; after that the same call works."""
     shallow = clone(origin, tmp_path, "--depth=2")

@@ -159,6 +159,20 @@ def test_rules_that_ran_out_of_time_are_named(project, module, fault, left):
 
 @pytest.mark.process
 @pytest.mark.slow
+def test_a_hook_that_is_ended_from_outside_says_so(project):
+    """A machine so busy that the interpreter has not begun before the script's own limit."""
+    program = project.root.parent / "python"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    file = project.root / ".git" / "hooks" / "pre-commit"
+    file.write_text(stub.script("pre-commit", program, 1))
+    project.stage({"a.py": SECRET})
+    told = b"the time was over before all was looked at; to see it: codebuddy hook run --range"
+    assert told in commit(project)
+
+
+@pytest.mark.process
+@pytest.mark.slow
 def test_no_reviewing_process_stays(project):
     """A review that hangs is ended with the hook."""
     mark = project.root.parent / "pid"

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from codebuddy.commands.serve import command as serve
 from codebuddy.errors import CodebuddyError, ConfigError, UsageError
 from codebuddy.serve.guard import Rules
 from codebuddy.serve.listener import check_address, hosts_of, listen
@@ -156,6 +158,14 @@ def test_a_token_file_that_cannot_be_trusted_is_refused(make, tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_or_make_token(file)
     assert str(file) in caught.value.message
+
+
+def test_a_token_file_beside_no_token_is_refused(repository, monkeypatch, tmp_path):
+    """Who names a token does not want to be without."""
+    monkeypatch.chdir(repository)
+    done = CliRunner().invoke(serve, ["--no-token", "--token-file", str(tmp_path / "token")])
+    assert isinstance(done.exception, UsageError)
+    assert "--token-file" in done.exception.message
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "8.8.8.8"])

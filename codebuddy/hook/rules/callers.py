@@ -55,7 +55,7 @@ class _Changed:
         arguments = call.arguments
         if arguments is None or self.old.mismatch(arguments):
             return ""
-        reason = self.new.mismatch(arguments)
+        reason = self.new.mismatch(arguments, known={each.name for each in self.old.parameters})
         if reason or not call.n_unpacked:
             return reason
         before, after = self.old.return_lengths, self.new.return_lengths
