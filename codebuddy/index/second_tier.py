@@ -6,6 +6,7 @@ imported or loaded before a question waits for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,11 +52,34 @@ class SecondTier:
                 hint="set search.reranker in your config.toml, or CODEBUDDY_SEARCH_RERANKER, to the"
                 f" folder of a sentence-transformers model or to {PULLED[0]}, or leave out --best",
             )
-        if self.name in PULLED and not (self._models / self.name).is_dir():
-            raise ModelError(
-                f"the second tier {self.name} is not installed",
-                hint=f"codebuddy models pull {self.name}",
-            )
+        if fault := self.fault():
+            raise ModelError(f"the second tier {self.name} {fault}", hint=self.remedy())
+
+    def fault(self) -> str:
+        """Why the model that is set cannot be used, as far as a look at the disk tells.
+
+        Empty where it is there or none is set. Nothing is imported or loaded for it.
+        """
+        if not self.name:
+            return ""
+        if self.name in PULLED:
+            return "" if (self._models / self.name).is_dir() else "is not installed"
+        path = os.path.expanduser(self.name)  # noqa: PTH111
+        if self.name.startswith(("./", "../", "~")) or os.path.isabs(path):  # noqa: PTH117
+            return "" if os.path.isdir(path) else "is no folder"  # noqa: PTH112
+        names = (self.name, f"sentence-transformers/{self.name}")
+        folders = [_hub_cache() / f"models--{name.replace('/', '--')}" for name in names]
+        is_there = any(folder.is_dir() for folder in folders)
+        return "" if is_there else "is not in the hub's cache, and the network is not used"
+
+    def remedy(self) -> str:
+        """What to do about a fault."""
+        if self.name in PULLED:
+            return f"codebuddy models pull {self.name}"
+        return (
+            "set search.reranker to the folder of a sentence-transformers model, or to"
+            f" {PULLED[0]} and codebuddy models pull {PULLED[0]}"
+        )
 
     def order(
         self, query: str, results: Sequence[SearchResult]
@@ -99,6 +123,15 @@ class SecondTier:
             new = new.astype(np.float32)
             found |= dict(zip(missing, new, strict=True))
         return [found[place] for place in range(len(texts))]
+
+
+def _hub_cache() -> Path:
+    """Where models of the hub are kept, by the variables that its own library reads."""
+    home = os.environ.get("HF_HOME") or Path(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "huggingface"
+    )
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(cache or Path(home, "hub")).expanduser()
 
 
 def _encoded(encoder: Encoder, texts: list[str]) -> Vectors:

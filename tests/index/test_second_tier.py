@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codebuddy import paths
+from codebuddy import diagnosis, paths
 from codebuddy.errors import ModelError
 from codebuddy.index import embed, vector_cache
 from codebuddy.index.rerank import combined
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.index.second_tier import CACHE_NAME
+from codebuddy.index.second_tier import CACHE_NAME, SecondTier
 from codebuddy.index.vector_cache import VectorCache
 from codebuddy.index.vectors import Vectors
-from codebuddy.settings import SearchSettings, Settings
+from codebuddy.settings import ModelSettings, SearchSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from tests.bench.rerank import Combination
 from tests.support.engine import codebuddy, json_of
@@ -178,7 +178,7 @@ def test_it_is_off_and_says_so(root, tmp_path):
     for variable in (gone, "./gone"):
         done = codebuddy(root, "search", QUESTION, "--best", CODEBUDDY_SEARCH_RERANKER=variable)
         assert done.returncode == 1
-        assert "neither a folder nor a model" in done.stderr
+        assert f"the second tier {variable} is no folder" in done.stderr
     doctor = json_of(codebuddy(root, "doctor", "--json"))
     assert doctor["repository"]["reranker"].startswith("off")
     (root / ".codebuddy.toml").write_text(f'[search]\nreranker = "{MODEL}"\n')
@@ -209,6 +209,46 @@ def test_doctor_names_it_before_there_is_an_index(tmp_path):
     for folder in (fresh, outside):
         doctor = json_of(codebuddy(folder, "doctor", "--json"))
         assert doctor["repository"]["reranker"] == "off (search.reranker names no model)"
+
+
+def test_a_look_at_the_disk_tells_what_is_missing(tmp_path, monkeypatch):
+    """A model that was not pulled, a folder that is gone, a name that the hub's cache lacks."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "hub" / "models--sentence-transformers--known").mkdir(parents=True)
+    faults = {
+        "all-minilm-l6-v2": "is not installed",
+        str(tmp_path / "gone"): "is no folder",
+        "./gone": "is no folder",
+        "org/unknown": "is not in the hub's cache, and the network is not used",
+        "known": "",
+        "./there": "",
+        "": "",
+    }
+    model = ModelSettings(folder=str(tmp_path / "models"))
+    for name, fault in faults.items():
+        settings = Settings(search=SearchSettings(reranker=name), model=model)
+        tier = SecondTier(settings, tmp_path)
+        assert (name, tier.fault()) == (name, fault)
+        if fault:
+            with pytest.raises(ModelError, match=f"the second tier {name} {fault}") as error:
+                tier.check()
+            assert "codebuddy models pull all-minilm-l6-v2" in (error.value.hint or "")
+    (tmp_path / "models" / "all-minilm-l6-v2").mkdir(parents=True)
+    settings = Settings(search=SearchSettings(reranker="all-minilm-l6-v2"), model=model)
+    assert SecondTier(settings, tmp_path).fault() == ""
+
+
+def test_doctor_says_that_it_is_not_installed(tmp_path, monkeypatch):
+    """In the section and among the problems, with the command that helps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "models"))
+    monkeypatch.setenv("CODEBUDDY_SEARCH_RERANKER", "all-minilm-l6-v2")
+    report = diagnosis.diagnose()
+    assert report["repository"]["reranker"] == "all-minilm-l6-v2 (is not installed)"
+    remedies = [p["remedy"] for p in report["problems"] if "all-minilm-l6-v2" in p["problem"]]
+    assert remedies == ["codebuddy models pull all-minilm-l6-v2"]
 
 
 @pytest.mark.process
