@@ -176,7 +176,7 @@ class RepositoryIndex:
     def absent_words(self, question: str, results: Sequence[str]) -> AbsentWords:
         """Which words of a question stand nowhere, or rarely and in none of the results' texts."""
         with self._snapshot() as channels:
-            return absent_words(question, channels.lexical, self._store, results)
+            return absent_words(question, channels, self._store, results, self.embedder)
 
     def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
         """Where each of `names` is defined, code before values; unknown names are left out."""

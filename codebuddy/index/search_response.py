@@ -84,7 +84,8 @@ def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict
     words = index.absent_words(query, texts)
     missing = [MissingWord(word=each, in_index=False) for each in words.nowhere]
     missing += [MissingWord(word=each, in_index=True) for each in words.unseen]
-    return {"missing": missing, "is_about_missing": words.is_decisive}
+    found = {"missing": missing, "is_about_missing": words.is_decisive}
+    return found | {"is_far": True} if words.is_far else found
 
 
 def path_beneath(root: Path, file: str, folder: Path) -> str:
