@@ -326,10 +326,9 @@ class RepositoryIndex:
         with self._snapshot():
             return self._store.count_files()
 
-    @property
-    def second_tier(self) -> SecondTier:
-        """The model that questions may be ordered by."""
-        return SecondTier(self._settings, self._file.parent)
+    def second_tier(self, settings: Settings | None = None) -> SecondTier:
+        """The model that questions may be ordered by; of the index's own settings by default."""
+        return SecondTier(settings or self._settings, self._file.parent)
 
     @property
     def embedder(self) -> str:

@@ -143,7 +143,7 @@ def _first_tier(index: RepositoryIndex, questions: list[str], seed: int) -> None
 
 def _second_tier(index: RepositoryIndex, cache: Path, questions: list[str]) -> None:
     """Both tiers of a question: without and with the vectors of its 50 chunks."""
-    tier = index.second_tier
+    tier = index.second_tier()
     tier.check()
 
     def ask(query: str) -> None:

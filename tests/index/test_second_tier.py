@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -17,9 +18,11 @@ from codebuddy.errors import ModelError
 from codebuddy.index import embed, vector_cache
 from codebuddy.index.rerank import combined
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.search_response import search_response
 from codebuddy.index.second_tier import CACHE_NAME, SecondTier
 from codebuddy.index.vector_cache import VectorCache
 from codebuddy.index.vectors import Vectors
+from codebuddy.service.request import SearchRequest
 from codebuddy.settings import ModelSettings, SearchSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from tests.bench.rerank import Combination
@@ -62,18 +65,18 @@ def test_a_question_is_ordered_by_both(root, monkeypatch):
     settings = Settings(search=SearchSettings(reranker="counting"))
     with RepositoryIndex.open(open_repository(root), settings) as opened:
         results = opened.search(QUESTION, 50)
-        ordered, similarities = opened.second_tier.order(QUESTION, results)
+        ordered, similarities = opened.second_tier().order(QUESTION, results)
         assert {each.chunk.id for each in ordered} == {each.chunk.id for each in results}
         assert "gamma" in ordered[0].chunk.text
         assert similarities[ordered[0].chunk.id] == 1.0
         n_seen = len(encoder.seen)
         assert n_seen == len(results) + 1
-        opened.second_tier.order(QUESTION, results)
+        opened.second_tier().order(QUESTION, results)
         assert len(encoder.seen) == n_seen + 1
         encoder.fingerprint = "another"
-        opened.second_tier.order(QUESTION, results)
+        opened.second_tier().order(QUESTION, results)
         assert len(encoder.seen) == 2 * n_seen + 1
-    assert opened.second_tier.order(QUESTION, []) == ([], {})
+    assert opened.second_tier().order(QUESTION, []) == ([], {})
 
 
 def test_a_model_without_usable_vectors_is_an_error(root, monkeypatch):
@@ -87,7 +90,30 @@ def test_a_model_without_usable_vectors_is_an_error(root, monkeypatch):
         with RepositoryIndex.open(open_repository(root), settings) as opened:
             results = opened.search(QUESTION)
             with pytest.raises(ModelError, match="gives no vectors of 2 numbers"):
-                opened.second_tier.order(QUESTION, results)
+                opened.second_tier().order(QUESTION, results)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "where is " + "a total " * 125_000,
+        "合計はどこで計算されますか",
+        "how --best is -k 0 --",
+        "why \x00\ud800",
+    ],
+    ids=["1 MB", "another script", "options", "no text"],
+)
+def test_any_text_may_be_ordered_again(root, query):
+    """What a person pastes is a question like any other."""
+    index(root)
+    settings = Settings(search=SearchSettings(reranker=MODEL))
+    with RepositoryIndex.open(open_repository(root), settings) as opened:
+        request = SearchRequest(str(root), query, is_best=True)
+        found = search_response(opened, request, "")
+        plain = search_response(opened, dataclasses.replace(request, is_best=False), "")
+        assert len(found["results"]) == len(plain["results"])
+        assert "reranker" not in plain
+        assert found["reranker"] in (MODEL, None)
 
 
 def test_combinations():
@@ -154,7 +180,12 @@ def best(root: Path, *query: str, **environment: str) -> dict[str, Any]:
 @pytest.mark.process
 @pytest.mark.usefixtures("engine")
 def test_search_waits_for_it_with_best(root):
-    """Through the engine and here; a name is left to the first tier, and torch is not needed."""
+    """Through the engine and here; a name is left to the first tier, and torch is not needed.
+
+    The engine has the repository's index open already, for a call that named no model.
+    """
+    plain = json.loads(codebuddy(root, "search", QUESTION, "--json").stdout)
+    assert "reranker" not in plain
     found = best(root, QUESTION)
     assert found["reranker"] == MODEL
     assert all("similarity" in each for each in found["results"])
@@ -164,8 +195,6 @@ def test_search_waits_for_it_with_best(root):
     name = best(root, "keep_alpha")
     assert name["reranker"] is None
     assert "similarity" not in name["results"][0]
-    plain = json.loads(codebuddy(root, "search", QUESTION, "--json").stdout)
-    assert "reranker" not in plain
 
 
 @pytest.mark.process
