@@ -7,14 +7,15 @@ imported or loaded before a question waits for it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codebuddy import paths
-from codebuddy.datatypes import SearchResult
+from codebuddy.datatypes import Chunk, SearchResult
 from codebuddy.errors import ModelError
-from codebuddy.index.rerank import POOL, WEIGHT, combined
+from codebuddy.index.rerank import BODY_POOL, BODY_WEIGHT, HEAD_WEIGHT, POOL, combined
 
 if TYPE_CHECKING:
     from codebuddy.index.vectors import Encoder, Vectors
@@ -24,6 +25,8 @@ CACHE_NAME = "reranker.db"
 # Models that `codebuddy models pull` brings, by name (inference/rerankers.py).
 PULLED = ("all-minilm-l6-v2",)
 _MAX_QUERY_CHARACTERS = 2_000
+_BODY_CHARACTERS = 250
+_CAMEL_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class SecondTier:
@@ -86,12 +89,14 @@ class SecondTier:
     ) -> tuple[list[SearchResult], dict[int, float]]:
         """The results in their new order, and the similarities of the first 50, by chunk.
 
-        Those behind the first 50 stay behind them.
+        The model reads the name and the documentation's first lines of all 50, and the beginning
+        of the best 20 by that, which costs a quarter of reading 50 beginnings of twice the
+        length. Those behind the first 50 stay behind them, and the other 30 behind the 20.
 
         Raises:
             ModelError: The model is gone or damaged, or gives no vectors.
         """
-        from codebuddy.index.embed import chunk_text, encoder_named
+        from codebuddy.index.embed import encoder_named
 
         first, rest = list(results[:POOL]), list(results[POOL:])
         if not first:
@@ -99,13 +104,26 @@ class SecondTier:
         pulled = self._models / self.name
         encoder = encoder_named(str(pulled) if self.name in PULLED else self.name)
         (asked,) = _encoded(encoder, [query[:_MAX_QUERY_CHARACTERS]])
-        vectors = self._vectors(encoder, [chunk_text(each.chunk) for each in first])
-        similarities = [float(vector @ asked) for vector in vectors]
-        order = combined([each.score for each in first], similarities, WEIGHT)
+        scores = [each.score for each in first]
+        similarities = self._similarities(encoder, asked, [head_text(each.chunk) for each in first])
+        order = combined(scores, similarities, HEAD_WEIGHT)
+        best, others = order[:BODY_POOL], order[BODY_POOL:]
+        bodies = self._similarities(encoder, asked, [body_text(first[each].chunk) for each in best])
+        weight = HEAD_WEIGHT + BODY_WEIGHT
+        for place, body in zip(best, bodies, strict=True):
+            head = similarities[place]
+            similarities[place] = (HEAD_WEIGHT * head + BODY_WEIGHT * body) / weight
+        again = combined(
+            [scores[each] for each in best], [similarities[each] for each in best], weight
+        )
+        places = [*(best[each] for each in again), *others]
         of_chunks = {
             each.chunk.id: similarity for each, similarity in zip(first, similarities, strict=True)
         }
-        return [*(first[place] for place in order), *rest], of_chunks
+        return [*(first[place] for place in places), *rest], of_chunks
+
+    def _similarities(self, encoder: Encoder, asked: Vectors, texts: list[str]) -> list[float]:
+        return [float(vector @ asked) for vector in self._vectors(encoder, texts)]
 
     def _vectors(self, encoder: Encoder, texts: list[str]) -> list[Vectors]:
         import numpy as np
@@ -123,6 +141,21 @@ class SecondTier:
             new = new.astype(np.float32)
             found |= dict(zip(missing, new, strict=True))
         return [found[place] for place in range(len(texts))]
+
+
+def head_text(chunk: Chunk) -> str:
+    """A chunk's name in words, and the first line of each documentation in it."""
+    from codebuddy.index.chunk_bag import MAX_CHARACTERS, first_lines
+
+    name = _CAMEL_BORDER.sub(" ", chunk.symbol)
+    for mark in ("_", ".", "::"):
+        name = name.replace(mark, " ")
+    return f"{name}. {first_lines(chunk.text[:MAX_CHARACTERS])}"
+
+
+def body_text(chunk: Chunk) -> str:
+    """Where a chunk stands, what it is called, and how it begins; some 90 tokens."""
+    return f"{chunk.path}\n{chunk.symbol}\n{chunk.text[:_BODY_CHARACTERS]}"
 
 
 def _hub_cache() -> Path:

@@ -1,6 +1,6 @@
 """Our search on the public benchmark of semble, beside the figures that it publishes of itself.
 
-    python -m tests.bench.semble BENCHMARK REPOSITORIES [--only NAME...] [--minutes N]
+    python -m tests.bench.semble BENCHMARK REPOSITORIES [--only NAME...] [--minutes N] [--asked N]
 
 BENCHMARK is a git repository of semble (or a fork with the same benchmark): its `benchmarks/`
 holds the queries, the paths that answer them, the repositories with their revisions, and a result
@@ -9,8 +9,9 @@ not there at the revision of the benchmark is left out and named. Nothing of it 
 
 Each repository's part that the benchmark searches is copied out, indexed and asked, as the
 benchmark has it: NDCG@10 over chunks, where a path counts at the first chunk of that file (or of
-the lines that are named), and all paths of a query count alike. Queries are asked five times; the
-median counts. A row for each repository is kept in the work folder: a further call goes on there.
+the lines that are named), and all paths of a query count alike. Queries are asked five
+times (`--asked`); the median counts. A row for each repository is kept in the work folder: a
+further call goes on there.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--work", type=Path, default=Path("dist/bench-semble"))
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--asked", type=int, default=_ASKED)
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.minutes
     listed = json.loads(_file(arguments.benchmark, "repos.json"))
@@ -64,7 +66,7 @@ def main() -> None:
             left_out.append(spec["name"])
         elif not row_file.exists() and time.monotonic() < until:
             queries = json.loads(_file(arguments.benchmark, f"annotations/{spec['name']}.json"))
-            row = _asked(spec, source, queries, arguments.work / "repositories")
+            row = _asked(spec, source, queries, arguments.work / "repositories", arguments.asked)
             row_file.write_text(json.dumps(row))
             print(json.dumps({**row, "gains": None}), file=sys.stderr, flush=True)
     rows = [json.loads(each.read_text()) for each in sorted(rows_folder.glob("*.json"))]
@@ -111,7 +113,7 @@ def _source_of(spec: dict[str, Any], folder: Path) -> Path | None:
 
 
 def _asked(
-    spec: dict[str, Any], source: Path, queries: list[dict[str, Any]], work: Path
+    spec: dict[str, Any], source: Path, queries: list[dict[str, Any]], work: Path, n_asked: int
 ) -> dict[str, Any]:
     """Index the repository's part, ask all queries, and judge."""
     root = work / spec["name"]
@@ -128,10 +130,11 @@ def _asked(
     seconds, cpu = time.perf_counter() - started, time.process_time() - spent
     gains: list[tuple[str, float]] = []
     times: list[float] = []
+    spent = time.process_time()
     with RepositoryIndex.open(repository, Settings()) as index:
         for query in queries:
             mine = []
-            for _ in range(_ASKED):
+            for _ in range(n_asked):
                 begun = time.perf_counter()
                 results = index.search(query["query"], _TOP_K)
                 mine.append((time.perf_counter() - begun) * 1000)
@@ -143,6 +146,7 @@ def _asked(
             targets = [*query.get("relevant", []), *query.get("secondary", [])]
             category = query.get("category") or ("semantic" if " " in query["query"] else "symbol")
             gains.append((category, ndcg(places, targets)))
+        per_query = (time.process_time() - spent) / (len(queries) * n_asked)
         chunks = index.stats().chunks
     return {
         "repository": spec["name"],
@@ -152,6 +156,7 @@ def _asked(
         "ndcg10": sum(gain for _, gain in gains) / len(gains),
         "index_s": seconds,
         "index_cpu_s": cpu,
+        "query_cpu_ms": per_query * 1000,
         "p50_ms": percentile(times, 50),
         "p95_ms": percentile(times, 95),
         "load": os.getloadavg()[0],
@@ -187,57 +192,67 @@ def _covers(place: tuple[str, int, int], target: Any) -> bool:
 
 
 def report(rows: list[dict[str, Any]], published: dict[str, dict[str, Any]]) -> list[str]:
-    """Both over all queries and by category, then by repository.
+    """Both over all queries and by category, then times, then by repository.
 
     A lead's interval is over repositories, since of semble only their means are published.
     """
     rows = [each for each in rows if each["repository"] in published]
-    lines = []
+    heading = ["queries", "of", "semble, published", "codebuddy", "lead, mean over repositories"]
+    summary = [_category_row(each, rows, published) for each in ("all", *_CATEGORIES)]
     cells = []
     for row in rows:
         theirs, ours = published[row["repository"]]["ndcg10"], row["ndcg10"]
-        count = str(len(row["gains"]))
         cells.append(
-            [row["repository"], row["language"], count]
+            [row["repository"], row["language"], str(len(row["gains"]))]
             + [f"{theirs:.3f}", f"{ours:.3f}", f"{ours - theirs:+.3f}"]
         )
-    summary = []
-    for category in ("all", *_CATEGORIES):
-        pairs = []
-        weights = []
-        for row in rows:
-            of = [gain for kind, gain in row["gains"] if category in ("all", kind)]
-            theirs = published[row["repository"]]
-            figure = theirs["ndcg10"] if category == "all" else theirs["by_category"].get(category)
-            if of and figure is not None:
-                pairs.append((figure, sum(of) / len(of)))
-                weights.append(len(of))
-        if not weights:
-            continue
-        low, high = mean_interval([ours - theirs for theirs, ours in pairs], 7) or (0.0, 0.0)
-        lead = sum(ours - theirs for theirs, ours in pairs) / max(1, len(pairs))
-        means = [
-            sum(each[side] * n for each, n in zip(pairs, weights, strict=True)) / sum(weights)
-            for side in (0, 1)
-        ]
-        summary.append(
-            [category, str(sum(weights)), *(f"{each:.3f}" for each in means)]
-            + [f"{lead:+.3f} [{low:+.3f}, {high:+.3f}]"]
-        )
-    heading = ["queries", "of", "semble, published", "codebuddy", "lead, mean over repositories"]
-    lines += table(heading, summary)
-    ours_ms = percentile([each["p50_ms"] for each in rows], 50)
-    theirs_ms = percentile([published[each["repository"]]["p50_ms"] for each in rows], 50)
-    ours_s = percentile([each["index_s"] for each in rows], 50)
-    theirs_s = percentile([published[each["repository"]]["index_ms"] for each in rows], 50) / 1000
-    lines += [
-        "",
-        f"Median of the repositories, each on its own machine: a query {ours_ms:.1f} ms here and"
-        f" {theirs_ms:.1f} ms published; an index {ours_s:.2f} s and {theirs_s:.2f} s.",
+    return [
+        *table(heading, [each for each in summary if each]),
+        *_time_lines(rows, published),
         "",
         *table(_TABLE_HEAD, cells),
     ]
-    return lines
+
+
+def _category_row(
+    category: str, rows: list[dict[str, Any]], published: dict[str, dict[str, Any]]
+) -> list[str]:
+    """Means over the queries of a category; empty where there are none."""
+    pairs = []
+    counts = []
+    for row in rows:
+        of = [gain for kind, gain in row["gains"] if category in ("all", kind)]
+        theirs = published[row["repository"]]
+        figure = theirs["ndcg10"] if category == "all" else theirs["by_category"].get(category)
+        if of and figure is not None:
+            pairs.append((figure, sum(of) / len(of)))
+            counts.append(len(of))
+    if not counts:
+        return []
+    leads = [ours - theirs for theirs, ours in pairs]
+    low, high = mean_interval(leads, 7) or (0.0, 0.0)
+    means = [
+        sum(each[side] * n for each, n in zip(pairs, counts, strict=True)) / sum(counts)
+        for side in (0, 1)
+    ]
+    lead = f"{sum(leads) / len(leads):+.3f} [{low:+.3f}, {high:+.3f}]"
+    return [category, str(sum(counts)), *(f"{each:.3f}" for each in means), lead]
+
+
+def _time_lines(rows: list[dict[str, Any]], published: dict[str, dict[str, Any]]) -> list[str]:
+    theirs = [published[each["repository"]] for each in rows]
+    theirs_ms = percentile([each["p50_ms"] for each in theirs], 50)
+    theirs_s = percentile([each["index_ms"] for each in theirs], 50) / 1000
+    ours_ms, ours_cpu, ours_s = (
+        percentile([each[key] for each in rows], 50)
+        for key in ("p50_ms", "query_cpu_ms", "index_s")
+    )
+    return [
+        "",
+        f"Median of the repositories, each on its own machine: a query {ours_ms:.1f} ms here"
+        f" (processor {ours_cpu:.1f}) and {theirs_ms:.1f} ms published; an index {ours_s:.2f} s"
+        f" and {theirs_s:.2f} s.",
+    ]
 
 
 if __name__ == "__main__":

@@ -15,17 +15,18 @@ import pytest
 
 from codebuddy import diagnosis, paths
 from codebuddy.errors import ModelError
-from codebuddy.index import embed, vector_cache
+from codebuddy.index import embed, second_tier, vector_cache
 from codebuddy.index.rerank import combined
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.search_response import search_response
-from codebuddy.index.second_tier import CACHE_NAME, SecondTier
+from codebuddy.index.second_tier import CACHE_NAME, SecondTier, body_text
 from codebuddy.index.vector_cache import VectorCache
 from codebuddy.index.vectors import Vectors
 from codebuddy.service.request import SearchRequest
 from codebuddy.settings import ModelSettings, SearchSettings, Settings
 from codebuddy.vcs.repository import open_repository
-from tests.bench.rerank import Combination
+from tests.bench.rerank import Judged, Weights
+from tests.bench.search_tasks import Task
 from tests.support.engine import codebuddy, json_of
 from tests.support.index import index, make_repository, module
 
@@ -70,7 +71,7 @@ def test_a_question_is_ordered_by_both(root, monkeypatch):
         assert "gamma" in ordered[0].chunk.text
         assert similarities[ordered[0].chunk.id] == 1.0
         n_seen = len(encoder.seen)
-        assert n_seen == len(results) + 1
+        assert n_seen == 2 * len(results) + 1
         opened.second_tier().order(QUESTION, results)
         assert len(encoder.seen) == n_seen + 1
         encoder.fingerprint = "another"
@@ -123,10 +124,27 @@ def test_combinations():
     assert combined(scores, similarities, 50.0) == [2, 1, 0]
     assert combined((), (), 1.0) == []
     assert combined((0.0,), (0.5,), 1.0) == [0]
-    for form in ("scores", "places"):
-        assert Combination(form, 0.0).order(scores, similarities) == [0, 1, 2]
-        assert Combination(form, 50.0).order(scores, similarities) == [2, 1, 0]
-    assert Combination("model", 1.0).order(scores, similarities) == [2, 1, 0]
+    judged = Judged(
+        Task("question", QUESTION, frozenset(), ""), scores, similarities, {0: 0.9, 1: 0.1}, ()
+    )
+    assert judged.order(Weights(0.0, 0.0)) == [0, 1, 2]
+    assert judged.order(Weights(50.0, 0.0)) == [1, 0, 2]
+    assert judged.order(Weights(0.0, 50.0)) == [0, 1, 2]
+
+
+def test_only_the_best_are_read_a_second_time(root, monkeypatch):
+    """By their names and documentation; the others stay behind them, in their own order."""
+    index(root)
+    encoder = Counting("gamma")
+    monkeypatch.setattr(embed, "encoder_named", lambda _: encoder)
+    monkeypatch.setattr(second_tier, "BODY_POOL", 1)
+    settings = Settings(search=SearchSettings(reranker="counting"))
+    with RepositoryIndex.open(open_repository(root), settings) as opened:
+        results = opened.search(QUESTION, 50)
+        ordered, _ = opened.second_tier().order(QUESTION, results)
+        bodies = [each for each in encoder.seen if each in {body_text(r.chunk) for r in results}]
+        assert bodies == [body_text(ordered[0].chunk)]
+        assert len(ordered) == len(results)
 
 
 def test_vectors_are_bounded_private_and_may_be_lost(tmp_path, monkeypatch):
