@@ -18,7 +18,7 @@ BODY_POOL = 20
 # How often the similarity of a chunk's name and documentation, and that of its beginning, count
 # beside the share of the best first score: measured with `python -m tests.bench.rerank`.
 HEAD_WEIGHT = 1.0
-BODY_WEIGHT = 2.0
+BODY_WEIGHT = 3.0
 
 
 def is_reranked(kind: QueryKind) -> bool:

@@ -25,6 +25,8 @@ CACHE_NAME = "reranker.db"
 # Models that `codebuddy models pull` brings, by name (inference/rerankers.py).
 PULLED = ("all-minilm-l6-v2",)
 _MAX_QUERY_CHARACTERS = 2_000
+# Some 50 tokens and 90.
+_HEAD_CHARACTERS = 200
 _BODY_CHARACTERS = 250
 _CAMEL_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -90,8 +92,7 @@ class SecondTier:
         """The results in their new order, and the similarities of the first 50, by chunk.
 
         The model reads the name and the documentation's first lines of all 50, and the beginning
-        of the best 20 by that, which costs a quarter of reading 50 beginnings of twice the
-        length. Those behind the first 50 stay behind them, and the other 30 behind the 20.
+        of the best 20 by that. Those behind the first 50 stay behind them, and the other 30 behind the 20.
 
         Raises:
             ModelError: The model is gone or damaged, or gives no vectors.
@@ -150,7 +151,7 @@ def head_text(chunk: Chunk) -> str:
     name = _CAMEL_BORDER.sub(" ", chunk.symbol)
     for mark in ("_", ".", "::"):
         name = name.replace(mark, " ")
-    return f"{name}. {first_lines(chunk.text[:MAX_CHARACTERS])}"
+    return f"{name}. {first_lines(chunk.text[:MAX_CHARACTERS])}"[:_HEAD_CHARACTERS]
 
 
 def body_text(chunk: Chunk) -> str:
