@@ -92,7 +92,8 @@ class SecondTier:
         """The results in their new order, and the similarities of the first 50, by chunk.
 
         The model reads the name and the documentation's first lines of all 50, and the beginning
-        of the best 20 by that. Those behind the first 50 stay behind them, and the other 30 behind the 20.
+        of the best 20 by that. Those behind the first 50 stay behind them, and the other 30 behind
+        the 20.
 
         Raises:
             ModelError: The model is gone or damaged, or gives no vectors.
