@@ -276,8 +276,21 @@ def _remote_model(settings: Settings) -> Section:
         generator.close()
 
 
+def _second_tier(settings: Settings, problems: Problems) -> str:
+    """The model of `search --best` in words: off, there, or what is wrong with it."""
+    from codebuddy.index.second_tier import SecondTier
+
+    tier = SecondTier(settings, Path())
+    fault = tier.fault()
+    if fault:
+        problem = f"the second tier {tier.name} {fault}: search --best does not work"
+        problems.append({"problem": problem, "remedy": tier.remedy()})
+    words = f"{tier.name} ({fault})" if fault else tier.name
+    return words or "off (search.reranker names no model)"
+
+
 def _repository(repository: Repository | None, settings: Settings, problems: Problems) -> Section:
-    second_tier = {"reranker": settings.search.reranker or "off (search.reranker names no model)"}
+    second_tier = {"reranker": _second_tier(settings, problems)}
     if repository is None:
         return {"root": None, **second_tier}
     from codebuddy.index.search import RepositoryIndex

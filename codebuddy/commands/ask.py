@@ -238,7 +238,9 @@ def _print(
     if answered is None:
         if is_vain:
             answer(f"{NOT_FOUND}\n\nnearest, without what is asked about:")
-            note("the question is about what stands nowhere, so no model was asked")
+            why = "nothing here is near to the question" if found.get("is_far") else ""
+            why = why or "the question is about what stands nowhere"
+            note(f"{why}, so no model was asked")
         answer("\n".join(_place(_unread(hit)) for hit in found["results"]))
         return
     assert printer is not None

@@ -126,7 +126,7 @@ class IndexWorker:
 
         def ask() -> dict[str, Any]:
             with self._repositories.lease_index(repository_context) as index:
-                return search_response(index, request, near)
+                return search_response(index, request, near, repository_context.settings)
 
         try:
             return ask()

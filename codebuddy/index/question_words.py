@@ -58,7 +58,7 @@ def is_about(question: str, missing: Sequence[str], n_chunks: int) -> bool:
     the code. Never for a question that is not in English, whose words would all be missing.
     """
     given = _given(question)
-    if not any(each.lower() in _ENGLISH for each in given):
+    if not _is_english(given):
         return False
     lacking = [each for each in missing if each != given[0]]
     if any(is_name(each, question) for each in lacking):
@@ -67,6 +67,16 @@ def is_about(question: str, missing: Sequence[str], n_chunks: int) -> bool:
     if n_chunks < _MIN_CHUNKS or any(_CODE.search(each) for each in asked if each not in missing):
         return False
     return bool(lacking) and len(lacking) / len(asked) >= _DECISIVE_SHARE
+
+
+def is_in_words(question: str) -> bool:
+    """Whether it is a question in English without a name as code writes it."""
+    given = _given(question)
+    return _is_english(given) and not any(_CODE.search(each) for each in given)
+
+
+def _is_english(given: Sequence[str]) -> bool:
+    return any(each.lower() in _ENGLISH for each in given)
 
 
 def _given(question: str) -> list[str]:

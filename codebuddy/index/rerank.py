@@ -13,9 +13,12 @@ from codebuddy.index.query import QueryKind
 POOL = 50
 # Text that people write; a name or a line of code is found by its letters.
 _KINDS: frozenset[QueryKind] = frozenset({"sentence", "words", "documentation"})
-# How often the similarity counts beside the share of the best first score, measured with
-# `python -m tests.bench.rerank`.
-WEIGHT = 4.0
+# Of those, so many are read a second time: what they say, not only what they are called.
+BODY_POOL = 20
+# How often the similarity of a chunk's name and documentation, and that of its beginning, count
+# beside the share of the best first score: measured with `python -m tests.bench.rerank`.
+HEAD_WEIGHT = 1.0
+BODY_WEIGHT = 3.0
 
 
 def is_reranked(kind: QueryKind) -> bool:

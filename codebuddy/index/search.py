@@ -176,7 +176,7 @@ class RepositoryIndex:
     def absent_words(self, question: str, results: Sequence[str]) -> AbsentWords:
         """Which words of a question stand nowhere, or rarely and in none of the results' texts."""
         with self._snapshot() as channels:
-            return absent_words(question, channels.lexical, self._store, results)
+            return absent_words(question, channels, self._store, results, self.embedder)
 
     def definitions(self, names: Sequence[str], per_name: int = 3) -> dict[str, list[Definition]]:
         """Where each of `names` is defined, code before values; unknown names are left out."""
@@ -326,10 +326,9 @@ class RepositoryIndex:
         with self._snapshot():
             return self._store.count_files()
 
-    @property
-    def second_tier(self) -> SecondTier:
-        """The model that questions may be ordered by."""
-        return SecondTier(self._settings, self._file.parent)
+    def second_tier(self, settings: Settings | None = None) -> SecondTier:
+        """The model that questions may be ordered by; of the index's own settings by default."""
+        return SecondTier(settings or self._settings, self._file.parent)
 
     @property
     def embedder(self) -> str:

@@ -17,11 +17,14 @@ from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, MissingWord, SearchHit
+from codebuddy.settings import Settings
 
 MAX_QUERY_CHARACTERS = 1_000_000
 
 
-def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -> dict[str, Any]:
+def search_response(
+    index: RepositoryIndex, request: SearchRequest, near: str, settings: Settings | None = None
+) -> dict[str, Any]:
     """What `search --json` says, but for the times; the best result first.
 
     `embedder` names whose vectors the dense channel compares; `reason` is there only where
@@ -34,6 +37,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         index: Of the repository.
         request: What is wanted there.
         near: The request's file, as a path of the repository; empty without one.
+        settings: Of the request, which name the second tier: an index that is kept open was opened
+            with those of an older one, which count by default.
 
     Raises:
         UsageError: The query is empty, or names a language or kind that there is not.
@@ -45,7 +50,7 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
     )
     query = filters.text
-    tier = index.second_tier if request.is_best else None
+    tier = index.second_tier(settings) if request.is_best else None
     if tier is not None:
         with warned(filters.notes):
             tier.check()
@@ -84,7 +89,8 @@ def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict
     words = index.absent_words(query, texts)
     missing = [MissingWord(word=each, in_index=False) for each in words.nowhere]
     missing += [MissingWord(word=each, in_index=True) for each in words.unseen]
-    return {"missing": missing, "is_about_missing": words.is_decisive}
+    found = {"missing": missing, "is_about_missing": words.is_decisive}
+    return found | {"is_far": True} if words.is_far else found
 
 
 def path_beneath(root: Path, file: str, folder: Path) -> str:

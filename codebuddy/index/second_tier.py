@@ -6,14 +6,16 @@ imported or loaded before a question waits for it.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codebuddy import paths
-from codebuddy.datatypes import SearchResult
+from codebuddy.datatypes import Chunk, SearchResult
 from codebuddy.errors import ModelError
-from codebuddy.index.rerank import POOL, WEIGHT, combined
+from codebuddy.index.rerank import BODY_POOL, BODY_WEIGHT, HEAD_WEIGHT, POOL, combined
 
 if TYPE_CHECKING:
     from codebuddy.index.vectors import Encoder, Vectors
@@ -23,6 +25,10 @@ CACHE_NAME = "reranker.db"
 # Models that `codebuddy models pull` brings, by name (inference/rerankers.py).
 PULLED = ("all-minilm-l6-v2",)
 _MAX_QUERY_CHARACTERS = 2_000
+# Some 50 tokens and 90.
+_HEAD_CHARACTERS = 200
+_BODY_CHARACTERS = 250
+_CAMEL_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class SecondTier:
@@ -51,23 +57,48 @@ class SecondTier:
                 hint="set search.reranker in your config.toml, or CODEBUDDY_SEARCH_RERANKER, to the"
                 f" folder of a sentence-transformers model or to {PULLED[0]}, or leave out --best",
             )
-        if self.name in PULLED and not (self._models / self.name).is_dir():
-            raise ModelError(
-                f"the second tier {self.name} is not installed",
-                hint=f"codebuddy models pull {self.name}",
-            )
+        if fault := self.fault():
+            raise ModelError(f"the second tier {self.name} {fault}", hint=self.remedy())
+
+    def fault(self) -> str:
+        """Why the model that is set cannot be used, as far as a look at the disk tells.
+
+        Empty where it is there or none is set. Nothing is imported or loaded for it.
+        """
+        if not self.name:
+            return ""
+        if self.name in PULLED:
+            return "" if (self._models / self.name).is_dir() else "is not installed"
+        path = os.path.expanduser(self.name)  # noqa: PTH111
+        if self.name.startswith(("./", "../", "~")) or os.path.isabs(path):  # noqa: PTH117
+            return "" if os.path.isdir(path) else "is no folder"  # noqa: PTH112
+        names = (self.name, f"sentence-transformers/{self.name}")
+        folders = [_hub_cache() / f"models--{name.replace('/', '--')}" for name in names]
+        is_there = any(folder.is_dir() for folder in folders)
+        return "" if is_there else "is not in the hub's cache, and the network is not used"
+
+    def remedy(self) -> str:
+        """What to do about a fault."""
+        if self.name in PULLED:
+            return f"codebuddy models pull {self.name}"
+        return (
+            "set search.reranker to the folder of a sentence-transformers model, or to"
+            f" {PULLED[0]} and codebuddy models pull {PULLED[0]}"
+        )
 
     def order(
         self, query: str, results: Sequence[SearchResult]
     ) -> tuple[list[SearchResult], dict[int, float]]:
         """The results in their new order, and the similarities of the first 50, by chunk.
 
-        Those behind the first 50 stay behind them.
+        The model reads the name and the documentation's first lines of all 50, and the beginning
+        of the best 20 by that. Those behind the first 50 stay behind them, and the other 30 behind
+        the 20.
 
         Raises:
             ModelError: The model is gone or damaged, or gives no vectors.
         """
-        from codebuddy.index.embed import chunk_text, encoder_named
+        from codebuddy.index.embed import encoder_named
 
         first, rest = list(results[:POOL]), list(results[POOL:])
         if not first:
@@ -75,13 +106,26 @@ class SecondTier:
         pulled = self._models / self.name
         encoder = encoder_named(str(pulled) if self.name in PULLED else self.name)
         (asked,) = _encoded(encoder, [query[:_MAX_QUERY_CHARACTERS]])
-        vectors = self._vectors(encoder, [chunk_text(each.chunk) for each in first])
-        similarities = [float(vector @ asked) for vector in vectors]
-        order = combined([each.score for each in first], similarities, WEIGHT)
+        scores = [each.score for each in first]
+        similarities = self._similarities(encoder, asked, [head_text(each.chunk) for each in first])
+        order = combined(scores, similarities, HEAD_WEIGHT)
+        best, others = order[:BODY_POOL], order[BODY_POOL:]
+        bodies = self._similarities(encoder, asked, [body_text(first[each].chunk) for each in best])
+        weight = HEAD_WEIGHT + BODY_WEIGHT
+        for place, body in zip(best, bodies, strict=True):
+            head = similarities[place]
+            similarities[place] = (HEAD_WEIGHT * head + BODY_WEIGHT * body) / weight
+        again = combined(
+            [scores[each] for each in best], [similarities[each] for each in best], weight
+        )
+        places = [*(best[each] for each in again), *others]
         of_chunks = {
             each.chunk.id: similarity for each, similarity in zip(first, similarities, strict=True)
         }
-        return [*(first[place] for place in order), *rest], of_chunks
+        return [*(first[place] for place in places), *rest], of_chunks
+
+    def _similarities(self, encoder: Encoder, asked: Vectors, texts: list[str]) -> list[float]:
+        return [float(vector @ asked) for vector in self._vectors(encoder, texts)]
 
     def _vectors(self, encoder: Encoder, texts: list[str]) -> list[Vectors]:
         import numpy as np
@@ -99,6 +143,30 @@ class SecondTier:
             new = new.astype(np.float32)
             found |= dict(zip(missing, new, strict=True))
         return [found[place] for place in range(len(texts))]
+
+
+def head_text(chunk: Chunk) -> str:
+    """A chunk's name in words, and the first line of each documentation in it."""
+    from codebuddy.index.chunk_bag import MAX_CHARACTERS, first_lines
+
+    name = _CAMEL_BORDER.sub(" ", chunk.symbol)
+    for mark in ("_", ".", "::"):
+        name = name.replace(mark, " ")
+    return f"{name}. {first_lines(chunk.text[:MAX_CHARACTERS])}"[:_HEAD_CHARACTERS]
+
+
+def body_text(chunk: Chunk) -> str:
+    """Where a chunk stands, what it is called, and how it begins; some 90 tokens."""
+    return f"{chunk.path}\n{chunk.symbol}\n{chunk.text[:_BODY_CHARACTERS]}"
+
+
+def _hub_cache() -> Path:
+    """Where models of the hub are kept, by the variables that its own library reads."""
+    home = os.environ.get("HF_HOME") or Path(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "huggingface"
+    )
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(cache or Path(home, "hub")).expanduser()
 
 
 def _encoded(encoder: Encoder, texts: list[str]) -> Vectors:

@@ -207,7 +207,7 @@ class CompletionService:
         def ask(index: RepositoryIndex) -> dict[str, Any]:
             nonlocal opened
             opened = time.perf_counter()
-            return search_response(index, request, near)
+            return search_response(index, request, near, repository_context.settings)
 
         more: list[str] = []
         with warned(warnings, more):

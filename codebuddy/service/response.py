@@ -160,6 +160,7 @@ class SearchResponse(TypedDict):
     reranker: NotRequired[str | None]
     missing: NotRequired[list[MissingWord]]
     is_about_missing: NotRequired[bool]
+    is_far: NotRequired[bool]
     results: list[SearchHit]
     reason: NotRequired[str]
     repository: str

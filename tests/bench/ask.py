@@ -1,21 +1,27 @@
 """Whether the lines that `codebuddy ask` names hold the answer.
 
     python -m tests.bench.ask REPOSITORY... [--questions N] [--seed N] [--model NAME|PATH]
+    python -m tests.bench.ask REPOSITORY... --refusals
 
 Questions of search_questions.txt, drawn over the repositories of those names; the function that
 answers each is known. *shown*: lines of it were among the sources. *cited*: the answer names a line
 within it. *first*: the first line that the answer names is one. *precision*: of the lines that are
 named, those within it. *unknown*: questions that no repository answers, and what is said of them. A
 line for each question comes on stderr as it is done, so that a run that is cut short is of use.
+
+`--refusals` asks no model: of all questions that the repositories answer, and of those of
+unknown_questions.txt, how many are refused before one would be asked, by halves of the questions.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +36,12 @@ from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.bench.search_tasks import questions
 
+_UNKNOWN_FILE = Path(__file__).with_name("unknown_questions.txt")
 # None of the repositories has anything of it.
-_UNKNOWN = (
-    "how do I connect to a postgres database",
-    "where is the neural network trained",
-    "draw a circle on the screen",
-    "where are invoices sent by mail",
-    "compile shaders for the graphics card",
-    "how are chess moves evaluated",
+_UNKNOWN = tuple(
+    line for line in _UNKNOWN_FILE.read_text("utf-8").splitlines() if line and line[0] != "#"
 )
+_ASKED_OF_MODEL = 6
 _SOURCES = 6
 _MAX_PER_FILE = 3
 
@@ -48,10 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("repositories", nargs="+", type=Path)
     parser.add_argument("--questions", type=int, default=40)
-    parser.add_argument("--unknown", type=int, default=len(_UNKNOWN))
+    parser.add_argument("--unknown", type=int, default=_ASKED_OF_MODEL)
+    parser.add_argument("--refusals", action="store_true")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--model", default=None)
     arguments = parser.parse_args()
+    if arguments.refusals:
+        print(f"command: python -m tests.bench.ask {' '.join(sys.argv[1:])}\n")
+        print("\n".join(refusals(arguments.repositories)))
+        return
     tasks: list[tuple[Path, str, list[Definition]]] = []
     for root in arguments.repositories:
         repository = open_repository(root.resolve())
@@ -71,6 +79,28 @@ def main() -> None:
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     print(f"command: python -m tests.bench.ask {' '.join(sys.argv[1:])}\n")
     print("\n".join(summary(rows, arguments.seed)))
+
+
+def refusals(roots: list[Path]) -> list[str]:
+    """How many questions are refused, known and unknown ones, by halves."""
+    counts: Counter[tuple[str, int, bool]] = Counter()
+    for root in roots:
+        repository = open_repository(root.resolve())
+        update_index(repository, Settings())
+        with RepositoryIndex.open(repository, Settings()) as index:
+            asked = [("answered", question) for question, _ in questions(index, root.name)]
+            for kind, question in (*asked, *(("unknown", each) for each in _UNKNOWN)):
+                half = hashlib.sha256(question.encode()).digest()[0] % 2
+                is_refused = index.absent_words(question, []).is_decisive
+                counts[kind, half, is_refused] += 1
+                if is_refused and kind == "answered":
+                    print(f"refused: {root.name}: {question}", file=sys.stderr)
+    rows = []
+    for kind in ("answered", "unknown"):
+        for half in (0, 1):
+            refused, asked_of_model = counts[kind, half, True], counts[kind, half, False]
+            rows.append([f"{kind}, half {half}", str(refused), str(refused + asked_of_model)])
+    return table(["questions", "refused", "of"], rows)
 
 
 def _judged(

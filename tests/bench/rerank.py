@@ -2,9 +2,9 @@
 
     python -m tests.bench.rerank REPOSITORY... --reranker NAME|PATH [--tasks N] [--seed N]
 
-Questions of search_questions.txt about repositories of those names. Each combination of the first
-tier's score and the model's similarity is tried on one half; the best of them is reported on the
-other, beside the first tier, the model alone over the same 50, and their best possible order.
+Questions of search_questions.txt about repositories of those names. Weights of the two texts that
+the model reads of a chunk are tried on one half; the best and the shipped ones are reported on the
+other, beside the first tier, the first text alone and the best possible order of the same 50.
 """
 
 from __future__ import annotations
@@ -14,71 +14,62 @@ import math
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
-from codebuddy.index.embed import chunk_text
 from codebuddy.index.encoder import open_encoder
 from codebuddy.index.query import kind_of
-from codebuddy.index.rerank import combined, is_reranked
+from codebuddy.index.rerank import BODY_POOL, BODY_WEIGHT, HEAD_WEIGHT, POOL, combined, is_reranked
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.second_tier import body_text, head_text
 from codebuddy.index.vectors import Encoder, Vectors
 from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.bench.search_tasks import Task, question_tasks, with_half
 
-_POOL = 50
 _TOP_K = 10
-# As the first tier's fusion has it.
-_RANK_CONSTANT = 20
+_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Combination:
-    """`scores`: as the second tier has it. `places`: reciprocal ranks, the model's `weight` times.
+class Weights:
+    """Of the similarity of a chunk's head and of its body, beside the first tier's score."""
 
-    `model`: the similarity alone.
-    """
-
-    form: Literal["scores", "places", "model"]
-    weight: float
-
-    def order(self, scores: Sequence[float], similarities: Sequence[float]) -> list[int]:
-        """The places (from 0) of the results in their new order."""
-        if self.form == "scores":
-            return combined(scores, similarities, self.weight)
-        by_model = sorted(range(len(scores)), key=lambda each: (-similarities[each], each))
-        if self.form == "model":
-            return by_model
-        rank_of = {each: rank for rank, each in enumerate(by_model, 1)}
-        totals = [
-            1 / (_RANK_CONSTANT + place + 1) + self.weight / (_RANK_CONSTANT + rank_of[place])
-            for place in range(len(scores))
-        ]
-        return sorted(range(len(totals)), key=lambda each: (-totals[each], each))
-
-
-_GRID = (
-    *(Combination("scores", weight) for weight in (0.5, 1.0, 2.0, 4.0, 8.0)),
-    *(Combination("places", weight) for weight in (0.5, 1.0, 2.0, 4.0)),
-)
+    head: float
+    body: float
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A task's first 50: scores of the first tier, similarities, and which are right."""
+    """A task's first 50: scores of the first tier, similarities, and which are right.
+
+    `bodies` are those of the places that the head leaves (`rerank.BODY_POOL` of them).
+    """
 
     task: Task
     scores: tuple[float, ...]
-    similarities: tuple[float, ...]
+    heads: tuple[float, ...]
+    bodies: Mapping[int, float]
     right: tuple[bool, ...]
 
-    def gain(self, order: list[int]) -> float:
+    def order(self, weights: Weights) -> list[int]:
+        """The places (from 0) of the results in their new order."""
+        best = max(self.scores, default=0.0) or 1.0
+        totals = {
+            place: self.scores[place] / best
+            + weights.head * self.heads[place]
+            + weights.body * body
+            for place, body in self.bodies.items()
+        }
+        read = sorted(totals, key=lambda each: (-totals[each], each))
+        by_head = combined(self.scores, self.heads, HEAD_WEIGHT)
+        return [*read, *(each for each in by_head if each not in totals)]
+
+    def gain(self, order: Sequence[int]) -> float:
         """NDCG@10 with one right answer."""
         ranks = [place for place, each in enumerate(order[:_TOP_K]) if self.right[each]]
         return 1 / math.log2(2 + ranks[0]) if ranks else 0.0
@@ -123,15 +114,22 @@ def _of_repository(root: Path, encoder: Encoder, n_tasks: int, seed: int) -> lis
 def _judge(
     index: RepositoryIndex, task: Task, encoder: Encoder, known: dict[str, Vectors]
 ) -> Judged:
-    results = index.search(task.query, _POOL)
-    texts = [chunk_text(each.chunk) for each in results]
-    new = [each for each in (task.query, *dict.fromkeys(texts)) if each not in known]
-    known.update(zip(new, encoder.encode(new), strict=True))
-    similarities = [float(known[each] @ known[task.query]) for each in texts]
+    results = index.search(task.query, POOL)
+    scores = [each.score for each in results]
+
+    def similarities(texts: list[str]) -> list[float]:
+        new = [each for each in (task.query, *dict.fromkeys(texts)) if each not in known]
+        known.update(zip(new, encoder.encode(new), strict=True))
+        return [float(known[each] @ known[task.query]) for each in texts]
+
+    heads = similarities([head_text(each.chunk) for each in results])
+    best = combined(scores, heads, HEAD_WEIGHT)[:BODY_POOL]
+    bodies = similarities([body_text(results[each].chunk) for each in best])
     return Judged(
         task,
-        tuple(each.score for each in results),
-        tuple(similarities),
+        tuple(scores),
+        tuple(heads),
+        dict(zip(best, bodies, strict=True)),
         tuple(each.chunk.id in task.right for each in results),
     )
 
@@ -139,16 +137,22 @@ def _judge(
 def _report(judged: list[Judged], seed: int) -> list[str]:
     tune = [each for each in judged if each.task.half == "tune"]
     held_out = [each for each in judged if each.task.half == "held-out"]
+    grid = [Weights(head, body) for head in _WEIGHTS for body in _WEIGHTS]
 
-    def gains(of: list[Judged], combination: Combination) -> list[float]:
-        return [each.gain(combination.order(each.scores, each.similarities)) for each in of]
+    def gains(of: list[Judged], weights: Weights) -> list[float]:
+        return [each.gain(each.order(weights)) for each in of]
 
-    first = [each.gain(list(range(len(each.scores)))) for each in held_out]
-    chosen = max(_GRID, key=lambda each: sum(gains(tune, each)))
+    tuned = {each: sum(gains(tune, each)) / max(1, len(tune)) for each in grid}
+    chosen = max(grid, key=lambda each: tuned[each])
+    shipped = Weights(HEAD_WEIGHT, BODY_WEIGHT)
+    first = [each.gain(range(len(each.scores))) for each in held_out]
     arms = {
         "first tier": first,
-        "the model alone": gains(held_out, Combination("model", 1.0)),
-        f"both ({chosen.form}, {chosen.weight})": gains(held_out, chosen),
+        "the name and documentation alone": [
+            each.gain(combined(each.scores, each.heads, HEAD_WEIGHT)) for each in held_out
+        ],
+        f"both, as shipped ({shipped.head}, {shipped.body})": gains(held_out, shipped),
+        f"both, best of the other half ({chosen.head}, {chosen.body})": gains(held_out, chosen),
         "best order of the 50": [float(any(each.right)) for each in held_out],
     }
     rows = []
@@ -159,12 +163,10 @@ def _report(judged: list[Judged], seed: int) -> list[str]:
             low, high = mean_interval(numbers, seed) or (0.0, 0.0)
             cells.append(f"{sum(numbers) / max(1, len(numbers)):.3f} [{low:.3f}, {high:.3f}]")
         rows.append([name, *cells])
-    tuned = ", ".join(
-        f"{each.form} {each.weight}: {sum(gains(tune, each)) / max(1, len(tune)):.3f}"
-        for each in _GRID
-    )
+    best = sorted(grid, key=lambda each: -tuned[each])[:8]
     heading = ["held-out half", f"NDCG@10 of {len(held_out)}", "less the first tier"]
-    return [*table(heading, rows), "", f"on the other half ({len(tune)}): {tuned}"]
+    said = ", ".join(f"{each.head} {each.body}: {tuned[each]:.3f}" for each in best)
+    return [*table(heading, rows), "", f"head and body on the other half ({len(tune)}): {said}"]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`make bench-search`: what each channel and factor of a search is worth, and how fast it is.
 
     python -m tests.bench.search quality REPOSITORY...     the ablation, as Markdown on stdout
-    python -m tests.bench.search latency REPOSITORY        an index of 100,000 chunks and more
+    python -m tests.bench.search latency [REPOSITORY] [--reranker NAME]   search_latency.py
     options: --embedder NAME|PATH, --tasks N (of a kind and repository), --seed N, --half, and for
     quality --beside NAME=PATH, another embedder that the same tasks are asked of as well
 
@@ -19,24 +19,21 @@ import math
 import random
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from codebuddy.datatypes import SearchResult
 from codebuddy.evaluation import docstrings
 from codebuddy.evaluation.retrieval import TOP_K, first_rank
-from codebuddy.evaluation.statistics import mean_interval, percentile
+from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.evaluation.tables import table
-from codebuddy.index.build import update_index
 from codebuddy.index.ranker import RankingWeights
 from codebuddy.index.search import RepositoryIndex, SearchChannel
 from codebuddy.settings import IndexSettings, Settings
-from codebuddy.vcs.repository import Repository, open_repository
-from tests.bench.search_tasks import Task, call_tasks, name_tasks, tasks_of, with_half
+from tests.bench.search_latency import bench_latency, fresh_index
+from tests.bench.search_tasks import Task, tasks_of, with_half
 
 _HYBRID = "hybrid"
 
@@ -54,7 +51,8 @@ def main() -> None:
     """Run the section that is asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("section", choices=("quality", "latency"))
-    parser.add_argument("repositories", nargs="+", type=Path)
+    parser.add_argument("repositories", nargs="*", type=Path)
+    parser.add_argument("--reranker", default="")
     parser.add_argument("--embedder", default="")
     parser.add_argument("--beside", default="", metavar="NAME=PATH")
     parser.add_argument("--tasks", type=int, default=150)
@@ -72,7 +70,8 @@ def main() -> None:
             arguments.repositories, embedders, arguments.tasks, arguments.seed, arguments.half
         )
     else:
-        bench_latency(arguments.repositories[0], settings, arguments.seed)
+        root = next(iter(arguments.repositories), None)
+        bench_latency(root, settings, arguments.seed, arguments.reranker)
 
 
 def bench_quality(
@@ -229,7 +228,7 @@ def _indexes(
         functions: list[docstrings.DocumentedFunction] = []
         bare = Path(scratch) / "bare"
         for name, settings in embedders.items():
-            with _fresh_index(root, Path(scratch) / "index", settings) as (repository, index):
+            with fresh_index(root, Path(scratch) / "index", settings) as (repository, index):
                 if not tasks:
                     tasks = tasks_of(index, root.name, n_tasks, seed)
                     functions = docstrings._copy_without_documentation(
@@ -252,75 +251,12 @@ def _indexes(
                 yield of_documentation, name, index
 
 
-@contextmanager
-def _fresh_index(
-    root: Path, folder: Path, settings: Settings
-) -> Iterator[tuple[Repository, RepositoryIndex]]:
-    """An index of the repository in a folder of its own."""
-    found = open_repository(root)
-    folder.mkdir(parents=True, exist_ok=True)
-    repository = Repository(found.root, found.git_folder, folder, found.is_shallow)
-    update_index(repository, settings)
-    with RepositoryIndex.open(repository, settings) as index:
-        yield repository, index
-
-
 def _kinds(tasks: list[Task]) -> list[str]:
     return sorted({task.kind for task in tasks})
 
 
 def _has_dense(index: RepositoryIndex) -> bool:
     return index.stats().vectors > 0
-
-
-def bench_latency(root: Path, settings: Settings, seed: int) -> None:
-    """Sizes and times of an index with vectors, and of searches in it, warm."""
-    print("| what | figure | goal |\n|---|--:|--:|")
-    with tempfile.TemporaryDirectory(prefix="codebuddy-bench-") as scratch:
-        bare = Settings(index=IndexSettings(embedder="none"))
-        seconds = {}
-        for name, chosen in (("without", bare), ("with", settings)):
-            started = time.perf_counter()
-            with _fresh_index(root, Path(scratch) / name, chosen) as (_, index):
-                seconds[name] = time.perf_counter() - started
-                stats = index.stats()
-                ratio = stats.index_bytes / stats.source_bytes
-                _row(f"index / source, {name} vectors", f"{ratio:.2f}", "2")
-                if name == "with":
-                    extra = seconds["with"] - seconds["without"]
-                    _row(f"chunks of {root.name}", f"{stats.chunks}")
-                    _row("cold index without vectors", f"{seconds['without']:.1f} s")
-                    per_100k = extra / stats.chunks * 100_000
-                    _row("vectors add, for 100,000 chunks", f"{per_100k:.1f} s", "20 s")
-                    _latencies(index, seed)
-
-
-def _latencies(index: RepositoryIndex, seed: int) -> None:
-    queries = [task.query for task in name_tasks(index, 110, seed)]
-    queries += [task.query for task in call_tasks(index, 110, seed)]
-    channels: list[tuple[SearchChannel, str]] = [
-        ("lexical", "20 ms"),
-        ("dense", "15 ms"),
-        ("symbol", ""),
-        ("hybrid", "40 ms"),
-    ]
-    for channel, goal in channels:
-        times = [
-            _milliseconds(lambda q=query, c=channel: index.search(q, TOP_K, c))  # type: ignore[misc]
-            for query in queries
-        ][10:]
-        figures = f"{percentile(times, 50):.1f} / {percentile(times, 95):.1f} ms"
-        _row(f"{channel} search, p50 / p95 of {len(times)}", figures, goal)
-
-
-def _milliseconds(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return (time.perf_counter() - started) * 1000
-
-
-def _row(what: str, figure: str, goal: str = "") -> None:
-    print(f"| {what} | {figure} | {goal} |", flush=True)
 
 
 if __name__ == "__main__":

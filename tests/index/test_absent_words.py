@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from codebuddy.index import absent_words
 from codebuddy.index.build import update_index
 from codebuddy.index.question_words import informative_words, is_about
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.settings import Settings
+from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from tests.bench.search_tasks import QUESTIONS
 from tests.support.index import make_repository
@@ -105,3 +106,21 @@ def test_words_of_every_question_do_not_count():
         for line in QUESTIONS.read_text("utf-8").splitlines()
         if "|" in line and not line.startswith("#")
     )
+
+
+def test_a_question_that_nothing_is_near_to_is_decided(index, tmp_path, monkeypatch):
+    """By the nearest vector, in English without names of code, where there are enough chunks."""
+    strange = "where is the orchestra seated for the symphony"
+    with index:
+        assert not index.absent_words(strange, []).is_far
+        monkeypatch.setattr(absent_words, "_MIN_CHUNKS", 3)
+        found = index.absent_words(strange, [])
+        assert (found.is_far, found.is_decisive) == (True, True)
+        assert not index.absent_words("how is a task cancelled", []).is_far
+        assert not index.absent_words("wo sitzt das Orchester", []).is_far
+        assert not index.absent_words("where is orchestra_seat set", []).is_far
+    root = make_repository(tmp_path / "bare", FILES)
+    bare = Settings(index=IndexSettings(embedder="none"))
+    update_index(open_repository(root), bare)
+    with RepositoryIndex.open(open_repository(root), bare) as opened:
+        assert not opened.absent_words(strange, []).is_far

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -12,17 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codebuddy import paths
+from codebuddy import diagnosis, paths
 from codebuddy.errors import ModelError
-from codebuddy.index import embed, vector_cache
+from codebuddy.index import embed, second_tier, vector_cache
 from codebuddy.index.rerank import combined
 from codebuddy.index.search import RepositoryIndex
-from codebuddy.index.second_tier import CACHE_NAME
+from codebuddy.index.search_response import search_response
+from codebuddy.index.second_tier import CACHE_NAME, SecondTier, body_text
 from codebuddy.index.vector_cache import VectorCache
 from codebuddy.index.vectors import Vectors
-from codebuddy.settings import SearchSettings, Settings
+from codebuddy.service.request import SearchRequest
+from codebuddy.settings import ModelSettings, SearchSettings, Settings
 from codebuddy.vcs.repository import open_repository
-from tests.bench.rerank import Combination
+from tests.bench.rerank import Judged, Weights
+from tests.bench.search_tasks import Task
 from tests.support.engine import codebuddy, json_of
 from tests.support.index import index, make_repository, module
 
@@ -62,18 +66,18 @@ def test_a_question_is_ordered_by_both(root, monkeypatch):
     settings = Settings(search=SearchSettings(reranker="counting"))
     with RepositoryIndex.open(open_repository(root), settings) as opened:
         results = opened.search(QUESTION, 50)
-        ordered, similarities = opened.second_tier.order(QUESTION, results)
+        ordered, similarities = opened.second_tier().order(QUESTION, results)
         assert {each.chunk.id for each in ordered} == {each.chunk.id for each in results}
         assert "gamma" in ordered[0].chunk.text
         assert similarities[ordered[0].chunk.id] == 1.0
         n_seen = len(encoder.seen)
-        assert n_seen == len(results) + 1
-        opened.second_tier.order(QUESTION, results)
+        assert n_seen == 2 * len(results) + 1
+        opened.second_tier().order(QUESTION, results)
         assert len(encoder.seen) == n_seen + 1
         encoder.fingerprint = "another"
-        opened.second_tier.order(QUESTION, results)
+        opened.second_tier().order(QUESTION, results)
         assert len(encoder.seen) == 2 * n_seen + 1
-    assert opened.second_tier.order(QUESTION, []) == ([], {})
+    assert opened.second_tier().order(QUESTION, []) == ([], {})
 
 
 def test_a_model_without_usable_vectors_is_an_error(root, monkeypatch):
@@ -87,7 +91,30 @@ def test_a_model_without_usable_vectors_is_an_error(root, monkeypatch):
         with RepositoryIndex.open(open_repository(root), settings) as opened:
             results = opened.search(QUESTION)
             with pytest.raises(ModelError, match="gives no vectors of 2 numbers"):
-                opened.second_tier.order(QUESTION, results)
+                opened.second_tier().order(QUESTION, results)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "where is " + "a total " * 125_000,
+        "合計はどこで計算されますか",
+        "how --best is -k 0 --",
+        "why \x00\ud800",
+    ],
+    ids=["1 MB", "another script", "options", "no text"],
+)
+def test_any_text_may_be_ordered_again(root, query):
+    """What a person pastes is a question like any other."""
+    index(root)
+    settings = Settings(search=SearchSettings(reranker=MODEL))
+    with RepositoryIndex.open(open_repository(root), settings) as opened:
+        request = SearchRequest(str(root), query, is_best=True)
+        found = search_response(opened, request, "")
+        plain = search_response(opened, dataclasses.replace(request, is_best=False), "")
+        assert len(found["results"]) == len(plain["results"])
+        assert "reranker" not in plain
+        assert found["reranker"] in (MODEL, None)
 
 
 def test_combinations():
@@ -97,10 +124,27 @@ def test_combinations():
     assert combined(scores, similarities, 50.0) == [2, 1, 0]
     assert combined((), (), 1.0) == []
     assert combined((0.0,), (0.5,), 1.0) == [0]
-    for form in ("scores", "places"):
-        assert Combination(form, 0.0).order(scores, similarities) == [0, 1, 2]
-        assert Combination(form, 50.0).order(scores, similarities) == [2, 1, 0]
-    assert Combination("model", 1.0).order(scores, similarities) == [2, 1, 0]
+    judged = Judged(
+        Task("question", QUESTION, frozenset(), ""), scores, similarities, {0: 0.9, 1: 0.1}, ()
+    )
+    assert judged.order(Weights(0.0, 0.0)) == [0, 1, 2]
+    assert judged.order(Weights(50.0, 0.0)) == [1, 0, 2]
+    assert judged.order(Weights(0.0, 50.0)) == [0, 1, 2]
+
+
+def test_only_the_best_are_read_a_second_time(root, monkeypatch):
+    """By their names and documentation; the others stay behind them, in their own order."""
+    index(root)
+    encoder = Counting("gamma")
+    monkeypatch.setattr(embed, "encoder_named", lambda _: encoder)
+    monkeypatch.setattr(second_tier, "BODY_POOL", 1)
+    settings = Settings(search=SearchSettings(reranker="counting"))
+    with RepositoryIndex.open(open_repository(root), settings) as opened:
+        results = opened.search(QUESTION, 50)
+        ordered, _ = opened.second_tier().order(QUESTION, results)
+        bodies = [each for each in encoder.seen if each in {body_text(r.chunk) for r in results}]
+        assert bodies == [body_text(ordered[0].chunk)]
+        assert len(ordered) == len(results)
 
 
 def test_vectors_are_bounded_private_and_may_be_lost(tmp_path, monkeypatch):
@@ -154,7 +198,12 @@ def best(root: Path, *query: str, **environment: str) -> dict[str, Any]:
 @pytest.mark.process
 @pytest.mark.usefixtures("engine")
 def test_search_waits_for_it_with_best(root):
-    """Through the engine and here; a name is left to the first tier, and torch is not needed."""
+    """Through the engine and here; a name is left to the first tier, and torch is not needed.
+
+    The engine has the repository's index open already, for a call that named no model.
+    """
+    plain = json.loads(codebuddy(root, "search", QUESTION, "--json").stdout)
+    assert "reranker" not in plain
     found = best(root, QUESTION)
     assert found["reranker"] == MODEL
     assert all("similarity" in each for each in found["results"])
@@ -164,8 +213,6 @@ def test_search_waits_for_it_with_best(root):
     name = best(root, "keep_alpha")
     assert name["reranker"] is None
     assert "similarity" not in name["results"][0]
-    plain = json.loads(codebuddy(root, "search", QUESTION, "--json").stdout)
-    assert "reranker" not in plain
 
 
 @pytest.mark.process
@@ -178,7 +225,7 @@ def test_it_is_off_and_says_so(root, tmp_path):
     for variable in (gone, "./gone"):
         done = codebuddy(root, "search", QUESTION, "--best", CODEBUDDY_SEARCH_RERANKER=variable)
         assert done.returncode == 1
-        assert "neither a folder nor a model" in done.stderr
+        assert f"the second tier {variable} is no folder" in done.stderr
     doctor = json_of(codebuddy(root, "doctor", "--json"))
     assert doctor["repository"]["reranker"].startswith("off")
     (root / ".codebuddy.toml").write_text(f'[search]\nreranker = "{MODEL}"\n')
@@ -209,6 +256,46 @@ def test_doctor_names_it_before_there_is_an_index(tmp_path):
     for folder in (fresh, outside):
         doctor = json_of(codebuddy(folder, "doctor", "--json"))
         assert doctor["repository"]["reranker"] == "off (search.reranker names no model)"
+
+
+def test_a_look_at_the_disk_tells_what_is_missing(tmp_path, monkeypatch):
+    """A model that was not pulled, a folder that is gone, a name that the hub's cache lacks."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "hub" / "models--sentence-transformers--known").mkdir(parents=True)
+    faults = {
+        "all-minilm-l6-v2": "is not installed",
+        str(tmp_path / "gone"): "is no folder",
+        "./gone": "is no folder",
+        "org/unknown": "is not in the hub's cache, and the network is not used",
+        "known": "",
+        "./there": "",
+        "": "",
+    }
+    model = ModelSettings(folder=str(tmp_path / "models"))
+    for name, fault in faults.items():
+        settings = Settings(search=SearchSettings(reranker=name), model=model)
+        tier = SecondTier(settings, tmp_path)
+        assert (name, tier.fault()) == (name, fault)
+        if fault:
+            with pytest.raises(ModelError, match=f"the second tier {name} {fault}") as error:
+                tier.check()
+            assert "codebuddy models pull all-minilm-l6-v2" in (error.value.hint or "")
+    (tmp_path / "models" / "all-minilm-l6-v2").mkdir(parents=True)
+    settings = Settings(search=SearchSettings(reranker="all-minilm-l6-v2"), model=model)
+    assert SecondTier(settings, tmp_path).fault() == ""
+
+
+def test_doctor_says_that_it_is_not_installed(tmp_path, monkeypatch):
+    """In the section and among the problems, with the command that helps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CODEBUDDY_MODEL_FOLDER", str(tmp_path / "models"))
+    monkeypatch.setenv("CODEBUDDY_SEARCH_RERANKER", "all-minilm-l6-v2")
+    report = diagnosis.diagnose()
+    assert report["repository"]["reranker"] == "all-minilm-l6-v2 (is not installed)"
+    remedies = [p["remedy"] for p in report["problems"] if "all-minilm-l6-v2" in p["problem"]]
+    assert remedies == ["codebuddy models pull all-minilm-l6-v2"]
 
 
 @pytest.mark.process
