@@ -91,6 +91,8 @@ def _start(
         head,
         steady if latency is not None else None,
         adapter,
+        # The versions of a hole begin alike, and none is timed.
+        keeps_cache=True,
     )
     limit = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     return writer, setup, limit
