@@ -152,7 +152,7 @@ def _run_all(
                 continue
             task = HoleTask(hole, setup, target)
             try:
-                for variation in missing:
+                for variation in task.ordered(missing):
                     if time.monotonic() > deadline:
                         return "time"
                     result = task.run(variation)
