@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.commands.search_view import by_files, shown_hit
+from codebuddy.commands.search_view import by_files, note_readings, shown_hit
 from codebuddy.service.request import SearchRequest
 from codebuddy.terminal import (
     StatusLine,
@@ -165,6 +165,7 @@ def command(
     if as_json:
         answer_json(found)
         return
+    note_readings(found)
     _note_repository(found, near)
     if editor is not None and opened is not None:
         _open(editor, found, opened)

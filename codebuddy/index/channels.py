@@ -20,7 +20,9 @@ from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.modules import ModuleMap
 from codebuddy.index.path_channel import PathFinder
+from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import Keep
+from codebuddy.index.spelling import Reading, read
 from codebuddy.index.store import Store
 from codebuddy.index.symbol_channel import Near, SymbolRanker
 from codebuddy.index.terms import count_terms, words
@@ -32,6 +34,11 @@ POOL = 50
 _MAX_ENCODED_CHARACTERS = 4_000
 # Terms of a query whose other forms are looked for.
 _MAX_WIDENED = 24
+
+# Queries whose slips are mended: a name may be a word alone.
+_READ = frozenset({"name", "words", "sentence", "documentation"})
+# How common a word counts that is one, and stands nowhere in the index.
+_BARELY = 0.01
 
 # Looked at for a filter, which must not read the whole of a large index.
 _MAX_FILTERED = 20_000
@@ -96,6 +103,38 @@ class Channels:
     def has_dense(self) -> bool:
         """Whether the index holds vectors of the encoder that is set."""
         return self._dense is not None
+
+    def read(self, query: str) -> Reading:
+        """A query in words with its slips of the keyboard mended; any other as it is.
+
+        Which words there are is told by an encoder with a vocabulary of words; without one
+        nothing is mended.
+        """
+        from codebuddy.index.encoder import StaticEncoder
+
+        if kind_of(query) not in _READ:
+            return Reading(query)
+        encoder = encoder_if_there(self._settings) if self._dense is not None else None
+        if not isinstance(encoder, StaticEncoder) or not encoder.reads_bags:
+            return Reading(query)
+        number_of = encoder.tokenizer.token_to_id
+
+        def has_word(word: str) -> bool:
+            return number_of(word) is not None
+
+        def is_known(word: str) -> bool:
+            lowered = word.lower()
+            if has_word(lowered):
+                return True
+            forms = [lowered, *other_forms(lowered)]
+            is_held = any(self.lexical.frequencies(forms).values())
+            return is_held or self.paths.has_any_with(lowered)
+
+        def frequencies(words: Sequence[str]) -> dict[str, float]:
+            held = self.lexical.frequencies(words)
+            return {each: held[each] or (_BARELY if has_word(each) else 0.0) for each in words}
+
+        return read(query, is_known, frequencies)
 
     def search_lexical(
         self, query: str, forms_weight: float = 0.0, keep: Keep | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import QueryFilters, split_filters
 from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.index.spelling import Reading
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, MissingWord, SearchHit
 
@@ -28,7 +30,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     nothing is found, and it is not for the words alone. A result's `explain` says at which place
     each channel had it (`ranks`), by what its fused score was multiplied (`factors`), and what
     the file `near` made of it, if anything (`near`); `why` says it for a person. Filters in the
-    query hold, and are no part of what is looked for (`query_filters`).
+    query hold, and are no part of what is looked for (`query_filters`). `read_as` says which
+    words were taken for slips of the keyboard, and of what.
 
     Args:
         index: Of the repository.
@@ -44,7 +47,10 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     filters = split_filters(
         request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
     )
-    query = filters.text
+    # Whole words are wanted as they are written.
+    reading = Reading(filters.text) if filters.words else index.read(filters.text)
+    query = reading.text
+    filters = replace(filters, text=query)
     tier = index.second_tier if request.is_best else None
     if tier is not None:
         with warned(filters.notes):
@@ -73,6 +79,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         found |= _missing(index, query, items)
     if tier is not None:
         found["reranker"] = tier.name if is_question else None
+    if reading.read_as:
+        found["read_as"] = dict(reading.read_as)
     if filters.notes:
         found["warnings"] = list(filters.notes)
     reason = "" if items else why_empty(index, filters)
