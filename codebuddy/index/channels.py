@@ -7,7 +7,7 @@ are put together.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -110,31 +110,36 @@ class Channels:
         Which words there are is told by an encoder with a vocabulary of words; without one
         nothing is mended.
         """
-        from codebuddy.index.encoder import StaticEncoder
-
         if kind_of(query) not in _READ:
             return Reading(query)
-        encoder = encoder_if_there(self._settings) if self._dense is not None else None
-        if not isinstance(encoder, StaticEncoder) or not encoder.reads_bags:
-            return Reading(query)
-        number_of = encoder.tokenizer.token_to_id
-
-        def has_word(word: str) -> bool:
-            return number_of(word) is not None
 
         def is_known(word: str) -> bool:
             lowered = word.lower()
-            if has_word(lowered):
-                return True
             forms = [lowered, *other_forms(lowered)]
-            is_held = any(self.lexical.frequencies(forms).values())
-            return is_held or self.paths.has_any_with(lowered)
+            if any(self.lexical.frequencies(forms).values()):
+                return True
+            has_word = self._has_word
+            is_word = has_word is None or any(map(has_word, forms))
+            return is_word or self.paths.has_any_with(lowered)
 
         def frequencies(words: Sequence[str]) -> dict[str, float]:
-            held = self.lexical.frequencies(words)
+            held, has_word = self.lexical.frequencies(words), self._has_word
+            assert has_word is not None
             return {each: held[each] or (_BARELY if has_word(each) else 0.0) for each in words}
 
         return read(query, is_known, frequencies)
+
+    @cached_property
+    def _has_word(self) -> Callable[[str], bool] | None:
+        """Whether a word in lower case is one, as far as the encoder's vocabulary tells."""
+        from codebuddy.index.encoder import StaticEncoder
+
+        has_vectors = self._store.vector_space() is not None
+        encoder = encoder_if_there(self._settings) if has_vectors else None
+        if not isinstance(encoder, StaticEncoder) or not encoder.reads_bags:
+            return None
+        number_of = encoder.tokenizer.token_to_id
+        return lambda word: number_of(word) is not None
 
     def search_lexical(
         self, query: str, forms_weight: float = 0.0, keep: Keep | None = None
