@@ -22,7 +22,8 @@ MIN_LETTERS = 4
 _MAX_LETTERS = 20
 # Words of a question that are looked at, and those of them that are looked up at one slip.
 _MAX_WORDS, _MAX_READ = 40, 4
-_WORD = re.compile(r"(?<![\w'])[A-Za-z]+(?![\w'])")
+# What stands in double quotes is meant as it is written.
+_WORD = re.compile(r"\"[^\"\n]*\"|(?<![\w'])[A-Za-z]+(?![\w'])")
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 # How likely a slip is beside the others: what any letter is, against what fingers do.
 _LIKELY, _ANY = 1.0, 0.1
@@ -95,7 +96,7 @@ def slips_of(word: str) -> dict[str, float]:
 
 def _may_be_slipped(word: str) -> bool:
     """Whether it is long enough, written as prose writes words, and one that says something."""
-    is_prose = word[1:].islower() or word.isupper()
+    is_prose = word.isalpha() and (word[1:].islower() or word.isupper())
     return MIN_LETTERS <= len(word) <= _MAX_LETTERS and is_prose and not is_function_word(word)
 
 

@@ -64,7 +64,19 @@ def test_the_case_and_the_rest_of_the_question_stay():
 
 @pytest.mark.parametrize(
     "text",
-    ["cancel", "teh", "cancle_invoice", "cancleInvoice", "cancle2", "cäncel", "x" * 30, "zzzz", ""],
+    [
+        "cancel",
+        "teh",
+        "cancle_invoice",
+        "cancleInvoice",
+        "cancle2",
+        "cäncel",
+        "x" * 30,
+        "zzzz",
+        "",
+        '"cancle"',
+        'the "cancle the"',
+    ],
 )
 def test_what_is_known_short_or_no_word_stays(text):
     """Names are left alone, and so is what is no slip of anything."""
