@@ -71,13 +71,9 @@ def make_setup(
     head: Head | None = None,
     latency: LatencyModel | None = None,
     adapter: Adapter | None = None,
-    *,
-    keeps_cache: bool = False,
 ) -> EvaluationSetup:
-    """A setup whose generator begins each prompt with an empty KV cache, or, where no time is
-    measured, with what `keeps_cache` leaves in it.
-    """
-    cold = ColdGenerator(generator, keeps_cache=keeps_cache)
+    """A setup whose generator begins each prompt with an empty KV cache."""
+    cold = ColdGenerator(generator)
     baselines = WindowRetriever(repository, index)
     return EvaluationSetup(
         repository, index, cold, settings, modes, seed, head, latency, baselines, adapter

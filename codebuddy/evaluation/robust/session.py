@@ -91,8 +91,6 @@ def _start(
         head,
         steady if latency is not None else None,
         adapter,
-        # The versions of a hole begin alike, and none is timed.
-        keeps_cache=True,
     )
     limit = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     return writer, setup, limit
@@ -152,7 +150,7 @@ def _run_all(
                 continue
             task = HoleTask(hole, setup, target)
             try:
-                for variation in task.ordered(missing):
+                for variation in missing:
                     if time.monotonic() > deadline:
                         return "time"
                     result = task.run(variation)

@@ -20,7 +20,6 @@ from codebuddy.evaluation.runner import EvaluationSetup, run_mode
 from codebuddy.robustness.catalog import BY_NAME, Outcome, Transformation, transformed
 from codebuddy.robustness.names import rename_in
 from codebuddy.robustness.place import NothingToChangeError, Place, View, open_view
-from codebuddy.source_text import common_length
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,21 +51,6 @@ class HoleTask:
         self._masked: CodeIndex = mask(setup.index, hole)
         self._view: View | None = None
         self._place = Place(hole.source, hole.language, hole.start_byte, hole.end_byte)
-
-    def ordered(self, wanted: Sequence[Variation]) -> list[Variation]:
-        """`wanted` as it is fastest done: the place as it is, then what begins to differ last.
-
-        Each prompt then begins as an earlier one up to its own change, which the KV cache holds.
-        """
-        return sorted(wanted, key=lambda each: -self._first_change(each))
-
-    def _first_change(self, variation: Variation) -> int:
-        """Where the source begins to be another one; its end where it does not."""
-        source = self._place.source
-        if variation.name == NOMINAL:
-            return len(source) + 1
-        place = self._changed(variation).place
-        return len(source) if place is None else common_length(source, place.source)
 
     def run(self, variation: Variation) -> PlaceResult:
         """Complete the hole in one variation, in each mode.
