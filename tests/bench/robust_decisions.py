@@ -3,14 +3,16 @@
     python -m tests.bench.robust_decisions REPOSITORY... [--holes N] [--model NAME] [--seeds S]
 
 The syntax stage of the shipped head rates each hole as it is and in every version, at break-even
-gains of some points. Beside the shares that flip: how far the gain moves, and the features of the
-head that move it most. What the confidence stage makes of a model's text is left out.
+gains of some points, and at the median of the holes' own, where most can flip. Beside the shares
+that flip: how far the gain moves, and the features of the head that move it most. What the
+confidence stage makes of a model's text is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import statistics
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -38,13 +40,17 @@ GAINS = (1.0, 2.0, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A version of a hole: by how many points its gain moved, where it flips, and what moved it."""
+    """A version of a hole: the gain as it is and in the version, and what moved it most."""
 
     family: str
     name: str
-    distance: float
-    flips: tuple[bool, ...]
+    gain: float
+    now: float
     feature: str
+
+    def flips(self, least: float) -> bool:
+        """Whether a lookup that must win `least` points is decided otherwise."""
+        return (self.gain >= least) != (self.now >= least)
 
 
 def main() -> None:
@@ -107,8 +113,7 @@ def versions_of(
                 )
             )
             now = stage.predict(after).gain
-            flips = tuple((gain >= least) != (now >= least) for least in GAINS)
-            yield Moved(each.family, each.name, now - gain, flips, _most(stage, before, after))
+            yield Moved(each.family, each.name, gain, now, _most(stage, before, after))
 
 
 def _most(stage: Classifier, before: dict[str, float], after: dict[str, float]) -> str:
@@ -124,6 +129,7 @@ def _most(stage: Classifier, before: dict[str, float], after: dict[str, float]) 
 
 def lines_of(holes: list[list[Moved]]) -> list[str]:
     """A row for each family and each change of format; intervals are over holes."""
+    median = statistics.median(hole[0].gain for hole in holes if hole)
     rows = []
     names = [each.name for each in TRANSFORMATIONS if each.family == "format"]
     for label in (*FAMILIES, *names):
@@ -133,19 +139,20 @@ def lines_of(holes: list[list[Moved]]) -> list[str]:
         if not every:
             continue
         cells = [label, str(len(every))]
-        for number in range(len(GAINS)):
-            shares = [sum(m.flips[number] for m in hole) / len(hole) for hole in of_holes]
+        for least in (*GAINS, median):
+            shares = [sum(m.flips(least) for m in hole) / len(hole) for hole in of_holes]
             low, high = mean_interval(shares, 0) or (0.0, 0.0)
             mean = sum(shares) / len(shares)
             cells.append(f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
-        cells.append(f"{sum(abs(m.distance) for m in every) / len(every):.2f}")
+        cells.append(f"{sum(abs(m.now - m.gain) for m in every) / len(every):.2f}")
         by_feature: dict[str, float] = defaultdict(float)
         for each in every:
-            by_feature[each.feature] += abs(each.distance)
+            by_feature[each.feature] += abs(each.now - each.gain)
         most = Counter(by_feature).most_common(3)
         cells.append(", ".join(name for name, value in most if name and value > 0))
         rows.append(cells)
     heads_of_gains = [f"flips % at {gain:.0f}" for gain in GAINS]
+    heads_of_gains.append(f"at the median, {median:.1f}")
     return table(["changes", "versions", *heads_of_gains, "points moved", "most by"], rows)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.search_response import search_response
 from codebuddy.index.spelling import Reading, read, slips_of
 from codebuddy.robustness.queries import with_slip
+from codebuddy.service.request import SearchRequest
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.index import make_repository
@@ -107,6 +110,18 @@ def test_a_search_reads_a_slip_and_says_so(index):
     assert found.read_as == {"quibleton": "quibbleton"}
     slipped = index.search("how is a quibleton settled", 1)
     assert slipped[0].chunk.path == "shop/quibbles.py"
+
+
+def test_a_response_says_what_was_read_and_whole_words_stay(index):
+    """The key is there only where a word was read as another one; the query stays as it was."""
+    asked = SearchRequest("/nowhere", "how is a quibleton settled", 3, wants_missing=True)
+    found = search_response(index, asked, "")
+    assert found["query"] == asked.query
+    assert found["read_as"] == {"quibleton": "quibbleton"}
+    assert found["missing"] == []
+    assert "read_as" not in search_response(index, replace(asked, query="quibbleton"), "")
+    whole = search_response(index, replace(asked, whole_words=True), "")
+    assert ("read_as" in whole, whole["results"]) == (False, [])
 
 
 @pytest.mark.parametrize(
