@@ -22,7 +22,6 @@ _NEAR = 24
 # Earlier lines of the file in which the beginning of the cursor's line is looked for.
 _LINES_LOOKED_BACK = 400
 _MIN_REPEATED_CHARACTERS = 6
-_TAB_COLUMNS = 4
 
 _ASSIGNED = re.compile(r"(?:^|[^=!<>])(?:=|:=|\+=|-=)\s*[^=]*$")
 _IMPORT = re.compile(r"^\s*(?:import|from|use|require|#include|using|export\s+\{)\b")
@@ -173,11 +172,6 @@ def _place_features(context: Context, expression: Expression) -> dict[str, float
     }
 
 
-def _columns(line: str) -> int:
-    """The columns that a line is indented by, a tab as the usual level of blanks."""
-    return len(line[: indent_width(line)].expandtabs(_TAB_COLUMNS))
-
-
 def _file_features(context: Context) -> dict[str, float]:
     begun = context.line_before.strip()
     earlier = context.prefix.split("\n")[-_LINES_LOOKED_BACK - 1 : -1]
@@ -187,7 +181,7 @@ def _file_features(context: Context) -> dict[str, float]:
         repeats = sum(line.strip().startswith(begun) for line in (*earlier, *below))
     return {
         "scope_depth": float(len(context.scope)),
-        "indent": float(_columns(context.line_before)),
+        "indent": float(indent_width(context.line_before)),
         "prefix_lines": math.log1p(context.prefix.count("\n")),
         "suffix_lines": math.log1p(context.suffix.count("\n")),
         "repeated": float(repeats > 0),

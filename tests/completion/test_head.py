@@ -295,17 +295,6 @@ def test_features_of_a_call_to_something_here():
     assert found["after_assignment"] == 1
 
 
-def test_features_are_the_same_with_tabs_and_with_blanks():
-    """A level of either is as deep."""
-    code = "func f(a int) int {\n\tif a > 0 {\n\t\treturn grow(|a)\n\t}\n\treturn 0\n}\n"
-    known = DefinitionCounts({"grow": 1}, {})
-    tabs, blanks = (
-        extract_features(place(each, "go"), known) for each in (code, code.replace("\t", "    "))
-    )
-    assert tabs == blanks
-    assert tabs["indent"] == 8
-
-
 def test_features_inside_a_comment():
     """Nothing of code is claimed inside a comment."""
     found = extract_features(place("x = 1\n# see f(|\n"), DefinitionCounts({}, {}))
