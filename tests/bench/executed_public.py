@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from codebuddy.datatypes import GenerationSettings, GenerationStats, Generator
+from codebuddy.evaluation.cold import ColdGenerator
 from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.evaluation.tables import table
 from codebuddy.service.models import open_model
@@ -134,7 +135,9 @@ def run_all(
 ) -> None:
     """Complete and run each prompt that has no row yet, until `limit` (of `time.monotonic`)."""
     done = {(r["task"], r["nominal"], r["perturbation"]) for r in rows if r["model"] == model}
-    generator, _ = open_model(Settings(model=ModelSettings(name=model)), StatusLine())
+    opened, _ = open_model(Settings(model=ModelSettings(name=model)), StatusLine())
+    # What the KV cache holds can change a text.
+    generator = ColdGenerator(opened)
     for prompt in prompts:
         if prompt.key in done:
             continue
@@ -151,6 +154,7 @@ def run_all(
         rows.append(row)
         with file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
+        generator.forget()
         print(f"{prompt.task} {prompt.perturbation} {row['passed']}", file=sys.stderr, flush=True)
 
 
