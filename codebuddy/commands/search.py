@@ -165,7 +165,6 @@ def command(
     if as_json:
         answer_json(found)
         return
-    note_readings(found)
     _note_repository(found, near)
     if editor is not None and opened is not None:
         _open(editor, found, opened)
@@ -235,7 +234,8 @@ def _list_of(fleet_list: str | None, *, is_fleet: bool) -> str:
 
 
 def _note_repository(found: SearchResponse, near: str | None) -> None:
-    """Say which other repository was searched, and of a list which were not, and why."""
+    """Say what was read, which other repository was searched, of a list which not, and why."""
+    note_readings(found)
     if near and not Path.cwd().is_relative_to(found["repository"]):
         note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
     left_out = found["repositories"]["left_out"] if "repositories" in found else {}

@@ -47,10 +47,8 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
     filters = split_filters(
         request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
     )
-    # Whole words are wanted as they are written.
-    reading = Reading(filters.text) if filters.words else index.read(filters.text)
+    reading, filters = _as_read(index, filters)
     query = reading.text
-    filters = replace(filters, text=query)
     tier = index.second_tier if request.is_best else None
     if tier is not None:
         with warned(filters.notes):
@@ -85,6 +83,12 @@ def search_response(index: RepositoryIndex, request: SearchRequest, near: str) -
         found["warnings"] = list(filters.notes)
     reason = "" if items else why_empty(index, filters)
     return found | {"reason": reason} if reason else found
+
+
+def _as_read(index: RepositoryIndex, filters: QueryFilters) -> tuple[Reading, QueryFilters]:
+    """The query as it is read; whole words are wanted as they are written."""
+    reading = Reading(filters.text) if filters.words else index.read(filters.text)
+    return reading, replace(filters, text=reading.text)
 
 
 def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict[str, Any]:
