@@ -98,8 +98,13 @@ def test_slips_are_few_and_never_the_word_itself():
 def test_a_long_question_costs_no_more_than_a_short_one():
     """Of many unknown words only the first ones are looked up."""
     asked: list[str] = []
-    read("abcdx " * 3 + " ".join(f"wo{'xyz'[i % 3]}{'abc' * (i % 4)}rd" for i in range(500)),
-         lambda word: bool(asked.append(word)), lambda _words: {})  # fmt: skip
+
+    def is_known(word: str) -> bool:
+        asked.append(word)
+        return False
+
+    many = " ".join(f"wo{'xyz'[i % 3]}{'abc' * (i % 4)}rd" for i in range(500))
+    read("abcdx " * 3 + many, is_known, lambda _words: {})
     assert len(asked) <= 5
 
 
