@@ -96,10 +96,11 @@ bench-robustness: setup
 	$(BIN)/python -m tests.bench.robustness codebuddy $(DIRS)
 	$(BIN)/codebuddy eval --robustness --retrieval-only
 	@$(BIN)/codebuddy models pull qwen2.5-coder-1.5b smollm2-135m
-	for model in smollm2-135m qwen2.5-coder-1.5b; do \
-		$(BIN)/codebuddy eval --robustness --model $$model --tasks 40 $(or $(BENCH),--minutes 60) || exit 1; \
-		$(BIN)/codebuddy eval --sensitivity --model $$model --tasks 40 $(or $(BENCH),--minutes 60) || exit 1; \
-	done
+	for model in smollm2-135m qwen2.5-coder-1.5b; do for folder in $(or $(DIRS),.); do \
+		$(BIN)/codebuddy -C $$folder eval --robustness --model $$model --tasks 40 $(or $(BENCH),--minutes 60) || exit 1; \
+		$(BIN)/codebuddy -C $$folder eval --sensitivity --model $$model --tasks 40 $(or $(BENCH),--minutes 60) || exit 1; \
+	done; done
+	$(BIN)/python -m tests.bench.robust_rows collect $(or $(DIRS),.)
 
 bench-tui: setup
 	$(BIN)/python -m tests.bench.tui $(BENCH)

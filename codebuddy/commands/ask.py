@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codebuddy.answering.claims import NOT_FOUND
+from codebuddy.commands.search_view import note_readings
 from codebuddy.service.request import (
     MAX_QUESTION_CHARACTERS,
     MAX_SOURCES,
@@ -110,6 +111,7 @@ def command(
         found = client.search(search)
     for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
+    note_readings(found)
     missing = found.get("missing", [])
     for warning in _missing_words(missing):
         note(f"warning: {safe_line(warning)}")
@@ -185,6 +187,7 @@ def _as_json(
         "question": question,
         "repository": found["repository"],
         "missing": found.get("missing", []),
+        **({"read_as": found["read_as"]} if "read_as" in found else {}),
         "engine": None,
         **model_part,
         "timings_ms": times | model_part["timings_ms"] | {"total": total_ms},

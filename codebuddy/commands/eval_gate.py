@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 # The exit status of a measurement that does not keep its limits.
 EXIT_REFUSED = 1
-_COMPLETION = frozenset({"arms", "head", "oracle", "differences", "cqi", "kinds", "retrieval"})
+# The first keys of what `eval` measures of a model.
+COMPLETION = frozenset({"arms", "head", "oracle", "differences", "cqi", "kinds", "retrieval"})
 
 
 def open_gate(file: Path | None, asked: Asked, *, retrieval_only: bool) -> list[Limit]:
@@ -22,11 +23,7 @@ def open_gate(file: Path | None, asked: Asked, *, retrieval_only: bool) -> list[
     Raises:
         ConfigError: The file is no gate, or asks for something else.
     """
-    if file is None:
-        return []
-    from codebuddy.evaluation.gate import check_paths, read_gate
-
-    known, option = _COMPLETION, "eval"
+    known, option = COMPLETION, "eval"
     if asked.is_of_people:
         known, option = frozenset({"sensitivity"}), "eval --sensitivity"
     elif asked.is_of_changes and retrieval_only:
@@ -35,6 +32,19 @@ def open_gate(file: Path | None, asked: Asked, *, retrieval_only: bool) -> list[
         known, option = frozenset({"robustness"}), "eval --robustness"
     elif retrieval_only:
         known, option = frozenset({"retrieval"}), "eval --retrieval-only"
+    return open_limits(file, known, option)
+
+
+def open_limits(file: Path | None, known: frozenset[str], option: str) -> list[Limit]:
+    """The limits of a file, which begin with `known` keys; none without a file.
+
+    Raises:
+        ConfigError: The file is no gate, or has others, which `option` does not measure.
+    """
+    if file is None:
+        return []
+    from codebuddy.evaluation.gate import check_paths, read_gate
+
     limits = read_gate(file)
     check_paths(file, limits, known, option)
     return limits

@@ -11,13 +11,8 @@ if TYPE_CHECKING:
     from codebuddy.commands.eval_asked import Asked
     from codebuddy.evaluation.gate import Limit
     from codebuddy.evaluation.robust.results import Target
-    from codebuddy.evaluation.robust.session import (
-        RobustnessOptions,
-        RobustnessResult,
-        SensitivityResult,
-    )
-    from codebuddy.evaluation.session import EvaluationOptions
-    from codebuddy.index.search import RepositoryIndex
+    from codebuddy.evaluation.robust.session import RobustnessOptions
+    from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult
     from codebuddy.service.context import RepositoryContext
 
 
@@ -32,27 +27,14 @@ def measure(
     """Measure with a model, report, and judge by the limits; the exit status."""
     from codebuddy.commands.eval_gate import exit_status, pass_gate
     from codebuddy.errors import EXIT_INTERRUPTED
-    from codebuddy.evaluation.robust.sensitivity import summarize_sensitivity
-    from codebuddy.evaluation.robust.session import RobustnessResult
-    from codebuddy.evaluation.robust.summary import summarize_robustness
-    from codebuddy.service.refresh import with_index
+    from codebuddy.evaluation.robust.on_repository import measure_robustness, measure_sensitivity
 
-    result = with_index(
-        repository_context,
-        lambda index: _run(repository_context, options, asked, index),
-        should_update=True,
-    )
-    report: dict[str, Any] = {
-        **result.run.facts,
-        "tasks": len(result.results),
-        "ended": result.ended,
-        "resumed": result.resumed,
-    }
-    if isinstance(result, RobustnessResult):
-        report["robustness"] = summarize_robustness(result.results, options.seed)
+    if asked.is_of_people:
+        report, ended = _ended(*measure_sensitivity(repository_context, options))
     else:
-        report["sensitivity"] = summarize_sensitivity(result.results, options.seed)
-    is_whole = result.ended == "done"
+        wanted = _robustness_options(options, asked)
+        report, ended = _ended(*measure_robustness(repository_context, wanted))
+    is_whole = ended == "done"
     verdict = pass_gate(report, limits, is_whole=is_whole)
     _print(report, as_json=as_json)
     if asked.plot is not None and report["robustness"]["holes"]:
@@ -63,7 +45,7 @@ def measure(
         plot_robustness(title, found["families"], asked.plot)
         note(f"drew {safe_line(str(asked.plot))}")
     status = exit_status(verdict, is_whole=is_whole)
-    return EXIT_INTERRUPTED if result.ended == "interrupted" else status
+    return EXIT_INTERRUPTED if ended == "interrupted" else status
 
 
 def measure_search(
@@ -102,25 +84,8 @@ def measure_search(
     return exit_status(verdict)
 
 
-def _run(
-    repository_context: RepositoryContext,
-    options: EvaluationOptions,
-    asked: Asked,
-    index: RepositoryIndex,
-) -> RobustnessResult | SensitivityResult:
-    from codebuddy.evaluation.on_repository import open_for_evaluation
-    from codebuddy.evaluation.robust.session import evaluate_robustness, evaluate_sensitivity
-    from codebuddy.evaluation.session import find_holes
-
-    repository, settings = repository_context.repository, repository_context.settings
-    holes = find_holes(repository, index, options)
-    opened = open_for_evaluation(repository_context, options.modes)
-    model, policy = opened.generator, opened.policy
-    rest = (holes, policy.head, policy.latency, opened.adapter)
-    if asked.is_of_people:
-        return evaluate_sensitivity(repository, index, model, settings, options, *rest)
-    wanted = _robustness_options(options, asked)
-    return evaluate_robustness(repository, index, model, settings, wanted, *rest)
+def _ended(report: dict[str, Any], result: EvaluationResult[Any]) -> tuple[dict[str, Any], str]:
+    return report, result.ended
 
 
 def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessOptions:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
 _NAME_WIDTH = 22
+# Holes of each kind that a model is judged by, where a gate is given.
+_GATE_TASKS = 12
 
 
 @click.group(epilog="Example: codebuddy models pull qwen2.5-coder-1.5b")
@@ -221,25 +223,56 @@ def remove_model(name: str, as_json: bool) -> None:  # noqa: FBT001
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="What to call it; by default made from the file's name.")
+@click.option(
+    "--gate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Limits, as TOML: measure it in this repository, and add it only if it keeps them.",
+)
+@click.option(
+    "--tasks",
+    type=click.IntRange(1, 10_000),
+    default=_GATE_TASKS,
+    metavar="N",
+    help=f"Of --gate: holes of each kind ({_GATE_TASKS}).",
+)
 @_JSON
-def add_gguf(file: Path, name: str | None, as_json: bool) -> None:  # noqa: FBT001
+def add_gguf(
+    file: Path,
+    name: str | None,
+    gate: Path | None,
+    tasks: int,
+    as_json: bool,  # noqa: FBT001
+) -> int:
     """Take any GGUF file as a model: link or copy it into the models folder.
 
     Its header is checked first. Only add files that you trust: the weights are read by
-    native code.
+    native code. With --gate the exit status is 1 where it does not keep the limits.
     """
+    from codebuddy.commands.eval_gate import exit_status
+    from codebuddy.commands.models_gate import judge_model
     from codebuddy.inference.added import add_model
     from codebuddy.inference.installed import load_models, models_folder
 
     settings = _settings()
+    file = file.expanduser()
+    verdict = judge_model(file, gate, tasks) if gate is not None else None
+    status = exit_status(verdict)
+    if status:
+        note(f"{safe_line(str(file))} is not added")
+        if as_json:
+            answer_json({"file": str(file), "added": False, "gate": verdict})
+        return status
     before = load_models(settings)
-    path = add_model(file.expanduser(), models_folder(settings), before, name)
+    path = add_model(file, models_folder(settings), before, name)
     entry = next(e for e in load_models(settings).entries if e.file == path.name)
     if as_json:
-        answer_json(_described(entry, settings))
-        return
+        judged = {} if verdict is None else {"gate": verdict}
+        answer_json({**_described(entry, settings), **judged})
+        return status
     answer(entry.name)
     note(f"use it with --model {entry.name}, or set CODEBUDDY_MODEL_NAME={entry.name}")
+    return status
 
 
 def _settings(flags: dict[str, Any] | None = None) -> Settings:

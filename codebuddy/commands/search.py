@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codebuddy.commands.search_view import by_files, shown_hit
+from codebuddy.commands.search_view import by_files, note_readings, shown_hit
 from codebuddy.service.request import SearchRequest
 from codebuddy.terminal import (
     StatusLine,
@@ -234,7 +234,8 @@ def _list_of(fleet_list: str | None, *, is_fleet: bool) -> str:
 
 
 def _note_repository(found: SearchResponse, near: str | None) -> None:
-    """Say which other repository was searched, and of a list which were not, and why."""
+    """Say what was read, which other repository was searched, of a list which not, and why."""
+    note_readings(found)
     if near and not Path.cwd().is_relative_to(found["repository"]):
         note(f"searched {safe_line(found['repository'])}, the repository of {safe_line(near)}")
     left_out = found["repositories"]["left_out"] if "repositories" in found else {}

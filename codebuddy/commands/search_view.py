@@ -6,10 +6,10 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from codebuddy.terminal import is_terminal, safe_line, wants_color
+from codebuddy.terminal import is_terminal, note, safe_line, wants_color
 
 if TYPE_CHECKING:
-    from codebuddy.service.response import SearchHit
+    from codebuddy.service.response import SearchHit, SearchResponse
 
 _EXCERPT_LINES = 6
 _EXCERPT_LINES_ABOVE = 2
@@ -34,6 +34,12 @@ _COLOURS = {
     "tag": "blue",
     "heading": "blue",
 }
+
+
+def note_readings(found: SearchResponse) -> None:
+    """Say on stderr which words were taken for slips of the keyboard."""
+    for word, meant in found.get("read_as", {}).items():
+        note(f"read {safe_line(word)!r} as {safe_line(meant)!r}")
 
 
 def shown_hit(item: SearchHit, *, explain: bool, on: IO[str]) -> str:

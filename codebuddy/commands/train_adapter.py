@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from codebuddy.service.context import RepositoryContext
     from codebuddy.settings import Settings
     from codebuddy.training.own.fitting import Progress
-    from codebuddy.training.own.run import Outcome, Surroundings
-    from codebuddy.training.privacy import Goal
+    from codebuddy.training.own.run import Options, Outcome, Surroundings
 
 # Somebody who typed within so many seconds types on.
 _TYPING_S = 30.0
 # Between two looks at whether somebody types, and two lines where no terminal shows one.
 _LOOK_EVERY_S, _LINE_EVERY_S = 5.0, 60.0
+# What of an outcome's JSON a gate may limit.
+_LIMITED = frozenset({"compared", "loss"})
 
 
 @click.command(
@@ -42,6 +44,12 @@ _LOOK_EVERY_S, _LINE_EVERY_S = 5.0, 60.0
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--fresh", is_flag=True, help="Forget what was learned before, and begin anew.")
 @privacy_options
+@click.option(
+    "--gate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Limits, as TOML, without which the adapter is not used; then the exit status is 1.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(
     minutes: float,
@@ -51,47 +59,44 @@ def command(
     private: bool,  # noqa: FBT001
     epsilon: float | None,
     unit: str | None,
+    gate: Path | None,
     as_json: bool,  # noqa: FBT001
-) -> None:
+) -> int:
     """Entry point of the verb."""
+    from codebuddy.commands.eval_gate import exit_status, open_limits
     from codebuddy.paths import whole_model_name
     from codebuddy.service.context import open_repository_context
     from codebuddy.training.own.on_repository import require_packages
+    from codebuddy.training.own.run import Options
     from codebuddy.training.privacy import goal_of, require_accountant
 
+    limits = open_limits(gate, _LIMITED, "train adapter")
     goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
     require_packages()
     require_accountant(goal)
     named = None if model is None else whole_model_name(model)
     repository_context = open_repository_context({"model.name": named} if named else None)
-    outcome = train(repository_context, minutes, seed, is_fresh=fresh, privacy=goal)
+    options = Options(minutes, seed, fresh, goal, limits)
+    outcome = train(repository_context, options)
     if as_json:
         answer_json(outcome.as_json())
     else:
         answer("\n".join(lines_of(outcome, repository_context.settings.model.adapter)))
     note_other_adapter(repository_context.settings)
+    return exit_status(outcome.gate)
 
 
-def train(
-    repository_context: RepositoryContext,
-    minutes: float,
-    seed: int,
-    *,
-    is_fresh: bool = False,
-    privacy: Goal | None = None,
-) -> Outcome:
+def train(repository_context: RepositoryContext, options: Options) -> Outcome:
     """Train an adapter of the repository, with progress on stderr.
 
     Raises:
         CodebuddyError: As `training.own.run.run`.
     """
     from codebuddy.training.own.on_repository import train_on_repository
-    from codebuddy.training.own.run import Options
 
     status = StatusLine()
     report = _Report(status)
     waiting = _Waiting(may_wait=repository_context.settings.train.give_way)
-    options = Options(minutes, seed, is_fresh, privacy)
     return train_on_repository(
         repository_context, options, status, report.show, report.on_progress, waiting, note
     )

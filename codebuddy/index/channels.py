@@ -7,7 +7,7 @@ are put together.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -20,7 +20,9 @@ from codebuddy.index.import_graph import ImportGraph
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.modules import ModuleMap
 from codebuddy.index.path_channel import PathFinder
+from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import Keep
+from codebuddy.index.spelling import Reading, read
 from codebuddy.index.store import Store
 from codebuddy.index.symbol_channel import Near, SymbolRanker
 from codebuddy.index.terms import count_terms, words
@@ -32,6 +34,11 @@ POOL = 50
 _MAX_ENCODED_CHARACTERS = 4_000
 # Terms of a query whose other forms are looked for.
 _MAX_WIDENED = 24
+
+# Queries whose slips are mended: a name may be a word alone.
+_READ = frozenset({"name", "words", "sentence", "documentation"})
+# How common a word counts that is one, and stands nowhere in the index.
+_BARELY = 0.01
 
 # Looked at for a filter, which must not read the whole of a large index.
 _MAX_FILTERED = 20_000
@@ -96,6 +103,43 @@ class Channels:
     def has_dense(self) -> bool:
         """Whether the index holds vectors of the encoder that is set."""
         return self._dense is not None
+
+    def read(self, query: str) -> Reading:
+        """A query in words with its slips of the keyboard mended; any other as it is.
+
+        Which words there are is told by an encoder with a vocabulary of words; without one
+        nothing is mended.
+        """
+        if kind_of(query) not in _READ:
+            return Reading(query)
+
+        def is_known(word: str) -> bool:
+            lowered = word.lower()
+            forms = [lowered, *other_forms(lowered)]
+            if any(self.lexical.frequencies(forms).values()):
+                return True
+            has_word = self._has_word
+            is_word = has_word is None or any(map(has_word, forms))
+            return is_word or self.paths.has_any_with(lowered)
+
+        def frequencies(words: Sequence[str]) -> dict[str, float]:
+            held, has_word = self.lexical.frequencies(words), self._has_word
+            assert has_word is not None
+            return {each: held[each] or (_BARELY if has_word(each) else 0.0) for each in words}
+
+        return read(query, is_known, frequencies)
+
+    @cached_property
+    def _has_word(self) -> Callable[[str], bool] | None:
+        """Whether a word in lower case is one, as far as the encoder's vocabulary tells."""
+        from codebuddy.index.encoder import StaticEncoder
+
+        has_vectors = self._store.vector_space() is not None
+        encoder = encoder_if_there(self._settings) if has_vectors else None
+        if not isinstance(encoder, StaticEncoder) or not encoder.reads_bags:
+            return None
+        number_of = encoder.tokenizer.token_to_id
+        return lambda word: number_of(word) is not None
 
     def search_lexical(
         self, query: str, forms_weight: float = 0.0, keep: Keep | None = None

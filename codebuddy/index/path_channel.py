@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from codebuddy.index.query import PLACE
 from codebuddy.index.store import Store
@@ -36,6 +37,14 @@ class PathFinder:
     def __init__(self, paths: Iterable[bytes]) -> None:
         # No path holds a NUL, so that one ends each of them.
         self._joined = b"".join(b"\0/" + path for path in paths) + b"\0"
+
+    def has_any_with(self, letters: str) -> bool:
+        """Whether a path has these letters, in lower case, somewhere in it."""
+        return os.fsencode(letters) in self._lowered
+
+    @cached_property
+    def _lowered(self) -> bytes:
+        return self._joined.lower()
 
     def ending_in(self, end: str) -> list[bytes]:
         """The paths that are `end`, or end in it behind a slash, the shortest first."""

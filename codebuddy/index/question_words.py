@@ -44,6 +44,11 @@ def informative_words(question: str) -> list[str]:
     return [each for each in dict.fromkeys(_given(question)) if _is_informative(each)]
 
 
+def is_function_word(word: str) -> bool:
+    """Whether every question has such words, so that it tells none from another."""
+    return word.lower() in _FUNCTION_WORDS
+
+
 def is_name(word: str, question: str) -> bool:
     """Whether the question writes it as a name: with a capital, and not as its first word."""
     return word[0].isupper() and word != _given(question)[0]
@@ -88,5 +93,5 @@ def _is_informative(word: str) -> bool:
         word.isascii()
         and len(word) >= MIN_LETTERS
         and not re.search(r"\d", word)
-        and word.lower() not in _FUNCTION_WORDS
+        and not is_function_word(word)
     )

@@ -237,6 +237,21 @@ def size_of(connection: sqlite3.Connection) -> int:
     return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
 
 
+def identity_of(file: Path) -> tuple[int, int]:
+    """What tells a database file from another one of its name.
+
+    Raises:
+        IndexingError: There is none any more.
+    """
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise IndexingError(
+            f"the index {file} is gone", hint="run 'codebuddy index' to build it again"
+        ) from error
+    return status.st_dev, status.st_ino
+
+
 def move_aside(file: Path) -> Path:
     """Rename a database that cannot be used, in the place of the last such one."""
     aside = file.with_name(file.name + ".damaged")

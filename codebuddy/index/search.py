@@ -26,8 +26,9 @@ from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
 from codebuddy.index.query_filters import QueryFilters, keep_of
 from codebuddy.index.ranker import Ranked, RankingWeights, alone
-from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError
+from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError, identity_of
 from codebuddy.index.second_tier import SecondTier
+from codebuddy.index.spelling import Reading
 from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.terms import count_terms, normalized_name
 from codebuddy.index.usages import Usages, find_importers, find_usages
@@ -50,7 +51,7 @@ class RepositoryIndex:
         self._file = file
         self._store = store
         self._settings = settings
-        self._identity = _identity(file)
+        self._identity = identity_of(file)
         self._channels: Channels | None = None
         self._lock = threading.RLock()
         self._leases = Leases(self._close_store)
@@ -135,6 +136,7 @@ class RepositoryIndex:
         if not query.strip():
             raise UsageError("the query is empty", hint="give some words or names to look for")
         with self._snapshot() as channels:
+            query = channels.read(query).text
             keep = None if filters is None else keep_of(filters, self._store)
             if channel == "lexical":
                 ranked = alone(channel, kept(channels.lexical.ranked(count_terms(query)), keep))
@@ -172,6 +174,11 @@ class RepositoryIndex:
         with self._snapshot() as channels:
             ranked = alone("lexical", channels.lexical.ranked(weights))
             return self._results(ranked, top_k, exclude, max_per_file)
+
+    def read(self, query: str) -> Reading:
+        """The query as a search reads it, slips of the keyboard mended."""
+        with self._snapshot() as channels:
+            return channels.read(query)
 
     def absent_words(self, question: str, results: Sequence[str]) -> AbsentWords:
         """Which words of a question stand nowhere, or rarely and in none of the results' texts."""
@@ -356,7 +363,7 @@ class RepositoryIndex:
         return IndexingError(f"the index {self._file} is closed already", hint="try again")
 
     def _reopen_if_replaced(self) -> None:
-        identity = _identity(self._file)
+        identity = identity_of(self._file)
         if identity != self._identity:
             # Opened first, so that a failure leaves the old one usable.
             opened = Store.open(self._file)
@@ -387,13 +394,3 @@ class RepositoryIndex:
                 SearchResult(chunk, each.score, each.channels, each.ranks, each.factors, each.near)
             )
         return results
-
-
-def _identity(file: Path) -> tuple[int, int]:
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise IndexingError(
-            f"the index {file} is gone", hint="run 'codebuddy index' to build it again"
-        ) from error
-    return status.st_dev, status.st_ino

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import QueryFilters, split_filters
 from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.index.spelling import Reading
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, MissingWord, SearchHit
 from codebuddy.settings import Settings
@@ -31,7 +33,8 @@ def search_response(
     nothing is found, and it is not for the words alone. A result's `explain` says at which place
     each channel had it (`ranks`), by what its fused score was multiplied (`factors`), and what
     the file `near` made of it, if anything (`near`); `why` says it for a person. Filters in the
-    query hold, and are no part of what is looked for (`query_filters`).
+    query hold, and are no part of what is looked for (`query_filters`). `read_as` says which
+    words were taken for slips of the keyboard, and of what.
 
     Args:
         index: Of the repository.
@@ -49,7 +52,8 @@ def search_response(
     filters = split_filters(
         request.query[:MAX_QUERY_CHARACTERS], has_whole_words=request.whole_words
     )
-    query = filters.text
+    reading, filters = _as_read(index, filters)
+    query = reading.text
     tier = index.second_tier(settings) if request.is_best else None
     if tier is not None:
         with warned(filters.notes):
@@ -78,10 +82,18 @@ def search_response(
         found |= _missing(index, query, items)
     if tier is not None:
         found["reranker"] = tier.name if is_question else None
+    if reading.read_as:
+        found["read_as"] = dict(reading.read_as)
     if filters.notes:
         found["warnings"] = list(filters.notes)
     reason = "" if items else why_empty(index, filters)
     return found | {"reason": reason} if reason else found
+
+
+def _as_read(index: RepositoryIndex, filters: QueryFilters) -> tuple[Reading, QueryFilters]:
+    """The query as it is read; whole words are wanted as they are written."""
+    reading = Reading(filters.text) if filters.words else index.read(filters.text)
+    return reading, replace(filters, text=reading.text)
 
 
 def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict[str, Any]:

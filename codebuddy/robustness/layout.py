@@ -171,7 +171,7 @@ def _is_in_brackets(view: View, at: int, start: int, end: int) -> bool:
     while node is not None and node.end_byte - node.start_byte <= end - start:
         if node.kind_id in view.grammar.comments:
             return False
-        first = node.child(0)
+        first = node.child(0) if node.child_count else None
         if _BRACKETED.search(node.type) and first is not None and first.type in _BRACKETS:
             return node.start_byte < at < node.end_byte
         node = node.parent

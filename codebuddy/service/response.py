@@ -152,9 +152,13 @@ class MissingWord(TypedDict):
 
 
 class SearchResponse(TypedDict):
-    """The keys of `search --json`, the best result first; times are milliseconds."""
+    """The keys of `search --json`, the best result first; times are milliseconds.
+
+    `read_as` gives by word of the query the one that it was taken for a slip of.
+    """
 
     query: str
+    read_as: NotRequired[dict[str, str]]
     channel: str
     embedder: str
     reranker: NotRequired[str | None]

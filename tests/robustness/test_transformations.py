@@ -334,3 +334,16 @@ def test_two_statements_stand_in_a_block_only():
         start = code.rindex(b"return")
         made = transformed(BY_NAME["ForToWhile"], Place(code, "c", start, start + 8), 0).place
         assert (made is not None) == is_changed
+
+
+def test_a_documentation_comment_is_not_split():
+    """Rust's is a token with commas in it, and no list in brackets."""
+    code = (
+        b"/// Takes a path, an argument, and a list of words, and gives the longest of them all.\n"
+        b"fn longest(path: &str) -> usize {\n    let found = path.len();\n    found\n}\n"
+    )
+    start = code.index(b"found\n}")
+    place = Place(code, "rust", start, start + 5)
+    outcome = transformed(BY_NAME["split_lines"], place, 0, view=open_view(place))
+    assert outcome.place is None
+    assert outcome.reason

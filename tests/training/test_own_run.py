@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from codebuddy.evaluation.gate import Limit
 from codebuddy.inference import stamps
 from codebuddy.inference.installed import find_model
 from codebuddy.inference.own_adapters import base_of
@@ -12,6 +13,7 @@ from codebuddy.service.models import open_generator
 from codebuddy.service.refresh import with_index
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter.export import write_adapter
+from codebuddy.training.own.judging import Verdict, pass_gate
 from codebuddy.training.own.run import Options, Surroundings, run
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.support.tiny_model import random_weights, write_base
@@ -78,3 +80,16 @@ def test_it_gives_way_in_each_stage_and_goes_on_from_what_the_setting_says(house
     assert outcome.started_from == "named"
     assert outcome.verdict is not None
     assert set(outcome.verdict.arms) == {"base", "default", "own"}
+
+
+@pytest.mark.parametrize(("least", "is_kept"), [(10, False), (-100, True)])
+def test_an_adapter_that_does_not_keep_a_gates_limits_is_not_used(least, is_kept):
+    """One that is better is used within the limits alone; without limits nothing is judged."""
+    verdict = Verdict(20, {"own": {"quality": 1.0}}, "base", 3.0, (1.0, 5.0), 5.0, True, "better")
+    limits = [Limit("compared.gain", "minimum", least), Limit("loss.held_out.now", "maximum", 2)]
+    loss = {"held_out": {"before": 2.0, "now": 1.5}}
+    judged, after = pass_gate(limits, loss, verdict)
+    assert judged is not None
+    assert judged["passed"] is after.is_better is is_kept
+    assert ("limits" in after.reason) is not is_kept
+    assert pass_gate([], loss, verdict) == (None, verdict)

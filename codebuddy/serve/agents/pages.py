@@ -24,6 +24,8 @@ def search_page(found: SearchResponse, max_tokens: int) -> Page:
     """Each result's place, and the lines at its match; the best ones first."""
     page = Page(max_tokens)
     results = found["results"]
+    for word, meant in found.get("read_as", {}).items():
+        page.note(f"{word} was read as {meant}.")
     if not results:
         page.note(found.get("reason") or "Nothing was found; try other words.")
         return page

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from codebuddy.datatypes import Adapter, Generator
+from codebuddy.evaluation import gate
 from codebuddy.evaluation.cold import ColdGenerator
+from codebuddy.evaluation.gate import Limit
 from codebuddy.evaluation.holes import KINDS, Hole, cut_holes
 from codebuddy.evaluation.metrics import customization_quality_index, quality
 from codebuddy.evaluation.results import ModeResult
@@ -120,6 +122,21 @@ def _complete(hole: Hole, trial: Trial, adapter: Adapter | None, mode: Any) -> M
     # All arms share the prompt, and no time is measured.
     warm = ColdGenerator(trial.generator, keeps_cache=True)
     return run_task(hole, dataclasses.replace(setup, generator=warm)).arms[mode]
+
+
+def pass_gate(
+    limits: Sequence[Limit], loss: Mapping[str, Mapping[str, float]], verdict: Verdict
+) -> tuple[gate.Verdict | None, Verdict]:
+    """The judgement by the limits, and the verdict with them counted; none without limits."""
+    if not limits:
+        return None, verdict
+    figures = {"compared": verdict.as_json(), "loss": loss}
+    judged = gate.judge(figures, list(limits), is_whole=True)
+    if judged["passed"]:
+        return judged, verdict
+    return judged, dataclasses.replace(
+        verdict, is_better=False, reason="the gate's limits are not kept"
+    )
 
 
 def judge(

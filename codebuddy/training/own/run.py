@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import gc
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codebuddy import platforms
 from codebuddy.errors import TrainingError
+from codebuddy.evaluation import gate
+from codebuddy.evaluation.gate import Limit
 from codebuddy.inference import hardware, machine, own_adapters
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.adapter_choice import AdapterChooser
@@ -49,13 +51,15 @@ _WORK, _UNUSED = "unfinished", "-unused"
 class Options:
     """What the user asked for; `is_fresh` forgets what was learned before.
 
-    A private training begins anew, since an earlier one knows the same code.
+    A private training begins anew, since an earlier one knows the same code. `limits` are of a
+    gate, by paths in the outcome's JSON: an adapter that does not keep them is not used.
     """
 
     minutes: float
     seed: int = 0
     is_fresh: bool = False
     privacy: Goal | None = None
+    limits: Sequence[Limit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +83,17 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it; `trained` is None where there was nothing new to learn."""
+    """What came of it; `trained` is None where there was nothing new to learn.
+
+    `gate` is None where no limits were given, or nothing was compared.
+    """
 
     name: str
     facts: Mapping[str, Any]
     trained: Trained | None
     verdict: Verdict | None
     started_from: str = ""
+    gate: gate.Verdict | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -106,6 +114,7 @@ class Outcome:
             "loss": trained and {part: dict(each) for part, each in trained.loss.items()},
             "compared": self.verdict and self.verdict.as_json(),
             "privacy": trained and trained.privacy,
+            **({} if self.gate is None else {"gate": self.gate}),
         }
 
 
@@ -212,9 +221,11 @@ class OwnTraining:
         # The weights that were trained on: the comparison loads the model once more.
         gc.collect()
         verdict = self.compare(samples, trained)
+        judged, verdict = judging.pass_gate(self._options.limits, trained.loss, verdict)
         name = self.keep(samples, trained, verdict, start)
         shutil.rmtree(self.work, ignore_errors=True)
-        return Outcome(name, samples.facts, trained, verdict, "" if start is None else start.name)
+        begun = "" if start is None else start.name
+        return Outcome(name, samples.facts, trained, verdict, begun, judged)
 
     def samples(self, start: StoredAdapter | None) -> Samples | None:
         """The samples, as an earlier call cut them or new; `None` where `start` knows all."""
