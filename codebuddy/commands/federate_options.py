@@ -89,6 +89,12 @@ RULES = _with(
         help="FedProx: holds clients near the weights that they were sent (0: FedAvg).",
     ),
 )
+SECURE = click.option(
+    "--secure-aggregation",
+    is_flag=True,
+    help="Changes travel under masks that cancel in their sum: the server sees no client's own."
+    " Clients and server must both ask for it; three a round at least.",
+)
 PRIVACY = _with(
     click.option(
         "--noise",
@@ -213,7 +219,7 @@ def rules_of(given: dict[str, Any], min_clients: int, privacy: Privacy | None) -
     bound = given["norm_bound"]
     if privacy is not None and privacy.place == "server":
         bound = min(bound, privacy.clip)
-    return Rules(
+    rules = Rules(
         n_rounds=given["rounds"],
         selection=given["select"],
         per_round=given["per_round"],
@@ -225,3 +231,8 @@ def rules_of(given: dict[str, Any], min_clients: int, privacy: Privacy | None) -
         # Who is drawn by activity would count twice.
         is_weighted=given["select"] != "activity",
     )
+    if given["secure_aggregation"]:
+        from codebuddy.federation.secure import checked_rules
+
+        return checked_rules(rules)
+    return rules

@@ -44,6 +44,7 @@ class Rules:
         step: What clients do.
         privacy: The server's noise, if it adds it.
         is_weighted: Whether a client counts by its labels; False for activity and privacy.
+        is_secure: Whether only the sum of changes is seen (`secure`).
         seed: Of the draws.
         noise_seed: Of the server's noise; None draws it from the system, as it must be where it
             is to protect anybody.
@@ -58,6 +59,7 @@ class Rules:
     step: StepConfig = field(default_factory=StepConfig)
     privacy: Privacy | None = None
     is_weighted: bool = True
+    is_secure: bool = False
     seed: int = 0
     noise_seed: int | None = None
 
@@ -156,20 +158,15 @@ class HeadStrategy:
             taken.append((change, int(answer.num_examples) if counts else 1))
         if len(taken) >= self.rules.min_clients:
             self.weights = self._next(taken, server_round)
-        self.rounds.append(
-            Round(
-                server_round,
-                self._asked,
-                len(taken),
-                refused,
-                n_clipped,
-                self._bytes_sent,
-                received,
-            )
-        )
-        if self._on_round is not None:
-            self._on_round(server_round, self.weights)
+        self._end_round(server_round, len(taken), refused, n_clipped, (self._bytes_sent, received))
         return self._common.ndarrays_to_parameters(self.weights), {}
+
+    def _end_round(
+        self, number: int, answered: int, refused: int, clipped: int, travelled: tuple[int, int]
+    ) -> None:
+        self.rounds.append(Round(number, self._asked, answered, refused, clipped, *travelled))
+        if self._on_round is not None:
+            self._on_round(number, self.weights)
 
     def configure_evaluate(
         self, server_round: int, parameters: Any, client_manager: Any

@@ -75,10 +75,10 @@ def folds(
 def judged(all_folds: Sequence[Fold], weights: Sequence[Weights]) -> dict[str, float]:
     """By stage, the AUROC within repositories."""
     found = {}
+    matrices = [data_of(fold.held_out, fold.scales) for fold in all_folds]
     for number, stage in enumerate(STAGES):
         scores, helped, names = [], [], []
-        for fold, own in zip(all_folds, weights, strict=True):
-            data = data_of(fold.held_out, fold.scales)
+        for fold, data, own in zip(all_folds, matrices, weights, strict=True):
             scores += scores_of(own[number], data.inputs[number]).tolist()
             helped += [bool(each) for each in data.helped[number]]
             names += [fold.name] * len(data.helped[number])
