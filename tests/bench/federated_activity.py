@@ -20,11 +20,13 @@ from functools import partial
 from codebuddy import heads
 from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.federation.measure import centralised
+from codebuddy.federation.participant import Participant
 from codebuddy.federation.partitions import deal
-from codebuddy.federation.strategy import Rules
-from codebuddy.federation.weights import STAGES, StepConfig, data_of
+from codebuddy.federation.simulation import simulate
+from codebuddy.federation.strategy import HeadStrategy, Rules
+from codebuddy.federation.weights import STAGES, Array, StepConfig, data_of, zeros
 from codebuddy.training.head.examples import Example, read_folder
-from tests.bench.federated import federated, folds, judged, rounds_to
+from tests.bench.federated import KEPT, WINDOWS, Fold, folds, judged, rounds_to, windows
 
 Curve = list[dict[str, float]]
 
@@ -38,6 +40,68 @@ def arms(base: Rules) -> dict[str, Rules]:
         "by activity, plain mean": replace(base, selection="activity", is_weighted=False),
         "by activity, weighted": replace(base, selection="activity"),
     }
+
+
+def rounds_of(
+    fold: Fold, rules: Rules, *, arrives: bool, is_by_flower: bool = False
+) -> list[list[Array]]:
+    """The weights after each round: the product's draws, steps and means.
+
+    Without Flower's server and messages, which take nine tenths of the time here; `is_by_flower`
+    has them, to compare with.
+    """
+    people = []
+    for labels in fold.clients:
+        each = Participant(labels, fold.scales, seed=0)
+        # Nothing is held out of clients here: a whole repository is.
+        each.learned, each.held_out = list(labels), []
+        people.append(each)
+    if is_by_flower:
+        found: list[list[Array]] = []
+        simulate(people, rules, zeros(), on_round=lambda _, weights: found.append(weights))
+        return found
+    streams = [windows(each.learned, WINDOWS, rules.seed + n) for n, each in enumerate(people)]
+    strategy = HeadStrategy(rules, zeros(), "")
+    found = []
+    for number in range(1, rules.n_rounds + 1):
+        for each, stream in zip(people, streams, strict=True):
+            if arrives:
+                recent = stream[max(0, number - KEPT) : number]
+                each.learned = [hole for window in recent for hole in window]
+        # Places stand for clients, which have no order of their own.
+        counts = {n: len(each.learned) for n, each in enumerate(people) if each.learned}
+        taken = []
+        for place in strategy._chosen(counts, number) if counts else []:
+            update = people[place].update(strategy.weights, rules.step)
+            taken.append((list(update.change), update.n_examples if rules.is_weighted else 1))
+        if taken:
+            strategy.weights = strategy._next(taken, number)
+        found.append(strategy.weights)
+    return found
+
+
+def curve_of(dealt: Sequence[Fold], rules: Rules, *, arrives: bool) -> Curve:
+    """The AUROC after each round, over all folds."""
+    by_fold = [
+        # Other draws in each fold.
+        rounds_of(each, replace(rules, seed=rules.seed + 1_000 * number), arrives=arrives)
+        for number, each in enumerate(dealt)
+    ]
+    return [judged(dealt, each) for each in zip(*by_fold, strict=True)]
+
+
+def check(examples: Sequence[Example]) -> None:
+    """That rounds here are those of Flower's server, to the last number.
+
+    Raises:
+        AssertionError: They are not.
+    """
+    fold = folds(examples, lambda rest: deal(rest, "quantity", 20, 0.5, 0))[0]
+    for rules in arms(Rules(n_rounds=3, per_round=4, min_clients=1)).values():
+        ours = rounds_of(fold, rules, arrives=False)
+        theirs = rounds_of(fold, rules, arrives=False, is_by_flower=True)
+        for one, other in zip(ours, theirs, strict=True):
+            assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
 def unequal(clients: Sequence[Sequence[Example]]) -> tuple[int, float]:
@@ -60,7 +124,7 @@ def measure(
         dealt = folds(examples, dealing)
         shapes += [unequal(each.clients) for each in dealt]
         for name, rules in arms(base).items():
-            found[name].append(federated(dealt, replace(rules, seed=seed), arrives=arrives)[0])
+            found[name].append(curve_of(dealt, replace(rules, seed=seed), arrives=arrives))
     print(
         f"\n{'continual' if arrives else 'static'}: {arguments.seeds} seeds,"
         f" {statistics.fmean(n for n, _ in shapes):.1f} clients with labels,"
@@ -109,6 +173,7 @@ def main() -> None:
     parser.add_argument("--alpha", type=float, default=0.1)
     arguments = parser.parse_args()
     _, examples = read_folder(heads.default_labels_folder())
+    check(examples)
     whole = folds(examples, lambda rest: [rest])
     pooled = [centralised(data_of(each.clients[0], each.scales), StepConfig()) for each in whole]
     goal = judged(whole, pooled)
