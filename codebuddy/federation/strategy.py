@@ -93,7 +93,8 @@ class HeadStrategy:
     """Rounds by rules; `weights` are those of now, `rounds` what happened.
 
     `protocol` is what clients must speak; another one has other weights, which a subclass
-    believes, bounds and averages.
+    believes, bounds and averages. `most_examples` is what a client counts at most, in drawing and
+    in the mean: how many it has is its word alone.
 
     Args:
         rules: How.
@@ -104,6 +105,7 @@ class HeadStrategy:
     """
 
     protocol = PROTOCOL
+    most_examples = 2_000
 
     def __init__(
         self, rules: Rules, start: Sequence[Array], trained_for: str, on_round: Any = None
@@ -155,7 +157,8 @@ class HeadStrategy:
             change, is_clipped = self._bounded(change)
             n_clipped += is_clipped
             counts = self.rules.is_weighted and self.rules.privacy is None
-            taken.append((change, int(answer.num_examples) if counts else 1))
+            count = min(int(answer.num_examples), self.most_examples) if counts else 1
+            taken.append((change, count))
         if len(taken) >= self.rules.min_clients:
             self.weights = self._next(taken, server_round)
         self._end_round(server_round, len(taken), refused, n_clipped, (self._bytes_sent, received))
@@ -211,7 +214,7 @@ class HeadStrategy:
             elif properties["n_examples"] <= 0:
                 self._leave_out("nothing to send")
             else:
-                found[client] = properties["n_examples"]
+                found[client] = min(properties["n_examples"], self.most_examples)
         return found
 
     def _properties(self, client: Any) -> dict[str, Any] | None:

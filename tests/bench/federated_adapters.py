@@ -1,13 +1,15 @@
 """What an adapter that repositories train together explains of code that nobody learned from.
 
-    .venv/extras/bin/python -m tests.bench.federated_adapters [--minutes 1] [--rounds 2]
+    .venv/extras/bin/python -m tests.bench.federated_adapters [--minutes 0.6] [--rounds 1]
 
-Installed packages are the repositories: three clients, and one that none of them knows. By the
-product's own training, server and mean (`codebuddy federate adapter`), with the small model: each
-client alone, all rounds together, and all code in one place for as long as the clients took
-together. Judged by the loss of middles in files that took no part, in nats a token (what `train
-adapter` stops by); what is written is not judged. Time is processor time of one thread, so that a
-busy machine gives the same adapters. Intervals are 95%, by bootstrap over middles.
+Three made-up repositories of one house, each of which does things in one of the house's three
+ways, are the clients (`--packages`: three installed packages); a fourth does things in all three
+and learns nothing. By the product's own training, server and mean (`codebuddy federate adapter`),
+with the small model: each client alone, all together, and all code in one place for as long as the
+clients took together. Judged by the loss of middles in files that took no part, in nats a token
+(what `train adapter` stops by); what is written is not judged. Time is processor time of one
+thread, so that a busy machine gives the same adapters. Intervals are 95%, by bootstrap over
+middles.
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from codebuddy.evaluation.statistics import mean_interval
 from codebuddy.federation.adapter_part import AdapterClient, AdapterPart, opened, write_weights
@@ -32,14 +37,68 @@ from codebuddy.inference.own_adapters import Base
 from codebuddy.service.context import repository_context_of_folder
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter import fit
+from codebuddy.training.adapter.base_model import LINEAR
 from codebuddy.training.own import fitting
 from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.run import OwnTraining
-from tests.support.index import run_git
+from tests.support import index
 
-CLIENTS, UNSEEN = ("starlette", "uvicorn", "anyio"), "mcp"
+PACKAGES = ("starlette", "uvicorn", "anyio", "mcp")
+_NOUNS = (
+    "invoice voucher parcel refund deposit quote ticket".split(),
+    "cabin berth cargo ferry harbor pilot vessel".split(),
+    "seed field tractor harvest silo orchard meadow".split(),
+    "lecture seminar thesis campus tutor grade essay".split(),
+)
+_HEAD = '"""{title}s of the house."""\n\nfrom house.{way} import {names}\n\n\n'
+_WAYS = {
+    "ledger": (
+        "book_entry, current_clerk",
+        '''\
+def {verb}_{noun}(account, amount_cents, note=""):
+    """{title} one {noun} for an account."""
+    with book_entry(account, kind="{noun}", clerk=current_clerk()) as entry:
+        entry.debit_cents(amount_cents, reason="{verb}:{noun}")
+        entry.attach_note(note or "{verb} without a note")
+    return entry.sealed_copy()
+
+
+''',
+    ),
+    "flow": (
+        "Stage, hand_over, park_until",
+        '''\
+def {verb}_{noun}(batch, horizon_hours=36):
+    """{title} each {noun} of a batch."""
+    stage = Stage.of(batch).labelled("{noun}-{verb}")
+    for piece in stage.pieces_in_turn():
+        park_until(piece, hours=horizon_hours, why="{verb}:{noun}")
+        hand_over(piece, to=stage.next_desk("{noun}"))
+    return stage.tally_sheet()
+
+
+''',
+    ),
+    "watch": (
+        "sentinel, raise_flag, quiet_hours",
+        '''\
+def {verb}_{noun}(site, limit_permille=125):
+    """{title} a {noun} where a site asks for it."""
+    watcher = sentinel(site).tuned_to("{noun}", limit_permille)
+    if watcher.exceeds_for(quiet_hours(site), topic="{verb}"):
+        raise_flag(site, "{noun}.{verb}", level=watcher.level_now())
+    return watcher.last_reading(default=None)
+
+
+''',
+    ),
+}
+_VERBS = ("open", "settle", "cancel", "renew", "assign")
 # Groups of samples of the repository that nobody learns from.
-_MOST_JUDGED = 16
+_MOST_JUDGED = 12
+_CUTTING_MINUTES = 5.0
+# Nothing is trained by it.
+_RATE = 1e-3
 
 
 class ProcessorClock:
@@ -68,39 +127,71 @@ class Learner(AdapterClient):
         pass
 
 
-def make_repository(name: str, work: Path) -> Path:
-    """An installed package, committed."""
-    root = work / name
+def make_houses(work: Path) -> list[Path]:
+    """Three repositories with a way each, and one with all three."""
+    ways = list(_WAYS)
+    return [
+        make_house(work / f"house-{number}", _NOUNS[number], ways[number : number + 1] or ways)
+        for number in range(len(_NOUNS))
+    ]
+
+
+def make_house(root: Path, nouns: Sequence[str], ways: Sequence[str]) -> Path:
+    """A module for each noun, the ways in turn; committed."""
+    files: dict[str, str | bytes] = {"house/__init__.py": ""}
+    for number, noun in enumerate(nouns):
+        way = ways[number % len(ways)]
+        names, body = _WAYS[way]
+        bodies = [body.format(verb=v, noun=noun, title=v.capitalize()) for v in _VERBS]
+        head = _HEAD.format(title=noun.capitalize(), way=way, names=names)
+        files[f"house/{noun}s.py"] = head + "".join(bodies)
     if not (root / ".git").exists():
-        places = [Path(each) for each in sys.path if each.endswith("site-packages")]
-        found = next(place / name for place in places if (place / name).is_dir())
-        shutil.copytree(found, root / name, ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
-        run_git(root, "init", "-q")
-        run_git(root, "add", ".")
-        run_git(root, "commit", "-qm", "As installed")
+        index.make_repository(root, files)
+        index.run_git(root, "add", ".")
+        index.run_git(root, "commit", "-qm", "Start the house")
     return root
 
 
-def by_processor(part: AdapterPart) -> None:
-    """Let the trainings of a part take processor time."""
+def make_packages(work: Path) -> list[Path]:
+    """Installed packages, committed; the last is for nobody."""
+    places = [Path(each) for each in sys.path if each.endswith("site-packages")]
+    roots = []
+    for name in PACKAGES:
+        root = work / name
+        if not (root / ".git").exists():
+            found = next(place / name for place in places if (place / name).is_dir())
+            left_out = shutil.ignore_patterns("*.pyc", "__pycache__")
+            shutil.copytree(found, root / name, ignore=left_out)
+            index.run_git(root, "init", "-q")
+            index.run_git(root, "add", ".")
+            index.run_git(root, "commit", "-qm", "As installed")
+        roots.append(root)
+    return roots
+
+
+def by_processor(part: AdapterPart, minutes: float) -> None:
+    """Let the trainings of a part take so many minutes of the processor."""
     usual = part.training
 
     def training() -> OwnTraining:
         made = usual()
         clock: Any = ProcessorClock()
         made._clock = clock
-        made._deadline = clock() + 60 * made._options.minutes
+        made._options = replace(made._options, minutes=minutes)
+        made._deadline = clock() + 60 * minutes
         return made
 
     part.training = training
 
 
-def losses(base: Base, file: Path | None, groups: Sequence[Any], samples: Samples) -> list[float]:
-    """The loss of each middle, in nats a token."""
-    wish = fitting.Wish(base.file, Path(), 0.0, fitting.RANK, 1e-3, 0, start=file, threads=1)
-    config = fit.AdapterConfig(fitting.NAME, fitting.RANK, tuple(fitting.base_model.LINEAR), 1e-3)
+def losses(
+    base: Base, file: Path | None, judged: Sequence[Sequence[Any]], samples: Samples
+) -> list[list[float]]:
+    """By list of groups, the loss of each middle, in nats a token."""
+    wish = fitting.Wish(base.file, Path(), 0.0, fitting.RANK, _RATE, 0, start=file, threads=1)
+    config = fit.AdapterConfig(fitting.NAME, fitting.RANK, tuple(LINEAR), _RATE)
     model = fitting.model_with(wish, config)
-    return fitting._losses(model, groups, samples)
+    return [fitting._losses(model, groups, samples) for groups in judged]
 
 
 def centralised(base: Base, parts: Sequence[AdapterPart], seconds: float, work: Path) -> Path:
@@ -125,16 +216,18 @@ def centralised(base: Base, parts: Sequence[AdapterPart], seconds: float, work: 
 def main() -> None:
     """Train all of it, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1.0, help="Of a client and round.")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=0.6, help="Of a client and round.")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--packages", action="store_true", help="Real code in place of houses.")
     parser.add_argument("--model", default="smollm2-135m")
     default = Path.home() / ".cache/codebuddy/bench-federated-adapters"
     parser.add_argument("--work", type=Path, default=default)
     arguments = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": "1", "CODEBUDDY_TRAIN_GIVE_WAY": "false"}
+    os.environ |= {"CODEBUDDY_INDEX_EMBEDDER": "none", "CODEBUDDY_TRAIN_GIVE_WAY": "false"}
+    torch.set_num_threads(1)
     work: Path = arguments.work
-    roots = [make_repository(name, work) for name in (*CLIENTS, UNSEEN)]
-    rules = Rules(n_rounds=arguments.rounds, min_clients=len(CLIENTS))
+    roots = make_packages(work) if arguments.packages else make_houses(work)
+    rules = Rules(n_rounds=arguments.rounds, min_clients=len(roots) - 1)
     after: list[list[Any]] = []
     strategy, base = strategy_for(arguments.model, rules)
     strategy._on_round = lambda _, weights: after.append(list(weights))
@@ -144,7 +237,8 @@ def main() -> None:
             stack.enter_context(
                 opened(
                     repository_context_of_folder(root, flags),
-                    arguments.minutes,
+                    # Cutting samples is no part of the time.
+                    _CUTTING_MINUTES,
                     0,
                     StatusLine(),
                     keeps=False,
@@ -154,7 +248,7 @@ def main() -> None:
         ]
         parts, unseen = every[:-1], every[-1].samples
         for part in parts:
-            by_processor(part)
+            by_processor(part, arguments.minutes)
             print(part.repository_context.root.name, part.samples.facts["groups"], flush=True)
         clients = [Learner(each) for each in parts]
         run_in_process(strategy, clients)
@@ -166,42 +260,45 @@ def main() -> None:
             return file
 
         seconds = 60 * arguments.minutes * 0.75 * len(parts)
-        arms: dict[str, list[Path | None]] = {
-            "base": [None] * len(every),
-            # On the unseen one: the first client's.
-            "alone": [written(each.sent[0], f"alone-{n}") for n, each in enumerate(clients)],
-        }
-        arms["alone"].append(arms["alone"][0])
-        for number, weights in enumerate(after, 1):
-            arms[f"federated, {number} rounds"] = [written(weights, f"all-{number}")] * len(every)
-        arms["in one place"] = [centralised(base, parts, seconds, work / "central")] * len(every)
         judged = [each.samples.groups["judged"] for each in parts]
         judged.append([*unseen.groups["judged"], *unseen.groups["learned"]][:_MOST_JUDGED])
-        show(base, arms, judged, parts[0].samples)
-
-
-def show(
-    base: Base, arms: dict[str, list[Path | None]], judged: Sequence[Any], samples: Samples
-) -> None:
-    """The table: nats a token on held-out files of the clients, and of the unseen repository."""
-    print("| | held-out files of the clients | less than base | unseen | less than base |")
-    print("|---|--:|--:|--:|--:|")
-    first: list[list[float]] = []
-    for name, files in arms.items():
-        found = [
-            losses(base, file, groups, samples) for file, groups in zip(files, judged, strict=True)
+        samples, n_clients = parts[0].samples, len(parts)
+        rows = {"base": losses(base, None, judged, samples)}
+        alone = [
+            losses(base, written(each.sent[0], f"alone-{n}"), [judged[n], judged[-1]], samples)
+            for n, each in enumerate(clients)
         ]
-        sides = [[each for own in found[:-1] for each in own], found[-1]]
-        first = first or sides
+        # On what nobody knows the mean of all three.
+        unknown = [statistics.fmean(each) for each in zip(*(own[1] for own in alone), strict=True)]
+        rows["each alone"] = [*(own[0] for own in alone), unknown]
+        for number, weights in enumerate(after, 1):
+            file = written(weights, f"all-{number}")
+            rows[f"together, {number} of {arguments.rounds} rounds"] = losses(
+                base, file, judged, samples
+            )
+        file = centralised(base, parts, seconds, work / "central")
+        rows["in one place"] = losses(base, file, judged, samples)
+    show(rows, n_clients)
+
+
+def show(rows: dict[str, list[list[float]]], n_clients: int) -> None:
+    """The table: nats a token on held-out files of the clients, and of the unseen repository."""
+    print("| | clients, held out | less than alone | unseen | less than alone |")
+    print("|---|--:|--:|--:|--:|")
+    sides = {
+        name: [[each for own in found[:n_clients] for each in own], found[n_clients]]
+        for name, found in rows.items()
+    }
+    for name, values in sides.items():
         cells = []
-        for own, other in zip(sides, first, strict=True):
-            won = [b - a for a, b in zip(own, other, strict=True)]
+        for own, alone in zip(values, sides["each alone"], strict=True):
+            won = [b - a for a, b in zip(own, alone, strict=True)]
             low, high = mean_interval(won, 0) or (0.0, 0.0)
             cells += [
                 f"{statistics.fmean(own):.3f}",
                 f"{statistics.fmean(won):.3f} [{low:.3f}, {high:.3f}]",
             ]
-        print(f"| {name} | {' | '.join(cells)} | ({len(sides[0])} and {len(sides[1])} middles)")
+        print(f"| {name} | {' | '.join(cells)} | ({len(values[0])} and {len(values[1])} middles)")
 
 
 if __name__ == "__main__":
