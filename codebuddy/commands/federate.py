@@ -19,6 +19,7 @@ from codebuddy.commands.federate_options import (
     RULES,
     SECURE,
     SERVER,
+    attend,
     keys_of,
     privacy_of,
     rules_of,
@@ -97,20 +98,17 @@ def client(
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.federation.client import HeadClient
     from codebuddy.federation.secure import SecureHeadClient
-    from codebuddy.federation.transport import take_part
 
     status = StatusLine()
     status.show(f"taking part with {counted(len(part.participant.learned), 'label')}")
     kind = SecureHeadClient if secure_aggregation else HeadClient
     taking = kind(part.participant, part.trained_for, part.take, part.record_release)
-    try:
-        take_part(server, taking, keys, status.show)
-    except KeyboardInterrupt:
-        status.clear()
-        note(f"left after {counted(part.participant.n_sent, 'update')}")
+
+    def so_far() -> str:
+        return counted(part.participant.n_sent, "update")
+
+    if not attend(server, taking, keys, status, so_far):
         return EXIT_INTERRUPTED
-    finally:
-        status.clear()
     part.problem = part.problem or taking.problem
     _tell(part, as_json=as_json)
     return 0

@@ -12,6 +12,7 @@ import click
 from codebuddy.terminal import StatusLine, counted, note
 
 if TYPE_CHECKING:
+    from codebuddy.federation.client import Client
     from codebuddy.federation.privacy import Place, Privacy
     from codebuddy.federation.strategy import Rules
     from codebuddy.federation.transport import Keys
@@ -165,6 +166,32 @@ def serve_rounds(
     except KeyboardInterrupt:
         status.clear()
         note(f"stopped after {counted(len(strategy.rounds), 'round')}; nothing was written")
+        return False
+    finally:
+        status.clear()
+    return True
+
+
+def attend(
+    server: str,
+    taking: Client,
+    keys: Keys | None,
+    status: StatusLine,
+    so_far: Callable[[], str],
+    max_bytes: int | None = None,
+) -> bool:
+    """Take part until all is done; False, with a note of what was done so far, after Ctrl-C.
+
+    Raises:
+        CodebuddyError: As `federation.transport.take_part`.
+    """
+    from codebuddy.federation.transport import MAX_MESSAGE_BYTES, take_part
+
+    try:
+        take_part(server, taking, keys, status.show, max_bytes=max_bytes or MAX_MESSAGE_BYTES)
+    except KeyboardInterrupt:
+        status.clear()
+        note(f"left after {so_far()}")
         return False
     finally:
         status.clear()
