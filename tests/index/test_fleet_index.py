@@ -246,6 +246,20 @@ def test_many_of_one_name_are_the_first_that_one_index_would_give(tmp_path):
             assert len(names[0]) == min(limit, 16 if is_prefix else 12)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="rights are those of files there")
+def test_an_index_that_others_can_write_is_not_searched(tmp_path):
+    """That is said, and indexing makes another one, which is searched."""
+    roots = make_fleet(tmp_path, WORDS)
+    open_repository(roots["beta"]).index_folder.chmod(0o777)
+    with opened(roots) as fleet:
+        fleet.search("parse_config")
+        assert "others can write" in {each.name: each.problem for each in fleet.shards}["beta"]
+    index(roots["beta"], embedder="none")
+    with opened(roots) as fleet:
+        fleet.search("parse_config")
+        assert {each.problem for each in fleet.shards} == {""}
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
 def test_an_index_that_one_may_not_read_is_not_searched(tmp_path):
     """That is said; the others are searched."""
