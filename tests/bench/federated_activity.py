@@ -47,7 +47,7 @@ def rounds_of(
 ) -> list[list[Array]]:
     """The weights after each round: the product's draws, steps and means.
 
-    Without Flower's server and messages, which take nine tenths of the time here; `is_by_flower`
+    Without Flower's server and messages, which take most of the time here; `is_by_flower`
     has them, to compare with.
     """
     people = []
