@@ -99,6 +99,9 @@ def client(
     from codebuddy.federation.client import HeadClient
     from codebuddy.federation.secure import SecureHeadClient
 
+    # Asked here first, since the library that accounts takes longer to load than a server waits.
+    if not part.participant.may_send:
+        note("no update will be sent: there are no labels to learn from, or no privacy is left")
     status = StatusLine()
     status.show(f"taking part with {counted(len(part.participant.learned), 'label')}")
     kind = SecureHeadClient if secure_aggregation else HeadClient
