@@ -167,7 +167,7 @@ def show_overhead(roots: list[str], n_workers: int) -> None:
             runner.close()
 
 
-def label_all(roots: list[str], per_kind: int, turns: int) -> None:
+def label_all(roots: list[str], per_kind: int, turns: int, model: str) -> None:
     """Labelling by one worker and by two in turn, each from nothing, one thread a worker.
 
     Indexes are brought up to date before. A worker starts, loads the model (whose file both map)
@@ -176,7 +176,7 @@ def label_all(roots: list[str], per_kind: int, turns: int) -> None:
     index_all(roots, 2, "default", force=False)
     times: dict[int, list[float]] = {1: [], 2: []}
     options = {"minutes": 60.0, "per_kind": per_kind, "seed": 0}
-    job = Job("train head", options, {"model.name": "smollm2-135m"})
+    job = Job("train head", options, {"model.name": model})
     variables = dict.fromkeys(_ONE_THREAD, "1")
     for n_workers in (1, 2) * turns:
         for root in roots:
@@ -231,8 +231,9 @@ def main() -> None:
     parts = ["prepare", "search", "work", "overhead", "labels"]
     parser.add_argument("--only", choices=parts)
     parser.add_argument("--worked", type=int, default=24, help="Repositories indexed from nothing.")
-    parser.add_argument("--labelled", type=int, default=4, help="Repositories that are labelled.")
-    parser.add_argument("--per-kind", type=int, default=4)
+    parser.add_argument("--labelled", type=int, default=6, help="Repositories that are labelled.")
+    parser.add_argument("--per-kind", type=int, default=1)
+    parser.add_argument("--model", default="smollm2-135m", help="That labels.")
     parser.add_argument("--turns", type=int, default=1, help="Of labelling by one and by two.")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -247,7 +248,8 @@ def main() -> None:
     if arguments.only in (None, "overhead"):
         show_overhead(smallest[:40], 1)
     if arguments.only in (None, "labels"):
-        label_all(smallest[: arguments.labelled], arguments.per_kind, arguments.turns)
+        chosen = smallest[: arguments.labelled]
+        label_all(chosen, arguments.per_kind, arguments.turns, arguments.model)
     if arguments.only not in (None, "search"):
         return
     search_all(arguments.work / "list.txt", queries_of(roots, _QUERIES))
