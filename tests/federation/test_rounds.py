@@ -17,6 +17,7 @@ from codebuddy.federation.simulation import simulate
 from codebuddy.federation.strategy import HeadStrategy, Rules
 from codebuddy.federation.trial import PoisonedClient
 from codebuddy.federation.weights import StepConfig, data_of, norm, zeros
+from codebuddy.training.head.adapt import gain_thresholds
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -199,7 +200,13 @@ def test_a_client_with_one_label_takes_part_and_moves_little(participants, share
     gap = norm([a - b for a, b in zip(strategy.weights, without, strict=True)])
     assert 0 < gap < 0.02 * norm(without)
     with pytest.raises(TrainingError, match="0 holes are too few"):
-        judge(participants[0], strategy.weights, shared.head, shared.examples, None)
+        judge(
+            participants[0],
+            strategy.weights,
+            shared.head,
+            shared.examples,
+            gain_thresholds([1.0], [1.0]),
+        )
 
 
 def test_no_client_is_drawn_or_counted_beyond_what_it_could_have(participants):
