@@ -17,7 +17,9 @@ from codebuddy.commands.federate_options import (
     KEYS,
     PRIVACY,
     RULES,
+    SECURE,
     SERVER,
+    attend,
     keys_of,
     privacy_of,
     rules_of,
@@ -52,6 +54,7 @@ command.add_command(federate_adapter.command)
 @SERVER
 @KEYS
 @PRIVACY
+@SECURE
 @click.option("--labels", type=FILE, metavar="FILE", help="Other labels than the repository's.")
 @click.option("--show", is_flag=True, help="Show what would be sent, and send nothing.")
 @JSON
@@ -65,6 +68,7 @@ def client(
     clip: float | None,
     delta: float,
     max_epsilon: float,
+    secure_aggregation: bool,
     labels: Path | None,
     show: bool,
     as_json: bool,
@@ -83,25 +87,31 @@ def client(
 
         labels = personal_labels_file(open_repository_context().repository)
     privacy = privacy_of(noise, clip, delta, max_epsilon, "client")
+    if secure_aggregation:
+        from codebuddy.federation.secure import checked_privacy
+
+        privacy = checked_privacy(privacy)
     part = LocalPart(repository, labels, privacy, load_shared())
     if show:
         _show(part, as_json=as_json)
         return 0
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.federation.client import HeadClient
-    from codebuddy.federation.transport import take_part
+    from codebuddy.federation.secure import SecureHeadClient
 
+    # Asked here first, since the library that accounts takes longer to load than a server waits.
+    if not part.participant.may_send:
+        note("no update will be sent: there are no labels to learn from, or no privacy is left")
     status = StatusLine()
     status.show(f"taking part with {counted(len(part.participant.learned), 'label')}")
-    taking = HeadClient(part.participant, part.trained_for, part.take, part.record_release)
-    try:
-        take_part(server, taking, keys, status.show)
-    except KeyboardInterrupt:
-        status.clear()
-        note(f"left after {counted(part.participant.n_sent, 'update')}")
+    kind = SecureHeadClient if secure_aggregation else HeadClient
+    taking = kind(part.participant, part.trained_for, part.take, part.record_release)
+
+    def so_far() -> str:
+        return counted(part.participant.n_sent, "update")
+
+    if not attend(server, taking, keys, status, so_far):
         return EXIT_INTERRUPTED
-    finally:
-        status.clear()
     part.problem = part.problem or taking.problem
     _tell(part, as_json=as_json)
     return 0
@@ -116,6 +126,7 @@ def client(
 @ADDRESS
 @KEYS
 @RULES
+@SECURE
 @CLIENTS
 @timeout(120.0, 86_400)
 @click.option("--noise", type=click.FloatRange(0, 1_000), default=0.0, help="The server's own.")
@@ -144,7 +155,7 @@ def server(
     """Entry point of `federate server`."""
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.federation.local import load_shared, save_aggregate
-    from codebuddy.federation.strategy import HeadStrategy
+    from codebuddy.federation.secure import strategy_of
     from codebuddy.federation.transport import checked_address
 
     keys = keys_of(ca, cert, key)
@@ -156,7 +167,7 @@ def server(
     def show(number: int, _weights: object) -> None:
         status.show(f"round {number} of {strategy.rules.n_rounds}: {_in_words(strategy)}")
 
-    strategy = HeadStrategy(rules_of(rules, clients, privacy), shared.start(), "", show)
+    strategy = strategy_of(rules_of(rules, clients, privacy), shared.start(), "", show)
 
     if not serve_rounds(address, strategy, keys, timeout_s, clients, status):
         return EXIT_INTERRUPTED
@@ -246,6 +257,7 @@ def keys(clients: tuple[str, ...], hosts: tuple[str, ...], folder: Path, *, as_j
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @RULES
+@SECURE
 @PRIVACY
 @JSON
 def simulate(
@@ -270,7 +282,12 @@ def simulate(
     from codebuddy.federation.trial import Dealt, try_out
 
     privacy = privacy_of(noise, clip, delta, max_epsilon, place)
-    made = replace(rules_of(rules, 1, privacy), seed=seed, noise_seed=seed)
+    if rules["secure_aggregation"]:
+        from codebuddy.federation.secure import checked_privacy
+
+        privacy = checked_privacy(privacy)
+    at_server = privacy if place == "server" else None
+    made = replace(rules_of(rules, 1, at_server), seed=seed, noise_seed=seed)
     found = try_out(labels, Dealt(dealing, clients, alpha, seed, poison), made, privacy)
     if as_json:
         answer_json(found)

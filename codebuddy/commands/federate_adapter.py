@@ -16,6 +16,7 @@ from codebuddy.commands.federate_options import (
     KEYS,
     NORM_BOUND,
     SERVER,
+    attend,
     keys_of,
     serve_rounds,
     timeout,
@@ -79,7 +80,7 @@ def client(
 ) -> int:
     """Entry point of `federate adapter client`."""
     from codebuddy.errors import EXIT_INTERRUPTED
-    from codebuddy.federation.transport import MAX_ADAPTER_BYTES, checked_address, take_part
+    from codebuddy.federation.transport import MAX_ADAPTER_BYTES, checked_address
 
     keys = keys_of(ca, cert, key)
     checked_address(server, keys)
@@ -92,14 +93,12 @@ def client(
         from codebuddy.federation.adapter_part import AdapterClient
 
         taking = AdapterClient(part)
-        try:
-            take_part(server, taking, keys, status.show, max_bytes=MAX_ADAPTER_BYTES)
-        except KeyboardInterrupt:
-            status.clear()
-            note(f"left after {counted(part.n_rounds, 'round')}")
+
+        def so_far() -> str:
+            return counted(part.n_rounds, "round")
+
+        if not attend(server, taking, keys, status, so_far, MAX_ADAPTER_BYTES):
             return EXIT_INTERRUPTED
-        finally:
-            status.clear()
         part.problem = part.problem or taking.problem
         if as_json:
             answer_json(part.as_json())

@@ -12,6 +12,7 @@ import click
 from codebuddy.terminal import StatusLine, counted, note
 
 if TYPE_CHECKING:
+    from codebuddy.federation.client import Client
     from codebuddy.federation.privacy import Place, Privacy
     from codebuddy.federation.strategy import Rules
     from codebuddy.federation.transport import Keys
@@ -89,6 +90,12 @@ RULES = _with(
         help="FedProx: holds clients near the weights that they were sent (0: FedAvg).",
     ),
 )
+SECURE = click.option(
+    "--secure-aggregation",
+    is_flag=True,
+    help="Changes travel under masks that cancel in their sum: the server sees no client's own."
+    " Clients and server must both ask for it; three a round at least.",
+)
 PRIVACY = _with(
     click.option(
         "--noise",
@@ -165,6 +172,32 @@ def serve_rounds(
     return True
 
 
+def attend(
+    server: str,
+    taking: Client,
+    keys: Keys | None,
+    status: StatusLine,
+    so_far: Callable[[], str],
+    max_bytes: int | None = None,
+) -> bool:
+    """Take part until all is done; False, with a note of what was done so far, after Ctrl-C.
+
+    Raises:
+        CodebuddyError: As `federation.transport.take_part`.
+    """
+    from codebuddy.federation.transport import MAX_MESSAGE_BYTES, take_part
+
+    try:
+        take_part(server, taking, keys, status.show, max_bytes=max_bytes or MAX_MESSAGE_BYTES)
+    except KeyboardInterrupt:
+        status.clear()
+        note(f"left after {so_far()}")
+        return False
+    finally:
+        status.clear()
+    return True
+
+
 def keys_of(ca: Path | None, cert: Path | None, key: Path | None) -> Keys | None:
     """The three files; None without them."""
     from codebuddy.errors import UsageError
@@ -213,7 +246,7 @@ def rules_of(given: dict[str, Any], min_clients: int, privacy: Privacy | None) -
     bound = given["norm_bound"]
     if privacy is not None and privacy.place == "server":
         bound = min(bound, privacy.clip)
-    return Rules(
+    rules = Rules(
         n_rounds=given["rounds"],
         selection=given["select"],
         per_round=given["per_round"],
@@ -225,3 +258,8 @@ def rules_of(given: dict[str, Any], min_clients: int, privacy: Privacy | None) -
         # Who is drawn by activity would count twice.
         is_weighted=given["select"] != "activity",
     )
+    if given["secure_aggregation"]:
+        from codebuddy.federation.secure import checked_rules
+
+        return checked_rules(rules)
+    return rules

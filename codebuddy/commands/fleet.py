@@ -259,7 +259,9 @@ def _eval_in_words(result: dict[str, Any]) -> str:
     arms = result.get("arms")
     if not arms:
         calls = (result["retrieval"].get("calls") or {}) if result.get("retrieval") else {}
-        return f"search over {counted(int(calls.get('queries', 0) or 0), 'call')}"
+        said = f"search over {counted(int(calls.get('queries', 0) or 0), 'call')}"
+        recall = (calls.get("channels") or {}).get("hybrid", {}).get("recall_at_10")
+        return said if recall is None else f"{said}: {recall:.0%} found among ten results"
     scores = ", ".join(f"{name} {arm['edit_similarity']:.1f}" for name, arm in arms.items())
     return f"{counted(result['tasks'], 'task')}: {scores}"
 

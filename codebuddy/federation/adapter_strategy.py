@@ -12,9 +12,6 @@ from codebuddy.federation.adapter_part import PROTOCOL
 from codebuddy.federation.adapter_weights import Array, Parts, averaged, norm, scaled
 from codebuddy.federation.strategy import HeadStrategy, Rules
 
-# Of a client's stretches of code, as many as count.
-_MOST_EXAMPLES = 4_000
-
 
 class AdapterStrategy(HeadStrategy):
     """As for a head, with the mean of products B A; clients begin the first round anew.
@@ -33,6 +30,7 @@ class AdapterStrategy(HeadStrategy):
     """
 
     protocol = PROTOCOL
+    most_examples = 4_000
 
     def __init__(self, rules: Rules, parts: Parts, trained_for: str, on_round: Any = None) -> None:
         if rules.aggregate != "mean" or rules.privacy is not None:
@@ -62,10 +60,8 @@ class AdapterStrategy(HeadStrategy):
         return scaled(change, self.rules.norm_bound / length), True
 
     def _next(self, taken: list[tuple[list[Array], int]], server_round: int) -> list[Array]:
-        # How much code there is is the client's word alone.
-        capped = [(weights, min(count, _MOST_EXAMPLES)) for weights, count in taken]
         with np.errstate(over="ignore"):
-            weights, lost = averaged(capped, self.parts.rank)
+            weights, lost = averaged(taken, self.parts.rank)
         if not self.parts.are_of(weights):
             return self.weights
         self.lost[server_round] = lost

@@ -13,6 +13,7 @@ from typing import Any
 from codebuddy.federation.client import HeadClient
 from codebuddy.federation.flower import flower
 from codebuddy.federation.participant import Participant
+from codebuddy.federation.secure import SecureHeadClient, strategy_of
 from codebuddy.federation.strategy import HeadStrategy, Rules
 from codebuddy.federation.weights import Array
 
@@ -60,11 +61,12 @@ def simulate(
     Returns:
         The strategy, with the final weights and what happened in each round.
     """
+    usual = SecureHeadClient if rules.is_secure else HeadClient
     clients = [
-        make_client(number, each) if make_client else HeadClient(each, "simulated")
+        make_client(number, each) if make_client else usual(each, "simulated")
         for number, each in enumerate(participants)
     ]
-    strategy = HeadStrategy(rules, start, "simulated", on_round)
+    strategy = strategy_of(rules, start, "simulated", on_round)
     run_in_process(strategy, clients)
     return strategy
 

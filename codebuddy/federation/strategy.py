@@ -44,6 +44,7 @@ class Rules:
         step: What clients do.
         privacy: The server's noise, if it adds it.
         is_weighted: Whether a client counts by its labels; False for activity and privacy.
+        is_secure: Whether only the sum of changes is seen (`secure`).
         seed: Of the draws.
         noise_seed: Of the server's noise; None draws it from the system, as it must be where it
             is to protect anybody.
@@ -58,6 +59,7 @@ class Rules:
     step: StepConfig = field(default_factory=StepConfig)
     privacy: Privacy | None = None
     is_weighted: bool = True
+    is_secure: bool = False
     seed: int = 0
     noise_seed: int | None = None
 
@@ -91,7 +93,8 @@ class HeadStrategy:
     """Rounds by rules; `weights` are those of now, `rounds` what happened.
 
     `protocol` is what clients must speak; another one has other weights, which a subclass
-    believes, bounds and averages.
+    believes, bounds and averages. `most_examples` is what a client counts at most, in drawing and
+    in the mean: how many it has is its word alone.
 
     Args:
         rules: How.
@@ -102,6 +105,7 @@ class HeadStrategy:
     """
 
     protocol = PROTOCOL
+    most_examples = 2_000
 
     def __init__(
         self, rules: Rules, start: Sequence[Array], trained_for: str, on_round: Any = None
@@ -153,23 +157,19 @@ class HeadStrategy:
             change, is_clipped = self._bounded(change)
             n_clipped += is_clipped
             counts = self.rules.is_weighted and self.rules.privacy is None
-            taken.append((change, int(answer.num_examples) if counts else 1))
+            count = min(int(answer.num_examples), self.most_examples) if counts else 1
+            taken.append((change, count))
         if len(taken) >= self.rules.min_clients:
             self.weights = self._next(taken, server_round)
-        self.rounds.append(
-            Round(
-                server_round,
-                self._asked,
-                len(taken),
-                refused,
-                n_clipped,
-                self._bytes_sent,
-                received,
-            )
-        )
-        if self._on_round is not None:
-            self._on_round(server_round, self.weights)
+        self._end_round(server_round, len(taken), refused, n_clipped, (self._bytes_sent, received))
         return self._common.ndarrays_to_parameters(self.weights), {}
+
+    def _end_round(
+        self, number: int, answered: int, refused: int, clipped: int, travelled: tuple[int, int]
+    ) -> None:
+        self.rounds.append(Round(number, self._asked, answered, refused, clipped, *travelled))
+        if self._on_round is not None:
+            self._on_round(number, self.weights)
 
     def configure_evaluate(
         self, server_round: int, parameters: Any, client_manager: Any
@@ -214,7 +214,7 @@ class HeadStrategy:
             elif properties["n_examples"] <= 0:
                 self._leave_out("nothing to send")
             else:
-                found[client] = properties["n_examples"]
+                found[client] = min(properties["n_examples"], self.most_examples)
         return found
 
     def _properties(self, client: Any) -> dict[str, Any] | None:

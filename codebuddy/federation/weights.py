@@ -195,7 +195,8 @@ def weights_of(classifier_of: Sequence[Classifier], scales: Scales) -> list[Arra
 
 
 def _raw(examples: Sequence[Example], stage: Stage) -> Array:
-    rows = [[values_of(each)[name] for name in stage.features] for each in examples]
+    known = (values_of(each) for each in examples)
+    rows = [[values[name] for name in stage.features] for values in known]
     return np.array(rows, np.float64).reshape(len(rows), len(stage.features))
 
 

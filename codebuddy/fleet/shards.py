@@ -17,6 +17,7 @@ from codebuddy.index.shards import Shard
 from codebuddy.vcs.repository import index_folder_of, open_repository
 
 _OWN_PLACE = "codebuddy"
+_REMEDY = "'codebuddy fleet index'"
 
 
 def shards_of(members: Sequence[Member]) -> list[Shard]:
@@ -33,7 +34,7 @@ def look_again(shards: Sequence[Shard]) -> None:
 
 def _shard(member: Member) -> Shard:
     if member.origin is not None and not member.root.is_dir():
-        return Shard(member.name, member.root, None, "not fetched yet ('codebuddy fleet index')")
+        return Shard(member.name, member.root, None, f"not fetched yet ({_REMEDY})")
     return Shard(member.name, member.root, *_place(member.root))
 
 
@@ -42,12 +43,20 @@ def _place(root: Path) -> tuple[Path | None, str]:
     git_folder = root / ".git"
     try:
         if git_folder.is_dir() and not git_folder.is_symlink():
-            return index_folder_of(git_folder / _OWN_PLACE), ""
+            own = git_folder / _OWN_PLACE
+            folder = index_folder_of(own)
+            if folder != own and _holds_index(own) and not _holds_index(folder):
+                return None, f"others can write its index ({_REMEDY} makes one that they cannot)"
+            return folder, ""
         return open_repository(root).index_folder, ""
     except CodebuddyError as error:
         return None, error.message
     except OSError as error:
         return None, f"it cannot be read: {error.strerror}"
+
+
+def _holds_index(folder: Path) -> bool:
+    return os.path.lexists(folder / DATABASE_NAME)
 
 
 def state_of(member: Member) -> str:
@@ -57,4 +66,4 @@ def state_of(member: Member) -> str:
         return shard.problem
     if not member.root.is_dir():
         return "its folder is gone"
-    return "indexed" if os.path.lexists(shard.folder / DATABASE_NAME) else "not indexed"
+    return "indexed" if _holds_index(shard.folder) else "not indexed"

@@ -260,11 +260,11 @@ class RepositoryIndex:
             stored = self._store.file_of(os.fsencode(path))
             return [] if stored is None else self._store.chunks_of(stored)
 
-    def definitions_of(self, path: str) -> list[Definition]:
-        """The definitions of the file `path` in their order; empty if it is not indexed."""
+    def definitions_of(self, path: str, lines: tuple[int, int] | None = None) -> list[Definition]:
+        """As `chunks_of`, definitions; of `lines` (first, last) those that touch them."""
         with self._snapshot():
             stored = self._store.file_of(os.fsencode(path))
-            return [] if stored is None else self._store.definitions_of(stored)
+            return [] if stored is None else self._store.definitions_of(stored, lines)
 
     def imported_files(
         self, path: str, names: Sequence[str] = (), imports: Sequence[str] | None = None

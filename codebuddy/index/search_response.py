@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from codebuddy.datatypes import Definition, SearchResult
+from codebuddy.datatypes import SearchResult
 from codebuddy.errors import UsageError, warned
 from codebuddy.index.empty_search import why_empty
 from codebuddy.index.hit_reason import reason_of
@@ -128,13 +128,12 @@ def _items(
     results: Sequence[SearchResult],
     similarities: Mapping[int, float],
 ) -> list[SearchHit]:
-    definitions: dict[str, list[Definition]] = {}
     items = []
     for result in results:
-        path = result.chunk.path
-        if path not in definitions:
-            definitions[path] = index.definitions_of(path)
-        location = locate_within(filters.text, result, definitions[path], filters)
+        chunk = result.chunk
+        # Of a file with thousands the chunk's own, and those around it.
+        near = index.definitions_of(chunk.path, (chunk.start_line, chunk.end_line))
+        location = locate_within(filters.text, result, near, filters)
         item = _item(result, location, reason_of(filters.text, result, location))
         if result.chunk.id in similarities:
             item["similarity"] = similarities[result.chunk.id]

@@ -232,50 +232,67 @@ class ShardedStore(Store):
     ) -> list[Definition]:
         """See `Store.definitions`; in the order that one index would have."""
         return self._merged(
-            lambda store: store.definitions(normalized, is_prefix=is_prefix, limit=limit),
+            lambda store, most: store.definitions(normalized, is_prefix=is_prefix, limit=most),
             normalized,
             limit,
+            names=partial(_names_like, squashed=normalized, is_prefix=is_prefix, limit=limit),
             is_prefix=is_prefix,
         )
 
     def definitions_named(self, name: str, normalized: str, limit: int) -> list[Definition]:
         """See `Store.definitions_named`."""
         return self._merged(
-            lambda store: store.definitions_named(name, normalized, limit), normalized, limit
+            lambda store, most: store.definitions_named(name, normalized, most), normalized, limit
         )
 
     def definitions_qualified(self, parts: Sequence[str], key: str, limit: int) -> list[Definition]:
         """See `Store.definitions_qualified`."""
         return self._merged(
-            lambda store: store.definitions_qualified(parts, key, limit), key, limit
+            lambda store, most: store.definitions_qualified(parts, key, most), key, limit
         )
 
-    def definitions_of(self, stored: StoredFile) -> list[Definition]:
+    def definitions_of(
+        self, stored: StoredFile, lines: tuple[int, int] | None = None
+    ) -> list[Definition]:
         """See `Store.definitions_of`."""
         number = stored.id >> _BITS
         shard = self._shards[number]
         own = dataclasses.replace(stored, id=stored.id & _OWN)
-        found = self._ask(shard, lambda store: store.definitions_of(own))
+        found = self._ask(shard, lambda store: store.definitions_of(own, lines))
         return [_definition_of(each, number, shard) for each in found]
 
     def _merged(
         self,
-        ask: Callable[[Store], list[Definition]],
+        ask: Callable[[Store, int], list[Definition]],
         squashed: str,
         limit: int,
         *,
+        names: Callable[[Store], list[str]] | None = None,
         is_prefix: bool = False,
     ) -> list[Definition]:
-        """What the shards that define such a name say; most of them define none."""
-        found = []
+        """What the shards that define such a name say; most of them define none.
+
+        Where many do, `names` say first how many of each are among the first `limit`: rows are
+        dear, since each is checked.
+        """
+        holders = []
         for number, shard in self._live:
             if shard.names is None:
                 shard.names = self._ask(shard, _names_of)
             at = bisect_left(shard.names, squashed)
-            if at == len(shard.names):
-                continue
-            if shard.names[at] == squashed or (is_prefix and shard.names[at].startswith(squashed)):
-                found += [_definition_of(each, number, shard) for each in self._ask(shard, ask)]
+            known = shard.names[at] if at < len(shard.names) else ""
+            if known == squashed or (is_prefix and known.startswith(squashed)):
+                holders.append((number, shard))
+        shares = Counter({number: limit for number, _ in holders})
+        if names is not None and limit > 0 and len(holders) > 1:
+            said = [(n, each) for n, shard in holders for each in self._ask(shard, names)]
+            said.sort(key=lambda pair: (normalized_name(pair[1]), pair[1]))
+            shares = Counter(number for number, _ in said[:limit])
+        found = []
+        for number, shard in holders:
+            if most := shares[number]:
+                own = self._ask(shard, partial(_asked, ask=ask, most=most))
+                found += [_definition_of(each, number, shard) for each in own]
         if len(found) > 1:
             found.sort(key=lambda each: (normalized_name(each.name), each.name))
         return found[:limit] if limit >= 0 else found
@@ -337,6 +354,25 @@ def _segments_of(store: Store, shard: Shard) -> Iterable[Segment]:
 
 def _chunks_of(store: Store, own: int, *, may_miss: bool) -> list[Chunk]:
     return store.chunks([own], may_miss=may_miss)
+
+
+def _asked(
+    store: Store, ask: Callable[[Store, int], list[Definition]], most: int
+) -> list[Definition]:
+    return ask(store, most)
+
+
+def _names_like(store: Store, squashed: str, limit: int, *, is_prefix: bool) -> list[str]:
+    """The names of the first definitions that are called so; as unchecked as `_names_of`."""
+    statement = (
+        "SELECT name FROM definitions WHERE squashed >= ? AND squashed < ?"
+        " ORDER BY squashed, name LIMIT ?"
+    )
+    # Of names that are called exactly so, the least text that is longer ends them.
+    end = squashed + ("\U0010ffff" if is_prefix else "\0")
+    with translated(store.file):
+        rows = store.connection.execute(statement, (squashed, end, limit)).fetchall()
+    return [str(name) for (name,) in rows]
 
 
 def _names_of(store: Store) -> list[str]:

@@ -337,16 +337,15 @@ class Store:
         where = f"squashed = ? AND name = ? AND file_id IN ({marks})"
         return self._definitions(where, (normalized, name, *file_ids), -1)
 
-    def definitions_of(self, stored: StoredFile) -> list[Definition]:
-        """A file's definitions in their order."""
-        return self._definitions("file_id = ?", (stored.id,), -1)
+    def definitions_of(
+        self, stored: StoredFile, lines: tuple[int, int] | None = None
+    ) -> list[Definition]:
+        """A file's definitions in their order, of `lines` (first, last) those that touch them."""
+        where = "file_id = ?" if lines is None else "file_id = ? AND end_line >= ? AND line <= ?"
+        return self._definitions(where, (stored.id, *(lines or ())), -1)
 
     def count_definitions(self, names: Iterable[tuple[str, str]], outside: int) -> dict[str, int]:
-        """In how many files other than `outside` each (name, squashed) is defined.
-
-        Answered from the name index alone, which carries no checksums: the counts weigh a
-        decision and are no answer.
-        """
+        """In how many files other than `outside` each (name, squashed) is defined; unchecked."""
         statement = (
             "SELECT count(DISTINCT file_id) FROM definitions"
             " WHERE squashed = ? AND name = ? AND file_id <> ?"

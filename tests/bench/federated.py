@@ -11,6 +11,7 @@ in one place, and each client alone. Prints the tables of docs/federated.md.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from codebuddy.federation.strategy import Rules
 from codebuddy.federation.weights import (
     STAGES,
     Array,
+    Data,
     Scales,
     StepConfig,
     data_of,
@@ -40,11 +42,11 @@ from codebuddy.training.head.examples import Example, read_folder, repositories
 from codebuddy.training.head.metrics import within
 
 _ROUNDS = 30
-_WINDOWS = 30
+WINDOWS = 30
 _DEALINGS: tuple[Dealing, ...] = ("label", "language", "quantity")
 _DEALT_ROUNDS = 10
 # Windows of labels that a client keeps.
-_KEPT = 6
+KEPT = 6
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Fold:
     held_out: list[Example]
     clients: list[list[Example]]
     scales: Scales
+
+    @functools.cached_property
+    def data(self) -> Data:
+        """What is held out, as matrices."""
+        return data_of(self.held_out, self.scales)
 
 
 Weights = Sequence[Array]
@@ -75,10 +82,10 @@ def folds(
 def judged(all_folds: Sequence[Fold], weights: Sequence[Weights]) -> dict[str, float]:
     """By stage, the AUROC within repositories."""
     found = {}
+    matrices = [fold.data for fold in all_folds]
     for number, stage in enumerate(STAGES):
         scores, helped, names = [], [], []
-        for fold, own in zip(all_folds, weights, strict=True):
-            data = data_of(fold.held_out, fold.scales)
+        for fold, data, own in zip(all_folds, matrices, weights, strict=True):
             scores += scores_of(own[number], data.inputs[number]).tolist()
             helped += [bool(each) for each in data.helped[number]]
             names += [fold.name] * len(data.helped[number])
@@ -106,11 +113,11 @@ def federated(
             # Nothing is held out of clients here: a whole repository is.
             each.learned, each.held_out = list(labels), []
             people.append(each)
-        streams = [windows(each.learned, _WINDOWS, rules.seed + n) for n, each in enumerate(people)]
+        streams = [windows(each.learned, WINDOWS, rules.seed + n) for n, each in enumerate(people)]
 
         def come_and_go(round_number: int, people: Any = people, streams: Any = streams) -> None:
             for each, stream in zip(people, streams, strict=True):
-                recent = stream[max(0, round_number - _KEPT) : round_number]
+                recent = stream[max(0, round_number - KEPT) : round_number]
                 each.learned = [hole for window in recent for hole in window]
 
         def after_round(

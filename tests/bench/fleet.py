@@ -1,11 +1,14 @@
 """One search over many repositories, and what a worker more is worth.
 
     python -m tests.bench.fleet [--count 100] [--work FOLDER] [--only search|work|overhead|labels]
+    python -m tests.bench.fleet --only prepare
 
 Repositories are made of what is installed here: packages and their larger parts, so many that
-`count` of them have a million lines. They are indexed by `codebuddy fleet index`, with one worker
-and with two; then queries cut out of their own code (names, words, first lines of docstrings, lines
-of code) are searched for over all of them, warm, in this process. Processor time stands beside wall
+`count` of them have a million lines. `prepare` makes and indexes them, once, so that the parts that
+measure take a minute or two each. `work` indexes some from nothing by one, two and four workers,
+`labels` labels holes of the smallest with the small model by one worker and by two, each with one
+thread. Then queries cut out of their own code (names, words, first lines of docstrings, lines of
+code) are searched for over all of them, warm, in this process. Processor time stands beside wall
 time, since the latter is the machine's as much as ours.
 """
 
@@ -25,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codebuddy import heads
-from codebuddy.fleet.drive import run_fleet
+from codebuddy.fleet.drive import FleetRun, run_fleet
 from codebuddy.fleet.runners import ProcessRunner, Runner
 from codebuddy.fleet.tasks import Job
 from codebuddy.service.fleet_search import FleetSearches
@@ -37,6 +40,12 @@ _SUFFIXES = frozenset({".py", ".pyi", ".js", ".c", ".h", ".cpp", ".ts", ".md"})
 _LEFT_OUT = ("*.so*", "*.pyc", "__pycache__", "*.a", "*.bin", "*.npz", "*.pkl")
 _LINES = 1_000_000
 _QUERIES = 120
+_ONE_THREAD = (
+    "CODEBUDDY_MODEL_THREADS",
+    "CODEBUDDY_INDEX_JOBS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
 
 
 def lines_of(folder: Path) -> int:
@@ -96,15 +105,35 @@ def queries_of(roots: list[str], count: int) -> list[str]:
     return found
 
 
-def index_all(roots: list[str], n_workers: int, embedder: str) -> None:
-    """Once more from nothing, and what it cost."""
+def index_all(roots: list[str], n_workers: int, embedder: str, *, force: bool = True) -> FleetRun:
+    """All of them, with one thread a worker; from nothing, or what is missing."""
     runner = ProcessRunner(n_workers, {"CODEBUDDY_INDEX_JOBS": "1", "OMP_NUM_THREADS": "1"})
-    job = Job("index", {"force": True}, {"index.embedder": embedder})
+    job = Job("index", {"force": force}, {"index.embedder": embedder})
     try:
-        run = run_fleet(roots, job, runner, n_workers, is_fresh=True)
+        return run_fleet(roots, job, runner, n_workers, is_fresh=True)
     finally:
         runner.close()
-    print(f"{n_workers} workers: {run.seconds:.1f} s, failed {len(run.failed)}, {run.cost()}")
+
+
+def show_work(roots: list[str], embedder: str) -> None:
+    """What indexing costs by one, two and four workers, as rows of a table."""
+    lines = sum(lines_of(Path(root)) for root in roots)
+    print(f"index, {len(roots)} repositories of {lines:,} lines from nothing")
+    print(
+        "| workers | seconds | times as fast | s a repository | of a processor | busy | 1,000, h |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    alone = 0.0
+    for n_workers in (1, 2, 4):
+        run = index_all(roots, n_workers, embedder)
+        cost, alone = run.cost(), alone or run.seconds
+        print(
+            f"| {n_workers} | {run.seconds:.1f} | {alone / run.seconds:.2f} | {cost['seconds']:.2f}"
+            f" | {cost['cpu_seconds']:.2f} | {cost['busy_workers']:.2f}"
+            f" | {cost['hours_of_1000']['1']:.2f} | (load {os.getloadavg()[0]:.1f},"
+            f" failed {len(run.failed)})",
+            flush=True,
+        )
 
 
 def show_overhead(roots: list[str], n_workers: int) -> None:
@@ -138,33 +167,34 @@ def show_overhead(roots: list[str], n_workers: int) -> None:
             runner.close()
 
 
-def label_all(roots: list[str], per_kind: int) -> None:
-    """Labelling by one worker and by two, twice in turn, each from nothing."""
-    # As `codebuddy fleet` deals the processors to its workers.
-    cores = os.cpu_count() or 1
+def label_all(roots: list[str], per_kind: int, turns: int, model: str) -> None:
+    """Labelling by one worker and by two in turn, each from nothing, one thread a worker.
+
+    Indexes are brought up to date before. A worker starts, loads the model (whose file both map)
+    and labels: all of that is in the time, as it is for `codebuddy fleet train head`.
+    """
+    index_all(roots, 2, "default", force=False)
     times: dict[int, list[float]] = {1: [], 2: []}
-    job = Job(
-        "train head",
-        {"minutes": 60.0, "per_kind": per_kind, "seed": 0},
-        {"model.name": "smollm2-135m"},
-    )
-    for n_workers in (1, 2, 1, 2):
+    options = {"minutes": 60.0, "per_kind": per_kind, "seed": 0}
+    job = Job("train head", options, {"model.name": model})
+    variables = dict.fromkeys(_ONE_THREAD, "1")
+    for n_workers in (1, 2) * turns:
         for root in roots:
             for name in (heads.LABELS_NAME, heads.HEAD_NAME):
                 (open_repository(Path(root)).index_folder / name).unlink(missing_ok=True)
-        threads = str(max(1, cores // n_workers))
-        variables = {"CODEBUDDY_MODEL_THREADS": threads, "OMP_NUM_THREADS": threads}
-        runner = ProcessRunner(n_workers, variables | {"CODEBUDDY_INDEX_JOBS": threads})
+        runner = ProcessRunner(n_workers, variables)
         try:
             run = run_fleet(roots, job, runner, n_workers, is_fresh=True)
         finally:
             runner.close()
         times[n_workers].append(run.seconds)
+        holes = sum((each.result or {}).get("holes", 0) for each in run.outcomes)
         spent = sum(each.cpu_seconds for each in run.outcomes)
         print(
-            f"labels, {n_workers} workers of {threads} threads: {run.seconds:.1f} s,"
-            f" {spent:.1f} s of a processor, failed {len(run.failed)}"
-            f" (load {os.getloadavg()[0]:.1f}); {run.cost()}",
+            f"labels, {n_workers} workers of a thread: {holes} holes in {run.seconds:.1f} s,"
+            f" {spent:.1f} s of a processor, failed {len(run.failed)},"
+            f" {[round(each.seconds, 1) for each in run.outcomes]}"
+            f" (load {os.getloadavg()[0]:.1f})",
             flush=True,
         )
     print(f"two workers: {min(times[1]) / min(times[2]):.2f} times as fast as one")
@@ -198,21 +228,28 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache/codebuddy/bench-fleet")
     parser.add_argument("--embedder", default="default")
-    parser.add_argument("--only", choices=["search", "work", "overhead", "labels"])
-    parser.add_argument("--labelled", type=int, default=4, help="Repositories that are labelled.")
-    parser.add_argument("--per-kind", type=int, default=8)
+    parts = ["prepare", "search", "work", "overhead", "labels"]
+    parser.add_argument("--only", choices=parts)
+    parser.add_argument("--worked", type=int, default=24, help="Repositories indexed from nothing.")
+    parser.add_argument("--labelled", type=int, default=6, help="Repositories that are labelled.")
+    parser.add_argument("--per-kind", type=int, default=1)
+    parser.add_argument("--model", default="smollm2-135m", help="That labels.")
+    parser.add_argument("--turns", type=int, default=1, help="Of labelling by one and by two.")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     print(f"load {os.getloadavg()}")
     roots = make_repositories(arguments.work, arguments.count)
-    if arguments.only in (None, "work"):
-        for n_workers in (1, 2):
-            index_all(roots, n_workers, arguments.embedder)
     smallest = sorted(roots, key=lambda root: lines_of(Path(root)))
+    if arguments.only in (None, "prepare"):
+        index_all(roots, 2, arguments.embedder, force=False)
+    if arguments.only in (None, "work"):
+        # Every fourth, from the smallest to the largest.
+        show_work(smallest[:: max(1, len(smallest) // arguments.worked)], arguments.embedder)
     if arguments.only in (None, "overhead"):
         show_overhead(smallest[:40], 1)
     if arguments.only in (None, "labels"):
-        label_all(smallest[: arguments.labelled], arguments.per_kind)
+        chosen = smallest[: arguments.labelled]
+        label_all(chosen, arguments.per_kind, arguments.turns, arguments.model)
     if arguments.only not in (None, "search"):
         return
     search_all(arguments.work / "list.txt", queries_of(roots, _QUERIES))

@@ -7,15 +7,17 @@ import math
 import numpy as np
 import pytest
 
+from codebuddy.errors import TrainingError
 from codebuddy.federation.client import HeadClient
 from codebuddy.federation.measure import aurocs, centralised
-from codebuddy.federation.participant import Participant
+from codebuddy.federation.participant import Participant, judge
 from codebuddy.federation.partitions import deal
 from codebuddy.federation.privacy import Privacy, epsilon, releases_within
 from codebuddy.federation.simulation import simulate
-from codebuddy.federation.strategy import Rules
+from codebuddy.federation.strategy import HeadStrategy, Rules
 from codebuddy.federation.trial import PoisonedClient
 from codebuddy.federation.weights import StepConfig, data_of, norm, zeros
+from codebuddy.training.head.adapt import gain_thresholds
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -187,3 +189,53 @@ def test_an_error_of_a_client_costs_the_round_that_client_alone(participants):
     strategy = simulate(participants, rules, zeros())
     assert strategy.rounds[0].refused == 10
     assert norm(strategy.weights) == 0
+
+
+def test_a_client_with_one_label_takes_part_and_moves_little(participants, shared):
+    """It counts by its one label; what it judges by is too little to adopt anything."""
+    without = simulate(participants[1:], Rules(n_rounds=1), zeros()).weights
+    participants[0] = Participant(participants[0].examples[:1], shared.scales)
+    strategy = simulate(participants, Rules(n_rounds=1), zeros())
+    assert strategy.rounds[0].answered == 10
+    gap = norm([a - b for a, b in zip(strategy.weights, without, strict=True)])
+    assert 0 < gap < 0.02 * norm(without)
+    with pytest.raises(TrainingError, match="0 holes are too few"):
+        judge(
+            participants[0],
+            strategy.weights,
+            shared.head,
+            shared.examples,
+            gain_thresholds([1.0], [1.0]),
+        )
+
+
+def test_no_client_is_drawn_or_counted_beyond_what_it_could_have(participants):
+    """A number of labels is the client's word: beyond some thousand it counts no more."""
+
+    def drawn(claimed):
+        asked = []
+
+        class Boasting(HeadClient):
+            def get_properties(self, ins):
+                answer = super().get_properties(ins)
+                answer.properties["n_examples"] = claimed
+                return answer
+
+            def fit(self, ins):
+                asked.append(self._participant)
+                answer = super().fit(ins)
+                answer.num_examples = claimed
+                return answer
+
+        rules = Rules(n_rounds=12, selection="activity", per_round=2, min_clients=1)
+        strategy = simulate(
+            participants,
+            rules,
+            zeros(),
+            make_client=lambda n, p: (Boasting if n == 0 else HeadClient)(p, "simulated"),
+        )
+        return len(asked), strategy.weights
+
+    (often, one), (as_often, other) = drawn(10**9), drawn(HeadStrategy.most_examples)
+    assert often == as_often
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.filterwarnings(
 
 
 # Each costs the start of a worker, of seconds; processes are killed more often in test_run.py.
-_KILLS = 4
+_KILLS = 3
 
 
 @pytest.fixture(scope="module")

@@ -70,12 +70,14 @@ def test_a_task_is_the_command_s_own_work(tmp_path):
 
 
 def test_what_goes_wrong_with_a_repository_is_its_outcome(tmp_path):
-    """A folder that is gone, one that is no repository, another version of codebuddy."""
+    """A folder that is gone, one that is no repository, another version of codebuddy, no code."""
     (tmp_path / "plain").mkdir()
     gone = run_task(str(tmp_path / "gone"), JOB.as_json())
     plain = run_task(str(tmp_path / "plain"), JOB.as_json())
     old = run_task(str(tmp_path), JOB.as_json() | {"version": "0.0.0"})
     bug = run_task(str(tmp_path), JOB.as_json() | {"verb": "dance"})
+    empty = run_task(str(make_repository(tmp_path / "empty")), JOB.as_json())
+    assert (empty["error"], empty["result"]["files"]) == ("", 0)
     assert "is gone" in gone["error"]
     assert "git repository" in plain["error"]
     assert "0.0.0" in old["error"]

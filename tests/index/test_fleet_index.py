@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sqlite3
 from pathlib import Path
 
@@ -211,3 +213,62 @@ def test_asking_for_vectors_where_there_are_none_says_so(tmp_path):
     """As of one index."""
     with opened(make_fleet(tmp_path, WORDS)) as fleet, pytest.raises(IndexingError, match="dense"):
         fleet.search("table", channel="dense")
+
+
+def test_many_of_one_name_are_the_first_that_one_index_would_give(tmp_path):
+    """Rows are asked for by shares; which come does not depend on that."""
+    spellings = {
+        "alpha": "openfile",
+        "beta": "open_file",
+        "gamma": "OpenFile",
+        "delta": "open_file",
+    }
+    files: dict[str, str | bytes] = {}
+    roots = {}
+    for name, spelling in spellings.items():
+        own: dict[str, str | bytes] = {
+            f"m{n}.py": f"def {spelling}():\n    pass\n" for n in range(3)
+        }
+        own["more.py"] = "def open_file_again():\n    pass\n"
+        roots[name] = make_repository(tmp_path / name, own)
+        index(roots[name], embedder="none")
+        files |= {f"{name}/{path}": text for path, text in own.items()}
+    one = make_repository(tmp_path / "one", files)
+    index(one, embedder="none")
+    with opened(roots) as fleet, RepositoryIndex.open(open_repository(one), SETTINGS) as single:
+        for limit, is_prefix in itertools.product((1, 4, 7, 50), (False, True)):
+            names = []
+            for store in (fleet._store, single._store):
+                with store.snapshot():
+                    found = store.definitions("openfile", is_prefix=is_prefix, limit=limit)
+                names.append([each.name for each in found])
+            assert names[0] == names[1]
+            assert len(names[0]) == min(limit, 16 if is_prefix else 12)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are those of files there")
+def test_an_index_that_others_can_write_is_not_searched(tmp_path):
+    """That is said, and indexing makes another one, which is searched."""
+    roots = make_fleet(tmp_path, WORDS)
+    open_repository(roots["beta"]).index_folder.chmod(0o777)
+    with opened(roots) as fleet:
+        fleet.search("parse_config")
+        assert "others can write" in {each.name: each.problem for each in fleet.shards}["beta"]
+    index(roots["beta"], embedder="none")
+    with opened(roots) as fleet:
+        fleet.search("parse_config")
+        assert {each.problem for each in fleet.shards} == {""}
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_an_index_that_one_may_not_read_is_not_searched(tmp_path):
+    """That is said; the others are searched."""
+    roots = make_fleet(tmp_path, WORDS)
+    file = open_repository(roots["beta"]).index_folder / DATABASE_NAME
+    file.chmod(0)
+    with opened(roots) as fleet:
+        found = fleet.search("parse_config")
+        problems = {each.name: each.problem for each in fleet.shards}
+    assert found[0].chunk.path == "alpha/parse_config.py"
+    assert "beta" in problems
+    assert problems["beta"]
