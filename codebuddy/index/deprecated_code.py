@@ -83,7 +83,7 @@ class DeprecationReader:
                 continue
             self._meant.pop(mark, None)
             meant = _definition_meant(mark, store, channels)
-            if meant is not None and _key(meant) != _key(mark.definition):
+            if meant is not None:
                 sums = store.chunk_checksums([meant.chunk_id])
                 self._meant[mark] = sums.get(meant.chunk_id, -1), meant
         direct = {_key(mark.definition): meant for mark, (_, meant) in self._meant.items()}
@@ -111,7 +111,11 @@ def _definition_meant(mark: _Mark, store: Store, channels: Channels) -> Definiti
     """The definition that a mark names: beside what it marks, in its file, or elsewhere."""
     parts = mark.name.split(".")
     key = normalized_name(parts[-1])
-    known = [e for e in store.definitions_named(parts[-1], key, -1) if e.kind not in VALUE_KINDS]
+    known = [
+        each
+        for each in store.definitions_named(parts[-1], key, -1)
+        if each.kind not in VALUE_KINDS and _key(each) != _key(mark.definition)
+    ]
     path, scope = mark.definition.path, mark.definition.qualified.rpartition(".")[0]
     inside = [each for each in known if each.path == path]
     beside = [each for each in inside if each.qualified.rpartition(".")[0] == scope]
@@ -123,8 +127,8 @@ def _definition_meant(mark: _Mark, store: Store, channels: Channels) -> Definiti
     if not known:
         return None
     finder = channels.finder(path, None, [parts[-1]])
-    led_to = [each.definition for each in finder.find(parts[-1], 1) if each.via != "name"]
-    return led_to[0] if led_to and led_to[0].kind not in VALUE_KINDS else None
+    led_to = [each.definition for each in finder.find(parts[-1], 4) if each.via != "name"]
+    return next((each for each in led_to if each in known), None)
 
 
 def _end_of_chain(key: _Key, direct: Mapping[_Key, Definition]) -> Definition | None:

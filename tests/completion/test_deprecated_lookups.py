@@ -194,6 +194,13 @@ OTHERS = {
         },
         {"add_items": "Cart.add_many"},
     ),
+    "one of the same name elsewhere": (
+        {
+            "pack/old.py": "# Deprecated: use new.add_items\ndef add_items(cart):\n    return 1\n",
+            "pack/new.py": "def add_items(cart):\n    return 2\n",
+        },
+        {"add_items": "add_items"},
+    ),
     "java": (
         {
             "Cart.java": "class Cart {\n"
