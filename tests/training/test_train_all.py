@@ -1,0 +1,98 @@
+"""`codebuddy train all`: both stages in turn, each by itself, and a report of what changed.
+
+The model is one of two layers with random weights, which is trained and asked as any other: what
+it says is nonsense, so that nothing here depends on which stage is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codebuddy import heads
+from codebuddy.inference import own_adapters, stamps
+from codebuddy.vcs.repository import open_repository
+from codebuddy.vcs.worktrees import adapters_folder
+from tests.commands.test_complete import codebuddy
+from tests.support.index import make_repository, run_git
+from tests.support.tiny_model import write_base
+from tests.support.toy_repository import make_house
+
+pytestmark = pytest.mark.process
+
+KEYS = json.loads(
+    (Path(__file__).parent.parent / "commands" / "json_keys.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.fixture(autouse=True)
+def no_giving_way(monkeypatch):
+    """A machine that runs tests is busy."""
+    monkeypatch.setenv("CODEBUDDY_TRAIN_GIVE_WAY", "false")
+
+
+def train(root, minutes="0.2", status=0):
+    """The answer of the command."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "codebuddy", "train", "all", "--minutes", minutes, "--json"],
+        cwd=root,
+        capture_output=True,
+        timeout=280,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (status, False), done.stderr.decode()
+    found = json.loads(done.stdout)
+    assert sorted(found) == KEYS["train all"]
+    return found, done.stderr.decode()
+
+
+@pytest.mark.slow
+def test_both_are_trained_one_after_the_other(tmp_path, monkeypatch):
+    """Each stage answers as its own command does, and leaves its work where that goes on."""
+    file = write_base(tmp_path / "tiny.gguf")
+    stamps.write_stamp(file, stamps.hash_file(file))
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", str(file))
+    monkeypatch.setenv("CODEBUDDY_TRAIN_REPLAY", "0")
+    root = make_house(tmp_path / "house")
+    found, said = train(root, "0.1")
+    assert sorted(found["adapter"]) == KEYS["train adapter"]
+    assert sorted(found["head"]) == KEYS["train head"]
+    assert found["adapter"]["steps"] > 0
+    assert 0 < found["head"]["holes"] < 60
+    assert found["seconds"]["adapter"] > 0
+    assert said.index("the model's adapter") < said.index("the decision whether to look up")
+    repository = open_repository(root)
+    folder = adapters_folder(repository)
+    assert folder is not None
+    assert [each.name for each in own_adapters.stored(folder)] == [found["adapter"]["adapter"]]
+    labels = heads.personal_labels_file(repository).read_text("utf-8").splitlines()
+    assert len(labels) == 1 + found["head"]["holes"]
+
+
+def test_where_one_cannot_be_trained_the_other_is(tmp_path, monkeypatch):
+    """The echo has no weights: that is said, and holes are labelled with it."""
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", "echo")
+    root = make_house(tmp_path / "house")
+    found, _ = train(root)
+    assert "no weights to adapt" in found["adapter"]["error"]
+    assert found["head"]["holes"] > 0
+    done = codebuddy(root, "train", "all", "--minutes", "0.05")
+    told = done.stdout.decode().splitlines()
+    assert told[0].startswith("the model's adapter (")
+    assert told[1].startswith("  not trained: ")
+    assert any(line.startswith("the decision whether to look up (") for line in told)
+    assert told[-1].startswith(("nothing changed here", "new here from now on"))
+
+
+def test_where_neither_can_be_trained_the_status_says_so(tmp_path, monkeypatch):
+    """Data only: both reasons, and no trace."""
+    monkeypatch.setenv("CODEBUDDY_MODEL_NAME", "echo")
+    root = make_repository(tmp_path / "data", {"data.json": "{}"})
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "Start")
+    found, _ = train(root, status=1)
+    assert "no weights" in found["adapter"]["error"]
+    assert found["head"]["error"]
