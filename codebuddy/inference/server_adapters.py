@@ -78,6 +78,10 @@ def choose(
         return ChosenAdapter(None, "model.adapter is none"), None
     if setting == SHIPPED:
         return ChosenAdapter(None, "a model server has no shipped adapter"), None
+    if middle is None:
+        return ChosenAdapter(
+            None, "the server's model has no token to switch an adapter on at"
+        ), None
     if setting == AUTO:
         files = [] if own is None else _used_in(own)
         reason = _WITHOUT if files else "this repository uses no adapter"
@@ -87,7 +91,7 @@ def choose(
         found = _same_file(file, there)
         if found is None:
             continue
-        if middle is None or found.invocation != (middle,):
+        if found.invocation != (middle,):
             reason = f"{found.name} does not say on which token it acts; train it again"
             continue
         try:
