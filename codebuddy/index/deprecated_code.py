@@ -61,8 +61,12 @@ class DeprecationReader:
         lexical = channels.lexical
         ids = sorted({each for term in TERMS for each in lexical.chunks_with(term)})[:_MAX_MARKED]
         checksums = store.chunk_checksums(ids)
-        new = [each for each in ids if self._marks.get(each, (None,))[0] != checksums.get(each)]
-        marks = {each: self._marks[each] for each in ids if each not in set(new)}
+        marks = {
+            chunk_id: kept
+            for chunk_id in ids
+            if (kept := self._marks.get(chunk_id)) and kept[0] == checksums.get(chunk_id)
+        }
+        new = [each for each in ids if each not in marks]
         known: dict[str, list[Definition]] = {}
         for chunk in store.chunks(new, may_miss=True):
             marks[chunk.id] = checksums[chunk.id], tuple(_marks_of(chunk, store, known))
@@ -117,12 +121,12 @@ def _definition_meant(mark: _Mark, store: Store, channels: Channels) -> Definiti
         if each.kind not in VALUE_KINDS and _key(each) != _key(mark.definition)
     ]
     path, scope = mark.definition.path, mark.definition.qualified.rpartition(".")[0]
+    whole = f".{'.'.join(parts[-2:])}"
+    dotted = [e for e in known if f".{e.qualified}".endswith(whole)] if len(parts) > 1 else []
     inside = [each for each in known if each.path == path]
     beside = [each for each in inside if each.qualified.rpartition(".")[0] == scope]
-    whole = ".".join(parts[-2:])
-    qualified = [each for each in known if f".{each.qualified}".endswith(f".{whole}")]
-    for found in (beside, inside, qualified if len(parts) > 1 else [], known):
-        if len(found) == 1 or (found and found is not known and found is not qualified):
+    for found in (dotted, beside, inside, known):
+        if len({_key(each) for each in found}) == 1:
             return found[0]
     if not known:
         return None

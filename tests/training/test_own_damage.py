@@ -25,13 +25,14 @@ from tests.training.test_own_run import house as house
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore::FutureWarning")]
 
-SECONDS = Options(0.1)
+SECONDS = Options(0.05)
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Of a machine that others use two wait for each other."""
+def a_small_training(monkeypatch):
+    """Of a machine that others use two wait for each other; and a library of few files."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("codebuddy.training.own.cutting._LIBRARY_FILES", 5)
 
 
 def surroundings(root, on_progress=None):
@@ -46,12 +47,10 @@ def surroundings(root, on_progress=None):
 @pytest.mark.slow
 def test_a_stop_and_a_full_disk_cost_nothing_that_is_done(house):
     """Stopped while it trains, its files torn, no room left: each time the next call goes on."""
-
     import resource
 
     def stop(progress):
-        if progress.step == 3:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     context, around, base = surroundings(house, stop)
     with pytest.raises(KeyboardInterrupt):

@@ -7,13 +7,12 @@ it says is nonsense, so that nothing here depends on which stage is kept.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from codebuddy import heads
+from codebuddy.commands.train_all import command
 from codebuddy.inference import own_adapters, stamps
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import adapters_folder
@@ -36,29 +35,28 @@ def no_giving_way(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def train(root):
-    """The answer of the command."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "codebuddy", "train", "all", "--minutes", "0.2", "--json"],
-        cwd=root,
-        capture_output=True,
-        timeout=280,
-    )
-    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr.decode()
-    found = json.loads(done.stdout)
+def answer_of(root, monkeypatch, capsys):
+    """What the command answers and says, called in this process."""
+    monkeypatch.chdir(root)
+    command.main(["--minutes", "0.2", "--json"], standalone_mode=False)
+    told = capsys.readouterr()
+    found = json.loads(told.out)
     assert sorted(found) == KEYS["train all"]
-    return found, done.stderr.decode()
+    return found, told.err
 
 
 @pytest.mark.slow
-def test_both_are_trained_one_after_the_other(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_both_are_trained_one_after_the_other(tmp_path, monkeypatch, capsys):
     """Each stage answers as its own command does, and leaves its work where that goes on."""
     file = write_base(tmp_path / "tiny.gguf")
     stamps.write_stamp(file, stamps.hash_file(file))
     monkeypatch.setenv("CODEBUDDY_MODEL_NAME", str(file))
     monkeypatch.setenv("CODEBUDDY_TRAIN_REPLAY", "0")
+    # A library of few files: all else is as in a training of an hour.
+    monkeypatch.setattr("codebuddy.training.own.cutting._LIBRARY_FILES", 5)
     root = make_house(tmp_path / "house")
-    found, said = train(root)
+    found, said = answer_of(root, monkeypatch, capsys)
     assert sorted(found["adapter"]) == KEYS["train adapter"]
     assert set(KEYS["train head"]) <= set(found["head"])
     assert found["adapter"]["steps"] > 0
@@ -74,11 +72,11 @@ def test_both_are_trained_one_after_the_other(tmp_path, monkeypatch):
         assert len(labels) == 1 + n_holes
 
 
-def test_where_one_cannot_be_trained_the_other_is(tmp_path, monkeypatch):
+def test_where_one_cannot_be_trained_the_other_is(tmp_path, monkeypatch, capsys):
     """The echo has no weights: that is said, and the decision has its turn."""
     monkeypatch.setenv("CODEBUDDY_MODEL_NAME", "echo")
     root = make_house(tmp_path / "house")
-    found, _ = train(root)
+    found, _ = answer_of(root, monkeypatch, capsys)
     assert "no weights to adapt" in found["adapter"]["error"]
     assert set(KEYS["train head"]) <= set(found["head"])
 
