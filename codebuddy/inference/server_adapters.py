@@ -56,10 +56,10 @@ def listed(answer: Any) -> list[ServerAdapter]:
         if not isinstance(each, dict) or type(each.get("id")) is not int:
             continue
         tokens = each.get("alora_invocation_tokens")
-        is_told = isinstance(tokens, list) and all(type(token) is int for token in tokens)
+        if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+            tokens = []
         scale = number_of(each.get("scale"), 1.0)
-        invocation = tuple(tokens) if is_told else ()
-        found.append(ServerAdapter(each["id"], str(each.get("path", "")), scale, invocation))
+        found.append(ServerAdapter(each["id"], str(each.get("path", "")), scale, tuple(tokens)))
     return found
 
 

@@ -45,6 +45,7 @@ def surroundings(root, on_progress=None):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_stop_and_a_full_disk_cost_nothing_that_is_done(house):
     """Stopped while it trains, its files torn, no room left: each time the next call goes on."""
     import resource

@@ -46,6 +46,7 @@ def answer_of(root, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_both_are_trained_one_after_the_other(tmp_path, monkeypatch, capsys):
     """Each stage answers as its own command does, and leaves its work where that goes on."""
