@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class DeprecatedCode:
+    """What a repository marks as deprecated, where the index knows what to use instead.
+
+    `replacements` are by path and qualified name of what is deprecated; `names` are the deprecated
+    names that mean one thing in the whole index.
+    """
+
+    replacements: Mapping[tuple[str, str], Definition] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    def replacement_of(self, definition: Definition) -> Definition | None:
+        """What to use instead of a definition; `None` if it is not deprecated."""
+        return self.replacements.get((definition.path, definition.qualified))
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text holds a name of what is deprecated."""
+        # Substrings first: they are found a hundred times as fast as words.
+        held = [name for name in self.names if name in text]
+        return bool(held) and not set(_WORD.findall(text)).isdisjoint(held)
 
 
 class CodeIndex(Protocol):
@@ -70,4 +96,8 @@ class CodeIndex(Protocol):
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Chunks by id; ids that are gone are left out."""
+        ...
+
+    def deprecated_code(self) -> DeprecatedCode:
+        """What lookups leave out for its replacement."""
         ...

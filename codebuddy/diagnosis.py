@@ -184,7 +184,7 @@ def _model(settings: Settings, repository: Repository | None, problems: Problems
     from codebuddy.inference.remote import is_remote
 
     if is_remote(settings.model):
-        return _remote_model(settings)
+        return _remote_model(settings, repository)
     facts: dict[str, Fact] = {
         "name": settings.model.name,
         "folder": str(models_folder(settings)),
@@ -257,20 +257,28 @@ def _adapter(
     return f"{words}, {adapter.path}", adapter.size
 
 
-def _remote_model(settings: Settings) -> Section:
+def _remote_model(settings: Settings, repository: Repository | None) -> Section:
     """What a model server of this machine says; another machine's is not asked."""
+    from codebuddy.inference.llama_server import LlamaServerGenerator
     from codebuddy.inference.remote import connect
+    from codebuddy.vcs.worktrees import adapters_folder
 
     facts: dict[str, Fact] = {
         "name": settings.model.name,
         "url": settings.model.url,
-        "adapter": "none: a model server takes no adapter of codebuddy's",
+        "adapter": "none: the server is not asked",
     }
     if settings.model.allow_remote:
         return facts | {"asked": "no, since doctor does not touch the network"}
     generator = connect(settings.model)
     try:
         facts |= {"name": generator.name, "context": generator.n_ctx}
+        facts["adapter"] = "none: Ollama takes no adapter of codebuddy's"
+        if isinstance(generator, LlamaServerGenerator):
+            setting, folder = settings.model.adapter, adapters_folder(repository)
+            chosen = generator.choose_adapter(setting, folder)
+            name = chosen.adapter and f"{chosen.adapter.name}, loaded by the server"
+            facts["adapter"] = name or f"none: {chosen.reason}"
         return facts | cast("dict[str, Fact]", generator.runtime)
     finally:
         generator.close()

@@ -105,6 +105,12 @@ class IndexSettings:
         "",
         "sentence-transformers model of the dense channel; empty for ours, `none` for no channel",
     )
+    deprecated: bool = _key(
+        False,
+        "whether lookups bring what is marked as deprecated, and its uses, though the mark names a"
+        " replacement that the index knows",
+        from_repository=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

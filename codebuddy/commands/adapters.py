@@ -180,12 +180,19 @@ def import_adapter(
     Base, shapes and numbers are checked first. Only import files that you trust: the weights
     are read by native code, and decide what is suggested.
     """
+    from codebuddy.errors import ModelError
     from codebuddy.inference import own_adapters
     from codebuddy.inference.adapter_card import read_card
     from codebuddy.inference.adapter_choice import AdapterChooser
 
     repository_context, folder = _place(model)
     file = file.expanduser().absolute()
+    for each in (file, file.with_suffix(".json")):
+        if not each.is_file():
+            raise ModelError(
+                f"there is no file {each}",
+                hint="name the .gguf of 'codebuddy adapters export', which has its card beside it",
+            )
     name = own_adapters.check_name(name or file.stem)
     base = _base(repository_context)
     card_file = file.with_suffix(".json")

@@ -3,7 +3,8 @@
 Candidates are definitions that the code is likely to use, as signatures with a line of
 documentation; chunks that share words with the code around the cursor, whole; and windows of
 the same files around the line that reads most like the last one before the cursor. `ranking`
-orders them by what each is expected to win. It knows the index only as `CodeIndex`.
+orders them by what each is expected to win. Deprecated code that has a replacement gives its
+place to that. It knows the index only as `CodeIndex`.
 """
 
 from __future__ import annotations
@@ -65,10 +66,12 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
         if chunk.path == context.document.path:
             continue
         window = _window_of(chunk, files, cursor)
-        if len(window.text) <= _WINDOW_CHARACTERS:
+        is_new = not files.deprecated.is_in(window.text)
+        if is_new and len(window.text) <= _WINDOW_CHARACTERS:
             found.append(Candidate("window", window, known))
     for name, definitions in find_candidates(context, expression_at(context.prefix), index).items():
-        ids = list(dict.fromkeys(each.chunk_id for each in definitions))[:_DEFINITIONS_PER_LIST]
+        current = map(files.current, definitions)
+        ids = list(dict.fromkeys(each.chunk_id for each in current))[:_DEFINITIONS_PER_LIST]
         for place, chunk in enumerate(index.chunks(ids), 1):
             if files.is_at_cursor(chunk) or files.is_copy(chunk.path):
                 continue
@@ -114,6 +117,7 @@ def _unwanted(
             and chunk.path not in copies
             and (chunk.text not in theirs or files.is_own(chunk))
             and not files.is_at_cursor(chunk)
+            and not files.deprecated.is_in(chunk.text)
             and bool(informative_lines(chunk.text.split("\n")))
         )
         if is_other:
@@ -129,6 +133,7 @@ class _Files:
     def __init__(self, context: Context, index: CodeIndex) -> None:
         self._index = index
         self._context = context
+        self.deprecated = index.deprecated_code()
         self._own_path = context.document.path
         before, after = context.prefix.split("\n"), context.suffix.split("\n")
         self._document = [*before[:-1], before[-1] + after[0], *after[1:]]
@@ -182,10 +187,19 @@ class _Files:
         is_whole = shared >= _COPY_SHARE * len(self._own_lines) > 0
         return is_whole and shared >= _COPY_LEAST_SHARE * len(lines)
 
+    def current(self, definition: Definition) -> Definition:
+        """What is to be used in place of a definition: mostly itself."""
+        return self.deprecated.replacement_of(definition) or definition
+
     def as_signature(self, chunk: Chunk) -> Chunk:
-        """The chunk with the signatures of what it defines for text, where it defines something."""
+        """The chunk with the signatures of what it defines for text, where it defines something.
+
+        What is deprecated is not among them.
+        """
         if chunk.path not in self._definitions:
-            self._definitions[chunk.path] = self._index.definitions_of(chunk.path)
+            known = self._index.definitions_of(chunk.path)
+            replacement_of = self.deprecated.replacement_of
+            self._definitions[chunk.path] = [e for e in known if replacement_of(e) is None]
         form = signature_form(chunk, self._definitions[chunk.path])
         return dataclasses.replace(chunk, text=form + "\n") if form else chunk
 

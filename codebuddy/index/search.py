@@ -11,21 +11,23 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from codebuddy.code_index import DeprecatedCode
 from codebuddy.datatypes import Chunk, Definition, ResolvedDefinition, SearchResult
 from codebuddy.errors import IndexingError, UsageError
 from codebuddy.index.absent_words import AbsentWords, absent_words
 from codebuddy.index.channels import POOL, Channels, kept
 from codebuddy.index.contents import IndexStats, count_contents, skipped_by_reason
 from codebuddy.index.damage_marker import mark_damaged
+from codebuddy.index.deprecated_code import DeprecationReader
 from codebuddy.index.embed import embedder_name, no_vectors
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
 from codebuddy.index.query_filters import QueryFilters, keep_of
-from codebuddy.index.ranker import Ranked, RankingWeights, alone
+from codebuddy.index.ranker import RankingWeights, alone
+from codebuddy.index.results import LOOKED_AT_PER_RESULT, results
 from codebuddy.index.schema import DATABASE_NAME, DamagedIndexError, identity_of
 from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.spelling import Reading
@@ -38,8 +40,6 @@ from codebuddy.vcs.repository import Repository
 
 SearchChannel = Literal["lexical", "dense", "symbol", "hybrid"]
 
-# Candidates looked at, for each result asked for, before a filter has had its say.
-_LOOKED_AT_PER_RESULT = 50
 # Definitions looked at before the best few of a name are chosen.
 _DEFINITIONS_SEEN = 64
 
@@ -53,6 +53,7 @@ class RepositoryIndex:
         self._settings = settings
         self._identity = identity_of(file)
         self._channels: Channels | None = None
+        self._deprecations = DeprecationReader()
         self._lock = threading.RLock()
         self._leases = Leases(self._close_store)
 
@@ -147,12 +148,12 @@ class RepositoryIndex:
             elif channel == "dense":
                 if not channels.has_dense:
                     raise no_vectors(self._settings)
-                limit = max(POOL, _LOOKED_AT_PER_RESULT * top_k)
+                limit = max(POOL, LOOKED_AT_PER_RESULT * top_k)
                 ranked = alone(channel, iter(channels.search_dense(query, limit, keep)))
             else:
                 weights = weights or RankingWeights()
                 ranked = hybrid(query, channels, self._store, near, weights, keep)
-            return self._results(ranked, top_k, exclude, max_per_file)
+            return results(self._store, ranked, top_k, exclude, max_per_file)
 
     def lexical(
         self,
@@ -173,7 +174,7 @@ class RepositoryIndex:
         weights = Counter(terms)
         with self._snapshot() as channels:
             ranked = alone("lexical", channels.lexical.ranked(weights))
-            return self._results(ranked, top_k, exclude, max_per_file)
+            return results(self._store, ranked, top_k, exclude, max_per_file)
 
     def read(self, query: str) -> Reading:
         """The query as a search reads it, slips of the keyboard mended."""
@@ -292,6 +293,13 @@ class RepositoryIndex:
             counts = channels.lexical.frequencies([name.lower() for name in names])
             return {name: counts[name.lower()] for name in names}
 
+    def deprecated_code(self) -> DeprecatedCode:
+        """What lookups leave out for its replacement; nothing where `index.deprecated` is on."""
+        if self._settings.index.deprecated:
+            return DeprecatedCode()
+        with self._snapshot() as channels:
+            return self._deprecations.read(self._store, channels)
+
     def usages(self, name: str) -> Usages:
         """Where `name` is used, of this very spelling, as far as the parser knows."""
         with self._snapshot() as channels:
@@ -370,27 +378,3 @@ class RepositoryIndex:
             self._store.close()
             self._store, self._identity = opened, identity
             self._channels = None
-
-    def _results(
-        self,
-        ranked: Iterable[Ranked],
-        top_k: int,
-        exclude: Callable[[Chunk], bool] | None,
-        max_per_file: int,
-    ) -> list[SearchResult]:
-        results: list[SearchResult] = []
-        per_file: Counter[str] = Counter()
-        # A filter that wants nothing must not make one query read the whole index.
-        for each in islice(ranked, _LOOKED_AT_PER_RESULT * top_k):
-            if len(results) >= top_k:
-                break
-            (chunk,) = self._store.chunks([each.chunk_id])
-            if max_per_file and per_file[chunk.path] >= max_per_file:
-                continue
-            if exclude is not None and exclude(chunk):
-                continue
-            per_file[chunk.path] += 1
-            results.append(
-                SearchResult(chunk, each.score, each.channels, each.ranks, each.factors, each.near)
-            )
-        return results

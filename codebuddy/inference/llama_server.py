@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import FimTokens, GenerationSettings, GenerationStats
-from codebuddy.errors import GenerationError, ModelError
+from codebuddy.errors import GenerationError, ModelError, ServerRefusedError, TimeLimitError
+from codebuddy.inference import server_adapters
+from codebuddy.inference.adapter_choice import ChosenAdapter
 from codebuddy.inference.chat import STAND_INS, cut_at_stand_ins
 from codebuddy.inference.fim_families import every_spelling
 from codebuddy.inference.http_stream import ModelServer
 from codebuddy.inference.remote_pieces import number_of, stream_pieces, text_of
+from codebuddy.inference.server_adapters import ServerAdapter
 
 # Tokenized texts that are kept: most of a prompt is the same from keystroke to keystroke.
 _MAX_TOKENIZED = 2048
+# What a server may take to say which adapters it has.
+_LIST_MS = 2_000.0
 _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
@@ -51,6 +57,10 @@ class LlamaServerGenerator:
         plain = self._ask_tokens("a", adds_special=False)
         self.bos = started[0] if len(started) > len(plain) else None
         self._build = str(properties.get("build_info", ""))
+        self._has_adapters = bool(self._listed())
+        # What requests say of the server's adapters: with one of ours by its digest, and without.
+        self._lora_with: dict[str, list[Any]] = {}
+        self._lora_without: list[Any] = []
 
     @property
     def runtime(self) -> dict[str, object]:
@@ -72,6 +82,40 @@ class LlamaServerGenerator:
         0 takes the limit away.
         """
         self._server.limit_time(budget_ms, cancellation)
+
+    def choose_adapter(self, setting: str, own: Path | None) -> ChosenAdapter:
+        """The adapter that `model.adapter` means among those that the server has.
+
+        It is asked again each time: after a restart the same number may be another adapter's.
+
+        Args:
+            setting: Its value.
+            own: The folder of the repository's adapters; none outside of any.
+        """
+        there = []
+        if self._has_adapters:
+            self._server.limit_time(_LIST_MS)
+            try:
+                there = self._listed()
+            except (ModelError, TimeLimitError) as error:
+                # Where the server is gone, the request itself says so.
+                return ChosenAdapter(None, error.message)
+            finally:
+                self._server.limit_time(0)
+        chosen, found = server_adapters.choose(setting, own, there, self.fim.middle)
+        self._lora_without = server_adapters.scales(there, None, setting)
+        self._lora_with.clear()
+        if chosen.adapter is not None and found is not None:
+            scales = server_adapters.scales(there, found.id, setting)
+            self._lora_with[chosen.adapter.sha256] = scales
+        return chosen
+
+    def _listed(self) -> list[ServerAdapter]:
+        try:
+            return server_adapters.listed(self._server.ask("/lora-adapters"))
+        except ServerRefusedError:
+            # An older one, or one that was started without.
+            return []
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens written in `text` are taken as plain text."""
@@ -133,6 +177,9 @@ class LlamaServerGenerator:
             # The end of the stream, which has them too, is seldom waited for.
             "timings_per_token": True,
         }
+        adapter = settings.adapter
+        known = self._lora_without if adapter is None else self._lora_with.get(adapter.sha256, [])
+        body |= {"lora": known} if known else {}
         stats.prompt_tokens = len(tokens)
         stream = self._server.stream("/completion", body, settings.budget_ms, cancellation)
         yield from stream_pieces(self._server, stream, settings, stats, self._take)

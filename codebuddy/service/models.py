@@ -67,14 +67,17 @@ class ModelCache:
     def files(self, settings: Settings, repository: Repository | None = None) -> list[Path]:
         """The files of the loaded weights and of what an adapter is chosen from for a repository.
 
-        None for a model server and the built-in echo.
+        Of a model server those of the adapters alone; none for the built-in echo.
         """
         from codebuddy.inference.adapter_choice import files_behind
 
-        file = None if self._loaded is None else self._loaded[1]
-        if file is None:
+        if self._loaded is None:
             return []
-        return [file, *files_behind(settings.model.adapter, adapters_folder(repository))]
+        model, file, _ = self._loaded
+        if file is None and not model.url:
+            return []
+        adapters = files_behind(settings.model.adapter, adapters_folder(repository))
+        return adapters if file is None else [file, *adapters]
 
     def adapter(self, settings: Settings, repository: Repository | None = None) -> ChosenAdapter:
         """The adapter for requests of a repository with the loaded model, read if it was not.
@@ -95,8 +98,12 @@ class ModelCache:
                     raise
                 return without_shipped(error)
             return chosen
+        choose_there = getattr(self._generator, "choose_adapter", None)
+        if choose_there is not None:
+            found: ChosenAdapter = choose_there(settings.model.adapter, adapters_folder(repository))
+            return found
         is_server = self._loaded is not None and bool(self._loaded[0].url)
-        what = "a model server" if is_server else "the built-in echo"
+        what = "Ollama" if is_server else "the built-in echo"
         reason = f"{what} takes no adapter of codebuddy's"
         ignored = f"model.adapter is ignored: {reason}"
         is_named = settings.model.adapter not in (AUTO, SHIPPED, NONE)

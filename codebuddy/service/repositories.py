@@ -239,9 +239,10 @@ class RepositoryCache:
         return repository
 
 
-def index_key(repository_context: RepositoryContext) -> tuple[Path, str]:
-    """What an open index is for: the repository, and the embedder of its queries."""
-    return repository_context.repository.index_folder, repository_context.settings.index.embedder
+def index_key(repository_context: RepositoryContext) -> tuple[Path, str, bool]:
+    """What an open index is for: repository, embedder of queries, what is left out."""
+    settings = repository_context.settings.index
+    return repository_context.repository.index_folder, settings.embedder, settings.deprecated
 
 
 def _marks(folder: Path, root: Path) -> _Identity:

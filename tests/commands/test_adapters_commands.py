@@ -170,7 +170,7 @@ def _no_adapter(file, base):
         (_of_another_base, "names another base than"),
         (_cut_short, "is not a usable adapter"),
         (_exchanged, "its SHA-256 is not that of its card"),
-        (_without_card, "No such file"),
+        (_without_card, "there is no file"),
         (_no_adapter, "is not a usable adapter"),
     ],
 )

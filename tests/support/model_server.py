@@ -29,6 +29,8 @@ class ModelServerStandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.kind = kind
         self.faults = faults
+        # What `GET /lora-adapters` lists; nothing knows of adapters where it is None.
+        self.adapters: list[dict[str, Any]] | None = None
         self.asked: list[tuple[str, Any]] = []
         self.sent = 0
         # Requests that are being answered with silence.
@@ -80,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
                     "build_info": "b1-test",
                 }
             )
+        elif self.path == "/lora-adapters" and self.server.adapters is not None:
+            self._reply(self.server.adapters)
         elif self.server.kind == "ollama" and self.path == "/api/tags":
             self._reply({"models": [{"name": "qwen2.5-coder:1.5b"}, {"name": "other:latest"}]})
         else:

@@ -83,6 +83,7 @@ def train_all(arguments: argparse.Namespace) -> None:
     """Train one adapter for each rank and rate over the same readings, judge and write them."""
     import torch
 
+    from codebuddy.inference.vocabulary import open_vocabulary
     from codebuddy.training.adapter import base_model, fit
     from codebuddy.training.adapter.export import adapter_weights, write_adapter
     from codebuddy.training.adapter.sample_file import read_endings
@@ -114,10 +115,11 @@ def train_all(arguments: argparse.Namespace) -> None:
     fit.train(model, configs, learned, endings, plan, arguments.device, report)
     base = model.config
     heads = base.num_attention_heads, base.num_key_value_heads
+    middle = open_vocabulary(arguments.base).fim.middle
     for config in configs:
         file = arguments.work / f"{config.name}.gguf"
         weights, alpha = adapter_weights(model, config.name), config.rank * config.scaling
-        write_adapter(file, weights, base.model_type, alpha, heads)
+        write_adapter(file, weights, base.model_type, alpha, heads, middle=middle)
     random.Random(SEED).shuffle(judged)
     names = ["", *(config.name for config in configs)]
     told = fit.judge(model, names, judged[:JUDGED_GROUPS], endings, arguments.device)

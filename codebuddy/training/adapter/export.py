@@ -14,6 +14,8 @@ from typing import Any
 
 from codebuddy.training.adapter.base_model import LINEAR
 
+_INVOCATION = "adapter.alora.invocation_tokens"
+
 
 def adapter_weights(model: Any, name: str) -> dict[str, tuple[Any, Any]]:
     """A `[rank, in]` and B `[out, rank]` of each part, by its name in GGUF (`blk.0.attn_q`)."""
@@ -88,6 +90,7 @@ def write_adapter(
     heads: tuple[int, int] | None = None,
     *,
     is_permuted: bool = False,
+    middle: int | None = None,
 ) -> None:
     """Write the weights in float16, whole or not at all.
 
@@ -99,6 +102,7 @@ def write_adapter(
         heads: Of the base, for queries and for keys; needed where GGUF holds their rows in
             another order than transformers does.
         is_permuted: Whether the rows are in GGUF's order already, as `read_matrices` gives them.
+        middle: The token that asks for the middle, from which on it acts: llama-server reads it.
 
     Raises:
         ValueError: A weight is no finite number, or the architecture is not known here.
@@ -117,6 +121,10 @@ def write_adapter(
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", alpha)
+    if middle is not None:
+        kinds = gguf.GGUFValueType
+        # Of whole numbers the writer would make int32, which llama.cpp refuses there.
+        writer.add_key_value(_INVOCATION, [middle], kinds.ARRAY, sub_type=kinds.UINT32)
     for place, (a, b) in weights.items():
         for side, values in (("a", a), ("b", b)):
             halves = values.astype(np.float16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,15 +81,19 @@ def read_weights(file: Path) -> tuple[float, dict[str, Any]] | None:
 def remove_damaged(file: Path | None) -> None:
     """Delete a file of states that cannot be read: the run begins anew then."""
     import pickle
+    import zipfile
 
     import torch
 
     if file is None or not file.exists():
         return
-    try:
-        torch.load(file, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
-        file.unlink()
+    if zipfile.is_zipfile(file):
+        with contextlib.suppress(
+            RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError
+        ):
+            torch.load(file, weights_only=True)
+            return
+    file.unlink()
 
 
 def put_weights(model: Any, weights: Mapping[str, Any]) -> None:

@@ -129,6 +129,8 @@ def train(
         TrainingError: The base cannot be trained, or its losses are no numbers.
         ModelError: The adapter to start from does not fit.
     """
+    from codebuddy.inference.vocabulary import open_vocabulary
+
     config = fit.AdapterConfig(NAME, wish.rank, tuple(base_model.LINEAR), wish.rate)
     model = model_with(wish, config)
     shape = model.config
@@ -149,7 +151,8 @@ def train(
         ) from error
     file = wish.folder / "trained.gguf"
     alpha = alpha_of(config.rank)
-    write_adapter(file, adapter_weights(model, NAME), shape.model_type, alpha, heads)
+    weights, middle = adapter_weights(model, NAME), open_vocabulary(wish.base).fim.middle
+    write_adapter(file, weights, shape.model_type, alpha, heads, middle=middle)
     file.chmod(0o600)
     loss, gain = _compared(before, after)
     spent = clock() - started
