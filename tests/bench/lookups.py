@@ -3,7 +3,7 @@
     python -m tests.bench.lookups measure --minutes 60       further tasks, repository by repository
     python -m tests.bench.lookups report                     the tables of all rows, as Markdown
 
-The tasks are those of `codebuddy eval --arms never,always --arm windows` in the repositories of
+The tasks are those of `codebuddy eval --arms never,always --arm windows` in repositories of
 `tests/bench/quality_corpora.toml` with use "bench". What is kept in `lookups.jsonl` beside this
 program is numbers and places, no code, so that runs of several days add up: each with a seed of
 its own measures other tasks. A row says at which commit of codebuddy it was made.
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--tasks", type=int, default=20, help="of each kind and repository")
     parser.add_argument("--kinds", nargs="*", default=["line", "call"])
+    parser.add_argument("--arms", default="never,always", help="beside windows")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--rows", type=Path, default=ROWS)
@@ -80,7 +81,7 @@ def measure(arguments: argparse.Namespace) -> None:
 def _evaluated(folder: Path, arguments: argparse.Namespace, minutes: float) -> dict[str, Any]:
     """The JSON of `codebuddy eval`, which goes on where it stopped."""
     command = [sys.executable, "-m", "codebuddy", "-C", str(folder), "eval", "--json"]
-    command += ["--arms", "never,always", "--arm", "windows", "--model", arguments.model]
+    command += ["--arms", arguments.arms, "--arm", "windows", "--model", arguments.model]
     command += [part for kind in arguments.kinds for part in ("--kind", kind)]
     command += ["--tasks", str(arguments.tasks), "--seed", str(arguments.seed)]
     command += ["--minutes", f"{minutes:.3f}"]
@@ -132,7 +133,8 @@ def add_rows(file: Path, rows: Iterable[Row]) -> None:
 
 
 def _key(row: Row) -> tuple[str, ...]:
-    return (row["commit"], row["model"], row["repository"], row["id"])
+    arms = ",".join(sorted(row["arms"]))
+    return (row["commit"], row["model"], row["repository"], row["id"], arms)
 
 
 def report(rows: Sequence[Row]) -> list[str]:
@@ -153,30 +155,49 @@ def report(rows: Sequence[Row]) -> list[str]:
 def _arms_table(rows: Sequence[Row]) -> list[str]:
     cells = []
     for arm in ARMS:
-        each = [row["arms"][arm] for row in rows]
+        each = [row["arms"][arm] for row in rows if arm in row["arms"]]
+        if not each:
+            continue
         cells.append(
             [
                 arm,
+                str(len(each)),
                 f"{mean([one['edit_similarity'] for one in each]):.1f}",
                 f"{mean([100 * one['exact_match'] for one in each]):.1f}%",
                 f"{mean([one['prompt'] for one in each]):.0f}",
                 f"{mean([100.0 * one['copied'] for one in each]):.0f}%",
             ]
         )
-    headings = ["arm", "edit similarity", "exact", "prompt tokens", "text stands in what was found"]
+    headings = [
+        "arm",
+        "tasks",
+        "edit similarity",
+        "exact",
+        "prompt tokens",
+        "text stands in what was found",
+    ]
     return table(headings, cells)
 
 
 def _differences_table(rows: Sequence[Row]) -> list[str]:
     cells = []
     for second, first in combinations(ARMS, 2):
-        gains = [_gain(row, first, second, "edit_similarity", 1) for row in rows]
-        exact = [_gain(row, first, second, "exact_match", 100) for row in rows]
+        pairs = [row for row in rows if {first, second} <= set(row["arms"])]
+        if len(pairs) < 2:
+            continue
+        gains = [_gain(row, first, second, "edit_similarity", 1) for row in pairs]
+        exact = [_gain(row, first, second, "exact_match", 100) for row in pairs]
         better, worse = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
         cells.append(
-            [f"{first} less {second}", _bounded(gains), _bounded(exact), f"{better}, {worse}"]
+            [
+                f"{first} less {second}",
+                str(len(pairs)),
+                _bounded(gains),
+                _bounded(exact),
+                f"{better}, {worse}",
+            ]
         )
-    return table(["difference", "edit similarity", "exact", "better, worse"], cells)
+    return table(["difference", "tasks", "edit similarity", "exact", "better, worse"], cells)
 
 
 def _gain(row: Row, first: str, second: str, score: str, factor: float) -> float:
