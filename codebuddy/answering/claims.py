@@ -205,12 +205,30 @@ class ClaimReader:
             numbers = ", ".join(each[2] for each in labels if each[2])
             return f" {'line ' if is_in_phrase else ''}{numbers}" if numbers else ""
 
+        text = _LIST_MARK.sub("", line)
+        bare = _BARE_LABEL.match(text)
+        if bare and (bare[2] or self._is_label(bare[1][0])):
+            note(bare[1][0], bare[1][1:], bare[1])
+            text = text[bare.end() :]
+        text = _LABELS_IN_A_ROW.sub(lambda row: _BETWEEN_LABELS.sub(", ", row[0]), text)
+        text = _BRACKETS.sub(of_brackets, text)
+        if pointer := _ALL_POINTER.match(text) or _POINTER.search(text):
+            if label := pointer[2]:
+                note(label[0], label[1:], label)
+            text = text[: pointer.end(1)]
+        text = self._without_unshown(text, found, removed)
+        if not found and (named := self._named(text)):
+            found.append(named)
+        return Claim(" ".join(_BEFORE.sub("", text).split()), tuple(found), tuple(removed))
+
+    def _without_unshown(self, text: str, found: list[Citation], removed: list[str]) -> str:
+        """The text without places that were not among the sources; the others are cited."""
+
         def is_shown(path: str, line: int) -> bool:
             for place, each in enumerate(self._excerpts):
                 own = each.source.path
                 if (own == path or own.endswith("/" + path)) and each.start <= line <= each.end:
-                    citation = Citation(own, line, place)
-                    if citation not in found:
+                    if (citation := Citation(own, line, place)) not in found:
                         found.append(citation)
                     return True
             return False
@@ -227,22 +245,7 @@ class ClaimReader:
             removed.append(match[0])
             return f"{match[1]} that was not among the sources"
 
-        text = _LIST_MARK.sub("", line)
-        bare = _BARE_LABEL.match(text)
-        if bare and (bare[2] or self._is_label(bare[1][0])):
-            note(bare[1][0], bare[1][1:], bare[1])
-            text = text[bare.end() :]
-        text = _LABELS_IN_A_ROW.sub(lambda row: _BETWEEN_LABELS.sub(", ", row[0]), text)
-        text = _BRACKETS.sub(of_brackets, text)
-        if pointer := _ALL_POINTER.match(text) or _POINTER.search(text):
-            if label := pointer[2]:
-                note(label[0], label[1:], label)
-            text = text[: pointer.end(1)]
-        text = _PLACE.sub(of_place, text)
-        text = _PLACE_IN_WORDS.sub(of_place_in_words, text)
-        if not found and (named := self._named(text)):
-            found.append(named)
-        return Claim(" ".join(_BEFORE.sub("", text).split()), tuple(found), tuple(removed))
+        return _PLACE_IN_WORDS.sub(of_place_in_words, _PLACE.sub(of_place, text))
 
     def _is_label(self, letter: str) -> bool:
         return any(letter == each.label for each in self._excerpts)

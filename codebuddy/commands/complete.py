@@ -125,10 +125,8 @@ def command(
     for warning in found.pop("warnings", []):
         note(f"warning: {safe_line(warning)}")
     is_applied = bool(should_apply and found["text"])
-    if is_applied:
+    if should_apply:
         _apply(file, text, found)
-    elif should_apply:
-        note("nothing is applied: there is no first suggestion")
     if as_json:
         answer_json({**found, "engine": found.get("engine"), "applied": is_applied})
         return
@@ -204,6 +202,9 @@ def _apply(file: str, content: bytes | None, found: CompletionResponse) -> None:
     from codebuddy.completion.document import apply_suggestion, decode
     from codebuddy.datatypes import Document, Position
 
+    if not found["text"]:
+        note("nothing is applied: there is no first suggestion")
+        return
     text, encoding = decode(content or b"", file)
     document = Document(found["file"], text, Path(file).resolve(), encoding)
     apply_suggestion(document, Position(found["line"], found["column"]), found["text"])

@@ -85,9 +85,10 @@ def _adapter(
     repository_context: RepositoryContext, minutes: float, seed: int
 ) -> tuple[dict[str, Any], list[str], bool]:
     from codebuddy.training.own.on_repository import require_packages
+    from codebuddy.training.own.run import Options
 
     require_packages()
-    outcome = train_adapter.train(repository_context, minutes, seed)
+    outcome = train_adapter.train(repository_context, Options(minutes, seed))
     setting = repository_context.settings.model.adapter
     return outcome.as_json(), train_adapter.lines_of(outcome, setting), outcome.is_kept
 

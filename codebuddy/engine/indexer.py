@@ -51,11 +51,11 @@ class IndexWorker:
         self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
         self._updates = ThreadPoolExecutor(_UPDATE_THREADS, thread_name_prefix="update")
         self._n_requests = 0
-        self._running: dict[tuple[Path, str], Future[str]] = {}
-        self._updated_at: dict[tuple[Path, str], float] = {}
-        self._first_builds: set[tuple[Path, str]] = set()
+        self._running: dict[tuple[Path, str, bool], Future[str]] = {}
+        self._updated_at: dict[tuple[Path, str, bool], float] = {}
+        self._first_builds: set[tuple[Path, str, bool]] = set()
         # Why the last update of an index failed.
-        self._failures: dict[tuple[Path, str], CodebuddyError] = {}
+        self._failures: dict[tuple[Path, str, bool], CodebuddyError] = {}
 
     def run(self) -> None:
         """Serve until the engine is gone."""

@@ -8,7 +8,7 @@ inside the caller's snapshot.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codebuddy.code_index import DeprecatedCode
@@ -26,6 +26,8 @@ _MAX_MARKED, _MAX_NAMES = 2000, 200
 # A shorter name says too little in other files.
 _LEAST_NAME = 4
 _MAX_HOPS = 4
+# Of one statement.
+_MAX_MARKS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class DeprecationReader:
     def _code(self, store: Store, channels: Channels) -> DeprecatedCode:
         lexical = channels.lexical
         ids = sorted({each for term in TERMS for each in lexical.chunks_with(term)})[:_MAX_MARKED]
-        checksums = store.chunk_checksums(ids)
+        checksums = _checksums(store, ids)
         marks = {
             chunk_id: kept
             for chunk_id in ids
@@ -80,7 +82,7 @@ class DeprecationReader:
     ) -> dict[_Key, Definition]:
         """By path and qualified name what to use instead, at the end of each chain."""
         self._meant = {mark: self._meant[mark] for mark in marks if mark in self._meant}
-        there = store.chunk_checksums([each.chunk_id for _, each in self._meant.values()])
+        there = _checksums(store, [each.chunk_id for _, each in self._meant.values()])
         for mark in marks:
             kept = self._meant.get(mark)
             if kept is not None and there.get(kept[1].chunk_id) == kept[0]:
@@ -88,7 +90,7 @@ class DeprecationReader:
             self._meant.pop(mark, None)
             meant = _definition_meant(mark, store, channels)
             if meant is not None:
-                sums = store.chunk_checksums([meant.chunk_id])
+                sums = _checksums(store, [meant.chunk_id])
                 self._meant[mark] = sums.get(meant.chunk_id, -1), meant
         direct = {_key(mark.definition): meant for mark, (_, meant) in self._meant.items()}
         ends = {key: _end_of_chain(key, direct) for key in direct}
@@ -159,3 +161,17 @@ def _alone(qualified: list[str], store: Store) -> Iterator[str]:
 
 def _key(definition: Definition) -> _Key:
     return definition.path, definition.qualified
+
+
+def _checksums(store: Store, ids: Sequence[int]) -> dict[int, int]:
+    """The checksum of each chunk that is there, as its row says it."""
+    found: dict[int, int] = {}
+    for start in range(0, len(ids), _MAX_MARKS):
+        some = ids[start : start + _MAX_MARKS]
+        marks = ", ".join("?" * len(some))
+        rows = store.connection.execute(
+            f"SELECT id, crc FROM chunks WHERE id IN ({marks})",  # noqa: S608
+            some,
+        )
+        found.update(rows.fetchall())
+    return found

@@ -16,6 +16,7 @@ from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import QueryFilters, split_filters
 from codebuddy.index.rerank import POOL, is_reranked
 from codebuddy.index.search import RepositoryIndex, SearchChannel
+from codebuddy.index.second_tier import SecondTier
 from codebuddy.index.spelling import Reading
 from codebuddy.service.request import SearchRequest
 from codebuddy.service.response import ExplainResponse, MissingWord, SearchHit
@@ -54,10 +55,7 @@ def search_response(
     )
     reading, filters = _as_read(index, filters)
     query = reading.text
-    tier = index.second_tier(settings) if request.is_best else None
-    if tier is not None:
-        with warned(filters.notes):
-            tier.check()
+    tier = _second_tier(index, settings, filters) if request.is_best else None
     is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
     results = index.search(
         query,
@@ -82,12 +80,19 @@ def search_response(
         found |= _missing(index, query, items)
     if tier is not None:
         found["reranker"] = tier.name if is_question else None
-    if reading.read_as:
-        found["read_as"] = dict(reading.read_as)
-    if filters.notes:
-        found["warnings"] = list(filters.notes)
+    found |= {"read_as": dict(reading.read_as)} if reading.read_as else {}
+    found |= {"warnings": list(filters.notes)} if filters.notes else {}
     reason = "" if items else why_empty(index, filters)
     return found | {"reason": reason} if reason else found
+
+
+def _second_tier(
+    index: RepositoryIndex, settings: Settings | None, filters: QueryFilters
+) -> SecondTier:
+    tier = index.second_tier(settings)
+    with warned(filters.notes):
+        tier.check()
+    return tier
 
 
 def _as_read(index: RepositoryIndex, filters: QueryFilters) -> tuple[Reading, QueryFilters]:

@@ -33,8 +33,6 @@ _SELECT_DEFINITION = (
     "SELECT id, file_id, squashed, name, qualified, kind, line, end_line, signature, chunk_id,"
     " crc FROM definitions"
 )
-# Of one statement.
-_MAX_MARKS = 500
 # A chunk's own row takes more; of dead chunks there are never many more than of live ones.
 _LEAST_DOCUMENT_BYTES = 16
 
@@ -269,19 +267,6 @@ class Store:
                 found.append(self._chunk(row))
             elif not may_miss:
                 raise DamagedIndexError(f"the index is damaged: chunk {chunk_id} is missing")
-        return found
-
-    def chunk_checksums(self, ids: Sequence[int]) -> dict[int, int]:
-        """The checksum of each chunk that is there, as its row says it."""
-        found: dict[int, int] = {}
-        for start in range(0, len(ids), _MAX_MARKS):
-            some = ids[start : start + _MAX_MARKS]
-            marks = ", ".join("?" * len(some))
-            rows = self.connection.execute(
-                f"SELECT id, crc FROM chunks WHERE id IN ({marks})",  # noqa: S608
-                some,
-            )
-            found.update(rows.fetchall())
         return found
 
     def file_id_of(self, chunk_id: int) -> int:

@@ -52,7 +52,7 @@ class RepositoryCache:
         self._lock = threading.Lock()
         self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
         # Opened for an embedder: that of a query must be that of the vectors.
-        self._indexes: OrderedDict[tuple[Path, str], RepositoryIndex] = OrderedDict()
+        self._indexes: OrderedDict[tuple[Path, str, bool], RepositoryIndex] = OrderedDict()
         self._histories: OrderedDict[Path, PromptHistory] = OrderedDict()
         self._policies: OrderedDict[Path, tuple[tuple[object, ...], RetrievalPolicy]] = (
             OrderedDict()

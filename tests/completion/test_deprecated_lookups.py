@@ -79,7 +79,7 @@ def charge_refund(customer, amounts, rate):
     ledger = customer.ledger("refund")
     charged = old_total(‸
 '''
-SHOP = {
+SHOP: dict[str, str | bytes] = {
     "shop/__init__.py": "",
     "shop/prices.py": PRICES,
     "shop/gifts.py": NEW_CALLER,

@@ -10,6 +10,7 @@ from codebuddy.datatypes import GenerationSettings, GenerationStats
 from codebuddy.inference import own_adapters
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import parse_header, read_header
+from codebuddy.inference.llama_server import LlamaServerGenerator
 from codebuddy.inference.remote import connect
 from codebuddy.settings import ModelSettings
 from codebuddy.training.adapter.export import write_adapter, write_card
@@ -57,6 +58,7 @@ def asked(adapters, folder, setting="auto"):
     with serving("llama-server") as server:
         server.adapters = adapters
         generator = connect(ModelSettings(url=server.url))
+        assert isinstance(generator, LlamaServerGenerator)
         chosen = generator.choose_adapter(setting, folder)
         wish = GenerationSettings(9, adapter=chosen.adapter)
         list(generator.generate([1, MIDDLE], wish, GenerationStats()))

@@ -130,7 +130,7 @@ def test_ten_files_of_one_commit_are_enough(tmp_path):
         choice = choose_files(repository, index, TrainSettings())
     # Modules made by one pattern are copies of each other, of which none may judge another.
     assert len(choice.learned) + len(choice.held_out) == 10
-    files = {f"m{n}.py": body(f"m{n}") for n in range(10)}
+    files: dict[str, str | bytes] = {f"m{n}.py": body(f"m{n}") for n in range(10)}
     root = make_repository(tmp_path / "own", files)
     run_git(root, "add", ".")
     run_git(root, "commit", "-qm", "Start")
@@ -150,9 +150,12 @@ def test_of_a_large_repository_a_bounded_part_is_read(tmp_path, monkeypatch):
     run_git(root, "commit", "-qam", "Change m7")
     read = []
     real = choosing._text_of
-    monkeypatch.setattr(
-        choosing, "_text_of", lambda path, index: read.append(path) or real(path, index)
-    )
+
+    def noted(path, index):
+        read.append(path)
+        return real(path, index)
+
+    monkeypatch.setattr(choosing, "_text_of", noted)
     with indexed(root) as (repository, index):
         choice = choose_files(repository, index, TrainSettings())
     assert len({path for path in read if path.startswith("m")}) == 6

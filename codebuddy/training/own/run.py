@@ -1,7 +1,7 @@
 """From a repository to its adapter: choose files, cut samples, train, compare, keep the better.
 
-Each stage leaves its work beside the index, so that the same command goes on where it was
-stopped, at any moment. What is kept is for the user alone and never leaves the machine.
+Each stage leaves its work beside the index: the same command goes on where it was stopped.
+What is kept is for the user alone and never leaves the machine.
 """
 
 from __future__ import annotations
@@ -83,10 +83,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it; `trained` is None where there was nothing new to learn.
-
-    `gate` is None where no limits were given, or nothing was compared.
-    """
+    """What came of it; `trained` is None where nothing was new, `gate` without limits."""
 
     name: str
     facts: Mapping[str, Any]
