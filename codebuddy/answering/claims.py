@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codebuddy.answering.excerpts import Excerpt
+from codebuddy.syntax import language_for
 
 NO_SOURCE = "[no source]"
 NOT_FOUND = "not found"
@@ -41,8 +42,9 @@ _PLACE = re.compile(r"([\w@+~-][\w./@+~-]{0,160}\.[A-Za-z]\w{0,20}):(\d{1,7})(?:
 # The same in words: "`cart.py` file, line 7".
 _PLACE_IN_WORDS = re.compile(
     r"(`?([\w@+~-][\w./@+~-]{0,160}\.[A-Za-z]\w{0,20})`?(?:\s+file)?,?\s+(?:(?:at|on|in)\s+)?lines?)"
-    r"\s+(\d{1,7})(?:\s*(?:-|to|and)\s*\d{1,7})?"
+    r"\s+(\d{1,7})(?:\s*(?:-|to|and)\s*(\d{1,7}))?"
 )
+_PERHAPS_PLACE_IN_WORDS = re.compile(r"\blines?(?:\s+\d{1,7})?(?:\s*-|\s+to|\s+and)?\s*$")
 # A name as code: `total`, `Cart.total()`.
 _CODE = re.compile(r"`(?:[\w.:]*[.:])?([A-Za-z_]\w*[?!]?)(?:\([^`]*\))?`")
 # What is left of "... . The source line that shows this is [A12]."
@@ -152,6 +154,8 @@ class ClaimReader:
             line = line[: line.rindex("`")]
         if pointer := _PERHAPS_POINTER.search(line):
             line = line[: pointer.start(1)]
+        if place := _PERHAPS_PLACE_IN_WORDS.search(line):
+            line = line[: place.start()]
         shown = self._claim(_PERHAPS_NEXT_LABEL.sub("]", line)).text
         # A sentence that is said again ends the answer and is not shown.
         return "" if any(each.text.startswith(shown) for each in self.claims) else shown
@@ -240,10 +244,16 @@ class ClaimReader:
             return f"({_NO_PLACE})"
 
         def of_place_in_words(match: re.Match[str]) -> str:
-            if is_shown(match[2], int(match[3])):
+            path, lines = match[2], [int(each) for each in match.group(3, 4) if each]
+            # `Shop.add` is no file.
+            if not ("/" in path or language_for(path) != "text"):
+                return match[0]
+            shown = [is_shown(path, each) for each in lines]
+            if all(shown):
                 return match[0]
             removed.append(match[0])
-            return f"{match[1]} that was not among the sources"
+            were = "were" if match[1].endswith("s") else "was"
+            return f"{match[1]} that {were} not among the sources"
 
         return _PLACE_IN_WORDS.sub(of_place_in_words, _PLACE.sub(of_place, text))
 

@@ -118,6 +118,9 @@ class Channels:
             forms = [lowered, *other_forms(lowered)]
             if any(self.lexical.frequencies(forms).values()):
                 return True
+            # The beginning of a name finds it.
+            if self.lexical.terms_beginning(lowered):
+                return True
             has_word = self._has_word
             is_word = has_word is None or any(map(has_word, forms))
             return is_word or self.paths.has_any_with(lowered)
@@ -135,7 +138,9 @@ class Channels:
         from codebuddy.index.encoder import StaticEncoder
 
         has_vectors = self._store.vector_space() is not None
-        encoder = encoder_if_there(self._settings) if has_vectors else None
+        # No transformer of a person's own is loaded for it, nor missed.
+        is_shipped = not self._settings.index.embedder
+        encoder = encoder_if_there(self._settings) if has_vectors and is_shipped else None
         if not isinstance(encoder, StaticEncoder) or not encoder.reads_bags:
             return None
         number_of = encoder.tokenizer.token_to_id

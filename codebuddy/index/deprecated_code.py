@@ -8,6 +8,7 @@ inside the caller's snapshot.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index.channels import Channels
 from codebuddy.index.deprecation import TERMS, deprecation_mark, may_mark, replacement_named_in
 from codebuddy.index.store import Store
-from codebuddy.index.terms import normalized_name
+from codebuddy.index.terms import normalized_name, terms
 from codebuddy.syntax.spec import VALUE_KINDS
 
 _Key = tuple[str, str]
@@ -25,6 +26,8 @@ _Key = tuple[str, str]
 _MAX_MARKED, _MAX_NAMES = 2000, 200
 # A shorter name says too little in other files.
 _LEAST_NAME = 4
+# A name that more definitions bear says nothing of which one is meant.
+_MAX_NAMED = 64
 _MAX_HOPS = 4
 # Of one statement.
 _MAX_MARKS = 500
@@ -105,8 +108,10 @@ def _marks_of(chunk: Chunk, store: Store, known: dict[str, list[Definition]]) ->
         stored = store.file_of(os.fsencode(chunk.path))
         known[chunk.path] = store.definitions_of(stored) if stored else []
     lines = chunk.text.replace("\r\n", "\n").split("\n")
+    # Of overloads, one of which is marked, the others are as they should be.
+    counts = Counter(each.qualified for each in known[chunk.path])
     for each in known[chunk.path]:
-        if each.chunk_id == chunk.id:
+        if each.chunk_id == chunk.id and counts[each.qualified] == 1:
             mark = deprecation_mark(lines, each, chunk.language, chunk.start_line)
             name = replacement_named_in(mark, each.name) if mark else ""
             if name:
@@ -117,9 +122,12 @@ def _definition_meant(mark: _Mark, store: Store, channels: Channels) -> Definiti
     """The definition that a mark names: beside what it marks, in its file, or elsewhere."""
     parts = mark.name.split(".")
     key = normalized_name(parts[-1])
+    named = store.definitions_named(parts[-1], key, _MAX_NAMED + 1)
+    if len(named) > _MAX_NAMED:
+        return None
     known = [
         each
-        for each in store.definitions_named(parts[-1], key, -1)
+        for each in named
         if each.kind not in VALUE_KINDS and _key(each) != _key(mark.definition)
     ]
     path, scope = mark.definition.path, mark.definition.qualified.rpartition(".")[0]
@@ -152,8 +160,14 @@ def _end_of_chain(key: _Key, direct: Mapping[_Key, Definition]) -> Definition | 
 
 
 def _alone(qualified: list[str], store: Store) -> Iterator[str]:
-    """The names that mean one thing in the index."""
+    """The names that mean one thing in the index.
+
+    One of a single word (`items`, `read`) is what locals and methods of others are called, too.
+    """
     for name in dict.fromkeys(each.rpartition(".")[2] for each in qualified):
+        # A name of several words is followed by them.
+        if len(terms(name)) == 1:
+            continue
         is_alone = len(store.definitions_named(name, normalized_name(name), 2)) == 1
         if is_alone and not name.startswith("_"):
             yield name

@@ -71,9 +71,10 @@ def _forget_vectors(folder: Path) -> None:
 
 
 def _live_texts(database: Path) -> Iterator[str]:
-    from codebuddy.index.embed import chunk_text
+    from codebuddy.index.second_tier import body_text, head_text
 
     with closing(Store.open(database)) as store:
         for stored in store.files():
             for chunk in store.chunks_of(stored):
-                yield chunk_text(chunk)
+                yield head_text(chunk)
+                yield body_text(chunk)

@@ -113,6 +113,7 @@ class RepositoryIndex:
         exclude: Callable[[Chunk], bool] | None = None,
         weights: RankingWeights | None = None,
         filters: QueryFilters | None = None,
+        is_read: bool = False,
     ) -> list[SearchResult]:
         """The best chunks for a query of words, names or code.
 
@@ -128,6 +129,7 @@ class RepositoryIndex:
             exclude: True for a chunk that must not be among the results.
             weights: Of a hybrid search; the measured ones by default.
             filters: What the results must be; their own text is not looked at.
+            is_read: Whether `query` is what `read` made of it, or to be taken as it is written.
 
         Raises:
             UsageError: The query is empty.
@@ -137,7 +139,7 @@ class RepositoryIndex:
         if not query.strip():
             raise UsageError("the query is empty", hint="give some words or names to look for")
         with self._snapshot() as channels:
-            query = channels.read(query).text
+            query = query if is_read else channels.read(query).text
             keep = None if filters is None else keep_of(filters, self._store)
             if channel == "lexical":
                 ranked = alone(channel, kept(channels.lexical.ranked(count_terms(query)), keep))

@@ -64,6 +64,7 @@ def search_response(
         near=near,
         max_per_file=request.max_per_file,
         filters=None if filters.is_empty else filters,
+        is_read=True,
     )
     similarities: dict[int, float] = {}
     if tier is not None and is_question:

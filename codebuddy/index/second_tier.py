@@ -162,6 +162,8 @@ def body_text(chunk: Chunk) -> str:
 
 def _hub_cache() -> Path:
     """Where models of the hub are kept, by the variables that its own library reads."""
+    if own := os.environ.get("SENTENCE_TRANSFORMERS_HOME"):
+        return Path(own).expanduser()
     home = os.environ.get("HF_HOME") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "huggingface"
     )

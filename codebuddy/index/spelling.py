@@ -18,6 +18,8 @@ from string import ascii_lowercase
 from codebuddy.index.question_words import is_function_word
 
 MIN_LETTERS = 4
+# In a shorter word any letter for any other makes too many words: `plaid` is no slip for `plain`.
+_LEAST_FOR_ANY_LETTER = 6
 # Longer ones are names made of several words, whose slips are not looked for.
 _MAX_LETTERS = 20
 # Words of a question that are looked at, and those of them that are looked up at one slip.
@@ -51,8 +53,11 @@ def read(
     """
     found: dict[str, str] = {}
     n_read = 0
-    for word in dict.fromkeys(each[0] for each in islice(_WORD.finditer(text), _MAX_WORDS)):
-        if not _may_be_slipped(word) or is_known(word):
+    words = list(dict.fromkeys(each[0] for each in islice(_WORD.finditer(text), _MAX_WORDS)))
+    for word in words:
+        # What is written as a name is one, even if it stands nowhere.
+        is_name = word[0].isupper() and word[1:].islower() and word != words[0]
+        if is_name or not _may_be_slipped(word) or is_known(word):
             continue
         n_read += 1
         if n_read > _MAX_READ:
@@ -75,6 +80,8 @@ def slips_of(word: str) -> dict[str, float]:
     found: dict[str, float] = {}
 
     def add(made: str, weight: float) -> None:
+        if weight < _LIKELY and len(word) < _LEAST_FOR_ANY_LETTER:
+            return
         if made != word and len(made) >= MIN_LETTERS - 1:
             found[made] = max(weight, found.get(made, 0.0))
 

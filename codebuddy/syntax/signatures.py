@@ -95,7 +95,8 @@ class Signature:
         if not missing:
             return ""
         new = [name for name in needed if name not in known and name not in arguments.keywords]
-        return f"needs '{(new or missing)[0] if known else missing[0]}'"
+        is_shifted = missing[0] in known and new
+        return f"needs '{new[0] if is_shifted else missing[0]}'"
 
 
 def signature_at(tree: Tree, source: bytes, extent: tuple[int, int]) -> Signature | None:

@@ -113,6 +113,18 @@ def test_a_label_becomes_the_place_that_it_stands_for(text, shown):
             "It is in app.py at line 12. (src/app.py:12)",
             (),
         ),
+        # A name with a dot is no file.
+        ("`Cart.total` on line 12 adds.", "`Cart.total` on line 12 adds. [no source]", ()),
+        (
+            "It is in src/app.py at lines 12 to 999.",
+            "It is in src/app.py at lines that were not among the sources. (src/app.py:12)",
+            ("src/app.py at lines 12 to 999",),
+        ),
+        (
+            "It is in secret.py at lines 10 to 12.",
+            "It is in secret.py at lines that were not among the sources. [no source]",
+            ("secret.py at lines 10 to 12",),
+        ),
         ("It flies.", "It flies. [no source]", ()),
         # A word is not a name, and a name of the prose is none of the sources'.
         ("To start, `stop` it.", "To start, `stop` it. [no source]", ()),

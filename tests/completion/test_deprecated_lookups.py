@@ -253,6 +253,23 @@ def test_a_common_name_is_left_alone_elsewhere(repository):
         assert any("charge_parcel" in text for text in texts(index))
 
 
+def test_an_everyday_word_and_an_overload_say_nothing_elsewhere(repository):
+    """`items` is what locals are called, too; of overloads the unmarked one is as it should be."""
+    marked = '    """Deprecated: use all_entries instead."""\n    return []\n'
+    files: dict[str, str | bytes] = {
+        "shop/old.py": f"def items(box):\n{marked}\n\ndef all_entries(box):\n    return []\n",
+        "shop/cart.ts": "/** @deprecated Use createCart instead */\n"
+        "export function cart(name: string): number;\n"
+        "export function cart(size: number): number;\n"
+        "export function cart(any: unknown): number { return 1; }\n"
+        "export function createCart(): number { return 2; }\n",
+    }
+    with indexed(repository, files) as index:
+        code = index.deprecated_code()
+        assert code.names == ()
+        assert [name for _, name in code.replacements] == ["items"]
+
+
 def test_an_evaluation_sees_the_same_through_a_masked_index(repository):
     """Holes are completed as places in an editor are."""
     write(repository, SHOP)

@@ -154,6 +154,13 @@ def test_the_parameter_that_is_new_is_named(tmp_path, parameters):
     assert told(found) == ["shop/pricing.py:1 discount() needs 'currency'; 1 call did not follow"]
 
 
+def test_a_renamed_parameter_is_not_the_missing_one(tmp_path):
+    """The call fills the renamed one by its place."""
+    caller = "from shop.pricing import discount\n\nx = discount(1, 2)\n"
+    found = stale(tmp_path, caller, after=with_parameters("total, percent, currency"))
+    assert told(found) == ["shop/pricing.py:1 discount() needs 'currency'; 1 call did not follow"]
+
+
 def test_a_constructor_has_its_callers(tmp_path):
     """A changed `__init__` breaks calls of the class."""
     after = CLASS.replace("self, owner", "self, owner, name")

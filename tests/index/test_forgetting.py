@@ -13,8 +13,8 @@ from codebuddy.config import load_settings
 from codebuddy.engine.client import stop_engine
 from codebuddy.heads import personal_labels_file
 from codebuddy.index.build import update_index
-from codebuddy.index.embed import chunk_text
 from codebuddy.index.search import RepositoryIndex
+from codebuddy.index.second_tier import body_text, head_text
 from codebuddy.index.vector_cache import VectorCache
 from codebuddy.private_files import make_folder, write_file
 from codebuddy.saved_kv import (
@@ -115,14 +115,15 @@ def test_the_second_tiers_vectors_of_the_file_go_and_its_labels_stay(tmp_path):
     (root / gone).write_text(SECRET.replace(MARKER, "other"))
     update_index(repository, settings)
     with RepositoryIndex.open(repository, settings) as index:
-        kept, lost = (chunk_text(index.chunks_of(path)[0]) for path in ("secret.py", gone))
+        chunks = [index.chunks_of(path)[0] for path in ("secret.py", gone)]
+    kept, lost = [head_text(chunks[0]), body_text(chunks[0])], body_text(chunks[1])
     cache = VectorCache(repository.index_folder / "reranker.db", "a", 2)
-    cache.put([kept, lost], np.array([[0.5, 1.0], [0.123, 0.456]]))
+    cache.put([*kept, lost], np.array([[0.5, 1.0], [0.5, 1.0], [0.123, 0.456]]))
     number = np.array([0.123, 0.456], np.float16).tobytes()
     assert number in on_disk(repository.index_folder)
     (root / gone).unlink()
     update_index(repository, settings)
-    assert list(cache.get([kept, lost])) == [0]
+    assert list(cache.get([*kept, lost])) == [0, 1]
     assert number not in on_disk(repository.index_folder)
     assert read_examples(labels)[1] == rows
 

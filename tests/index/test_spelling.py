@@ -86,6 +86,18 @@ def test_what_is_known_short_or_no_word_stays(text):
     assert _read(text) == Reading(text)
 
 
+def test_a_name_and_a_short_word_are_no_slips_of_common_words():
+    """A product that is not there must be missed by `ask`, not read as something else."""
+    common = dict.fromkeys(["plain", "paid", "cancel"], 9)
+    for text in ("how does plaid linking work", "how does Cancle linking work"):
+        found = read(
+            text,
+            lambda word: word not in ("plaid", "Cancle"),
+            lambda words: {w: common.get(w, 0) for w in words},
+        )
+        assert found == Reading(text)
+
+
 def test_slips_are_few_and_never_the_word_itself():
     """Their number is bounded by the letters, whatever the word."""
     for word in ("aaaa", "warehouse", "q" * 20):
