@@ -98,6 +98,8 @@ def adapter(
     repository_context = open_repository_context({"model.name": named} if named else None)
     status = StatusLine()
     around, base = to_audit(repository_context, status)
+    if not name:
+        note(f"no adapter is named: one is trained to be attacked, for up to {minutes:g} minutes")
     with status:
         found = run(around, base, Asked(minutes, seed, name or "", goal))
     report = found.as_json()
