@@ -232,9 +232,13 @@ def privacy_of(
 
 
 def rules_of(given: dict[str, Any], min_clients: int, privacy: Privacy | None) -> Rules:
-    """How rounds go, as the options say; `min_clients` must answer for a round to count."""
+    """How rounds go, as the options say; `min_clients` must answer for a round to count.
+
+    Raises:
+        UsageError: They cannot go together.
+    """
     from codebuddy.errors import UsageError
-    from codebuddy.federation.strategy import Rules
+    from codebuddy.federation.strategy import Rules, checked_draws
     from codebuddy.federation.weights import StepConfig
 
     has_noise = privacy is not None and privacy.place == "server" and privacy.noise > 0
@@ -262,4 +266,4 @@ def rules_of(given: dict[str, Any], min_clients: int, privacy: Privacy | None) -
         from codebuddy.federation.secure import checked_rules
 
         return checked_rules(rules)
-    return rules
+    return checked_draws(rules)

@@ -204,10 +204,11 @@ class AdapterClient(Client):
         try:
             weights = self._part.learn(self._received(ins.parameters))
             self._is_sent()
-            self.problem = ""
-        except (CodebuddyError, OSError, ValueError, TypeError) as error:
+            answer = self._sent(weights, self._part.n_examples)
+        except Exception as error:  # noqa: BLE001 - Flower would end the process
             return self._not_sent(error)
-        return self._sent(weights, self._part.n_examples)
+        self.problem = ""
+        return answer
 
     def _take(self, weights: Sequence[Array]) -> None:
         self._part.take(weights)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from codebuddy.errors import CodebuddyError, TrainingError
+from codebuddy.errors import TrainingError
 from codebuddy.federation.flower import flower
 from codebuddy.federation.participant import Participant
 from codebuddy.federation.weights import Array, StepConfig
@@ -28,7 +28,7 @@ class Client:
 
     def __init__(self) -> None:
         self._common = flower("flwr.common")
-        # Why the last update was not sent, if it was not.
+        # Why the last update was not sent or the last aggregate not judged, if so.
         self.problem = ""
 
     def to_client(self) -> Client:
@@ -67,8 +67,8 @@ class Client:
         """Take an aggregate to judge; the answer is the same whatever comes of it."""
         try:
             self._take(self._received(ins.parameters))
-        except (CodebuddyError, ValueError, TypeError) as error:
-            logging.getLogger(__name__).debug("not judged: %s", error)
+        except Exception as error:  # noqa: BLE001 - Flower would end the process
+            self._failed("an aggregate was not judged", error)
         return self._common.EvaluateRes(status=self._ok(), loss=0.0, num_examples=1, metrics={})
 
     def _take(self, weights: Sequence[Array]) -> None:
@@ -85,7 +85,7 @@ class Client:
 
     def _not_sent(self, error: Exception) -> Any:
         """An answer without an update; the reason stays here."""
-        self.problem = f"no update was sent: {error}"
+        self._failed("no update was sent", error)
         common = self._common
         return common.FitRes(
             status=common.Status(common.Code.FIT_NOT_IMPLEMENTED, "no update"),
@@ -93,6 +93,11 @@ class Client:
             num_examples=0,
             metrics={},
         )
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Keep why, and where for whoever looks for a fault."""
+        self.problem = f"{what}: {str(error) or type(error).__name__}"
+        logging.getLogger(__name__).debug("%s", what, exc_info=error)
 
     def _properties(self, protocol: str, trained_for: str, n_examples: int) -> Any:
         properties = {"protocol": protocol, "trained_for": trained_for, "n_examples": n_examples}
@@ -156,10 +161,11 @@ class HeadClient(Client):
             update = self._participant.update(sent, config)
             if self._on_update is not None:
                 self._on_update(self._participant.n_sent)
-            self.problem = ""
-        except (CodebuddyError, ValueError, TypeError, KeyError) as error:
+            answer = self._sent(update.change, update.n_examples)
+        except Exception as error:  # noqa: BLE001 - as above
             return self._not_sent(error)
-        return self._sent(update.change, update.n_examples)
+        self.problem = ""
+        return answer
 
     def _take(self, weights: Sequence[Array]) -> None:
         if self._on_aggregate is not None:

@@ -53,7 +53,9 @@ class Masking:
         self._own = os.urandom(_KEY)
         self._steps = iter(("share", "open", "mask", "reveal"))
         self._number = 0
-        self._keys: dict[int, tuple[bytes, bytes]] = {}
+        # By other client what is shared with it alone: one key seals, the other makes masks.
+        self._sealing_keys: dict[int, bytes] = {}
+        self._pair_keys: dict[int, bytes] = {}
         self._held: dict[int, tuple[bytes, bytes]] = {}
 
     def public_keys(self) -> str:
@@ -68,7 +70,7 @@ class Masking:
             keys: Of all of them, its own included.
 
         Raises:
-            TrainingError: It is not its turn, or they are too few or not these.
+            TrainingError: It is not its turn, or they are too few, not these, or no keys.
         """
         self._next("share")
         if not FEWEST_CLIENTS <= len(keys) <= MOST_CLIENTS:
@@ -76,7 +78,17 @@ class Masking:
         if keys.get(number) != self.public_keys() or len(set(keys.values())) < len(keys):
             raise TrainingError("the server hands out other keys than it was given")
         self._number = number
-        self._keys = {each: _two(text) for each, text in keys.items()}
+        try:
+            pairs = {other: _two(text) for other, text in keys.items()}
+            sealing = {
+                other: _pair_key(self._sealing, first) for other, (first, _) in pairs.items()
+            }
+            masks = {
+                other: _pair_key(self._pairing, second) for other, (_, second) in pairs.items()
+            }
+        except ValueError as error:
+            raise TrainingError("the server hands out keys that are none") from error
+        self._sealing_keys, self._pair_keys = sealing, masks
         shamir = flower("flwr.common.secure_aggregation.crypto.shamir")
         needed, order = threshold_of(len(keys)), sorted(keys)
         pairing = self._pairing.private_bytes_raw()
@@ -96,8 +108,9 @@ class Masking:
             TrainingError: It is not its turn, they are too few, or one was not sealed for it.
         """
         self._next("open")
-        if len(sealed) < threshold_of(len(self._keys)) or self._number not in sealed:
-            raise TrainingError(f"a sum of {len(sealed)} of {len(self._keys)} is not sent")
+        n_clients = len(self._pair_keys)
+        if len(sealed) < threshold_of(n_clients) or self._number not in sealed:
+            raise TrainingError(f"a sum of {len(sealed)} of {n_clients} is not sent")
         for other, text in sealed.items():
             try:
                 box = base64.b64decode(text, validate=True)
@@ -119,8 +132,8 @@ class Masking:
         total = _whole(np.concatenate(change)) + _stream(self._own, sum(map(len, change)))
         for other in self._held:
             if other != self._number:
-                key = _pair_key(self._pairing, self._keys[other][1])
-                total += _signed(_stream(key, len(total)), self._number, other)
+                stream = _stream(self._pair_keys[other], len(total))
+                total += _signed(stream, self._number, other)
         return total
 
     def reveal(self, answered: Sequence[int]) -> dict[int, str]:
@@ -130,9 +143,9 @@ class Masking:
             TrainingError: It is not its turn, or too few answered.
         """
         self._next("reveal")
-        there = set(answered)
-        if len(there) < threshold_of(len(self._keys)) or not there <= set(self._held):
-            raise TrainingError(f"the sum of {len(there)} of {len(self._keys)} is not told")
+        there, n_clients = set(answered), len(self._pair_keys)
+        if len(there) < threshold_of(n_clients) or not there <= set(self._held):
+            raise TrainingError(f"the sum of {len(there)} of {n_clients} is not told")
         return {
             other: base64.b64encode(own if other in there else pair).decode("ascii")
             for other, (own, pair) in self._held.items()
@@ -145,7 +158,27 @@ class Masking:
 
     def _box(self, other: int) -> Any:
         ciphers = flower("cryptography.hazmat.primitives.ciphers.aead")
-        return ciphers.ChaCha20Poly1305(_pair_key(self._sealing, self._keys[other][0]))
+        return ciphers.ChaCha20Poly1305(self._sealing_keys[other])
+
+
+def usable_keys(keys: Mapping[int, str]) -> dict[int, str]:
+    """The keys without those that no other client could use, and without any given before.
+
+    Two of X25519, of 32 bytes each; not one with which every shared secret is zero (RFC 7748, 6.1).
+    """
+    x25519 = flower("cryptography.hazmat.primitives.asymmetric.x25519")
+    trial = x25519.X25519PrivateKey.generate()
+    found: dict[int, str] = {}
+    for number, text in keys.items():
+        try:
+            pair = _two(text)
+            for each in pair:
+                _pair_key(trial, each)
+        except ValueError:
+            continue
+        if text == _text(pair) and text not in found.values():
+            found[number] = text
+    return found
 
 
 def mean_of(
@@ -161,7 +194,8 @@ def mean_of(
         revealed: By client the shares that it told, by whose seed they are.
 
     Raises:
-        TrainingError: Too few tell, or what they tell does not fit.
+        TrainingError: Too few tell, or what they tell does not fit: a key that is another one, or
+            a sum that so many changes cannot have.
     """
     needed = threshold_of(len(keys))
     shares: dict[int, list[bytes]] = {}
@@ -187,6 +221,9 @@ def mean_of(
             total -= _signed(_stream(key, len(total)), there, other)
     if not set(masked) <= set(shares):
         raise TrainingError("nobody tells of a client that answered: the sum stays masked")
+    # A wrong seed of a client's own leaves chance behind, and nothing else would show it.
+    if total.max() > len(masked) * _STEPS:
+        raise TrainingError("so much cannot be the sum of changes: it stays masked")
     quantization = flower("flwr.common.secure_aggregation.quantization")
     (mean,) = quantization.dequantize([total / len(masked)], RANGE, _STEPS)
     return np.asarray(mean, np.float64)
@@ -230,6 +267,11 @@ def _stream(key: bytes, count: int) -> Masked:
 
 
 def _pair_key(private: Any, public: bytes) -> bytes:
+    """What only the two can make.
+
+    Raises:
+        ValueError: The public key is none, or any private one would give the same.
+    """
     x25519 = flower("cryptography.hazmat.primitives.asymmetric.x25519")
     hashes = flower("cryptography.hazmat.primitives.hashes")
     derivation = flower("cryptography.hazmat.primitives.kdf.hkdf")
@@ -246,5 +288,10 @@ def _text(parts: Sequence[bytes]) -> str:
 
 
 def _two(text: str) -> tuple[bytes, bytes]:
+    """What `_text` made of two.
+
+    Raises:
+        ValueError: It did not make this.
+    """
     first, second = (base64.b64decode(each, validate=True) for each in text.split("."))
     return first, second

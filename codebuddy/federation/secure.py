@@ -2,19 +2,20 @@
 
 Keys, sealed shares and what is told at the end travel as Flower's properties, the masked change as
 the answer to `Fit`. A client that takes part so answers no plain round, clips by itself, and counts
-as one. Who vanishes before its change came is left out of the mean; with fewer left than the
-threshold, or than the rules want, the round changes nothing.
+as one. Who vanishes before its change came, or answers junk, is left out of the mean; with fewer
+left than the threshold, or than the rules want, the round changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from codebuddy.errors import CodebuddyError, TrainingError, UsageError
+from codebuddy.errors import TrainingError, UsageError
 from codebuddy.federation.client import PROTOCOL, HeadClient
 from codebuddy.federation.masking import (
     FEWEST_CLIENTS,
@@ -26,9 +27,10 @@ from codebuddy.federation.masking import (
     mean_of,
     of_text,
     threshold_of,
+    usable_keys,
 )
 from codebuddy.federation.privacy import Privacy
-from codebuddy.federation.strategy import HeadStrategy, Rules
+from codebuddy.federation.strategy import HeadStrategy, Rules, checked_draws
 from codebuddy.federation.weights import STAGES, Array
 
 SECURE_PROTOCOL = f"{PROTOCOL}-secure"
@@ -36,6 +38,8 @@ _LENGTHS = [1 + len(stage.features) for stage in STAGES]
 # So many standard deviations of a client's noise lie within what can be sent.
 _DEVIATIONS = 5
 _ASK_TIMEOUT_S = 30.0
+# Characters; a sealed share has 232, one that is told 72. Others' shares make up one message.
+_LONGEST_SHARE = 256
 
 
 def checked_privacy(privacy: Privacy | None) -> Privacy:
@@ -67,18 +71,18 @@ class SecureHeadClient(HeadClient):
                 answer.properties["protocol"] = SECURE_PROTOCOL
                 return answer
             said = self._step(str(config["step"]), config)
-        except (CodebuddyError, ValueError, TypeError, KeyError) as error:
-            self._masking = None
-            self.problem, said = f"no update was sent: {error}", ""
+        except Exception as error:  # noqa: BLE001 - Flower would end the process
+            self._masking, said = None, ""
+            self._failed("no update was sent", error)
         return self._common.GetPropertiesRes(status=self._ok(), properties={"said": said})
 
     def fit(self, ins: Any) -> Any:
         """The masked update for the weights that came with the others' shares."""
+        if self._masking is None:
+            return self._not_sent(TrainingError("the server asks for an update without masks"))
         try:
-            if self._masking is None:
-                raise TrainingError("the server asks for an update without masks")
             self._masking.open(of_text(ins.config["shares"]))
-        except (CodebuddyError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - as above
             return self._not_sent(error)
         return super().fit(ins)
 
@@ -102,7 +106,7 @@ def checked_rules(rules: Rules) -> Rules:
     """The rules, for three clients a round at least, each counted as one.
 
     Raises:
-        UsageError: They ask for what only who sees each change can do.
+        UsageError: They ask for what only who sees each change can do, or no round could count.
     """
     if rules.aggregate != "mean" or rules.privacy is not None or np.isfinite(rules.norm_bound):
         raise UsageError(
@@ -111,10 +115,17 @@ def checked_rules(rules: Rules) -> Rules:
             hint="leave out --aggregate, --norm-bound, --noise and --clip, or the secure sums;"
             " clients clip and add noise",
         )
-    if rules.selection != "all" and rules.per_round > MOST_CLIENTS:
-        raise UsageError(f"a secure sum has {MOST_CLIENTS} clients at most", hint="--per-round 200")
     fewest = max(rules.min_clients, FEWEST_CLIENTS)
-    return replace(rules, min_clients=fewest, is_weighted=False, is_secure=True)
+    for option, count in (
+        ("--clients", fewest),
+        ("--per-round", rules.per_round if rules.selection != "all" else 0),
+    ):
+        if count > MOST_CLIENTS:
+            raise UsageError(
+                f"a secure sum has {MOST_CLIENTS} clients at most", hint=f"{option} {MOST_CLIENTS}"
+            )
+    found = replace(rules, min_clients=fewest, is_weighted=False, is_secure=True)
+    return checked_draws(found)
 
 
 class SecureHeadStrategy(HeadStrategy):
@@ -130,11 +141,10 @@ class SecureHeadStrategy(HeadStrategy):
         asked = super().configure_fit(server_round, parameters, client_manager)[:MOST_CLIENTS]
         self._asked = len(asked)
         self._members = {number: client for number, (client, _) in enumerate(asked, 1)}
-        self._keys = self._ask("keys", self._members, lambda _: {})
+        self._keys = usable_keys(self._ask("keys", self._members, lambda _: {}))
         keys = as_text(self._keys)
         found = self._ask("share", self._keys, lambda number: {"number": number, "keys": keys})
-        self._shares = {number: of_text(text) for number, text in found.items()}
-        self._shares = {n: each for n, each in self._shares.items() if set(each) == set(self._keys)}
+        self._shares = _shares_for(set(self._keys), found)
         if len(self._shares) < max(self.rules.min_clients, threshold_of(len(self._keys))):
             self._end_round(server_round, 0, len(asked), 0, self._travelled)
             return []
@@ -161,9 +171,8 @@ class SecureHeadStrategy(HeadStrategy):
             answered = ",".join(map(str, sorted(masked)))
             told = self._ask("reveal", sorted(masked), lambda _: {"answered": answered})
             try:
-                revealed = {number: of_text(text) for number, text in told.items()}
-                mean = mean_of(masked, self._keys, revealed)
-            except (TrainingError, ValueError, KeyError):
+                mean = mean_of(masked, self._keys, _shares_for(set(self._shares), told))
+            except Exception:  # noqa: BLE001 - whatever damaged shares come to
                 masked = {}
             else:
                 change = np.split(mean, np.cumsum(_LENGTHS)[:-1])
@@ -189,10 +198,11 @@ class SecureHeadStrategy(HeadStrategy):
                 answer = self._members[number].get_properties(
                     ins, timeout=_ASK_TIMEOUT_S, group_id=None
                 )
+                size = self._serde.get_properties_res_to_proto(answer).ByteSize()
                 said = str(answer.properties["said"])
             except Exception:  # noqa: BLE001, S112 - it left meanwhile, or answers nonsense
                 continue
-            self._round_bytes[1] += self._serde.get_properties_res_to_proto(answer).ByteSize()
+            self._round_bytes[1] += size
             if said:
                 found[number] = said
         return found
@@ -205,6 +215,20 @@ class SecureHeadStrategy(HeadStrategy):
             return None
         fits = change.dtype == np.uint32 and change.shape == (sum(_LENGTHS),)
         return change if fits else None
+
+
+def _shares_for(others: AbstractSet[int], said: Mapping[int, str]) -> dict[int, dict[int, str]]:
+    """By client the shares that it gives; without those who say anything but one for each other."""
+    found = {}
+    for number, text in said.items():
+        try:
+            shares = of_text(text)
+        except TrainingError:
+            continue
+        are_short = all(len(each) <= _LONGEST_SHARE for each in shares.values())
+        if set(shares) == others and are_short:
+            found[number] = shares
+    return found
 
 
 def strategy_of(

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from codebuddy.errors import UsageError
 from codebuddy.federation import privacy as private
 from codebuddy.federation.client import PROTOCOL
 from codebuddy.federation.flower import flower
@@ -62,6 +63,21 @@ class Rules:
     is_secure: bool = False
     seed: int = 0
     noise_seed: int | None = None
+
+
+def checked_draws(rules: Rules) -> Rules:
+    """The rules, if a round draws as many clients as must answer.
+
+    Raises:
+        UsageError: It draws fewer, so that no round could count.
+    """
+    if rules.selection != "all" and rules.per_round < rules.min_clients:
+        raise UsageError(
+            f"{rules.per_round} clients are drawn a round and {rules.min_clients} must answer:"
+            " no round could change anything",
+            hint=f"give --per-round {rules.min_clients} or more, or --select all",
+        )
+    return rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,13 @@ import importlib.util
 import pytest
 
 HAS_FLOWER = importlib.util.find_spec("flwr") is not None
-FLOWERS = ["test_rounds.py", "test_processes.py", "test_adapters.py", "test_adapter_answers.py"]
+FLOWERS = [
+    "test_rounds.py",
+    "test_processes.py",
+    "test_secure.py",
+    "test_adapters.py",
+    "test_adapter_answers.py",
+]
 collect_ignore = [] if HAS_FLOWER else FLOWERS
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from codebuddy.errors import TrainingError, UsageError
 from codebuddy.federation.client import PROTOCOL, HeadClient
-from codebuddy.federation.masking import Masking, mean_of, threshold_of
+from codebuddy.federation.masking import Masking, mean_of, threshold_of, usable_keys
 from codebuddy.federation.participant import Participant
 from codebuddy.federation.partitions import deal
 from codebuddy.federation.privacy import Privacy
 from codebuddy.federation.secure import SecureHeadClient, checked_privacy, checked_rules
 from codebuddy.federation.simulation import simulate
-from codebuddy.federation.strategy import Rules
-from codebuddy.federation.weights import norm, zeros
+from codebuddy.federation.strategy import Rules, checked_draws
+from codebuddy.federation.weights import StepConfig, norm, zeros
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 RULES = checked_rules(Rules(n_rounds=2))
@@ -68,6 +71,56 @@ def test_with_too_few_the_sum_stays_masked():
     revealed = {number: clients[number].reveal([1, 2, 3, 4]) for number in (2, 3)}
     with pytest.raises(TrainingError, match="stays masked"):
         mean_of(masked, keys, revealed)
+
+
+def changed(text):
+    """The same share with a bit turned: the seed is another one, and still fits its padding."""
+    share = bytearray(base64.b64decode(text))
+    share[4] ^= 1
+    return base64.b64encode(bytes(share)).decode("ascii")
+
+
+@pytest.mark.parametrize("lie", ["share", "change"])
+def test_a_sum_that_no_changes_have_is_not_taken(lie):
+    """A wrong share of a client's own seed, or a change beyond what may be sent, leaves chance."""
+    clients, keys, sealed, changes = shared_round(4)
+    for number, each in clients.items():
+        each.open(for_client(sealed, number))
+    masked = {number: each.mask([changes[number]]) for number, each in clients.items()}
+    revealed = {number: each.reveal([1, 2, 3, 4]) for number, each in clients.items()}
+    assert np.isfinite(mean_of(masked, keys, revealed)).all()
+    if lie == "share":
+        revealed[1][2] = changed(revealed[1][2])
+    else:
+        masked[1] = masked[1] + np.uint32(1 << 31)
+    with pytest.raises(TrainingError, match="cannot be the sum"):
+        mean_of(masked, keys, revealed)
+
+
+def keys_text(*parts):
+    return ".".join(base64.b64encode(each).decode("ascii") for each in parts)
+
+
+# Nearly any 32 bytes are a key.
+SEALING = bytes(range(32))
+JUNK_KEYS = {
+    "five bytes": keys_text(SEALING, b"short"),
+    "zeros": keys_text(SEALING, bytes(32)),
+    "of low order": keys_text(bytes([1, *[0] * 31]), SEALING),
+    "one": keys_text(SEALING),
+    "no keys": "x",
+    "no text of keys": "\ud800.\ud800",
+}
+
+
+@pytest.mark.parametrize("junk", JUNK_KEYS)
+def test_keys_that_nobody_can_use_are_handed_to_nobody(junk):
+    """Given them all the same, a client refuses before it has sealed anything."""
+    clients = {number: Masking() for number in (1, 2, 3)}
+    keys = {number: each.public_keys() for number, each in clients.items()}
+    assert usable_keys({**keys, 4: JUNK_KEYS[junk], 5: keys[1]}) == keys
+    with pytest.raises(TrainingError, match="keys that are none"):
+        clients[1].share(1, {**keys, 4: JUNK_KEYS[junk]})
 
 
 def test_what_the_server_sees_of_a_change_correlates_with_nothing():
@@ -177,6 +230,102 @@ def test_clients_that_vanish_between_shares_and_change_cost_no_round(
     assert [each.answered for each in strategy.rounds] == [answered, 10]
     assert (seen[0] > 0) == (answered > 0)
     assert seen[1] > 0
+
+
+LIES = {
+    "keys": [*JUNK_KEYS.values()],
+    "share": ["x", "[]", '{"1": "x"}', "{" * 9_000],
+    "reveal": ["x", '{"1": "x", "99": "y"}'],
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "lie"),
+    [
+        pytest.param(step, lie, id=f"{step}-{number}")
+        for step, lies in LIES.items()
+        for number, lie in enumerate(lies)
+    ],
+)
+def test_a_client_that_answers_junk_is_left_out_and_costs_no_other(participants, step, lie):
+    """Neither the server nor another client ends; the round counts for the others."""
+
+    class Lying(SecureHeadClient):
+        def get_properties(self, ins):
+            answer = super().get_properties(ins)
+            if ins.config.get("step") == step:
+                answer.properties["said"] = lie
+            return answer
+
+    clients = [
+        (Lying if n == 2 else SecureHeadClient)(p, "simulated")
+        for n, p in enumerate(participants[:5])
+    ]
+    strategy = simulate(
+        participants[:5],
+        checked_rules(Rules(n_rounds=1, step=StepConfig(n_steps=2))),
+        zeros(),
+        make_client=lambda number, _: clients[number],
+    )
+    # Who lies of its shares at the end has sent its change before.
+    assert strategy.rounds[0].answered == (5 if step == "reveal" else 4)
+    assert norm(strategy.weights) > 0
+    assert [each.problem for n, each in enumerate(clients) if n != 2] == [""] * 4
+
+
+def test_a_client_whose_own_work_fails_says_so_and_goes_on(participants, monkeypatch):
+    """Whatever it was: an error that left it would end its process."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    clients = [SecureHeadClient(each, "simulated") for each in participants[:4]]
+    rules = checked_rules(Rules(n_rounds=1, step=StepConfig(n_steps=2)))
+    for step in ("mask", "share", "open"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Masking, step, broken)
+            failed = simulate(
+                participants[:4], rules, zeros(), make_client=lambda number, _: clients[number]
+            )
+        assert (failed.rounds[0].answered, failed.rounds[0].refused) == (0, 4)
+        assert {each.problem for each in clients} == {"no update was sent: ZeroDivisionError"}
+    again = simulate(
+        participants[:4], rules, zeros(), make_client=lambda number, _: clients[number]
+    )
+    assert again.rounds[0].answered == 4
+    assert {each.problem for each in clients} == {""}
+    judging = [HeadClient(each, "simulated", broken) for each in participants[:2]]
+    simulate(participants[:2], Rules(n_rounds=1), zeros(), make_client=lambda n, _: judging[n])
+    assert {each.problem for each in judging} == {"an aggregate was not judged: ZeroDivisionError"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "check"),
+    [
+        (Rules(selection="uniform", per_round=2), checked_rules),
+        (Rules(selection="activity", per_round=5, min_clients=10), checked_rules),
+        (Rules(selection="uniform", per_round=5, min_clients=10), checked_draws),
+    ],
+)
+def test_draws_with_which_no_round_could_count_are_refused(rules, check):
+    """A sum needs three; as many as must answer are let through."""
+    with pytest.raises(UsageError, match="no round could") as raised:
+        check(rules)
+    enough = max(rules.min_clients, 3)
+    assert f"--per-round {enough} " in raised.value.hint
+    assert check(replace(rules, per_round=enough)).per_round == enough
+    assert check(replace(rules, selection="all")).selection == "all"
+
+
+def test_more_clients_than_a_sum_can_have_are_refused():
+    """Wanted at least, or drawn."""
+    for rules, hint in (
+        (Rules(min_clients=201), "--clients 200"),
+        (Rules(selection="uniform", per_round=201), "--per-round 200"),
+    ):
+        with pytest.raises(UsageError, match="200 clients at most") as raised:
+            checked_rules(rules)
+        assert raised.value.hint == hint
 
 
 def test_what_cannot_be_had_together_is_refused():
