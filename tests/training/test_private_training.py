@@ -64,6 +64,10 @@ def test_options_belong_together():
     assert goal_of(is_private=False, epsilon=None, unit=None) is None
     assert goal_of(is_private=True, epsilon=None, unit=None) == Goal(8.0, "example")
     assert goal_of(is_private=True, epsilon=3.0, unit="file") == Goal(3.0, "file")
+    unset = goal_of(is_private=True, epsilon=None, unit=None, default_unit="file")
+    assert unset == Goal(8.0, "file")
+    named = goal_of(is_private=True, epsilon=None, unit="example", default_unit="file")
+    assert named == Goal(8.0, "example")
     for options in ({"epsilon": 3.0, "unit": None}, {"epsilon": None, "unit": "file"}):
         with pytest.raises(UsageError, match="needs --private"):
             goal_of(is_private=False, **options)
