@@ -306,7 +306,7 @@ class OwnTraining:
         if wish.privacy is not None:
             around.tell(wish.privacy.plan.words())
         around.show("reading the model")
-        return fitting.train(wish, samples, self._clock, around.on_progress)
+        return fitting.train(wish, samples, self._clock, around.on_progress, around.tell)
 
     def explained(self, samples: Samples, file: Path) -> Trained:
         """An adapter of elsewhere as if it had been trained here: what it explains of the samples.
