@@ -197,7 +197,9 @@ def lines_of(outcome: Outcome, setting: str) -> list[str]:
 
     trained, verdict = outcome.trained, outcome.verdict
     if trained is None or verdict is None:
-        return [f"nothing new to learn: {outcome.name} knows the code as it is committed"]
+        known = f"nothing new to learn: {outcome.name} knows the code as it is committed"
+        unjudged = "; the gate judged nothing (--fresh trains anew and judges)"
+        return [known + (unjudged if outcome.gate is not None else "")]
     left = ", ".join(f"{reason} {count}" for reason, count in outcome.facts["left_out"].items())
     lines = [
         f"learned from {outcome.facts['files']} files{f' (left out: {left})' if left else ''},"
