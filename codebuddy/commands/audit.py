@@ -55,7 +55,7 @@ def _report_options(command: Command) -> Command:
 )
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
-@privacy_options
+@privacy_options("file")
 @_report_options
 def adapter(
     name: str | None,
@@ -86,7 +86,7 @@ def adapter(
 
     if page is not None:
         check_page(page)
-    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
+    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit, default_unit="file")
     if name and goal is not None:
         raise UsageError(
             f"{safe_line(name)} was trained already: --private is for a training",

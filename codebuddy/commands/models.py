@@ -251,13 +251,16 @@ def add_gguf(
     """
     from codebuddy.commands.eval_gate import exit_status
     from codebuddy.commands.models_gate import judge_model
+    from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.inference.added import add_model
     from codebuddy.inference.installed import load_models, models_folder
 
     settings = _settings()
     file = file.expanduser()
-    verdict = judge_model(file, gate, tasks) if gate is not None else None
-    status = exit_status(verdict)
+    verdict, ended = judge_model(file, gate, tasks) if gate is not None else (None, "done")
+    status = exit_status(verdict, is_whole=ended == "done")
+    if ended == "interrupted":
+        status = EXIT_INTERRUPTED
     if status:
         note(f"{safe_line(str(file))} is not added")
         if as_json:

@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from codebuddy.evaluation.gate import Verdict
     from codebuddy.service.context import RepositoryContext
 
-_Measured = tuple[dict[str, Any], bool]
+# A report, and why the measurement ended: `done`, `interrupted` or another word.
+_Measured = tuple[dict[str, Any], str]
 
 
-def judge_model(file: Path, gate: Path, tasks: int) -> Verdict:
+def judge_model(file: Path, gate: Path, tasks: int) -> tuple[Verdict, str]:
     """Measure the model in the repository around the working folder, as far as the gate asks.
+
+    The file is measured, whatever model server `model.url` names.
 
     Args:
         file: The model's GGUF file.
         gate: Limits on figures of `eval`, `eval --robustness` and `eval --sensitivity`.
         tasks: Holes of each kind, or of one kind for the latter two.
+
+    Returns:
+        The verdict, and why measuring ended: `done`, `interrupted` (nothing more is measured
+        then), or another word where holes are left.
 
     Raises:
         ConfigError: The file is no gate, or limits what none of them measures.
@@ -40,16 +47,19 @@ def judge_model(file: Path, gate: Path, tasks: int) -> Verdict:
     }
     limits = open_limits(gate, frozenset().union(*measurements), "models add")
     wanted = {each.path.partition(".")[0] for each in limits}
-    context = open_repository_context({"model.name": whole_model_name(str(file))})
+    flags = {"model.name": whole_model_name(str(file)), "model.url": ""}
+    context = open_repository_context(flags)
     report: dict[str, Any] = {}
-    is_whole = True
+    ended = "done"
     for keys, measure in measurements.items():
         if keys & wanted:
             note(f"measuring: {', '.join(sorted(keys & wanted))}")
-            found, is_done = measure(context, tasks)
+            found, how = measure(context, tasks)
             report |= {key: value for key, value in found.items() if key in keys}
-            is_whole = is_whole and is_done
-    return judge(report, limits, is_whole=is_whole)
+            ended = ended if how == "done" else how
+            if how == "interrupted":
+                break
+    return judge(report, limits, is_whole=ended == "done"), ended
 
 
 def _completion(context: RepositoryContext, tasks: int) -> _Measured:
@@ -58,7 +68,7 @@ def _completion(context: RepositoryContext, tasks: int) -> _Measured:
     from codebuddy.evaluation.session import EvaluationOptions
 
     report, result = evaluate_repository(context, EvaluationOptions(kinds=KINDS, tasks=tasks))
-    return cast("dict[str, Any]", report), result.ended == "done"
+    return cast("dict[str, Any]", report), result.ended
 
 
 def _robustness(context: RepositoryContext, tasks: int) -> _Measured:
@@ -67,7 +77,7 @@ def _robustness(context: RepositoryContext, tasks: int) -> _Measured:
 
     options = RobustnessOptions(kinds=["line"], modes=["never", "auto"], tasks=tasks)
     report, result = measure_robustness(context, options)
-    return report, result.ended == "done"
+    return report, result.ended
 
 
 def _sensitivity(context: RepositoryContext, tasks: int) -> _Measured:
@@ -76,4 +86,4 @@ def _sensitivity(context: RepositoryContext, tasks: int) -> _Measured:
 
     options = EvaluationOptions(kinds=["line"], modes=["auto"], tasks=tasks)
     report, result = measure_sensitivity(context, options)
-    return report, result.ended == "done"
+    return report, result.ended

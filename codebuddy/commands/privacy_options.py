@@ -1,4 +1,4 @@
-"""The options of private training, which two commands have, and what it spent, in words."""
+"""The options of private training, which three commands have, and what it spent, in words."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., int | None])
 
-_OPTIONS = (
-    click.option(
-        "--private",
-        is_flag=True,
-        help="Train so that no unit can be told from the result (differential privacy).",
-    ),
-    click.option(
-        "--epsilon",
-        type=float,
-        metavar="E",
-        help="What may be told of a unit at most (8); less is stricter.",
-    ),
-    click.option(
-        "--unit",
-        type=click.Choice(["example", "file", "author"]),
-        help="What is hidden among others (example).",
-    ),
-)
 
+def privacy_options(default_unit: str) -> Callable[[Command], Command]:
+    """Give a command `--private`, `--epsilon` and `--unit`; a unit is `default_unit` by default."""
+    options = (
+        click.option(
+            "--private",
+            is_flag=True,
+            help="Train so that no unit can be told from the result (differential privacy).",
+        ),
+        click.option(
+            "--epsilon",
+            type=float,
+            metavar="E",
+            help="What may be told of a unit at most (8); less is stricter.",
+        ),
+        click.option(
+            "--unit",
+            type=click.Choice(["example", "file", "author"]),
+            help=f"What is hidden among others ({default_unit}).",
+        ),
+    )
 
-def privacy_options(command: Command) -> Command:
-    """Give a command `--private`, `--epsilon` and `--unit`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    def give(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return give
 
 
 def spent_words(privacy: Mapping[str, Any]) -> str:

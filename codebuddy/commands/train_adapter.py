@@ -43,7 +43,7 @@ _LIMITED = frozenset({"compared", "loss"})
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--fresh", is_flag=True, help="Forget what was learned before, and begin anew.")
-@privacy_options
+@privacy_options("file")
 @click.option(
     "--gate",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -71,7 +71,7 @@ def command(
     from codebuddy.training.privacy import goal_of, require_accountant
 
     limits = open_limits(gate, _LIMITED, "train adapter")
-    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit)
+    goal = goal_of(is_private=private, epsilon=epsilon, unit=unit, default_unit="file")
     require_packages()
     require_accountant(goal)
     named = None if model is None else whole_model_name(model)
@@ -197,7 +197,9 @@ def lines_of(outcome: Outcome, setting: str) -> list[str]:
 
     trained, verdict = outcome.trained, outcome.verdict
     if trained is None or verdict is None:
-        return [f"nothing new to learn: {outcome.name} knows the code as it is committed"]
+        known = f"nothing new to learn: {outcome.name} knows the code as it is committed"
+        unjudged = "; the gate judged nothing (--fresh trains anew and judges)"
+        return [known + (unjudged if outcome.gate is not None else "")]
     left = ", ".join(f"{reason} {count}" for reason, count in outcome.facts["left_out"].items())
     lines = [
         f"learned from {outcome.facts['files']} files{f' (left out: {left})' if left else ''},"

@@ -44,7 +44,7 @@ _LOOKS = {"syntax": "before the model runs", "confidence": "after a text without
 @click.option("--model", metavar="NAME|PATH", help="A model of the catalog, or a GGUF file.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all choices (0).")
 @click.option("--reset", is_flag=True, help="Use the shipped head again, and forget the labels.")
-@privacy_options
+@privacy_options("example")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(
     minutes: float,

@@ -93,7 +93,8 @@ def evaluate(
     Raises:
         CodebuddyError: The model or the index failed; the tasks before it are kept.
     """
-    header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
+    weights = weights_of(generator)
+    header = header_of(repository, generator.name, settings, options, holes, adapter, weights)
     writer = begin_run(repository, header | {"head": head.name if head is not None else ""})
     results = {each.id: each for each in results_of(writer.run)}
     resumed = len(results)
@@ -134,6 +135,11 @@ def evaluate(
     return EvaluationResult(writer.run, list(results.values()), ended, resumed)
 
 
+def weights_of(generator: Generator) -> str:
+    """Identifies the weights of a model of this machine; empty for a server's and the echo's."""
+    return str(getattr(generator, "digest", ""))
+
+
 def header_of(
     repository: Repository,
     model: str,
@@ -141,14 +147,19 @@ def header_of(
     options: EvaluationOptions,
     holes: Sequence[Hole],
     adapter: Adapter | None = None,
+    weights: str = "",
 ) -> dict[str, Any]:
-    """What a run's first line says; two runs with the same one are the same work."""
+    """What a run's first line says; two runs with the same one are the same work.
+
+    `weights` tells files of one name apart, as `weights_of` does.
+    """
     names = hashlib.sha256("".join(hole.id for hole in holes).encode()).hexdigest()[:16]
     return {
         "mode": "completion",
         "repository": repository.root.name,
         "commit": repository.head_commit(),
         "model": model,
+        "weights": weights,
         "adapter": adapter and {"name": adapter.name, "sha256": adapter.sha256},
         "settings": {
             "completion": dataclasses.asdict(settings.completion),

@@ -38,7 +38,7 @@ _MAX_PLANNED = 10_000_000
 # What must be the same for a run to go on where another stopped.
 _MUST_AGREE = ("commit", "model", "settings", "seed", "kinds", "arms", "holes", "program", "mode")
 # These as well, where its first line says them.
-_MAY_BE_MISSING = ("adapter", "head")
+_MAY_BE_MISSING = ("adapter", "head", "weights")
 
 
 @dataclass(slots=True)

@@ -24,8 +24,9 @@ from codebuddy.inference.server_adapters import ServerAdapter
 
 # Tokenized texts that are kept: most of a prompt is the same from keystroke to keystroke.
 _MAX_TOKENIZED = 2048
-# What a server may take to say which adapters it has.
+# What a server may take at most to say which adapters it has, and what says that it never will.
 _LIST_MS = 2_000.0
+_CANNOT_LIST = frozenset({404, 501})
 _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
@@ -57,7 +58,8 @@ class LlamaServerGenerator:
         plain = self._ask_tokens("a", adds_special=False)
         self.bos = started[0] if len(started) > len(plain) else None
         self._build = str(properties.get("build_info", ""))
-        self._has_adapters = bool(self._listed())
+        self._can_list = True
+        self._there: list[ServerAdapter] = []
         # What requests say of the server's adapters: with one of ours by its digest, and without.
         self._lora_with: dict[str, list[Any]] = {}
         self._lora_without: list[Any] = []
@@ -83,38 +85,55 @@ class LlamaServerGenerator:
         """
         self._server.limit_time(budget_ms, cancellation)
 
-    def choose_adapter(self, setting: str, own: Path | None) -> ChosenAdapter:
+    def choose_adapter(
+        self,
+        setting: str,
+        own: Path | None,
+        budget_ms: float = 0.0,
+        cancellation: CancellationToken | None = None,
+    ) -> ChosenAdapter:
         """The adapter that `model.adapter` means among those that the server has.
 
         It is asked again each time: after a restart the same number may be another adapter's.
+        Where it does not say, none acts of those that it had last.
 
         Args:
             setting: Its value.
             own: The folder of the repository's adapters; none outside of any.
+            budget_ms: What the server may take to list them, two seconds at most; 0 means those.
+            cancellation: Ends the waiting.
+
+        Raises:
+            SupersededError: `cancellation` is cancelled.
         """
-        there = []
-        if self._has_adapters:
-            self._server.limit_time(_LIST_MS)
-            try:
-                there = self._listed()
-            except (ModelError, TimeLimitError) as error:
-                # Where the server is gone, the request itself says so.
-                return ChosenAdapter(None, error.message)
-            finally:
-                self._server.limit_time(0)
+        self._lora_with.clear()
+        self._lora_without = [{"id": each.id, "scale": 0.0} for each in self._there]
+        self._server.limit_time(min(budget_ms or _LIST_MS, _LIST_MS), cancellation)
+        try:
+            there = self._listed()
+        except (ModelError, TimeLimitError) as error:
+            # Where the server is gone, the request itself says so.
+            return ChosenAdapter(None, error.message)
+        finally:
+            self._server.limit_time(0)
+        self._there = there
         chosen, found = server_adapters.choose(setting, own, there, self.fim.middle)
         self._lora_without = server_adapters.scales(there, None, setting)
-        self._lora_with.clear()
         if chosen.adapter is not None and found is not None:
             scales = server_adapters.scales(there, found.id, setting)
             self._lora_with[chosen.adapter.sha256] = scales
         return chosen
 
     def _listed(self) -> list[ServerAdapter]:
+        """The adapters that the server lists; none once it has said that it lists none ever."""
+        if not self._can_list:
+            return []
         try:
             return server_adapters.listed(self._server.ask("/lora-adapters"))
-        except ServerRefusedError:
-            # An older one, or one that was started without.
+        except ServerRefusedError as refused:
+            if refused.status not in _CANNOT_LIST:
+                raise
+            self._can_list = False
             return []
 
     def tokenize(self, text: str) -> list[int]:
@@ -178,7 +197,9 @@ class LlamaServerGenerator:
             "timings_per_token": True,
         }
         adapter = settings.adapter
-        known = self._lora_without if adapter is None else self._lora_with.get(adapter.sha256, [])
+        known = self._lora_without
+        if adapter is not None:
+            known = self._lora_with.get(adapter.sha256, known)
         body |= {"lora": known} if known else {}
         stats.prompt_tokens = len(tokens)
         stream = self._server.stream("/completion", body, settings.budget_ms, cancellation)

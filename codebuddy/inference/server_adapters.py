@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +25,8 @@ from codebuddy.inference.remote_pieces import number_of
 from codebuddy.private_files import read_file
 
 _MAX_LISTED = 1000
+# Files whose digests are kept.
+_MAX_DIGESTS = 16
 # How the folder of a repository's adapters ends.
 _FOLDER = ("codebuddy", "adapters")
 _WITHOUT = "llama-server has no adapter of this repository: start it with --lora FILE"
@@ -142,11 +145,19 @@ def _described(file: Path, *, is_own: bool) -> Adapter:
         raise refused(file, "it was neither trained nor imported here")
     try:
         identity = identity_of(file)
-        content = read_file(file, MAX_BYTES, follows_links=True)
+        digest = _digest(file, identity)
     except OSError as error:
         raise refused(file, str(error.strerror)) from error
-    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+    if digest != card["sha256"]:
         raise refused(file, "its SHA-256 is not that of its card")
-    return Adapter(
-        file.stem, card["sha256"], file, identity, len(content), card["rank"], card["alpha"]
-    )
+    return Adapter(file.stem, digest, file, identity, identity[2], card["rank"], card["alpha"])
+
+
+@lru_cache(maxsize=_MAX_DIGESTS)
+def _digest(file: Path, identity: tuple[int, int, int, int]) -> str:  # noqa: ARG001
+    """The SHA-256 of a file, which is read once for each `identity_of` it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return hashlib.sha256(read_file(file, MAX_BYTES, follows_links=True)).hexdigest()

@@ -247,6 +247,7 @@ class CompletionService:
         )
         try:
             generator = self._models.reader(repository_context, cancellation)
+            self._models.switch_adapters_off(repository_context, cancellation)
             response = answer(request, generator, cancellation, on_text)
         except (GenerationError, ModelError):
             self._models.forget_server()
@@ -266,7 +267,7 @@ class CompletionService:
         settings = settings_of(sources, None, {"model.name": name}).settings
         self._models.take_up_tuning(settings)
         generator = self._models.generator(settings, cancellation=cancellation, only_loads=True)
-        chosen = self._models.adapter(settings).adapter
+        chosen = self._models.adapter(settings, cancellation=cancellation).adapter
         name = None if chosen is None else chosen.name
         return {"model": generator.name, "runtime": generator.runtime, "adapter": name}
 
@@ -307,14 +308,13 @@ class CompletionService:
         target = resolve_target(repository_context, run.request)
         self._visited.note(str(target.document.absolute), target.position.line)
         run.cancellation.check()
-        settings = repository_context.settings
         try:
             generator = self._models.reader(
                 repository_context, run.cancellation, run.remaining_ms()
             )
             # Before the index is asked: what changes from here on makes it out of date.
             depends_on = self._dependencies(target)
-            chosen = self._models.adapter(settings, repository_context.found)
+            chosen = self._models.choose(repository_context, run.cancellation, run.remaining_ms())
             suggestion, more = self._suggest(run, target, generator, chosen.adapter)
         except (GenerationError, ModelError):
             self._models.forget_server()

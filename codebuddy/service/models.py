@@ -79,10 +79,19 @@ class ModelCache:
         adapters = files_behind(settings.model.adapter, adapters_folder(repository))
         return adapters if file is None else [file, *adapters]
 
-    def adapter(self, settings: Settings, repository: Repository | None = None) -> ChosenAdapter:
+    def adapter(
+        self,
+        settings: Settings,
+        repository: Repository | None = None,
+        budget_ms: float = 0.0,
+        cancellation: CancellationToken | None = None,
+    ) -> ChosenAdapter:
         """The adapter for requests of a repository with the loaded model, read if it was not.
 
+        A model server is asked anew, and has `budget_ms` for it, where that is not 0.
+
         Raises:
+            SupersededError: `cancellation` is cancelled while a model server is asked.
             ModelError: The file that the settings name cannot be used.
         """
         from codebuddy.inference.adapter_card import AUTO, NONE, SHIPPED
@@ -100,7 +109,10 @@ class ModelCache:
             return chosen
         choose_there = getattr(self._generator, "choose_adapter", None)
         if choose_there is not None:
-            found: ChosenAdapter = choose_there(settings.model.adapter, adapters_folder(repository))
+            own = adapters_folder(repository)
+            found: ChosenAdapter = choose_there(
+                settings.model.adapter, own, budget_ms, cancellation
+            )
             return found
         is_server = self._loaded is not None and bool(self._loaded[0].url)
         what = "Ollama" if is_server else "the built-in echo"
@@ -108,6 +120,23 @@ class ModelCache:
         ignored = f"model.adapter is ignored: {reason}"
         is_named = settings.model.adapter not in (AUTO, SHIPPED, NONE)
         return ChosenAdapter(None, reason, (ignored,) if is_named else ())
+
+    def choose(
+        self,
+        repository_context: RepositoryContext,
+        cancellation: CancellationToken,
+        budget_ms: float,
+    ) -> ChosenAdapter:
+        """As `adapter`, for requests of a repository."""
+        settings, found = repository_context.settings, repository_context.found
+        return self.adapter(settings, found, budget_ms, cancellation)
+
+    def switch_adapters_off(
+        self, repository_context: RepositoryContext, cancellation: CancellationToken
+    ) -> None:
+        """Before a request without an adapter: let none of a repository act on a model server."""
+        if hasattr(self._generator, "choose_adapter"):
+            self.choose(repository_context, cancellation, 0.0)
 
     def generator(
         self,

@@ -15,12 +15,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from codebuddy.errors import TrainingError, UsageError
 
 Unit = Literal["example", "file", "author"]
-UNITS: tuple[str, ...] = get_args(Unit)
 DEFAULT_EPSILON = 8.0
 _MOST_EPSILON = 1000.0
 # Of so few units nothing can be learned that is not one unit's own.
@@ -91,8 +90,12 @@ class Plan:
         return f"delta {delta:.2g} of what is in two"
 
 
-def goal_of(*, is_private: bool, epsilon: float | None, unit: str | None) -> Goal | None:
+def goal_of(
+    *, is_private: bool, epsilon: float | None, unit: str | None, default_unit: Unit = "example"
+) -> Goal | None:
     """The goal that options ask for; None for plain training.
+
+    Without a `unit` it is `default_unit`.
 
     Raises:
         UsageError: Epsilon is no positive number, or is given without `--private`.
@@ -108,7 +111,7 @@ def goal_of(*, is_private: bool, epsilon: float | None, unit: str | None) -> Goa
             f"epsilon {wanted:g} is no goal: it must be above 0 and at most {_MOST_EPSILON:g}",
             hint="8 is loose, 3 usual, 1 strict; without --private nothing is promised",
         )
-    found: Any = unit or UNITS[0]
+    found: Any = unit or default_unit
     return Goal(wanted, found)
 
 

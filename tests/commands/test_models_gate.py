@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from codebuddy.cli import cli
+from codebuddy.commands import models_gate
 from codebuddy.errors import ConfigError
 from tests.support.evaluation import make_shop
 from tests.support.tiny_model import write_base
@@ -54,4 +55,38 @@ def test_a_gate_of_nothing_that_is_measured_is_refused_before_the_work(call):
     """Neither is anything measured."""
     with pytest.raises(ConfigError, match="models add does not measure"):
         call("[maximum]\nspeed = 1\n")
+    assert names() == []
+
+
+def test_the_file_is_measured_though_a_model_server_is_set(call, monkeypatch):
+    """The server of `model.url` is another model."""
+    monkeypatch.setenv("CODEBUDDY_MODEL_URL", "http://127.0.0.1:9")
+    measured = []
+
+    def measure(context, tasks):
+        measured.append((context.settings.model.url, context.settings.model.name))
+        return {"cqi": 5.0}, "done"
+
+    monkeypatch.setattr(models_gate, "_completion", measure)
+    taken = call("[minimum]\ncqi = 4\n")
+    assert taken.return_value == 0
+    [(url, name)] = measured
+    assert url == ""
+    assert name.endswith("nonsense.gguf")
+
+
+def test_ctrl_c_ends_the_measuring_and_nothing_is_added(call, monkeypatch):
+    """No further measurement begins, and the exit status is that of an interruption."""
+    begun = []
+
+    def interrupted(context, tasks):
+        begun.append("completion")
+        return {"cqi": 5.0}, "interrupted"
+
+    monkeypatch.setattr(models_gate, "_completion", interrupted)
+    monkeypatch.setattr(models_gate, "_robustness", lambda *_: begun.append("robustness"))
+    stopped = call("[minimum]\ncqi = 4\n[maximum]\n'robustness.holes' = 9\n")
+    assert stopped.return_value == 130
+    assert begun == ["completion"]
+    assert json.loads(stopped.stdout)["added"] is False
     assert names() == []

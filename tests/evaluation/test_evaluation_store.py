@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from codebuddy.errors import CodebuddyError, UsageError
+from codebuddy.evaluation.session import EvaluationOptions, header_of, weights_of
 from codebuddy.evaluation.store import begin_run, list_runs, load_run, runs_folder
+from codebuddy.inference.echo import EchoGenerator
+from codebuddy.settings import Settings
 from codebuddy.vcs.repository import open_repository
 from tests.support.evaluation import make_shop
 
@@ -70,6 +75,23 @@ def test_another_adapter_or_head_is_another_run(shop):
         said | {"head": "own"},
     ]
     assert len({begin_run(shop, each).run.name for each in others} | {first.run.name}) == 4
+
+
+def test_another_file_of_the_same_name_is_another_run(shop):
+    """Weights count by their digest; a run that says none goes on with any, as with an adapter."""
+    first = begin_run(shop, HEADER | {"weights": "1"})
+    assert begin_run(shop, HEADER | {"weights": "1"}).run.name == first.run.name
+    assert begin_run(shop, HEADER | {"weights": "2"}).run.name != first.run.name
+
+
+def test_a_run_says_the_digest_of_the_weights(shop):
+    """Of a model of this machine; the echo has none."""
+    model = SimpleNamespace(digest="a" * 64)
+    options = EvaluationOptions(["call"])
+    for generator, expected in ((model, "a" * 64), (EchoGenerator(), "")):
+        weights = weights_of(generator)
+        header = header_of(shop, "m", Settings(), options, [], None, weights)
+        assert header["weights"] == expected
 
 
 def test_a_cut_off_line_is_dropped_and_its_task_done_again(shop):

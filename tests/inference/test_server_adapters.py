@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 
+from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import GenerationSettings, GenerationStats
-from codebuddy.inference import own_adapters
+from codebuddy.errors import SupersededError
+from codebuddy.inference import own_adapters, server_adapters
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import parse_header, read_header
 from codebuddy.inference.llama_server import LlamaServerGenerator
 from codebuddy.inference.remote import connect
+from codebuddy.private_files import read_file
+from codebuddy.service.completion_service import CompletionService
+from codebuddy.service.models import ModelCache
+from codebuddy.service.repositories import RepositoryCache
+from codebuddy.service.request import AskRequest, AskSource, SettingsSources
 from codebuddy.settings import ModelSettings
 from codebuddy.training.adapter.export import write_adapter, write_card
 from codebuddy.vcs.repository import open_repository
@@ -137,6 +147,101 @@ def test_one_that_came_along_or_changed_is_refused(folder, harm):
     chosen, lora = asked([entry(file)], folder)
     assert (chosen.adapter, lora) == (None, [{"id": 1, "scale": 0.0}])
     assert "mine" in chosen.warnings[0]
+
+
+@contextmanager
+def connected(adapters=None):
+    """A server, the generator of it, and what a request without an adapter says next."""
+    with serving("llama-server") as server:
+        server.adapters = adapters
+        generator = connect(ModelSettings(url=server.url))
+        assert isinstance(generator, LlamaServerGenerator)
+
+        def said():
+            list(generator.generate([1, MIDDLE], GenerationSettings(9), GenerationStats()))
+            return server.bodies("/completion")[-1].get("lora")
+
+        try:
+            yield server, generator, said
+        finally:
+            generator.close()
+
+
+TWO = entry("/home/me/two/.git/codebuddy/adapters/two.gguf", 3)
+
+
+def test_a_server_that_was_started_anew_with_adapters_is_found_out(folder):
+    """Though it had none; one that cannot list any is asked once."""
+    with connected([]) as (server, generator, said):
+        generator.choose_adapter("auto", folder)
+        assert said() is None
+        server.adapters = [TWO]
+        generator.choose_adapter("auto", folder)
+        assert said() == [{"id": 3, "scale": 0.0}]
+    with connected() as (server, generator, said):
+        for _ in range(3):
+            generator.choose_adapter("auto", folder)
+        assert [path for path, _ in server.asked].count("/lora-adapters") == 1
+
+
+def test_where_the_list_does_not_come_no_adapter_acts(folder):
+    """Those that were there last are switched off, also the repository's own."""
+    file = put(folder)
+    with connected([OTHER, entry(file)]) as (server, generator, said):
+        own = generator.choose_adapter("auto", folder).adapter
+        server.faults.add("/lora-adapters is silent")
+        started = time.monotonic()
+        assert generator.choose_adapter("auto", folder, 50.0).adapter is None
+        assert time.monotonic() - started < 1.5
+        off = [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 0.0}]
+        assert said() == off
+        wish = GenerationSettings(9, adapter=own)
+        list(generator.generate([1, MIDDLE], wish, GenerationStats()))
+        assert server.bodies("/completion")[-1]["lora"] == off
+
+
+def test_waiting_for_the_list_ends_with_the_request(folder):
+    """A keystroke that is superseded does not wait for a slow server."""
+    with connected([OTHER]) as (server, generator, _):
+        server.faults.add("/lora-adapters is silent")
+        token = CancellationToken()
+        timer = threading.Timer(0.05, token.cancel)
+        timer.start()
+        with pytest.raises(SupersededError):
+            generator.choose_adapter("auto", folder, 0.0, token)
+        timer.join()
+
+
+def test_an_adapter_s_file_is_hashed_once_until_it_changes(folder, monkeypatch):
+    """A request costs a look at its stamp."""
+    file = put(folder)
+    read = []
+
+    def counted(path, *rest, **more):
+        read.append(path)
+        return read_file(path, *rest, **more)
+
+    monkeypatch.setattr(server_adapters, "read_file", counted)
+    with connected([entry(file)]) as (_, generator, _said):
+        for _ in range(3):
+            assert generator.choose_adapter("auto", folder).adapter is not None
+        assert len(read) == 1
+        file.write_bytes(file.read_bytes()[:-1])
+        assert generator.choose_adapter("auto", folder).adapter is None
+        assert len(read) == 2
+
+
+def test_a_question_is_answered_without_another_repository_s_adapter(repository):
+    """`ask` has no adapter, and the server would let the one of another repository act."""
+    with serving("llama-server") as server:
+        server.adapters, server.n_ctx = [TWO], 4096
+        sources = SettingsSources({"CODEBUDDY_MODEL_URL": server.url}, repository / "none.toml")
+        service = CompletionService(ModelCache(), RepositoryCache(), "before")
+        found = AskSource("one.py", 1, 1, "function", "one", "def one(): ...")
+        request = AskRequest(str(repository), "What?", (found,), max_tokens=8)
+        service.ask(request, sources, CancellationToken())
+        service.close()
+        assert server.bodies("/completion")[0]["lora"] == [{"id": 3, "scale": 0.0}]
 
 
 @pytest.mark.process

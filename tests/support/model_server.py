@@ -31,6 +31,7 @@ class ModelServerStandIn(ThreadingHTTPServer):
         self.faults = faults
         # What `GET /lora-adapters` lists; nothing knows of adapters where it is None.
         self.adapters: list[dict[str, Any]] | None = None
+        self.n_ctx = 512
         self.asked: list[tuple[str, Any]] = []
         self.sent = 0
         # Requests that are being answered with silence.
@@ -76,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.kind == "llama-server" and self.path == "/props":
             self._reply(
                 {
-                    "default_generation_settings": {"n_ctx": 512},
+                    "default_generation_settings": {"n_ctx": self.server.n_ctx},
                     "model_alias": "",
                     "model_path": "/models/small-coder.gguf",
                     "build_info": "b1-test",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from codebuddy.commands.eval_gate import exit_status
+from codebuddy.commands.train_adapter import lines_of
 from codebuddy.evaluation.gate import Limit
 from codebuddy.inference import stamps
 from codebuddy.inference.installed import find_model
-from codebuddy.inference.own_adapters import base_of
+from codebuddy.inference.own_adapters import StoredAdapter, base_of
 from codebuddy.service.context import repository_context_of_folder
 from codebuddy.service.models import open_generator
 from codebuddy.service.refresh import with_index
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter.export import write_adapter
 from codebuddy.training.own.judging import Verdict, pass_gate
-from codebuddy.training.own.run import Options, Surroundings, run
+from codebuddy.training.own.run import Options, OwnTraining, Surroundings, run
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.support.tiny_model import random_weights, write_base
 from tests.support.toy_repository import make_house
@@ -93,3 +95,18 @@ def test_an_adapter_that_does_not_keep_a_gates_limits_is_not_used(least, is_kept
     assert judged["passed"] is after.is_better is is_kept
     assert ("limits" in after.reason) is not is_kept
     assert pass_gate([], loss, verdict) == (None, verdict)
+
+
+@pytest.mark.parametrize("limits", [[], [Limit("compared.gain", "minimum", -100)]])
+def test_where_nothing_is_new_to_learn_no_gate_is_passed(house, monkeypatch, tmp_path, limits):
+    """Nothing was measured: the adapter in use stays, and the limits are not kept."""
+    around, base, folder = make_around(house, [])
+    training = OwnTraining(around, base, Options(0.1, limits=limits), folder)
+    known = StoredAdapter("mine", tmp_path / "mine.gguf", {})
+    monkeypatch.setattr(training, "_start", lambda: known)
+    monkeypatch.setattr(training, "samples", lambda start: None)
+    outcome = training.run()
+    [line] = lines_of(outcome, "auto")
+    assert "nothing new to learn: mine" in line
+    assert exit_status(outcome.gate) == (1 if limits else 0)
+    assert ("the gate judged nothing" in line) is bool(limits)

@@ -64,6 +64,10 @@ def test_options_belong_together():
     assert goal_of(is_private=False, epsilon=None, unit=None) is None
     assert goal_of(is_private=True, epsilon=None, unit=None) == Goal(8.0, "example")
     assert goal_of(is_private=True, epsilon=3.0, unit="file") == Goal(3.0, "file")
+    unset = goal_of(is_private=True, epsilon=None, unit=None, default_unit="file")
+    assert unset == Goal(8.0, "file")
+    named = goal_of(is_private=True, epsilon=None, unit="example", default_unit="file")
+    assert named == Goal(8.0, "example")
     for options in ({"epsilon": 3.0, "unit": None}, {"epsilon": None, "unit": "file"}):
         with pytest.raises(UsageError, match="needs --private"):
             goal_of(is_private=False, **options)
@@ -168,6 +172,38 @@ def test_what_was_read_of_a_prompt_is_kept_as_long_as_there_is_room(model):
     full = PromptCache(model, "cpu", size)
     assert full.read(first) is full.read(first)
     assert full.read(second) is not full.read(second)
+
+
+def test_an_unfinished_training_of_another_plan_begins_anew_and_says_so(
+    model, monkeypatch, tmp_path
+):
+    """Other minutes make another plan; with the same one it goes on, and says nothing."""
+    monkeypatch.setattr(private, "_STEPS_KEPT", 1)
+    units = tuple((group_of(number, 1),) for number in range(4))
+    told: list[str] = []
+
+    def train(steps: int, until: int) -> tuple[int, list[int]]:
+        of = dataclasses.replace(plan(noise=1.0), units=4, rate=0.5, steps=steps)
+        taken: list[int] = []
+        done = private.train_privately(
+            model,
+            CONFIG,
+            private.Private(of, units),
+            ENDINGS,
+            tmp_path / "training.state",
+            lambda: float(len(taken)),
+            until - 0.5,
+            lambda step, *_: taken.append(step),
+            tell=told.append,
+        )
+        return done, taken
+
+    assert train(6, 2) == (2, [1, 2])
+    assert train(6, 9) == (6, [3, 4, 5, 6])
+    assert told == []
+    assert train(3, 9) == (3, [1, 2, 3])
+    assert len(told) == 1
+    assert "begins anew" in told[0]
 
 
 def groups_by_file(root, vocabulary):

@@ -18,7 +18,7 @@ from codebuddy.evaluation.robust.results import MODE, PlaceResult, Target, place
 from codebuddy.evaluation.robust.sensitivity import Measured, PairResult, measure, pair_from_json
 from codebuddy.evaluation.robust.tasks import HoleTask, Variation, variations
 from codebuddy.evaluation.runner import EvaluationSetup, make_setup
-from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult, header_of
+from codebuddy.evaluation.session import EvaluationOptions, EvaluationResult, header_of, weights_of
 from codebuddy.evaluation.store import Run, RunWriter, begin_run
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.robustness.catalog import FAMILIES, TRANSFORMATIONS, Family
@@ -171,7 +171,8 @@ def _header(
     adapter: Adapter | None,
 ) -> dict[str, Any]:
     """The first line of a run: that of an evaluation, with what is special here."""
-    header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
+    weights = weights_of(generator)
+    header = header_of(repository, generator.name, settings, options, holes, adapter, weights)
     special = {
         "families": list(options.families),
         "seeds": options.n_seeds,
@@ -203,7 +204,8 @@ def evaluate_sensitivity(
     Raises:
         CodebuddyError: The model or the index failed; what was done before is kept.
     """
-    header = header_of(repository, generator.name, settings, options, holes, adapter=adapter)
+    weights = weights_of(generator)
+    header = header_of(repository, generator.name, settings, options, holes, adapter, weights)
     header |= {"mode": SENSITIVITY_MODE, "planned": len(holes) * len(ATTRIBUTES)}
     started = _start(
         repository, index, generator, settings, options, header, head, latency, adapter

@@ -78,22 +78,36 @@ def read_weights(file: Path) -> tuple[float, dict[str, Any]] | None:
     return float(kept["loss"]), kept["weights"]
 
 
-def remove_damaged(file: Path | None) -> None:
-    """Delete a file of states that cannot be read: the run begins anew then."""
+def remove_damaged(*files: Path | None) -> None:
+    """Delete files of states that cannot be read: the run begins anew then."""
+    for file in files:
+        if file is not None and file.exists() and not _is_sound(file):
+            file.unlink()
+
+
+def _is_sound(file: Path) -> bool:
     import pickle
     import zipfile
 
     import torch
 
-    if file is None or not file.exists():
-        return
     if zipfile.is_zipfile(file):
         with contextlib.suppress(
             RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError
         ):
             torch.load(file, weights_only=True)
-            return
+            return True
+    return False
+
+
+def remove_other(file: Path, run: str) -> bool:
+    """Delete a sound file of states that is of another run than `run`; whether it was."""
+    import torch
+
+    if not file.exists() or torch.load(file, weights_only=True).get("run") == run:
+        return False
     file.unlink()
+    return True
 
 
 def put_weights(model: Any, weights: Mapping[str, Any]) -> None:

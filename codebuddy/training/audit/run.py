@@ -264,7 +264,8 @@ class _Audit:
                 private = private_for(self._asked.privacy, groups, self._around.repository, in_time)
                 self._around.tell(private.plan.words())
                 wish = dataclasses.replace(wish, privacy=private)
-            trained = fitting.train(wish, samples, self._clock, self._around.on_progress)
+            around = self._around
+            trained = fitting.train(wish, samples, self._clock, around.on_progress, around.tell)
             about = {
                 "steps": trained.steps,
                 "seconds": round(trained.seconds, 1),

@@ -121,9 +121,15 @@ class Trained:
 
 
 def train(
-    wish: Wish, samples: Samples, clock: PausableClock, show: Callable[[Progress], None]
+    wish: Wish,
+    samples: Samples,
+    clock: PausableClock,
+    show: Callable[[Progress], None],
+    say: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train, stop where the held-out loss says so, and write the adapter into the folder.
+
+    `show` is told each step, `say` what is to stay on the screen.
 
     Raises:
         TrainingError: The base cannot be trained, or its losses are no numbers.
@@ -139,7 +145,7 @@ def train(
         before = _told(model, samples)
     except FloatingPointError as error:
         raise TrainingError(f"{wish.base} gives no numbers: {error}") from error
-    stopping = _Stopping(model, samples, wish, clock, show)
+    stopping = _Stopping(model, samples, wish, clock, show, say)
     started = clock()
     try:
         fit_it = _fit_plainly if wish.privacy is None else _fit_privately
@@ -207,8 +213,7 @@ def _fit_plainly(
         warm_up_steps=_WARM_UP_STEPS,
         clock=stopping.clock,
     )
-    for state in (plan.state, stopping.file):
-        run_state.remove_damaged(state)
+    run_state.remove_damaged(plan.state, stopping.file)
     learned = [*samples.groups["learned"], *samples.groups["replayed"]]
     steps, _ = fit.train(model, [config], learned, samples.endings, plan, _DEVICE, stopping.on_step)
     # The last look, which is always taken, ends nothing.
@@ -237,6 +242,7 @@ def _fit_privately(
         stopping.clock,
         (1 - _ELSEWHERE_SHARE) * wish.seconds,
         stopping.tell,
+        tell=stopping.say,
     )
     return steps, False
 
@@ -246,8 +252,7 @@ def _learn_elsewhere(
 ) -> None:
     """Learn from the replayed groups alone; what came of it is kept for a call that goes on."""
     kept, state = wish.folder / "elsewhere.weights", wish.folder / "elsewhere.state"
-    for file in (kept, state):
-        run_state.remove_damaged(file)
+    run_state.remove_damaged(kept, state)
     if (known := run_state.read_weights(kept)) is not None:
         run_state.put_weights(model, known[1])
     elif samples.groups["replayed"]:
@@ -337,6 +342,7 @@ class _Stopping:
     wish: Wish
     clock: PausableClock
     show: Callable[[Progress], None]
+    say: Callable[[str], None]
     losses: list[float] = field(default_factory=list)
     is_over: bool = False
     _next_share: float = 0.0

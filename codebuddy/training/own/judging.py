@@ -139,6 +139,11 @@ def pass_gate(
     )
 
 
+def judge_nothing(limits: Sequence[Limit]) -> gate.Verdict | None:
+    """The judgement where nothing was measured, which passes no limit; none without limits."""
+    return gate.judge({}, list(limits), is_whole=False) if limits else None
+
+
 def judge(
     found: Mapping[str, Sequence[ModeResult]],
     deprecated: Deprecated,

@@ -75,6 +75,7 @@ def train_privately(
     seconds: float,
     on_step: Callable[[int, float, float], None],
     prompts: fit.PromptCache | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Train the one adapter of the model by the plan; fewer steps where the time is over.
 
@@ -83,11 +84,13 @@ def train_privately(
         config: Its name and highest rate.
         private: Units and plan.
         endings: The tokens that end a middle.
-        state: Kept now and then, and gone on from, with new noise.
+        state: Kept now and then, and gone on from, with new noise; deleted where it is of
+            another plan, as other minutes make one.
         clock: Of the time.
         seconds: After which no step is begun.
         on_step: Told the step, the share that is done, and the mean loss of what was drawn.
         prompts: What was read already; a memory of its own where none is given.
+        tell: Told in a line that steps of another plan are forgotten.
 
     Returns:
         Steps, each of which is to be accounted for.
@@ -100,6 +103,8 @@ def train_privately(
     highest = RATE_SHARE * config.rate
     optimizer = torch.optim.AdamW(weights, lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
     run = repr((config, plan))
+    if run_state.remove_other(state, run):
+        tell("the unfinished training has another plan (as of other --minutes): it begins anew")
     prompts = prompts or fit.PromptCache(model, _DEVICE)
     done, _, before = run_state.resume(model, {config.name: optimizer}, state, run)
     noise = np.random.default_rng(seed())

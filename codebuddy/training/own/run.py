@@ -207,18 +207,20 @@ class OwnTraining:
 
     def run(self) -> Outcome:
         """All stages, going on where an earlier call stopped."""
-        if self._options.is_fresh:
+        options = self._options
+        if options.is_fresh:
             shutil.rmtree(self.work, ignore_errors=True)
-        start = None if self._options.is_fresh or self._options.privacy else self._start()
+        start = None if options.is_fresh or options.privacy else self._start()
         samples = self.samples(start)
         if samples is None:
             assert start is not None
-            return Outcome(start.name, start.card.get("made_by", {}), None, None, start.name)
+            made_by, judged = start.card.get("made_by", {}), judging.judge_nothing(options.limits)
+            return Outcome(start.name, made_by, None, None, start.name, judged)
         trained = self.train(samples, start)
         # The weights that were trained on: the comparison loads the model once more.
         gc.collect()
         verdict = self.compare(samples, trained)
-        judged, verdict = judging.pass_gate(self._options.limits, trained.loss, verdict)
+        judged, verdict = judging.pass_gate(options.limits, trained.loss, verdict)
         name = self.keep(samples, trained, verdict, start)
         shutil.rmtree(self.work, ignore_errors=True)
         begun = "" if start is None else start.name
@@ -306,7 +308,7 @@ class OwnTraining:
         if wish.privacy is not None:
             around.tell(wish.privacy.plan.words())
         around.show("reading the model")
-        return fitting.train(wish, samples, self._clock, around.on_progress)
+        return fitting.train(wish, samples, self._clock, around.on_progress, around.tell)
 
     def explained(self, samples: Samples, file: Path) -> Trained:
         """An adapter of elsewhere as if it had been trained here: what it explains of the samples.
