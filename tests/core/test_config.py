@@ -68,6 +68,7 @@ def test_no_key_of_a_repository_holds_a_path_or_command():
         "completion.retrieve",
         "completion.prefer",
         "index.max_file_bytes",
+        "index.deprecated",
         "train.deprecated",
         "train.exclude",
         "train.max_fixes",
