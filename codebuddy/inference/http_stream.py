@@ -115,7 +115,8 @@ class ModelServer:
                 if is_stale and not is_last and not cancellation.is_cancelled:
                     continue
                 raise self._unreachable(error, self._ends_at, cancellation) from error
-            self._connection = connection
+            # A server that closes after its answer leaves nothing to keep.
+            self._connection = connection if connection.sock is not None else None
             cancellation.check()
             self._check_status(response, path, content)
             return self._parsed(content)

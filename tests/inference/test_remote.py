@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from codebuddy.errors import (
     SupersededError,
 )
 from codebuddy.inference.fim_families import spelling_of
+from codebuddy.inference.http_stream import ModelServer
 from codebuddy.inference.remote import connect
 from codebuddy.settings import CompletionSettings, ModelSettings
 from tests.support import serve as serve_support
@@ -358,3 +360,23 @@ def test_families_are_known_by_name():
     assert spelled.separator == "<|file_sep|>"
     assert spelling_of("starcoder2:3b") == spelling_of("starcoder:1b")
     assert spelling_of("llama3") is None
+
+
+def test_a_server_that_closes_after_each_answer_is_asked_again():
+    """As servers do that speak HTTP/1.0, and llama-server while it loads its model."""
+
+    class Closing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Closing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = ModelServer(f"http://127.0.0.1:{server.server_port}", may_be_remote=False)
+        assert [asked.ask("/props") for _ in range(3)] == [{}, {}, {}]
+        asked.close()
+        server.shutdown()
