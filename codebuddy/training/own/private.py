@@ -19,7 +19,6 @@ from codebuddy.training.adapter import fit, run_state
 from codebuddy.training.adapter.packing import SampleGroup
 from codebuddy.training.adapter.sample_file import Endings
 from codebuddy.training.own.choosing import authors_of
-from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.privacy import Goal, Plan, draw, plan_for, seed, units_of
 from codebuddy.vcs.repository import Repository
 
@@ -71,7 +70,7 @@ def train_privately(
     private: Private,
     endings: Endings,
     state: Path,
-    clock: PausableClock,
+    clock: Callable[[], float],
     seconds: float,
     on_step: Callable[[int, float, float], None],
     prompts: fit.PromptCache | None = None,
