@@ -83,10 +83,8 @@ def train_privately(
         config: Its name and highest rate.
         private: Units and plan.
         endings: The tokens that end a middle.
-        state: Kept now and then, and gone on from, with new noise; deleted where it is of
-            another plan, as other minutes make one.
-        clock: Of the time.
-        seconds: After which no step is begun.
+        state: Kept now and then, and gone on from, with new noise; another plan's is deleted.
+        clock: Says how many `seconds` are over, after which no step is begun.
         on_step: Told the step, the share that is done, and the mean loss of what was drawn.
         prompts: What was read already; a memory of its own where none is given.
         tell: Told in a line that steps of another plan are forgotten.
@@ -98,8 +96,7 @@ def train_privately(
     import torch
 
     plan = private.plan
-    weights = trained_weights(model)
-    highest = RATE_SHARE * config.rate
+    weights, highest = trained_weights(model), RATE_SHARE * config.rate
     optimizer = torch.optim.AdamW(weights, lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
     run = repr((config, plan))
     if run_state.remove_other(state, run):
