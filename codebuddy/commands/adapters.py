@@ -187,7 +187,8 @@ def import_adapter(
 
     repository_context, folder = _place(model)
     file = file.expanduser().absolute()
-    for each in (file, file.with_suffix(".json")):
+    card_file = file.with_suffix(".json")
+    for each in (file, card_file):
         if not each.is_file():
             raise ModelError(
                 f"there is no file {each}",
@@ -195,7 +196,6 @@ def import_adapter(
             )
     name = own_adapters.check_name(name or file.stem)
     base = _base(repository_context)
-    card_file = file.with_suffix(".json")
     # Without a card it would be held to the model's shapes alone.
     read_card(card_file)
     adapter = AdapterChooser(base.header, base.digest).choose(str(file)).adapter

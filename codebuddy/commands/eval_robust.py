@@ -29,12 +29,13 @@ def measure(
     from codebuddy.errors import EXIT_INTERRUPTED
     from codebuddy.evaluation.robust.on_repository import measure_robustness, measure_sensitivity
 
+    result: EvaluationResult[Any]
     if asked.is_of_people:
-        report, ended = _ended(*measure_sensitivity(repository_context, options))
+        report, result = measure_sensitivity(repository_context, options)
     else:
         wanted = _robustness_options(options, asked)
-        report, ended = _ended(*measure_robustness(repository_context, wanted))
-    is_whole = ended == "done"
+        report, result = measure_robustness(repository_context, wanted)
+    is_whole = result.ended == "done"
     verdict = pass_gate(report, limits, is_whole=is_whole)
     _print(report, as_json=as_json)
     if asked.plot is not None and report["robustness"]["holes"]:
@@ -45,7 +46,7 @@ def measure(
         plot_robustness(title, found["families"], asked.plot)
         note(f"drew {safe_line(str(asked.plot))}")
     status = exit_status(verdict, is_whole=is_whole)
-    return EXIT_INTERRUPTED if ended == "interrupted" else status
+    return EXIT_INTERRUPTED if result.ended == "interrupted" else status
 
 
 def measure_search(
@@ -82,10 +83,6 @@ def measure_search(
     else:
         note("there are no documented functions to search for")
     return exit_status(verdict)
-
-
-def _ended(report: dict[str, Any], result: EvaluationResult[Any]) -> tuple[dict[str, Any], str]:
-    return report, result.ended
 
 
 def _robustness_options(options: EvaluationOptions, asked: Asked) -> RobustnessOptions:

@@ -96,15 +96,14 @@ def client(
         _show(part, as_json=as_json)
         return 0
     from codebuddy.errors import EXIT_INTERRUPTED
-    from codebuddy.federation.client import HeadClient
-    from codebuddy.federation.secure import SecureHeadClient
+    from codebuddy.federation.secure import client_kind
 
     # Asked here first, since the library that accounts takes longer to load than a server waits.
     if not part.participant.may_send:
         note("no update will be sent: there are no labels to learn from, or no privacy is left")
     status = StatusLine()
     status.show(f"taking part with {counted(len(part.participant.learned), 'label')}")
-    kind = SecureHeadClient if secure_aggregation else HeadClient
+    kind = client_kind(is_secure=secure_aggregation)
     taking = kind(part.participant, part.trained_for, part.take, part.record_release)
 
     def so_far() -> str:

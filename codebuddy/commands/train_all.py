@@ -53,7 +53,7 @@ def command(
     model: str | None,
     seed: int,
     as_json: bool,  # noqa: FBT001
-) -> None:
+) -> int:
     """Entry point of the verb."""
     from codebuddy.paths import whole_model_name
     from codebuddy.service.context import open_repository_context
@@ -77,8 +77,9 @@ def command(
     else:
         answer("\n".join(_report(stages, minutes)))
     if all("error" in stage.facts for stage in stages):
-        raise click.exceptions.Exit(1)
+        return 1
     train_adapter.note_other_adapter(repository_context.settings)
+    return 0
 
 
 def _adapter(

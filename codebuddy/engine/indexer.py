@@ -22,7 +22,7 @@ from codebuddy.index.seeding import can_be_seeded
 from codebuddy.service.context import RepositoryContext
 from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.refresh import LOCK_TIMEOUT_S
-from codebuddy.service.repositories import RepositoryCache, index_key
+from codebuddy.service.repositories import IndexKey, RepositoryCache, index_key
 from codebuddy.service.request import SearchRequest, SettingsSources
 from codebuddy.vcs.location import folder_to_search
 
@@ -51,11 +51,11 @@ class IndexWorker:
         self._builds = ThreadPoolExecutor(_BUILDING_THREADS, thread_name_prefix="build")
         self._updates = ThreadPoolExecutor(_UPDATE_THREADS, thread_name_prefix="update")
         self._n_requests = 0
-        self._running: dict[tuple[Path, str, bool], Future[str]] = {}
-        self._updated_at: dict[tuple[Path, str, bool], float] = {}
-        self._first_builds: set[tuple[Path, str, bool]] = set()
+        self._running: dict[IndexKey, Future[str]] = {}
+        self._updated_at: dict[IndexKey, float] = {}
+        self._first_builds: set[IndexKey] = set()
         # Why the last update of an index failed.
-        self._failures: dict[tuple[Path, str, bool], CodebuddyError] = {}
+        self._failures: dict[IndexKey, CodebuddyError] = {}
 
     def run(self) -> None:
         """Serve until the engine is gone."""

@@ -231,6 +231,11 @@ def _shares_for(others: AbstractSet[int], said: Mapping[int, str]) -> dict[int, 
     return found
 
 
+def client_kind(*, is_secure: bool) -> type[HeadClient]:
+    """Who takes part in such rounds."""
+    return SecureHeadClient if is_secure else HeadClient
+
+
 def strategy_of(
     rules: Rules, start: Sequence[Array], trained_for: str, on_round: Any = None
 ) -> HeadStrategy:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codebuddy.federation.client import HeadClient
 from codebuddy.federation.flower import flower
 from codebuddy.federation.participant import Participant
-from codebuddy.federation.secure import SecureHeadClient, strategy_of
+from codebuddy.federation.secure import client_kind, strategy_of
 from codebuddy.federation.strategy import HeadStrategy, Rules
 from codebuddy.federation.weights import Array
 
@@ -61,7 +60,7 @@ def simulate(
     Returns:
         The strategy, with the final weights and what happened in each round.
     """
-    usual = SecureHeadClient if rules.is_secure else HeadClient
+    usual = client_kind(is_secure=rules.is_secure)
     clients = [
         make_client(number, each) if make_client else usual(each, "simulated")
         for number, each in enumerate(participants)

@@ -16,7 +16,7 @@ from codebuddy.federation.measure import aurocs, centralised
 from codebuddy.federation.participant import Participant
 from codebuddy.federation.partitions import Dealing, deal, divergence
 from codebuddy.federation.privacy import Privacy
-from codebuddy.federation.secure import SecureHeadClient
+from codebuddy.federation.secure import client_kind
 from codebuddy.federation.simulation import simulate
 from codebuddy.federation.strategy import HeadStrategy, Rules
 from codebuddy.federation.weights import Array, data_of, scales_of, zeros
@@ -87,9 +87,7 @@ def try_out(
         rules,
         zeros(),
         on_round=lambda _number, weights: curve.append(aurocs(weights, held_out)),
-        make_client=_maker(
-            dealt.n_poisoned, HeadClient if not rules.is_secure else SecureHeadClient
-        ),
+        make_client=_maker(dealt.n_poisoned, client_kind(is_secure=rules.is_secure)),
     )
     pooled = data_of([hole for each in participants for hole in each.learned], scales)
     alone = [aurocs(_alone(each, rules, scales), held_out) for each in learning]

@@ -90,12 +90,15 @@ kill "$watchdog" 2>/dev/null
 {ending}exit 0
 """
 
-# What has ended by itself has said what it left out.
+# What has ended by itself has said what it left out. Where all went well, nothing more is started.
 _SAID_WHEN_KILLED = """\
-scope="--range HEAD~1..HEAD"
-git rev-parse -q --verify HEAD >/dev/null 2>&1 || scope=--all
-told="codebuddy: the time was over before all was looked at; to see it"
-[ "$status" != 137 ] || echo "$told: codebuddy hook run $scope"
+say_ended() {
+    scope="--range HEAD~1..HEAD"
+    git rev-parse -q --verify HEAD >/dev/null 2>&1 || scope=--all
+    told="codebuddy: the time was over before all was looked at; to see it"
+    echo "$told: codebuddy hook run $scope"
+}
+[ "$status" != 137 ] || say_ended
 """
 # A message that is given, merged, squashed or taken from a commit is not to be suggested.
 _MESSAGE_CONDITION = 'case "${2:-}" in "" | template) ;; *) exit 0 ;; esac\n'

@@ -28,7 +28,6 @@ _MAX_QUERY_CHARACTERS = 2_000
 # Some 50 tokens and 90.
 _HEAD_CHARACTERS = 200
 _BODY_CHARACTERS = 250
-_CAMEL_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class SecondTier:
@@ -148,8 +147,9 @@ class SecondTier:
 def head_text(chunk: Chunk) -> str:
     """A chunk's name in words, and the first line of each documentation in it."""
     from codebuddy.index.chunk_bag import MAX_CHARACTERS, first_lines
+    from codebuddy.index.encoder import CAMEL_BORDER
 
-    name = _CAMEL_BORDER.sub(" ", chunk.symbol)
+    name = re.sub(CAMEL_BORDER, " ", chunk.symbol)
     for mark in ("_", ".", "::"):
         name = name.replace(mark, " ")
     return f"{name}. {first_lines(chunk.text[:MAX_CHARACTERS])}"[:_HEAD_CHARACTERS]

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _MAX_OPEN = 16
 
 _Identity = tuple[int, ...]
+# What an open index is for: `index_key`.
+IndexKey = tuple[Path, str, bool]
 
 
 class RepositoryCache:
@@ -52,7 +54,7 @@ class RepositoryCache:
         self._lock = threading.Lock()
         self._repositories: OrderedDict[Path, tuple[_Identity, Repository]] = OrderedDict()
         # Opened for an embedder: that of a query must be that of the vectors.
-        self._indexes: OrderedDict[tuple[Path, str, bool], RepositoryIndex] = OrderedDict()
+        self._indexes: OrderedDict[IndexKey, RepositoryIndex] = OrderedDict()
         self._histories: OrderedDict[Path, PromptHistory] = OrderedDict()
         self._policies: OrderedDict[Path, tuple[tuple[object, ...], RetrievalPolicy]] = (
             OrderedDict()
@@ -239,7 +241,7 @@ class RepositoryCache:
         return repository
 
 
-def index_key(repository_context: RepositoryContext) -> tuple[Path, str, bool]:
+def index_key(repository_context: RepositoryContext) -> IndexKey:
     """What an open index is for: repository, embedder of queries, what is left out."""
     settings = repository_context.settings.index
     return repository_context.repository.index_folder, settings.embedder, settings.deprecated

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.commands.test_complete import codebuddy
+from tests.commands.test_json_keys import KEYS
 from tests.support.index import make_repository, run_git
 from tests.support.toy_repository import make_house, module_of
 
@@ -24,10 +24,6 @@ MODEL = ("--model", "smollm2-135m")
 COMMAND = [sys.executable, "-P", "-m", "codebuddy", "train", "adapter", *MODEL]
 
 pytestmark = pytest.mark.process
-
-KEYS = json.loads(
-    (Path(__file__).parent.parent / "commands" / "json_keys.json").read_text(encoding="utf-8")
-)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ it says is nonsense, so that nothing here depends on which stage is kept.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +16,12 @@ from codebuddy.inference import own_adapters, stamps
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.commands.test_complete import codebuddy
+from tests.commands.test_json_keys import KEYS
 from tests.support.index import make_repository, run_git
 from tests.support.tiny_model import write_base
 from tests.support.toy_repository import make_house
 
 pytestmark = pytest.mark.process
-
-KEYS = json.loads(
-    (Path(__file__).parent.parent / "commands" / "json_keys.json").read_text(encoding="utf-8")
-)
 
 
 @pytest.fixture(autouse=True)
