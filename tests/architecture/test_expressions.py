@@ -14,6 +14,7 @@ import pytest
 
 from codebuddy.completion import expression
 from codebuddy.hook import credentials, state
+from codebuddy.index import encoder
 from codebuddy.syntax import modes
 from codebuddy.syntax.lexicon import LEXICONS
 from tests.support.expression_costs import (
@@ -69,6 +70,7 @@ def _values():
                 state, "search", lambda: state.SourceFile("a.py", b"").defines("name")
             ),
         },
+        "index/second_tier.py": {"CAMEL_BORDER": encoder.CAMEL_BORDER},
         "index/query_filters.py": {"before": r"(?<!\w)", "word": "name", "behind": r"(?!\w)"},
         # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
         "index/ignore_rules.py": {"expressions": [b"name"]},
