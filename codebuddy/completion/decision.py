@@ -31,6 +31,8 @@ THRESHOLD = 0.5
 POINTS_PER_SECOND = {"speed": 4.0, "balanced": 1.0, "quality": 0.25}
 # Factor on the break-even cost where the first text is shown while the second is generated.
 _SHOWN_COST_FACTOR = 0.5
+# A retrieval that takes longer than this many times its estimate and than it is worth is ended.
+_OVERRUN_FACTOR = 2.0
 _MAX_STATED_FEATURES = 3
 # Names further away than these say little about what comes next.
 _NEAREST_NAMES = 6
@@ -52,6 +54,10 @@ class RetrievalCost:
     def break_even_gain(self) -> float:
         """The smallest gain that is worth the cost."""
         return max(0.0, self.expected_ms) / 1000 * self.points_per_second
+
+    def longest_ms(self, gain: float, expected_ms: float) -> float:
+        """How long retrieval may take: what `gain` points are worth, or twice what was expected."""
+        return max(gain / self.points_per_second * 1000, _OVERRUN_FACTOR * expected_ms)
 
 
 def count_definitions(context: Context, index: CodeIndex) -> DefinitionCounts:

@@ -252,15 +252,17 @@ def _retry_with_retrieval(
         )
         decision = replace(decision, first_ms=run.elapsed_ms())
     remaining_ms = run.remaining_ms()
-    if decision.retrieve and remaining_ms and (decision.expected_ms or 0.0) > remaining_ms:
-        expected = decision.expected_gain or 0.0, decision.expected_ms or 0.0
-        reason = too_late_reason(*expected, remaining_ms)
+    estimate = decision.expected_gain or 0.0, decision.expected_ms or 0.0
+    if decision.retrieve and remaining_ms and estimate[1] > remaining_ms:
+        reason = too_late_reason(*estimate, remaining_ms)
         decision = replace(decision, retrieve=False, threshold=1.0, reason=reason)
     if not decision.retrieve:
         return decision, first
     if run.request.accepts_revision and on_text is not None:
         on_text(first.text)
-    second = _run_generation(run, context, decision, None)
+    # What was estimated on an idle machine may take ten times as long on a busy one.
+    limited = run.with_limit(stage.cost.longest_ms(*estimate))
+    second = _run_generation(limited, context, decision, None)
     is_whole = second.stats.finish_reason != "budget"
     if second.text and is_whole and has_higher_likelihood(second.stats, first.stats):
         kept = replace(second, stats=second.stats.with_cost_of(first.stats))
@@ -270,7 +272,7 @@ def _retry_with_retrieval(
         first.stats,
         second.stats,
         is_empty=not second.text,
-        budget_ms=run.request.budget_ms,
+        budget_ms=limited.request.budget_ms,
     )
     return replace(decision, kept="first", reason=reason), kept
 

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from codebuddy.cancellation import CancellationToken
@@ -120,6 +120,15 @@ class PipelineRun:
         """This run, its time and timings included, with other resources."""
         other = copy.copy(self)
         other.resources = resources
+        return other
+
+    def with_limit(self, limit_ms: float) -> PipelineRun:
+        """This run with a budget that ends `limit_ms` from now, or sooner where its own does."""
+        other = copy.copy(self)
+        end_ms = self.elapsed_ms() + limit_ms
+        if self.request.budget_ms > 0:
+            end_ms = min(end_ms, self.request.budget_ms)
+        other.request = replace(self.request, budget_ms=end_ms)
         return other
 
     def elapsed_ms(self) -> float:

@@ -9,7 +9,7 @@ import pytest
 from codebuddy.commands.complete import _StreamPrinter
 from codebuddy.completion.context import build_context
 from codebuddy.completion.cost import retrieval_cost
-from codebuddy.completion.decision import has_higher_likelihood
+from codebuddy.completion.decision import RetrievalCost, has_higher_likelihood
 from codebuddy.completion.head import Classifier, Head
 from codebuddy.completion.latency import LatencyModel
 from codebuddy.completion.pipeline import complete
@@ -47,10 +47,11 @@ def shop(tmp_path_factory):
         yield request, index
 
 
-def suggest(shop, generator, head, on_text=None, settings=SETTINGS, **changes):
+def suggest(shop, generator, head, on_text=None, settings=SETTINGS, latency=None, **changes):
     """What the pipeline suggests there."""
     request, index = shop
-    resources = PipelineResources(generator, index, settings, "shop", None, head, LatencyModel())
+    latency = latency or LatencyModel()
+    resources = PipelineResources(generator, index, settings, "shop", None, head, latency)
     return complete(dataclasses.replace(request, **changes), resources, on_text)
 
 
@@ -130,6 +131,28 @@ def test_without_time_or_probabilities_nothing_is_written_again(shop, small_mode
     silent = suggest(shop, EchoGenerator(), head_of(90.0, 90.0))
     assert silent.receipt.decision.stage == "syntax"
     assert silent.receipt.decision.retrieve
+
+
+def test_a_second_text_takes_no_longer_than_it_is_worth(shop, small_model):
+    """Where the estimate was made on an idle machine, the first text stays, with its reason."""
+    one_token = dataclasses.replace(SETTINGS, max_tokens=1)
+    never = suggest(shop, small_model, None, settings=one_token, retrieve="never")
+    small_model.kv.clear()
+    idle = LatencyModel()
+    idle.ms_per_token = idle.lookup_ms = 0.0001
+    # Worth 40 ms; a prompt takes longer than that to read.
+    found = suggest(shop, small_model, head_of(-5.0, 0.04), settings=one_token, latency=idle)
+    assert found.text == never.text
+    decision = found.receipt.decision
+    assert (decision.retrieve, decision.stage, decision.kept) == (True, "confidence", "first")
+    assert "the second one was not whole after" in decision.reason
+
+
+@pytest.mark.parametrize("gain", [1.0, 40.0])
+def test_an_estimate_may_be_exceeded_twice(gain):
+    """Of a lookup that is hardly worth it, half would else be read in vain."""
+    cost = RetrievalCost(800.0, 2.0)
+    assert cost.longest_ms(gain, 900.0) == max(1800.0, gain * 500)
 
 
 def test_who_types_and_cannot_take_text_back_is_served_by_the_rule(shop, small_model):
