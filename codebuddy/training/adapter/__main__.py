@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("--rank", type=int, nargs="+", default=[8])
     parser.add_argument("--rate", type=float, nargs="+", default=[4e-4])
     parser.add_argument("--steps", type=int, default=0, help="of training, in place of minutes")
+    parser.add_argument(
+        "--per-package", type=int, default=GROUPS_PER_PACKAGE, help="groups of samples that are cut"
+    )
     parser.add_argument("--groups", type=int, default=2, help="of samples, a step")
     arguments = parser.parse_args()
     if arguments.stage != "fetch" and arguments.base is None:
@@ -75,7 +78,7 @@ def cut(arguments: argparse.Namespace) -> None:
         folder = arguments.work / "samples" / part
         folder.mkdir(parents=True, exist_ok=True)
         for archive in sorted((arguments.work / part).glob("*.*")):
-            outcome = cut_archive(archive, folder, vocabulary, GROUPS_PER_PACKAGE, SEED)
+            outcome = cut_archive(archive, folder, vocabulary, arguments.per_package, SEED)
             print_line(f"{archive.name}: {outcome}")
 
 
