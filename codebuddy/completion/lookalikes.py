@@ -93,16 +93,21 @@ def aligned_window(
         The indices of the window's first line, and of the one behind its last.
     """
     known: dict[int, frozenset[str]] = {}
+    weights = [_LINE_DECAY**back * len(wanted) for back, wanted in enumerate(cursor.lines)]
+    # What a line and those before it can score at most.
+    limits = [sum(weights[back:]) for back in range(len(weights))]
     best, place = -1.0, first
     for line in range(max(0, first), min(last + 1, len(lines))):
         score = 0.0
         for back, wanted in enumerate(cursor.lines[: line + 1]):
+            if score + limits[back] <= best:
+                break
             there = line - back
             if there not in known:
                 known[there] = _words(lines[there][:_LINE_CHARACTERS])
             if shared := len(wanted & known[there]):
                 union = len(wanted) + len(known[there]) - shared
-                score += _LINE_DECAY**back * len(wanted) * shared / union
+                score += weights[back] * shared / union
         if score > best:
             best, place = score, line
     return max(0, place - _LINES_BEFORE_MATCH), min(len(lines), place + _LINES_FROM_MATCH)

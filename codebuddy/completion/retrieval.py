@@ -182,6 +182,8 @@ class _Files:
         return bool(informative_lines(own)) and self.lines(path) == own
 
     def _has_own_lines(self, path: str) -> bool:
+        if len(self.lines(path)) < _COPY_SHARE * len(self._own_lines):
+            return False
         lines = set(informative_lines(self.lines(path)))
         shared = len(self._own_lines & lines)
         is_whole = shared >= _COPY_SHARE * len(self._own_lines) > 0

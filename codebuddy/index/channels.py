@@ -10,7 +10,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
+from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index.cochange import META_KEY, CoChange
 from codebuddy.index.definition_finder import DefinitionFinder
 from codebuddy.index.dense import DenseRanker
@@ -23,7 +25,7 @@ from codebuddy.index.path_channel import PathFinder
 from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import Keep
 from codebuddy.index.spelling import Reading, read
-from codebuddy.index.store import Store
+from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.symbol_channel import Near, SymbolRanker
 from codebuddy.index.terms import count_terms, words
 from codebuddy.settings import Settings
@@ -42,7 +44,10 @@ _BARELY = 0.01
 
 # Looked at for a filter, which must not read the whole of a large index.
 _MAX_FILTERED = 20_000
+# Files whose chunks stay in memory, and how large one may be: those of some lookups.
+_FILES_KEPT, _KEPT_FILE_BYTES = 100, 1 << 16
 
+T = TypeVar("T")
 Ranking = list[tuple[int, float]]
 
 
@@ -68,6 +73,8 @@ class Channels:
         self._store = store
         self._settings = settings
         self.lexical = lexical or LexicalRanker(store)
+        self._chunks: dict[str, list[Chunk]] = {}
+        self._definitions: dict[str, list[Definition]] = {}
 
     @cached_property
     def modules(self) -> ModuleMap:
@@ -184,6 +191,28 @@ class Channels:
         (vector,) = encoder.encode([query[:_MAX_ENCODED_CHARACTERS]])
         found = self._dense.ranked(vector, limit if keep is None else _MAX_FILTERED)
         return list(islice(kept(found, keep), limit))
+
+    def chunks_of(self, path: str) -> list[Chunk]:
+        """A file's chunks in their order."""
+        return self._kept(path, self._chunks, self._store.chunks_of)
+
+    def definitions_of(self, path: str) -> list[Definition]:
+        """A file's definitions in their order."""
+        return self._kept(path, self._definitions, self._store.definitions_of)
+
+    def _kept(
+        self, path: str, known: dict[str, list[T]], read: Callable[[StoredFile], list[T]]
+    ) -> list[T]:
+        """What a file holds: who types asks for that of the same files at each key."""
+        if path not in known:
+            stored = self._store.file_of(os.fsencode(path))
+            found = [] if stored is None else read(stored)
+            if stored is None or stored.stat.size > _KEPT_FILE_BYTES:
+                return found
+            if len(known) == _FILES_KEPT:
+                known.clear()
+            known[path] = found
+        return known[path]
 
     def finder(
         self, path: str, imports: Sequence[str] | None, names: Sequence[str]

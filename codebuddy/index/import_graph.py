@@ -27,6 +27,7 @@ class ImportGraph:
     def __init__(self, store: Store, modules: ModuleMap) -> None:
         self._store = store
         self._modules = modules
+        self._reexports: dict[str, tuple[str, ...]] = {}
 
     def imported_files(
         self, path: str, names: Sequence[str], imports: Sequence[str] | None
@@ -60,6 +61,11 @@ class ImportGraph:
 
     def _reexports_of(self, path: str) -> tuple[str, ...]:
         """The imports of a file that is there to pass them on, by its name or by having no more."""
+        if path not in self._reexports:
+            self._reexports[path] = self._read_reexports(path)
+        return self._reexports[path]
+
+    def _read_reexports(self, path: str) -> tuple[str, ...]:
         stored = self._store.file_of(os.fsencode(path))
         if stored is None:
             return ()

@@ -259,13 +259,14 @@ class RepositoryIndex:
 
     def chunks_of(self, path: str) -> list[Chunk]:
         """The chunks of the file `path` in their order; empty if it is not indexed."""
-        with self._snapshot():
-            stored = self._store.file_of(os.fsencode(path))
-            return [] if stored is None else self._store.chunks_of(stored)
+        with self._snapshot() as channels:
+            return list(channels.chunks_of(path))
 
     def definitions_of(self, path: str, lines: tuple[int, int] | None = None) -> list[Definition]:
         """As `chunks_of`, definitions; of `lines` (first, last) those that touch them."""
-        with self._snapshot():
+        with self._snapshot() as channels:
+            if lines is None:
+                return list(channels.definitions_of(path))
             stored = self._store.file_of(os.fsencode(path))
             return [] if stored is None else self._store.definitions_of(stored, lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from contextlib import contextmanager
 
 import pytest
@@ -65,6 +66,27 @@ def test_a_window_reaches_past_the_line_that_matches():
     assert end > 70
     assert aligned_window(lines, -5, 500, cursor) == (first, end)
     assert aligned_window([], 0, 5, cursor) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_window_is_that_of_the_best_line_of_all(seed):
+    """Lines that can no longer be the best are passed over; each is scored here."""
+    rng = random.Random(seed)
+    lines = [" ".join(rng.choices("abcdefg", k=rng.randrange(5))) for _ in range(60)]
+    cursor = cursor_text(context_at("\n".join(rng.sample(lines, 14)) + "\n‸"))
+
+    def score(place):
+        total = 0.0
+        for back, wanted in enumerate(cursor.lines[: place + 1]):
+            there = set(lines[place - back].split())
+            if union := wanted | there:
+                total += 0.8**back * len(wanted) * len(wanted & there) / len(union)
+        return total
+
+    scores = [score(place) for place in range(60)]
+    first, end = aligned_window(lines, 0, 59, cursor)
+    best = max(range(60), key=lambda place: (round(scores[place], 9), -place))
+    assert (first, end) == (max(0, best - 5), min(60, best + 15))
 
 
 def test_pieces_that_say_the_same_are_taken_once():

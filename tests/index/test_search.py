@@ -155,6 +155,21 @@ def test_definition_counts_leave_one_file_out(opened):
     assert opened.definition_counts(["open"], "not/indexed.py") == {"open": 2}
 
 
+def test_what_a_file_holds_is_kept_until_the_index_changes(tmp_path):
+    """Who changes a list that was returned changes no other, and an update is seen at once."""
+    root = make_repository(tmp_path / "r", {"a.py": "def first():\n    return 1\n"})
+    index(root)
+    with RepositoryIndex.open(open_repository(root), Settings()) as opened:
+        opened.chunks_of("a.py").clear()
+        opened.definitions_of("a.py").clear()
+        assert "first" in opened.chunks_of("a.py")[0].text
+        assert [each.name for each in opened.definitions_of("a.py")] == ["first"]
+        (root / "a.py").write_text("def second():\n    return 2\n")
+        index(root)
+        assert "second" in opened.chunks_of("a.py")[0].text
+        assert [each.name for each in opened.definitions_of("a.py")] == ["second"]
+
+
 def test_chunks_of_a_file_cover_it(opened):
     """The chunks in order are the file, and an unknown file has none."""
     chunks = opened.chunks_of("shop/cart.py")
