@@ -11,12 +11,13 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
+from codebuddy.inference import hardware
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.llama_library import load_library
 from codebuddy.training.adapter import run_state
 from codebuddy.training.adapter.__main__ import PARTS, cut, train_all
-from codebuddy.training.adapter.base_model import LINEAR, load_base
+from codebuddy.training.adapter.base_model import LINEAR, load_base, number_type
 from codebuddy.training.adapter.export import adapter_weights, write_adapter
 from codebuddy.training.adapter.fit import (
     AdapterConfig,
@@ -110,6 +111,22 @@ def trained(base_file, groups, steps=60, state=None):
         lambda _step, _share, losses: told.append(losses),
     )
     return model, told, done
+
+
+def test_a_base_is_computed_in_what_is_fast_and_fits(monkeypatch):
+    """float32 takes twice the memory, and is faster on a CPU unless that has AMX."""
+    import torch
+
+    parameters = 1_000_000_000
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(hardware, "available_bytes", lambda: 10 * parameters)
+    assert number_type("cpu", parameters) is torch.float32
+    assert number_type("cuda", parameters) is torch.bfloat16
+    monkeypatch.setattr(hardware, "available_bytes", lambda: 8 * parameters)
+    assert number_type("cpu", parameters) is torch.bfloat16
+    monkeypatch.setattr(hardware, "available_bytes", lambda: 10 * parameters)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert number_type("cpu", parameters) is torch.bfloat16
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from codebuddy.inference import hardware
+
 _PARTS = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -22,6 +24,8 @@ _PARTS = {
     "ffn_norm": "post_attention_layernorm",
 }
 _WORKERS = 8
+# For each parameter in float32 while the file is unpacked, and what training computes.
+_FLOAT32_BYTES, _WORKING_BYTES = 8, 1 << 30
 _OUTER = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 # What an adapter may act on, by its name in transformers and in GGUF.
 LINEAR = {
@@ -30,7 +34,7 @@ LINEAR = {
 
 
 def load_base(file: Path, device: str = "cpu") -> Any:
-    """The model of a GGUF file, in bfloat16, without gradients.
+    """The model of a GGUF file, in the numbers of `number_type`, without gradients.
 
     Raises:
         ValueError: Its architecture is not known here.
@@ -43,6 +47,7 @@ def load_base(file: Path, device: str = "cpu") -> Any:
     model = _empty_model(reader)
     heads = _number(reader, "attention.head_count"), _number(reader, "attention.head_count_kv")
     is_llama = _text(reader, "general.architecture") == "llama"
+    kind = number_type(device, sum(parameter.numel() for parameter in model.parameters()))
 
     def unpack(tensor: Any) -> tuple[str, Any]:
         values = torch.from_numpy(np.array(gguf.dequantize(tensor.data, tensor.tensor_type)))
@@ -51,7 +56,7 @@ def load_base(file: Path, device: str = "cpu") -> Any:
             values = _unpermute(values, heads[0])
         elif is_llama and ".k_proj" in name:
             values = _unpermute(values, heads[1])
-        return name, values.to(torch.bfloat16)
+        return name, values.to(kind)
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         state = dict(
@@ -61,6 +66,22 @@ def load_base(file: Path, device: str = "cpu") -> Any:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.load_state_dict(state, assign=True, strict=True)
     return model.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def number_type(device: str, n_parameters: int) -> Any:
+    """What a base is computed in: bfloat16 on a GPU, with AMX, and where memory is short.
+
+    Any other CPU multiplies float32 faster, by 1.8 where it has instructions for bfloat16 and no
+    AMX (docs/log.md), and needs twice the memory for it.
+    """
+    import torch
+
+    # There is no public way to ask.
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    needed = _FLOAT32_BYTES * n_parameters + _WORKING_BYTES
+    if device != "cpu" or has_amx() or hardware.available_bytes() < needed:
+        return torch.bfloat16
+    return torch.float32
 
 
 def _empty_model(reader: Any) -> Any:
