@@ -8,6 +8,7 @@ each adapter is trained on the middles behind the same cache. It needs torch, tr
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
 import random
@@ -86,12 +87,22 @@ class Reading:
 def read_prompts(model: Any, group: SampleGroup, device: str) -> Reading:
     """Read the prompts of a group with the adapters off."""
     import torch
+    from transformers import DynamicCache
 
     prompts = pack_prompts(group)
+    read: Any = DynamicCache()
     with torch.no_grad(), _adapter_off(model):
-        out = model.get_base_model().model(**_inputs(prompts, device), use_cache=True)
-    layers = tuple((each.keys, each.values) for each in out.past_key_values.layers)
-    return Reading(prompts, layers)
+        _run(model, prompts, device, read)
+    return Reading(prompts, tuple((each.keys, each.values) for each in read.layers))
+
+
+def _run(model: Any, row: PackedRow, device: Any, cache: Any) -> Any:
+    """What the layers say of a row, behind the keys and values of `cache`, to which its own go."""
+    layers = model.get_base_model().model
+    # Older versions of transformers have another name for it, which 5.40 no longer knows.
+    known = inspect.signature(layers.forward).parameters
+    name = "cache" if "cache" in known else "past_key_values"
+    return layers(**_inputs(row, device), **{name: cache}, use_cache=True)
 
 
 @contextmanager
@@ -182,9 +193,7 @@ def states_behind(model: Any, reading: Reading, row: PackedRow, *, has_adapter: 
         past.update(keys, values, number)
     device = reading.layers[0][0].device
     with nullcontext() if has_adapter else _adapter_off(model):
-        found = model.get_base_model().model(
-            **_inputs(row, device), past_key_values=past, use_cache=True
-        )
+        found = _run(model, row, device, past)
     return found.last_hidden_state[0]
 
 
