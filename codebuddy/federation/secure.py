@@ -30,14 +30,13 @@ from codebuddy.federation.masking import (
     usable_keys,
 )
 from codebuddy.federation.privacy import Privacy
-from codebuddy.federation.strategy import HeadStrategy, Rules, checked_draws
+from codebuddy.federation.strategy import HeadStrategy, Rules, answers_of, checked_draws
 from codebuddy.federation.weights import STAGES, Array
 
 SECURE_PROTOCOL = f"{PROTOCOL}-secure"
 _LENGTHS = [1 + len(stage.features) for stage in STAGES]
 # So many standard deviations of a client's noise lie within what can be sent.
 _DEVIATIONS = 5
-_ASK_TIMEOUT_S = 30.0
 # Characters; a sealed share has 232, one that is told 72. Others' shares make up one message.
 _LONGEST_SHARE = 256
 
@@ -190,17 +189,20 @@ class SecureHeadStrategy(HeadStrategy):
 
     def _ask(self, step: str, numbers: Any, more: Any) -> dict[int, str]:
         """What each client says to a step; without those who say nothing."""
+        questions = {
+            number: self._common.GetPropertiesIns({"step": step, **more(number)})
+            for number in numbers
+        }
+        self._round_bytes[0] += sum(
+            self._serde.get_properties_ins_to_proto(ins).ByteSize() for ins in questions.values()
+        )
+        answers = answers_of({each: (self._members[each], questions[each]) for each in questions})
         found = {}
-        for number in numbers:
-            ins = self._common.GetPropertiesIns({"step": step, **more(number)})
-            self._round_bytes[0] += self._serde.get_properties_ins_to_proto(ins).ByteSize()
+        for number, answer in answers.items():
             try:
-                answer = self._members[number].get_properties(
-                    ins, timeout=_ASK_TIMEOUT_S, group_id=None
-                )
                 size = self._serde.get_properties_res_to_proto(answer).ByteSize()
                 said = str(answer.properties["said"])
-            except Exception:  # noqa: BLE001, S112 - it left meanwhile, or answers nonsense
+            except Exception:  # noqa: BLE001, S112 - it answers nonsense
                 continue
             self._round_bytes[1] += size
             if said:

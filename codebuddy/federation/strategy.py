@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,40 @@ Aggregate = Literal["mean", "median", "trimmed"]
 
 _TRIMMED_SHARE = 0.2
 _ASK_TIMEOUT_S = 30.0
+_ASKED_AT_ONCE = 32
+K = TypeVar("K")
+
+
+def answers_of(asked: Mapping[K, tuple[Any, Any]]) -> dict[K, Any]:
+    """What clients say of themselves, all being asked at once: many may be silent.
+
+    Args:
+        asked: By any key, a client and what it is asked.
+
+    Returns:
+        The answers by key, without those that did not come within 30 seconds.
+    """
+
+    def ask(one: tuple[Any, Any]) -> Any:
+        client, ins = one
+        try:
+            return client.get_properties(ins, timeout=_ASK_TIMEOUT_S, group_id=None)
+        except Exception:  # noqa: BLE001 - it left meanwhile
+            return None
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        answers = zip(asked, pool.map(ask, asked.values()), strict=True)
+        return {key: answer for key, answer in answers if answer is not None}
+
+
+def _properties(answer: Any) -> dict[str, Any] | None:
+    """What a client says of itself; None where it says nothing, or nonsense."""
+    try:
+        found = dict(answer.properties)
+        found["n_examples"] = int(found.get("n_examples", 0))
+    except Exception:  # noqa: BLE001
+        return None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +246,10 @@ class HeadStrategy:
         """The clients that can be asked, in one order, with the numbers of labels that they say."""
         self.left_out = {}
         known: dict[Any, dict[str, Any]] = {}
-        clients = client_manager.all()
+        clients, ins = client_manager.all(), self._common.GetPropertiesIns({})
+        answers = answers_of({cid: (client, ins) for cid, client in clients.items()})
         for cid in sorted(clients):
-            properties = self._properties(clients[cid])
+            properties = _properties(answers.get(cid))
             if properties is None:
                 self._leave_out("gone")
             elif properties.get("protocol") != self.protocol:
@@ -231,18 +267,6 @@ class HeadStrategy:
                 self._leave_out("nothing to send")
             else:
                 found[client] = min(properties["n_examples"], self.most_examples)
-        return found
-
-    def _properties(self, client: Any) -> dict[str, Any] | None:
-        """What the client says of itself; None where it left meanwhile or answers nonsense."""
-        try:
-            answer = client.get_properties(
-                self._common.GetPropertiesIns({}), timeout=_ASK_TIMEOUT_S, group_id=None
-            )
-            found = dict(answer.properties)
-            found["n_examples"] = int(found.get("n_examples", 0))
-        except Exception:  # noqa: BLE001
-            return None
         return found
 
     def _leave_out(self, why: str) -> None:

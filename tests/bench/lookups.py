@@ -2,8 +2,11 @@
 
     python -m tests.bench.lookups measure --minutes 60       further tasks, repository by repository
     python -m tests.bench.lookups report                     the tables of all rows, as Markdown
+    python -m tests.bench.lookups measure --against base --model smollm2-135m \\
+        --rows tests/bench/adapters.jsonl                    what an adapter wins, with and without
 
-The tasks are those of `codebuddy eval --arms never,always --arm windows` in repositories of
+The tasks are those of `codebuddy eval --arms never,always --arm windows` (or `base`: without the
+model's adapter) in repositories of
 `tests/bench/quality_corpora.toml` with use "bench". What is kept in `lookups.jsonl` beside this
 program is numbers and places, no code, so that runs of several days add up: each with a seed of
 its own measures other tasks. A row says at which commit of codebuddy it was made.
@@ -30,7 +33,7 @@ from tests.bench.quality_corpora import default_cache, load_corpora, make_reposi
 
 ROOT = Path(__file__).parents[2]
 ROWS = Path(__file__).with_suffix(".jsonl")
-ARMS = ("never", "windows", "always")
+ARMS = ("base_never", "never", "windows", "base_always", "always")
 _TURN_MINUTES = 4.0
 
 Row = dict[str, Any]
@@ -43,7 +46,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--tasks", type=int, default=20, help="of each kind and repository")
     parser.add_argument("--kinds", nargs="*", default=["line", "call"])
-    parser.add_argument("--arms", default="never,always", help="beside windows")
+    parser.add_argument("--arms", default="never,always", help="beside these")
+    parser.add_argument("--against", default="windows", choices=["windows", "base"])
+    parser.add_argument("--adapter", default="auto", help="a GGUF file in place of the shipped one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--rows", type=Path, default=ROWS)
@@ -81,7 +86,8 @@ def measure(arguments: argparse.Namespace) -> None:
 def _evaluated(folder: Path, arguments: argparse.Namespace, minutes: float) -> dict[str, Any]:
     """The JSON of `codebuddy eval`, which goes on where it stopped."""
     command = [sys.executable, "-m", "codebuddy", "-C", str(folder), "eval", "--json"]
-    command += ["--arms", arguments.arms, "--arm", "windows", "--model", arguments.model]
+    command += ["--arms", arguments.arms, "--arm", arguments.against]
+    command += ["--model", arguments.model, "--adapter", arguments.adapter]
     command += [part for kind in arguments.kinds for part in ("--kind", kind)]
     command += ["--tasks", str(arguments.tasks), "--seed", str(arguments.seed)]
     command += ["--minutes", f"{minutes:.3f}"]

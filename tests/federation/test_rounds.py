@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from codebuddy.federation.participant import Participant, judge
 from codebuddy.federation.partitions import deal
 from codebuddy.federation.privacy import Privacy, epsilon, releases_within
 from codebuddy.federation.simulation import simulate
-from codebuddy.federation.strategy import HeadStrategy, Rules
+from codebuddy.federation.strategy import HeadStrategy, Rules, answers_of
 from codebuddy.federation.trial import PoisonedClient
 from codebuddy.federation.weights import StepConfig, data_of, norm, zeros
 from codebuddy.training.head.adapt import gain_thresholds
@@ -43,6 +44,26 @@ def test_the_rounds_come_to_what_all_labels_in_one_place_give(participants, shar
     assert [each.answered for each in strategy.rounds] == [10] * 15
     sizes = [(each.bytes_sent + each.bytes_received) / each.asked for each in strategy.rounds]
     assert max(sizes) < 10_000
+
+
+def test_clients_are_asked_at_once():
+    """One that is silent keeps nobody waiting, and what one raises costs its own answer alone."""
+    together = threading.Barrier(3, timeout=60)
+
+    class Client:
+        def __init__(self, says):
+            self._says = says
+
+        def get_properties(self, ins, timeout, group_id):
+            together.wait()
+            if self._says is None:
+                raise ConnectionError
+            return f"{self._says} {ins}"
+
+    clients = [Client("a"), Client(None), Client("c")]
+    asked = {number: (client, number) for number, client in enumerate(clients)}
+    assert answers_of(asked) == {0: "a 0", 2: "c 2"}
+    assert answers_of({}) == {}
 
 
 def test_the_same_seed_gives_the_same_weights(participants, shared):
