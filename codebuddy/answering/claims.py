@@ -62,6 +62,11 @@ _PERHAPS_ALL_POINTER = re.compile(
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 # What may stand before a claim and is none of it; `.env` and `--flag` keep what they begin with.
 _BEFORE = re.compile(r"^(?:[\s|:]|[.-](?=\s|$))+")
+# What "not found" must stand before to be the whole answer; else it begins a claim.
+_SAYS_NOT_FOUND = re.compile(
+    rf"{NOT_FOUND}(?:[^\w`]*$|[^\w\s`]|\s+(?:in|among|within|here|anywhere)\b)"
+)
+_PERHAPS_NOT_FOUND = re.compile(rf"{NOT_FOUND}\s*(?:\w*|\[[^\]]{{0,60}}\]?[\s.]*)$")
 _LONGEST_LINE = 600
 # A longer line is cut behind the last sentence, or else word, that ends behind here.
 _MIN_CUT = 300
@@ -137,7 +142,9 @@ class ClaimReader:
 
     def _growing(self) -> str:
         line = self._rest
-        if NOT_FOUND.startswith(_bare(line)[: len(NOT_FOUND)]):
+        bare = _bare(line)
+        is_open = NOT_FOUND.startswith(bare) or _PERHAPS_NOT_FOUND.match(bare)
+        if is_open or _SAYS_NOT_FOUND.match(bare):
             return ""
         if _PERHAPS_ALL_POINTER.match(line):
             return ""
@@ -164,7 +171,7 @@ class ClaimReader:
         text = line.strip()
         if not text or text.startswith("```"):
             return
-        if _bare(text).startswith(NOT_FOUND):
+        if _is_not_found(text):
             self.says_not_found = self.is_complete = True
             return
         claim = self._claim(line)
@@ -237,16 +244,22 @@ class ClaimReader:
                     return True
             return False
 
+        def is_file(path: str) -> bool:
+            """Whether it is to be a file's: `Shop.add` is none, and a host has a port, no line."""
+            return "/" in path or language_for(path) != "text"
+
         def of_place(match: re.Match[str]) -> str:
             if is_shown(match[1], int(match[2])):
                 return match[1]
+            is_address = match.string[: match.start()].endswith("://")
+            if is_address or not is_file(match[1]) or self._holds(match[0]):
+                return match[0]
             removed.append(match[0])
             return f"({_NO_PLACE})"
 
         def of_place_in_words(match: re.Match[str]) -> str:
             path, lines = match[2], [int(each) for each in match.group(3, 4) if each]
-            # `Shop.add` is no file.
-            if not ("/" in path or language_for(path) != "text"):
+            if not is_file(path):
                 return match[0]
             shown = [is_shown(path, each) for each in lines]
             if all(shown):
@@ -256,6 +269,10 @@ class ClaimReader:
             return f"{match[1]} that {were} not among the sources"
 
         return _PLACE_IN_WORDS.sub(of_place_in_words, _PLACE.sub(of_place, text))
+
+    def _holds(self, text: str) -> bool:
+        """Whether a source line holds the text word for word."""
+        return any(text in line for each in self._excerpts for line in each.lines)
 
     def _is_label(self, letter: str) -> bool:
         return any(letter == each.label for each in self._excerpts)
@@ -308,6 +325,13 @@ def _last_sentence(line: str) -> int:
     """Where the last one ends that is long enough and not within code; 0 without one."""
     ends = (each.end() for each in _SENTENCE_END.finditer(line, _MIN_CUT))
     return max((at for at in ends if line.count("`", 0, at) % 2 == 0), default=0)
+
+
+def _is_not_found(text: str) -> bool:
+    """Whether a line says that nothing was found, and says nothing else with a source."""
+    bare = _bare(text)
+    rest = re.sub(_LABEL, "", bare, flags=re.IGNORECASE)
+    return bool(_SAYS_NOT_FOUND.match(rest)) and (rest == bare or rest.strip(" .") == NOT_FOUND)
 
 
 def _bare(line: str) -> str:

@@ -151,6 +151,55 @@ def test_a_model_may_find_nothing(text):
     assert (reader.text(), reader.claims, reader.says_not_found) == ("not found", [], True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Not found in the sources.",
+        "not found: no line says it",
+        "Not found [A12]",
+        "**Not found** anywhere here",
+    ],
+)
+def test_nothing_may_be_found_in_more_words(text):
+    """A label alone makes no claim of it."""
+    assert read(text).says_not_found
+
+
+@pytest.mark.parametrize(
+    "text", ["Not found errors become 404.", "Not found in the cache, it is computed."]
+)
+def test_what_only_begins_like_nothing_is_a_claim(text):
+    """Also behind another one: the rest of the answer is not lost."""
+    found = read(f"It starts. [A13]\n{text} [A12]\nThird. [B14]\n")
+    assert [each.text for each in found.claims] == ["It starts.", text, "Third."]
+    assert not found.says_not_found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It connects to db.example.com:5432 first.",
+        "It listens on `app.internal:8080`.",
+        "See https://docs.rs:443/serde/ for more.",
+        "See http://host.sh:80/a.py for more.",
+    ],
+)
+def test_a_host_and_its_port_are_no_place(text):
+    """Nothing is taken out of them."""
+    claim = read(f"{text} [A12]").claims[0]
+    assert (claim.text, claim.removed) == (text, ())
+
+
+def test_what_looks_like_a_place_stays_if_the_source_says_it():
+    """A line of code may name another file's line."""
+    lines = ("raise Error('see setup.py:40')",)
+    shown = [Excerpt("A", AskSource("a.py", 1, 1, "function", "f", ""), 1, lines, 10)]
+    reader = ClaimReader(shown, 4)
+    reader.feed("It points to setup.py:40 and other.py:7. [A1]\n")
+    assert reader.claims[0].removed == ("other.py:7",)
+    assert "setup.py:40" in reader.claims[0].text
+
+
 def test_a_model_that_runs_on_is_ended():
     """By a sentence that it repeats, and by the number of claims."""
     again = read("[A12] One.\n[A12] Two.\n[A13] One.\n[A13] Three.\n")
