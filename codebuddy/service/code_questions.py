@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import posixpath
 from dataclasses import dataclass
-from pathlib import Path
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from codebuddy.cancellation import CancellationToken
@@ -112,34 +112,6 @@ class RelatedFiles:
     n_unseen: int
 
 
-def path_in(root: Path, given: str) -> str:
-    """A path of the repository as the index writes it; empty for the root.
-
-    Links are not followed: a path that leads through one is not in the index.
-
-    Raises:
-        UsageError: It lies outside of the repository.
-    """
-    outside = UsageError(
-        f"{given:.200} is outside the repository", hint="give a path relative to its root"
-    )
-    text = given.strip()
-    try:
-        if b"\0" in os.fsencode(text):
-            raise outside
-    except UnicodeEncodeError:
-        raise outside from None
-    if text.startswith("/"):
-        try:
-            text = Path(text).relative_to(root).as_posix()
-        except ValueError:
-            raise outside from None
-    normal = posixpath.normpath(text) if text else "."
-    if normal == ".." or normal.startswith("../"):
-        raise outside
-    return "" if normal == "." else normal
-
-
 def find_definitions(
     index: RepositoryIndex, name: str, near: str, cancellation: CancellationToken, limit: int
 ) -> NamedDefinitions:
@@ -159,14 +131,15 @@ def find_definitions(
         found.append((each, _text_of(index, each)))
     if found:
         return NamedDefinitions(tuple(found), n_more=len(known) - len(found))
+    last = parts_of(name)[-1]
     similar: dict[tuple[str, int], Definition] = {}
     for result in index.search(name, _MAX_SIMILAR, "symbol", max_per_file=2):
         cancellation.check()
-        inside = [
-            each for each in index.definitions_of(result.chunk.path) if _is_in(each, result.chunk)
-        ]
-        for each in inside[:1]:
-            similar[each.path, each.line] = each
+        known = index.definitions_of(result.chunk.path)
+        inside = [each for each in known if _is_in(each, result.chunk)]
+        if inside:
+            likest = max(inside, key=lambda each: _likeness(each.name, last))
+            similar[likest.path, likest.line] = likest
     return NamedDefinitions((), tuple(similar.values()))
 
 
@@ -364,6 +337,11 @@ def _lines(chunks: list[Chunk]) -> list[str]:
     if lines and not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def _likeness(one: str, other: str) -> float:
+    """How alike two names are, from 0 to 1, whatever their case."""
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
 def _is_in(definition: Definition, chunk: Chunk) -> bool:

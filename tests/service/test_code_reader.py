@@ -11,7 +11,7 @@ import pytest
 from codebuddy.cancellation import CancellationToken
 from codebuddy.errors import NotInRepositoryError, SupersededError, UsageError
 from codebuddy.index.schema import DATABASE_NAME
-from codebuddy.service import code_questions
+from codebuddy.service import code_paths, code_questions
 from codebuddy.service.code_reader import CodeReader
 from codebuddy.vcs.repository import open_repository
 from tests.support.index import make_repository, run_git, write
@@ -63,6 +63,16 @@ def test_a_name_that_is_nowhere_has_similar_ones(root):
     found = ask(CodeReader(root), question, "sumUp", "", CancellationToken(), 5)
     assert found.found == ()
     assert ("shop/cart.py", 4) in {(each.path, each.line) for each in found.similar}
+
+
+@pytest.mark.parametrize(("name", "meant"), [("shipping", 1), ("discuont", 5), ("wiegh", 9)])
+def test_a_similar_name_is_the_one_that_was_meant(tmp_path, name, meant):
+    """Not the first of the chunk that it stands in."""
+    code = "def {}(x):\n    return x\n\n\n"
+    text = "".join(code.format(each) for each in ("shipping_cost", "discount", "weigh"))
+    root = make_repository(tmp_path / "r", {"p.py": text})
+    found = ask(CodeReader(root), code_questions.find_definitions, name, "", CancellationToken(), 5)
+    assert [each.line for each in found.similar][:1] == [meant]
 
 
 def test_uses_say_which_definition_they_mean(root):
@@ -121,14 +131,25 @@ def test_lines_are_read_as_asked_or_by_the_piece(root):
 def test_a_path_outside_is_refused(root, given):
     """However it is written."""
     with pytest.raises(UsageError, match="outside the repository"):
-        code_questions.path_in(root, given)
+        code_paths.path_in(root, given)
 
 
 def test_a_path_inside_is_taken_however_it_is_written(root):
     """Relative, absolute, with steps back, or the root itself."""
     for given in ("shop/cart.py", "./shop/cart.py", f"{root}/shop/cart.py", "x/../shop/cart.py"):
-        assert code_questions.path_in(root, given) == "shop/cart.py"
-    assert code_questions.path_in(root, ".") == code_questions.path_in(root, str(root)) == ""
+        assert code_paths.path_in(root, given) == "shop/cart.py"
+    assert code_paths.path_in(root, ".") == code_paths.path_in(root, str(root)) == ""
+
+
+def test_a_path_through_a_link_to_the_repository_is_one_of_it(root, tmp_path):
+    """Agents take the folder from the shell, which may have come there through a link."""
+    (tmp_path / "link").symlink_to(root)
+    given = f"{tmp_path}/link/shop/cart.py"
+    assert code_paths.path_in(root, given) == "shop/cart.py"
+    assert code_paths.path_in(root, f"{tmp_path}/link/new/file.py") == "new/file.py"
+    assert code_paths.path_in(root, f"{tmp_path}/link") == ""
+    with pytest.raises(UsageError, match="outside the repository"):
+        code_paths.path_in(root, f"{tmp_path}/link/../other.py")
 
 
 def test_what_is_not_indexed_cannot_be_read(root, tmp_path):

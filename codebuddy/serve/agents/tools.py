@@ -15,7 +15,7 @@ from codebuddy.errors import IndexingError
 from codebuddy.serve.agents import pages
 from codebuddy.serve.agents.arguments import Arguments, Number, Text, max_tokens, read_arguments
 from codebuddy.serve.agents.page import Page
-from codebuddy.service import code_questions
+from codebuddy.service import code_paths, code_questions
 from codebuddy.service.client import CompletionClient
 from codebuddy.service.code_reader import CodeReader
 from codebuddy.service.request import SearchRequest
@@ -148,7 +148,7 @@ class Tools:
         return self._reader.ask(question, cancellation).value
 
     def _path(self, given: str) -> str:
-        return code_questions.path_in(self._reader.root, given) if given else ""
+        return code_paths.path_in(self._reader.root, given) if given else ""
 
 
 def _with_warnings(page: Page, warnings: tuple[str, ...]) -> Page:
