@@ -58,14 +58,14 @@ def resolve(text: str, line: int, column: int | None, name: str) -> tuple[Positi
                 hint=f"give a line from 1 to {number}",
             )
         start = end + 1
-    end = text.find("\n", start)
-    end = len(text) if end < 0 else end
-    if end > start and text[end - 1] == "\r":
-        end -= 1
-    length = end - start
+    found = text.find("\n", start)
+    end = len(text) if found < 0 else found
+    ends_in_return = end > start and text[end - 1] == "\r"
+    length = end - start - ends_in_return
     if column is None:
         column = length + 1
-    if column > length + 1:
+    # For an editor a carriage return at the end of the text ends a line, and the next one is empty.
+    if column > length + 1 + (ends_in_return and found < 0):
         raise UsageError(
             f"line {line} of {name} has {length} characters, so there is no column {column}",
             hint=f"give a column from 1 to {length + 1}, or none for the end of the line",

@@ -23,7 +23,6 @@ _NEAR = 24
 _LINES_LOOKED_BACK = 400
 _MIN_REPEATED_CHARACTERS = 6
 
-_ASSIGNED = re.compile(r"(?:^|[^=!<>])(?:=|:=|\+=|-=)\s*[^=]*$")
 _IMPORT = re.compile(r"^\s*(?:import|from|use|require|#include|using|export\s+\{)\b")
 _FLOW = re.compile(r"^\s*(?:if|elif|else if|while|for|match|switch|case|unless|until)\b")
 _RETURN = re.compile(r"^\s*(?:return|yield|raise|throw|await)\b")
@@ -158,7 +157,7 @@ def _place_features(context: Context, expression: Expression) -> dict[str, float
         "at_attribute": float(is_code and bool(expression.owner)),
         "in_arguments": float(is_code and expression.bracket == "("),
         "at_statement_start": float(is_code and not line.strip()),
-        "after_assignment": float(is_code and _ASSIGNED.search(line) is not None),
+        "after_assignment": float(is_code and _is_assigned(line)),
         "after_return": float(is_code and _RETURN.match(line) is not None),
         "in_flow": float(is_code and _FLOW.match(line) is not None),
         "in_import": float(is_code and _IMPORT.match(line) is not None),
@@ -187,3 +186,9 @@ def _file_features(context: Context) -> dict[str, float]:
         "repeated": float(repeats > 0),
         "repeats": math.log1p(repeats),
     }
+
+
+def _is_assigned(line: str) -> bool:
+    """Whether the last `=` of a line is no part of a comparison."""
+    before, sign, _ = line.rpartition("=")
+    return bool(sign) and not before.endswith(("=", "!", "<", ">"))

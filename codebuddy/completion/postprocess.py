@@ -8,7 +8,7 @@ receipt.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from codebuddy import syntax
 from codebuddy.completion.closers import find_doubled, is_balanced, missing_closers
@@ -30,7 +30,9 @@ _MAX_REPEATS = 3
 _PARSED_CHARACTERS = 100_000
 # Lines such as `}` or `return` stand in many places; alone they prove no repetition.
 _INFORMATIVE_LENGTH = 8
-_CLOSERS = ")]}\"'`"
+_ENDING = ")]}\"'`;,"
+# Of these at a text's end, how many are left out one by one, and how many kinds behind them.
+_MOST_CLOSERS = 8
 
 
 def clean(text: str, context: Context) -> tuple[str, tuple[str, ...]]:
@@ -230,10 +232,8 @@ def cut_doubled_closers(text: str, context: Context) -> str:
     """
     if missing_closers("", context) and is_balanced(text, context):
         return text
-    bare = text.rstrip()
     best, fewest = text, _errors(text, context)
-    while bare and bare[-1] in _CLOSERS + ";,":
-        bare = bare[:-1].rstrip()
+    for bare in _without_closers(text):
         errors = _errors(bare, context)
         if bare and 0 <= errors < fewest:
             best, fewest = bare, errors
@@ -261,14 +261,24 @@ def cut_what_breaks_syntax(text: str, context: Context) -> str:
 
 def _shorter_cuts(text: str) -> list[str]:
     """Candidates, the longest first: without trailing closers, then after each line."""
-    cuts = []
-    bare = text.rstrip()
-    while bare and bare[-1] in _CLOSERS + ";,":
-        bare = bare[:-1].rstrip()
-        cuts.append(bare)
+    cuts = list(_without_closers(text))
     lines = text.split("\n")
     cuts += ["\n".join(lines[:keep]) for keep in range(len(lines) - 1, 0, -1)]
     return [cut for cut in cuts if cut.strip()]
+
+
+def _without_closers(text: str) -> Iterator[str]:
+    """The text without its last closer, its last two and so on; each try is a parse of the file.
+
+    A model that writes many has lost its way: then those of one kind are left out at once.
+    """
+    bare = text.rstrip()
+    for number in range(2 * _MOST_CLOSERS):
+        if not bare or bare[-1] not in _ENDING:
+            return
+        one = bare[:-1]
+        bare = (one if number < _MOST_CLOSERS else one.rstrip(bare[-1])).rstrip()
+        yield bare
 
 
 def _is_no_worse(cut: str, text: str, context: Context) -> bool:

@@ -154,7 +154,7 @@ LEXICONS: dict[str, Lexicon] = {
     ),
     "c": _c_like(_DOUBLE, _CHARACTER),
     "c_sharp": _c_like(
-        _raw(r'\$*(?P<d>"""+)', "{0}"),
+        _raw(r'(?<!\$)\$*(?P<d>"""+)', "{0}"),
         _raw(r'(?:\$@|@\$)"', r'"(?!")', ((r"\{(?!\{)", "}"),)),
         _raw('@"', r'"(?!")'),
         StringForm(r'\$"', '"', holes=((r"\{(?!\{)", "}"),)),
@@ -296,7 +296,7 @@ LEXICONS: dict[str, Lexicon] = {
         has_any_case=True,
     ),
     "swift": Lexicon(
-        (_NESTED_BLOCK, _raw(r'(?P<d>#+)"', '"{0}'), _text('"""', '"""', (r"\\\(", ")")),
+        (_NESTED_BLOCK, _raw(r'(?<!#)(?P<d>#+)"', '"{0}'), _text('"""', '"""', (r"\\\(", ")")),
          StringForm('"', '"', holes=((r"\\\(", ")"),))),
         line_comment="//", angles=True,
         statements="if|for|while|switch|return|let|var|func|class|struct|enum|import|guard",

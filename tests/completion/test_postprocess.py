@@ -23,6 +23,19 @@ def test_special_tokens_are_cut(token):
     assert cleaned("x = ‸\n", f"1 + 2{token}junk") == "1 + 2"
 
 
+@pytest.mark.parametrize("closer", [",", ";", ")"])
+def test_a_text_that_ends_in_hundreds_of_closers_is_parsed_a_few_times(monkeypatch, closer):
+    """Each parse is of the whole file, and no budget holds while they run."""
+    parsed = []
+    count = postprocess.syntax.count_errors
+    monkeypatch.setattr(
+        postprocess.syntax, "count_errors", lambda *a: parsed.append(a) or count(*a)
+    )
+    found = cleaned("total = ‸\nprint(total)\n", "compute(1, 2)" + closer * 300)
+    assert found in ("compute(1, 2)", "")
+    assert len(parsed) < 40
+
+
 def test_special_tokens_of_the_document_are_left():
     """A document about such tokens may spell them."""
     assert "<|fim_suffix|>" in cleaned("A = '<|fim_suffix|>'\nB = ‸\n", "'<|fim_suffix|>'")

@@ -47,6 +47,9 @@ def test_bad_target_is_refused(target):
         ("ab\r\ncd", 2, None, (Position(2, 3), 6)),
         ("", 1, None, (Position(1, 1), 0)),
         ("ä😀x", 1, 3, (Position(1, 3), 2)),
+        # A last, empty line for an editor to which a carriage return ends a line.
+        ("a\rb\r", 1, 5, (Position(1, 5), 4)),
+        ("a\rb\r", 1, None, (Position(1, 4), 3)),
     ],
 )
 def test_place_is_found(text, line, column, expected):

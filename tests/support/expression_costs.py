@@ -33,6 +33,8 @@ _NEGLIGIBLE_S = 0.003
 # Linear costs 4 times as much, quadratic 16 times.
 _MAX_GROWTH = 9.0
 _LIMIT_S = 2.0
+# Characters that a negated class leaves out, which are tried behind a repetition.
+_MAX_EXCLUDED = 4
 _UNITS = (
     *"\n \t\r\f aA0_.\"'`\\/|()[]{}<>,:;=*#-+!?@$%&~^é\x01\x00",
     "\r\n",
@@ -206,8 +208,10 @@ def _attacks(pattern: re.Pattern[Any]) -> Iterator[tuple[str, str, str]]:
     tree = parser.parse(
         text, pattern.flags & ~re.DEBUG & (~re.UNICODE if isinstance(source, bytes) else -1)
     )
+    excluded = dict.fromkeys(_excluded(list(tree)))
+    suffixes = ["", "\x01", "\n\x01", *(f"{each}\x01" for each in list(excluded)[:_MAX_EXCLUDED])]
     for prefix, unit in _repeated(list(tree), ""):
-        for suffix in ("", "\x01", "\n\x01"):
+        for suffix in suffixes:
             yield prefix, unit, suffix
     for prefix in _prefixes(list(tree), ""):
         yield "", prefix, ""
@@ -233,6 +237,24 @@ def _repeated(items: list[Any], prefix: str) -> Iterator[tuple[str, str]]:
         elif code in (codes.ASSERT, codes.ASSERT_NOT):
             yield from _repeated(list(argument[1]), prefix)
         prefix += next(iter(_samples([(code, argument)])), "")
+
+
+def _excluded(items: list[Any]) -> Iterator[str]:
+    """Single characters that some class leaves out: what ends a repetition without a match."""
+    for code, argument in items:
+        if code is codes.NOT_LITERAL:
+            yield chr(argument)
+        elif code is codes.IN and argument[0][0] is codes.NEGATE:
+            yield from (chr(value) for kind, value in argument[1:] if kind is codes.LITERAL)
+        elif code in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
+            yield from _excluded(list(argument[2]))
+        elif code in (codes.SUBPATTERN, codes.ASSERT, codes.ASSERT_NOT):
+            yield from _excluded(list(argument[-1]))
+        elif code is codes.ATOMIC_GROUP:
+            yield from _excluded(list(argument))
+        elif code is codes.BRANCH:
+            for branch in argument[1]:
+                yield from _excluded(list(branch))
 
 
 def _prefixes(items: list[Any], prefix: str) -> Iterator[str]:
