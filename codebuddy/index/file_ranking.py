@@ -40,8 +40,7 @@ class NameWords:
             word: math.log((1 + len(of_files)) / count) / most for word, count in times.items()
         }
         self._shares = {
-            path: sum(weights[word] for word in words) / length
-            for path, words in of_files.items()
+            path: sum(weights[word] for word in words) / length for path, words in of_files.items()
         }
 
     def share(self, path: str) -> float:

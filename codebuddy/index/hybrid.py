@@ -38,6 +38,7 @@ def hybrid(
     near: str,
     weights: RankingWeights,
     keep: Keep | None = None,
+    folder: str = "",
 ) -> Iterator[Ranked]:
     """The chunks for a query, best first.
 
@@ -48,9 +49,10 @@ def hybrid(
         near: The file that the query comes from, or empty.
         weights: What everything counts.
         keep: Which chunks may be among them.
+        folder: Where a file that the query names is looked for first.
     """
     named: set[int] = set()
-    for position, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
+    for position, chunk_id in enumerate(by_path(query, channels.paths, store, folder), 1):
         if keep is not None and not keep(chunk_id):
             continue
         named.add(chunk_id)
