@@ -64,20 +64,9 @@ def search_response(
     query = reading.text
     tier = _second_tier(index, settings, filters) if request.is_best else None
     is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
-    results = index.search(
-        query,
-        max(request.top_k, POOL) if is_question else request.top_k,
-        channel,
-        near=near,
-        max_per_file=request.max_per_file,
-        filters=None if filters.is_empty else filters,
-        is_read=True,
-        folder=folder,
+    results, similarities = _results(
+        index, request, filters, near, folder, tier if is_question else None
     )
-    similarities: dict[int, float] = {}
-    if tier is not None and is_question:
-        with warned(filters.notes):
-            results, similarities = tier.order(query, results)
     items = _items(index, filters, results[: request.top_k], similarities)
     found: dict[str, Any] = {
         "query": request.query,
@@ -94,6 +83,31 @@ def search_response(
     found |= {"warnings": notes} if notes else {}
     reason = "" if items else why_empty(index, filters)
     return found | {"reason": reason} if reason else found
+
+
+def _results(
+    index: RepositoryIndex,
+    request: SearchRequest,
+    filters: QueryFilters,
+    near: str,
+    folder: str,
+    tier: SecondTier | None,
+) -> tuple[list[SearchResult], dict[int, float]]:
+    """What is found, and where there is a tier that orders it, its similarities by chunk."""
+    results = index.search(
+        filters.text,
+        request.top_k if tier is None else max(request.top_k, POOL),
+        cast("SearchChannel", request.channel),
+        near=near,
+        max_per_file=request.max_per_file,
+        filters=None if filters.is_empty else filters,
+        is_read=True,
+        folder=folder,
+    )
+    if tier is None:
+        return results, {}
+    with warned(filters.notes):
+        return tier.order(filters.text, results)
 
 
 def _second_tier(
