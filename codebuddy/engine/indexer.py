@@ -119,14 +119,14 @@ class IndexWorker:
     def _search(
         self, repository_context: RepositoryContext, request: SearchRequest
     ) -> dict[str, Any]:
-        from codebuddy.index.search_response import path_beneath, search_response
+        from codebuddy.index.search_response import paths_beneath, search_response
 
         root = repository_context.repository.root
-        near = path_beneath(root, request.near, Path(request.folder)) if request.near else ""
+        near, folder = paths_beneath(root, request)
 
         def ask() -> dict[str, Any]:
             with self._repositories.lease_index(repository_context) as index:
-                return search_response(index, request, near, repository_context.settings)
+                return search_response(index, request, near, repository_context.settings, folder)
 
         try:
             return ask()

@@ -75,6 +75,8 @@ class Channels:
         self.lexical = lexical or LexicalRanker(store)
         self._chunks: dict[str, list[Chunk]] = {}
         self._definitions: dict[str, list[Definition]] = {}
+        # The last query that was compared with all vectors, and what that found.
+        self._compared: tuple[str, int, Ranking] = ("", 0, [])
 
     @cached_property
     def modules(self) -> ModuleMap:
@@ -182,14 +184,20 @@ class Channels:
     def search_dense(self, query: str, limit: int = POOL, keep: Keep | None = None) -> Ranking:
         """Similarity of vectors; nothing where there are none of the encoder that is set.
 
+        The same query again costs nothing: a question is searched for, and judged by its nearest.
+
         Raises:
             ModelError: The encoder that is set cannot be opened.
         """
         encoder = encoder_if_there(self._settings) if self._dense is not None else None
         if encoder is None or self._dense is None:
             return []
-        (vector,) = encoder.encode([query[:_MAX_ENCODED_CHARACTERS]])
-        found = self._dense.ranked(vector, limit if keep is None else _MAX_FILTERED)
+        needed = limit if keep is None else _MAX_FILTERED
+        compared, n_found, found = self._compared
+        if compared != query or n_found < needed:
+            (vector,) = encoder.encode([query[:_MAX_ENCODED_CHARACTERS]])
+            found = self._dense.ranked(vector, needed)
+            self._compared = (query, needed, found)
         return list(islice(kept(found, keep), limit))
 
     def chunks_of(self, path: str) -> list[Chunk]:

@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 FileRole = Literal["code", "test", "generated", "vendored"]
+# As a search sees it; indexes do not keep which files are documentation.
+SearchRole = Literal["code", "test", "generated", "vendored", "documentation"]
 
 # To be raised when the same file gets another role: indexes of an older one are built anew.
 ROLES_VERSION = 1
@@ -43,6 +45,15 @@ _GENERATED_NAME = re.compile(
     r"|\.g(?:r)?\.dart|\.freezed\.dart|\.designer\.cs|\.g\.cs|\.generated\.[a-z]+|_generated\.[a-z]+"
     r"|\.gen\.[a-z]+|zz_generated.{0,250}\.go|_string\.go|\.min\.(?:js|css)|[.-]bundle\.js|\.js\.map"
     r"|_autogen\.[a-z]+|moc_.{0,250}\.cpp|(?:^|/)parser\.tab\.[ch])$"
+)
+# What shows or explains the code.
+_DOCUMENTATION_FOLDERS = frozenset(
+    "example examples sample samples demo demos doc docs docs_src documentation bench benchmark"
+    " benchmarks".split()
+)
+_DOCUMENTATION_NAME = re.compile(
+    r"\.(?:md|mdx|markdown|rst|txt|adoc|asciidoc|org)$"
+    r"|^(?:readme|changelog|changes|history|news|license|copying|authors|contributing)$"
 )
 _LOCK_NAMES = frozenset(
     "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock cargo.lock go.sum "
@@ -84,6 +95,15 @@ def role_of(path: str, source: bytes = b"") -> FileRole:
     if _TEST_NAME.match(own_name) or not _TEST_FOLDERS.isdisjoint(parts):
         return "test"
     return "code"
+
+
+def search_role(path: str, role: FileRole) -> SearchRole:
+    """The role of a file in a search: code that shows or explains other code is documentation."""
+    if role != "code":
+        return role
+    *folders, name = path.lower().split("/")
+    is_documentation = not _DOCUMENTATION_FOLDERS.isdisjoint(folders)
+    return "documentation" if is_documentation or _DOCUMENTATION_NAME.search(name) else "code"
 
 
 def subject_of_test(path: str) -> str:

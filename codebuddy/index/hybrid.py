@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 from codebuddy.index.channels import Channels, Ranking
-from codebuddy.index.file_role import FileRole, role_of
+from codebuddy.index.file_role import FileRole, role_of, search_role
 from codebuddy.index.path_channel import PATH, SCORE, by_path
 from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import Keep
@@ -38,6 +38,7 @@ def hybrid(
     near: str,
     weights: RankingWeights,
     keep: Keep | None = None,
+    folder: str = "",
 ) -> Iterator[Ranked]:
     """The chunks for a query, best first.
 
@@ -48,9 +49,10 @@ def hybrid(
         near: The file that the query comes from, or empty.
         weights: What everything counts.
         keep: Which chunks may be among them.
+        folder: Where a file that the query names is looked for first.
     """
     named: set[int] = set()
-    for position, chunk_id in enumerate(by_path(query, channels.paths, store), 1):
+    for position, chunk_id in enumerate(by_path(query, channels.paths, store, folder), 1):
         if keep is not None and not keep(chunk_id):
             continue
         named.add(chunk_id)
@@ -79,11 +81,12 @@ def _fused(
     if weights.channels[kind].get("dense", 0.0) > 0:
         similar = channels.search_dense(query, keep=keep)
         rankings["dense"] = [each for each in similar if each[1] >= _MIN_SIMILARITY]
-    own_role: FileRole = role_of(near) if near else "code"
+    own_role = search_role(near, role_of(near)) if near else "code"
 
     def location_of(chunk_id: int) -> ChunkLocation:
         stored = store.file_by_id(store.file_id_of(chunk_id))
-        return ChunkLocation(os.fsdecode(stored.path), cast("FileRole", stored.role))
+        path = os.fsdecode(stored.path)
+        return ChunkLocation(path, search_role(path, cast("FileRole", stored.role)))
 
     shares: Mapping[int, float] = {}
     if weights.verbatim.get(kind, 0.0) > 0:

@@ -7,11 +7,12 @@ is alike, a path ends so at a slash or it does not. It reads inside the caller's
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from codebuddy.index.query import PLACE
+from codebuddy.index.query import PLACE, kind_of
 from codebuddy.index.store import Store
 from codebuddy.index.terms import normalized_name
 
@@ -46,6 +47,14 @@ class PathFinder:
     def _lowered(self) -> bytes:
         return self._joined.lower()
 
+    def has(self, path: str) -> bool:
+        """Whether there is a file of this whole path."""
+        try:
+            wanted = b"\0/" + os.fsencode(path) + b"\0"
+        except UnicodeEncodeError:
+            return False
+        return "\0" not in path and wanted in self._joined
+
     def ending_in(self, end: str) -> list[bytes]:
         """The paths that are `end`, or end in it behind a slash, the shortest first."""
         try:
@@ -69,12 +78,13 @@ def line_asked(query: str) -> int:
     return int(place[1]) if place else 0
 
 
-def by_path(query: str, finder: PathFinder, store: Store) -> Iterator[int]:
+def by_path(query: str, finder: PathFinder, store: Store, folder: str = "") -> Iterator[int]:
     """The ids of the chunks of the files that the query names; nothing if it names none.
 
     First one of each file, the one that holds the line asked for or the first, then the others.
+    The file that the query names relative to `folder` comes before all others.
     """
-    line, paths = _named_by(query, finder)
+    line, paths = _named_by(query, finder, folder)
     if not paths or _is_rather_a_name(query.strip(), store):
         return
     others: list[list[int]] = []
@@ -90,7 +100,36 @@ def by_path(query: str, finder: PathFinder, store: Store) -> Iterator[int]:
         yield from ids
 
 
-def _named_by(query: str, finder: PathFinder) -> tuple[int, list[bytes]]:
+def missing_file(query: str, finder: PathFinder, folder: str) -> str:
+    """The file of a query `FILE:LINE` where there is none that is called so; else empty."""
+    text = query.strip()
+    if len(text) > _MAX_CHARACTERS or kind_of(text) != "path":
+        return ""
+    bare = PLACE.sub("", text)
+    return "" if bare == text or _named_by(text, finder, folder)[1] else bare
+
+
+def beneath(folder: str, path: str) -> str:
+    """The path of the repository that `path` is in `folder`."""
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _named_by(query: str, finder: PathFinder, folder: str) -> tuple[int, list[bytes]]:
+    """The line asked for, or 0, and the files, that of the folder first."""
+    line, paths = _named_anywhere(query, finder)
+    text = query.strip()
+    if len(text) > _MAX_CHARACTERS or "\n" in text:
+        return line, paths
+    bare = PLACE.sub("", text)
+    for each in dict.fromkeys((text, bare, bare.replace("\\", "/"))):
+        if finder.has(own := beneath(folder, each)):
+            raw = os.fsencode(own)
+            asked = 0 if each == text else line_asked(text)
+            return asked, [raw, *(path for path in paths if path != raw)]
+    return line, paths
+
+
+def _named_anywhere(query: str, finder: PathFinder) -> tuple[int, list[bytes]]:
     """The line asked for, or 0, and the files."""
     text = query.strip()
     if len(text) > _MAX_CHARACTERS or "\n" in text:

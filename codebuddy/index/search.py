@@ -25,6 +25,7 @@ from codebuddy.index.deprecated_code import DeprecationReader
 from codebuddy.index.embed import embedder_name, no_vectors
 from codebuddy.index.hybrid import hybrid
 from codebuddy.index.lease import Leases
+from codebuddy.index.path_channel import missing_file
 from codebuddy.index.query_filters import QueryFilters, keep_of
 from codebuddy.index.ranker import RankingWeights, alone
 from codebuddy.index.results import LOOKED_AT_PER_RESULT, results
@@ -114,6 +115,7 @@ class RepositoryIndex:
         weights: RankingWeights | None = None,
         filters: QueryFilters | None = None,
         is_read: bool = False,
+        folder: str = "",
     ) -> list[SearchResult]:
         """The best chunks for a query of words, names or code.
 
@@ -130,6 +132,7 @@ class RepositoryIndex:
             weights: Of a hybrid search; the measured ones by default.
             filters: What the results must be; their own text is not looked at.
             is_read: Whether `query` is what `read` made of it, or to be taken as it is written.
+            folder: Of the repository, in which a file that the query names is looked for first.
 
         Raises:
             UsageError: The query is empty.
@@ -154,7 +157,7 @@ class RepositoryIndex:
                 ranked = alone(channel, iter(channels.search_dense(query, limit, keep)))
             else:
                 weights = weights or RankingWeights()
-                ranked = hybrid(query, channels, self._store, near, weights, keep)
+                ranked = hybrid(query, channels, self._store, near, weights, keep, folder)
             return results(self._store, ranked, top_k, exclude, max_per_file)
 
     def lexical(
@@ -182,6 +185,11 @@ class RepositoryIndex:
         """The query as a search reads it, slips of the keyboard mended."""
         with self._snapshot() as channels:
             return channels.read(query)
+
+    def missing_file(self, query: str, folder: str = "") -> str:
+        """The file of a query `FILE:LINE` where none is called so; empty for any other query."""
+        with self._snapshot() as channels:
+            return missing_file(query, channels.paths, folder)
 
     def absent_words(self, question: str, results: Sequence[str]) -> AbsentWords:
         """Which words of a question stand nowhere, or rarely and in none of the results' texts."""

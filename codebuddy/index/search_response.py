@@ -12,6 +12,7 @@ from codebuddy.errors import UsageError, warned
 from codebuddy.index.empty_search import why_empty
 from codebuddy.index.hit_reason import reason_of
 from codebuddy.index.match_location import MatchLocation, locate_within
+from codebuddy.index.path_channel import beneath
 from codebuddy.index.query import kind_of
 from codebuddy.index.query_filters import QueryFilters, split_filters
 from codebuddy.index.rerank import POOL, is_reranked
@@ -26,7 +27,11 @@ MAX_QUERY_CHARACTERS = 1_000_000
 
 
 def search_response(
-    index: RepositoryIndex, request: SearchRequest, near: str, settings: Settings | None = None
+    index: RepositoryIndex,
+    request: SearchRequest,
+    near: str,
+    settings: Settings | None = None,
+    folder: str = "",
 ) -> dict[str, Any]:
     """What `search --json` says, but for the times; the best result first.
 
@@ -43,6 +48,8 @@ def search_response(
         near: The request's file, as a path of the repository; empty without one.
         settings: Of the request, which name the second tier: an index that is kept open was opened
             with those of an older one, which count by default.
+        folder: The request's, as a path of the repository: where a file that the query names is
+            looked for first.
 
     Raises:
         UsageError: The query is empty, or names a language or kind that there is not.
@@ -57,19 +64,9 @@ def search_response(
     query = reading.text
     tier = _second_tier(index, settings, filters) if request.is_best else None
     is_question = tier is not None and channel == "hybrid" and is_reranked(kind_of(query))
-    results = index.search(
-        query,
-        max(request.top_k, POOL) if is_question else request.top_k,
-        channel,
-        near=near,
-        max_per_file=request.max_per_file,
-        filters=None if filters.is_empty else filters,
-        is_read=True,
+    results, similarities = _results(
+        index, request, filters, near, folder, tier if is_question else None
     )
-    similarities: dict[int, float] = {}
-    if tier is not None and is_question:
-        with warned(filters.notes):
-            results, similarities = tier.order(query, results)
     items = _items(index, filters, results[: request.top_k], similarities)
     found: dict[str, Any] = {
         "query": request.query,
@@ -82,9 +79,35 @@ def search_response(
     if tier is not None:
         found["reranker"] = tier.name if is_question else None
     found |= {"read_as": dict(reading.read_as)} if reading.read_as else {}
-    found |= {"warnings": list(filters.notes)} if filters.notes else {}
+    notes = [*filters.notes, *_missing_file(index, query, channel, folder, has_any=bool(items))]
+    found |= {"warnings": notes} if notes else {}
     reason = "" if items else why_empty(index, filters)
     return found | {"reason": reason} if reason else found
+
+
+def _results(
+    index: RepositoryIndex,
+    request: SearchRequest,
+    filters: QueryFilters,
+    near: str,
+    folder: str,
+    tier: SecondTier | None,
+) -> tuple[list[SearchResult], dict[int, float]]:
+    """What is found, and where there is a tier that orders it, its similarities by chunk."""
+    results = index.search(
+        filters.text,
+        request.top_k if tier is None else max(request.top_k, POOL),
+        cast("SearchChannel", request.channel),
+        near=near,
+        max_per_file=request.max_per_file,
+        filters=None if filters.is_empty else filters,
+        is_read=True,
+        folder=folder,
+    )
+    if tier is None:
+        return results, {}
+    with warned(filters.notes):
+        return tier.order(filters.text, results)
 
 
 def _second_tier(
@@ -109,6 +132,35 @@ def _missing(index: RepositoryIndex, query: str, items: list[SearchHit]) -> dict
     missing += [MissingWord(word=each, in_index=True) for each in words.unseen]
     found = {"missing": missing, "is_about_missing": words.is_decisive}
     return found | {"is_far": True} if words.is_far else found
+
+
+def _missing_file(
+    index: RepositoryIndex, query: str, channel: SearchChannel, folder: str, *, has_any: bool
+) -> list[str]:
+    """A sentence where the query is `FILE:LINE` and there is no such file."""
+    file = index.missing_file(query, folder) if channel == "hybrid" else ""
+    if not file:
+        return []
+    reason = index.reason_skipped(beneath(folder, file))
+    said = f"{file} is not indexed: {reason}" if reason else f"there is no file {file}"
+    return [said + ("; these results are for the words of its name" if has_any else "")]
+
+
+def paths_beneath(root: Path, request: SearchRequest) -> tuple[str, str]:
+    """The request's file and its folder as paths of the repository at `root`.
+
+    Empty are a file that is not given, and a folder that is the root or lies outside.
+
+    Raises:
+        UsageError: The file lies outside.
+    """
+    asked_in = Path(request.folder)
+    near = path_beneath(root, request.near, asked_in) if request.near else ""
+    try:
+        folder = path_beneath(root, "", asked_in)
+    except UsageError:
+        folder = ""
+    return near, "" if folder == "." else folder
 
 
 def path_beneath(root: Path, file: str, folder: Path) -> str:

@@ -191,23 +191,22 @@ class CompletionService:
             UsageError: The query is empty, or `near` lies outside of the repository.
             IndexingError: There is no index that can be used.
         """
-        from codebuddy.index.search_response import path_beneath, search_response
+        from codebuddy.index.search_response import paths_beneath, search_response
 
         if request.fleet:
             return self._fleet.search(request, sources)
-        asked_in = Path(request.folder)
-        folder = str(folder_to_search(asked_in, request.near))
+        start = str(folder_to_search(Path(request.folder), request.near))
         flags = {} if request.embedder is None else {"index.embedder": request.embedder}
-        repository_context, warnings = self._repositories.repository_context(folder, sources, flags)
+        repository_context, warnings = self._repositories.repository_context(start, sources, flags)
         root = repository_context.repository.root
-        near = path_beneath(root, request.near, asked_in) if request.near else ""
+        near, folder = paths_beneath(root, request)
         started = time.perf_counter()
         opened = started
 
         def ask(index: RepositoryIndex) -> dict[str, Any]:
             nonlocal opened
             opened = time.perf_counter()
-            return search_response(index, request, near, repository_context.settings)
+            return search_response(index, request, near, repository_context.settings, folder)
 
         more: list[str] = []
         with warned(warnings, more):

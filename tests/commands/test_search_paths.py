@@ -104,6 +104,64 @@ def test_the_line_asked_for_is_the_line_shown(tmp_path):
     assert (found["path"], found["line"]) == ("src/long.py", 1)
 
 
+@pytest.mark.parametrize(
+    ("folder", "query", "first"),
+    [
+        ("packages/query/lib", "src/errors.ts:1", "packages/query/lib/src/errors.ts"),
+        ("packages/query/lib/src", "errors.ts", "packages/query/lib/src/errors.ts"),
+        ("packages/query/lib/src", "./errors.ts:1:2", "packages/query/lib/src/errors.ts"),
+        ("packages/query", "../db/src/errors.ts:1", "packages/db/src/errors.ts"),
+        ("packages/query", "lib\\src\\errors.ts:1", "packages/query/lib/src/errors.ts"),
+        ("docs", "src/errors.ts:1", "packages/db/src/errors.ts"),
+    ],
+)
+def test_the_file_of_the_folder_comes_first(opened, folder, query, first):
+    """As it is named from there, `..` and all; the others of the name follow."""
+    results = opened.search(query, folder=folder)
+    assert paths(results)[0] == first
+    named = {each.chunk.path for each in results if each.channel == "path"}
+    assert named == {"packages/db/src/errors.ts", "packages/query/lib/src/errors.ts"} or (
+        named == {first}
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "missing"),
+    [
+        ("src/nowhere.py:3", "src/nowhere.py"),
+        ("nowhere.py:3:1", "nowhere.py"),
+        ("src/long.py:3", ""),
+        ("errors.ts:1", ""),
+        ("nowhere.py", ""),
+        ("src/nowhere", ""),
+        ("word:3", ""),
+        ("ValueError: 3", ""),
+        ("a/" * 5_000 + "b.py:3", ""),
+        ("\ud800/a.py:3", ""),
+    ],
+)
+def test_a_place_in_a_file_that_is_not_there_is_told(opened, query, missing):
+    """Only where the query is `FILE:LINE`."""
+    assert opened.missing_file(query) == missing
+
+
+@pytest.mark.process
+def test_a_place_is_looked_for_from_the_callers_folder(tmp_path):
+    """There first; a file that is not there, or not indexed, is said in one sentence."""
+    root = make_repository(tmp_path / "r", {**FILES, "packages/query/lib/src/blob.ts": b"\0\0"})
+    folder = root / "packages/query/lib"
+    done = codebuddy(folder, "search", "src/errors.ts:1", "-k", "1", "--json", "--no-engine")
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["path"] == "packages/query/lib/src/errors.ts"
+    assert "no file" not in done.stderr
+    done = codebuddy(folder, "search", "src/errrors.ts:1", "--no-engine")
+    assert done.stderr.splitlines()[-1] == (
+        "warning: there is no file src/errrors.ts; these results are for the words of its name"
+    )
+    done = codebuddy(folder, "search", "src/blob.ts:1", "-k", "1", "--no-engine")
+    assert "warning: src/blob.ts is not indexed: binary;" in done.stderr
+
+
 def test_the_ends_of_paths_are_those_of_a_plain_loop():
     """Against `endswith` over random paths, and one that is asked for whole."""
     chance = random.Random(3)

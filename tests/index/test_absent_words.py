@@ -8,6 +8,7 @@ import pytest
 
 from codebuddy.index import absent_words
 from codebuddy.index.build import update_index
+from codebuddy.index.dense import DenseRanker
 from codebuddy.index.question_words import informative_words, is_about
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import IndexSettings, Settings
@@ -124,3 +125,26 @@ def test_a_question_that_nothing_is_near_to_is_decided(index, tmp_path, monkeypa
     update_index(open_repository(root), bare)
     with RepositoryIndex.open(open_repository(root), bare) as opened:
         assert not opened.absent_words(strange, []).is_far
+
+
+def test_a_question_is_compared_with_the_vectors_once(index, monkeypatch):
+    """What a search found also judges how near the nearest chunk is; another question is anew."""
+    asked: list[int] = []
+    plain = DenseRanker.ranked
+
+    def counted(self, query, limit):
+        asked.append(limit)
+        return plain(self, query, limit)
+
+    monkeypatch.setattr(DenseRanker, "ranked", counted)
+    monkeypatch.setattr(absent_words, "_MIN_CHUNKS", 3)
+    question = "where is the orchestra seated for the symphony"
+    with index:
+        index.search(question, is_read=True)
+        assert index.absent_words(question, []).is_far
+        assert len(asked) == 1
+        assert not index.absent_words("how is a task cancelled", []).is_far
+        assert len(asked) == 2
+        # More of them than were found before.
+        index.search("how is a task cancelled", is_read=True)
+        assert len(asked) == 3

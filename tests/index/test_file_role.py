@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codebuddy.index.file_role import role_of
+from codebuddy.index.file_role import role_of, search_role
 
 ROLES = {
     "test": [
@@ -95,3 +95,30 @@ def test_packed_scripts_are_generated():
     assert role_of("web/app.js", b"var a=1;" * 2_000) == "generated"
     assert role_of("web/app.js", b"var a = 1;\n" * 2_000) == "code"
     assert role_of("pkg/table.py", b"x = [" + b"1, " * 5_000 + b"]\n") == "code"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "docs/conf.py",
+        "Doc/library/os.rst",
+        "examples/server.go",
+        "packages/a/examples/b/index.ts",
+        "CHANGELOG",
+        "LICENSE.txt",
+        "benchmarks/run.py",
+    ],
+)
+def test_what_shows_or_explains_the_code_is_documentation_to_a_search(path):
+    """By its folder or its name; the index itself calls it code."""
+    assert (role_of(path), search_role(path, "code")) == ("code", "documentation")
+
+
+@pytest.mark.parametrize(
+    "path", ["src/docs.py", "src/example.ts", "src/md.go", "readme_parser.py", "news/feed.py"]
+)
+def test_a_file_that_is_only_called_so_is_code(path):
+    """And a file of another role keeps it."""
+    assert search_role(path, "code") == "code"
+    assert search_role("docs/test_a.py", "test") == "test"
