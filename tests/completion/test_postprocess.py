@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from codebuddy import syntax
 from codebuddy.completion import postprocess
 from codebuddy.completion.postprocess import clean
 from tests.support.completion import context_at
@@ -27,13 +28,13 @@ def test_special_tokens_are_cut(token):
 def test_a_text_that_ends_in_hundreds_of_closers_is_parsed_a_few_times(monkeypatch, closer):
     """Each parse is of the whole file, and no budget holds while they run."""
     parsed = []
-    count = postprocess.syntax.count_errors
+    count = syntax.count_errors
 
     def counted(source, language):
         parsed.append(source)
         return count(source, language)
 
-    monkeypatch.setattr(postprocess.syntax, "count_errors", counted)
+    monkeypatch.setattr(syntax, "count_errors", counted)
     found = cleaned("total = ‸\nprint(total)\n", "compute(1, 2)" + closer * 300)
     assert found in ("compute(1, 2)", "")
     assert len(parsed) < 40
