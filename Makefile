@@ -15,7 +15,8 @@
 #   make bench-federated  the figures of docs/federated.md, from the labels that are here
 #   make train-embedder  the weights of models/embedder, from the packages they learn from
 #   make bench-embedder  the figures of docs/embedder.md
-#   make train-adapter  the adapter of the default model, from the packages it learns from: hours
+#   make train-adapter  the adapter of a model, from the packages it learns from: an hour (the small one) or many
+#   make bench-adapter  what it wins on public repositories; half an hour or more, adds to what was measured
 #   make bench-repository-adapters   what adapters of public repositories are worth; hours, resumable
 #   make train-ranker  the weights that rank what is looked up, and how they do on unseen repositories
 #   make train-head MINUTES=60   more labels for the decision head, and the head fitted to all of them
@@ -34,7 +35,7 @@ FAST := not model and not process and not terminal and not slow
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup extras models demo test test-isolated test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter wheel clean
+.PHONY: setup extras models demo test test-isolated test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter bench-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -120,12 +121,20 @@ bench-embedder: setup
 	$(BIN)/python -m codebuddy.training.embedder fetch --held-out
 	$(BIN)/python -m codebuddy.training.embedder bench
 
-# About 10 s a hole on two cores. It goes on where the labels end; Ctrl-C keeps what is done.
+# Hours for the default model (ADAPTER_OPTIONS="--steps 400 --rate 3e-4"), an hour for the small one. Each stage goes on where it was
+# stopped. What it makes lies in WORK; the shipped one and its card are in models/adapter.
+MODEL ?= smollm2-135m
+ADAPTER_OPTIONS ?= --per-package 12 --rank 16 --rate 1e-3 --groups 4 --steps 180
 train-adapter: setup
 	for stage in fetch cut train; do \
-		$(BIN)/python -m codebuddy.training.adapter $$stage --work $(or $(WORK),$(HOME)/.cache/codebuddy/adapter) \
-			--base "$$($(BIN)/codebuddy models pull qwen2.5-coder-1.5b)" --steps 400 --rate 3e-4 || exit 1; \
+		$(BIN)/python -m codebuddy.training.adapter $$stage --work $(or $(WORK),$(HOME)/.cache/codebuddy/adapter-$(MODEL)) \
+			--base "$$($(BIN)/codebuddy models pull $(MODEL))" $(ADAPTER_OPTIONS) || exit 1; \
 	done
+
+# What the adapter wins on public repositories, task by task; rows are added to tests/bench/adapters.jsonl.
+bench-adapter: setup
+	@$(BIN)/codebuddy models pull $(MODEL)
+	$(BIN)/python -m tests.bench.lookups measure --against base --model $(MODEL) --rows tests/bench/adapters.jsonl $(BENCH)
 
 # Goes on where it was stopped. The small model, some minutes each: BENCH="--model smollm2-135m --minutes 5"
 bench-repository-adapters: setup
