@@ -115,6 +115,82 @@ async def test_taking_the_files_text_closes_nothing(repository, key, choice):
         await one.until(lambda: journal_of(repository).records())
 
 
+def made_read_only(path):
+    """Another program writes other text and takes the right to write away."""
+    path.write_text("# theirs\n")
+    path.chmod(0o444)
+
+
+def made_binary(path):
+    """Another program writes what is no text."""
+    path.write_bytes(b"\x81\xff\x00\x90\n")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("change", [made_read_only, made_binary])
+async def test_undo_brings_ones_text_back_where_the_file_is_read_only_now(repository, change):
+    """What was unsaved when the file's text was taken comes back, counts as unsaved, is kept."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("precious ")
+        change(path)
+        theirs = path.read_bytes()
+        await one.press("ctrl+s")
+        await answer(one, TAKE_THEIRS)
+        await one.until(lambda: one.editor.is_read_only)
+        await one.until(lambda: said(one, "read-only; Ctrl+Z brings yours back"))
+        shown = one.text
+        await one.type("x")
+        assert one.text == shown
+        await one.press("ctrl+z")
+        assert one.text.startswith("precious ")
+        await one.press("ctrl+y")
+        assert one.text == shown
+        assert not one.document.is_modified
+        await one.press("ctrl+z")
+        await one.until(lambda: journal_of(repository).records())
+        await one.press("ctrl+s")
+        await one.until(lambda: said(one, "save it under another name"))
+        await one.press("ctrl+w")
+        await one.until(lambda: isinstance(one.app.screen, ChoiceScreen))
+        await one.press("escape")
+        await ask_for_name(one, "alt+s", "mine.py")
+        await one.until(lambda: not one.document.is_modified)
+        assert (repository / "mine.py").read_text().startswith("precious ")
+        assert path.read_bytes() == theirs
+
+
+@pytest.mark.asyncio
+async def test_an_undone_text_survives_a_file_that_becomes_read_only(repository):
+    """A file that is read again by itself, and is read-only now, leaves undo as it was."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("undone")
+        await one.press("ctrl+z")
+        made_read_only(path)
+        await one.until(lambda: one.text == "# theirs\n")
+        assert one.editor.is_read_only
+        await one.press("ctrl+z")
+        assert one.text.startswith("undone")
+
+
+@pytest.mark.asyncio
+async def test_undo_brings_the_files_text_back_where_it_is_read_only(repository):
+    """Text of the last time that is restored over a read-only file is undone like any other."""
+    path = repository / "cart.py"
+    before = path.read_text()
+    journal = journal_of(repository)
+    journal.write_record(Record("cart.py", "older", 0, 0, "", 1.0))
+    journal.close()
+    path.chmod(0o444)
+    async with journey(repository, is_automatic=False) as one:
+        await answer(one, "Restore it (undo brings the file's text back)")
+        await one.until(lambda: one.text == "older")
+        await one.press("ctrl+z")
+        assert one.text == before
+        assert not one.document.is_modified
+
+
 async def ask_for_name(one, key, name):
     """Press a key that asks for a file's name, and answer."""
     await one.press(key)

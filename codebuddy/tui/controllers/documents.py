@@ -252,8 +252,12 @@ class DocumentController:
             self._host.notify_error(error)
             return ""
         self._host.refresh_tabs()
-        name = document.path.name
-        self._host.notify_user(f"{name} has the file's text now; Ctrl+Z brings yours back")
+        undo = "Ctrl+Z brings yours back"
+        if document.opened.is_read_only:
+            reason = document.opened.reason_read_only
+            self._host.notify_user(f"{reason}; it is shown read-only; {undo}", "warning")
+        else:
+            self._host.notify_user(f"{document.path.name} has the file's text now; {undo}")
         return "reloaded"
 
     def ask_new_name(self) -> None:

@@ -73,12 +73,14 @@ EDITOR_BINDINGS = [
 
 _OWN_KEYS = BindingsMap(EDITOR_BINDINGS)
 _CHANGING = frozenset(["newline", "edit", "move_lines", "comment", "cut", "paste"])
+# They bring back what was there before; a file may become read-only with text to be undone.
+_BRINGING_BACK = frozenset(["undo", "redo"])
 
 
 class Editor(EditorView):
     """One text with its cursor, edited by keys and mouse.
 
-    `is_read_only` keeps every change away.
+    `is_read_only` keeps every change away but undo and redo.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*EDITOR_BINDINGS]
@@ -135,8 +137,8 @@ class Editor(EditorView):
         self.put(event.text.replace("\r\n", "\n").replace("\r", "\n"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing that changes a read-only text."""
-        if self.is_read_only and action in _CHANGING:
+        """Nothing that changes a read-only text, but undo and redo."""
+        if self.is_read_only and action in _CHANGING and _BRINGING_BACK.isdisjoint(parameters):
             self.post_message(self.EditRefused(self))
             return False
         return True
