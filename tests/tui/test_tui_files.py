@@ -9,8 +9,10 @@ import pytest
 
 from codebuddy.errors import DocumentError
 from codebuddy.tui.session import OpenFileState, SessionState, load_session, save_session
+from codebuddy.tui.text import files
 from codebuddy.tui.text.files import ChangedOnDiskError, has_changed, open_file, save_file
 from codebuddy.tui.text.journal import Journal, Record
+from codebuddy.user_file import write_user_file
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,22 @@ def test_a_file_written_by_another_program_is_not_overwritten(tmp_path):
     assert path.read_text() == "two\n"
     save_file(opened, "mine\n", should_overwrite=True)
     assert path.read_text() == "mine\n"
+
+
+def test_a_file_written_while_it_is_saved_is_not_overwritten(tmp_path, monkeypatch):
+    """Another program writes between the last look and the write: that is noticed."""
+    path = tmp_path / "a.txt"
+    path.write_text("one\n")
+    opened = open_file(path)
+
+    def slow(*arguments, **options):
+        path.write_text("two\n")
+        write_user_file(*arguments, **options)
+
+    monkeypatch.setattr(files.user_file, "write_user_file", slow)
+    with pytest.raises(ChangedOnDiskError):
+        save_file(opened, "mine\n")
+    assert path.read_text() == "two\n"
 
 
 def test_a_touched_file_has_not_changed(tmp_path):

@@ -191,6 +191,57 @@ async def test_undo_brings_the_files_text_back_where_it_is_read_only(repository)
         assert not one.document.is_modified
 
 
+@pytest.mark.asyncio
+async def test_what_came_after_the_question_is_not_overwritten(repository):
+    """Save-as asks again where the file that is there became another one, and not where it went."""
+    path = repository / "other.py"
+    path.write_text("old\n")
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("mine ")
+        await ask_for_name(one, "alt+s", "other.py")
+        await one.until(lambda: one.shows("other.py exists"))
+        path.write_text("precious of another program\n")
+        await answer(one, "Overwrite it")
+        await one.until(lambda: one.shows("was changed by another program"))
+        assert path.read_text() == "precious of another program\n"
+        await one.press("escape")
+        assert one.name == "cart.py"
+        await ask_for_name(one, "alt+s", "other.py")
+        await one.until(lambda: one.shows("other.py exists"))
+        path.unlink()
+        await answer(one, "Overwrite it")
+        await one.until(lambda: one.name == "other.py")
+        assert path.read_text().startswith("mine ")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["ctrl+s", "alt+s"])
+async def test_what_comes_in_the_place_of_what_could_not_be_read_is_not_overwritten(
+    repository, key
+):
+    """A file too large to be read was there at the question; a text is there at the answer."""
+    path = repository / ("cart.py" if key == "ctrl+s" else "other.py")
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("mine ")
+        with path.open("wb") as stream:
+            stream.truncate(33 << 20)
+        label = "Overwrite it with mine" if key == "ctrl+s" else "Overwrite it"
+        if key == "ctrl+s":
+            await one.press(key)
+        else:
+            await ask_for_name(one, key, "other.py")
+        await one.until(lambda: isinstance(one.app.screen, ChoiceScreen))
+        path.write_text("precious of another program\n")
+        asked = one.app.screen
+        await answer(one, label)
+        await one.until(lambda: isinstance(one.app.screen, ChoiceScreen))
+        await one.until(lambda: one.app.screen is not asked)
+        assert path.read_text() == "precious of another program\n"
+        await answer(one, label)
+        await one.until(lambda: not one.document.is_modified)
+        assert path.read_text().startswith("mine ")
+
+
 async def ask_for_name(one, key, name):
     """Press a key that asks for a file's name, and answer."""
     await one.press(key)

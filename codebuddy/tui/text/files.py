@@ -6,6 +6,7 @@ function here may block; callers are worker threads.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -24,7 +25,10 @@ _READ_ONLY_ENCODING = "latin-1"
 
 @dataclass(frozen=True, slots=True)
 class DiskState:
-    """What is known of the bytes on disk; `None` in the editor stands for no file."""
+    """What is known of the bytes on disk; `None` in the editor stands for no file.
+
+    `digest` is empty where they could not be read: then any other time, size or inode is a change.
+    """
 
     digest: str
     size_bytes: int
@@ -101,15 +105,14 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
     name = opened.path.name
     if opened.is_read_only:
         raise DocumentError(opened.reason_read_only, hint="save it under another name")
-    if not should_overwrite and has_changed(opened):
-        raise _changed(opened)
+    expected = None if should_overwrite else _expected(opened)
     content = _encoded(opened, text)
     target = Path(os.path.realpath(opened.path))
     try:
         if target.is_dir():
             raise DocumentError(f"cannot write {name}: it is a folder; it is unchanged")
         target.parent.mkdir(parents=True, exist_ok=True)
-        user_file.write_user_file(target, content)
+        user_file.write_user_file(target, content, expected=expected)
         status = target.stat()
     except user_file.FileChangedError as error:
         raise _changed(opened) from error
@@ -118,6 +121,25 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
     except ValueError as error:
         raise DocumentError(f"cannot write {name}: {error}; it is unchanged") from error
     return replace(opened, text=text, on_disk=_state(content, status))
+
+
+def _expected(opened: OpenedFile) -> bytes | None:
+    """What the file must still hold when it is written; `None` where its bytes are not known.
+
+    Raises:
+        ChangedOnDiskError: It is another one already.
+    """
+    if has_changed(opened):
+        raise _changed(opened)
+    if opened.on_disk is None or not opened.on_disk.digest:
+        return None
+    try:
+        content, _ = _read(opened.path)
+    except (OSError, DocumentError) as error:
+        raise _changed(opened) from error
+    if _digest(content) != opened.on_disk.digest:
+        raise _changed(opened)
+    return content
 
 
 def _encoded(opened: OpenedFile, text: str) -> bytes:
@@ -129,11 +151,16 @@ def _encoded(opened: OpenedFile, text: str) -> bytes:
 class ChangedOnDiskError(DocumentError):
     """The file is not what was opened any more.
 
-    `found` is what it is now (`None`: it is gone), `is_known` whether that could be read.
+    `found` is what it is now (`None`: it is gone), `is_known` whether that could be seen.
     """
 
     found: DiskState | None = None
     is_known: bool = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing is there to be overwritten."""
+        return self.is_known and self.found is None
 
 
 def _changed(opened: OpenedFile) -> ChangedOnDiskError:
@@ -147,6 +174,8 @@ def _changed(opened: OpenedFile) -> ChangedOnDiskError:
         error.is_known = True
     except (OSError, DocumentError):
         error = ChangedOnDiskError(f"{name} is not the file that was opened any more")
+        with contextlib.suppress(OSError):
+            error.found, error.is_known = _unread_state(opened.path.stat()), True
     else:
         error = ChangedOnDiskError(
             f"{name} was changed by another program since it was opened",
@@ -211,6 +240,10 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, 
 
 def _state(content: bytes, status: os.stat_result) -> DiskState:
     return DiskState(_digest(content), len(content), status.st_mtime_ns, status.st_ino)
+
+
+def _unread_state(status: os.stat_result) -> DiskState:
+    return DiskState("", status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _digest(content: bytes) -> str:
