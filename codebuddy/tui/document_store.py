@@ -130,7 +130,9 @@ class DocumentStore:
             OSError: The journal cannot be written; the leftover stays where it is.
         """
         record = leftover.record
-        document.editor.replace_text(record.text)
+        is_crlf = document.opened.is_crlf
+        text = record.text.replace("\r\n", "\n") if is_crlf else record.text
+        document.editor.replace_text(text)
         document.editor.go(Location(record.line, record.column))
         await self._write_record(document)
         await asyncio.to_thread(self.journal.delete_leftover, leftover)

@@ -28,6 +28,8 @@ from codebuddy.user_file import write_user_file
         "utf16\n".encode("utf-16"),
         b"\x0c form feed \x1b[31m\n",
         b"caf\xe9 \x80\r\n",
+        b"twice\r\r\nonce\r\n",
+        b"alone\rin it\r\n",
     ],
 )
 def test_a_file_comes_back_byte_for_byte(tmp_path, content):
@@ -45,6 +47,14 @@ def test_line_ends_of_what_is_typed_are_the_files_own(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"a\r\nb\r\n")
     save_file(open_file(path), "a\nnew\nb\n")
+    assert path.read_bytes() == b"a\r\nnew\r\nb\r\n"
+
+
+def test_a_text_of_mixed_line_ends_comes_into_a_crlf_file_as_crlf(tmp_path):
+    """What undo or a paste brings into a file that ends every line with CRLF ends so too."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\r\nb\r\n")
+    save_file(open_file(path), "a\r\nnew\nb\n")
     assert path.read_bytes() == b"a\r\nnew\r\nb\r\n"
 
 

@@ -40,8 +40,8 @@ class DiskState:
 class OpenedFile:
     """A file as the editor has it: `text` with `\\n`, and what is needed to write it back.
 
-    `is_crlf` only if every line ends with `\\r\\n`; otherwise a `\\r` is a character of its
-    line. `reason_read_only` is empty if it may be edited.
+    `is_crlf` only if every line ends with `\\r\\n` and there is no other `\\r`; otherwise a
+    `\\r` is a character of its line. `reason_read_only` is empty if it may be edited.
     """
 
     path: Path
@@ -83,7 +83,7 @@ def open_file(path: Path) -> OpenedFile:
         text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
     if not reason and user_file.is_read_only(path):
         reason = f"{path.name} is marked as read-only or may not be written"
-    is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n") == text.count("\r")
     if is_crlf:
         text = text.replace("\r\n", "\n")
     return OpenedFile(path, text, encoding, is_crlf, _state(content, status), reason)
@@ -145,7 +145,10 @@ def _expected(opened: OpenedFile) -> bytes | None:
 def _encoded(opened: OpenedFile, text: str) -> bytes:
     """The bytes of `text` as the file has them."""
     check_storable(text, opened.encoding, opened.path.name)
-    return encode(text.replace("\n", "\r\n") if opened.is_crlf else text, opened.encoding)
+    if opened.is_crlf:
+        # Undo may bring back a text from before another program made all line ends the same.
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    return encode(text, opened.encoding)
 
 
 class ChangedOnDiskError(DocumentError):
