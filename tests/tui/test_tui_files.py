@@ -7,9 +7,9 @@ import stat
 
 import pytest
 
+from codebuddy import user_file
 from codebuddy.errors import DocumentError
 from codebuddy.tui.session import OpenFileState, SessionState, load_session, save_session
-from codebuddy.tui.text import files
 from codebuddy.tui.text.files import ChangedOnDiskError, has_changed, open_file, save_file
 from codebuddy.tui.text.journal import Journal, Record
 from codebuddy.user_file import write_user_file
@@ -120,7 +120,7 @@ def test_a_file_written_while_it_is_saved_is_not_overwritten(tmp_path, monkeypat
         path.write_text("two\n")
         write_user_file(*arguments, **options)
 
-    monkeypatch.setattr(files.user_file, "write_user_file", slow)
+    monkeypatch.setattr(user_file, "write_user_file", slow)
     with pytest.raises(ChangedOnDiskError):
         save_file(opened, "mine\n")
     assert path.read_text() == "two\n"
