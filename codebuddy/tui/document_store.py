@@ -130,7 +130,9 @@ class DocumentStore:
             OSError: The journal cannot be written; the leftover stays where it is.
         """
         record = leftover.record
-        document.editor.replace_text(record.text)
+        is_crlf = document.opened.is_crlf
+        text = record.text.replace("\r\n", "\n") if is_crlf else record.text
+        document.editor.replace_text(text)
         document.editor.go(Location(record.line, record.column))
         await self._write_record(document)
         await asyncio.to_thread(self.journal.delete_leftover, leftover)
@@ -168,12 +170,17 @@ class DocumentStore:
         return error.is_known
 
     async def save_as(
-        self, document: EditorDocument, path: Path, *, should_overwrite: bool
+        self, document: EditorDocument, path: Path, accepted: ChangedOnDiskError | None = None
     ) -> None:
         """Write a document to another place, which is its own from now on.
 
+        Args:
+            document: Which one.
+            path: Where.
+            accepted: What was found there and may be overwritten, and nothing newer.
+
         Raises:
-            ChangedOnDiskError: Something is there.
+            ChangedOnDiskError: Something is there, or something else than was accepted.
             DocumentError: It cannot be written, or is open in another tab.
         """
         path = absolute(path)
@@ -184,9 +191,11 @@ class DocumentStore:
             )
         before = document.name
         encoding = "utf-8" if document.opened.is_read_only else document.opened.encoding
+        found = accepted.found if accepted is not None else None
         target = replace(
-            document.opened, path=path, on_disk=None, reason_read_only="", encoding=encoding
+            document.opened, path=path, on_disk=found, reason_read_only="", encoding=encoding
         )
+        should_overwrite = accepted is not None and not accepted.is_known
         document.next_path = path
         try:
             async with self._saving:

@@ -7,10 +7,12 @@ import stat
 
 import pytest
 
+from codebuddy import user_file
 from codebuddy.errors import DocumentError
 from codebuddy.tui.session import OpenFileState, SessionState, load_session, save_session
 from codebuddy.tui.text.files import ChangedOnDiskError, has_changed, open_file, save_file
 from codebuddy.tui.text.journal import Journal, Record
+from codebuddy.user_file import write_user_file
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,8 @@ from codebuddy.tui.text.journal import Journal, Record
         "utf16\n".encode("utf-16"),
         b"\x0c form feed \x1b[31m\n",
         b"caf\xe9 \x80\r\n",
+        b"twice\r\r\nonce\r\n",
+        b"alone\rin it\r\n",
     ],
 )
 def test_a_file_comes_back_byte_for_byte(tmp_path, content):
@@ -43,6 +47,14 @@ def test_line_ends_of_what_is_typed_are_the_files_own(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"a\r\nb\r\n")
     save_file(open_file(path), "a\nnew\nb\n")
+    assert path.read_bytes() == b"a\r\nnew\r\nb\r\n"
+
+
+def test_a_text_of_mixed_line_ends_comes_into_a_crlf_file_as_crlf(tmp_path):
+    """What undo or a paste brings into a file that ends every line with CRLF ends so too."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\r\nb\r\n")
+    save_file(open_file(path), "a\r\nnew\nb\n")
     assert path.read_bytes() == b"a\r\nnew\r\nb\r\n"
 
 
@@ -96,6 +108,22 @@ def test_a_file_written_by_another_program_is_not_overwritten(tmp_path):
     assert path.read_text() == "two\n"
     save_file(opened, "mine\n", should_overwrite=True)
     assert path.read_text() == "mine\n"
+
+
+def test_a_file_written_while_it_is_saved_is_not_overwritten(tmp_path, monkeypatch):
+    """Another program writes between the last look and the write: that is noticed."""
+    path = tmp_path / "a.txt"
+    path.write_text("one\n")
+    opened = open_file(path)
+
+    def slow(*arguments, **options):
+        path.write_text("two\n")
+        write_user_file(*arguments, **options)
+
+    monkeypatch.setattr(user_file, "write_user_file", slow)
+    with pytest.raises(ChangedOnDiskError):
+        save_file(opened, "mine\n")
+    assert path.read_text() == "two\n"
 
 
 def test_a_touched_file_has_not_changed(tmp_path):

@@ -115,6 +115,133 @@ async def test_taking_the_files_text_closes_nothing(repository, key, choice):
         await one.until(lambda: journal_of(repository).records())
 
 
+def made_read_only(path):
+    """Another program writes other text and takes the right to write away."""
+    path.write_text("# theirs\n")
+    path.chmod(0o444)
+
+
+def made_binary(path):
+    """Another program writes what is no text."""
+    path.write_bytes(b"\x81\xff\x00\x90\n")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("change", [made_read_only, made_binary])
+async def test_undo_brings_ones_text_back_where_the_file_is_read_only_now(repository, change):
+    """What was unsaved when the file's text was taken comes back, counts as unsaved, is kept."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("precious ")
+        change(path)
+        theirs = path.read_bytes()
+        await one.press("ctrl+s")
+        await answer(one, TAKE_THEIRS)
+        await one.until(lambda: one.editor.is_read_only)
+        await one.until(lambda: said(one, "read-only; Ctrl+Z brings yours back"))
+        shown = one.text
+        await one.type("x")
+        assert one.text == shown
+        await one.press("ctrl+z")
+        assert one.text.startswith("precious ")
+        await one.press("ctrl+y")
+        assert one.text == shown
+        assert not one.document.is_modified
+        await one.press("ctrl+z")
+        await one.until(lambda: journal_of(repository).records())
+        await one.press("ctrl+s")
+        await one.until(lambda: said(one, "save it under another name"))
+        await one.press("ctrl+w")
+        await one.until(lambda: isinstance(one.app.screen, ChoiceScreen))
+        await one.press("escape")
+        await ask_for_name(one, "alt+s", "mine.py")
+        await one.until(lambda: not one.document.is_modified)
+        assert (repository / "mine.py").read_text().startswith("precious ")
+        assert path.read_bytes() == theirs
+
+
+@pytest.mark.asyncio
+async def test_an_undone_text_survives_a_file_that_becomes_read_only(repository):
+    """A file that is read again by itself, and is read-only now, leaves undo as it was."""
+    path = repository / "cart.py"
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("undone")
+        await one.press("ctrl+z")
+        made_read_only(path)
+        await one.until(lambda: one.text == "# theirs\n")
+        assert one.editor.is_read_only
+        await one.press("ctrl+z")
+        assert one.text.startswith("undone")
+
+
+@pytest.mark.asyncio
+async def test_undo_brings_the_files_text_back_where_it_is_read_only(repository):
+    """Text of the last time that is restored over a read-only file is undone like any other."""
+    path = repository / "cart.py"
+    before = path.read_text()
+    journal = journal_of(repository)
+    journal.write_record(Record("cart.py", "older", 0, 0, "", 1.0))
+    journal.close()
+    path.chmod(0o444)
+    async with journey(repository, is_automatic=False) as one:
+        await answer(one, "Restore it (undo brings the file's text back)")
+        await one.until(lambda: one.text == "older")
+        await one.press("ctrl+z")
+        assert one.text == before
+        assert not one.document.is_modified
+
+
+@pytest.mark.asyncio
+async def test_what_came_after_the_question_is_not_overwritten(repository):
+    """Save-as asks again where the file that is there became another one, and not where it went."""
+    path = repository / "other.py"
+    path.write_text("old\n")
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("mine ")
+        await ask_for_name(one, "alt+s", "other.py")
+        await one.until(lambda: one.shows("other.py exists"))
+        path.write_text("precious of another program\n")
+        await answer(one, "Overwrite it")
+        await one.until(lambda: one.shows("was changed by another program"))
+        assert path.read_text() == "precious of another program\n"
+        await one.press("escape")
+        assert one.name == "cart.py"
+        await ask_for_name(one, "alt+s", "other.py")
+        await one.until(lambda: one.shows("other.py exists"))
+        path.unlink()
+        await answer(one, "Overwrite it")
+        await one.until(lambda: one.name == "other.py")
+        assert path.read_text().startswith("mine ")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["ctrl+s", "alt+s"])
+async def test_what_comes_in_the_place_of_what_could_not_be_read_is_not_overwritten(
+    repository, key
+):
+    """A file too large to be read was there at the question; a text is there at the answer."""
+    path = repository / ("cart.py" if key == "ctrl+s" else "other.py")
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("mine ")
+        with path.open("wb") as stream:
+            stream.truncate(33 << 20)
+        label = "Overwrite it with mine" if key == "ctrl+s" else "Overwrite it"
+        if key == "ctrl+s":
+            await one.press(key)
+        else:
+            await ask_for_name(one, key, "other.py")
+        await one.until(lambda: isinstance(one.app.screen, ChoiceScreen))
+        path.write_text("precious of another program\n")
+        asked = one.app.screen
+        await answer(one, label)
+        await one.until(lambda: isinstance(one.app.screen, ChoiceScreen))
+        await one.until(lambda: one.app.screen is not asked)
+        assert path.read_text() == "precious of another program\n"
+        await answer(one, label)
+        await one.until(lambda: not one.document.is_modified)
+        assert path.read_text().startswith("mine ")
+
+
 async def ask_for_name(one, key, name):
     """Press a key that asks for a file's name, and answer."""
     await one.press(key)

@@ -252,8 +252,12 @@ class DocumentController:
             self._host.notify_error(error)
             return ""
         self._host.refresh_tabs()
-        name = document.path.name
-        self._host.notify_user(f"{name} has the file's text now; Ctrl+Z brings yours back")
+        undo = "Ctrl+Z brings yours back"
+        if document.opened.is_read_only:
+            reason = document.opened.reason_read_only
+            self._host.notify_user(f"{reason}; it is shown read-only; {undo}", "warning")
+        else:
+            self._host.notify_user(f"{document.path.name} has the file's text now; {undo}")
         return "reloaded"
 
     def ask_new_name(self) -> None:
@@ -269,18 +273,21 @@ class DocumentController:
         if self.store is None:
             return
         path = self.store.root / name
-        should_overwrite = False
+        accepted: ChangedOnDiskError | None = None
         while True:
             try:
-                await self.store.save_as(document, path, should_overwrite=should_overwrite)
+                await self.store.save_as(document, path, accepted)
                 break
-            except ChangedOnDiskError:
-                answer = await self._host.app.push_screen_wait(
-                    ChoiceScreen(f"{name} exists", [Choice("yes", "Overwrite it")])
-                )
-                if not answer:
-                    return
-                should_overwrite = True
+            except ChangedOnDiskError as error:
+                if not error.is_gone:
+                    changed = f"{name} was changed by another program meanwhile"
+                    text = f"{name} exists" if accepted is None else changed
+                    answer = await self._host.app.push_screen_wait(
+                        ChoiceScreen(text, [Choice("yes", "Overwrite it")])
+                    )
+                    if not answer:
+                        return
+                accepted = error
             except CodebuddyError as error:
                 self._host.notify_error(error)
                 return

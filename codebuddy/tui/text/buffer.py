@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -65,6 +65,12 @@ class _Step:
         return (self.number, len(self.edits))
 
 
+def end_column(lines: Sequence[str], number: int) -> int:
+    """Where the text of a line ends: before the `\\r` of a `\\r\\n`; the last line has no `\\n`."""
+    line = lines[number]
+    return len(line) - (line.endswith("\r") and number + 1 < len(lines))
+
+
 def end_of(start: Location, text: str) -> Location:
     """Where `text` ends if it begins at `start`."""
     newlines = text.count("\n")
@@ -76,11 +82,13 @@ def end_of(start: Location, text: str) -> Location:
 class TextBuffer:
     """Lines without their newlines; there is always at least one.
 
-    `revision` changes with every edit.
+    `revision` changes with every edit. `has_crlf` once a line ended with `\\r\\n`: as a file of
+    nothing else has its text with `\\n`, the line ends of this one are mixed.
     """
 
     def __init__(self, text: str = "") -> None:
         self.lines: list[str] = text.split("\n")
+        self.has_crlf = "\r\n" in text
         self.revision = 0
         self.listeners: list[Callable[[Edit], None]] = []
         self._undo: list[_Step] = []
@@ -119,9 +127,22 @@ class TextBuffer:
         self._saved_state = None
 
     def clamp(self, place: Location) -> Location:
-        """The nearest place inside the text."""
+        """The nearest place inside the text, never between `\\r` and `\\n`."""
         line = min(max(place.line, 0), len(self.lines) - 1)
-        return Location(line, min(max(place.column, 0), len(self.lines[line])))
+        return Location(line, min(max(place.column, 0), self.end_of_line(line)))
+
+    def end_of_line(self, line: int) -> int:
+        """The column behind the last character of a line, before the `\\r` of a `\\r\\n`."""
+        return end_column(self.lines, line)
+
+    def with_ends_of(self, line: int, text: str) -> str:
+        """`text` with its lines ended as `line` is; as the one above it, if that is the last."""
+        text = text.replace("\r\n", "\n")
+        if not self.has_crlf or "\n" not in text:
+            return text
+        ended = line if line + 1 < len(self.lines) else line - 1
+        is_crlf = ended >= 0 and self.lines[ended].endswith("\r")
+        return text.replace("\n", "\r\n") if is_crlf else text
 
     def slice(self, start: Location, end: Location) -> str:
         """The text between two places."""
@@ -150,6 +171,7 @@ class TextBuffer:
         removed = self.slice(start, end)
         if removed == text:
             return None
+        self.has_crlf = self.has_crlf or "\r\n" in text
         edit = Edit(start, removed, text)
         step = self._step_for(edit, cursor)
         step.edits.append(edit)

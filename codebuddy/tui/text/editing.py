@@ -61,7 +61,7 @@ class Editing:
         if column:
             self.go(Location(line, column - 1), select=select)
         elif line:
-            self.go(Location(line - 1, len(self.buffer.lines[line - 1])), select=select)
+            self.go(Location(line - 1, self.buffer.end_of_line(line - 1)), select=select)
 
     def right(self, *, select: bool = False) -> None:
         """One character to the right, or to the selection's end."""
@@ -69,7 +69,7 @@ class Editing:
             self.go(self.selection[1])
             return
         line, column = self.cursor
-        if column < len(self.buffer.lines[line]):
+        if column < self.buffer.end_of_line(line):
             self.go(Location(line, column + 1), select=select)
         elif line + 1 < len(self.buffer.lines):
             self.go(Location(line + 1, 0), select=select)
@@ -81,7 +81,7 @@ class Editing:
             self._goal_cell = layout.starts[self.cursor.column]
         line = min(max(self.cursor.line + lines, 0), len(self.buffer.lines) - 1)
         if line == self.cursor.line:
-            end = 0 if lines < 0 else len(self.buffer.lines[line])
+            end = 0 if lines < 0 else self.buffer.end_of_line(line)
             self.go(Location(line, end), select=select)
             return
         column = lay_out(self.buffer.lines[line], self.tab_width).column_at(self._goal_cell)
@@ -93,7 +93,8 @@ class Editing:
 
     def to_line_end(self, *, select: bool = False) -> None:
         """The end of the line."""
-        self.go(Location(self.cursor.line, len(self.buffer.lines[self.cursor.line])), select=select)
+        line = self.cursor.line
+        self.go(Location(line, self.buffer.end_of_line(line)), select=select)
 
     def select_all(self) -> None:
         """Select the whole text."""
@@ -116,9 +117,15 @@ class Editing:
 
     # Changes
 
-    def insert(self, text: str) -> Edit | None:
-        """Put `text` in the place of the selection; the cursor goes behind it."""
+    def insert(self, text: str, *, keeps_ends: bool = False) -> Edit | None:
+        """Put `text` in the place of the selection; the cursor goes behind it.
+
+        Its lines end as the line does in which it is put. With `keeps_ends` they keep their own
+        where the text mixes line ends.
+        """
         start, end = self.selection
+        if not (keeps_ends and self.buffer.has_crlf):
+            text = self.buffer.with_ends_of(end.line, text)
         edit = self.buffer.replace(start, end, text, self.cursor)
         if edit is not None:
             self._settle(edit.new_end)
@@ -175,23 +182,32 @@ class Editing:
         if last + 1 < len(self.buffer.lines):
             start, end = Location(first, 0), Location(last + 1, 0)
         elif first:
-            start = Location(first - 1, len(self.buffer.lines[first - 1]))
+            start = Location(first - 1, self.buffer.end_of_line(first - 1))
             end = self.buffer.end
         else:
             start, end = Location(0, 0), self.buffer.end
         edit = self.buffer.replace(start, end, "", self.cursor)
-        self._settle(self.buffer.clamp(Location(first, self.cursor.column)))
+        self._settle(Location(first, self.cursor.column))
         return edit
 
     def move_lines(self, step: int) -> None:
-        """Move the lines that the selection touches one up (-1) or down (1)."""
+        """Move the lines that the selection touches one up (-1) or down (1).
+
+        Their ends go with them. The last line of the text has none: where it goes up, it gets that
+        of the line that becomes the last.
+        """
         first, last = self._lines()
         other = first - 1 if step < 0 else last + 1
         if not 0 <= other < len(self.buffer.lines):
             return
         low, high = min(first, other), max(last, other)
         lines = self.buffer.lines[low : high + 1]
-        lines = [*lines[1:], lines[0]] if step < 0 else [lines[-1], *lines[:-1]]
+        columns = [self.buffer.end_of_line(number) for number in range(low, high + 1)]
+        ends = [line[column:] for line, column in zip(lines, columns, strict=True)]
+        order = [*range(1, len(lines)), 0] if step < 0 else [len(lines) - 1, *range(len(lines) - 1)]
+        if high + 1 == len(self.buffer.lines):
+            ends[-1], ends[order[-1]] = ends[order[-1]], ends[-1]
+        lines = [lines[number][: columns[number]] + ends[number] for number in order]
         cursor, anchor = self.cursor, self.anchor
         end = Location(high, len(self.buffer.lines[high]))
         self.buffer.close_step()
@@ -242,7 +258,10 @@ class Editing:
         Returns:
             How many.
         """
-        count = self.buffer.replace_many(reversed(list(edits)), self.cursor)
+        ended = [
+            (start, end, self.buffer.with_ends_of(end.line, text)) for start, end, text in edits
+        ]
+        count = self.buffer.replace_many(reversed(ended), self.cursor)
         self.go(self.cursor)
         return count
 
@@ -251,7 +270,7 @@ class Editing:
         cursor = self.buffer.undo()
         if cursor is None:
             return False
-        self._settle(self.buffer.clamp(cursor))
+        self._settle(cursor)
         return True
 
     def redo(self) -> bool:
@@ -259,12 +278,12 @@ class Editing:
         cursor = self.buffer.redo()
         if cursor is None:
             return False
-        self._settle(self.buffer.clamp(cursor))
+        self._settle(cursor)
         return True
 
     def _settle(self, place: Location) -> None:
         """Put the cursor somewhere without ending the step of undo."""
-        self.cursor = self.anchor = place
+        self.cursor = self.anchor = self.buffer.clamp(place)
         self._goal_cell = None
 
     def _select(self, move: Callable[..., None]) -> None:

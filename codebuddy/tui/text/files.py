@@ -6,6 +6,7 @@ function here may block; callers are worker threads.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -24,7 +25,10 @@ _READ_ONLY_ENCODING = "latin-1"
 
 @dataclass(frozen=True, slots=True)
 class DiskState:
-    """What is known of the bytes on disk; `None` in the editor stands for no file."""
+    """What is known of the bytes on disk; `None` in the editor stands for no file.
+
+    `digest` is empty where they could not be read: then any other time, size or inode is a change.
+    """
 
     digest: str
     size_bytes: int
@@ -36,8 +40,8 @@ class DiskState:
 class OpenedFile:
     """A file as the editor has it: `text` with `\\n`, and what is needed to write it back.
 
-    `is_crlf` only if every line ends with `\\r\\n`; otherwise a `\\r` is a character of its
-    line. `reason_read_only` is empty if it may be edited.
+    `is_crlf` only if every line ends with `\\r\\n` and there is no other `\\r`; otherwise a
+    `\\r` is a character of its line. `reason_read_only` is empty if it may be edited.
     """
 
     path: Path
@@ -79,7 +83,7 @@ def open_file(path: Path) -> OpenedFile:
         text, encoding = content.decode(_READ_ONLY_ENCODING), _READ_ONLY_ENCODING
     if not reason and user_file.is_read_only(path):
         reason = f"{path.name} is marked as read-only or may not be written"
-    is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    is_crlf = "\r\n" in text and text.count("\r\n") == text.count("\n") == text.count("\r")
     if is_crlf:
         text = text.replace("\r\n", "\n")
     return OpenedFile(path, text, encoding, is_crlf, _state(content, status), reason)
@@ -101,15 +105,14 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
     name = opened.path.name
     if opened.is_read_only:
         raise DocumentError(opened.reason_read_only, hint="save it under another name")
-    if not should_overwrite and has_changed(opened):
-        raise _changed(opened)
+    expected = None if should_overwrite else _expected(opened)
     content = _encoded(opened, text)
     target = Path(os.path.realpath(opened.path))
     try:
         if target.is_dir():
             raise DocumentError(f"cannot write {name}: it is a folder; it is unchanged")
         target.parent.mkdir(parents=True, exist_ok=True)
-        user_file.write_user_file(target, content)
+        user_file.write_user_file(target, content, expected=expected)
         status = target.stat()
     except user_file.FileChangedError as error:
         raise _changed(opened) from error
@@ -120,20 +123,47 @@ def save_file(opened: OpenedFile, text: str, *, should_overwrite: bool = False) 
     return replace(opened, text=text, on_disk=_state(content, status))
 
 
+def _expected(opened: OpenedFile) -> bytes | None:
+    """What the file must still hold when it is written; `None` where its bytes are not known.
+
+    Raises:
+        ChangedOnDiskError: It is another one already.
+    """
+    if has_changed(opened):
+        raise _changed(opened)
+    if opened.on_disk is None or not opened.on_disk.digest:
+        return None
+    try:
+        content, _ = _read(opened.path)
+    except (OSError, DocumentError) as error:
+        raise _changed(opened) from error
+    if _digest(content) != opened.on_disk.digest:
+        raise _changed(opened)
+    return content
+
+
 def _encoded(opened: OpenedFile, text: str) -> bytes:
     """The bytes of `text` as the file has them."""
     check_storable(text, opened.encoding, opened.path.name)
-    return encode(text.replace("\n", "\r\n") if opened.is_crlf else text, opened.encoding)
+    if opened.is_crlf:
+        # Undo may bring back a text from before another program made all line ends the same.
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    return encode(text, opened.encoding)
 
 
 class ChangedOnDiskError(DocumentError):
     """The file is not what was opened any more.
 
-    `found` is what it is now (`None`: it is gone), `is_known` whether that could be read.
+    `found` is what it is now (`None`: it is gone), `is_known` whether that could be seen.
     """
 
     found: DiskState | None = None
     is_known: bool = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing is there to be overwritten."""
+        return self.is_known and self.found is None
 
 
 def _changed(opened: OpenedFile) -> ChangedOnDiskError:
@@ -147,6 +177,8 @@ def _changed(opened: OpenedFile) -> ChangedOnDiskError:
         error.is_known = True
     except (OSError, DocumentError):
         error = ChangedOnDiskError(f"{name} is not the file that was opened any more")
+        with contextlib.suppress(OSError):
+            error.found, error.is_known = _unread_state(opened.path.stat()), True
     else:
         error = ChangedOnDiskError(
             f"{name} was changed by another program since it was opened",
@@ -211,6 +243,10 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, 
 
 def _state(content: bytes, status: os.stat_result) -> DiskState:
     return DiskState(_digest(content), len(content), status.st_mtime_ns, status.st_ino)
+
+
+def _unread_state(status: os.stat_result) -> DiskState:
+    return DiskState("", status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _digest(content: bytes) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codebuddy.tui.text.buffer import Location
+from codebuddy.tui.text.buffer import Location, end_column
 
 if TYPE_CHECKING:
     import regex
@@ -85,7 +85,7 @@ class _Clock:
 def find_all(
     lines: Sequence[str], query: Query, is_wanted: Callable[[], bool] = lambda: True
 ) -> list[Match]:
-    """Every match, in order, up to `MAX_MATCHES`; empty matches are none.
+    """Every match, in order, up to `MAX_MATCHES`; empty matches are none, line ends no text.
 
     Args:
         lines: The text.
@@ -103,7 +103,8 @@ def find_all(
     found: list[Match] = []
     try:
         for number, line in enumerate(lines):
-            matches = pattern.finditer(line, timeout=clock.left_s(), concurrent=True)
+            end = end_column(lines, number)
+            matches = pattern.finditer(line, endpos=end, timeout=clock.left_s(), concurrent=True)
             for match in matches:
                 if match.end() > match.start():
                     found.append((Location(number, match.start()), Location(number, match.end())))
@@ -153,8 +154,8 @@ def replacements(
     edits: list[tuple[Location, Location, str]] = []
     try:
         for start, end in matches:
-            line = lines[start.line]
-            found = pattern.match(line, start.column, timeout=clock.left_s(), concurrent=True)
+            line, last = lines[start.line], end_column(lines, start.line)
+            found = pattern.match(line, start.column, last, timeout=clock.left_s(), concurrent=True)
             edits.append((start, end, by if found is None else found.expand(by)))
     except TimeoutError as error:
         raise BadPatternError(TOO_LONG) from error

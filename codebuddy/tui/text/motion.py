@@ -20,19 +20,19 @@ _MAX_BRACKET_LINES = 2000
 
 def word_right(buffer: TextBuffer, place: Location) -> Location:
     """The end of the next word; at the end of a line, the next line's beginning."""
-    line = buffer.lines[place.line]
-    if place.column >= len(line):
+    line, end = buffer.lines[place.line], buffer.end_of_line(place.line)
+    if place.column >= end:
         is_last = place.line + 1 >= len(buffer.lines)
         return place if is_last else Location(place.line + 1, 0)
-    match = _RIGHT.match(line, place.column)
-    return Location(place.line, match.end() if match else len(line))
+    match = _RIGHT.match(line, place.column, end)
+    return Location(place.line, match.end() if match else end)
 
 
 def word_left(buffer: TextBuffer, place: Location) -> Location:
     """The beginning of the word before; at the beginning of a line, the end of the one above."""
     if place.column == 0:
         above = place.line - 1
-        return place if above < 0 else Location(above, len(buffer.lines[above]))
+        return place if above < 0 else Location(above, buffer.end_of_line(above))
     match = _LEFT.match(buffer.lines[place.line][: place.column][::-1])
     return Location(place.line, place.column - (match.end() if match else 0))
 

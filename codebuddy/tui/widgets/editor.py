@@ -73,12 +73,14 @@ EDITOR_BINDINGS = [
 
 _OWN_KEYS = BindingsMap(EDITOR_BINDINGS)
 _CHANGING = frozenset(["newline", "edit", "move_lines", "comment", "cut", "paste"])
+# They bring back what was there before; a file may become read-only with text to be undone.
+_BRINGING_BACK = frozenset(["undo", "redo"])
 
 
 class Editor(EditorView):
     """One text with its cursor, edited by keys and mouse.
 
-    `is_read_only` keeps every change away.
+    `is_read_only` keeps every change away but undo and redo.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*EDITOR_BINDINGS]
@@ -135,8 +137,8 @@ class Editor(EditorView):
         self.put(event.text.replace("\r\n", "\n").replace("\r", "\n"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing that changes a read-only text."""
-        if self.is_read_only and action in _CHANGING:
+        """Nothing that changes a read-only text, but undo and redo."""
+        if self.is_read_only and action in _CHANGING and _BRINGING_BACK.isdisjoint(parameters):
             self.post_message(self.EditRefused(self))
             return False
         return True
@@ -156,13 +158,13 @@ class Editor(EditorView):
         self.settle()
         self.post_message(self.Changed(self, is_typing=True))
 
-    def put(self, text: str) -> None:
-        """Insert a text that was not typed."""
+    def put(self, text: str, *, keeps_ends: bool = False) -> None:
+        """Insert a text that was not typed; `keeps_ends` is as in `Editing.insert`."""
         if self.is_read_only:
             self.post_message(self.EditRefused(self))
             return
         self.buffer.close_step()
-        self.editing.insert(text)
+        self.editing.insert(text, keeps_ends=keeps_ends)
         self._changed(is_typing=False)
 
     def _changed(self, *, is_typing: bool = True) -> None:
@@ -246,7 +248,8 @@ class Editor(EditorView):
         """Break the line; a ghost that goes on like that stays."""
         ghost = self.ghost
         edit = self.editing.newline()
-        rest = ghost.after_typing(edit.inserted) if ghost and edit else None
+        typed = edit.inserted.replace("\r\n", "\n") if edit else ""
+        rest = ghost.after_typing(typed) if ghost and edit else None
         if rest is not None and rest.at == self.editing.cursor:
             self.ghost = rest
             self.settle()
@@ -257,7 +260,7 @@ class Editor(EditorView):
     def action_paste(self) -> None:
         """Paste what this program copied; a terminal's own paste comes as an event."""
         if self.app.clipboard:
-            self.put(self.app.clipboard)
+            self.put(self.app.clipboard, keeps_ends=True)
 
     def action_copy(self) -> None:
         """Copy the selection, or the whole line."""
