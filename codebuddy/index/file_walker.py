@@ -60,10 +60,8 @@ class FileStat:
 
         Large inode numbers fold; times before 1678 and after 2261 are the first and the last one.
         """
-        times = (
-            max(-_LARGEST, min(each, _LARGEST)) for each in (status.st_mtime_ns, status.st_ctime_ns)
-        )
-        return cls(status.st_size, *times, status.st_ino & _LARGEST)
+        mtime_ns, ctime_ns = map(_within_63_bits, (status.st_mtime_ns, status.st_ctime_ns))
+        return cls(status.st_size, mtime_ns, ctime_ns, status.st_ino & _LARGEST)
 
     @property
     def numbers(self) -> tuple[int, int, int, int]:
@@ -251,6 +249,10 @@ def _read_once(
     if has_private_key(text):
         return Skipped("secret", settled)
     return ReadFile(text, before, digest, is_racy)
+
+
+def _within_63_bits(number: int) -> int:
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def _read_fully(stream: Any, size: int) -> bytes:
