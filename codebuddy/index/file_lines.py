@@ -70,8 +70,7 @@ class FileLines:
 
     def is_told_apart(self, line: int) -> bool:
         """Whether a line of the file is no more than one of `texts`."""
-        places = self.between(line, line)
-        return places.stop - places.start <= 1
+        return len(self.texts[self.between(line, line)]) <= 1
 
     def naming(self, name: str, line: int) -> str:
         """The line of the file, of several that it may be the first with the word `name`."""

@@ -40,8 +40,9 @@ def ask(root: Path, question, *arguments):
 
 
 @pytest.fixture(params=FORMS)
-def form(request) -> Form:
-    return request.param
+def form(request: pytest.FixtureRequest) -> Form:
+    chosen: Form = request.param
+    return chosen
 
 
 @pytest.fixture
