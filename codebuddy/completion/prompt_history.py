@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from codebuddy.datatypes import Chunk, PackedChunk, SearchResult
+from codebuddy.index.file_lines import has_own_lines
 
 _MAX_FILES = 64
 # Prompts that a KV cache of the usual size (`model.n_ctx`) may still hold.
@@ -120,6 +121,6 @@ def _shows(found: Chunk, held: Chunk) -> bool:
 
 def _numbered(chunk: Chunk) -> dict[int, str]:
     """The lines of a chunk by number; none where its text is not the lines that it names."""
-    lines = chunk.text.removesuffix("\n").split("\n")
-    is_whole = len(lines) == chunk.end_line - chunk.start_line + 1
-    return dict(enumerate(lines, chunk.start_line)) if is_whole else {}
+    if not has_own_lines(chunk):
+        return {}
+    return dict(enumerate(chunk.text.removesuffix("\n").split("\n"), chunk.start_line))

@@ -10,14 +10,16 @@ place to that. It knows the index only as `CodeIndex`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from codebuddy.code_index import CodeIndex
 from codebuddy.completion.candidates import find_candidates
 from codebuddy.completion.expression import expression_at
 from codebuddy.completion.lookalikes import CursorText, aligned_window, cursor_text
+from codebuddy.completion.notebook import is_notebook
 from codebuddy.completion.ranking import Candidate, informative_lines, rank
 from codebuddy.datatypes import Chunk, Context, Definition, SearchResult
+from codebuddy.index.file_lines import FileLines, has_own_lines
 from codebuddy.index.outline import signature_form
 from codebuddy.index.terms import terms
 
@@ -63,7 +65,7 @@ def find_pieces(context: Context, index: CodeIndex, cursor: CursorText) -> list[
         chunk = result.chunk
         known = channels[chunk.id] = {"lexical": result.score}
         found.append(Candidate("chunk", chunk, known))
-        if chunk.path == context.document.path:
+        if chunk.path == context.document.path or not has_own_lines(chunk):
             continue
         window = _window_of(chunk, files, cursor)
         is_new = not files.deprecated.is_in(window.text)
@@ -140,16 +142,19 @@ class _Files:
         self._at_cursor = _lines_at_cursor(context)
         # The cursor's line is being written: a copy has another one there.
         self._own_lines = set(informative_lines([*before[:-1], *after[1:]]))
-        self._lines: dict[str, list[str]] = {}
+        self._lines: dict[str, FileLines] = {}
         self._copies: dict[str, bool] = {}
         self._definitions: dict[str, list[Definition]] = {}
 
-    def lines(self, path: str) -> list[str]:
-        """The lines of a file as the index holds it."""
+    def numbered(self, path: str) -> FileLines:
+        """The lines of a file as the index holds it, with their numbers."""
         if path not in self._lines:
-            text = "".join(chunk.text for chunk in self._index.chunks_of(path))
-            self._lines[path] = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+            self._lines[path] = FileLines.of(self._index.chunks_of(path))
         return self._lines[path]
+
+    def lines(self, path: str) -> Sequence[str]:
+        """The lines of a file as the index holds it."""
+        return self.numbered(path).texts
 
     def is_own(self, chunk: Chunk) -> bool:
         """Whether the chunk is of the document's own file."""
@@ -163,6 +168,9 @@ class _Files:
         """
         if chunk.path != self._own_path:
             return False
+        if is_notebook(self._own_path):
+            # The document is the text of its cells, and the chunk's lines are those of its JSON.
+            return _is_near_copy(chunk.text, self._at_cursor)
         if _is_at_cursor(chunk, self._context):
             return True
         there = informative_lines(self._document[chunk.start_line - 1 : chunk.end_line])
@@ -243,14 +251,15 @@ def query_terms(context: Context) -> list[str]:
 
 def _window_of(chunk: Chunk, files: _Files, cursor: CursorText) -> Chunk:
     """The window of the chunk's file whose line before its middle reads most like the cursor's."""
-    lines = files.lines(chunk.path)
-    first, end = aligned_window(lines, chunk.start_line - 2, chunk.end_line, cursor)
+    lines = files.numbered(chunk.path)
+    own = lines.between(chunk.start_line, chunk.end_line)
+    first, end = aligned_window(lines.texts, own.start - 1, own.stop, cursor)
     return dataclasses.replace(
         chunk,
         kind="window",
-        text="\n".join(lines[first:end]) + "\n",
-        start_line=first + 1,
-        end_line=end,
+        text="\n".join(lines.texts[first:end]) + "\n",
+        start_line=lines.numbers[first],
+        end_line=lines.numbers[end - 1],
     )
 
 

@@ -21,7 +21,7 @@ from codebuddy.syntax.notebook import NotebookError
 __all__ = ["ChunkSpan", "FileAnalysis", "FoundDefinition", "FoundReference", "analyze"]
 
 # To be raised when the same bytes give other rows: indexes of an older one are built anew.
-ANALYSIS_VERSION = 3
+ANALYSIS_VERSION = 4
 
 MAX_SIGNATURE_CHARACTERS = 200
 # The promise is 2 s a file, fallback included; what is left is for the lines and the slack

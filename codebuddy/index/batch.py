@@ -21,9 +21,21 @@ from codebuddy.index.file_role import role_of
 from codebuddy.index.file_walker import FileStat, Skipped
 from codebuddy.index.packing import pack_text
 from codebuddy.index.postings import PostingsColumns
+from codebuddy.index.row_checks import can_be_read_back
 from codebuddy.index.terms import count_terms, normalized_name
 
 MAX_NAME_LENGTH = 256
+# The analysis promises never to raise; one file must not cost the others. An installation that
+# is broken raises other errors, which are no fault of a file.
+_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,13 @@ class AnalysedFile:
     chunks: list[tuple[Any, ...]]
     definitions: list[tuple[Any, ...]]
     details: bytes
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """Those of the file's own row, from the path on."""
+        kind = (int(self.is_racy), self.language, self.fallback, self.role)
+        head = (self.path, *self.stat.numbers, self.digest)
+        return (*head, *kind, self.n_lines, len(self.chunks))
 
 
 @dataclass(slots=True)
@@ -104,8 +123,7 @@ def analyze_batch(batch: Batch) -> BatchResult:
                 skip = Skipped(error.reason, outcome.stat)
                 result.skipped.append((path, skip, outcome.digest))
                 continue
-            except (ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError):
-                # The analysis promises never to raise; one file must not cost the others.
+            except _FAULTS:
                 result.skipped.append((path, Skipped("crash", outcome.stat), outcome.digest))
                 continue
             result.analysed.append(analysed)
@@ -171,7 +189,18 @@ def _analyse(path: bytes, read: file_walker.ReadFile) -> tuple[AnalysedFile, lis
         definitions=definitions if chunks else [],
         details=details,
     )
+    _check(analysed)
     return analysed, counts
+
+
+def _check(analysed: AnalysedFile) -> None:
+    """Refuse rows that a reader would take for damage of the whole index.
+
+    Raises:
+        ValueError: There is such a row.
+    """
+    if not can_be_read_back(analysed.columns, analysed.chunks, analysed.definitions):
+        raise ValueError("its rows could not be read back")
 
 
 def _clean(text: str) -> str:

@@ -18,13 +18,7 @@ from codebuddy.errors import IndexingError
 from codebuddy.index import damage_marker, failed_update, forgetting, schema, seeding
 from codebuddy.index.batch import Batch, BatchResult, analyze_batch, find_unchanged
 from codebuddy.index.cochange import refresh_history
-from codebuddy.index.embed import (
-    embed_missing,
-    embedder_name,
-    encoder_if_there,
-    is_embedded,
-    note_embedded,
-)
+from codebuddy.index.embed import embed, embedder_name
 from codebuddy.index.file_walker import candidates
 from codebuddy.index.in_place import put_in_place
 from codebuddy.index.plan import Plan, batches, make_plan
@@ -373,15 +367,12 @@ def _embed(
     writer: IndexWriter, settings: Settings, report: IndexReport, notify: ProgressCallback
 ) -> None:
     report.embedder = embedder_name(settings)
-    if not is_embedded(writer, settings):
-        encoder = encoder_if_there(settings)
-        if encoder is None:
-            # Those of another encoder may still be there; nothing uses them.
-            return
-        report.vectors_made = embed_missing(
-            writer, encoder, lambda done, total: notify(IndexProgress("embedding", done, total))
-        )
-        note_embedded(writer, settings)
+    made = embed(
+        writer, settings, lambda done, total: notify(IndexProgress("embedding", done, total))
+    )
+    if made is None:
+        return
+    report.vectors_made = made
     report.vectors = writer.count_vectors()
 
 

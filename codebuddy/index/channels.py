@@ -28,6 +28,7 @@ from codebuddy.index.spelling import Reading, read
 from codebuddy.index.store import Store, StoredFile
 from codebuddy.index.symbol_channel import Near, SymbolRanker
 from codebuddy.index.terms import count_terms, words
+from codebuddy.index.vectors import Encoder
 from codebuddy.settings import Settings
 
 # Over-fetched, so that a chunk that only one channel ranks high still meets the others.
@@ -99,9 +100,17 @@ class Channels:
         return CoChange(self._store.meta(META_KEY))
 
     @cached_property
+    def _encoder(self) -> Encoder | None:
+        """The encoder that is set, where there are vectors.
+
+        Kept as long as they are: its files may be replaced by those of another training.
+        """
+        has_vectors = self._store.vector_space() is not None
+        return encoder_if_there(self._settings) if has_vectors else None
+
+    @cached_property
     def _dense(self) -> DenseRanker | None:
-        space = self._store.vector_space()
-        encoder = encoder_if_there(self._settings) if space is not None else None
+        space, encoder = self._store.vector_space(), self._encoder
         if space is None or encoder is None:
             return None
         # Vectors of another model cannot be compared with this one's.
@@ -146,10 +155,8 @@ class Channels:
         """Whether a word in lower case is one, as far as the encoder's vocabulary tells."""
         from codebuddy.index.encoder import StaticEncoder
 
-        has_vectors = self._store.vector_space() is not None
         # No transformer of a person's own is loaded for it, nor missed.
-        is_shipped = not self._settings.index.embedder
-        encoder = encoder_if_there(self._settings) if has_vectors and is_shipped else None
+        encoder = self._encoder if not self._settings.index.embedder else None
         if not isinstance(encoder, StaticEncoder) or not encoder.reads_bags:
             return None
         number_of = encoder.tokenizer.token_to_id
@@ -189,7 +196,7 @@ class Channels:
         Raises:
             ModelError: The encoder that is set cannot be opened.
         """
-        encoder = encoder_if_there(self._settings) if self._dense is not None else None
+        encoder = self._encoder
         if encoder is None or self._dense is None:
             return []
         needed = limit if keep is None else _MAX_FILTERED

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from codebuddy.syntax.limits import OutOfTimeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from codebuddy.syntax.grammar import Grammar, Node, Tree
 
@@ -98,13 +98,18 @@ def cut_by_syntax(
     if not pieces:
         return cut_by_lines(source)
     _close(pieces, len(source))
-    cuts: list[Cut] = []
-    for cut in _merge_small(_merge(_attach(pieces, source))):
+    return within_limit(_merge_small(_merge(_attach(pieces, source))), source)
+
+
+def within_limit(cuts: Iterable[Cut], source: bytes) -> list[Cut]:
+    """The cuts, those of more than `MAX_BYTES` in windows of lines."""
+    found: list[Cut] = []
+    for cut in cuts:
         if cut.end_byte - cut.start_byte > MAX_BYTES:
-            cuts += cut_by_lines(source, cut.start_byte, cut.end_byte)
+            found += cut_by_lines(source, cut.start_byte, cut.end_byte)
         else:
-            cuts.append(cut)
-    return cuts
+            found.append(cut)
+    return found
 
 
 def _pieces(

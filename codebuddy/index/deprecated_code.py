@@ -16,6 +16,7 @@ from codebuddy.code_index import DeprecatedCode
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.index.channels import Channels
 from codebuddy.index.deprecation import TERMS, deprecation_mark, may_mark, replacement_named_in
+from codebuddy.index.file_lines import has_own_lines
 from codebuddy.index.store import Store
 from codebuddy.index.terms import normalized_name, terms
 from codebuddy.syntax.spec import VALUE_KINDS
@@ -102,7 +103,7 @@ class DeprecationReader:
 
 def _marks_of(chunk: Chunk, store: Store, known: dict[str, list[Definition]]) -> Iterator[_Mark]:
     """What a chunk marks and names a replacement of; `known` holds definitions by path."""
-    if not may_mark(chunk.text):
+    if not may_mark(chunk.text) or not has_own_lines(chunk):
         return
     if chunk.path not in known:
         stored = store.file_of(os.fsencode(chunk.path))

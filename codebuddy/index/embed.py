@@ -39,13 +39,17 @@ _CHUNKS_AT_ONCE = 2_048
 _CHUNKS_PER_COMMIT = 16_384
 
 
-@lru_cache(maxsize=2)
 def encoder_named(name: str) -> Encoder:
-    """The encoder, opened once a process.
+    """The encoder, opened once a process for each state of its files.
 
     Raises:
         ModelError: It cannot be found or read.
     """
+    return _opened(name, _stamp_of(name))
+
+
+@lru_cache(maxsize=2)
+def _opened(name: str, _stamp: bytes) -> Encoder:
     from codebuddy.index.encoder import open_encoder
 
     return open_encoder(name)
@@ -89,10 +93,36 @@ def _is_shipped() -> bool:
     return (paths.shipped_models_folder() / "embedder" / "modules.json").is_file()
 
 
-def is_embedded(writer: IndexWriter, settings: Settings) -> bool:
-    """Whether every chunk has its vector, without opening the encoder (0.1 s and more)."""
+def embed(
+    writer: IndexWriter, settings: Settings, notify: Callable[[int, int], None]
+) -> int | None:
+    """Give vectors of the encoder that is set to all chunks that lack them; returns to how many.
+
+    `None` where there is no encoder: vectors of another one may still be there, and nothing uses
+    them. With nothing to do the encoder is not opened, which takes 0.1 s and more.
+
+    Args:
+        writer: Of the index.
+        settings: Name the encoder.
+        notify: As `embed_missing` calls it.
+
+    Raises:
+        ModelError: As `embed_missing`, or the encoder cannot be found or read.
+        DamagedIndexError: A chunk is damaged.
+    """
+    # Before the files are read: of those that replace them meanwhile there are no vectors yet.
     stamp = _stamp_of(settings.index.embedder)
-    return bool(stamp) and writer.meta(_STAMP_KEY) == stamp and not writer.files_without_vectors()
+    is_same = writer.meta(_STAMP_KEY) == stamp
+    if stamp and is_same and not writer.files_without_vectors():
+        return 0
+    encoder = encoder_if_there(settings)
+    if encoder is None:
+        return None
+    n_made = embed_missing(writer, encoder, notify)
+    if not is_same:
+        with writer.transaction():
+            writer.put_meta(_STAMP_KEY, stamp)
+    return n_made
 
 
 def count_vectors(store: Store, settings: Settings) -> int:
@@ -105,20 +135,13 @@ def count_vectors(store: Store, settings: Settings) -> int:
     return store.count_vectors() if is_its else 0
 
 
-def note_embedded(writer: IndexWriter, settings: Settings) -> None:
-    """Remember which files the vectors were made with."""
-    stamp = _stamp_of(settings.index.embedder)
-    if writer.meta(_STAMP_KEY) != stamp:
-        with writer.transaction():
-            writer.put_meta(_STAMP_KEY, stamp)
-
-
 def _stamp_of(name: str) -> bytes:
     """Identifies the state of a model's files; empty for one that is no folder."""
     from codebuddy import paths
 
     is_shipped = name in ("", _DEFAULT_EMBEDDER)
-    folder = Path(name) if not is_shipped else paths.shipped_models_folder() / "embedder"
+    shipped = paths.shipped_models_folder() / "embedder"
+    folder = shipped if is_shipped else Path(os.path.expanduser(name))  # noqa: PTH111
     try:
         status = [(folder / file).stat() for file in ("model.safetensors", "tokenizer.json")]
     except (OSError, ValueError):

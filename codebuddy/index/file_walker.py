@@ -28,6 +28,8 @@ _MAX_IGNORE_BYTES = 128 << 10
 # A file changed this shortly before it was read may change again within the same tick of
 # the file system's clock (2 s on FAT), so its times alone do not prove it unchanged.
 RACY_NS = 2_000_000_000
+# What SQLite keeps; a file system knows times beyond.
+_LARGEST = 0x7FFF_FFFF_FFFF_FFFF
 
 _SECRET_NAMES = frozenset(
     ".env .envrc .npmrc .pypirc .netrc _netrc .git-credentials .htpasswd .pgpass .dockercfg "
@@ -54,9 +56,17 @@ class FileStat:
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileStat:
-        """The part of `status` that counts; large inode numbers fold into SQLite's 63 bits."""
-        inode = status.st_ino & 0x7FFF_FFFF_FFFF_FFFF
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
+        """The part of `status` that counts, in the 63 bits and a sign that SQLite keeps.
+
+        Large inode numbers fold; times before 1678 and after 2261 are the first and the last one.
+        """
+        mtime_ns, ctime_ns = map(_within_63_bits, (status.st_mtime_ns, status.st_ctime_ns))
+        return cls(status.st_size, mtime_ns, ctime_ns, status.st_ino & _LARGEST)
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """All four, as columns of a row."""
+        return self.size, self.mtime_ns, self.ctime_ns, self.inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +249,10 @@ def _read_once(
     if has_private_key(text):
         return Skipped("secret", settled)
     return ReadFile(text, before, digest, is_racy)
+
+
+def _within_63_bits(number: int) -> int:
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def _read_fully(stream: Any, size: int) -> bytes:

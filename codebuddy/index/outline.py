@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from codebuddy.datatypes import Chunk, Definition
+from codebuddy.index.file_lines import has_own_lines
 from codebuddy.syntax.documentation import comment_above, first_line_of_literal
 from codebuddy.syntax.grammar import line_comment
 from codebuddy.syntax.rules import spec_of
@@ -42,9 +43,10 @@ def signature_form(chunk: Chunk, definitions: Sequence[Definition]) -> str:
         return chunk.signature
     lines = chunk.text.split("\n")
     has_docstrings = spec_of(chunk.language).docstring
+    has_lines = has_own_lines(chunk)
     found: list[str] = []
     for each in sorted(shown, key=lambda each: each.line):
-        place = each.line - chunk.start_line
+        place = each.line - chunk.start_line if has_lines else -1
         written = lines[place] if 0 <= place < len(lines) else ""
         indent = written[: len(written) - len(written.lstrip())]
         doc = _doc_of(chunk, lines, place)

@@ -16,6 +16,7 @@ from codebuddy.index.chunk import (
     Cut,
     cut_by_lines,
     cut_by_syntax,
+    within_limit,
 )
 from codebuddy.index.symbols import FoundDefinition, FoundReference, find_symbols
 from codebuddy.syntax.embedded import SCRIPTS, Region, regions
@@ -117,8 +118,10 @@ def read_document(source: bytes, language: str, deadline: float) -> Part:
             cuts += _stretched(part.cuts, start, end)
             place = end
     cuts += _markup(source, place, len(source), deadline)
+    # What stands beside a script's tag, or in it, may be of any length.
+    cuts = _without_small(within_limit(cuts, source))
     return Part(
-        (Cut(0, len(source)),) if len(source) <= IDEAL_BYTES else tuple(_without_small(cuts)),
+        (Cut(0, len(source)),) if len(source) <= IDEAL_BYTES else tuple(cuts),
         tuple(each for part in scripts for each in part.definitions),
         tuple(each for part in scripts for each in part.references),
         tuple(dict.fromkeys(each for part in scripts for each in part.imports)),

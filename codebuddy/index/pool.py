@@ -23,6 +23,8 @@ from codebuddy.index.file_walker import ReadFile, Skipped
 
 # A file takes 2 s at the most by the chunker's promise; a batch that takes this long hangs.
 BATCH_TIMEOUT_S = 120.0
+# It imports in 0.3 s; one that waits on a dead file system would hold the index's lock for ever.
+START_TIMEOUT_S = 60.0
 # A worker may be shot while it starts (memory); one that never starts is a broken installation.
 _START_ATTEMPTS = 3
 # Results wait for the database in this number a worker; more would only take memory.
@@ -113,19 +115,15 @@ class WorkerPool:
         """The worker, or `None` in its place if it died, and then no result."""
         if process is None:
             process = self._start()
-        watchdog = threading.Timer(BATCH_TIMEOUT_S, process.kill)
-        watchdog.daemon = True
-        watchdog.start()
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            worker.send(process.stdin, batch)
-            result: BatchResult = worker.receive(process.stdout)
+            with _killed_after(BATCH_TIMEOUT_S, process):
+                assert process.stdin is not None
+                assert process.stdout is not None
+                worker.send(process.stdin, batch)
+                result: BatchResult = worker.receive(process.stdout)
         except (EOFError, OSError):
             self._end(process)
             return None, None
-        finally:
-            watchdog.cancel()
         return process, result
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -141,7 +139,7 @@ class WorkerPool:
         return process
 
     def _started(self) -> subprocess.Popen[bytes] | None:
-        """A new worker once it is ready, or `None` if it died before."""
+        """A new worker once it is ready, or `None` if it died or hung before."""
         process = platforms.spawn_detached_from_terminal(self._command, _environment())
         with self._lock:
             self._processes.add(process)
@@ -150,7 +148,8 @@ class WorkerPool:
         assert process.stdout is not None
         try:
             # Without this word a broken installation would quarantine every file.
-            worker.receive(process.stdout)
+            with _killed_after(START_TIMEOUT_S, process):
+                worker.receive(process.stdout)
         except (EOFError, OSError):
             self._end(process)
             return None
@@ -164,6 +163,18 @@ class WorkerPool:
             process.kill()
         with self._lock:
             self._processes.discard(process)
+
+
+@contextlib.contextmanager
+def _killed_after(seconds: float, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends a worker that does not answer in time, so that waiting for it ends, too."""
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 def _environment() -> dict[str, str]:

@@ -373,6 +373,7 @@ class Store:
         row_checks.check_chunk(row)
         id_, file_id, start_byte, end_byte, start_line, end_line, kind, symbol, signature = row[:9]
         stored = self.file_by_id(file_id)
+        row_checks.check_lines(row, stored.path)
         return Chunk(
             id=id_,
             path=os.fsdecode(stored.path),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from codebuddy.datatypes import Definition
+from codebuddy.index.file_lines import FileLines
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.match_location import innermost
 from codebuddy.index.modules import ModuleMap, family_of
@@ -56,11 +57,12 @@ def find_usages(store: Store, lexical: LexicalRanker, name: str) -> Usages:
         references = store.references_of(stored.id, name)
         if references:
             definitions = store.definitions_of(stored)
-            lines = "".join(chunk.text for chunk in store.chunks_of(stored)).split("\n")
+            lines = FileLines.of(store.chunks_of(stored))
             path = os.fsdecode(stored.path)
             for _, kind, line in references:
-                text = lines[line - 1] if line <= len(lines) else ""
-                found.append(Usage(path, line, kind, enclosing(definitions, line), text))
+                # Of a notebook, one line of the file may be many of the cells.
+                inside = enclosing(definitions, line) if lines.is_told_apart(line) else ""
+                found.append(Usage(path, line, kind, inside, lines.naming(name, line)))
     return Usages(tuple(found), n_unseen)
 
 

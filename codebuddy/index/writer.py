@@ -152,7 +152,7 @@ class IndexWriter(Store):
         self.connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                _with_crc((path, skip.reason, *_numbers(skip.stat), digest))
+                _with_crc((path, skip.reason, *skip.stat.numbers, digest))
                 for path, skip, digest in rows
             ],
         )
@@ -168,7 +168,7 @@ class IndexWriter(Store):
         row = (
             stored.id,
             stored.path,
-            *_numbers(stat),
+            *stat.numbers,
             stored.digest,
             int(is_racy),
             stored.language,
@@ -270,9 +270,7 @@ class IndexWriter(Store):
         """Insert a file's rows; returns its chunks' ids, in order."""
         file_id, self._next_file = self._next_file, self._next_file + 1
         first, self._next_chunk = self._next_chunk, self._next_chunk + len(analysed.chunks)
-        head = (file_id, analysed.path, *_numbers(analysed.stat), analysed.digest)
-        kind = (int(analysed.is_racy), analysed.language, analysed.fallback, analysed.role)
-        self._put_file((*head, *kind, analysed.n_lines, len(analysed.chunks)))
+        self._put_file((file_id, *analysed.columns))
         self.connection.execute(
             "INSERT INTO details VALUES (?, ?, ?)",
             (file_id, analysed.details, checksum(file_id, analysed.details)),
@@ -379,10 +377,6 @@ def _n_documents(data: bytes) -> int:
     if len(data) < _SHORT_BYTES:
         return sum(byte < 0x80 for byte in data) // 2
     return int((np.frombuffer(data, np.uint8) < 0x80).sum()) // 2
-
-
-def _numbers(stat: FileStat) -> tuple[int, int, int, int]:
-    return stat.size, stat.mtime_ns, stat.ctime_ns, stat.inode
 
 
 def _with_crc(row: tuple[Any, ...]) -> tuple[Any, ...]:

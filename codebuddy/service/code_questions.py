@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Chunk, Definition
 from codebuddy.errors import UsageError
+from codebuddy.index.file_lines import FileLines
 from codebuddy.service.code_names import parts_of
+from codebuddy.service.code_text import CodeText, lines_between, text_of
 from codebuddy.syntax.languages import language_for
 from codebuddy.syntax.traits import traits_of
 
@@ -35,16 +37,6 @@ _WHY_SKIPPED = {
     "submodule": "it is a repository of its own",
     "permission": "it may not be read",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CodeText:
-    """Lines of a file: `lines[0]` is line `start` (from 1) of `n_lines`."""
-
-    path: str
-    start: int
-    lines: tuple[str, ...]
-    n_lines: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +120,7 @@ def find_definitions(
     found = []
     for each in known[:limit]:
         cancellation.check()
-        found.append((each, _text_of(index, each)))
+        found.append((each, text_of(each, index.chunks_of(each.path))))
     if found:
         return NamedDefinitions(tuple(found), n_more=len(known) - len(found))
     last = parts_of(name)[-1]
@@ -241,12 +233,12 @@ def read_lines(
     chunks = index.chunks_of(path)
     if not chunks:
         _check_indexed(index, path)
-    lines = _lines(chunks)
+    lines = FileLines.of(chunks)
     if end is not None and end < start:
         raise UsageError("end_line is before start_line", hint="give the first line first")
-    if start > max(1, len(lines)):
-        raise UsageError(f"{path} has {len(lines)} lines", hint="give a line that it has")
-    first, last = start, min(end or start, len(lines))
+    if start > max(1, lines.last):
+        raise UsageError(f"{path} has {lines.last} lines", hint="give a line that it has")
+    first, last = start, end or start
     if end is None or neighbours:
         around = [
             place
@@ -257,8 +249,14 @@ def read_lines(
             before = chunks[max(0, around[0] - neighbours)]
             behind = chunks[min(len(chunks) - 1, around[-1] + neighbours)]
             first, last = min(first, before.start_line), max(last, behind.end_line)
-    last = min(last, len(lines))
-    return CodeText(path, first, tuple(lines[first - 1 : last]), len(lines))
+    found = lines_between(path, lines, first, last)
+    if chunks and not found.lines:
+        following = lines.numbers[lines.between(first, lines.last)][0]
+        raise UsageError(
+            f"lines {first} to {last} of {path} hold no text of a cell",
+            hint=f"the next text is at line {following}",
+        )
+    return found
 
 
 def whole_text(index: RepositoryIndex, path: str) -> str:
@@ -323,20 +321,6 @@ def _own(
     if len(definitions) >= _MAX_DEFINITIONS:
         known = [each for each in index.definitions_of(path) if each.name == name]
     return next((each for each in known if each.path == path), None)
-
-
-def _text_of(index: RepositoryIndex, definition: Definition) -> CodeText:
-    lines = _lines(index.chunks_of(definition.path))
-    text = tuple(lines[definition.line - 1 : definition.end_line])
-    return CodeText(definition.path, definition.line, text, len(lines))
-
-
-def _lines(chunks: list[Chunk]) -> list[str]:
-    """The lines of a file; what follows the last line break is none if it is empty."""
-    lines = "".join(each.text for each in chunks).split("\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
 
 
 def _likeness(one: str, other: str) -> float:

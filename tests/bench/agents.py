@@ -39,7 +39,8 @@ from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.search_response import search_response
 from codebuddy.serve.agents.page import count_tokens
 from codebuddy.serve.agents.pages import code_page, definition_page, search_page
-from codebuddy.service.code_questions import CodeText, find_definitions
+from codebuddy.service.code_questions import find_definitions
+from codebuddy.service.code_text import CodeText
 from codebuddy.service.request import SearchRequest
 from codebuddy.settings import Settings
 from tests.bench.search import _indexes

@@ -168,6 +168,50 @@ def test_another_embedder_makes_all_vectors_anew(root, embedder, other_embedder)
     assert len(data) == row_bytes(n_chunks, 16) != len(before["shop/bills.py"][1])
 
 
+def trained_anew(folder: str, seed: int) -> None:
+    """Replace the files of an embedder by those of another training."""
+    other = make_embedder(Path(f"{folder}-{seed}"), WORDS, SYNONYMS, seed=seed)
+    for file in Path(other).iterdir():
+        if file.is_file():
+            file.replace(Path(folder) / file.name)
+
+
+def test_an_embedder_that_was_trained_anew_makes_all_vectors_anew(tmp_path):
+    """Also in a process that has opened it before; until then the old one answers."""
+    folder = make_embedder(tmp_path / "model", WORDS, SYNONYMS)
+    root = make_repository(tmp_path / "r", FILES)
+    build(root, folder)
+    old = vectors(root)
+    with opened(root, folder) as index:
+        before = index.search("grams", 3, "dense")
+        trained_anew(folder, 7)
+        assert index.search("grams", 3, "dense") == before
+        build(root, folder)
+        new = vectors(root)
+        assert all(new[path] != old[path] for path in FILES)
+        after = index.search("grams", 3, "dense")
+        assert after[0].chunk.path == "shop/rates.py"
+    build(root, folder, force=True)
+    assert vectors(root) == new
+
+
+def test_an_embedder_that_is_replaced_while_it_is_used_is_noticed(tmp_path, monkeypatch):
+    """The files that replace it are not taken for those that the vectors are of."""
+    folder = make_embedder(tmp_path / "model", WORDS, SYNONYMS)
+    root = make_repository(tmp_path / "r", FILES)
+
+    def made_slowly(*arguments) -> int:
+        trained_anew(folder, 8)
+        return embed_missing(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed, "embed_missing", made_slowly)
+        build(root, folder)
+    old = vectors(root)
+    build(root, folder)
+    assert all(vectors(root)[path] != old[path] for path in FILES)
+
+
 def test_without_an_embedder_nothing_is_embedded(tmp_path):
     """`none` builds an index of words and names; asking it by meaning names the remedy."""
     root = make_repository(tmp_path / "r", FILES)

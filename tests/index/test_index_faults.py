@@ -14,6 +14,7 @@ import pytest
 from codebuddy import paths
 from codebuddy.errors import IndexingError
 from codebuddy.index import file_walker
+from codebuddy.index import pool as pool_module
 from codebuddy.index.batch import Batch, analyze_batch
 from codebuddy.index.build import PARSING_NAME
 from codebuddy.index.file_walker import FileStat
@@ -186,6 +187,18 @@ def test_workers_that_cannot_start_are_an_error_and_no_quarantine(tmp_path):
     command = [sys.executable, "-c", "raise ImportError('no numpy')"]
     with (
         WorkerPool(2, command) as pool,
+        pytest.raises(IndexingError, match="a process that parses files cannot start"),
+    ):
+        list(pool.run([_batch(tmp_path, ["a.py"])]))
+
+
+@pytest.mark.process
+def test_workers_that_never_start_are_an_error(tmp_path, monkeypatch):
+    """One that hangs in an import does not hold the update and its lock for ever."""
+    monkeypatch.setattr(pool_module, "START_TIMEOUT_S", 0.1)
+    write(tmp_path, {"a.py": module("alpha")})
+    with (
+        WorkerPool(1, ["sleep", "600"]) as pool,
         pytest.raises(IndexingError, match="a process that parses files cannot start"),
     ):
         list(pool.run([_batch(tmp_path, ["a.py"])]))

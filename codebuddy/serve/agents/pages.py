@@ -5,13 +5,13 @@ from __future__ import annotations
 from codebuddy.datatypes import Definition
 from codebuddy.serve.agents.page import Page, cost_of
 from codebuddy.service.code_questions import (
-    CodeText,
     FileOutline,
     FolderOutline,
     NamedDefinitions,
     NameUses,
     RelatedFiles,
 )
+from codebuddy.service.code_text import CodeText
 from codebuddy.service.response import SearchHit, SearchResponse
 from codebuddy.terminal import counted, safe_line
 
@@ -52,7 +52,7 @@ def definition_page(name: str, found: NamedDefinitions, max_tokens: int) -> Page
         if not page.add(places[place]):
             page.leave_out(len(found.found) - place, "definitions")
             break
-        n_shown = page.add_code(text.start, text.lines, cost_of(places[place + 1 :]))
+        n_shown = page.add_numbered(text.numbered, cost_of(places[place + 1 :]))
         page.leave_out(len(text.lines) - n_shown, "lines")
     page.leave_out(found.n_more, "definitions")
     return page
@@ -135,9 +135,9 @@ def related_page(found: RelatedFiles, max_tokens: int) -> Page:
 def code_page(found: CodeText, max_tokens: int) -> Page:
     """Lines of a file."""
     page = Page(max_tokens)
-    last = found.start + len(found.lines) - 1
+    last = found.numbered[-1][0] if found.lines else found.start - 1
     page.add(f"{found.path}:{found.start}-{last} of {counted(found.n_lines, 'line')}")
-    page.leave_out(len(found.lines) - page.add_code(found.start, found.lines), "lines")
+    page.leave_out(len(found.lines) - page.add_numbered(found.numbered), "lines")
     return page
 
 
@@ -151,7 +151,10 @@ def _excerpt(hit: SearchHit) -> list[tuple[int, str]]:
     lines = hit["text"].split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
-    numbered = list(enumerate(lines, hit["start_line"]))
+    # A notebook's JSON may have a whole cell on one line.
+    numbered = [
+        (min(number, hit["end_line"]), line) for number, line in enumerate(lines, hit["start_line"])
+    ]
     start = next((place for place, line in enumerate(lines) if _says_something(line)), 0)
     at = hit["line"] - hit["start_line"]
     if at < start + _EXCERPT_LINES:
