@@ -162,8 +162,9 @@ class ModelCache:
     ) -> Generator:
         """The model that the settings name, to read code of the repository unless it `only_loads`.
 
-        Another model, other threads or a file that was replaced mean loading anew. A model
-        server has `budget_ms` to say what it is, where that is not 0.
+        Another model, other threads or a file that was replaced mean loading anew; a model
+        server is asked each time which one it has. It has `budget_ms` for that, where that is
+        not 0.
 
         Raises:
             SupersededError: `cancellation` is cancelled while a model server is asked.
@@ -171,7 +172,8 @@ class ModelCache:
         """
         if self._generator is not None and self._loaded is not None:
             of, path, identity = self._loaded
-            if of == _loading(settings) and identity == file_identity(path):
+            is_same = of == _loading(settings) and identity == file_identity(path)
+            if is_same and self._is_current(budget_ms, cancellation):
                 if not only_loads:
                     self._note_reader(repository)
                 return self._generator
@@ -181,6 +183,11 @@ class ModelCache:
         if not only_loads:
             self._note_reader(repository)
         return generator
+
+    def _is_current(self, budget_ms: float, cancellation: CancellationToken | None) -> bool:
+        """Whether a model server, if it is one, still has the model that was found there."""
+        is_current = getattr(self._generator, "is_current", None)
+        return is_current is None or bool(is_current(budget_ms, cancellation))
 
     def reader(
         self,
