@@ -17,11 +17,12 @@ from codebuddy.cancellation import EarlyCancellations
 from codebuddy.completion.cache import CachedSuggestion, CacheKey, SuggestionCache
 from codebuddy.engine.dispatcher import Dispatcher
 from codebuddy.engine.index_client import IndexClient
-from codebuddy.engine.job import Job, cache_key_of, fingerprint_of, position_after
+from codebuddy.engine.job import Job, cache_key_of, position_after
 from codebuddy.engine.places_ahead import PlacesAhead
 from codebuddy.engine.protocol import call_to_message
 from codebuddy.errors import CodebuddyError, EngineBusyError, SupersededError
 from codebuddy.service import dependencies
+from codebuddy.service.fingerprint import fingerprint_of
 from codebuddy.service.request import CompletionRequest
 from codebuddy.settings import EngineSettings
 
@@ -138,7 +139,7 @@ class RequestHandler:
         place = None
         if op == "complete" and call.priority != "ask" and not call.alternatives:
             # One who asks wants today's index; one who types wants what agrees with the screen.
-            place = cache_key_of(call, fingerprint_of(call, head))
+            place = cache_key_of(call, fingerprint_of(call, head.get("settings")))
         return Job(op, message, body, call.client, call.priority, call, place)
 
     def _serve_follower(self, job: Job) -> None:
