@@ -22,7 +22,9 @@ MARKER_NAME = "forget"
 READER_NAME = "reader-id"
 # Of code whose repository nobody knows.
 UNKNOWN = ""
-_READ = ("*.kv", "*.taken")
+# Of a process that was killed while it wrote, and of one that crashed on what it took up.
+_LEFT_BEHIND = (".*.kv.*.tmp", "*.taken")
+_READ = ("*.kv", *_LEFT_BEHIND)
 _ID_BYTES = 8
 _MAX_HEAD_BYTES = 4 << 20
 
@@ -66,6 +68,13 @@ def forget_all() -> None:
             file.unlink()
 
 
+def drop_left_behind() -> None:
+    """Delete what killed processes left behind; for an engine that starts, before its workers."""
+    for file in _files(_LEFT_BEHIND):
+        with suppress(OSError):
+            file.unlink()
+
+
 def forgotten_at(reader: str) -> bytes:
     """When files of that repository went away last, or of all; empty if none ever did.
 
@@ -97,9 +106,9 @@ def _is_free_of(file: Path, reader: str) -> bool:
     return UNKNOWN not in found and reader not in found
 
 
-def _files() -> Iterable[Path]:
+def _files(patterns: Iterable[str] = _READ) -> Iterable[Path]:
     folder = paths.engine_state_folder()
-    return [file for pattern in _READ for file in folder.glob(pattern)]
+    return [file for pattern in patterns for file in folder.glob(pattern)]
 
 
 def _mark(name: str) -> None:

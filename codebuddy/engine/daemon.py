@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codebuddy import __version__, paths, platforms
+from codebuddy import __version__, paths, platforms, saved_kv
 from codebuddy.config import load_settings
 from codebuddy.engine import address, launcher
 from codebuddy.engine.state import EngineState
@@ -51,6 +51,7 @@ def run_engine(folder: Path, starter: int, idle_s: float | None = None) -> None:
         _open_log()
         with platforms.exclusive_lock(folder / address.LIFETIME_LOCK_NAME, _LOCK_TIMEOUT_S):
             listener = address.listen(folder)
+            saved_kv.drop_left_behind()
             idle_s = settings.idle_minutes * 60.0 if idle_s is None else idle_s
             asyncio.run(
                 _serve_until_exit(

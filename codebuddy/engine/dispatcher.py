@@ -60,6 +60,9 @@ class Dispatcher:
         self.why_not_tuned = ""
         self._queue: RequestQueue[Job] = RequestQueue(queue_length)
         self._hang_s = hang_s
+        # Work of the worker that no cancellation ends: when it began, and when the last one ended.
+        self._loading_since: float | None = None
+        self._loaded_at = float("-inf")
         self._on_result = on_result
         self._follow_up = follow_up
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,9 +159,12 @@ class Dispatcher:
         except CodebuddyError as error:
             job.fail(GenerationError(error.message, error.hint))
             return
+        if job.cancelled is not None:
+            # While the worker's process was started there was nobody to tell.
+            await self._send_cancel(job)
         while not await self._is_over():
             now = time.monotonic()
-            if job.cancelled is not None and now - job.cancelled > self._hang_s:
+            if self._should_have_stopped(job, now):
                 self.worker.kill(f"it did not stop within {self._hang_s:.0f} s of being told to")
             elif job.cancelled is None and now - job.started > _JOB_LIMIT_S:
                 self.cancel(job, GenerationError(f"it took more than {_JOB_LIMIT_S:.0f} s"))
@@ -172,6 +178,19 @@ class Dispatcher:
             (ended - job.started) * 1000,
             ", cancelled" if job.cancelled is not None else "",
         )
+
+    def _should_have_stopped(self, job: Job, now: float) -> bool:
+        """Whether the worker was told to end `job` and had `hang_s` for it.
+
+        A process that starts hears nothing yet, and loading is not interrupted: the time counts
+        from the end of both. That it still lives its signs of life say, not this.
+        """
+        answers_since = self.worker.answers_since
+        if job.cancelled is None or answers_since is None:
+            return False
+        if self._loading_since is not None:
+            return now - self._loading_since > _JOB_LIMIT_S
+        return now - max(job.cancelled, answers_since, self._loaded_at) > self._hang_s
 
     async def _is_over(self) -> bool:
         try:
@@ -190,6 +209,9 @@ class Dispatcher:
         if kind == "loaded":
             self.loaded = checked(message, LoadedModel)
             _log.info("loaded %s in %.0f ms", self.loaded["model"], self.loaded["load_ms"])
+            return
+        if kind == "loading":
+            self._note_loading(is_over=bool(message.get("is_over")))
             return
         if kind == "log":
             _log.error("model worker: %s", message.get("text"))
@@ -219,8 +241,15 @@ class Dispatcher:
             job.is_finished = True
             self._over.set()
 
+    def _note_loading(self, *, is_over: bool) -> None:
+        now = time.monotonic()
+        self._loading_since = None if is_over else now
+        if is_over:
+            self._loaded_at = now
+
     def _on_worker_exit(self, reason: str) -> None:
         self.loaded = None
+        self._loading_since = None
         if self.running is not None:
             self.running.fail(
                 GenerationError(

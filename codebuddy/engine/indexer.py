@@ -101,7 +101,10 @@ class IndexWorker:
         if options.get("should_update", True):
             wait_s = float(options.get("wait_s", LOCK_TIMEOUT_S))
             found += self._refresh(
-                repository_context, wait_s, may_be_old=options.get("may_be_old", False)
+                repository_context,
+                wait_s,
+                may_be_old=options.get("may_be_old", False),
+                limit_s=options.get("limit_s"),
             )
         refreshed = time.perf_counter()
         timings_ms = {"update": (refreshed - started) * 1000}
@@ -147,7 +150,12 @@ class IndexWorker:
         return ask()
 
     def _refresh(
-        self, repository_context: RepositoryContext, wait_s: float, *, may_be_old: bool = False
+        self,
+        repository_context: RepositoryContext,
+        wait_s: float,
+        *,
+        may_be_old: bool = False,
+        limit_s: float | None = None,
     ) -> list[str]:
         """Bring the index up to date with the files as they are now.
 
@@ -155,6 +163,7 @@ class IndexWorker:
             repository_context: Whose index.
             wait_s: How long to wait, unless there is no index at all yet.
             may_be_old: Whether an update that began a little earlier will do.
+            limit_s: How long to wait at most, also where there is no index yet.
 
         Returns:
             One sentence if it failed.
@@ -163,7 +172,8 @@ class IndexWorker:
         with self._lock:
             # One that is being built for the first time is there, and is none yet.
             has_index = key not in self._first_builds and _has_index(repository_context)
-            deadline = time.monotonic() + (wait_s if has_index else max(wait_s, LOCK_TIMEOUT_S))
+            wait_s = wait_s if has_index else max(wait_s, LOCK_TIMEOUT_S)
+            deadline = time.monotonic() + (wait_s if limit_s is None else min(wait_s, limit_s))
             running = self._running.get(key)
             age_s = time.monotonic() - self._updated_at.get(key, float("-inf"))
         if may_be_old and running is None and age_s < _FRESH_FOR_S:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from codebuddy.completion.cache import CacheKey
@@ -20,8 +16,6 @@ from codebuddy.positions import resolve
 from codebuddy.service.request import CompletionRequest
 from codebuddy.source_text import decode
 
-# The files of a repository that may hold settings (`config.load_settings`).
-_SETTINGS_FILES = ("pyproject.toml", ".codebuddy.toml")
 _ids = itertools.count(1)
 
 
@@ -103,25 +97,3 @@ def position_after(prefix: str) -> tuple[int, int]:
     """Line and column, 1-based, of the end of `prefix`."""
     last = prefix.rpartition("\n")[2]
     return prefix.count("\n") + 1, len(last) + 1
-
-
-def fingerprint_of(call: CompletionRequest, head: Mapping[str, Any]) -> str:
-    """What a suggestion depends on beside the text."""
-    sources = head.get("settings")
-    stamps = _stamps(call, sources if isinstance(sources, dict) else {})
-    options = (call.budget_ms, call.takes_back, call.extras, call.language)
-    parts = (call.file, call.folder, call.client, call.flags(), options, sources, stamps)
-    return json.dumps(parts, sort_keys=True, ensure_ascii=True)
-
-
-def _stamps(call: CompletionRequest, sources: Mapping[str, Any]) -> list[tuple[str, int, int]]:
-    """Size and time of each file that may hold settings for the call, where it is there."""
-    folder = Path(call.folder or call.file)
-    named = [str(sources.get("user_file") or "")]
-    named += [str(each / name) for each in (folder, *folder.parents) for name in _SETTINGS_FILES]
-    found = []
-    for name in named:
-        with contextlib.suppress(OSError, ValueError):
-            status = os.stat(name)  # noqa: PTH116
-            found.append((name, status.st_size, status.st_mtime_ns))
-    return found

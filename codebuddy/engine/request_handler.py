@@ -1,14 +1,13 @@
-"""Handles engine requests: suggestion cache, index refresh, prefetch.
+"""Handles engine requests: suggestion cache, queue, prefetch.
 
-A keystroke that matches a cached suggestion is answered without the worker. The index is updated
-concurrently. No sockets, no native code.
+A keystroke that matches a cached suggestion is answered without the worker. No sockets, no
+native code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,29 +16,16 @@ from typing import Any
 from codebuddy.cancellation import EarlyCancellations
 from codebuddy.completion.cache import CachedSuggestion, CacheKey, SuggestionCache
 from codebuddy.engine.dispatcher import Dispatcher
-from codebuddy.engine.job import Job, cache_key_of, fingerprint_of, position_after
+from codebuddy.engine.index_client import IndexClient
+from codebuddy.engine.job import Job, cache_key_of, position_after
 from codebuddy.engine.places_ahead import PlacesAhead
-from codebuddy.engine.protocol import call_to_message, error_from_wire
-from codebuddy.engine.supervisor import WorkerProcess
-from codebuddy.errors import (
-    CodebuddyError,
-    EngineBusyError,
-    IndexingError,
-    SupersededError,
-    UsageError,
-)
+from codebuddy.engine.protocol import call_to_message
+from codebuddy.errors import CodebuddyError, EngineBusyError, SupersededError
 from codebuddy.service import dependencies
+from codebuddy.service.fingerprint import fingerprint_of
 from codebuddy.service.request import CompletionRequest
 from codebuddy.settings import EngineSettings
-from codebuddy.vcs.location import real_folder
 
-_INDEX_MODULE = "codebuddy.engine.indexer"
-# A request that asks waits so long for an update of an index that there is.
-_UPDATE_WAIT_S = 1.0
-# While the user types, updates of a folder's index start at most this often.
-_TYPING_UPDATES_EVERY_S = 2.0
-_REFRESH_LIMIT_S = 40.0
-_MAX_FOLDERS = 64
 # A few hundred suggestions; the receipts beside them, which are not counted, take ten times that.
 _CACHE_BYTES = 128 << 10
 
@@ -52,13 +38,7 @@ class RequestHandler:
         self.dispatcher = Dispatcher(
             settings.queue_length, settings.hang_seconds, self._cache_result, self._serve_follower
         )
-        self.index_worker = WorkerProcess(
-            "index",
-            _INDEX_MODULE,
-            settings.hang_seconds,
-            self._on_index_message,
-            self._on_index_exit,
-        )
+        self.index = IndexClient(settings.hang_seconds, self.counts)
         self.cache: SuggestionCache[dict[str, Any]] = SuggestionCache(_CACHE_BYTES)
         # Of the last completion; None where there is none.
         self.adapter: str | None = None
@@ -66,16 +46,12 @@ class RequestHandler:
         self._prefetches = settings.work_ahead
         self._reads_ahead = settings.read_ahead
         self._places = PlacesAhead()
-        self._pending_queries: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._query_ids = itertools.count(1)
-        self._refreshed_at: dict[str, float] = {}
         self._cancelled_early = EarlyCancellations()
-        self._tasks: set[asyncio.Task[object]] = set()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is worked on."""
-        return self.dispatcher.is_idle and not self._pending_queries
+        return self.dispatcher.is_idle and self.index.is_idle
 
     def check_room(self) -> None:
         """Say busy before anything is done for a request that would only be refused later.
@@ -137,7 +113,7 @@ class RequestHandler:
     def prewarm(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
         """Have the prompt of a place evaluated when there is nothing else to do."""
         call = dataclasses.replace(call, priority="background")
-        self._refresh_in_background(call, head)
+        self.index.refresh_beside(call, head)
         with_place = self._job("prewarm", call, head)
         try:
             self.dispatcher.submit(with_place)
@@ -145,70 +121,12 @@ class RequestHandler:
         except EngineBusyError:
             self.counts["busy"] += 1
 
-    async def refresh(self, call: CompletionRequest, head: Mapping[str, Any]) -> list[str]:
-        """Bring the index up to date as the call's priority allows.
-
-        Returns:
-            What went wrong, one sentence each.
-        """
-        if call.retrieve == "never" or not call.should_update:
-            return []
-        if call.priority != "ask":
-            self._refresh_in_background(call, head)
-            return []
-        options = {"folder": _folder_of(call), "wait_s": _UPDATE_WAIT_S}
-        try:
-            answer = await self.query_index("refresh", options, head, b"", _REFRESH_LIMIT_S)
-        except IndexingError as error:
-            return [f"{error.message}; using the index as it is"]
-        except (CodebuddyError, TimeoutError):
-            # What is wrong with the repository, the model's worker says.
-            return []
-        warnings: list[str] = answer["warnings"]
-        return warnings
-
-    def _refresh_in_background(self, call: CompletionRequest, head: Mapping[str, Any]) -> None:
-        folder = _folder_of(call)
-        now = time.monotonic()
-        if now - self._refreshed_at.get(folder, float("-inf")) < _TYPING_UPDATES_EVERY_S:
-            return
-        if len(self._refreshed_at) >= _MAX_FOLDERS:
-            self._refreshed_at.clear()
-        self._refreshed_at[folder] = now
-        options = {"folder": folder, "wait_s": 0.0, "may_be_old": True}
-        self._run_in_background(self.query_index("refresh", options, head, b"", _REFRESH_LIMIT_S))
-
-    async def query_index(
-        self,
-        op: str,
-        options: Mapping[str, Any],
-        head: Mapping[str, Any],
-        body: bytes,
-        timeout_s: float,
-    ) -> dict[str, Any]:
-        """What the index worker answers.
-
-        Raises:
-            TimeoutError: Nothing came in time.
-            IndexingError: The worker ended.
-            CodebuddyError: What it says is wrong.
-        """
-        query_id = next(self._query_ids)
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending_queries[query_id] = future
-        try:
-            message = {"op": op, "id": query_id, "wish": options, "settings": head.get("settings")}
-            await self.index_worker.send(message, body)
-            return await asyncio.wait_for(future, timeout_s)
-        finally:
-            self._pending_queries.pop(query_id, None)
-
     async def close(self) -> None:
         """End the workers."""
         running = self.dispatcher.running
         if running is not None and running.op == "tune":
             self.dispatcher.cancel(running)
-        await asyncio.gather(self.dispatcher.worker.close(), self.index_worker.close())
+        await asyncio.gather(self.dispatcher.worker.close(), self.index.worker.close())
 
     def _job(self, op: str, call: CompletionRequest, head: Mapping[str, Any]) -> Job:
         call_head, body = call_to_message(call)
@@ -221,7 +139,7 @@ class RequestHandler:
         place = None
         if op == "complete" and call.priority != "ask" and not call.alternatives:
             # One who asks wants today's index; one who types wants what agrees with the screen.
-            place = cache_key_of(call, fingerprint_of(call, head))
+            place = cache_key_of(call, fingerprint_of(call, head.get("settings")))
         return Job(op, message, body, call.client, call.priority, call, place)
 
     def _serve_follower(self, job: Job) -> None:
@@ -336,46 +254,6 @@ class RequestHandler:
         ahead = self._places.job(file)
         if ahead is not None and not self.dispatcher.n_waiting and self._reads_ahead:
             self.dispatcher.submit(ahead)
-
-    def _on_index_message(self, message: dict[str, Any]) -> None:
-        future = self._pending_queries.get(int(message.get("id", 0)))
-        if future is None or future.done():
-            return
-        if message.get("type") == "result":
-            self.index_worker.succeeded()
-            future.set_result(message["result"])
-        elif message.get("type") == "error":
-            future.set_exception(error_from_wire(message))
-
-    def _on_index_exit(self, reason: str) -> None:
-        for future in self._pending_queries.values():
-            if not future.done():
-                future.set_exception(
-                    IndexingError(
-                        f"the index's process ended while it worked on this: {reason}",
-                        hint="try again; 'codebuddy engine logs' tells more",
-                    )
-                )
-
-    def _run_in_background(self, work: Any) -> None:
-        async def quietly() -> None:
-            try:
-                await work
-            except (CodebuddyError, TimeoutError):
-                self.counts["refreshes_failed"] += 1
-
-        task: asyncio.Task[object] = asyncio.ensure_future(quietly())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-def _folder_of(call: CompletionRequest) -> str:
-    """The folder whose repository is asked; where a link leads nowhere, that of its path."""
-    try:
-        return call.folder or str(real_folder(call.file))
-    except UsageError:
-        # The worker says what is wrong.
-        return call.file.rpartition("/")[0] or "/"
 
 
 def _is_complete(result: Mapping[str, Any]) -> bool:

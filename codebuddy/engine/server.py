@@ -185,7 +185,7 @@ class _Interface:
         self._state.check_not_ending()
 
         async def lines() -> AsyncIterator[bytes]:
-            refreshed = asyncio.ensure_future(self._handler.refresh(call, head))
+            refreshed = asyncio.ensure_future(self._handler.index.refresh(call, head, arrived))
             try:
                 async for line in _while_waiting(refreshed):
                     yield line
@@ -203,7 +203,7 @@ class _Interface:
             self._handler.check_room()
             return StreamingResponse(lines(), media_type=_LINES)
         # No update is waited for: busy can be said in the status.
-        await self._handler.refresh(call, head)
+        await self._handler.index.refresh(call, head)
         job = self._handler.complete(call, head)
         return StreamingResponse(self._event_lines(job, []), media_type=_LINES)
 
@@ -246,7 +246,7 @@ class _Interface:
         self._state.check_not_ending()
         self._handler.counts["searches"] += 1
         found = asyncio.ensure_future(
-            self._handler.query_index("search", options, head, body, _SEARCH_LIMIT_S)
+            self._handler.index.query("search", options, head, body, _SEARCH_LIMIT_S)
         )
 
         async def lines() -> AsyncIterator[bytes]:

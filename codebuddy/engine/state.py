@@ -81,7 +81,7 @@ class EngineState:
     def describe(self, handler: RequestHandler) -> EngineStatus:
         """The answer of `codebuddy engine status --json`."""
         dispatcher, now = handler.dispatcher, time.monotonic()
-        workers = (dispatcher.worker, handler.index_worker)
+        workers = (dispatcher.worker, handler.index.worker)
         pids = {worker.role: worker.pid for worker in workers if worker.pid is not None}
         memory = resident_bytes(list(pids.values()))
         loaded = dispatcher.loaded

@@ -73,7 +73,7 @@ class WorkerProcess:
         self._last_message_at = 0.0
         self._stderr_tail = b""
         self._kill_reason = ""
-        self._has_answered = False
+        self._answers_since: float | None = None
         self._is_closing = False
         self._crashes_in_a_row = 0
         self._paused_until = 0.0
@@ -83,6 +83,11 @@ class WorkerProcess:
     def pid(self) -> int | None:
         """Its process id while it lives."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def answers_since(self) -> float | None:
+        """When it gave its first sign of life, on the monotonic clock; `None` until then."""
+        return self._answers_since
 
     async def send(self, head: Mapping[str, Any], body: bytes = b"") -> None:
         """Send one message, starting the worker if it does not live.
@@ -154,7 +159,7 @@ class WorkerProcess:
         self._last_message_at = time.monotonic()
         self._stderr_tail = b""
         self._kill_reason = ""
-        self._has_answered = False
+        self._answers_since = None
         _log.info("%s worker started: process %d", self.role, self._process.pid)
         for work in (
             self._watch(self._process),
@@ -175,7 +180,7 @@ class WorkerProcess:
         try:
             while line := await reader.readline():
                 self._last_message_at = time.monotonic()
-                self._has_answered = True
+                self._answers_since = self._answers_since or self._last_message_at
                 message = decode_line(line)
                 if message.get("type") != "alive":
                     self._on_message(message)
@@ -193,7 +198,7 @@ class WorkerProcess:
             self.kill("it closed its end")
         await process.wait()
         reason = self._reason(process.returncode or 0)
-        self._process = self._writer = None
+        self._process = self._writer = self._answers_since = None
         self._note_end(process.pid, reason)
         self._on_end(reason)
 
@@ -215,7 +220,9 @@ class WorkerProcess:
             if now - before > tick_s + 1.0:
                 # This process was stopped, or the machine slept: give it a new chance.
                 self._last_message_at = now
-            elif now - self._last_message_at > (self._hang_s if self._has_answered else limit_s):
+                continue
+            may_be_silent_s = limit_s if self._answers_since is None else self._hang_s
+            if now - self._last_message_at > may_be_silent_s:
                 self.kill(f"it gave no sign of life for {now - self._last_message_at:.0f} s")
 
     def _reason(self, returncode: int) -> str:

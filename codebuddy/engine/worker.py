@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from codebuddy.cancellation import CancellationToken
@@ -28,7 +29,11 @@ class ModelWorker:
 
     def __init__(self, connection: WorkerConnection) -> None:
         self._connection = connection
-        models = ModelCache(persists_kv_state=True, on_loaded=self._report_loaded)
+        models = ModelCache(
+            persists_kv_state=True,
+            on_loaded=self._report_loaded,
+            while_loading=self._report_loading,
+        )
         self._service = CompletionService(models, RepositoryCache(), "external")
         self._waiting: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue()
         self._lock = threading.Lock()
@@ -100,6 +105,15 @@ class ModelWorker:
             on_text=on_text,
             observer=observer if message.get("wants_pieces") else None,
         )
+
+    @contextlib.contextmanager
+    def _report_loading(self) -> Iterator[None]:
+        """Around work that no cancellation ends, so that the engine waits for its end."""
+        self._connection.send({"type": "loading", "is_over": False})
+        try:
+            yield
+        finally:
+            self._connection.send({"type": "loading", "is_over": True})
 
     def _report_loaded(self, generator: Generator, load_ms: float) -> None:
         loaded = {"model": generator.name, "runtime": generator.runtime, "load_ms": load_ms}

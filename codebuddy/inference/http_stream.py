@@ -199,7 +199,9 @@ class ModelServer:
     def _send(
         self, connection: http.client.HTTPConnection, path: str, body: dict[str, Any] | None
     ) -> http.client.HTTPResponse:
-        content = None if body is None else json.dumps(body).encode()
+        # A byte that is no UTF-8 stands in a text as a lone surrogate, which llama-server refuses.
+        text = "" if body is None else json.dumps(body, ensure_ascii=False)
+        content = None if body is None else text.encode("utf-8", "replace")
         headers = {"Content-Type": "application/json", "User-Agent": "codebuddy"}
         connection.request("GET" if body is None else "POST", self._path + path, content, headers)
         return connection.getresponse()

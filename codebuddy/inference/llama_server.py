@@ -27,6 +27,9 @@ _MAX_TOKENIZED = 2048
 # What a server may take at most to say which adapters it has, and what says that it never will.
 _LIST_MS = 2_000.0
 _CANNOT_LIST = frozenset({404, 501})
+# What it may take at most to say which model it has, before that is taken to be the same.
+_PROPERTIES_MS = 2_000.0
+_TELLING = ("model_alias", "model_path", "build_info", "bos_token", "eos_token", "chat_template")
 _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
@@ -42,6 +45,7 @@ class LlamaServerGenerator:
             ModelError: The server does not behave like a llama-server.
         """
         self._server = server
+        self._model = _model_of(properties)
         self._tokenized: OrderedDict[str, list[int]] = OrderedDict()
         alias = properties.get("model_alias") or properties.get("model_path") or "model"
         self.name = str(alias).replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
@@ -77,6 +81,29 @@ class LlamaServerGenerator:
     def close(self) -> None:
         """Close the connection."""
         self._server.close()
+
+    def is_current(
+        self, budget_ms: float = 0.0, cancellation: CancellationToken | None = None
+    ) -> bool:
+        """Whether the server still holds the model whose tokens and markers are known here.
+
+        It may have been started anew with another one. One that does not say in time has at
+        most `budget_ms`, two seconds without, and counts as the same.
+
+        Raises:
+            SupersededError: `cancellation` is cancelled.
+        """
+        self._server.limit_time(min(budget_ms or _PROPERTIES_MS, _PROPERTIES_MS), cancellation)
+        try:
+            properties = self._server.ask("/props")
+        except TimeLimitError:
+            return True
+        except ModelError:
+            # Who connects anew is told what is wrong.
+            return False
+        finally:
+            self._server.limit_time(0)
+        return isinstance(properties, dict) and _model_of(properties) == self._model
 
     def limit_time(self, budget_ms: float, cancellation: CancellationToken | None = None) -> None:
         """Tokenizing ends `budget_ms` from now at the latest, and when the request is cancelled.
@@ -250,6 +277,13 @@ class LlamaServerGenerator:
                 hint="check model.url",
             )
         return tokens
+
+
+def _model_of(properties: dict[str, Any]) -> tuple[object, ...]:
+    """What of `/props` is another after the server was started with another model."""
+    told = properties.get("default_generation_settings")
+    n_ctx = told.get("n_ctx") if isinstance(told, dict) else None
+    return (n_ctx, *(properties.get(name) for name in _TELLING))
 
 
 def _count(fim: FimTokens) -> int:

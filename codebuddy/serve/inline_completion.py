@@ -20,7 +20,8 @@ from codebuddy.positions import position_at
 from codebuddy.serve.text_document import TextDocument
 from codebuddy.service import dependencies
 from codebuddy.service.async_client import AsyncClient
-from codebuddy.service.request import CompletionRequest
+from codebuddy.service.fingerprint import fingerprint_of
+from codebuddy.service.request import CompletionRequest, SettingsSources
 from codebuddy.service.response import CompletionResponse
 
 _KEPT_RECEIPTS = 64
@@ -77,23 +78,13 @@ class InlineCompletionProvider:
         """What goes in at `offset`, or `None` where nothing does or a newer request came.
 
         A suggestion that was asked for before and agrees with what was typed since costs
-        nothing, unless the index or what else it was made from has changed. Cancelling the
-        task stops the model. `language` says what the file's name does not.
+        nothing, unless settings, the index or what else it was made from have changed. Cancelling
+        the task stops the model. `language` says what the file's name does not.
 
         Raises:
             CodebuddyError: As `CompletionClient.complete`.
         """
         prefix, suffix = document.text[:offset], document.text[offset:]
-        key = CacheKey(prefix, suffix, f"{document.uri}\0{document.language_id}")
-        if (known := self._cached(key)) is not None:
-            return known
-        self._newest = newest = next(self._numbers)
-        if is_automatic:
-            await asyncio.sleep(self._wait_s())
-            if self._newest != newest:
-                return None
-            if (known := self._cached(key)) is not None:
-                return known
         position = position_at(document.text, offset)
         call = CompletionRequest(
             file=file,
@@ -105,6 +96,16 @@ class InlineCompletionProvider:
             priority="typing",
             language=language,
         )
+        key = CacheKey(prefix, suffix, self._fingerprint(document, call))
+        if (known := self._cached(key)) is not None:
+            return known
+        self._newest = newest = next(self._numbers)
+        if is_automatic:
+            await asyncio.sleep(self._wait_s())
+            if self._newest != newest:
+                return None
+            if (known := self._cached(key)) is not None:
+                return known
         started = time.monotonic()
         try:
             # The engine lets go of the older request of this client when the newer one comes.
@@ -129,6 +130,11 @@ class InlineCompletionProvider:
         text = str(receipt["shown"])[:characters]
         receipt["accepted_characters"] = len(text)
         self._completions.accepted(self._client, text)
+
+    def _fingerprint(self, document: TextDocument, call: CompletionRequest) -> str:
+        """What decides beside the text: the document, the request, and settings as they are now."""
+        sources = SettingsSources.of_this_process().to_message()
+        return f"{document.uri}\0{document.language_id}\0{fingerprint_of(call, sources)}"
 
     def _cached(self, key: CacheKey) -> ShownSuggestion | None:
         hit = self._cache.get(key)

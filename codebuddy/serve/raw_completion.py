@@ -239,7 +239,11 @@ class _Limit:
         self.text = ""
 
     def see(self, text: str) -> str:
-        """The text so far, cut at a stop text; notes whether that is enough."""
+        """What of the text so far will stay; notes whether it is enough.
+
+        It is cut at a stop text, and where it ends in the beginning of one, before that: what was
+        sent cannot be taken back.
+        """
         if not self.is_reached and text:
             self.text = cut_at_stops(text, self._stops)
             now = time.perf_counter()
@@ -249,7 +253,19 @@ class _Limit:
             is_stopped = self.text != text
             self.reason = "stop" if is_stopped else "length"
             self.is_reached = is_late or is_stopped
-        return self.text
+        return self.text if self.is_reached else _without_begun_stop(self.text, self._stops)
+
+
+def _without_begun_stop(text: str, stops: tuple[str, ...]) -> str:
+    """`text` without an end that a stop text begins with."""
+    begun = (
+        length
+        for stop in stops
+        for length in range(min(len(stop) - 1, len(text)), 0, -1)
+        if text.endswith(stop[:length])
+    )
+    longest = max(begun, default=0)
+    return text[: len(text) - longest]
 
 
 def cut_at_stops(text: str, stops: tuple[str, ...]) -> str:

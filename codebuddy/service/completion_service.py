@@ -29,6 +29,7 @@ from codebuddy.service.request import (
     SettingsSources,
     TuningCall,
 )
+from codebuddy.service.request_run import RequestRun
 from codebuddy.service.response import (
     AskResponse,
     CompletionResponse,
@@ -50,24 +51,6 @@ IndexRefresh = Literal["before", "background", "external"]
 
 # Latencies that were learnt are written to disk no more often than this, and at the end.
 _SAVE_LATENCIES_EVERY_S = 60.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Run:
-    """What one request brings along, beside its target."""
-
-    request: CompletionRequest
-    cancellation: CancellationToken
-    arrived_s: float
-    on_text: OnText | None
-    observer: GenerationObserver | None
-
-    def remaining_ms(self) -> float:
-        """Remaining milliseconds of the budget, at least one; 0 without a budget."""
-        if self.request.budget_ms is None:
-            return 0.0
-        spent_ms = (time.perf_counter() - self.arrived_s) * 1000
-        return max(1.0, self.request.budget_ms - spent_ms)
 
 
 class CompletionService:
@@ -114,14 +97,14 @@ class CompletionService:
             GenerationError: The model failed.
         """
         arrived_s = time.perf_counter() if arrived_s is None else arrived_s
-        run = _Run(request, cancellation, arrived_s, on_text, observer)
+        run = RequestRun(request, cancellation, arrived_s, on_text, observer)
         return self._respond(run, *self._repository_context(request, sources))
 
     def prewarm(
         self, request: CompletionRequest, sources: SettingsSources, cancellation: CancellationToken
     ) -> CompletionResponse:
         """As `complete`, but the prompt is evaluated, and not a token generated."""
-        run = _Run(request, cancellation, time.perf_counter(), None, None)
+        run = RequestRun(request, cancellation, time.perf_counter(), None, None)
         repository_context, warnings = self._repository_context(request, sources)
         settings = repository_context.settings
         completion = dataclasses.replace(settings.completion, max_tokens=0)
@@ -302,7 +285,7 @@ class CompletionService:
         return self._repositories.repository_context(folder, sources, request.flags())
 
     def _respond(
-        self, run: _Run, repository_context: RepositoryContext, warnings: tuple[str, ...]
+        self, run: RequestRun, repository_context: RepositoryContext, warnings: tuple[str, ...]
     ) -> CompletionResponse:
         target = resolve_target(repository_context, run.request)
         self._visited.note(str(target.document.absolute), target.position.line)
@@ -337,7 +320,7 @@ class CompletionService:
 
     def _suggest(
         self,
-        run: _Run,
+        run: RequestRun,
         target: CompletionTarget,
         generator: Generator,
         adapter: Adapter | None,
@@ -361,12 +344,10 @@ class CompletionService:
         if not target.may_retrieve:
             return ask(None), [*policy.warnings]
         repository_context, should_update = target.repository_context, run.request.should_update
-        refreshing = Refreshing()
+        refreshing = self._begin_refresh(run, repository_context)
         warnings: list[str] = []
-        if self._index_refresh == "background" and should_update:
-            refreshing = self._background.start(repository_context)
         try:
-            if self._index_refresh == "before" and should_update:
+            if self._index_refresh == "before" and should_update and not run.has_budget:
                 suggestion = ask_refreshed_index(
                     self._repositories, repository_context, ask, warnings, is_shown=True
                 )
@@ -380,9 +361,22 @@ class CompletionService:
                 warnings.append(f"{error.message}; completing without lookups{remedy}")
         return suggestion, [*refreshing.warnings, *warnings, *policy.warnings]
 
+    def _begin_refresh(self, run: RequestRun, repository_context: RepositoryContext) -> Refreshing:
+        """Refresh the index beside the request, where that is this service's part.
+
+        One that is brought up to date before it is asked is waited for within the budget.
+        """
+        if not run.request.should_update or self._index_refresh == "external":
+            return Refreshing()
+        if self._index_refresh == "background":
+            return self._background.start(repository_context)
+        if run.has_budget:
+            return self._background.wait(repository_context, run.refresh_s())
+        return Refreshing()
+
     def _run(
         self,
-        run: _Run,
+        run: RequestRun,
         target: CompletionTarget,
         resources: PipelineResources,
         *,

@@ -16,13 +16,12 @@ from codebuddy import paths
 from codebuddy.cancellation import CancellationToken
 from codebuddy.datatypes import Generator
 from codebuddy.errors import CodebuddyError, ModelError
-from codebuddy.paths import is_model_path
 from codebuddy.saved_kv import UNKNOWN, forgotten_at, reader_id, readers_of
 from codebuddy.service.dependencies import file_identity
 from codebuddy.service.request import TuningCall
 from codebuddy.service.response import TuningResponse
 from codebuddy.settings import ModelSettings, Settings
-from codebuddy.terminal import StatusLine, is_terminal, note
+from codebuddy.terminal import StatusLine, is_terminal
 from codebuddy.vcs.repository import Repository
 from codebuddy.vcs.worktrees import adapters_folder
 
@@ -43,6 +42,8 @@ class ModelCache:
         offers_download: Whether a person at the terminal is asked to download a missing model.
         on_loading: Told the name of a model of this machine before its weights are read.
         on_loaded: Told the generator and the milliseconds that it took, once it is there.
+        while_loading: Makes a context for work that no cancellation ends: finding and reading
+            weights or an adapter, keeping on disk what was read.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class ModelCache:
         offers_download: bool = False,
         on_loading: Callable[[str], None] | None = None,
         on_loaded: Callable[[Generator, float], None] | None = None,
+        while_loading: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
     ) -> None:
         self._persists_kv_state = persists_kv_state
         self._offers_download = offers_download
         self._on_loading = on_loading or (lambda _: None)
         self._on_loaded = on_loaded or (lambda *_: None)
+        self._while_loading = while_loading or contextlib.nullcontext
         self._generator: Generator | None = None
         self._state_file: Path | None = None
         # The repositories whose code the model has read, and when each one's files went away last.
@@ -95,18 +98,11 @@ class ModelCache:
             ModelError: The file that the settings name cannot be used.
         """
         from codebuddy.inference.adapter_card import AUTO, NONE, SHIPPED
-        from codebuddy.inference.adapter_choice import ChosenAdapter, without_shipped
+        from codebuddy.inference.adapter_choice import ChosenAdapter
 
         if self._adapters is not None:
-            chosen = self._adapters.choose(settings.model.adapter, adapters_folder(repository))
-            try:
-                if chosen.adapter is not None:
-                    self._generator.adapters.load(chosen.adapter)  # type: ignore[union-attr]
-            except ModelError as error:
-                if settings.model.adapter not in (AUTO, SHIPPED):
-                    raise
-                return without_shipped(error)
-            return chosen
+            with self._while_loading():
+                return self._adapter_here(self._adapters, settings, repository)
         choose_there = getattr(self._generator, "choose_adapter", None)
         if choose_there is not None:
             own = adapters_folder(repository)
@@ -120,6 +116,23 @@ class ModelCache:
         ignored = f"model.adapter is ignored: {reason}"
         is_named = settings.model.adapter not in (AUTO, SHIPPED, NONE)
         return ChosenAdapter(None, reason, (ignored,) if is_named else ())
+
+    def _adapter_here(
+        self, adapters: AdapterChooser, settings: Settings, repository: Repository | None
+    ) -> ChosenAdapter:
+        """As `adapter`, of a model that runs in this process."""
+        from codebuddy.inference.adapter_card import AUTO, SHIPPED
+        from codebuddy.inference.adapter_choice import without_shipped
+
+        chosen = adapters.choose(settings.model.adapter, adapters_folder(repository))
+        try:
+            if chosen.adapter is not None:
+                self._generator.adapters.load(chosen.adapter)  # type: ignore[union-attr]
+        except ModelError as error:
+            if settings.model.adapter not in (AUTO, SHIPPED):
+                raise
+            return without_shipped(error)
+        return chosen
 
     def choose(
         self,
@@ -149,8 +162,9 @@ class ModelCache:
     ) -> Generator:
         """The model that the settings name, to read code of the repository unless it `only_loads`.
 
-        Another model, other threads or a file that was replaced mean loading anew. A model
-        server has `budget_ms` to say what it is, where that is not 0.
+        Another model, other threads or a file that was replaced mean loading anew; a model
+        server is asked each time which one it has. It has `budget_ms` for that, where that is
+        not 0.
 
         Raises:
             SupersededError: `cancellation` is cancelled while a model server is asked.
@@ -158,7 +172,8 @@ class ModelCache:
         """
         if self._generator is not None and self._loaded is not None:
             of, path, identity = self._loaded
-            if of == _loading(settings) and identity == file_identity(path):
+            is_same = of == _loading(settings) and identity == file_identity(path)
+            if is_same and self._is_current(budget_ms, cancellation):
                 if not only_loads:
                     self._note_reader(repository)
                 return self._generator
@@ -168,6 +183,11 @@ class ModelCache:
         if not only_loads:
             self._note_reader(repository)
         return generator
+
+    def _is_current(self, budget_ms: float, cancellation: CancellationToken | None) -> bool:
+        """Whether a model server, if it is one, still has the model that was found there."""
+        is_current = getattr(self._generator, "is_current", None)
+        return is_current is None or bool(is_current(budget_ms, cancellation))
 
     def reader(
         self,
@@ -251,7 +271,7 @@ class ModelCache:
         readers, self._readers = self._readers, {}
         if file is not None and all(forgotten_at(each) == at for each, at in readers.items()):
             # A full disk costs the next process a prompt's evaluation, and nothing else.
-            with contextlib.suppress(OSError, CodebuddyError):
+            with self._while_loading(), contextlib.suppress(OSError, CodebuddyError):
                 paths.ensure_folder(file.parent)
                 generator.save_state(file, readers=sorted(readers))  # type: ignore[union-attr]
         close = getattr(generator, "close", None)
@@ -268,30 +288,36 @@ class ModelCache:
             found = connect(settings.model, budget_ms, cancellation)
             self._generator, self._loaded = found, (_loading(settings), None, ())
             return self._generator
-        model = self._find(settings)
+        with self._while_loading():
+            model = self._find(settings)
         self.close()
         identity = file_identity(model.path)
-        generator: Generator
         if model.path is None:
             from codebuddy.inference.echo import EchoGenerator
 
-            generator = EchoGenerator()
+            self._generator = EchoGenerator()
         else:
-            from codebuddy.inference.adapter_choice import AdapterChooser
-            from codebuddy.inference.llama import LlamaGenerator
-
             self._on_loading(model.name)
-            options, told = _tuned(model.path, settings)
-            generator = LlamaGenerator(model.path, model.name, settings.model, options)
-            generator.tuning = told
-            self._adapters = AdapterChooser(generator.header, generator.digest)
-            if self._persists_kv_state and settings.engine.keep_state:
-                name = hashlib.sha256(os.fsencode(model.path)).hexdigest()[:16]
-                self._state_file = paths.engine_state_folder() / f"{name}.kv"
-                readers = readers_of(self._state_file) if self._state_file.exists() else ()
-                self._readers = {each: forgotten_at(each) for each in readers}
-                _resume(generator, self._state_file)
-        self._generator, self._loaded = generator, (_loading(settings), model.path, identity)
+            with self._while_loading():
+                self._generator = self._load_here(model.path, model.name, settings)
+        self._loaded = (_loading(settings), model.path, identity)
+        return self._generator
+
+    def _load_here(self, path: Path, name: str, settings: Settings) -> LlamaGenerator:
+        """Read the weights, and take up what the last process left of the model."""
+        from codebuddy.inference.adapter_choice import AdapterChooser
+        from codebuddy.inference.llama import LlamaGenerator
+
+        options, told = _tuned(path, settings)
+        generator = LlamaGenerator(path, name, settings.model, options)
+        generator.tuning = told
+        self._adapters = AdapterChooser(generator.header, generator.digest)
+        if self._persists_kv_state and settings.engine.keep_state:
+            stem = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+            self._state_file = paths.engine_state_folder() / f"{stem}.kv"
+            readers = readers_of(self._state_file) if self._state_file.exists() else ()
+            self._readers = {each: forgotten_at(each) for each in readers}
+            _resume(generator, self._state_file)
         return generator
 
     def _find(self, settings: Settings) -> InstalledModel:
@@ -300,47 +326,9 @@ class ModelCache:
 
             return find_model(settings.model.name, settings, notify=lambda _: None)
         is_interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+        from codebuddy.service.missing_model import ensure_model
+
         return ensure_model(settings, settings.model.name, is_interactive=is_interactive)
-
-
-def ensure_model(settings: Settings, name: str, *, is_interactive: bool) -> InstalledModel:
-    """As `find_model`, but a missing catalog model is offered for download to a person.
-
-    Args:
-        settings: Where models are kept and whether the network may be used.
-        name: As for `find_model`.
-        is_interactive: Whether a person sits at stdin and stderr.
-
-    Raises:
-        ModelError: As for `find_model`, and where the person says no.
-        DownloadError: No source delivered it.
-    """
-    from codebuddy.inference.installed import (
-        ECHO,
-        entry_path,
-        find_model,
-        load_models,
-        missing_model,
-    )
-
-    if name == ECHO or is_model_path(name) or not is_interactive or settings.offline:
-        return find_model(name, settings, notify=note)
-    entry = load_models(settings).get(name)
-    can_offer = entry.is_pinned and entry.sources
-    if entry_path(entry, settings).is_file() or not can_offer:
-        return find_model(name, settings, notify=note)
-
-    import click
-
-    from codebuddy.inference.download import pull
-    from codebuddy.inference.progress import progress_on_stderr
-
-    question = (
-        f"{entry.name} ({entry.size_text}, {entry.licence_name}) is not installed. Download it now?"
-    )
-    if not click.confirm(question, default=True, err=True):
-        raise missing_model(entry)
-    return pull(entry, settings, progress=progress_on_stderr(), notify=note)
 
 
 def open_generator(settings: Settings, status: StatusLine) -> Generator:

@@ -26,6 +26,12 @@ LOCK_TIMEOUT_S = 30.0
 # An index is brought up to date in the background, no sooner than this after the last time.
 _BACKGROUND_EVERY_S = 30.0
 END_WAITS_S = 2.0
+# Of what a time budget has left, what the refresh may take; the rest is for the text.
+BUDGET_SHARE = 0.5
+_LATE = (
+    "the index could not be brought up to date within the time that was given; "
+    "using it as it is ('codebuddy index' updates it)"
+)
 
 
 def open_index(
@@ -179,6 +185,26 @@ class BackgroundRefresh:
                 self._started_at[root] = now
                 self._begin(repository_context)
             return Refreshing(self._warnings.get(root, ()), root in self._first_builds)
+
+    def wait(self, repository_context: RepositoryContext, seconds: float) -> Refreshing:
+        """Begin an update, unless one runs, and wait `seconds` for it at most; then it goes on.
+
+        It ends with the process; the `warnings` say so if it was not over in time.
+        """
+        if repository_context.found is None:
+            return Refreshing()
+        root = repository_context.root
+        with self._lock:
+            if root not in self._threads and not self._is_ending.is_set():
+                self._started_at[root] = time.monotonic()
+                self._begin(repository_context)
+            thread = self._threads.get(root)
+        if thread is not None:
+            thread.join(seconds)
+        with self._lock:
+            late = (_LATE,) if root in self._threads else ()
+            warnings = (*self._warnings.get(root, ()), *late)
+            return Refreshing(warnings, root in self._first_builds)
 
     def _begin(self, repository_context: RepositoryContext) -> None:
         """Start the thread. The caller holds the lock."""

@@ -220,6 +220,10 @@ class SettingsSources:
 
         return cls(own_variables(os.environ), paths.user_config_file())
 
+    def to_message(self) -> dict[str, Any]:
+        """The sources as a message names them."""
+        return {"environment": dict(self.environment), "user_file": str(self.user_file)}
+
     @classmethod
     def from_message(cls, value: object) -> SettingsSources:
         """The sources that a message names.

@@ -21,6 +21,7 @@ from codebuddy.saved_kv import (
     MARKER_NAME,
     READER_NAME,
     UNKNOWN,
+    drop_left_behind,
     forget,
     forgotten_at,
     reader_id,
@@ -224,6 +225,36 @@ def kept(name, *readers):
     file = folder / name
     write_file(file, f"codebuddy kv 1\n{head}\nbytes".encode())
     return file
+
+
+def half_written(repository_id):
+    """What a process that is killed while it saves leaves behind."""
+    whole = kept("killed.kv", repository_id)
+    return whole.rename(whole.with_name(".killed.kv.x1y2z3.tmp"))
+
+
+def test_half_written_kv_is_forgotten_too(tmp_path):
+    """A worker that was killed while it saved leaves code of the repository as well."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    ids = [reader_id(each) for each in (mine, other)]
+    left = half_written(ids[0])
+    forget(other)
+    assert left.exists()
+    forget(mine)
+    assert not left.exists()
+    left = half_written(ids[1])
+    left.write_bytes(b"codebuddy k")
+    forget(mine)
+    assert not left.exists()
+
+
+def test_an_engine_that_starts_sweeps_what_killed_ones_left(tmp_path):
+    """Also what a worker crashed on while it took it up; what is whole stays."""
+    reader = reader_id(tmp_path / "mine")
+    gone = half_written(reader), kept("crashed.taken", reader)
+    whole = kept("whole.kv", reader)
+    drop_left_behind()
+    assert [each.exists() for each in (*gone, whole)] == [False, False, True]
 
 
 def test_saved_kv_goes_where_the_repository_was_read_or_nobody_knows(tmp_path):

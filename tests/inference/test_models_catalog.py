@@ -19,7 +19,7 @@ from codebuddy.inference.installed import (
     models_folder,
 )
 from codebuddy.inference.stamps import read_stamp, stamp_file
-from codebuddy.service.models import ensure_model
+from codebuddy.service.missing_model import ensure_model
 from tests.support import models as support
 
 GOOD = """\

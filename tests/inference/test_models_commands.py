@@ -235,7 +235,7 @@ def test_first_use_offers_the_pull(folder: Path) -> None:
     program = (
         "from codebuddy.config import load_settings\n"
         "from codebuddy.errors import ModelError\n"
-        "from codebuddy.service.models import ensure_model\n"
+        "from codebuddy.service.missing_model import ensure_model\n"
         "try:\n"
         "    ensure_model(load_settings().settings, 'smollm2-135m', is_interactive=True)\n"
         "except ModelError as error:\n"

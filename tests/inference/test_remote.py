@@ -143,9 +143,9 @@ def test_the_engine_completes_through_a_server(repository, monkeypatch):
         with pytest.raises((GenerationError, ModelError)):
             client.complete(call)
         server.faults.clear()
-        # After a failure the server is asked anew what it is.
+        # Before each request the server is asked which model it has, and after a failure all anew.
         assert client.complete(call)["model"] == "small-coder"
-        assert [path for path, _ in server.asked].count("/props") == 2
+        assert [path for path, _ in server.asked].count("/props") == 3
         # The built-in generator needs no server, and lets go of it.
         assert client.complete(dataclasses.replace(call, model="echo"))["model"] == "echo"
     for _ in range(2):

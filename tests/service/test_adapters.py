@@ -13,13 +13,13 @@ from codebuddy.config import load_settings
 from codebuddy.datatypes import Adapter
 from codebuddy.diagnosis import diagnose
 from codebuddy.engine.client import EngineClient
-from codebuddy.engine.job import fingerprint_of
 from codebuddy.engine.protocol import call_to_message
 from codebuddy.errors import ConfigError, ModelError
 from codebuddy.evaluation.session import EvaluationOptions, header_of
 from codebuddy.inference import hardware, stamps
 from codebuddy.service import dependencies
 from codebuddy.service.completion_service import CompletionService
+from codebuddy.service.fingerprint import fingerprint_of
 from codebuddy.service.models import ModelCache
 from codebuddy.service.repositories import RepositoryCache
 from codebuddy.service.request import CompletionRequest, SettingsSources
@@ -243,7 +243,7 @@ def test_the_engines_cache_tells_adapters_apart(repository):
         sources = {"environment": environment, "user_file": ""}
         head, _ = call_to_message(call)
         assert head.get("adapter") == adapter
-        return fingerprint_of(call, {"settings": sources})
+        return fingerprint_of(call, sources)
 
     keys = [
         key(None),

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+# From the first marker's id on, of the first model; another one begins elsewhere.
+FIRST_MARK = 1000
 MARKS = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>"]
 PIECES = ["return", " price", " * 2", "\n"]
 
@@ -32,6 +34,9 @@ class ModelServerStandIn(ThreadingHTTPServer):
         # What `GET /lora-adapters` lists; nothing knows of adapters where it is None.
         self.adapters: list[dict[str, Any]] | None = None
         self.n_ctx = 512
+        # What it has loaded, and where the ids of that model's markers begin.
+        self.model = "small-coder"
+        self.first_mark = FIRST_MARK
         self.asked: list[tuple[str, Any]] = []
         self.sent = 0
         # Requests that are being answered with silence.
@@ -79,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
                 {
                     "default_generation_settings": {"n_ctx": self.server.n_ctx},
                     "model_alias": "",
-                    "model_path": "/models/small-coder.gguf",
+                    "model_path": f"/models/{self.server.model}.gguf",
                     "build_info": "b1-test",
                 }
             )
@@ -98,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/tokenize":
             text = body["content"]
             is_mark = body["parse_special"] and text in MARKS
-            tokens = [1000 + MARKS.index(text)] if is_mark else list(text.encode())
+            first = self.server.first_mark
+            tokens = [first + MARKS.index(text)] if is_mark else list(text.encode())
             self._reply({"tokens": [1, *tokens] if body["add_special"] else tokens})
         elif self.path == "/apply-template" and self.server.kind == "llama-server":
             system, user = (message["content"] for message in body["messages"])
