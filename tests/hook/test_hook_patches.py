@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from codebuddy.hook.finding import Finding
+from codebuddy.errors import DocumentError
+from codebuddy.hook.apply import apply_edits
+from codebuddy.hook.finding import FileEdit, Finding
 from codebuddy.hook.record import save_patches
 from codebuddy.hook.review import ordered
 from codebuddy.vcs.repository import open_repository
@@ -117,3 +119,28 @@ def test_reviews_that_find_nothing_age_no_patch(tmp_path):
     for _ in range(12):
         assert save_patches(repository, [])
     assert project.codebuddy("hook", "apply", item["id"]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "x = 1\nbreakpoint()\ny = 2\n",
+        "if x:\n    pass\nbreakpoint()\n",
+        "for _ in x:\n    # note\n    breakpoint()\n",
+        "if x:\n    y = 2\n    breakpoint()\n",
+    ],
+)
+def test_a_patch_breaks_no_file_that_changed_since(tmp_path, changed):
+    """The line may stand alone in a block by now; where it does not, it goes."""
+    project = Project(tmp_path / "p", {"a.py": changed})
+    line = next(each for each in changed.split("\n") if "breakpoint" in each)
+    edit = FileEdit("a.py", 1, 1, line, None)
+    left = changed.replace(f"{line}\n", "")
+    repository = open_repository(project.root)
+    if "# note" in changed:
+        with pytest.raises(DocumentError, match="the patch would break it now"):
+            apply_edits(repository, [edit])
+        left = changed
+    else:
+        apply_edits(repository, [edit])
+    assert (project.root / "a.py").read_text() == left
