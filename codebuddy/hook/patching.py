@@ -35,7 +35,8 @@ def stays_well_formed(file: SourceFile, changed: SourceFile) -> bool:
         return False
     if changed.tree.root_node.has_error and not file.tree.root_node.has_error:
         return False
-    if traits_of(file.language).import_syntax != "python":
+    # Signatures are read of Python alone.
+    if "signatures" not in traits_of(file.language).analyses:
         return True
     return _is_python(changed.code) or not _is_python(file.code)
 
