@@ -14,6 +14,8 @@ from codebuddy.completion.document import line_ending, load_document, not_writte
 from codebuddy.datatypes import Document
 from codebuddy.errors import DocumentError
 from codebuddy.hook.finding import FileEdit
+from codebuddy.hook.patching import only_lacks_line, stays_well_formed
+from codebuddy.hook.state import SourceFile
 from codebuddy.source_text import encode
 from codebuddy.user_file import FileChange, NotRestoredError, write_user_files
 from codebuddy.vcs.repository import Repository
@@ -33,7 +35,8 @@ def apply_edits(repository: Repository, edits: Sequence[FileEdit]) -> list[Appli
     A patch that a killed process left half done is completed.
 
     Raises:
-        DocumentError: A file does not hold what the patch replaces, or cannot be written.
+        DocumentError: A file does not hold what the patch replaces, would not parse with it, or
+            cannot be written.
         UsageError: A file is gone or lies outside the repository.
     """
     by_path: dict[str, list[FileEdit]] = {}
@@ -80,6 +83,7 @@ def _changed(repository: Repository, path: str, edits: Sequence[FileEdit]) -> Ap
     # Each line keeps the ending that it has.
     raw = document.text.split("\n")
     lines = [line.removesuffix("\r") for line in raw]
+    taken_out = 0
     # From the last line up, so that earlier line numbers stay right.
     for edit in sorted(edits, key=lambda each: -each.first_line):
         old = edit.old.split("\n")
@@ -92,13 +96,41 @@ def _changed(repository: Repository, path: str, edits: Sequence[FileEdit]) -> Ap
                 f"{path} no longer holds the lines that the patch replaces; nothing was written",
                 hint="run 'codebuddy hook run --staged' again",
             )
+        taken_out = first + 1 if not new and len(old) == len(edits) == 1 else 0
         end = first + len(old)
         replaced = _ended(new, raw[first:end], carriage, is_last=end == len(raw))
         lines[first:end], raw[first:end] = new, replaced
         if not new and first == len(raw):
             # What is the file's last line now ends as the old one did: not at all.
             raw[first - 1 :] = [line.removesuffix("\r") for line in raw[first - 1 :]]
+    _check_well_formed(path, document.text, "\n".join(lines), taken_out)
     return Applied(document, "\n".join(raw))
+
+
+def _check_well_formed(path: str, before: str, after: str, taken_out: int) -> None:
+    """Check that a file which changed since the review can take the patch.
+
+    Args:
+        path: The file.
+        before: Its text as it is.
+        after: Its text with the patch.
+        taken_out: The 1-based line that goes, 0 where none does.
+
+    Raises:
+        DocumentError: It would no longer parse, or what is left would mean something else.
+    """
+    plain = before.replace("\r\n", "\n")
+    one, other = (SourceFile(path, text.encode("utf-8", "replace")) for text in (plain, after))
+    if one.tree is None or other.tree is None:
+        return
+    is_safe = stays_well_formed(one, other)
+    if is_safe and taken_out:
+        is_safe = only_lacks_line(one, other, taken_out)
+    if not is_safe:
+        raise DocumentError(
+            f"{path} changed, and the patch would break it now; nothing was written",
+            hint="run 'codebuddy hook run --staged' again",
+        )
 
 
 def _ended(new: Sequence[str], old: Sequence[str], usual: str, *, is_last: bool) -> list[str]:

@@ -224,6 +224,9 @@ def _print_findings(run: HookRun, hook: str) -> None:
         if not _save_patches(run.repository, shown):
             shown = [without_edits(each) for each in shown]
         lines.append(report.text(shown))
+    elif hook == "pre-commit":
+        # A rule's name then means no patch of an earlier commit.
+        _save_patches(run.repository, [])
     if len(found) > len(shown) > 0:
         lines.append(
             f"and {len(found) - len(shown)} more: codebuddy hook run {_scope_options(run)} --max 0"

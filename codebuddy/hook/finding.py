@@ -39,7 +39,9 @@ class Finding:
     """One finding. `line` and `column` are 1-based, in the state being committed.
 
     `confidence` in (0, 1] orders findings of one rule among themselves. `n_more` counts
-    further places beyond `evidence`.
+    further places beyond `evidence`. `ordinal` counts the findings before it that say the same
+    of the same file. `unpatched` says why there are no edits where there could be some.
+    `needs` has path and qualified name of each definition that the edits call.
     """
 
     rule: str
@@ -51,12 +53,22 @@ class Finding:
     n_more: int = 0
     edits: tuple[FileEdit, ...] = ()
     confidence: float = 1.0
+    ordinal: int = 0
+    unpatched: str = ""
+    needs: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:
         """What `hook apply` calls it: the same for the same finding, whatever its line."""
         content = f"{self.rule}\0{self.path}\0{self.message}"
+        if self.ordinal:
+            content += f"\0{self.ordinal}"
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def with_edits(finding: Finding, edits: tuple[FileEdit, ...], unpatched: str) -> Finding:
+    """The finding with its patch, or with the reason why it has none."""
+    return replace(finding, edits=() if unpatched else edits, unpatched=unpatched)
 
 
 def without_edits(finding: Finding) -> Finding:
@@ -68,4 +80,5 @@ def finding_from(fields: dict[str, Any]) -> Finding:
     """The opposite of `asdict`, after a way through JSON."""
     evidence = tuple(Evidence(**each) for each in fields["evidence"])
     edits = tuple(FileEdit(**each) for each in fields["edits"])
-    return Finding(**{**fields, "evidence": evidence, "edits": edits})
+    needs = tuple((path, name) for path, name in fields["needs"])
+    return Finding(**{**fields, "evidence": evidence, "edits": edits, "needs": needs})

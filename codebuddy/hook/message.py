@@ -10,6 +10,7 @@ from pathlib import Path
 
 from codebuddy.hook.credentials import masked
 from codebuddy.hook.deadlines import HookRun
+from codebuddy.hook.message_file import comment_mark
 from codebuddy.hook.state import State
 from codebuddy.terminal import safe_line
 
@@ -17,11 +18,8 @@ _SUBJECTS = 6
 _MAX_FILES = 12
 _MAX_LINES_PER_FILE = 8
 _MAX_LINE = 100
-_MAX_MESSAGE_BYTES = 1 << 20
 _MAX_SUBJECT = 100
 _VIRTUAL_NAME = "COMMIT_MESSAGE.txt"
-# Under these git leaves comment lines in the message.
-_KEEPING_MODES = frozenset({"verbatim", "whitespace"})
 
 
 def propose_message(run: HookRun, file: Path) -> None:
@@ -36,10 +34,10 @@ def propose_message(run: HookRun, file: Path) -> None:
     from codebuddy.vcs import plumbing
 
     repository = run.repository
-    mark = _comment_mark(file)
-    if not mark or plumbing.setting(repository, "commit.cleanup") in _KEEPING_MODES:
-        return
-    if not run.begin_model():
+    mode = plumbing.setting(repository, "commit.cleanup")
+    configured = plumbing.setting(repository, "core.commentChar")
+    mark = comment_mark(file, mode, configured)
+    if not mark or not run.begin_model():
         return
     model = Model(repository.root, run.model_deadline)
     scope = session.staged(repository, plumbing.staged_index_file(repository, is_from_git=True))
@@ -50,21 +48,9 @@ def propose_message(run: HookRun, file: Path) -> None:
     text = model.complete(_VIRTUAL_NAME, prompt, *place, 1, retrieve="never")
     subject = safe_line(text.strip().split("\n")[0].strip("\"'` "))[:_MAX_SUBJECT]
     if subject:
+        break_ = b"" if file.read_bytes().endswith(b"\n") else b"\n"
         with file.open("ab") as stream:
-            stream.write(f"{mark}\n{mark} codebuddy suggests: {subject}\n".encode())
-
-
-def _comment_mark(file: Path) -> str:
-    """The character that git's own comment lines begin with; empty if there are none."""
-    if file.stat().st_size > _MAX_MESSAGE_BYTES:
-        return ""
-    lines = file.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
-    last = lines[-1]
-    # Scissors: what follows them is cut away whatever it is, but a diff is no place to write.
-    if any(">8" in line and line[1:].strip(" -").startswith(">8") for line in lines):
-        return ""
-    is_comment = bool(last) and not last[0].isalnum() and (last[1:2] in ("", " ", "\t"))
-    return last[0] if is_comment and not last[0].isspace() else ""
+            stream.write(break_ + f"{mark}\n{mark} codebuddy suggests: {subject}\n".encode())
 
 
 def _prompt(state: State, subjects: list[str]) -> str:

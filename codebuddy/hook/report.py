@@ -36,6 +36,8 @@ def text(findings: Sequence[Finding]) -> str:
             lines.append(f"    and {each.n_more} more")
         if each.edits:
             lines.append(f"    to apply: codebuddy hook apply {each.id}")
+        elif each.unpatched:
+            lines.append(f"    no patch: {safe_line(each.unpatched)}")
     return "\n".join(lines)
 
 

@@ -7,8 +7,9 @@ meets the deadline costs its own findings and no others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -222,10 +223,10 @@ def _cheapest_first(wanted: set[str]) -> list[LintRule]:
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
-    """By worth, then confidence, then place; the same finding once."""
+    """By worth, then confidence, then place; the same finding once, and each with its own id."""
     unique = {(each.rule, each.path, each.line, each.message): each for each in findings}
     return sorted(
-        unique.values(),
+        _numbered(unique.values()),
         key=lambda each: (
             -BY_ID[each.rule].worth,
             -each.confidence,
@@ -234,6 +235,15 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
             each.column,
         ),
     )
+
+
+def _numbered(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings, those that say the same of one file counted from the top."""
+    count: Counter[tuple[str, str, str]] = Counter()
+    for each in sorted(findings, key=lambda each: (each.line, each.column)):
+        subject = (each.rule, each.path, each.message)
+        yield replace(each, ordinal=count[subject])
+        count[subject] += 1
 
 
 def shown_evidence(places: Iterable[Evidence]) -> tuple[tuple[Evidence, ...], int]:

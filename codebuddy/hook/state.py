@@ -22,7 +22,7 @@ from codebuddy.vcs.plumbing import ObjectReader, RawChange, Revision
 if TYPE_CHECKING:
     from codebuddy.hook.notebook_code import CellCode
     from codebuddy.index.symbols import FoundDefinition, Symbols
-    from codebuddy.syntax.grammar import Tree
+    from codebuddy.syntax.grammar import Node, Tree
     from codebuddy.syntax.imported import ImportedName
     from codebuddy.syntax.occurrences import Occurrence
 
@@ -152,6 +152,13 @@ class SourceFile:
             + rb"\s*\("
         )
         return re.search(pattern, self.source) is not None
+
+    def node_at(self, line: int, column: int) -> Node | None:
+        """The smallest node of the tree at a 1-based place; the column counts code points."""
+        if self.tree is None:
+            return None
+        place = (line - 1, len(self.lines[line - 1][: column - 1].encode()))
+        return self.tree.root_node.descendant_for_point_range(place, place)
 
     def line(self, number: int) -> str:
         """One line, without the white space around it."""

@@ -142,7 +142,8 @@ def _javascript(node: Node, source: bytes, is_guarded: bool) -> Iterator[Importe
                     if name:
                         n_found += 1
                         is_local = part.type == "named_imports"
-                        place = _place(each, source)
+                        # Not where a `type` before the name is.
+                        place = _place(each.child_by_field_name("name") or each, source)
                         yield ImportedName(
                             module, name, alias if is_local else "", *place, is_guarded
                         )

@@ -58,6 +58,15 @@ _SCOPES = frozenset(
     {"function_definition", "class_definition", "lambda", "list_comprehension"}
     | {"set_comprehension", "dictionary_comprehension", "generator_expression"}
 )
+# Names behind a dot, by the kind of the whole: the fields of the name and of what it belongs to.
+_MEMBERS = {
+    "attribute": ("attribute", "object"),
+    "member_expression": ("property", "object"),
+    "nested_identifier": ("property", "object"),
+    "nested_type_identifier": ("name", "module"),
+}
+# Python's patterns, in which a name by itself takes a value.
+_CAPTURING_KINDS = frozenset({"case_pattern", "keyword_pattern", "union_pattern"})
 # Under these a name is bound unless it is the value or the type.
 _PATTERN_KINDS = frozenset(
     {
@@ -150,10 +159,11 @@ def _occurrence(node: Node, source: bytes) -> Occurrence:
     parent = node.parent
     receiver: str | None = None
     whole = node
-    if parent is not None and parent.type in ("attribute", "member_expression"):
-        last = parent.child_by_field_name("attribute" if parent.type == "attribute" else "property")
+    if parent is not None and parent.type in _MEMBERS:
+        field, owner = _MEMBERS[parent.type]
+        last = parent.child_by_field_name(field)
         if last is not None and last.start_byte == node.start_byte:
-            receiver = _receiver(parent.child_by_field_name("object"), source)
+            receiver = _receiver(parent.child_by_field_name(owner), source)
             whole, parent = parent, parent.parent
     if parent is None:
         return Occurrence(name, *place, "read", receiver)
@@ -275,6 +285,13 @@ def _role(whole: Node, parent: Node, receiver: str | None) -> Role:
         return "read"
     if _is_imported(whole):
         return "import"
+    if _is_captured(whole, parent):
+        return "bind"
+    if kind == "keyword_pattern" or (
+        whole.type == "property_identifier" and kind not in _PATTERN_KINDS
+    ):
+        # The name of an argument, or the key of an object: no variable.
+        return "keyword"
     if kind in _PATTERN_KINDS:
         value = parent.child_by_field_name("value") or parent.child_by_field_name("right")
         is_value = value is not None and value.start_byte == whole.start_byte
@@ -298,6 +315,18 @@ def _assigned(whole: Node, parent: Node) -> Role:
     target = parent.child_by_field_name(field) if field else None
     is_target = target is not None and target.start_byte == whole.start_byte
     return "bind" if is_target else "read"
+
+
+def _is_captured(whole: Node, parent: Node) -> bool:
+    """Whether a name in a `case` of Python's takes a value there."""
+    outer = parent.parent
+    if outer is None:
+        return False
+    if parent.type == "dotted_name":
+        return parent.named_child_count == 1 and outer.type in _CAPTURING_KINDS
+    if parent.type == "as_pattern":
+        return outer.type == "case_pattern" and whole.start_byte > parent.start_byte
+    return parent.type == "splat_pattern"
 
 
 def _is_imported(node: Node) -> bool:

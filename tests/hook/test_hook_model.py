@@ -124,6 +124,39 @@ def test_a_message_that_is_not_asked_for_is_not_offered(project):
         assert "codebuddy suggests" not in written.read_text()
 
 
+# Also where the file is empty.
+WRITES_FIRST = """sh -c 'text=$(cat "$0"); printf "Mine\\n%s\\n" "$text" >"$0"'"""
+TEMPLATE = "Say what\n\n- [ ] tests\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["commit", "--cleanup=whitespace"],
+        ["commit", "--cleanup", "verbatim"],
+        ["commit", "--clean=scissors"],
+        ["-c", "commit.cleanup=whitespace", "commit"],
+        ["-c", "commit.status=false", "commit", "-t", "../template"],
+        ["-c", "commit.status=false", "commit", "--cleanup=whitespace"],
+        ["-c", "alias.ci=commit --cleanup=whitespace", "ci"],
+        ["-c", "core.commentChar=;", "-c", "commit.cleanup=verbatim", "commit"],
+    ],
+)
+def test_what_git_would_keep_is_not_written(project, arguments):
+    """Modes and templates of this call alone: nothing is added that stays in the commit."""
+    (project.root.parent / "template").write_text(TEMPLATE)
+    project.stage({"a.py": "x = 2\n"})
+    done = subprocess.run(
+        ["git", "-C", str(project.root), *arguments],
+        env={**os.environ, "GIT_EDITOR": WRITES_FIRST},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "codebuddy suggests" not in project.git("log", "-1", "--format=%B")
+    written = project.root / ".git" / "COMMIT_EDITMSG"
+    assert "codebuddy suggests" not in written.read_text()
+
+
 def test_another_comment_character_is_kept_to(project):
     """The proposal begins as git's own comment lines do."""
     project.git("config", "core.commentChar", ";")

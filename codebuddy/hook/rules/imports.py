@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from dataclasses import replace
 
-from codebuddy.hook.finding import Evidence, FileEdit, Finding
+from codebuddy.hook.finding import Evidence, FileEdit, Finding, with_edits
 from codebuddy.hook.review import Review
-from codebuddy.hook.rules.renames import renaming_edits
+from codebuddy.hook.rules.renaming_patch import Renaming, renaming_patch
 from codebuddy.hook.state import SourceFile
 from codebuddy.syntax.imported import ImportedName
 from codebuddy.syntax.occurrences import Occurrence
@@ -40,10 +41,12 @@ def check(review: Review) -> Iterator[Finding]:
             message = f"{unresolved.path} has no {each.name}"
             if close:
                 message += f"; did you mean {close}?"
-            edits = _edits(file, each, close) if close else ()
-            yield Finding(
-                "CB103", change.path, each.line, each.column, message, evidence, edits=edits
-            )
+            finding = Finding("CB103", change.path, each.line, each.column, message, evidence)
+            if close:
+                renaming = Renaming(unresolved.path, each.name, close, may_alias=False)
+                finding = with_edits(finding, *_patch(review, file, each, renaming))
+                finding = replace(finding, needs=((unresolved.path, close),))
+            yield finding
 
 
 def _close_name(target: SourceFile, name: str) -> str:
@@ -51,13 +54,13 @@ def _close_name(target: SourceFile, name: str) -> str:
     return close[0] if close else ""
 
 
-def _edits(file: SourceFile, imported: ImportedName, close: str) -> tuple[FileEdit, ...]:
+def _patch(
+    review: Review, file: SourceFile, imported: ImportedName, renaming: Renaming
+) -> tuple[tuple[FileEdit, ...], str]:
     """The import and what it brings in, with the name that there is; none where that is unclear."""
     name = imported.name
     uses = [Occurrence(name, imported.line, imported.column, 0, "import")]
     if imported.alias == name:
         found = [each for each in file.occurrences([name]) if each.receiver is None]
-        if any(each.role == "bind" for each in found):
-            return ()
         uses += [each for each in found if each.role in ("call", "read", "decorator")]
-    return renaming_edits([(file.path, file, each) for each in uses], name, close)
+    return renaming_patch(review, renaming, [(file.path, file, each) for each in uses])

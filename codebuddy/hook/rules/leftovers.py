@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from codebuddy.hook.finding import Evidence, FileEdit, Finding
+from codebuddy.hook.finding import Evidence, FileEdit, Finding, with_edits
+from codebuddy.hook.patching import only_lacks_line, patched, stays_well_formed
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import Change, SourceFile
 
@@ -51,7 +52,7 @@ def check(review: Review) -> Iterator[Finding]:
         review.check_time()
         added = review.state.added(change)
         yield from _conflicts(file, added)
-        yield from _debugging(change, file, added)
+        yield from _debugging(review, change, file, added)
 
 
 def _conflicts(file: SourceFile, added: frozenset[int]) -> Iterator[Finding]:
@@ -75,10 +76,13 @@ def _conflicts(file: SourceFile, added: frozenset[int]) -> Iterator[Finding]:
             begun = middle = 0
 
 
-def _debugging(change: Change, file: SourceFile, added: frozenset[int]) -> Iterator[Finding]:
+def _debugging(
+    review: Review, change: Change, file: SourceFile, added: frozenset[int]
+) -> Iterator[Finding]:
     pattern = _LEFTOVERS.get(file.language)
     if pattern is None or _ON_PURPOSE.search(change.path):
         return
+    n_asked = 0
     for number in sorted(added):
         text = file.lines[number - 1]
         if len(text) > 1000:
@@ -92,11 +96,16 @@ def _debugging(change: Change, file: SourceFile, added: frozenset[int]) -> Itera
         subject = text[start : _end(file, number, found)].strip()
         what = "runs this test alone" if ".only(" in subject or _SCRIPT_FOCUS.match(text) else ""
         message = f"{_cut(subject)} {what or 'is left over from debugging'}"
-        # Only a line that is a statement by itself can be taken out without harm.
-        is_alone = bool(_ALONE.fullmatch(text.strip())) and not _is_only_in_block(file, number)
-        edits = (FileEdit(file.path, number, number, text, None),) if is_alone else ()
         evidence = (Evidence(file.path, number, text.strip()),)
-        yield Finding("CB108", file.path, number, start + 1, message, evidence, edits=edits)
+        finding = Finding("CB108", file.path, number, start + 1, message, evidence)
+        # Only a line that is a statement by itself can be taken out without harm.
+        if _ALONE.fullmatch(text.strip()):
+            review.check_time()
+            n_asked += 1
+            edit = FileEdit(file.path, number, number, text, None)
+            reason = "too many in this file" if n_asked > _MAX_PATCHES else _hindrance(file, edit)
+            finding = with_edits(finding, (edit,), reason)
+        yield finding
 
 
 def _start(found: re.Match[str]) -> int:
@@ -107,18 +116,10 @@ def _cut(subject: str) -> str:
     return subject if len(subject) <= _MAX_SHOWN else subject[: _MAX_SHOWN - 3].rstrip() + "..."
 
 
-def _node_at(file: SourceFile, number: int, column: int) -> Node | None:
-    """The smallest node at a 0-based column, counted in code points."""
-    if file.tree is None:
-        return None
-    place = (number - 1, len(file.lines[number - 1][:column].encode()))
-    return file.tree.root_node.descendant_for_point_range(place, place)
-
-
 def _is_statement(file: SourceFile, number: int, found: re.Match[str]) -> bool:
     """Whether a statement begins where the match does: no text, no comment, no argument."""
     start = _start(found)
-    node = _node_at(file, number, start)
+    node = file.node_at(number, start + 1)
     if node is None:
         return not file.lines[number - 1][:start].strip()
     if _is_in_string(file, number, start):
@@ -143,12 +144,12 @@ def _end(file: SourceFile, number: int, found: re.Match[str]) -> int:
 
     text = file.lines[number - 1].rstrip()
     grammar = grammar_for(file.language)
-    last = _node_at(file, number, len(text) - 1)
+    last = file.node_at(number, len(text))
     raw = text.encode()
     is_comment = last is not None and grammar is not None and last.kind_id in grammar.comments
     if last is not None and is_comment and last.start_point[0] == number - 1:
         raw = raw[: last.start_point[1]].rstrip()
-    node = _node_at(file, number, found.end() - 1)
+    node = file.node_at(number, found.end())
     while node is not None and not node.type.endswith("_statement"):
         node = node.parent
     if node is not None and node.start_point[0] == node.end_point[0] == number - 1:
@@ -156,6 +157,8 @@ def _end(file: SourceFile, number: int, found: re.Match[str]) -> int:
     return len(raw.decode("utf-8", "ignore"))
 
 
+# Each is checked by parsing the file anew.
+_MAX_PATCHES = 30
 _MAX_SHOWN = 60
 _SCRIPT_FOCUS = re.compile(r"^\s*f(?:it|describe)\(")
 _ALONE = re.compile(
@@ -164,10 +167,68 @@ _ALONE = re.compile(
 )
 
 
-def _is_only_in_block(file: SourceFile, number: int) -> bool:
-    """Whether the line may be all that its block has."""
-    before = file.line(number - 1)
-    return before.endswith((":", "{", "do", "then")) or before.startswith(("def ", "class "))
+# Where statements stand one after another.
+_BODIES = frozenset(
+    {"module", "program", "block", "statement_block", "switch_case", "switch_default"}
+    | {"body_statement", "block_body", "then", "else", "begin", "ensure"}
+)
+# These may be empty.
+_MAY_BE_EMPTY = frozenset({"module", "program", "switch_case", "switch_default"})
+_LINE_IMPORTS = re.compile(r"import\s+(i?pdb|pudb)\b")
+
+
+def _hindrance(file: SourceFile, edit: FileEdit) -> str:
+    """Why the line of a leftover cannot be taken out without harm; empty if it can."""
+    number, text = edit.first_line, edit.old
+    if file.tree is None or file.tree.root_node.has_error:
+        return "the file could not be parsed"
+    statements = _statements_of(file, number)
+    if not statements or statements[0].parent is None:
+        return "the statement is a part of another one"
+    body = statements[0].parent
+    if body.type not in _BODIES or statements[-1].end_point[0] != number - 1:
+        return "the statement is a part of another one"
+    others = [each for each in body.named_children if not each.is_extra]
+    behind = [each for each in others if each.start_byte >= statements[-1].end_byte]
+    if len(others) <= len(statements) and body.type not in _MAY_BE_EMPTY:
+        return "its block has nothing else"
+    if not behind and file.language == "ruby" and body.type != "program":
+        return "its block would have another value"
+    if behind and _is_text(behind[0]):
+        return "the text behind it would become documentation or a directive"
+    imported = _LINE_IMPORTS.search(text)
+    if imported and any(each.line != number for each in file.occurrences([imported[1]])):
+        return f"{imported[1]} is used elsewhere in the file"
+    changed = patched(file, [edit])
+    if not stays_well_formed(file, changed) or not only_lacks_line(file, changed, number):
+        return "the lines around it would mean something else"
+    return ""
+
+
+def _statements_of(file: SourceFile, number: int) -> list[Node]:
+    """The outermost nodes that begin and end in a line, comments left out."""
+    text = file.lines[number - 1]
+    node = file.node_at(number, len(text) - len(text.lstrip()) + 1)
+    while node is not None and node.parent is not None:
+        outer = node.parent
+        if outer.type in _BODIES or outer.start_point[0] != number - 1:
+            break
+        if outer.end_point[0] != number - 1:
+            break
+        node = outer
+    if node is None or node.parent is None:
+        return []
+    return [
+        each
+        for each in node.parent.named_children
+        if each.start_point[0] == number - 1 and not each.is_extra
+    ]
+
+
+def _is_text(node: Node) -> bool:
+    """Whether a statement is a text and nothing else."""
+    inner = node.named_children
+    return node.type == "expression_statement" and len(inner) == 1 and "string" in inner[0].type
 
 
 def _is_in_string(file: SourceFile, number: int, column: int = 0) -> bool:
@@ -175,7 +236,7 @@ def _is_in_string(file: SourceFile, number: int, column: int = 0) -> bool:
     from codebuddy.syntax.grammar import grammar_for
 
     grammar = grammar_for(file.language)
-    node = _node_at(file, number, column)
+    node = file.node_at(number, column + 1)
     for _ in range(6):
         if node is None or grammar is None:
             return False

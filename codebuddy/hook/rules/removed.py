@@ -10,11 +10,13 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from codebuddy.hook.finding import Evidence, Finding
+from codebuddy.hook.finding import Evidence, Finding, with_edits
 from codebuddy.hook.resolution import module_word
 from codebuddy.hook.review import Review, shown_evidence
-from codebuddy.hook.rules.renames import renamed_to, renaming_edits
+from codebuddy.hook.rules.renames import renamed_to
+from codebuddy.hook.rules.renaming_patch import Renaming, renaming_patch
 from codebuddy.hook.state import Change, SourceFile
 from codebuddy.index.file_role import role_of
 from codebuddy.syntax.imported import is_same_family
@@ -117,7 +119,7 @@ def _removed_names(
         places = (Evidence(p, o.line, f.line(o.line)) for p, f, o in uses)
         evidence, n_more = shown_evidence(places)
         became = f"renamed to {replacement} in {path}" if replacement else f"removed from {path}"
-        yield Finding(
+        finding = Finding(
             "CB102",
             first_path,
             first.line,
@@ -125,8 +127,12 @@ def _removed_names(
             f"{name} is {became}, and is still used here",
             evidence,
             n_more,
-            edits=renaming_edits(uses, name, replacement) if replacement else (),
         )
+        if replacement:
+            renaming = Renaming(path, name, replacement)
+            finding = with_edits(finding, *renaming_patch(review, renaming, uses))
+            finding = replace(finding, needs=((path, replacement),))
+        yield finding
 
 
 def _uses(
@@ -205,21 +211,42 @@ def _removed_methods(review: Review, old: SourceFile, new: SourceFile) -> Iterat
         return
     found = new.occurrences(names)
     bound = {each.name for each in found if each.role == "bind"}
+    by_line: dict[tuple[str, str, int], list[Occurrence]] = {}
     for each in found:
         if (each.class_name, each.name) in gone and each.name not in bound:
-            replacement = renamed_to(old, new, gone[each.class_name, each.name])
-            became = f"renamed to {replacement}" if replacement else "removed"
-            yield Finding(
-                "CB102",
-                new.path,
-                each.line,
-                each.column,
-                f"{each.class_name}.{each.name} is {became}, and is still called here",
-                (Evidence(new.path, each.line, new.line(each.line)),),
-                edits=renaming_edits([(new.path, new, each)], each.name, replacement)
-                if replacement
-                else (),
-            )
+            by_line.setdefault((each.class_name, each.name, each.line), []).append(each)
+    for (owner, name, line), calls in by_line.items():
+        replacement = renamed_to(old, new, gone[owner, name])
+        became = f"renamed to {replacement}" if replacement else "removed"
+        finding = Finding(
+            "CB102",
+            new.path,
+            line,
+            calls[0].column,
+            f"{owner}.{name} is {became}, and is still called here",
+            (Evidence(new.path, line, new.line(line)),),
+        )
+        if replacement:
+            finding = _with_method_patch(review, new, finding, calls, replacement)
+        yield finding
+
+
+def _with_method_patch(
+    review: Review, new: SourceFile, finding: Finding, calls: list[Occurrence], replacement: str
+) -> Finding:
+    """The finding about calls in one line with the method's new name, if that means the method."""
+    owner, name = calls[0].class_name, calls[0].name
+    bound = [
+        each
+        for each in new.occurrences([replacement])
+        if each.role == "bind" and each.receiver is None
+    ]
+    if len(bound) != 1 or _is_defined_elsewhere(review, new.path, replacement):
+        return with_edits(finding, (), f"{replacement} is defined elsewhere, too")
+    uses = [(new.path, new, each) for each in calls]
+    renaming = Renaming(new.path, name, replacement)
+    finding = with_edits(finding, *renaming_patch(review, renaming, uses))
+    return replace(finding, needs=((new.path, f"{owner}.{replacement}"),))
 
 
 def _is_defined_elsewhere(review: Review, path: str, name: str) -> bool:

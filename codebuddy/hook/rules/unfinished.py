@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from codebuddy.hook.finding import Evidence, FileEdit, Finding
+from codebuddy.hook.patching import patched, stays_well_formed
 from codebuddy.hook.review import Review
 from codebuddy.hook.state import SourceFile
 from codebuddy.index.file_role import role_of
@@ -107,7 +108,8 @@ def _completed(
     content, column = "\n".join(lines), len(indent) + 1
     text = review.model.complete(file.path, content, first, column, _MAX_LINES)
     new = (indent + text).rstrip()
-    if not text.strip() or _STUB.fullmatch(text.strip()) or not _parses(file, lines, first, new):
+    edit = FileEdit(file.path, first, last, old, new)
+    if not text.strip() or _STUB.fullmatch(text.strip()) or not _is_body(file, edit, definition):
         return None
     return Finding(
         "CB106",
@@ -116,14 +118,16 @@ def _completed(
         len(indent) + 1,
         f"{definition.name}() is a stub; the model has a body for it",
         tuple(Evidence(file.path, first, line) for line in new.split("\n")[:3]),
-        edits=(FileEdit(file.path, first, last, old, new),),
+        edits=(edit,),
     )
 
 
-def _parses(file: SourceFile, lines: list[str], first: int, new: str) -> bool:
-    """Whether the file with the new body is as well formed as it was."""
-    assert file.tree is not None
-    content = "\n".join([*lines[: first - 1], new, *lines[first:]])
-    changed = SourceFile(file.path, content.encode("utf-8", "replace"))
-    had_error = file.tree.root_node.has_error
-    return changed.tree is not None and (had_error or not changed.tree.root_node.has_error)
+def _is_body(file: SourceFile, edit: FileEdit, definition: FoundDefinition) -> bool:
+    """Whether the file parses with the new body, and the body is the function's to its end."""
+    assert edit.new is not None
+    changed = patched(file, [edit])
+    if not stays_well_formed(file, changed):
+        return False
+    last = edit.first_line + edit.new.count("\n")
+    same = [each for each in changed.symbols.definitions if each.line == definition.line]
+    return any(each.name == definition.name and each.end_line == last for each in same)
