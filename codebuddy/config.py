@@ -190,14 +190,15 @@ def _merge_file(
     for dotted, value in _flatten(content):
         line = _line_of(text, dotted)
         where = f"{file}{f', line {line}' if line else ''}"
-        checked = _checked(dotted, value, where)
-        if is_repository and not known_keys()[dotted].metadata["from_repository"]:
+        known = known_keys().get(dotted)
+        # Before its value is looked at: what is ignored stops nothing.
+        if is_repository and known is not None and not known.metadata["from_repository"]:
             warnings.append(
                 f"{where}: {dotted} is ignored, because a repository may not set it; "
                 f"set it in {paths.user_config_file()}"
             )
             continue
-        values[dotted] = checked
+        values[dotted] = _checked(dotted, value, where)
 
 
 def _read(file: Path, *, is_repository: bool) -> str | None:
@@ -205,7 +206,8 @@ def _read(file: Path, *, is_repository: bool) -> str | None:
     limit = _MAX_REPOSITORY_BYTES if is_repository else _MAX_CONFIG_BYTES
     try:
         content = read_file(file, limit, follows_links=not is_repository)
-        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        # Some editors begin a file with a byte order mark.
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text") from error
     except OSError as error:

@@ -140,16 +140,17 @@ def command(
     named = None if adapter is None else whole_model_name(adapter)
     context = open_repository_context({"model.name": model, "model.adapter": named})
     if should_list or compare:
+        eval_asked.check_shown(gate, plot)
         return eval_runs.show(context, compare, as_json=as_json)
+    asked = eval_asked.Asked(
+        families, seeds, target, plot, is_of_people=sensitivity, is_of_changes=robustness
+    )
+    tasks, kinds, arms = eval_asked.defaults(asked, tasks, kinds, arms, added, retrieval_only)
+    limits = eval_gate.open_gate(gate, asked, retrieval_only=retrieval_only)
     if plot is not None:
         from codebuddy.evaluation.plot import check_plot
 
         check_plot(plot)
-    asked = eval_asked.Asked(
-        families, seeds, target, plot, is_of_people=sensitivity, is_of_changes=robustness
-    )
-    limits = eval_gate.open_gate(gate, asked, retrieval_only=retrieval_only)
-    tasks, kinds, arms = eval_asked.defaults(asked, tasks, kinds, arms, added, retrieval_only)
     options = _options(tasks, kinds, arms, minutes, seed, retrieval_only=retrieval_only)
     if retrieval_only and robustness:
         return eval_robust.measure_search(context, options, limits, as_json=as_json)

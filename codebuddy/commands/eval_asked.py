@@ -24,6 +24,22 @@ class Asked:
     is_of_changes: bool
 
 
+def check_shown(gate: Path | None, plot: Path | None) -> None:
+    """What is given beside `--list` and `--compare`, which measure nothing.
+
+    Raises:
+        UsageError: A gate or a plot, which would be passed over.
+    """
+    from codebuddy.errors import UsageError
+
+    given = "--gate" if gate is not None else "--plot" if plot is not None else ""
+    if given:
+        raise UsageError(
+            f"{given} goes with a measurement, not with --list or --compare",
+            hint=f"leave it out, or measure: codebuddy eval {given} FILE",
+        )
+
+
 def defaults(
     asked: Asked,
     tasks: int | None,
@@ -52,8 +68,9 @@ def defaults(
             "--family, --seeds and --on go with --robustness alone, with a model",
             hint="codebuddy eval --robustness --family format",
         )
-    if asked.plot is not None and (asked.is_of_people or is_of_search):
-        option = "--sensitivity" if asked.is_of_people else "--robustness --retrieval-only"
+    if asked.plot is not None and (asked.is_of_people or retrieval_only):
+        of_search = "--robustness --retrieval-only" if is_of_search else "--retrieval-only"
+        option = "--sensitivity" if asked.is_of_people else of_search
         raise UsageError(f"--plot draws nothing of {option}", hint="leave it out, or take --json")
     is_usual = retrieval_only or not (asked.is_of_people or asked.is_of_changes)
     if arms is None:

@@ -66,7 +66,7 @@ def read_gate(file: Path) -> list[Limit]:
     if len(raw) > _MAX_BYTES:
         raise ConfigError(f"the gate {file} is larger than any gate", hint="name a TOML file")
     try:
-        content = bounded_toml.parse(raw.decode())
+        content = bounded_toml.parse(raw.decode("utf-8-sig"))
     except (UnicodeDecodeError, bounded_toml.TomlError) as error:
         raise ConfigError(f"the gate {file} is no TOML: {error}", hint="correct it") from error
     limits: list[Limit] = []
@@ -79,7 +79,8 @@ def read_gate(file: Path) -> list[Limit]:
         limits += _limits(file, kind, table, "")
     if not limits:
         raise ConfigError(
-            f"the gate {file} has no limit", hint='[minimum]\n"arms.auto.edit_similarity" = 50'
+            f"the gate {file} has no limit",
+            hint='below [minimum]: "arms.auto.edit_similarity" = 50',
         )
     return limits
 

@@ -52,6 +52,23 @@ def test_a_repository_may_not_choose_the_model(root):
     assert "line 3: model.name is ignored" in loaded.warnings[1]
 
 
+def test_what_a_repository_may_not_set_stops_nothing_whatever_its_value(root):
+    """A value of the wrong kind or out of bounds there is ignored like any other."""
+    (root / ".codebuddy.toml").write_text("[hook]\nlimit_ms = 'no'\n[model]\nname = 3\n")
+    loaded = load_settings(root, {}, user_file=root / "none")
+    assert [each.count("is ignored, because") for each in loaded.warnings] == [1, 1]
+    (root / ".codebuddy.toml").write_text("[completion]\nmax_lines = 'no'\n")
+    with pytest.raises(ConfigError, match="max_lines"):
+        load_settings(root, {}, user_file=root / "none")
+
+
+def test_a_byte_order_mark_is_no_setting(root, tmp_path):
+    """Some editors begin a file with one."""
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbfoffline = true\n")
+    assert load_settings(root, {}, user_file=file).settings.offline
+
+
 def test_no_key_of_a_repository_holds_a_path_or_command():
     """The keys that a repository may set are budgets and choices only."""
     allowed = {name for name, entry in known_keys().items() if entry.metadata["from_repository"]}
