@@ -166,6 +166,13 @@ async def paste_in_terminal(one):
 FILE = b"b = 1\r\nc = 2  \r\nd = 3\ne = 4"
 
 
+def named(value):
+    """The same name in each process, whatever an object's address is."""
+    if isinstance(value, bytes):
+        return repr(value)
+    return " ".join(getattr(each, "__name__", None) or str(each) for each in value)
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("keys", "after"),
@@ -199,7 +206,7 @@ FILE = b"b = 1\r\nc = 2  \r\nd = 3\ne = 4"
             b"b = \r\n\r\nc = 2 \r\n\r\nd = \n\ne = \n",
         ),
     ],
-    ids=str,
+    ids=named,
 )
 async def test_keys_in_a_file_of_mixed_line_ends(repository, keys, after):
     """The file on the disk after some keys: every line end that was not deleted is the same."""
