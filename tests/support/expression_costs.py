@@ -34,7 +34,7 @@ _NEGLIGIBLE_S = 0.003
 _MAX_GROWTH = 9.0
 _LIMIT_S = 2.0
 # Characters that a negated class leaves out, which are tried behind a repetition.
-_MAX_EXCLUDED = 4
+_MAX_EXCLUDED = 2
 _UNITS = (
     *"\n \t\r\f aA0_.\"'`\\/|()[]{}<>,:;=*#-+!?@$%&~^é\x01\x00",
     "\r\n",
