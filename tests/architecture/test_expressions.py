@@ -64,6 +64,11 @@ def _values():
         "hook/credentials.py": {"pattern": list(credentials._KEYED.values())},
         "hook/rules/callers.py": {"changed": SimpleNamespace(name="name"), "name": "name"},
         "hook/rules/deprecated.py": {"name": "name"},
+        "hook/rules/renaming_patch.py": {
+            "name": "name",
+            "module": b"module",
+            "word": re.compile(rb"(?<!\w)module(?!\w)"),
+        },
         "hook/state.py": {
             "name": "name",
             "pattern": _recorded(
@@ -71,6 +76,7 @@ def _values():
             ),
         },
         "index/second_tier.py": {"CAMEL_BORDER": encoder.CAMEL_BORDER},
+        "index/file_lines.py": {"name": "name"},
         "index/query_filters.py": {"before": r"(?<!\w)", "word": "name", "behind": r"(?!\w)"},
         # Patterns of a repository: each path is matched in bounded time (test_ignore_rules.py).
         "index/ignore_rules.py": {"expressions": [b"name"]},
