@@ -41,10 +41,10 @@ def test_shipped_vectors_are_those_of_sentence_transformers(shipped):
 
 
 def test_the_weights_stay_small():
-    """The embedder's weights take 15 MB at most, all trained weights together 20 MB."""
+    """The embedder's weights take 15 MB at most, all trained weights together 40 MB."""
     assert (MODEL / "model.safetensors").stat().st_size <= 15_000_000
     trained = [each for each in (ROOT / "models").rglob("*") if each.is_file()]
-    assert sum(each.stat().st_size for each in trained) <= 20_000_000
+    assert sum(each.stat().st_size for each in trained) <= 40_000_000
 
 
 def test_the_dimension_is_what_the_documents_say(shipped):
