@@ -349,15 +349,19 @@ def test_the_hook_finds_uses_of_a_renamed_function_in_components(tmp_path):
     assert text == component(use.replace("formatPrice", "priceText"))
 
 
-def test_a_name_that_markup_uses_too_has_no_patch(tmp_path):
-    """Half a renaming would break the component; the finding says it all the same."""
+def test_a_name_that_markup_uses_too_keeps_it_by_an_alias(tmp_path):
+    """Half a renaming would break the component: the import alone changes."""
     use = "import { formatPrice } from './pricing'\n"
     shop = component(use).replace("shown", "formatPrice(1)")
     before = {"src/pricing.js": PRICING, "src/Shop.vue": shop}
     staged = {"src/pricing.js": PRICING.replace("formatPrice", "priceText")}
     [finding] = staged_review(tmp_path / "shop", before, staged, "CB102")
     assert evidence(finding) == ["src/Shop.vue:6"]
-    assert finding.edits == ()
+    [edit] = finding.edits
+    assert (edit.first_line, edit.new) == (
+        6,
+        "import { priceText as formatPrice } from './pricing'",
+    )
 
 
 def test_the_hook_knows_a_component_that_is_gone_and_a_name_that_is_not_there(tmp_path):
