@@ -132,6 +132,8 @@ class PickerScreen(EntryModal[PickerResult | None]):
     @work(exclusive=True)
     async def _search(self) -> None:
         await asyncio.sleep(self.pause_s)
+        if self._is_closing():
+            return
         note = self.query_one("#palette-note", Static)
         waiting = asyncio.get_running_loop().call_later(
             _LONG_S, note.update, Content.styled("looking …", literal.MUTED)
@@ -139,18 +141,28 @@ class PickerScreen(EntryModal[PickerResult | None]):
         try:
             items = await self.search(self._query)
         except CodebuddyError as error:
+            if self._is_closing():
+                return
             note.update(literal.line(f"{error.message} {error.hint}", "$error"))
             return
         finally:
             waiting.cancel()
+        if self._is_closing():
+            return
         self._found = items
         pane = self.query_one("#palette-preview", Vertical)
         pane.display = self._has_preview(items[0] if items else None)
         # The list's width is known once the preview's is.
         self.call_after_refresh(self._list)
 
+    def _is_closing(self) -> bool:
+        """Whether its parts are gone already, as when it was closed while something was awaited."""
+        return not self.query("#palette-preview")
+
     def _list(self) -> None:
         """Show what was found."""
+        if self._is_closing():
+            return
         options = self.query_one("#palette-list", OptionList)
         options.clear_options()
         options.add_options(
