@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from codebuddy.datatypes import Context
 
@@ -95,7 +96,7 @@ def aligned_window(
     known: dict[int, frozenset[str]] = {}
     weights = [_LINE_DECAY**back * len(wanted) for back, wanted in enumerate(cursor.lines)]
     # What a line and those before it can score at most.
-    limits = [sum(weights[back:]) for back in range(len(weights))]
+    limits = list(accumulate(reversed(weights)))[::-1]
     best, place = -1.0, first
     for line in range(max(0, first), min(last + 1, len(lines))):
         score = 0.0

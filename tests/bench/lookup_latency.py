@@ -18,6 +18,7 @@ from codebuddy.completion.decision import count_definitions
 from codebuddy.completion.retrieval import retrieve
 from codebuddy.datatypes import Document, Position
 from codebuddy.evaluation.statistics import percentile
+from codebuddy.evaluation.tables import table
 from codebuddy.index.build import update_index
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.settings import Settings
@@ -59,10 +60,11 @@ def main() -> None:
                 if number >= 0:
                     spent["names counted"].append(1000 * (counted - started))
                     spent["typing" if step else "elsewhere"].append(1000 * (ended - counted))
-    print("| what | places | p50 | p95 |\n|---|--:|--:|--:|")
-    for name, values in spent.items():
-        middle, high = percentile(values, 50), percentile(values, 95)
-        print(f"| {name} | {len(values)} | {middle:.1f} | {high:.1f} |")
+    rows = [
+        [name, str(len(each)), *(f"{percentile(each, share):.1f}" for share in (50, 95))]
+        for name, each in spent.items()
+    ]
+    print("\n".join(table(["what", "places", "p50", "p95"], rows)))
 
 
 def _typed(

@@ -6,10 +6,10 @@
         --rows tests/bench/adapters.jsonl                    what an adapter wins, with and without
 
 The tasks are those of `codebuddy eval --arms never,always --arm windows` (or `base`: without the
-model's adapter) in repositories of
-`tests/bench/quality_corpora.toml` with use "bench". What is kept in `lookups.jsonl` beside this
-program is numbers and places, no code, so that runs of several days add up: each with a seed of
-its own measures other tasks. A row says at which commit of codebuddy it was made.
+model's adapter) in repositories of `tests/bench/quality_corpora.toml` with use "bench". What is
+kept in the file of `--rows` (`lookups.jsonl` beside this program) is numbers and places, no code,
+so that runs of several days add up: each with a seed of its own measures other tasks. A row says
+at which commit of codebuddy it was made.
 """
 
 from __future__ import annotations

@@ -41,8 +41,10 @@ def test_shipped_vectors_are_those_of_sentence_transformers(shipped):
 
 
 def test_the_weights_stay_small():
-    """The embedder's weights take 15 MB at most, all trained weights together 40 MB."""
+    """The embedder's weights take 15 MB at most, an adapter 20, all trained weights together 40."""
     assert (MODEL / "model.safetensors").stat().st_size <= 15_000_000
+    adapters = (ROOT / "models" / "adapter").glob("*.gguf")
+    assert all(each.stat().st_size <= 20_000_000 for each in adapters)
     trained = [each for each in (ROOT / "models").rglob("*") if each.is_file()]
     assert sum(each.stat().st_size for each in trained) <= 40_000_000
 

@@ -25,7 +25,7 @@ _PARTS = {
 }
 _WORKERS = 8
 # For each parameter in float32 while the file is unpacked, and what training computes.
-_FLOAT32_BYTES, _WORKING_BYTES = 8, 1 << 30
+_FLOAT32_BYTES, WORKING_BYTES = 8, 1 << 30
 _OUTER = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 # What an adapter may act on, by its name in transformers and in GGUF.
 LINEAR = {
@@ -78,7 +78,7 @@ def number_type(device: str, n_parameters: int) -> Any:
 
     # There is no public way to ask.
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    needed = _FLOAT32_BYTES * n_parameters + _WORKING_BYTES
+    needed = _FLOAT32_BYTES * n_parameters + WORKING_BYTES
     if device != "cpu" or has_amx() or hardware.available_bytes() < needed:
         return torch.bfloat16
     return torch.float32

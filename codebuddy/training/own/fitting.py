@@ -30,8 +30,8 @@ PASSES = 3.0
 _WARM_UP_STEPS = 5
 # Of a private training's time, what code of elsewhere may take.
 _ELSEWHERE_SHARE = 0.3
-# The base in bfloat16, while single weights are unpacked from it, and what training computes.
-_BYTES_PER_PARAMETER, _WORKING_BYTES = 6, 1 << 30
+# The base in bfloat16, while single weights are unpacked from it.
+_BYTES_PER_PARAMETER = 6
 # For the default model; smaller ones take larger steps.
 _RATE, _HIGHEST_RATE, _RATE_PARAMETERS = 3e-4, 1e-3, 1.5e9
 # Looks at the files that say when to stop, and how many of them may be in vain.
@@ -55,7 +55,7 @@ def missing_packages() -> list[str]:
 
 def needed_bytes(header: GgufHeader) -> int:
     """Memory that training takes at most."""
-    return _BYTES_PER_PARAMETER * parameters_of(header) + _WORKING_BYTES
+    return _BYTES_PER_PARAMETER * parameters_of(header) + base_model.WORKING_BYTES
 
 
 def parameters_of(header: GgufHeader) -> int:
