@@ -95,6 +95,7 @@ def uninstall(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
     """Show which hooks are installed, which index they use and which rules are on."""
+    from codebuddy.errors import RepositoryError
     from codebuddy.hook import install as installation
     from codebuddy.hook.catalog import RETIRED, RULES
     from codebuddy.hook.index_access import index_state
@@ -103,13 +104,19 @@ def status(*, as_json: bool) -> None:
 
     repository_context = open_repository_context()
     index = index_state(repository_context.repository, repository_context.settings)
-    found = installation.status(repository_context.repository)
+    elsewhere: RepositoryError | None = None
+    found: list[HookStatus] = []
+    try:
+        found = installation.status(repository_context.repository)
+    except RepositoryError as error:
+        elsewhere = error
     in_use = {rule.id for rule in rules_in_use(repository_context.settings.hook)}
     _note_retired(repository_context.settings.hook)
     if as_json:
         answer_json(
             {
                 "hooks": [_status_item(each) for each in found],
+                "elsewhere": None if elsewhere is None else elsewhere.message,
                 "rules": {
                     each: each in in_use for each in sorted([*(r.id for r in RULES), *RETIRED])
                 },
@@ -122,6 +129,8 @@ def status(*, as_json: bool) -> None:
         )
         return
     lines = [f"{each.name}: {_condition(each)}" for each in found]
+    if elsewhere is not None:
+        lines.append(f"hooks: {safe_line(elsewhere.message)}; {safe_line(elsewhere.hint or '')}")
     lines.append(f"index: {safe_line(index.message)}")
     lines += [
         f"  {rule.id} {'on ' if rule.id in in_use else 'off'} {rule.name}: {rule.summary}"

@@ -70,7 +70,7 @@ def try_out(
         TrainingError: There are no labels.
         UsageError: Too few clients have any.
     """
-    _, examples = read_folder(labels or heads.default_labels_folder())
+    _, examples = read_folder(labels or heads.default_labels_folder(), as_measured=True)
     scales = scales_of(examples)
     clients = deal(examples, dealt.dealing, dealt.n_clients, dealt.alpha, dealt.seed)
     participants = [

@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--part", choices=["all", "drawn", "noise", "dealt"], default="all")
     arguments = parser.parse_args()
-    _, examples = read_folder(heads.default_labels_folder())
+    _, examples = read_folder(heads.default_labels_folder(), as_measured=True)
     natural = folds(examples, lambda rest: deal(rest, "repository", 0, 1.0, 0))
     pooled = [data_of([h for c in f.clients for h in c], f.scales) for f in natural]
     goal = judged(natural, [centralised(each, StepConfig()) for each in pooled])

@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--per-round", type=int, default=5)
     parser.add_argument("--alpha", type=float, default=0.1)
     arguments = parser.parse_args()
-    _, examples = read_folder(heads.default_labels_folder())
+    _, examples = read_folder(heads.default_labels_folder(), as_measured=True)
     check(examples)
     whole = folds(examples, lambda rest: [rest])
     pooled = [centralised(data_of(each.clients[0], each.scales), StepConfig()) for each in whole]

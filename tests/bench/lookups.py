@@ -68,7 +68,7 @@ def measure(arguments: argparse.Namespace) -> None:
     """Evaluate in turns of some minutes, so that an hour shows something of each repository."""
     corpora = [corpus for corpus in load_corpora() if corpus.use == "bench"]
     folders = {corpus.name: make_repository(corpus, default_cache()) for corpus in corpora}
-    commit = _commit()
+    commit = commit_of()
     deadline = time.monotonic() + arguments.minutes * 60
     unfinished = dict(folders)
     while unfinished:
@@ -215,7 +215,8 @@ def _bounded(values: Sequence[float]) -> str:
     return f"{mean(values):+.1f} [{low:.1f}, {high:.1f}]"
 
 
-def _commit() -> str:
+def commit_of() -> str:
+    """The commit of codebuddy that is measured, abbreviated."""
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -334,7 +334,10 @@ class Bench:
 
     @contextmanager
     def _server(self) -> Iterator[ModelServer | None]:
-        """The llama-server that was named, with our model, threads and context."""
+        """The llama-server that was named, with our model, threads, context and budgets.
+
+        It reads three quarters of a batch before the cursor and a quarter behind it.
+        """
         if self.server_url:
             with closing(ModelServer(self.server_url, may_be_remote=False)) as running:
                 yield running
@@ -347,6 +350,8 @@ class Bench:
         threads = str(self.model.options.threads)
         command = [str(self.llama_server), "-m", str(self.path), "--port", str(port)]
         command += ["-t", threads, "-tb", threads, "-c", "4096", "-np", "1", "--no-repack"]
+        budgets = self.settings.completion
+        command += ["-b", str(budgets.prefix_tokens + budgets.suffix_tokens)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         server = ModelServer(f"http://127.0.0.1:{port}", may_be_remote=False)
         try:

@@ -265,6 +265,19 @@ def test_labels_of_several_repositories_are_read_together(tmp_path, examples):
         read_folder(tmp_path / "none")
 
 
+def test_labels_say_what_lookups_win_since(tmp_path, examples):
+    """Expected gains are those of today's lookups; who asks what was measured gets that."""
+    grown = [dataclasses.replace(each, gain_growth=1.5) for each in examples]
+    before, after = (fit_stage(each, FEATURES, FitConfig()) for each in (examples, grown))
+    assert after.weights == before.weights
+    assert after.probabilities == before.probabilities
+    assert after.gains == pytest.approx([1.5 * each for each in before.gains], rel=1e-3)
+    write_header(tmp_path / "a.jsonl", {"model": "m"})
+    append_example(tmp_path / "a.jsonl", grown[0])
+    assert read_folder(tmp_path)[1] == grown[:1]
+    assert read_folder(tmp_path, as_measured=True)[1] == examples[:1]
+
+
 def place(text, language="python"):
     """The context at the mark `|` of `text`."""
     before, _, after = text.partition("|")

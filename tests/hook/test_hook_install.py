@@ -136,6 +136,14 @@ def test_a_hooks_path_elsewhere_is_explained_and_not_written(project, tmp_path, 
     assert "codebuddy hook run --staged || true" in done.stderr
     assert list(folder.iterdir()) == []
     assert not hook_file(project).exists()
+    told = project.codebuddy("hook", "status")
+    assert told.returncode == 0
+    assert f"hooks: core.hooksPath sends git to {folder}" in told.stdout
+    assert "codebuddy hook run --staged || true" in told.stdout
+    assert "CB101 on " in told.stdout
+    found = json.loads(project.codebuddy("hook", "status", "--json").stdout)
+    assert found["hooks"] == []
+    assert str(folder) in found["elsewhere"]
 
 
 def test_a_hooks_path_within_the_git_folder_is_used(project):

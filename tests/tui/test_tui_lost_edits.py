@@ -161,6 +161,20 @@ async def test_undo_brings_ones_text_back_where_the_file_is_read_only_now(reposi
 
 
 @pytest.mark.asyncio
+async def test_a_name_from_home_leads_there(repository, tmp_path, monkeypatch):
+    """`~/` is the home folder for "save as", as for a shell, and no folder of that name."""
+    home = tmp_path / "somebody"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    async with journey(repository, is_automatic=False) as one:
+        await one.type("mine ")
+        await ask_for_name(one, "alt+s", "~/kept.py")
+        await one.until(lambda: not one.document.is_modified)
+        assert (home / "kept.py").read_text().startswith("mine ")
+        assert not (repository / "~").exists()
+
+
+@pytest.mark.asyncio
 async def test_an_undone_text_survives_a_file_that_becomes_read_only(repository):
     """A file that is read again by itself, and is read-only now, leaves undo as it was."""
     path = repository / "cart.py"

@@ -112,12 +112,12 @@ def report(labels: Path, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     if _BEGIN not in text or _END not in text:
         raise SystemExit(f"{page} has no markers {_BEGIN} and {_END}")
-    _, examples = read_folder(labels)
+    _, examples = read_folder(labels, as_measured=True)
     costs = TokenCosts()
     predicted = predict_left_out(examples, NAMES, AFTER_FEATURES)
     found = report_lines(examples, predicted, costs)
     for folder in sorted(labels.parent.glob(f"{labels.name}-*")):
-        about, theirs = read_folder(folder)
+        about, theirs = read_folder(folder, as_measured=True)
         found += ["", *other_model_lines(about["model"], examples, theirs, costs)]
     lines = "\n".join(found)
     before, _, rest = text.partition(_BEGIN)

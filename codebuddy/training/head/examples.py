@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Example:
 
     `features` are known before the model runs; `confidence` comes from the completion
     without a lookup, `confidence_after` from the one with it, `found` from the lookup itself.
+    `gain_growth`: what lookups win today for each point that those of the time of the label won.
     """
 
     repository: str
@@ -62,6 +63,7 @@ class Example:
     found: Mapping[str, float]
     never: LabelledCompletion
     always: LabelledCompletion
+    gain_growth: float = 1.0
 
     @property
     def gain(self) -> float:
@@ -138,8 +140,12 @@ def read_examples(
         raise DamagedLabelsError(f"the labels {file} are damaged: {said}") from error
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
+def read_folder(folder: Path, *, as_measured: bool = False) -> tuple[dict[str, Any], list[Example]]:
     """The rows of all files in `folder`, in the order of their names, with the first header.
+
+    Args:
+        folder: Of files of labels.
+        as_measured: Whether gains stay as they were, for figures about those lookups.
 
     Raises:
         TrainingError: There are none, one is damaged, or two are for different models or
@@ -161,6 +167,8 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[Example]]:
                     hint="labels of one head share model and budgets",
                 )
         found += examples
+    if as_measured:
+        found = [replace(each, gain_growth=1.0) for each in found]
     return first, found
 
 
@@ -213,6 +221,7 @@ def _example(row: dict[str, Any]) -> Example:
         found=_numbers(row["found"]),
         never=never,
         always=always,
+        gain_growth=_number(row.get("gain_growth", 1.0), 0.1, 10),
     )
 
 

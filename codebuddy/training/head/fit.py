@@ -102,12 +102,12 @@ def fold_of(examples: Sequence[Example], seed: int) -> list[int]:
 
 
 def gains_of(examples: Sequence[Example], config: FitConfig) -> NDArray[np.float64]:
-    """Points of edit similarity that a lookup wins in each example."""
+    """Points of edit similarity that a lookup of today wins in each example."""
     import numpy as np
 
-    if config.ends_with == "kept":
-        return np.array([example.gain_of(example.kept) for example in examples])
-    return np.array([example.gain for example in examples])
+    kept = config.ends_with == "kept"
+    gains = [each.gain_of(each.kept) if kept else each.gain for each in examples]
+    return np.array([g * each.gain_growth for g, each in zip(gains, examples, strict=True)])
 
 
 def values_of(example: Example) -> dict[str, float]:

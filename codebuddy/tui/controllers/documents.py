@@ -272,7 +272,7 @@ class DocumentController:
     async def _save_as(self, document: EditorDocument, name: str) -> None:
         if self.store is None:
             return
-        path = self.store.root / name
+        path = self._named_path(name)
         accepted: ChangedOnDiskError | None = None
         while True:
             try:
@@ -299,7 +299,15 @@ class DocumentController:
 
     def _named_new(self, name: str | None) -> None:
         if name and self.store is not None:
-            self._host.start_worker(partial(self.open, self.store.root / name))
+            self._host.start_worker(partial(self.open, self._named_path(name)))
+
+    def _named_path(self, name: str) -> Path:
+        """Where a name that was typed leads: from the folder that is open, or from home (`~/`)."""
+        assert self.store is not None
+        try:
+            return self.store.root / Path(name).expanduser()
+        except RuntimeError:  # A home that is not there: `~nobody`.
+            return self.store.root / name
 
     def refuse_edit(self, editor: Editor) -> None:
         """Tell why a read-only text does not change."""
