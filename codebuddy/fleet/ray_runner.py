@@ -8,20 +8,29 @@ none goes through the object store.
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import socket
+import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import codebuddy
+from codebuddy import paths
 from codebuddy.errors import CodebuddyError
 from codebuddy.fleet.runners import died
 from codebuddy.fleet.sending import head_of, outcome_of, pack_for, run_sent, run_where_it_lies
 from codebuddy.fleet.tasks import Job, Outcome, place_of, run_task
+from codebuddy.private_files import make_folder
 from codebuddy.vcs.clones import looks_like_url
 
 # Read as it is imported.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 # Results are some kilobytes; without a limit it takes a third of the machine's memory.
 _OBJECT_STORE_BYTES = 200 << 20
 # Tasks that a cluster of our own is given, so that no worker is idle while the driver writes;
@@ -65,6 +74,8 @@ class RayRunner:
         sends_code: bool = False,
     ) -> None:
         os.environ.update(_QUIET)
+        if not address:
+            os.environ.update(_for_this_user_alone())
         try:
             import ray
         except ImportError as error:
@@ -79,17 +90,27 @@ class RayRunner:
         self._sends_code = sends_code
         self._most = n_workers * (1 if address else _TASKS_PER_WORKER)
         variables = {**_QUIET, **(environment or {})}
-        own = {"num_cpus": n_workers, "object_store_memory": _OBJECT_STORE_BYTES}
+        self._folder = None if address else _private_folder()
+        own = {
+            "num_cpus": n_workers,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "_temp_dir": f"{self._folder}/ray",
+        }
         try:
-            ray.init(
-                address=address or "local",
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                runtime_env={"env_vars": variables},
-                **({} if address else own),
-            )
+            with _away_from_here():
+                ray.init(
+                    address=address or "local",
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    runtime_env={"env_vars": variables},
+                    **({} if address else own),
+                )
+        except CodebuddyError:
+            self._forget_folder()
+            raise
         except Exception as error:
+            self._forget_folder()
             where = f"the Ray cluster {address}" if address else "a Ray cluster of this machine"
             raise CodebuddyError(
                 f"{where} cannot be used: {_sentence(error)}",
@@ -150,6 +171,74 @@ class RayRunner:
     def close(self) -> None:
         """See `runners.Runner.close`."""
         self._ray.shutdown()
+        self._forget_folder()
+
+    def _forget_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _for_this_user_alone() -> dict[str, str]:
+    """Variables for a cluster of our own: at loopback, and no other user knows its token.
+
+    Ray would listen at the machine's address, and write its token into a file of the home folder
+    that others may read. What the user set stays.
+    """
+    found = {}
+    if not any(name.startswith("RAY_AUTH_") for name in os.environ):
+        found["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    if _LOOPBACK not in os.environ:
+        found[_LOOPBACK] = "0"
+    return found
+
+
+def _private_folder() -> Path:
+    """A folder for what Ray writes (logs, sockets, objects that memory has no room for).
+
+    Ray opens its own to everybody, so that it lies in one that is closed; paths of sockets must
+    be short.
+
+    Raises:
+        CodebuddyError: It cannot be made.
+    """
+    short = Path("/tmp")  # noqa: S108 - the folder in it is made for its owner alone
+    try:
+        return Path(tempfile.mkdtemp(prefix="cb-", dir=short if short.is_dir() else None))
+    except OSError as error:
+        raise CodebuddyError(
+            f"a Ray cluster has no folder for its files: {error.strerror}", hint="make room there"
+        ) from error
+
+
+@contextmanager
+def _away_from_here() -> Iterator[None]:
+    """Stand in a folder of ours: Ray puts the working folder on its workers' module path.
+
+    There a repository's own `json.py` would run. Where codebuddy itself was loaded from the
+    working folder its workers need that.
+
+    Raises:
+        CodebuddyError: The folder cannot be made.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:
+        here = None
+    if here == Path(codebuddy.__file__).resolve().parents[1]:
+        yield
+        return
+    folder = paths.fleet_runs_folder()
+    try:
+        os.chdir(make_folder(folder))
+    except OSError as error:
+        raise CodebuddyError(
+            f"{folder} cannot be made: {error.strerror}", hint=paths.remedy_for(folder)
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(here or folder)
 
 
 def _check_reachable(address: str) -> None:

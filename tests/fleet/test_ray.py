@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import threading
@@ -11,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytest.importorskip("ray", reason="needs codebuddy[fleet]; .ci/extras has it")
+# Not imported before the product does, which sets variables that are read then.
+if importlib.util.find_spec("ray") is None:
+    pytest.skip("needs codebuddy[fleet]; .ci/extras has it", allow_module_level=True)
 
 from codebuddy import paths
 from codebuddy.errors import CodebuddyError
@@ -36,11 +39,53 @@ def workers_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cluster(workers_cache):
+def standing_in(tmp_path_factory):
+    """The folder from which the cluster is started."""
+    return tmp_path_factory.mktemp("standing-in")
+
+
+@pytest.fixture(scope="module")
+def cluster(workers_cache, standing_in):
     """One for all, since a start takes seconds."""
-    runner = RayRunner(2, environment={"XDG_CACHE_HOME": str(workers_cache)})
+    here = Path.cwd()
+    os.chdir(standing_in)
+    try:
+        runner = RayRunner(2, environment={"XDG_CACHE_HOME": str(workers_cache)})
+        assert Path.cwd() == standing_in
+    finally:
+        os.chdir(here)
     yield runner
     runner.close()
+
+
+def test_no_module_of_the_folder_one_stands_in_is_loaded_by_a_worker(cluster, standing_in):
+    """It may be any repository; Ray itself would put it first on the workers' path."""
+
+    def places():
+        import sys
+        from pathlib import Path
+
+        return [str(Path.cwd()), *sys.path]
+
+    found = cluster._ray.get(cluster._ray.remote(places).remote())
+    assert str(standing_in) not in found
+    assert "" not in found
+
+
+def test_a_cluster_of_one_s_own_is_no_other_user_s(cluster):
+    """It listens at loopback alone, and its files lie in a folder that is closed to others."""
+    listening = [
+        each.laddr.ip.removeprefix("::ffff:")
+        for child in psutil.Process().children(recursive=True)
+        for each in child.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert [each for each in listening if each not in ("127.0.0.1", "::1")] == []
+    session = Path(cluster._ray._private.worker._global_node.get_session_dir_path())
+    assert cluster._folder in session.parents
+    assert cluster._folder.stat().st_mode & 0o077 == 0
+    assert not (Path.home() / ".ray" / "auth_token").exists()
 
 
 def test_ray_gives_what_processes_give(cluster, tmp_path):
