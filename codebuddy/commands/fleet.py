@@ -257,6 +257,8 @@ def _index_in_words(result: dict[str, Any]) -> str:
 
 def _eval_in_words(result: dict[str, Any]) -> str:
     arms = result.get("arms")
+    if result.get("tasks") == 0:
+        return "no task was done"
     if not arms:
         calls = (result["retrieval"].get("calls") or {}) if result.get("retrieval") else {}
         said = f"search over {counted(int(calls.get('queries', 0) or 0), 'call')}"

@@ -121,7 +121,7 @@ def do_for_all(
     def show(outcome: Outcome, done: int, of: int) -> None:
         status.clear()
         if not as_json:
-            said = f"failed: {outcome.error}" if outcome.error else in_words(outcome.result or {})
+            said = f"failed: {outcome.error}" if outcome.error else _said(in_words, outcome)
             line = f"{members[outcome.root].name}  {said}  ({outcome.seconds:.1f} s)"
             (note if outcome.error else answer)(safe_line(line))
         status.show(f"{done} of {of} repositories")
@@ -141,6 +141,15 @@ def do_for_all(
         runner.close()
     _sum_up(run, members, as_json=as_json)
     return 1 if run.failed else 0
+
+
+def _said(in_words: Callable[[dict[str, Any]], str], outcome: Outcome) -> str:
+    """A result in words; one without the figures that they are of is done all the same."""
+    try:
+        return in_words(outcome.result or {})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Of another machine, it may be anything.
+        return "done"
 
 
 def _members(list_file: str | None) -> dict[str, Member]:

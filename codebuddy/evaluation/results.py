@@ -95,10 +95,9 @@ def results_of(run: Run) -> list[TaskResult]:
 
 
 def modes_of(results: Iterable[TaskResult]) -> list[str]:
-    """The modes that every task has, in their usual order."""
-    shared: set[str] = set(EVALUATED_MODES)
-    for each in results:
-        shared &= set(each.arms)
+    """The modes that every task has, in their usual order; none of no tasks."""
+    known = [set(each.arms) for each in results]
+    shared = set.intersection(*known) if known else set()
     return [mode for mode in EVALUATED_MODES if mode in shared]
 
 

@@ -184,8 +184,11 @@ def _place_of(line: str, where: str) -> Place | None:
 
 
 def _lines(file: Path, *, may_miss: bool = False) -> list[str]:
-    # Paths need not be UTF-8.
-    return os.fsdecode(_content(file, may_miss=may_miss)).splitlines()
+    # Paths need not be UTF-8, and may hold what `str.splitlines` takes for the end of a line.
+    lines = os.fsdecode(_content(file, may_miss=may_miss)).split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    return [line.removesuffix("\r") for line in lines]
 
 
 def _content(file: Path, *, may_miss: bool = False) -> bytes:

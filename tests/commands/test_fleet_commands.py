@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from codebuddy.cli import cli, run
+from codebuddy.fleet.runners import ProcessRunner
+from codebuddy.fleet.tasks import Outcome
 from codebuddy.service.fleet_search import FleetSearches
 from codebuddy.service.request import SearchRequest, SettingsSources
 from tests.support.index import index, make_repository, module, run_git
@@ -52,6 +54,24 @@ def test_a_search_over_the_list_names_the_repository_of_each_result(fleet):
     assert first["repository"] == str(fleet["alpha"])
     assert found["repositories"]["searched"] == 1
     assert found["repositories"]["listed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [({"tasks": 0, "arms": {"never": {"edit_similarity": None}}}, "no task"), ({"x": 1}, "done")],
+)
+def test_a_result_without_figures_ends_nothing(fleet, monkeypatch, result, said):
+    """An evaluation whose time was up before its first hole; another machine's answer."""
+
+    class Answers(ProcessRunner):
+        def run(self, roots, job, retries):
+            for root in roots:
+                yield Outcome(root, result=result)
+
+    monkeypatch.setattr("codebuddy.fleet.runners.ProcessRunner", Answers)
+    done = call("fleet", "eval", "--workers", "1")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count(said) == 2
 
 
 def test_an_empty_search_says_why(fleet):

@@ -46,6 +46,18 @@ def test_a_line_that_is_no_absolute_path_is_named(tmp_path, content, said):
         listing.read_members(file)
 
 
+def test_a_folder_with_what_is_no_line_end_to_a_list_leaves_it_readable(tmp_path):
+    """Form feeds and Unicode's separators are part of a name, a carriage return at the end not."""
+    file = tmp_path / "fleet.txt"
+    odd = [Path("/src/a\x0cb"), Path("/src/c\u2028d"), Path("/src/e\x85f"), Path("/src/g\rh")]
+    assert listing.add(file, odd) == odd
+    file.write_bytes(file.read_bytes() + b"/src/last\r\n")
+    members = listing.read_members(file)
+    assert [each.root for each in members] == [*odd, Path("/src/last")]
+    listing.remove(file, [members[0].name])
+    assert [each.root for each in listing.read_members(file)] == [*odd[1:], Path("/src/last")]
+
+
 def test_a_list_that_is_missing_a_folder_or_too_large_is_said(tmp_path):
     """No traceback."""
     with pytest.raises(UsageError, match="there is no list"):
