@@ -266,7 +266,10 @@ def _free_name(name: str, in_use: set[str]) -> str:
 
 @contextmanager
 def _own_folder(name: str) -> Iterator[Path]:
-    """A private folder called `name`, deleted at the end; what killed workers left goes, too."""
+    """A private folder called `name`, deleted at the end; what killed workers left goes, too.
+
+    Temporary files of the task, which may hold code, lie beside it: a killed worker's go with it.
+    """
     work = make_folder(paths.fleet_work_folder())
     for left in work.iterdir():
         with suppress(OSError):
@@ -276,8 +279,11 @@ def _own_folder(name: str) -> Iterator[Path]:
             with platforms.exclusive_lock(left / _LOCK_NAME, 0.0):
                 shutil.rmtree(left, ignore_errors=True)
     own = Path(tempfile.mkdtemp(prefix="task-", dir=work))
+    usual = tempfile.tempdir
     try:
+        tempfile.tempdir = str(make_folder(own / "tmp"))
         with platforms.exclusive_lock(own / _LOCK_NAME, 0.0):
             yield make_folder(own / "code" / (name.strip("./\\") or "repository"), 2)
     finally:
+        tempfile.tempdir = usual
         shutil.rmtree(own, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,23 @@ def test_what_a_killed_worker_left_is_deleted_by_the_next(root):
         with sending._own_folder("shop"):
             assert not dead.exists()
             assert living.exists()
+
+
+def test_copies_that_a_task_makes_of_the_code_go_with_its_folder(root, monkeypatch):
+    """As that without documentation, which `eval --retrieval-only` searches: a kill leaves it."""
+    seen = []
+
+    def task(place, _job):
+        scratch = tempfile.mkdtemp(prefix="codebuddy-eval-")
+        seen.append(Path(scratch).is_relative_to(Path(place).parents[1]))
+        return {"root": place, "result": {}, "error": "", "hint": ""}
+
+    monkeypatch.setattr(sending, "run_task", task)
+    before = tempfile.gettempdir()
+    sending.run_sent(str(root), {"verb": "eval"}, sending.pack_for(str(root), "eval"))
+    assert seen == [True]
+    assert tempfile.gettempdir() == before
+    assert list(paths.fleet_work_folder().iterdir()) == []
 
 
 def test_a_worker_that_sends_other_files_or_a_damaged_index_changes_nothing(root):
