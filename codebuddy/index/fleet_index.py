@@ -19,9 +19,12 @@ from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.index.search import RepositoryIndex
 from codebuddy.index.shards import Shard, ShardedStore, ShardLostError
+from codebuddy.open_files import allow_open_files
 from codebuddy.settings import Settings
 
 T = TypeVar("T")
+# What else an engine has open, of which each model and connection is some.
+_OTHER_FILES = 256
 
 
 class FleetIndex(RepositoryIndex):
@@ -33,6 +36,8 @@ class FleetIndex(RepositoryIndex):
     """
 
     def __init__(self, shards: Sequence[Shard], settings: Settings) -> None:
+        # Each keeps its database open; systems allow as few as 256 of all.
+        allow_open_files(len(shards) + _OTHER_FILES)
         self._sharded = ShardedStore(shards)
         self._store = self._sharded
         self._settings = settings

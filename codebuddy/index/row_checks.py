@@ -18,8 +18,9 @@ from codebuddy.index.file_role import FileRole
 from codebuddy.index.schema import DamagedIndexError
 from codebuddy.syntax.languages import NOTEBOOK, language_for
 
-# Ids are counted up from 1, line numbers are those of files that were read as a whole.
-MAX_ID = 1 << 53
+# Ids are counted up from 1, line numbers are those of files that were read as a whole. An id and a
+# file's chunks behind it must stay within the bits that an index has among many (`shards`).
+MAX_ID = 1 << 39
 _MAX_LINE = 1 << 40
 # More than ten times what chunk.py cuts.
 _MAX_CHUNK_BYTES = 1 << 16

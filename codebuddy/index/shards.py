@@ -30,7 +30,7 @@ from codebuddy.index.terms import normalized_name
 
 T = TypeVar("T")
 
-# A shard's own ids lie below; a row's id is checked to lie within 53 bits, in fact it is small.
+# A shard's own ids lie below; each row's is checked to (`row_checks.MAX_ID`).
 _BITS = 40
 _OWN = (1 << _BITS) - 1
 

@@ -19,6 +19,7 @@ from codebuddy.index.shards import ShardedStore
 from codebuddy.index.store import Store
 from codebuddy.settings import IndexSettings, Settings
 from codebuddy.vcs.repository import open_repository
+from tests.index.test_index_hostile import tampered
 from tests.support.index import index, make_repository, module, write
 
 SETTINGS = Settings(index=IndexSettings(embedder="none"))
@@ -154,6 +155,34 @@ def test_a_hostile_shard_costs_nobody_the_search(tmp_path):
         found = fleet.ask("table", lambda: fleet.search("table"))
     assert found
     assert not [each for each in found if each.chunk.path.startswith("beta/")]
+
+
+def test_a_shard_with_ids_of_others_costs_nobody_the_search(tmp_path):
+    """Ids with right checksums that would be another shard's, or of one that is not there."""
+    roots = make_fleet(tmp_path, WORDS)
+    for which in range(30):
+        tampered(roots["beta"], "definitions", "chunk_id", (1 << 40) * (which % 4 + 1), which)
+    with opened(roots) as fleet:
+        for query in ("parse_arguments", "write_table", "parse_config", "Holder"):
+            found = fleet.ask(query, lambda q=query: fleet.search(q))
+            assert found
+            assert {each.chunk.path.partition("/")[0] for each in found} >= {"alpha"}
+
+
+def test_more_repositories_than_files_may_be_open_are_searched(tmp_path):
+    """The system's soft limit is raised, as far as its hard one allows."""
+    resource = pytest.importorskip("resource")
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    roots = make_fleet(tmp_path, WORDS)
+    with Path(os.devnull).open("rb") as probe:
+        lowest = probe.fileno()
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, usual[1]))
+        with opened(roots) as fleet:
+            fleet.ask("table", lambda: fleet.search("table"))
+            assert [each.problem for each in fleet.shards] == ["", "", ""]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
 
 
 def test_nor_does_one_beside_a_damaged_shard(tmp_path):
