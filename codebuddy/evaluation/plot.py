@@ -61,8 +61,9 @@ def plot_modes(report: Report, file: Path) -> None:
             [mode["latency_ms"]["p50"] / 1000],
             [height],
             yerr=[[max(0.0, height - bounds[0])], [max(0.0, bounds[1] - height)]],
-            fmt=_MARKERS[name],
-            color=_COLORS[name],
+            fmt=_MARKERS.get(name, "^"),
+            # Baselines, and arms without the adapter, in matplotlib's own turn of colours.
+            color=_COLORS.get(name),
             capsize=4,
             markersize=8,
             label=name,

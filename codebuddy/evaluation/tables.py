@@ -169,7 +169,7 @@ def comparison_table(comparison: Comparison, first: str, second: str) -> list[st
         for name, values in scores.items():
             if values["first"] is None:
                 continue
-            heading, factor = _SHOWN_SCORES.get(name, ("p50 ms", 1.0))
+            heading, factor = _SHOWN_SCORES.get(name, ("mean ms", 1.0))
             difference = number(values["difference"], factor, 1, "+")
             rows.append(
                 [

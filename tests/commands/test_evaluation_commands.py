@@ -275,10 +275,10 @@ def test_damaged_runs_do_not_harm(tmp_path):
 
 @pytest.mark.process
 def test_the_plot_is_drawn(tmp_path):
-    """An SVG that is one, and a PNG by its first bytes."""
+    """An SVG that is one, and a PNG by its first bytes; baselines have a place in it, too."""
     root = make_shop(tmp_path / "r")
-    for name in ("plot.svg", "plot.png"):
-        code, _, _ = _eval(root, "--model", "echo", "--tasks", "2", "--plot", name)
+    for name, *more in (("plot.svg", "--arm", "windows"), ("plot.png",)):
+        code, _, _ = _eval(root, "--model", "echo", "--tasks", "2", "--plot", name, *more)
         assert code == 0
     assert ElementTree.parse(root / "plot.svg").getroot().tag.endswith("svg")
     assert (root / "plot.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

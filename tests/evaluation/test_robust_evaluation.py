@@ -153,6 +153,23 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
                 assert {each["difference"] for each in scores.values()} == {0}
 
 
+def test_two_runs_are_compared_on_what_the_model_read_in_both():
+    """A version whose prompt stayed as it was counts in neither, as in each run's own figures."""
+    first = [
+        result("a", NOMINAL, 0, arm("x", 1, 100, "p")),
+        result("a", "SwapChar", 0, arm("y", 0, 40, "q")),
+        result("b", NOMINAL, 0, arm("x", 1, 100, "p")),
+        result("b", "SwapChar", 0, arm("x", 1, 100, "p")),
+        result("b", "tab_indent", 0, arm("x", 1, 100, "p")),
+    ]
+    second = [*first[:1], result("a", "SwapChar", 0, arm("y", 0, 60, "r")), *first[2:]]
+    families = compare_robustness(first, second)["families"]
+    assert set(families) == {NOMINAL, "names"}
+    pair = families["names"]["never"]["robust_edit_similarity"]
+    assert (pair["first"], pair["second"], pair["difference"]) == (40, 60, 20)
+    assert families[NOMINAL]["never"]["robust_edit_similarity"]["first"] == 100
+
+
 def without_times(each: PlaceResult) -> PlaceResult:
     """The result as it would be on any machine."""
     arms = {name: dataclasses.replace(arm, latency_ms=0.0) for name, arm in each.arms.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from codebuddy.evaluation.compare import ScorePair, pair_of
@@ -12,7 +12,11 @@ from codebuddy.robustness.catalog import FAMILIES
 
 
 class RobustComparison(TypedDict):
-    """`tasks` that both have, and pairs by family, arm and figure; `nominal` is no change."""
+    """`tasks` that both have, and pairs by family, arm and figure; `nominal` is no change.
+
+    As in each run's own figures, a version counts only where its prompt is another one than that
+    of the place as it is, here in both runs.
+    """
 
     tasks: int
     families: dict[str, dict[str, dict[str, ScorePair]]]
@@ -30,13 +34,32 @@ def compare_robustness(
     """
     others = {each.id: each for each in second if each.arms}
     pairs = [(each, others[each.id]) for each in first if each.arms and each.id in others]
+    plain = [{e.hole: e for e in run if e.transformation == NOMINAL} for run in (first, second)]
     families: dict[str, dict[str, dict[str, ScorePair]]] = {}
     for family in (NOMINAL, *FAMILIES):
         chosen = [(a, b) for a, b in pairs if a.family == family]
         modes = sorted({mode for a, b in chosen for mode in set(a.arms) & set(b.arms)})
-        if modes:
-            families[family] = {mode: _worst(chosen, mode, seed) for mode in modes}
+        found = {}
+        for mode in modes:
+            read = [
+                both
+                for both in chosen
+                if family == NOMINAL
+                or all(_is_read(e, run, mode) for e, run in zip(both, plain, strict=True))
+            ]
+            if read:
+                found[mode] = _worst(read, mode, seed)
+        if found:
+            families[family] = found
     return {"tasks": len(pairs), "families": families}
+
+
+def _is_read(version: PlaceResult, nominal: Mapping[str, PlaceResult], mode: str) -> bool:
+    """Whether the model read of the change: its prompt is not that of the place as it is."""
+    place = nominal.get(version.hole)
+    if place is None or mode not in place.arms or mode not in version.arms:
+        return False
+    return version.arms[mode].prompt != place.arms[mode].prompt
 
 
 def _worst(
