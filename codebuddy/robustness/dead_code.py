@@ -8,6 +8,7 @@ the function assigns anyway will do; elsewhere a copy must declare nothing and m
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 from codebuddy.robustness import statements
@@ -28,6 +29,7 @@ _ASSIGNMENTS = frozenset(
 )
 _CALLS = frozenset("call call_expression method_invocation macro_invocation".split())
 _MAX_BYTES = 200
+_WORD = re.compile(r"[^\W\d]\w*")
 # Not `for _ in ():`, which would make a local name of what may be a global function.
 _PYTHON_HEADS = (b"if False:", b"while False:")
 _HEADS = {
@@ -52,7 +54,9 @@ def insert_anywhere(view: View, rng: random.Random) -> Change:
         for number, each in enumerate(before):
             if _may_be_copied(view, each):
                 options += [(each, target) for target in [*before[number + 1 :], inner]]
-    options = [pair for pair in options if _is_target(view, pair[1])]
+    options = [
+        pair for pair in options if _is_target(view, pair[1]) and _may_stand_before(view, *pair)
+    ]
     if not options:
         raise NothingToChangeError("no statement before the hole may be repeated")
     return _inserted(view, *rng.choice(options), rng)
@@ -70,11 +74,28 @@ def insert_last(view: View, rng: random.Random) -> Change:
         for each in statements.statements_before(block, inner.start_byte)
         if _may_be_copied(view, each)
     ]
+    options = [each for each in options if _may_stand_before(view, each, target)]
     if view.language == "java":
         options = [each for each in options if each.parent == blocks[0][0]]
     if not options:
         raise NothingToChangeError("no statement before the hole may be repeated")
     return _inserted(view, rng.choice(options), target, rng)
+
+
+def _may_stand_before(view: View, copied: Node, target: Node) -> bool:
+    """Whether what the copy names is there still: in Rust something between may have moved it."""
+    if view.language != "rust":
+        return True
+    # Names in the braces of a text to be printed are used as well; what is called moves nowhere.
+    called, _, arguments = view.text(copied).partition("(")
+    names = set(_WORD.findall(arguments)) - set(_WORD.findall(called))
+    between = view.nodes(copied.end_byte, target.start_byte)
+    return not any(
+        each.type == "identifier"
+        and each.start_byte >= copied.end_byte
+        and view.text(each) in names
+        for each in between
+    )
 
 
 def _is_target(view: View, node: Node) -> bool:

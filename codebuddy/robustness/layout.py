@@ -96,6 +96,8 @@ def add_blank_lines(view: View, rng: random.Random) -> Change:
 def break_before_hole(view: View, _rng: random.Random) -> Change:
     """A line break directly before the hole, with the indentation that its line has."""
     place = view.place
+    if view.is_in_string(place.start):
+        raise NothingToChangeError("the hole is inside a string")
     line = view.source.rfind(b"\n", 0, place.start) + 1
     before = view.source[line : place.start]
     indent = before[: len(before) - len(before.lstrip())]
@@ -205,9 +207,10 @@ def _as_line_comments(view: View, node: Node) -> Edit | None:
         text = view.text(content[0])
     else:
         text = text.removeprefix("/*").removesuffix("*/").lstrip("*!")
-    if "\\\n" in text or not sign:
-        return None
     lines = [each.strip() for each in text.split("\n")]
+    if not sign or any(each.endswith("\\") for each in lines):
+        # In C it would make a comment of the next line.
+        return None
     if not view.grammar.spec.docstring:
         lines = [each.removeprefix("*").strip() for each in lines]
     while lines and not lines[0]:

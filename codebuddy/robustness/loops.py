@@ -98,7 +98,8 @@ def _python(view: View, loop: _Loop) -> list[Edit]:
     if made is None:
         return []
     first, head, inside, last = made
-    header_end = view.source.rfind(b":", loop.node.start_byte, body[0].start_byte) + 1
+    # Not the last colon before the body, which may stand in a comment.
+    header_end = next(e.end_byte for e in loop.node.children if view.text(e) == ":")
     new = f"{first}\n{loop.indent.decode()}{head}"
     for depth, line in inside:
         unit = inner[len(loop.indent) :].decode()
@@ -265,11 +266,16 @@ def _c_like(view: View, loop: _Loop) -> list[Edit]:
     update = node.child_by_field_name("update") or node.child_by_field_name("increment")
     if node.type != "for_statement" or initializer is None or condition is None or update is None:
         return []
+    if any(len(node.children_by_field_name(each)) > 1 for each in ("init", "update")):
+        # Java's `i++, j--` are two, and would be two statements.
+        return []
     if not statements.is_block(body) or statements.has_any(body, statements.FUNCTIONS):
         return []
     declared = statements.names_under(view, initializer)
     bound = statements.names_under(view, condition)
     names = {each for each in declared if each in view.text(update)}
+    # What is declared beside it (`n = items.length`) would be seen behind the loop, too.
+    names |= _declared(view, initializer)
     if len(names) != 1 or not _is_private(view, next(iter(names)), loop):
         return []
     if bound & _assigned(view, body):
@@ -279,6 +285,17 @@ def _c_like(view: View, loop: _Loop) -> list[Edit]:
     head = f"{start}\n{loop.indent.decode()}while ({test}) "
     tail = _last_in_block(view, loop, view.text(update) + ";")
     return [Edit(node.start_byte, body.start_byte, head.encode()), tail] if tail else []
+
+
+def _declared(view: View, initializer: Node) -> set[str]:
+    """The names that a loop's first part declares."""
+    found = set()
+    for each in statements.below(initializer):
+        if each.type in ("variable_declarator", "init_declarator"):
+            name = each.child_by_field_name("name") or each.child_by_field_name("declarator")
+            if name is not None:
+                found |= statements.names_under(view, name)
+    return found
 
 
 def _go(view: View, loop: _Loop) -> list[Edit]:

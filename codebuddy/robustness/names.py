@@ -18,7 +18,7 @@ from codebuddy.robustness import english
 from codebuddy.robustness.checks import is_name
 from codebuddy.robustness.place import Change, Edit, NothingToChangeError, View
 from codebuddy.robustness.prose import neighbours
-from codebuddy.robustness.statements import LANGUAGES
+from codebuddy.robustness.statements import LANGUAGES, is_of_another
 from codebuddy.syntax.grammar import keywords
 from codebuddy.syntax.node_queries import holds, resolve
 from codebuddy.syntax.scope import bound_names
@@ -71,8 +71,10 @@ def rename_function(rename: Rename) -> Callable[[View, random.Random], Change]:
             raise NothingToChangeError("there is no function with a name near the hole")
         old = view.text(named)
         _check_function(view, node, old)
-        new = rename(old, rng, view)
-        return _renamed(view, old, new, _occurrences(view, old))
+        spans = _occurrences(view, old)
+        if any(s != named.byte_range and is_of_another(view, node, s[0]) for s in spans):
+            raise NothingToChangeError(f"something else has a member {old} as well")
+        return _renamed(view, old, rename(old, rng, view), spans)
 
     return transform
 

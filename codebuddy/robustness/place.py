@@ -250,7 +250,12 @@ class View:
         while stack:
             node = stack.pop()
             if node.kind_id in self.grammar.strings:
-                found.append((node.start_byte, node.end_byte))
+                start = node.start_byte
+                line = self.source.rfind(b"\n", 0, start) + 1
+                if "heredoc" in node.type and not self.source[line:start].strip():
+                    # Without a quote at its beginning, and some grammars leave its indentation out.
+                    start = line - 1
+                found.append((start, node.end_byte))
             else:
                 stack += reversed(node.children)
         return found

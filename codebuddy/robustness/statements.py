@@ -6,6 +6,7 @@ It knows node types of the languages that those changes serve, and no change its
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 from codebuddy.robustness.place import NothingToChangeError, View
@@ -36,6 +37,43 @@ LITERALS = frozenset(
     " decimal_integer_literal decimal_floating_point_literal integer_literal"
     " interpreted_string_literal char_literal character_literal".split()
 )
+
+
+_MEMBER = re.compile(rb"(?<!\.)(?:\?\.|\.|->|::)\s*\Z")
+_LAST_WORD = re.compile(rb"[A-Za-z_$][\w$]*\Z")
+_WORD = re.compile(rb"[A-Za-z_$][\w$]*")
+_OWN = frozenset(b"self cls this Self $this $self".split())
+_REACH = 200
+
+
+def is_of_another(view: View, function: Node, byte: int) -> bool:
+    """Whether the name that begins there is a member of something else than the function's own.
+
+    Its own are the instance, its class, and what its header names before it (Go's receiver, a
+    scope in C++). Of `store.get` nobody can say whether it is this `get`; words of comments and
+    documentation are of nothing.
+    """
+    before = view.source[max(0, byte - _REACH) : byte]
+    member = _MEMBER.search(before)
+    node = view.tree.root_node.descendant_for_byte_range(byte, byte)
+    if member is None or node is None or node.kind_id not in view.grammar.identifiers:
+        return False
+    word = _LAST_WORD.search(before[: member.start()].rstrip())
+    return word is None or word[0] not in _owners(view, function)
+
+
+def _owners(view: View, function: Node) -> set[bytes]:
+    """Words before a dot that mean the function's own things."""
+    named = view.name_of(function)
+    end = function.start_byte if named is None else named.start_byte
+    found = {*_OWN, *_WORD.findall(view.source, function.start_byte, end)}
+    outer = function.parent
+    while outer is not None:
+        for field in ("name", "type"):
+            if (name := outer.child_by_field_name(field)) is not None:
+                found.add(view.source[name.start_byte : name.end_byte])
+        outer = outer.parent
+    return found
 
 
 def is_block(node: Node) -> bool:

@@ -224,6 +224,9 @@ def test_names_are_made_as_the_language_reads_them(language, source, name, expec
         ),
         ('def load_rows(m):\n    return getattr(m, "m.load_rows")\n', "CamelCase"),
         ("from a import draw\n\n\ndef draw(self):\n    return 1\n", "ButterFinger"),
+        ("import json\n\n\ndef loads(x):\n    return json.loads(x)\n", "ButterFinger"),
+        ("class A:\n    def get(self, k):\n        return self.d.get(k)\n", "ButterFinger"),
+        ("class A:\n    def get(self, k):\n        return super().get(k)\n", "ButterFinger"),
         ("def f():\n    total = 1\n    return locals()['total'] + total\n", "VarRenamerNaive"),
         ("def f():\n    global total\n    total = 1\n    return total\n", "VarRenamerNaive"),
         ("def f(total):\n    total = total + 1\n    return total\n", "VarRenamerNaive"),
@@ -231,7 +234,7 @@ def test_names_are_made_as_the_language_reads_them(language, source, name, expec
     ],
 )
 def test_names_that_others_look_for_stay(source, name):
-    """Protocols, text that holds the name, imports, keyword arguments."""
+    """Protocols, text that holds the name, imports, keyword arguments, members of other things."""
     code = source.encode()
     place = Place(code, "python", code.rindex(b"return"), len(code) - 1)
     outcome = transformed(BY_NAME[name], place, 0)
@@ -290,6 +293,135 @@ def test_a_loop_whose_bound_or_number_changes_is_not_counted(body):
     place = Place(code, "python", code.rindex(b"return"), len(code) - 1)
     made = transformed(BY_NAME["ForToWhile"], place, 0).place
     assert made is None or b"while i < n" not in made.source
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("python", "class A:\n    def give(self):\n        return self.give() or A.give(self)\n"),
+        ("go", "package a\n\nfunc (s *Store) give() int {\n\treturn s.give()\n}\n"),
+        ("cpp", "class Store { int give() {\n  return this->give() + Store::give();\n} };\n"),
+        (
+            "rust",
+            "impl Store {\n    fn give(&self) -> i32 {\n        return self.give();\n    }\n}\n",
+        ),
+        ("typescript", "class A {\n  give(): number {\n    return this.give();\n  }\n}\n"),
+    ],
+)
+def test_a_function_that_calls_its_own_is_renamed_with_its_calls(language, source):
+    """Behind the instance, its class, or what the header names."""
+    code = source.encode()
+    start = code.index(b"return")
+    place = Place(code, language, start, code.index(b"\n", start))
+    made = transformed(BY_NAME["SwapChar"], place, 0).place
+    assert made is not None
+    assert b"give" not in made.source
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("go", "package a\n\nfunc (s *Store) give() int {\n\treturn s.m.give()\n}\n"),
+        ("cpp", "class Store { int give() {\n  return map_->give();\n} };\n"),
+        ("rust", "fn give(s: &S) -> i32 {\n    return s.give();\n}\n"),
+        ("java", "class A {\n  int give() {\n    return b.give();\n  }\n}\n"),
+        ("typescript", "class A {\n  give(): string {\n    return `${this.m.give()}`;\n  }\n}\n"),
+    ],
+)
+def test_a_function_that_others_have_as_a_member_keeps_its_name(language, source):
+    """Nobody can say whether `map.give` is this `give`."""
+    code = source.encode()
+    start = code.index(b"return")
+    place = Place(code, language, start, code.index(b"\n", start))
+    outcome = transformed(BY_NAME["SwapChar"], place, 0)
+    assert outcome.place is None
+    assert "a member give" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "source"),
+    [
+        # Two steps, of which one would be lost.
+        (
+            "ForToWhile",
+            "java",
+            "class A { int f(int n) {\n  for (int i = 0, j = n; i < j; i++, j--) {\n    g(i);\n"
+            "  }\n  return n;\n} }\n",
+        ),
+        # `n` would be another one in what follows.
+        (
+            "ForToWhile",
+            "java",
+            "class A { int f(int[] a) {\n  for (int i = 0, n = a.length; i < n; i++) {\n    g(i);\n"
+            "  }\n  int n = 2;\n  return n;\n} }\n",
+        ),
+        # The next line would be a comment.
+        (
+            "doc2comments",
+            "c",
+            "int f(int n) {\n  /* of C:\\dir\\ */\n  n = n + 1;\n  return n;\n}\n",
+        ),
+        # The text would be another one.
+        (
+            "new_line_aftercode",
+            "bash",
+            "f() {\n    cat <<EOF\n    return two\n    three\nEOF\n    return 1\n}\n",
+        ),
+        (
+            "new_line_aftercode",
+            "python",
+            'def f(n):\n    text = """one\n    return two\n    """\n    return text\n',
+        ),
+        (
+            "new_line_aftercode",
+            "javascript",
+            "function f(n) {\n  const text = `one\n  return two ${n}`;\n  return text;\n}\n",
+        ),
+    ],
+)
+def test_what_would_be_another_program_is_not_made(name, language, source):
+    """However well it parses."""
+    code = source.encode()
+    start = code.index(b"return" if name == "new_line_aftercode" else b"return n;")
+    outcome = transformed(BY_NAME[name], Place(code, language, start, start + 8), 0)
+    assert outcome.place is None
+    assert outcome.reason
+
+
+@pytest.mark.parametrize("name", ["DeadCodeInserter", "DeadCodeInserterLast"])
+def test_rust_names_nothing_that_was_moved(name):
+    """Not even where it never runs."""
+    body = b"    log(&v);\n    drop(v);\n    let n = 1;\n    return n;\n"
+    code = b"fn f(v: Vec<i32>) -> i32 {\n" + body + b"}\n"
+    start = code.index(b"return")
+    for seed in range(8):
+        made = transformed(BY_NAME[name], Place(code, "rust", start, start + 8), seed).place
+        assert made is None or made.source.index(b"if false") < made.source.index(b"drop")
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("bash", "f() {\n    cat <<EOF\n    one\n      two\nEOF\n    return 1\n}\n"),
+        ("perl", "sub f {\n    my $x = <<EOS;\n    one\n      two\nEOS\n    return $x;\n}\n"),
+    ],
+)
+def test_the_first_line_of_a_text_without_quotes_keeps_its_indentation(language, source):
+    """It is part of the text, as that of the other lines."""
+    code = source.encode()
+    start = code.index(b"return")
+    made = transformed(BY_NAME["tab_indent"], Place(code, language, start, start + 8), 0).place
+    assert made is not None
+    assert b"\n    one\n      two\n" in made.source
+
+
+def test_a_colon_in_a_comment_ends_no_header():
+    """What stands behind it stays a comment."""
+    code = b"def f(xs):\n    for x in xs:  # see: .strip()\n        print(x)\n    return 1\n"
+    place = Place(code, "python", code.rindex(b"return"), len(code) - 1)
+    made = transformed(BY_NAME["ForToWhile"], place, 0).place
+    assert made is not None
+    assert b"# see: .strip()" in made.source
 
 
 def test_edits_keep_the_hole_where_it_is():
