@@ -20,6 +20,7 @@ from codebuddy.commands.federate_options import (
     SECURE,
     SERVER,
     attend,
+    check_out,
     keys_of,
     privacy_of,
     rules_of,
@@ -159,6 +160,7 @@ def server(
 
     keys = keys_of(ca, cert, key)
     checked_address(address, keys)
+    check_out(out)
     privacy = privacy_of(noise, clip, 1e-3, math.inf, "server")
     shared = load_shared()
     status = StatusLine()
@@ -197,7 +199,6 @@ def server(
     "--host",
     "hosts",
     multiple=True,
-    default=("127.0.0.1", "localhost"),
     metavar="NAME",
     help="By which clients call the server; may be given twice (127.0.0.1, localhost).",
 )
@@ -210,9 +211,15 @@ def server(
 @JSON
 def keys(clients: tuple[str, ...], hosts: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
     """Entry point of `federate keys`."""
-    from codebuddy.federation.keys import make_keys
+    from codebuddy.federation.keys import make_keys, unnamed_hosts
 
-    made = [str(each) for each in make_keys(folder.absolute(), hosts, clients)]
+    named = hosts or ("127.0.0.1", "localhost")
+    made = [str(each) for each in make_keys(folder.absolute(), named, clients)]
+    if missing := unnamed_hosts(folder.absolute(), hosts):
+        note(
+            f"warning: server.pem does not name {safe_line(', '.join(missing))}: clients that call"
+            " the server so will not reach it; delete server.pem to have it made anew"
+        )
     if as_json:
         answer_json({"folder": str(folder.absolute()), "files": made})
         return
@@ -278,6 +285,7 @@ def simulate(
     """Entry point of `federate simulate`."""
     from dataclasses import replace
 
+    from codebuddy.evaluation.tables import number
     from codebuddy.federation.trial import Dealt, try_out
 
     privacy = privacy_of(noise, clip, delta, max_epsilon, place)
@@ -298,7 +306,10 @@ def simulate(
     answer("AUROC on held-out files      syntax  confidence")
     for name in ("centralised", "federated", "alone"):
         values = found["auroc"][name]
-        answer(f"  {name:<24} {values['syntax']:>8.3f} {values['confidence']:>11.3f}")
+        shown = [number(values[stage], 1.0, 3) for stage in ("syntax", "confidence")]
+        answer(f"  {name:<24} {shown[0]:>8} {shown[1]:>11}")
+    if None in found["auroc"]["federated"].values():
+        note("a dash: in no file that was held out, or in all, a lookup helped")
     said = f"{found['bytes_per_client_and_round']:.0f} bytes a client and round"
     if found["epsilon"] is not None:
         said += f", epsilon {found['epsilon']:.2f} at delta {delta:g}"

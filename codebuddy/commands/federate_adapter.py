@@ -17,6 +17,7 @@ from codebuddy.commands.federate_options import (
     NORM_BOUND,
     SERVER,
     attend,
+    check_out,
     keys_of,
     serve_rounds,
     timeout,
@@ -150,6 +151,7 @@ def server(
 
     keys = keys_of(ca, cert, key)
     checked_address(address, keys)
+    check_out(out)
     rules = Rules(n_rounds=rounds, min_clients=clients, norm_bound=norm_bound)
     strategy, base = strategy_for(model, rules)
     status = StatusLine()

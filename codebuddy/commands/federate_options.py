@@ -140,6 +140,22 @@ def timeout(usual: float, most: float) -> Callable[[F], F]:
     )
 
 
+def check_out(file: Path) -> None:
+    """Refuse a file that could not be written, before the rounds.
+
+    Raises:
+        UsageError: Its folder is not there, or cannot be written.
+    """
+    from codebuddy.errors import UsageError
+    from codebuddy.platforms import is_writable_folder
+
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"the folder {folder} does not exist", hint="give another --out")
+    if not is_writable_folder(folder):
+        raise UsageError(f"nothing can be written into {folder}", hint="give another --out")
+
+
 def serve_rounds(
     address: str,
     strategy: Any,
@@ -201,7 +217,7 @@ def attend(
 def keys_of(ca: Path | None, cert: Path | None, key: Path | None) -> Keys | None:
     """The three files; None without them."""
     from codebuddy.errors import UsageError
-    from codebuddy.federation.keys import read_pem
+    from codebuddy.federation.keys import checked
     from codebuddy.federation.transport import Keys
 
     if ca is None and cert is None and key is None:
@@ -210,7 +226,7 @@ def keys_of(ca: Path | None, cert: Path | None, key: Path | None) -> Keys | None
         raise UsageError(
             "--ca, --cert and --key go together", hint="'codebuddy federate keys' makes them"
         )
-    return Keys(read_pem(ca), read_pem(cert), read_pem(key))
+    return Keys(*checked([ca, cert, key]))
 
 
 def privacy_of(

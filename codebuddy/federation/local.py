@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy import heads
+from codebuddy import heads, platforms
 from codebuddy.errors import TrainingError
 from codebuddy.federation.participant import Participant, head_in_use, judge
 from codebuddy.federation.privacy import Privacy, Releases
@@ -35,6 +35,7 @@ RECORD_NAME = "federated.json"
 _FORMAT = "codebuddy-federated-releases"
 _MAX_BYTES = 1 << 20
 _MOST_RELEASES = 1_000_000
+_LOCK_NAME, _LOCK_WAIT_S = "federated.lock", 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class LocalPart:
     participant: Participant = field(init=False)
     verdict: Adaptation | None = field(init=False, default=None)
     problem: str = field(init=False, default="")
+    # Of what this client sent, how much the record has.
+    _n_recorded: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.header, self.examples = read_examples(self.labels)
@@ -103,20 +106,44 @@ class LocalPart:
         return trained_for_text(self.header)
 
     def record_release(self, _count: int) -> None:
-        """Keep what was sent so far, before it is sent.
+        """Keep what was sent so far, before it is sent, beside what other clients here send.
 
         Raises:
-            TrainingError: It cannot be kept; then nothing may be sent either.
+            TrainingError: It cannot be kept, or another client spent what was left; then nothing
+                may be sent either.
         """
         if self.repository is None:
             return
         file = self.repository.index_folder / RECORD_NAME
-        content = {"format": _FORMAT, "releases": [list(r) for r in self.participant.releases()]}
         try:
             make_folder(file.parent)
-            write_file(file, json.dumps(content).encode("ascii") + b"\n", is_durable=True)
-        except OSError as error:
-            raise TrainingError(f"{file} cannot be written: {error.strerror}") from error
+            with platforms.exclusive_lock(file.with_name(_LOCK_NAME), _LOCK_WAIT_S):
+                self._count_others()
+                releases = [list(each) for each in self.participant.releases()]
+                content = {"format": _FORMAT, "releases": releases}
+                write_file(file, json.dumps(content).encode("ascii") + b"\n", is_durable=True)
+        except (OSError, TrainingError) as error:
+            # It is not sent.
+            self.participant.n_sent -= 1
+            if isinstance(error, TrainingError):
+                raise
+            said = error.strerror or "another client holds it"
+            raise TrainingError(f"{file} cannot be written: {said}") from error
+        self._n_recorded = self.participant.n_sent
+
+    def _count_others(self) -> None:
+        """Count what the record says beside this client's own.
+
+        Raises:
+            TrainingError: With it more would be spent than is allowed.
+        """
+        mine = self.participant
+        counts = dict(self._earlier())
+        counts[mine.own_noise] = counts.get(mine.own_noise, 0) - self._n_recorded
+        mine.earlier = tuple((noise, count) for noise, count in counts.items() if count > 0)
+        limit = math.inf if mine.privacy is None else mine.privacy.max_epsilon
+        if math.isfinite(limit) and mine.epsilon() > limit:
+            raise TrainingError("there is no privacy left: another client here spent it")
 
     def take(self, weights: Sequence[Array]) -> None:
         """Judge an aggregate by the held-out holes, and use it if they say so."""

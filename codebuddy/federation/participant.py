@@ -34,7 +34,7 @@ from codebuddy.training.head.adapt import Adaptation, GainThresholds, compared_s
 from codebuddy.training.head.examples import Example
 
 # Of a client's files, one in so many is never learned from.
-_HELD_OUT = 4
+HELD_OUT = 4
 # With fewer on either side nothing can be said.
 MIN_HELD_OUT = 15
 
@@ -96,6 +96,12 @@ class Participant:
             return True
         return self.n_sent < private.releases_within(self.privacy, self.earlier)
 
+    @property
+    def own_noise(self) -> float:
+        """What it adds itself, in units of its clip."""
+        own = self.privacy
+        return own.noise if own is not None and own.place == "client" else 0.0
+
     def update(self, sent: Sequence[Array], config: StepConfig) -> Update:
         """The answer to weights that the server sent; it counts as a release.
 
@@ -133,10 +139,8 @@ class Participant:
 
     def releases(self) -> Releases:
         """All that was sent, by noise."""
-        own = self.privacy
-        noise = own.noise if own is not None and own.place == "client" else 0.0
         counts = dict(self.earlier)
-        counts[noise] = counts.get(noise, 0) + self.n_sent
+        counts[self.own_noise] = counts.get(self.own_noise, 0) + self.n_sent
         return tuple((each, count) for each, count in sorted(counts.items()) if count)
 
 
@@ -164,7 +168,7 @@ def split_by_file(examples: Sequence[Example], seed: int) -> tuple[list[Example]
     """The labels to learn from and those to judge by; none of a file is on both sides."""
     files = sorted({each.path for each in examples})
     standard_random.Random(seed).shuffle(files)
-    kept_back = set(files[::_HELD_OUT]) if len(files) > 1 else set()
+    kept_back = set(files[::HELD_OUT]) if len(files) > 1 else set()
     learned = [each for each in examples if each.path not in kept_back]
     return learned, [each for each in examples if each.path in kept_back]
 

@@ -27,6 +27,8 @@ Place = Literal["client", "server"]
 # Noise, and how many updates had it.
 Releases = tuple[tuple[float, int], ...]
 _MOST = 10_000
+# Less noise is none: its square is no number any more.
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def epsilon(releases: Releases, delta: float) -> float:
     counted = [(noise, count) for noise, count in releases if count > 0]
     if not counted:
         return 0.0
-    if any(noise <= 0 for noise, _ in counted):
+    if any(noise < _LEAST for noise, _ in counted):
         return math.inf
     try:
         from opacus.accountants import RDPAccountant

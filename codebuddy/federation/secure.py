@@ -30,7 +30,13 @@ from codebuddy.federation.masking import (
     usable_keys,
 )
 from codebuddy.federation.privacy import Privacy
-from codebuddy.federation.strategy import HeadStrategy, Rules, answers_of, checked_draws
+from codebuddy.federation.strategy import (
+    HeadStrategy,
+    Rules,
+    answers_of,
+    checked_draws,
+    sound_sum,
+)
 from codebuddy.federation.weights import STAGES, Array
 
 SECURE_PROTOCOL = f"{PROTOCOL}-secure"
@@ -175,7 +181,7 @@ class SecureHeadStrategy(HeadStrategy):
                 masked = {}
             else:
                 change = np.split(mean, np.cumsum(_LENGTHS)[:-1])
-                self.weights = [old + new for old, new in zip(self.weights, change, strict=True)]
+                self.weights = sound_sum(self.weights, change)
         else:
             masked = {}
         refused = self._asked - len(masked)

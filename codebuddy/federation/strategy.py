@@ -3,8 +3,9 @@
 Flower's server runs the rounds and calls this in place of one of its strategies, whose averaging
 functions are used. Selection by activity draws clients by their number of labels instead of evenly
 (arXiv 2202.03925, by new ones); what is drawn so is averaged without weights, or heavy clients
-would count twice. An update that is no finite numbers of the right shape is refused, one that is
-longer than `norm_bound` scaled down to it.
+would count twice. An update that is no finite numbers of the right shape and of usual size is
+refused, one that is longer than `norm_bound` scaled down to it. Weights with numbers that no
+training gives are not taken: those of before stay.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from codebuddy.federation.client import PROTOCOL
 from codebuddy.federation.flower import flower
 from codebuddy.federation.privacy import Privacy
 from codebuddy.federation.weights import Array, StepConfig, norm, shapes_fit
+from codebuddy.private_files import parse_json
 
 Selection = Literal["all", "uniform", "activity"]
 Aggregate = Literal["mean", "median", "trimmed"]
@@ -31,6 +33,9 @@ Aggregate = Literal["mean", "median", "trimmed"]
 _TRIMMED_SHARE = 0.2
 _ASK_TIMEOUT_S = 30.0
 _ASKED_AT_ONCE = 32
+# Beyond any weight that training gives.
+_LARGEST = 1e6
+_LONGEST_TRAINED_FOR = 10_000
 K = TypeVar("K")
 
 
@@ -54,6 +59,26 @@ def answers_of(asked: Mapping[K, tuple[Any, Any]]) -> dict[K, Any]:
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
         answers = zip(asked, pool.map(ask, asked.values()), strict=True)
         return {key: answer for key, answer in answers if answer is not None}
+
+
+def is_trained_for(said: object) -> bool:
+    """Whether it says what labels hold for: an object of JSON, which the head's file will keep."""
+    if not isinstance(said, str) or len(said) > _LONGEST_TRAINED_FOR:
+        return False
+    try:
+        return isinstance(parse_json(said.encode("utf-8", "surrogatepass")), dict)
+    except ValueError:
+        return False
+
+
+def sound_sum(weights: Sequence[Array], change: Sequence[Array]) -> list[Array]:
+    """The weights with their change; without it where a sum is beyond any that training gives."""
+    found = [old + new for old, new in zip(weights, change, strict=True)]
+    return found if _are_usual(found) else list(weights)
+
+
+def _are_usual(numbers: Sequence[Array]) -> bool:
+    return all(bool((np.abs(each) < _LARGEST).all()) for each in numbers)
 
 
 def _properties(answer: Any) -> dict[str, Any] | None:
@@ -256,9 +281,10 @@ class HeadStrategy:
                 self._leave_out("another head")
             else:
                 known[clients[cid]] = properties
-        if not self.trained_for and known:
-            said = Counter(str(each.get("trained_for")) for each in known.values())
-            self.trained_for = said.most_common(1)[0][0]
+        if not self.trained_for:
+            every = (each.get("trained_for") for each in known.values())
+            said = Counter(each for each in every if is_trained_for(each))
+            self.trained_for = max(said, key=said.__getitem__, default="")
         found: dict[Any, int] = {}
         for client, properties in known.items():
             if properties.get("trained_for") != self.trained_for:
@@ -290,7 +316,7 @@ class HeadStrategy:
             change = self._common.parameters_to_ndarrays(answer.parameters)
         except Exception:  # noqa: BLE001
             return None
-        if not shapes_fit(change) or answer.num_examples < 1:
+        if not shapes_fit(change) or answer.num_examples < 1 or not _are_usual(change):
             return None
         return [np.asarray(each, np.float64) for each in change]
 
@@ -307,8 +333,8 @@ class HeadStrategy:
 
     def _next(self, taken: list[tuple[list[Array], int]], _server_round: int) -> list[Array]:
         """The weights after a round that counts."""
-        mean = self._aggregated(taken)
-        return [old + new for old, new in zip(self.weights, mean, strict=True)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return sound_sum(self.weights, self._aggregated(taken))
 
     def _aggregated(self, taken: list[tuple[list[Array], int]]) -> list[Array]:
         rules = self.rules

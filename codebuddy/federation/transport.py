@@ -25,6 +25,7 @@ DEFAULT_PORT = 9440
 MAX_MESSAGE_BYTES = 1 << 20
 MAX_ADAPTER_BYTES = 128 << 20
 _MAX_CLIENTS = 1_000
+_FIRST_WAIT_S = 86_400.0
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
@@ -72,7 +73,8 @@ def serve(
         address: HOST:PORT to listen at; port 0 for any that is free.
         strategy: The rounds' rules and weights.
         keys: Of the server; clients need one of the same authority. None without TLS.
-        round_timeout_s: A client that takes longer is left behind.
+        round_timeout_s: A client that takes longer is left behind, and after the first round no
+            longer is waited for clients that are gone.
         on_listening: Called with the port.
         max_bytes: Of a message; a longer one is refused.
 
@@ -81,7 +83,7 @@ def serve(
     """
     grpc = flower("grpc")
     server_module = flower("flwr.server")
-    manager = server_module.SimpleClientManager()
+    manager = client_manager(server_module, round_timeout_s)
     listener, port = _listener(grpc, address, keys, manager, max_bytes)
     listener.start()
     on_listening(port)
@@ -91,6 +93,37 @@ def serve(
         running.disconnect_all_clients(timeout=round_timeout_s)
     finally:
         listener.stop(grace=1).wait()
+
+
+def client_manager(server_module: Any, round_timeout_s: float) -> Any:
+    """Flower's register of clients, for rounds that clients come to and leave as they like.
+
+    Clients that come or go while the register is read cost nothing. The first round waits a day
+    for its clients, each later one as long as for an answer: Flower's own would wait a day for
+    each that left, in each round.
+
+    Args:
+        server_module: Flower's.
+        round_timeout_s: How long a round waits.
+    """
+    usual: Any = server_module.SimpleClientManager
+
+    class Register(usual):  # type: ignore[misc]
+        has_begun = False
+
+        def all(self) -> dict[str, Any]:
+            """The clients of this moment."""
+            return dict(self.clients)
+
+        def wait_for(self, num_clients: int, timeout: float = _FIRST_WAIT_S) -> bool:
+            """Whether there are so many in time."""
+            found = super().wait_for(
+                num_clients, min(timeout, round_timeout_s) if self.has_begun else timeout
+            )
+            self.has_begun = True
+            return bool(found)
+
+    return Register()
 
 
 def take_part(

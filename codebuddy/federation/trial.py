@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from codebuddy.errors import UsageError
 from codebuddy.federation import privacy as private
 from codebuddy.federation.client import HeadClient
 from codebuddy.federation.measure import aurocs, centralised
-from codebuddy.federation.participant import Participant
+from codebuddy.federation.participant import HELD_OUT, Participant
 from codebuddy.federation.partitions import Dealing, deal, divergence
 from codebuddy.federation.privacy import Privacy
 from codebuddy.federation.secure import client_kind
 from codebuddy.federation.simulation import simulate
 from codebuddy.federation.strategy import HeadStrategy, Rules
-from codebuddy.federation.weights import Array, data_of, scales_of, zeros
-from codebuddy.training.head.examples import read_folder
+from codebuddy.federation.weights import Array, Scales, data_of, scales_of, zeros
+from codebuddy.training.head.examples import Example, read_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,7 @@ def try_out(
     _, examples = read_folder(labels or heads.default_labels_folder(), as_measured=True)
     scales = scales_of(examples)
     clients = deal(examples, dealt.dealing, dealt.n_clients, dealt.alpha, dealt.seed)
-    participants = [
-        Participant(each, scales, privacy, seed=dealt.seed * 10_007 + number)
-        for number, each in enumerate(clients)
-    ]
+    participants = participants_of(clients, dealt, scales, privacy)
     learning = [each for each in participants if each.learned]
     if len(learning) < 2:
         raise UsageError("fewer than two clients have labels", hint="a larger --alpha, or more")
@@ -99,7 +97,8 @@ def try_out(
             "centralised": aurocs(centralised(pooled, rules.step), held_out),
             "federated": curve[-1],
             "alone": {
-                name: statistics.fmean(each[name] or 0.5 for each in alone) for name in curve[-1]
+                name: statistics.fmean(_or_chance(each[name]) for each in alone)
+                for name in curve[-1]
             },
         },
         "curve": curve,
@@ -107,6 +106,33 @@ def try_out(
         "bytes_per_client_and_round": _bytes_each(strategy),
         "epsilon": _epsilon(participants, strategy, privacy),
     }
+
+
+def participants_of(
+    clients: Sequence[Sequence[Example]], dealt: Dealt, scales: Scales, privacy: Privacy | None
+) -> list[Participant]:
+    """The clients with their labels; what any of them holds out no other one learns from."""
+    participants = [
+        Participant(each, scales, privacy, seed=dealt.seed * 10_007 + number)
+        for number, each in enumerate(clients)
+    ]
+    if dealt.dealing == "repository":
+        return participants
+    # A file's labels were dealt to several, each of which would split by its own.
+    files = sorted({(hole.repository, hole.path) for each in clients for hole in each})
+    random.Random(dealt.seed).shuffle(files)
+    kept_back = set(files[::HELD_OUT])
+    for each in participants:
+        halves: tuple[list[Example], list[Example]] = ([], [])
+        for hole in each.examples:
+            halves[(hole.repository, hole.path) in kept_back].append(hole)
+        each.learned, each.held_out = halves
+    return participants
+
+
+def _or_chance(area: float | None) -> float:
+    """An AUROC; without both kinds of holes that of chance."""
+    return 0.5 if area is None else area
 
 
 def _maker(n_poisoned: int, usual: type[HeadClient]) -> Callable[[int, Participant], HeadClient]:
@@ -117,7 +143,7 @@ def _maker(n_poisoned: int, usual: type[HeadClient]) -> Callable[[int, Participa
     )
 
 
-def _alone(participant: Participant, rules: Rules, scales: Any) -> Sequence[Array]:
+def _alone(participant: Participant, rules: Rules, scales: Scales) -> Sequence[Array]:
     return centralised(data_of(participant.learned, scales), rules.step)
 
 

@@ -59,6 +59,69 @@ def keys(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a" * 55], "54 letters"),
+        (["--host", "häuser.example", "a"], "no name or address of a host"),
+        (["--host", "build.example.org:9440", "a"], "without a port"),
+        (["--host", "", "a"], "no name or address of a host"),
+        (["ca"], "is taken"),
+        (["../a"], "no name for a client"),
+    ],
+)
+def test_names_that_no_certificate_can_hold_are_refused(tmp_path, capsys, arguments, said):
+    """In a sentence, before anything is made."""
+    folder = tmp_path / "keys"
+    assert run(["federate", "keys", "--folder", str(folder), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("what", [[], ["adapter"]])
+def test_an_aggregate_that_could_not_be_written_is_refused_before_the_rounds(
+    tmp_path, capsys, what
+):
+    """A folder that is not there."""
+    out = str(tmp_path / "none" / "head.json")
+    assert run(["federate", *what, "server", "--address", "127.0.0.1:0", "--out", out]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_server_s_key_that_does_not_name_a_host_is_told_of(tmp_path, capsys):
+    """What is there stays, and clients that call the server so would not reach it."""
+    common = ["federate", "keys", "--folder", str(tmp_path / "keys")]
+    assert run([*common, "a" * 54]) == 0
+    assert run([*common, "bob"]) == 0
+    assert "server.pem" not in capsys.readouterr().err
+    assert run([*common, "--host", "localhost", "--host", "build.example.org", "carol"]) == 0
+    told = capsys.readouterr().err
+    assert "server.pem does not name build.example.org" in told
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "said"),
+    [
+        ("alice.pem", "bob.key", "bob.key is not the key of"),
+        ("alice.key", "alice.key", "alice.key is no certificate"),
+        ("alice.pem", "alice.pem", "alice.pem is no key"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_named(tmp_path, keys, capsys, cert, key, said):
+    """Before anybody listens or connects: gRPC says of each that the port is taken."""
+    given = ["--ca", str(keys / "ca.pem"), "--cert", str(keys / cert), "--key", str(keys / key)]
+    for command in (["server", "--address", "127.0.0.1:0"], ["client", "--show"]):
+        assert run(["federate", *command, *given]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_keys_without_the_library_are_one_sentence(tmp_path, monkeypatch, capsys):
+    """With the extra that brings it."""
+    monkeypatch.setitem(sys.modules, "cryptography.x509", None)
+    assert run(["federate", "keys", "--folder", str(tmp_path / "keys"), "alice"]) == 1
+    assert "codebuddy[federated]" in capsys.readouterr().err
+
+
 def test_two_clients_over_tls_come_to_one_head(tmp_path, keys):
     """Each says what it sent and what its own holes made of the aggregate."""
     roots = [labelled(tmp_path / name, name) for name in ("memori", "tanstack-pacer")]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 
 import numpy as np
 import pytest
 
+from codebuddy import heads
+from codebuddy.cli import run
 from codebuddy.errors import TrainingError
 from codebuddy.federation.client import HeadClient
+from codebuddy.federation.flower import flower
+from codebuddy.federation.local import save_aggregate, trained_for_text
 from codebuddy.federation.measure import aurocs, centralised
 from codebuddy.federation.participant import Participant, judge
 from codebuddy.federation.partitions import deal
 from codebuddy.federation.privacy import Privacy, epsilon, releases_within
-from codebuddy.federation.simulation import simulate
-from codebuddy.federation.strategy import HeadStrategy, Rules, answers_of
+from codebuddy.federation.simulation import LocalProxy, run_in_process, simulate
+from codebuddy.federation.strategy import HeadStrategy, Rules, answers_of, sound_sum
+from codebuddy.federation.transport import client_manager
 from codebuddy.federation.trial import PoisonedClient
 from codebuddy.federation.weights import StepConfig, data_of, norm, zeros
 from codebuddy.training.head.adapt import gain_thresholds
@@ -196,6 +202,7 @@ def test_noise_is_accounted_for_and_ends_what_a_client_sends(shared):
     assert epsilon(((4.0, 5),), 1e-3) < epsilon(((4.0, 20),), 1e-3)
     assert math.isinf(epsilon(((0.0, 1), (4.0, 5)), 1e-3))
     assert epsilon((), 1e-3) == 0
+    assert math.isinf(epsilon(((1e-200, 1),), 1e-3))
     limits = Privacy(noise=4.0, max_epsilon=3.0)
     allowed = releases_within(limits)
     assert epsilon(((4.0, allowed),), 1e-3) <= 3.0 < epsilon(((4.0, allowed + 1),), 1e-3)
@@ -260,3 +267,78 @@ def test_no_client_is_drawn_or_counted_beyond_what_it_could_have(participants):
     (often, one), (as_often, other) = drawn(10**9), drawn(HeadStrategy.most_examples)
     assert often == as_often
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("size", [1e7, 1.7e308])
+def test_numbers_that_no_training_gives_cost_their_sender_s_part_alone(participants, size):
+    """Finite ones too: their sum would be none, and so would all weights after it."""
+
+    class Huge(HeadClient):
+        def fit(self, ins):
+            answer = super().fit(ins)
+            change = self._common.parameters_to_ndarrays(answer.parameters)
+            huge = [np.full_like(each, size) for each in change]
+            answer.parameters = self._common.ndarrays_to_parameters(huge)
+            answer.num_examples = 10**9
+            return answer
+
+    def away(number):
+        return simulate(
+            participants,
+            Rules(n_rounds=2),
+            zeros(),
+            make_client=lambda n, each: (Huge if n == number else HeadClient)(each, "simulated"),
+        )
+
+    strategy = away(0)
+    assert [(each.answered, each.refused) for each in strategy.rounds] == [(9, 1)] * 2
+    assert 0 < norm(strategy.weights) < 100
+    kept = sound_sum(zeros(), [each + 1e7 for each in zeros()])
+    assert norm(kept) == 0
+
+
+@pytest.mark.parametrize("said", ["not json", "[" * 3_000, "[1]", "{" + " " * 20_000 + "}"])
+def test_what_a_client_says_of_its_model_ends_no_server(participants, shared, tmp_path, said):
+    """Nonsense is another model's, whoever came first, and the head is written all the same."""
+    usual = trained_for_text({"model": "small"})
+    strategy = HeadStrategy(Rules(n_rounds=1, min_clients=1), shared.start(), "")
+    clients = [HeadClient(participants[0], said), HeadClient(participants[1], usual)]
+    run_in_process(strategy, clients)
+    assert strategy.trained_for == usual
+    assert strategy.left_out == {"another model": 1}
+    save_aggregate(tmp_path / "head.json", strategy, shared)
+    assert heads.load_head_file(tmp_path / "head.json").trained_for["model"] == "small"
+    alone = HeadStrategy(Rules(n_rounds=1, min_clients=1), shared.start(), "")
+    run_in_process(alone, clients[:1])
+    save_aggregate(tmp_path / "head.json", alone, shared)
+    assert heads.load_head_file(tmp_path / "head.json").trained_for == {}
+
+
+def test_a_client_that_left_for_good_is_not_waited_for_a_day():
+    """The first round waits for its clients; a later one as long as for an answer."""
+    register = client_manager(flower("flwr.server"), 0.05)
+    later = threading.Timer(0.3, register.register, [LocalProxy("00001", None)])
+    later.start()
+    assert register.wait_for(1)
+    known = register.all()
+    for each in known:
+        register.unregister(known[each])
+    assert list(known) == ["00001"]
+    assert register.all() == {}
+    assert not register.wait_for(1)
+
+
+def test_a_simulation_in_which_nothing_can_be_held_out_says_so(tmp_path, shared, capsys):
+    """A dash where there are not both kinds of holes."""
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    shipped = heads.default_labels_folder()
+    for name in ("memori", "tanstack-pacer"):
+        header, first, *rest = (shipped / f"{name}.jsonl").read_text().splitlines()
+        path = json.loads(first)["path"]
+        of_one_file = [each for each in [first, *rest] if json.loads(each)["path"] == path]
+        (folder / f"{name}.jsonl").write_text("\n".join([header, *of_one_file]) + "\n")
+    assert run(["federate", "simulate", "--labels", str(folder), "--rounds", "1"]) == 0
+    shown = capsys.readouterr()
+    assert "centralised                     -" in shown.out
+    assert "a dash" in shown.err

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from codebuddy import heads
 from codebuddy.commands.federate_options import privacy_of
 from codebuddy.errors import TrainingError, UsageError
+from codebuddy.federation.local import LocalPart
 from codebuddy.federation.participant import (
     Participant,
     judge,
@@ -21,6 +23,7 @@ from codebuddy.federation.participant import (
 from codebuddy.federation.partitions import deal, divergence
 from codebuddy.federation.privacy import Privacy, clipped, noised
 from codebuddy.federation.transport import Keys, checked_address
+from codebuddy.federation.trial import Dealt, participants_of
 from codebuddy.federation.weights import (
     STAGES,
     StepConfig,
@@ -33,7 +36,9 @@ from codebuddy.federation.weights import (
 )
 from codebuddy.training.head.adapt import GainThresholds
 from codebuddy.training.head.fit import values_of
+from codebuddy.vcs.repository import open_repository
 from tests.bench.federated import windows
+from tests.support.index import make_repository
 
 
 def loss(weights, data, penalty):
@@ -203,6 +208,21 @@ def test_labels_are_dealt_whole_and_the_more_unequal_the_smaller_alpha(shared):
     assert sum(map(len, parts)) == len(natural[0])
 
 
+@pytest.mark.parametrize("dealing", ["label", "language", "quantity", "repository"])
+def test_what_a_simulation_judges_by_no_client_learned_from(shared, dealing):
+    """Files whose labels were dealt to several clients, too."""
+    dealt = Dealt(dealing, n_clients=8, alpha=0.5, seed=3)
+    clients = deal(shared.examples, dealing, 8, 0.5, 3)
+    participants = participants_of(clients, dealt, shared.scales, None)
+    learned = {(hole.repository, hole.path) for each in participants for hole in each.learned}
+    held_out = {(hole.repository, hole.path) for each in participants for hole in each.held_out}
+    assert learned
+    assert held_out
+    assert learned.isdisjoint(held_out)
+    n_labels = sum(len(each.learned) + len(each.held_out) for each in participants)
+    assert n_labels == len(shared.examples)
+
+
 @pytest.mark.parametrize("address", ["10.0.0.1:9440", "example.org:1", "0.0.0.0:9440", "[::]:9440"])
 def test_without_keys_only_this_machine_is_spoken_to(address):
     """With them, anybody of the authority."""
@@ -219,3 +239,34 @@ def test_without_keys_only_this_machine_is_spoken_to(address):
 def test_limits_are_infinite_by_default():
     """Nothing is spent by accident."""
     assert math.isinf(Privacy().max_epsilon)
+
+
+def test_two_clients_of_one_repository_count_what_both_sent(tmp_path, shared):
+    """Epsilon is the repository's: what another client spends meanwhile is spent here, too."""
+    repository = open_repository(make_repository(tmp_path / "r"))
+    labels = heads.default_labels_folder() / "memori.jsonl"
+    limits = Privacy(noise=4.0, max_epsilon=2.2)
+
+    def part():
+        return LocalPart(repository, labels, limits, shared)
+
+    def send(one):
+        one.participant.update(zeros(), StepConfig())
+        one.record_release(one.participant.n_sent)
+
+    first, second = part(), part()
+    for each in (first, second, first, second):
+        send(each)
+    assert part().participant.earlier == ((4.0, 4),)
+    assert (
+        first.participant.epsilon() < second.participant.epsilon() == part().participant.epsilon()
+    )
+    while second.participant.may_send:
+        send(second)
+    assert first.participant.may_send, "it has not looked yet"
+    first.participant.update(zeros(), StepConfig())
+    with pytest.raises(TrainingError, match="another client here spent it"):
+        first.record_release(first.participant.n_sent)
+    assert not first.participant.may_send
+    assert first.participant.n_sent == 2
+    assert part().participant.earlier == ((4.0, 2 + second.participant.n_sent),)
