@@ -173,6 +173,11 @@ def server(
     if not serve_rounds(address, strategy, keys, timeout_s, clients, status):
         return EXIT_INTERRUPTED
     save_aggregate(out, strategy, shared)
+    if not strategy.has_counted:
+        note(
+            "warning: no round counted, since fewer than --clients answered: the head that was"
+            " written is the one that the rounds began with"
+        )
     if as_json:
         answer_json(
             {

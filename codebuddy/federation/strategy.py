@@ -199,6 +199,11 @@ class HeadStrategy:
         self._asked = 0
         self._bytes_sent = 0
 
+    @property
+    def has_counted(self) -> bool:
+        """Whether any round had as many answers as it must have to change anything."""
+        return any(each.answered >= self.rules.min_clients for each in self.rounds)
+
     def initialize_parameters(self, client_manager: Any) -> Any:
         """See Flower's `Strategy`."""
         return self._common.ndarrays_to_parameters(self.weights)
@@ -282,8 +287,8 @@ class HeadStrategy:
             else:
                 known[clients[cid]] = properties
         if not self.trained_for:
-            every = (each.get("trained_for") for each in known.values())
-            said = Counter(each for each in every if is_trained_for(each))
+            every = [each.get("trained_for") for each in known.values()]
+            said = Counter(str(each) for each in every if is_trained_for(each))
             self.trained_for = max(said, key=said.__getitem__, default="")
         found: dict[Any, int] = {}
         for client, properties in known.items():

@@ -69,8 +69,13 @@ def try_out(
 
     Raises:
         TrainingError: There are no labels.
-        UsageError: Too few clients have any.
+        UsageError: Too few clients have any, or some are to send junk under masks.
     """
+    if rules.is_secure and dealt.n_poisoned:
+        raise UsageError(
+            "a client that sends junk under masks is not simulated: it would be left out",
+            hint="leave out --poison or --secure-aggregation",
+        )
     _, examples = read_folder(labels or heads.default_labels_folder(), as_measured=True)
     scales = scales_of(examples)
     clients = deal(examples, dealt.dealing, dealt.n_clients, dealt.alpha, dealt.seed)

@@ -58,7 +58,10 @@ def test_a_search_over_the_list_names_the_repository_of_each_result(fleet):
 
 @pytest.mark.parametrize(
     ("result", "said"),
-    [({"tasks": 0, "arms": {"never": {"edit_similarity": None}}}, "no task"), ({"x": 1}, "done")],
+    [
+        ({"tasks": 0, "arms": {"never": {"edit_similarity": None}}}, "no task"),
+        ({"tasks": 1, "arms": {"never": 1}}, "done"),
+    ],
 )
 def test_a_result_without_figures_ends_nothing(fleet, monkeypatch, result, said):
     """An evaluation whose time was up before its first hole; another machine's answer."""

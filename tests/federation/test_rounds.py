@@ -192,8 +192,11 @@ def test_a_round_with_too_few_answers_changes_nothing(participants):
     rules = Rules(n_rounds=2, min_clients=3)
     strategy = simulate(participants[:2], Rules(n_rounds=2, min_clients=2), zeros())
     assert norm(strategy.weights) > 0
+    assert strategy.has_counted
     nobody = [Participant([], each.scales) for each in participants[:3]]
-    assert norm(simulate(nobody, rules, zeros()).weights) == 0
+    idle = simulate(nobody, rules, zeros())
+    assert norm(idle.weights) == 0
+    assert not idle.has_counted
 
 
 def test_noise_is_accounted_for_and_ends_what_a_client_sends(shared):
@@ -312,6 +315,12 @@ def test_what_a_client_says_of_its_model_ends_no_server(participants, shared, tm
     run_in_process(alone, clients[:1])
     save_aggregate(tmp_path / "head.json", alone, shared)
     assert heads.load_head_file(tmp_path / "head.json").trained_for == {}
+
+
+def test_junk_under_masks_is_not_simulated(capsys):
+    """The clients that send it speak the plain protocol, and would be harmless for that alone."""
+    assert run(["federate", "simulate", "--poison", "2", "--secure-aggregation"]) == 2
+    assert "not simulated" in capsys.readouterr().err
 
 
 def test_a_client_that_left_for_good_is_not_waited_for_a_day():
