@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_a_shard_with_ids_of_others_costs_nobody_the_search(tmp_path):
         tampered(roots["beta"], "definitions", "chunk_id", (1 << 40) * (which % 4 + 1), which)
     with opened(roots) as fleet:
         for query in ("parse_arguments", "write_table", "parse_config", "Holder"):
-            found = fleet.ask(query, lambda q=query: fleet.search(q))
+            found = fleet.ask(query, partial(fleet.search, query))
             assert found
             assert {each.chunk.path.partition("/")[0] for each in found} >= {"alpha"}
 
