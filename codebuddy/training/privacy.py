@@ -21,7 +21,8 @@ from codebuddy.errors import TrainingError, UsageError
 
 Unit = Literal["example", "file", "author"]
 DEFAULT_EPSILON = 8.0
-_MOST_EPSILON = 1000.0
+# From some 700 on e^epsilon is no number, and the search for the noise would not end.
+_MOST_EPSILON = 500.0
 # Of so few units nothing can be learned that is not one unit's own.
 LEAST_UNITS = 4
 # How many units a step draws on average, and the share that it draws at least and at most.

@@ -123,14 +123,18 @@ def test_what_fails_under_the_lock_is_no_other_training(house):
         raise TimeoutError("no answer")
 
 
-def test_a_stopped_training_goes_on_with_no_file_that_is_left_out_since(house):
-    """Deleted or marked, and not committed: it begins anew without, and says so."""
+def test_a_stopped_training_goes_on_with_no_file_that_is_left_out_since(house, monkeypatch):
+    """Marked or deleted, and not committed: it begins anew without, and says so."""
+    monkeypatch.setattr("codebuddy.training.own.cutting._LIBRARY_FILES", 5)
     told: list[str] = []
     around, base, folder = make_around(house, told)
 
     def sources():
-        found = OwnTraining(around, base, Options(0.1), folder).samples(None)
+        # Under the lock, which keeps an update of the index from deleting what was cut.
+        with alone(around.repository):
+            found = OwnTraining(around, base, Options(0.1), folder).samples(None)
         assert found is not None
+        assert found.facts["learned_from"] == len(found.sources) <= found.facts["files"]
         return found.sources
 
     first = sources()
@@ -138,10 +142,12 @@ def test_a_stopped_training_goes_on_with_no_file_that_is_left_out_since(house):
     assert told == []
     marked = min(first)
     file = house / marked
-    file.write_text("# codebuddy: no-train\n" + file.read_text())
+    text = file.read_text()
+    file.write_text("# codebuddy: no-train\n" + text)
     second = sources()
     assert marked not in second
     assert len(told) == 1
+    file.write_text(text)
     gone = min(second)
     (house / gone).unlink()
     assert gone not in sources()
@@ -150,10 +156,6 @@ def test_a_stopped_training_goes_on_with_no_file_that_is_left_out_since(house):
 
 def test_the_outcome_says_how_many_files_were_learned_from(house):
     """Of a large repository not each file that may be: there is no time for all."""
-    around, base, folder = make_around(house, [])
-    samples = OwnTraining(around, base, Options(0.1), folder).samples(None)
-    assert samples is not None
-    assert samples.facts["learned_from"] == len(samples.sources) <= samples.facts["files"]
     trained = Trained(house, 16.0, 3, 60.0, False, {}, (), ())
     verdict = Verdict(20, {}, "base", 3.0, (1.0, 5.0), 5.0, True, "better")
     facts = {"files": 2400, "learned_from": 380, "left_out": {}}

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.filterwarnings(
 CONFIG = AdapterConfig("own", 8, tuple(LINEAR), 2e-2)
 
 
-@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.inf, -math.inf, math.nan, 1e9])
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.inf, -math.inf, math.nan, 501.0, 1e9])
 def test_an_epsilon_that_promises_nothing_is_refused(epsilon):
     """Zero, below it, infinite, none: one sentence each."""
     with pytest.raises(UsageError, match="is no goal"):
