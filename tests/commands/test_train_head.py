@@ -141,11 +141,12 @@ def test_the_card_says_what_an_adapter_never_saw(labelling, tmp_path, capsys):
     """Of an adapter of the repository alone; one that does not say it is warned of."""
     repository = labelling.repository
     folder = adapters_folder(repository)
+    assert folder is not None
     folder.mkdir(parents=True)
     file = write_random_adapter(folder / "mine.gguf", seed=1)
     write_card(file, ["b" * 64], 4, 8.0, {"watched": ["a.py"], "judged": ["b.py"]}, {})
     mine = Adapter("mine", "a" * 64, file, (0, 0, 0, 0), 1, 4, 8.0)
-    assert unseen_files(mine, repository) == {"a.py", "b.py"}
+    assert unseen_files(mine, repository) == frozenset({"a.py", "b.py"})
     assert unseen_files(None, repository) is None
     elsewhere = dataclasses.replace(mine, path=tmp_path / "mine.gguf")
     assert unseen_files(elsewhere, repository) is None

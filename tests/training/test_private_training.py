@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,9 +243,8 @@ def test_the_time_is_enough_for_several_steps(monkeypatch, tmp_path, unit):
     repository = open_repository(committed(tmp_path / "one", {"0.py": "x = 1\n"}))
     held = {"example": 1, "file": 4, "author": 40}[unit]
     for in_time in (170.0, 1900.0, math.inf):
-        _, units, passes, _, batch, least = private.private_for(
-            Goal(8.0, unit), groups, repository, in_time
-        ).plan
+        given: Any = private.private_for(Goal(8.0, unit), groups, repository, in_time).plan
+        _, units, passes, _, batch, least = given
         rate = max(least, batch / units)
         assert rate * units * held * 8 <= 1.001 * max(in_time, 8 * held)
         assert batch <= 48
