@@ -82,7 +82,7 @@ def train_privately(
 ) -> int:
     """Train the one adapter of the model by the plan; fewer steps where the time is over.
 
-    A step can take minutes: time and `wait` are looked at before each group of samples.
+    A step can take minutes: time and `wait` are looked at before each group.
 
     Args:
         model: With the adapter of `config`.
@@ -103,8 +103,8 @@ def train_privately(
     import torch
 
     plan = private.plan
-    weights, highest = trained_weights(model), RATE_SHARE * config.rate
-    optimizer = torch.optim.AdamW(weights, lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
+    weights, rate = trained_weights(model), RATE_SHARE * config.rate
+    optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
     run = repr((config, plan))
     if run_state.remove_other(state, run):
         tell("the unfinished training has another plan (as of other --minutes): it begins anew")
@@ -118,26 +118,35 @@ def train_privately(
         return clock() - started <= seconds
 
     for step in range(done + 1, plan.steps + 1):
-        if not may_go_on():
-            return step - 1
         chosen = [private.units[at] for at in draw(len(private.units), plan.rate)]
         found = clipped_sum(model, weights, chosen, endings, plan.clip, prompts, may_go_on)
         if found is None:
             return step - 1
-        sums, loss = found
-        for weight, total in zip(weights, sums, strict=True):
-            drawn = torch.from_numpy(noise.normal(0.0, plan.noise * plan.clip, total.shape))
-            # By the expected number, which is known: the drawn one is not to be told.
-            weight.grad = (total + drawn.to(total.dtype)) / (plan.rate * plan.units)
-        share = step / plan.steps
-        for group in optimizer.param_groups:
-            group["lr"] = highest * min(1.0, 2 * (1 - share) + 0.02)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        progress = step, 0, clock() - started
-        run_state.keep(model, {config.name: optimizer}, state, run, progress)
+        (sums, loss), share = found, step / plan.steps
+        _take_step(optimizer, weights, sums, plan, noise, share)
+        run_state.keep(model, {config.name: optimizer}, state, run, (step, 0, clock() - started))
         on_step(step, share, loss)
     return plan.steps
+
+
+def _take_step(
+    optimizer: Any,
+    weights: Sequence[Any],
+    sums: Sequence[Any],
+    plan: Plan,
+    noise: Any,
+    share: float,
+) -> None:
+    import torch
+
+    for group in optimizer.param_groups:
+        group["lr"] = optimizer.defaults["lr"] * min(1.0, 2 * (1 - share) + 0.02)
+    for weight, total in zip(weights, sums, strict=True):
+        drawn = torch.from_numpy(noise.normal(0.0, plan.noise * plan.clip, total.shape))
+        # By the expected number, which is known: the drawn one is not to be told.
+        weight.grad = (total + drawn.to(total.dtype)) / (plan.rate * plan.units)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def clipped_sum(
@@ -151,12 +160,14 @@ def clipped_sum(
 ) -> tuple[list[Any], float] | None:
     """The sum over units of their gradients, each of norm `clip` at most, and the mean loss.
 
-    `may_go_on` is asked before each group; `None` where it says no.
+    `may_go_on` is asked at the beginning and before each group; `None` where it says no.
     A unit's loss is the mean over its middles, so that no unit changes what another one adds. A
     gradient that is no number adds nothing.
     """
     import torch
 
+    if not may_go_on():
+        return None
     sums = [torch.zeros_like(weight) for weight in weights]
     losses = []
     for unit in units:
