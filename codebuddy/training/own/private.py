@@ -82,7 +82,7 @@ def train_privately(
 ) -> int:
     """Train the one adapter of the model by the plan; fewer steps where the time is over.
 
-    A step can take minutes: time and `wait` are looked at before each group.
+    A step can take minutes: `wait`, and after the first step time, are looked at in between.
 
     Args:
         model: With the adapter of `config`.
@@ -115,7 +115,7 @@ def train_privately(
 
     def may_go_on() -> bool:
         wait()
-        return clock() - started <= seconds
+        return step == 1 or clock() - started <= seconds
 
     for step in range(done + 1, plan.steps + 1):
         chosen = [private.units[at] for at in draw(len(private.units), plan.rate)]
