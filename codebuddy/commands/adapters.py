@@ -87,6 +87,7 @@ def use_adapter(name: str, model: str | None, as_json: bool) -> None:  # noqa: F
     for base in bases:
         own_adapters.use(_made(folder), base, name)
     note_other_adapter(repository_context.settings)
+    _note_other_model(repository_context, bases)
     if as_json:
         answer_json({"used": name, "bases": bases})
         return
@@ -130,10 +131,12 @@ def export_adapter(name: str, target: Path, as_json: bool) -> None:  # noqa: FBT
     if not target.is_dir():
         raise UsageError(f"{target} is no folder", hint="make it first")
     copies = []
-    for file in (found.file, found.file.with_suffix(".json")):
-        copy = target / file.name
+    files = found.file, found.file.with_suffix(".json")
+    for copy in (target / file.name for file in files):
         if copy.exists():
             raise UsageError(f"{copy} is there already", hint="name another folder")
+    for file in files:
+        copy = target / file.name
         try:
             content = read_file(file, MAX_BYTES, follows_links=True)
             if file is not found.file:
@@ -197,13 +200,11 @@ def import_adapter(
     name = own_adapters.check_name(name or file.stem)
     base = _base(repository_context)
     # Without a card it would be held to the model's shapes alone.
-    read_card(card_file)
+    card = read_card(card_file)
     adapter = AdapterChooser(base.header, base.digest).choose(str(file)).adapter
     assert adapter is not None
     _ask_for_trust(file, trust=trust)
-    target = _made(folder) / f"{name}.gguf"
-    _copy(file, target)
-    _copy(card_file, target.with_suffix(".json"))
+    _take(file, card, _made(folder) / f"{name}.gguf")
     # What was copied is what was checked, or it is never used.
     own_adapters.trust(adapter.sha256)
     item = _described(repository_context, folder, own_adapters.find(folder, name))
@@ -227,9 +228,13 @@ def _ask_for_trust(file: Path, *, trust: bool) -> None:
         raise click.Abort
 
 
-def _copy(source: Path, target: Path) -> None:
+def _take(source: Path, card: dict[str, Any], target: Path) -> None:
+    """Copy an adapter's file, and its card with a mark that no training of here made it."""
+    import json
+
     from codebuddy.errors import ModelError
     from codebuddy.inference.adapter import MAX_BYTES
+    from codebuddy.inference.adapter_card import IMPORTED
     from codebuddy.private_files import read_file, write_file
 
     if target.exists():
@@ -238,7 +243,11 @@ def _copy(source: Path, target: Path) -> None:
             hint=f"--name another, or codebuddy adapters remove {target.stem}",
         )
     try:
-        write_file(target, read_file(source, MAX_BYTES, follows_links=True))
+        content = read_file(source, MAX_BYTES, follows_links=True)
+        # The card first: alone it is nothing, while a file without one would be in the way.
+        marked = json.dumps({**card, IMPORTED: True}, indent=1) + "\n"
+        write_file(target.with_suffix(".json"), marked.encode("ascii"))
+        write_file(target, content)
     except OSError as error:
         raise ModelError(f"cannot copy {source}: {error.strerror}") from error
 
@@ -272,6 +281,18 @@ def _base(repository_context: RepositoryContext) -> Base:
 
     settings = repository_context.settings
     return base_of(find_model(settings.model.name, settings))
+
+
+def _note_other_model(repository_context: RepositoryContext, bases: list[str]) -> None:
+    """Say where the chosen adapter belongs to other weights than those in use."""
+    from codebuddy.errors import CodebuddyError
+
+    try:
+        base = _base(repository_context)
+    except CodebuddyError:
+        return
+    if base.digest not in bases:
+        note(f"it is for another model: with {safe_line(base.name)}, in use now, it writes nothing")
 
 
 def _check(found: StoredAdapter) -> None:

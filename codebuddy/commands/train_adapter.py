@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ _TYPING_S = 30.0
 _LOOK_EVERY_S, _LINE_EVERY_S = 5.0, 60.0
 # What of an outcome's JSON a gate may limit.
 _LIMITED = frozenset({"compared", "loss"})
+_BARS = "▁▂▃▄▅▆▇█"
+_BAR_COUNT = 24
 
 
 @click.command(
@@ -169,18 +172,27 @@ class _Report:
 
     def on_progress(self, progress: Progress) -> None:
         """How far the training is."""
-        from codebuddy.training.own.fitting import curve
-
         self._last = ""
+        losses = progress.losses
         text = (
             f"step {progress.step}, loss {progress.loss:.2f},"
-            f" held out {progress.losses[-1]:.2f} {curve(progress.losses)},"
+            f"{f' held out {losses[-1]:.2f} {_curve(losses)},' if losses else ''}"
             f" {max(0.0, progress.seconds_left) / 60:.0f} min left"
         )
         self._status.show(f"{text}; Ctrl-C keeps what is done")
         if not self._status.is_shown and time.monotonic() - self._noted >= _LINE_EVERY_S:
             self._noted = time.monotonic()
             note(text)
+
+
+def _curve(losses: Sequence[float]) -> str:
+    """Losses as a line of bars, the highest for the largest."""
+    shown = list(losses)[-_BAR_COUNT:]
+    if len(shown) < 2:
+        return ""
+    low, high = min(shown), max(shown)
+    steps = len(_BARS) - 1
+    return "".join(_BARS[round((x - low) / ((high - low) or 1) * steps)] for x in shown)
 
 
 def note_other_adapter(settings: Settings) -> None:
@@ -201,8 +213,11 @@ def lines_of(outcome: Outcome, setting: str) -> list[str]:
         unjudged = "; the gate judged nothing (--fresh trains anew and judges)"
         return [known + (unjudged if outcome.gate is not None else "")]
     left = ", ".join(f"{reason} {count}" for reason, count in outcome.facts["left_out"].items())
+    files = outcome.facts["files"]
+    learned_from = outcome.facts.get("learned_from", files)
+    counted = f"{files}" if learned_from == files else f"{learned_from} of {files}"
     lines = [
-        f"learned from {outcome.facts['files']} files{f' (left out: {left})' if left else ''},"
+        f"learned from {counted} files{f' (left out: {left})' if left else ''},"
         f" {trained.steps} steps in {trained.seconds / 60:.1f} min"
         f"{', until the held-out loss fell no more' if trained.is_early else ''}",
         f"compared on {verdict.holes} holes of files that it did not learn from",

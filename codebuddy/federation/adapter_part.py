@@ -25,8 +25,9 @@ from codebuddy.inference.own_adapters import StoredAdapter
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter.export import read_matrices, write_adapter
 from codebuddy.training.own.fitting import RANK, alpha_of
+from codebuddy.training.own.keeping import alone
 from codebuddy.training.own.on_repository import surroundings_of
-from codebuddy.training.own.run import Options, OwnTraining, alone
+from codebuddy.training.own.run import Options, OwnTraining
 
 if TYPE_CHECKING:
     from codebuddy.inference.own_adapters import Base

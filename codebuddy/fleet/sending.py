@@ -22,6 +22,7 @@ from codebuddy.errors import CodebuddyError, RepositoryError
 from codebuddy.fleet.tasks import Outcome, run_task
 from codebuddy.index.schema import DATABASE_NAME
 from codebuddy.inference import own_adapters
+from codebuddy.inference.adapter_card import IMPORTED
 from codebuddy.private_files import make_folder, read_file, write_file
 from codebuddy.vcs.repository import Repository, open_repository
 from codebuddy.vcs.worktrees import adapters_folder
@@ -234,13 +235,14 @@ def _is_adapters(name: str) -> bool:
 def _take_adapters(repository: Repository, files: Mapping[str, bytes]) -> None:
     """Keep adapters as if they had been trained here; what is used follows the worker's verdict.
 
-    An adapter that is in use here stays, also one of the same name, and so do the choices for
-    other weights.
+    An adapter that is in use here, or was imported, stays, also one of the same name, and so do the
+    choices for other weights.
     """
-    from codebuddy.training.own.run import alone
+    from codebuddy.training.own.keeping import alone
 
     with alone(repository) as folder:
         in_use = set(own_adapters.uses_in(folder).values())
+        in_use |= {each.name for each in own_adapters.stored(folder) if each.card.get(IMPORTED)}
         names: dict[str, str] = {}
         choices: dict[str, str] = {}
         for path, content in files.items():

@@ -23,8 +23,9 @@ from codebuddy.index.store import Store
 # Stands beside the index from before files leave it until nothing of them is left, so that a
 # kill in between is made up for by the next update.
 BEGUN_NAME = "index.forgetting"
-# Of an adapter's training and its audit: samples are texts. Their lock is training/own/run.py's.
-_UNFINISHED, _TRAINING_LOCK = ("unfinished-*", "audit-*"), "training.lock"
+# Of an adapter's training, alone and with others, and of its audit: samples are texts. Their lock
+# is training/own/keeping.py's.
+_UNFINISHED, _TRAINING_LOCK = ("unfinished-*", "federated-*", "audit-*"), "training.lock"
 
 
 def begin(folder: Path) -> None:

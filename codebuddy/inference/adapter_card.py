@@ -14,9 +14,14 @@ from codebuddy.private_files import read_json
 # Words of `model.adapter`, which no adapter may be called.
 AUTO, NONE, SHIPPED = "auto", "none", "shipped"
 CARD_FORMAT = "codebuddy-adapter"
+# In the card of an adapter that no training of here made.
+IMPORTED = "imported"
 CARD_VERSION = 1
-_MAX_CARD_BYTES = 1 << 16
+# A card names up to 600 files and functions, whose names may be long.
+_MAX_CARD_BYTES = 4 << 20
 _SHA256_DIGITS = 64
+_NUMBERS = (int, float)
+_OF_PRIVACY = {"epsilon": _NUMBERS, "delta": _NUMBERS, "unit": (str,), "units": (int,)}
 
 
 def read_card(file: Path) -> dict[str, Any]:
@@ -37,11 +42,29 @@ def read_card(file: Path) -> dict[str, Any]:
     bases, sha256 = card.get("bases"), card.get("sha256")
     if not is_sha256(sha256) or not isinstance(bases, list) or not all(map(is_sha256, bases)):
         raise refused(file, "it does not name the digests of adapter and base")
-    if type(card.get("rank")) is not int or type(card.get("alpha")) not in (int, float):
+    if type(card.get("rank")) is not int or type(card.get("alpha")) not in _NUMBERS:
         raise refused(file, "it does not name rank and alpha")
     if card.get("activated") is not True:
         raise refused(file, "its adapter was not trained to act from the middle on")
+    _check_facts(file, card)
     return card
+
+
+def _check_facts(file: Path, card: dict[str, Any]) -> None:
+    """Refuse facts and figures, where there are any, of other types than are computed with."""
+    made_by, figures = (card.get(key, {}) for key in ("made_by", "figures"))
+    for key, facts in (("made_by", made_by), ("figures", figures)):
+        if not isinstance(facts, dict):
+            raise refused(file, f"its {key} is no table")
+    gain, privacy = figures.get("gain"), made_by.get("privacy")
+    if gain is not None and type(gain) not in _NUMBERS:
+        raise refused(file, "its gain is no number")
+    if privacy is None:
+        return
+    if not isinstance(privacy, dict) or any(
+        type(privacy.get(key)) not in kinds for key, kinds in _OF_PRIVACY.items()
+    ):
+        raise refused(file, "its privacy does not name epsilon, delta, unit and units")
 
 
 def is_sha256(value: object) -> bool:

@@ -21,11 +21,12 @@ from codebuddy.errors import TrainingError, UsageError
 
 Unit = Literal["example", "file", "author"]
 DEFAULT_EPSILON = 8.0
-_MOST_EPSILON = 1000.0
+# From some 700 on e^epsilon is no number, and the search for the noise would not end.
+_MOST_EPSILON = 500.0
 # Of so few units nothing can be learned that is not one unit's own.
 LEAST_UNITS = 4
-# The expected share of units in a step, and its bounds.
-_BATCH, _LEAST_RATE = 16, 0.05
+# How many units a step draws on average, and the share that it draws at least and at most.
+_BATCH, _LEAST_RATE, _MOST_RATE = 16, 0.05, 0.5
 # How exactly the accountant computes, as a share of epsilon; what it says is always the upper end.
 _PRECISION = 0.02
 _INSTALL = "pip install 'codebuddy[train]'"
@@ -68,7 +69,7 @@ class Plan:
             "units": self.units,
             "noise": round(self.noise, 4),
             "clip": self.clip,
-            "rate": round(self.rate, 4),
+            "rate": round(self.rate, 6),
             "steps": steps,
             "accountant": "prv",
         }
@@ -84,10 +85,11 @@ class Plan:
 
     def _of_two(self) -> str:
         """What is left for that which is in two units."""
-        delta = 2 * math.exp(self.epsilon) * self.delta
-        if delta >= 1:
+        # By logarithms: e^epsilon of a large one is beyond any number.
+        exponent = self.epsilon + math.log(2 * self.delta)
+        if exponent >= 0:
             return "no promise is left of what is in two"
-        return f"delta {delta:.2g} of what is in two"
+        return f"delta {math.exp(exponent):.2g} of what is in two"
 
 
 def goal_of(
@@ -125,7 +127,14 @@ def require_accountant(goal: Goal | None) -> None:
         raise _missing("opacus is not installed")
 
 
-def plan_for(goal: Goal, units: int, passes: float, clip: float, batch: int = _BATCH) -> Plan:
+def plan_for(
+    goal: Goal,
+    units: int,
+    passes: float,
+    clip: float,
+    batch: float = _BATCH,
+    least_rate: float = _LEAST_RATE,
+) -> Plan:
     """The least noise with which so many passes over the units meet the goal.
 
     Args:
@@ -134,6 +143,7 @@ def plan_for(goal: Goal, units: int, passes: float, clip: float, batch: int = _B
         passes: How often each unit is drawn on average.
         clip: The largest norm of a unit's gradient.
         batch: How many of them a step draws on average, if that is at most half of them.
+        least_rate: The chance that each has to be in a step at least.
 
     Raises:
         TrainingError: There are too few units, or the accountant is not installed.
@@ -143,7 +153,7 @@ def plan_for(goal: Goal, units: int, passes: float, clip: float, batch: int = _B
             f"{units} {goal.unit}{'s' if units != 1 else ''} are too few to hide one among",
             hint="choose a smaller unit, or train without --private",
         )
-    rate = min(1.0, max(_LEAST_RATE, min(0.5, batch / units)))
+    rate = max(least_rate, min(_MOST_RATE, batch / units))
     steps = max(1, math.ceil(passes / rate))
     delta = 1 / (10 * units)
     try:

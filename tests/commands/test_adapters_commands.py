@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from codebuddy.config import load_settings
 from codebuddy.inference import own_adapters, stamps
+from codebuddy.inference.installed import find_model
+from codebuddy.inference.own_adapters import base_of
 from codebuddy.training.adapter.export import write_card
+from codebuddy.training.own.fitting import Trained
+from codebuddy.training.own.judging import Verdict
+from codebuddy.training.own.keeping import keep_adapter
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.commands.test_complete import codebuddy
@@ -133,7 +140,8 @@ def test_a_private_one_goes_without_names_of_files_and_code(repository, folder, 
     """Which noise does not hide; counts stay, and the card at home names them still."""
     file = write_random_adapter(folder / "mine.gguf", seed=1)
     told_of = {"watched": ["zqx/a.py"], "judged": ["zqx/b.py"], "deprecated": ["zqx_old"]}
-    made_by = {**MADE_BY, **told_of, "left_out": {"short": 2}, "privacy": {"epsilon": 8.0}}
+    spent = {"epsilon": 8.0, "delta": 0.01, "unit": "file", "units": 10}
+    made_by = {**MADE_BY, **told_of, "left_out": {"short": 2}, "privacy": spent}
     own = write_card(file, [base], 4, 8.0, made_by, FIGURES)
     own_adapters.trust(json.loads(own.read_text())["sha256"])
     told(repository, "export", "mine", str(tmp_path))
@@ -142,6 +150,67 @@ def test_a_private_one_goes_without_names_of_files_and_code(repository, folder, 
     assert json.loads(card)["made_by"]["deprecated"] == 1
     assert json.loads(card)["made_by"]["left_out"] == {"short": 2}
     assert "zqx" in own.read_text()
+
+
+def test_a_training_takes_nothing_away_that_was_imported(repository, folder, base, tmp_path):
+    """Neither where it lies there, nor of the same name, nor where it was used and is followed."""
+    whole = base_of(find_model(os.environ["CODEBUDDY_MODEL_NAME"], load_settings().settings))
+    better = Verdict(20, {}, "base", 3.0, (1.0, 5.0), 5.0, is_better=True, reason="better")
+
+    def keep(seed):
+        file = write_random_adapter(tmp_path / "trained.gguf", seed=seed)
+        trained = Trained(file, 8.0, 5, 1.0, False, {}, (), ())
+        return keep_adapter(folder, whole, "mine", trained, better, MADE_BY)
+
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    file = put(outside, base, is_trusted=False)
+    for name in ("mine", "theirs"):
+        told(repository, "import", str(file), "--trust", "--name", name)
+    told(repository, "use", "theirs")
+    assert keep(2) == "mine-2"
+    assert own_adapters.used(folder, base) == "mine-2"
+    assert {each.name for each in own_adapters.stored(folder)} == {"mine", "mine-2", "theirs"}
+    put(folder, base, "earlier", 3)
+    assert keep(4) == "mine-2"
+    assert {each.name for each in own_adapters.stored(folder)} == {"mine", "mine-2", "theirs"}
+    assert [each.bases for each in own_adapters.stored(folder)] == [(base,)] * 3
+
+
+@pytest.mark.parametrize("key", ["made_by", "figures"])
+def test_a_card_of_other_types_is_refused_and_breaks_no_list(
+    repository, folder, base, tmp_path, key
+):
+    """Cards come from elsewhere: a text where a table belongs costs a sentence."""
+    file = put(tmp_path, base, is_trusted=False)
+    card = file.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {key: "x"}))
+    assert f"its {key} is no table" in refused(repository, "import", str(file), "--trust")
+    for each in (file, card):
+        shutil.move(each, folder)
+    [item] = told(repository, "list")["adapters"]
+    assert "is no table" in item["problem"]
+
+
+def test_a_card_may_name_many_long_paths(repository, folder, base, tmp_path):
+    """As a training writes them: 200 that said when to stop, and 200 that judged."""
+    file = write_random_adapter(folder / "mine.gguf", seed=1)
+    paths = [f"src/main/java/com/{'deep/' * 40}Module{n}.java" for n in range(200)]
+    made_by = {**MADE_BY, "watched": paths, "judged": paths}
+    own_adapters.trust(
+        json.loads(write_card(file, [base], 4, 8.0, made_by, FIGURES).read_text())["sha256"]
+    )
+    [item] = told(repository, "list")["adapters"]
+    assert item["problem"] is None
+    told(repository, "export", "mine", str(tmp_path))
+
+
+def test_an_export_leaves_nothing_half(repository, folder, base, tmp_path):
+    """Where one of the two files is there already, neither is written."""
+    put(folder, base)
+    (tmp_path / "mine.json").write_text("x")
+    assert "is there already" in refused(repository, "export", "mine", str(tmp_path))
+    assert not (tmp_path / "mine.gguf").exists()
 
 
 def _of_another_base(file, base):

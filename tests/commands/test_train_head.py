@@ -11,19 +11,25 @@ import pytest
 from codebuddy import heads
 from codebuddy.completion.confidence import NAMES as TEXT_NAMES
 from codebuddy.completion.head import Head
+from codebuddy.datatypes import Adapter
 from codebuddy.errors import TrainingError
 from codebuddy.inference.echo import EchoGenerator
 from codebuddy.settings import CompletionSettings
+from codebuddy.training.adapter.export import write_card
+from codebuddy.training.head import personal
 from codebuddy.training.head.adapt import GainThresholds, adapt, as_json
 from codebuddy.training.head.examples import append_example, read_examples, write_header
 from codebuddy.training.head.fit import fit_stage
 from codebuddy.training.head.labels import Labelling, label_holes
+from codebuddy.training.head.on_repository import unseen_files
 from codebuddy.training.head.personal import train_personal
 from codebuddy.vcs.repository import open_repository
+from codebuddy.vcs.worktrees import adapters_folder
 from tests.commands.test_complete import codebuddy
 from tests.completion.test_head import FEATURES, example, synthetic_examples
 from tests.support.evaluation import CART, indexed, make_shop
 from tests.support.index import run_git
+from tests.support.tiny_model import write_random_adapter
 
 SETTINGS = CompletionSettings()
 PRICES = GainThresholds(at_once=1.0, again=3.0)
@@ -103,6 +109,51 @@ def test_labels_for_another_model_are_put_aside(labelling, tmp_path, capsys):
     (aside,) = tmp_path.glob("labels.*-*.old")
     assert "put aside" in capsys.readouterr().err
     assert places(read_examples(aside)[1]) == places(before)
+
+
+def test_labels_that_were_put_aside_are_gone_on_with(labelling, tmp_path, capsys):
+    """Whoever tries another model and comes back has the labels of the first one: hours of work."""
+    file = tmp_path / "labels.jsonl"
+    before = label_holes(labelling, file, 1)
+    other = Listener()
+    other.name = "other"
+    label_holes(dataclasses.replace(labelling, generator=other), file, 1)
+    asked = len(labelling.generator.asked)
+    assert "are for model echo, not other" in capsys.readouterr().err
+    assert places(label_holes(labelling, file, 1)) == places(before)
+    assert len(labelling.generator.asked) == asked
+    assert f"{len(before)} labels that were put aside go on" in capsys.readouterr().err
+    (aside,) = tmp_path.glob("labels.*-*.old")
+    assert read_examples(aside)[0]["model"] == "other"
+
+
+def test_no_hole_is_cut_into_what_the_adapter_learned_from(labelling, tmp_path):
+    """It knows that by heart, and labels of it would say that lookups help little."""
+    whole = label_holes(labelling, tmp_path / "all.jsonl", 4)
+    path = min(each.path for each in whole)
+    assert {each.path for each in whole} > {path}
+    unseen = dataclasses.replace(labelling, unseen=frozenset({path}))
+    assert {each.path for each in label_holes(unseen, tmp_path / "some.jsonl", 4)} == {path}
+    assert unseen.header() != labelling.header()
+
+
+def test_the_card_says_what_an_adapter_never_saw(labelling, tmp_path, capsys):
+    """Of an adapter of the repository alone; one that does not say it is warned of."""
+    repository = labelling.repository
+    folder = adapters_folder(repository)
+    assert folder is not None
+    folder.mkdir(parents=True)
+    file = write_random_adapter(folder / "mine.gguf", seed=1)
+    write_card(file, ["b" * 64], 4, 8.0, {"watched": ["a.py"], "judged": ["b.py"]}, {})
+    mine = Adapter("mine", "a" * 64, file, (0, 0, 0, 0), 1, 4, 8.0)
+    assert unseen_files(mine, repository) == frozenset({"a.py", "b.py"})
+    assert unseen_files(None, repository) is None
+    elsewhere = dataclasses.replace(mine, path=tmp_path / "mine.gguf")
+    assert unseen_files(elsewhere, repository) is None
+    assert capsys.readouterr().err == ""
+    write_card(file, ["b" * 64], 4, 8.0, {"watched": 1, "judged": 1}, {})
+    assert unseen_files(mine, repository) is None
+    assert "does not say from which" in capsys.readouterr().err
 
 
 def test_a_repository_without_code_is_told_so(tmp_path):
@@ -189,6 +240,18 @@ def test_a_kept_head_decides_and_lies_beside_the_index(labelling):
     assert chosen is not None
     assert (chosen.name == f"shop, {told['holes']} holes") == told["kept"]
     assert run_git(labelling.repository.root, "status", "--porcelain") == ""
+
+
+def test_a_head_of_another_model_is_no_matter_of_these_labels(tmp_path):
+    """It stays where they speak for the shipped head; a damaged one goes."""
+    file = tmp_path / "head.json"
+    assert not personal.is_of(file, "echo")
+    shipped = json.loads(heads.default_head_file().read_text())
+    heads.save_head(file, shipped | {"trained_for": {"model": "other"}})
+    assert not personal.is_of(file, "echo")
+    assert personal.is_of(file, "other")
+    file.write_text("{")
+    assert personal.is_of(file, "echo")
 
 
 @pytest.mark.process

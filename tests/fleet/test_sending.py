@@ -19,7 +19,7 @@ from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.private_files import make_folder
 from codebuddy.training.adapter.export import write_adapter, write_card
-from codebuddy.training.own.run import alone
+from codebuddy.training.own.keeping import alone
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import shared_folder
 from tests.fleet.test_run import JOB

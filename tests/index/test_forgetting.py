@@ -27,7 +27,7 @@ from codebuddy.saved_kv import (
     reader_id,
 )
 from codebuddy.training.head.examples import append_example, read_examples, write_header
-from codebuddy.training.own.run import alone
+from codebuddy.training.own.keeping import alone
 from codebuddy.vcs.repository import open_repository
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.completion.test_head import synthetic_examples
@@ -136,7 +136,7 @@ def test_unfinished_trainings_go_but_not_under_a_training_that_runs(tmp_path):
     update_index(repository, settings)
     adapters = adapters_folder(repository)
     assert adapters is not None
-    works = [adapters / "unfinished-1", adapters / "audit-1-plain"]
+    works = [adapters / f"{each}-1" for each in ("unfinished", "federated", "audit")]
     for work in works:
         work.mkdir(parents=True)
     with alone(repository):

@@ -95,8 +95,16 @@ DAMAGES = {
     "digests": (_card(bases="abc"), "does not name the digests"),
     "no digest": (_card(sha256=None), "does not name the digests"),
     "rank a text": (_card(rank="4"), "does not name rank"),
+    "facts a text": (_card(made_by="me"), "its made_by is no table"),
+    "figures none": (_card(figures=None), "its figures is no table"),
+    "gain a text": (_card(figures={"gain": "much"}), "its gain is no number"),
+    "privacy a text": (_card(made_by={"privacy": "much"}), "its privacy does not name"),
+    "half a privacy": (
+        _card(made_by={"privacy": {"epsilon": 8, "delta": 0.01, "unit": "file"}}),
+        "its privacy does not name",
+    ),
     "no JSON": (lambda file: file.with_suffix(".json").write_text("{"), "no JSON"),
-    "huge": (lambda file: file.with_suffix(".json").write_text(" " * 100_000), "larger than"),
+    "huge": (lambda file: file.with_suffix(".json").write_text(" " * 4_200_000), "larger than"),
 }
 
 

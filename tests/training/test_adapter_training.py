@@ -15,10 +15,10 @@ from codebuddy.inference import hardware
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.gguf import read_header
 from codebuddy.inference.llama_library import load_library
-from codebuddy.training.adapter import run_state
+from codebuddy.training.adapter import corpus, run_state
 from codebuddy.training.adapter.__main__ import PARTS, cut, train_all
 from codebuddy.training.adapter.base_model import LINEAR, load_base, number_type
-from codebuddy.training.adapter.export import adapter_weights, write_adapter
+from codebuddy.training.adapter.export import adapter_weights, take_up_weights, write_adapter
 from codebuddy.training.adapter.fit import (
     AdapterConfig,
     TrainingPlan,
@@ -250,6 +250,16 @@ def test_groups_and_endings_come_back_from_their_files(groups, tmp_path):
     assert endings == Endings((4,), {b"": (1,), b")": (2, 3), b"x": (5,)})
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 10, 200, -300])
+def test_damaged_samples_are_said_to_be_damaged(groups, tmp_path, kept_bytes):
+    """Cut short by a lost power, at any place."""
+    file = tmp_path / "a.npz"
+    write_groups(file, PACKAGE, groups)
+    file.write_bytes(file.read_bytes()[:kept_bytes])
+    with pytest.raises(ValueError, match="are damaged"):
+        read_groups(file)
+
+
 def test_the_same_seed_gives_the_same_adapter(result, base_file, groups):
     """Bit for bit, on one machine."""
     first = adapter_weights(result[0], "all")
@@ -285,6 +295,47 @@ def test_llama_cpp_says_the_same_with_the_adapter_on(result, base_file, groups, 
     assert theirs == pytest.approx(float(ours), abs=0.05)
     without = run_llama(base_file, None, prompt, given)
     assert np.abs(np.array(without) - np.array(found)).max() > 1
+
+
+def test_an_adapter_of_another_alpha_is_gone_on_from_with_its_own_effect(
+    result, base_file, groups, tmp_path
+):
+    """Whoever trained it may have scaled otherwise: what it explains is the same here."""
+    import torch
+
+    model, _, _ = result
+    config = BOTH[1]
+    weights, alpha = adapter_weights(model, config.name), config.rank * config.scaling
+    halved = {place: (a, b * 2) for place, (a, b) in weights.items()}
+    losses = []
+    for file, given, factor in (("same", weights, 1.0), ("other", halved, 0.5)):
+        write_adapter(tmp_path / file, given, "qwen2", alpha * factor)
+        taken = add_adapters(load_base(base_file), [config])
+        take_up_weights(taken, config.name, tmp_path / file, (HEADS, KV_HEADS))
+        [row, *_] = judge(taken, [config.name], groups[:1], ENDINGS, "cpu")[config.name]
+        losses.append(row.text)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    with torch.no_grad():
+        [base, *_] = judge(model, [""], groups[:1], ENDINGS, "cpu")[""]
+    assert abs(losses[0] - base.text) > 0.5
+
+
+def test_a_users_git_settings_hold_up_no_cutting(tmp_path, monkeypatch):
+    """Signatures that cannot be made, hooks that refuse: none is of a repository of ours."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("pre-commit", "commit-msg"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    settings = tmp_path / "gitconfig"
+    settings.write_text(
+        f"[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n[core]\n\thooksPath = {hooks}\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    root = tmp_path / "library"
+    root.mkdir()
+    (root / "a.py").write_text("x = 1\n")
+    assert corpus._as_repository(root).list_tracked_files() == [b"a.py"]
 
 
 def test_the_rows_of_llama_are_put_in_its_order(groups, tmp_path):

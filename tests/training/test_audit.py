@@ -40,9 +40,11 @@ from codebuddy.training.audit.attacks import (
 )
 from codebuddy.training.audit.findings import (
     Findings,
+    bounded,
     canary_row,
     membership_of,
     recitation_of,
+    runs_told,
     verdict_of,
 )
 from codebuddy.training.audit.head import audit_head
@@ -52,7 +54,7 @@ from codebuddy.training.audit.run import Asked, run
 from codebuddy.training.audit.scoring import score_middles, score_secret
 from codebuddy.training.own import fitting
 from codebuddy.training.own.choosing import choose_files, earlier_training
-from codebuddy.training.own.run import alone
+from codebuddy.training.own.keeping import alone
 from codebuddy.vcs.repository import open_repository
 from tests.commands.test_complete import codebuddy
 from tests.commands.test_json_keys import KEYS, paths_of
@@ -143,7 +145,9 @@ def test_attacks_tell_what_a_model_learned_by_heart_and_nothing_where_it_learned
     }
     runs = recitation_of(members, others)
     assert runs["members"]["adapter"] >= 4 > runs["others"]["adapter"]
-    found = Findings({}, (), told, runs)
+    longer = runs_told(members, others, 0)
+    assert longer is not None
+    found = Findings({}, (), {**told, "runs": longer}, runs)
     assert verdict_of(found).passed is False
     assert "tells its files from others" in verdict_of(found).sentence
     assert "in a row" in verdict_of(found).sentence
@@ -252,6 +256,62 @@ def test_too_little_is_said_with_its_interval():
     assert "[" in verdict.sentence
 
 
+def test_a_longest_run_that_is_luck_is_no_sign():
+    """An adapter that writes better everywhere, and its longest run on the side of more code."""
+    rng = random.Random(1)
+
+    def rows(side, count, longest):
+        lengths = [longest, *(rng.randrange(9) for _ in range(count - 1))]
+        return [
+            {
+                "file": f"{side}{number % 10}",
+                "hits": [True] * length,
+                "base_hits": [True] * (length // 2),
+                "loss": 1.0,
+                "base": 1.5,
+                "neighbours": 2.0,
+            }
+            for number, length in enumerate(lengths)
+        ]
+
+    def verdict(longer_by):
+        members, others = rows("m", 300, 20), rows("o", 150, 12)
+        for row in members:
+            row["hits"] = [True] * (len(row["hits"]) + longer_by)
+        runs, told = recitation_of(members, others), membership_of(members, others, 0)
+        longer = runs_told(members, others, 0)
+        assert longer is not None
+        assert runs["members"]["adapter"] > runs["others"]["adapter"]
+        return verdict_of(Findings({}, (), {**told, "runs": longer}, runs))
+
+    assert verdict(0).passed is True
+    assert "in a row" in verdict(3).sentence
+
+
+def test_where_words_tell_the_sides_apart_only_secrets_show_something():
+    """Neither the attacks nor the longest run, nor an epsilon; a secret that comes out does."""
+    apart = tell(
+        [Scored(f"m{n % 9}", 30.0 + n) for n in range(90)],
+        [Scored(f"o{n % 9}", float(n)) for n in range(60)],
+        0,
+    )
+    assert apart is not None
+    assert apart.interval[0] > 0.55
+    sides = {"adapter": 9.0, "base": 1.0}
+    runs = {"members": sides, "others": {**sides, "adapter": 2.0}}
+    told = {"ratio": apart, "words": apart, "runs": apart}
+    void = bounded(Findings({}, (), told, runs), 1e-3)
+    assert verdict_of(void).passed is None
+    assert "no attack shows anything" in verdict_of(void).sentence
+    assert void.epsilon_at_least is None
+    known = bounded(Findings({}, (), {"ratio": apart, "runs": apart}, runs), 1e-3)
+    assert verdict_of(known).passed is False
+    assert known.epsilon_at_least is not None
+    secret = verdict_of(Findings({}, ({"repeats": 1, "extracted": True},), told, runs))
+    assert secret.passed is False
+    assert secret.sentence == "It remembers its training: 1 of 1 planted secrets can be extracted."
+
+
 def test_what_was_found_is_found_once(tmp_path):
     """A row that stands is read again; one that a kill cut off is found anew."""
     file = tmp_path / "rows.jsonl"
@@ -331,7 +391,7 @@ def test_an_audit_goes_on_where_it_was_stopped_and_leaves_nothing(house, monkeyp
     report = json.loads(json.dumps(found.as_json()))
     assert report["canaries"]["planted"] == 5
     assert len(report["canaries"]["rows"]) == 10
-    assert report["membership"].keys() == {"loss", "ratio", "neighbours", "words"}
+    assert report["membership"].keys() == {"loss", "ratio", "neighbours", "words", "runs"}
     found_keys = {path for path in paths_of(report) if not path.startswith("subject.")}
     wanted = {path for path in KEYS["audit adapter"] if not path.startswith("subject.")}
     assert found_keys == wanted

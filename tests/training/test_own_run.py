@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codebuddy.commands.eval_gate import exit_status
-from codebuddy.commands.train_adapter import lines_of
+from codebuddy.commands.train_adapter import _Report, lines_of
 from codebuddy.evaluation.gate import Limit
 from codebuddy.inference import stamps
 from codebuddy.inference.installed import find_model
@@ -15,8 +15,10 @@ from codebuddy.service.models import open_generator
 from codebuddy.service.refresh import with_index
 from codebuddy.terminal import StatusLine
 from codebuddy.training.adapter.export import write_adapter
+from codebuddy.training.own.fitting import Progress, Trained
 from codebuddy.training.own.judging import Verdict, pass_gate
-from codebuddy.training.own.run import Options, OwnTraining, Surroundings, run
+from codebuddy.training.own.keeping import alone
+from codebuddy.training.own.run import Options, Outcome, OwnTraining, Surroundings, run
 from codebuddy.vcs.worktrees import adapters_folder
 from tests.support.tiny_model import random_weights, write_base
 from tests.support.toy_repository import make_house
@@ -110,3 +112,65 @@ def test_where_nothing_is_new_to_learn_no_gate_is_passed(house, monkeypatch, tmp
     assert "nothing new to learn: mine" in line
     assert exit_status(outcome.gate) == (1 if limits else 0)
     assert ("the gate judged nothing" in line) is bool(limits)
+
+
+def test_what_fails_under_the_lock_is_no_other_training(house):
+    """A federation's server that does not answer, say."""
+    with (
+        pytest.raises(TimeoutError, match="no answer"),
+        alone(repository_context_of_folder(house).repository),
+    ):
+        raise TimeoutError("no answer")
+
+
+def test_a_stopped_training_goes_on_with_no_file_that_is_left_out_since(house, monkeypatch):
+    """Marked or deleted, and not committed: it begins anew without, and says so."""
+    monkeypatch.setattr("codebuddy.training.own.cutting._LIBRARY_FILES", 5)
+    told: list[str] = []
+    around, base, folder = make_around(house, told)
+
+    def sources():
+        # Under the lock, which keeps an update of the index from deleting what was cut.
+        with alone(around.repository):
+            found = OwnTraining(around, base, Options(0.1), folder).samples(None)
+        assert found is not None
+        assert found.facts["learned_from"] == len(found.sources) <= found.facts["files"]
+        return found.sources
+
+    first = sources()
+    assert sources() == first
+    assert told == []
+    marked = min(first)
+    file = house / marked
+    text = file.read_text()
+    file.write_text("# codebuddy: no-train\n" + text)
+    second = sources()
+    assert marked not in second
+    assert len(told) == 1
+    file.write_text(text)
+    gone = min(second)
+    (house / gone).unlink()
+    assert gone not in sources()
+    assert len(told) == 2
+
+
+def test_the_outcome_says_how_many_files_were_learned_from(house):
+    """Of a large repository not each file that may be: there is no time for all."""
+    trained = Trained(house, 16.0, 3, 60.0, False, {}, (), ())
+    verdict = Verdict(20, {}, "base", 3.0, (1.0, 5.0), 5.0, True, "better")
+    facts = {"files": 2400, "learned_from": 380, "left_out": {}}
+    assert lines_of(Outcome("a", facts, trained, verdict), "auto")[0].startswith(
+        "learned from 380 of 2400 files, 3 steps"
+    )
+    facts["learned_from"] = 2400
+    assert "learned from 2400 files" in lines_of(Outcome("a", facts, trained, verdict), "auto")[0]
+
+
+def test_progress_of_a_private_training_names_no_held_out_loss(capsys):
+    """None is looked at."""
+    report = _Report(StatusLine())
+    report._noted = float("-inf")
+    report.on_progress(Progress(3, 60.0, 1.5, ()))
+    said = capsys.readouterr().err
+    assert "loss 1.50" in said
+    assert "held out" not in said

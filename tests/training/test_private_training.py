@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from codebuddy.inference.vocabulary import open_vocabulary
 from codebuddy.settings import TrainSettings
 from codebuddy.training.adapter.base_model import LINEAR, load_base
 from codebuddy.training.adapter.fit import AdapterConfig, PromptCache, add_adapters
+from codebuddy.training.adapter.packing import SampleGroup
 from codebuddy.training.head.adapt import head_to_start_from
 from codebuddy.training.head.private import clipped, train_weights
 from codebuddy.training.own import cutting, judging, private
@@ -35,6 +37,7 @@ from codebuddy.training.privacy import (
     spent,
     units_of,
 )
+from codebuddy.vcs.repository import open_repository
 from tests.completion.test_head import synthetic_examples
 from tests.support.evaluation import indexed
 from tests.support.index import make_repository, run_git
@@ -52,7 +55,7 @@ pytestmark = pytest.mark.filterwarnings(
 CONFIG = AdapterConfig("own", 8, tuple(LINEAR), 2e-2)
 
 
-@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.inf, -math.inf, math.nan, 1e9])
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.inf, -math.inf, math.nan, 501.0, 1e9])
 def test_an_epsilon_that_promises_nothing_is_refused(epsilon):
     """Zero, below it, infinite, none: one sentence each."""
     with pytest.raises(UsageError, match="is no goal"):
@@ -174,11 +177,8 @@ def test_what_was_read_of_a_prompt_is_kept_as_long_as_there_is_room(model):
     assert full.read(second) is not full.read(second)
 
 
-def test_an_unfinished_training_of_another_plan_begins_anew_and_says_so(
-    model, monkeypatch, tmp_path
-):
+def test_an_unfinished_training_of_another_plan_begins_anew_and_says_so(model, tmp_path):
     """Other minutes make another plan; with the same one it goes on, and says nothing."""
-    monkeypatch.setattr(private, "_STEPS_KEPT", 1)
     units = tuple((group_of(number, 1),) for number in range(4))
     told: list[str] = []
 
@@ -204,6 +204,57 @@ def test_an_unfinished_training_of_another_plan_begins_anew_and_says_so(
     assert train(3, 9) == (3, [1, 2, 3])
     assert len(told) == 1
     assert "begins anew" in told[0]
+
+
+def test_time_and_the_user_are_looked_at_within_a_step(model, tmp_path):
+    """The first step is always ended; another one that the time ends counts nothing."""
+    units = tuple((group_of(number, 1),) for number in range(4))
+    of = dataclasses.replace(plan(noise=1.0), units=4, rate=1.0, steps=3)
+    waited, taken = [], []
+
+    def train(seconds):
+        return private.train_privately(
+            model,
+            CONFIG,
+            private.Private(of, units),
+            ENDINGS,
+            tmp_path / "training.state",
+            lambda: float(len(waited)),
+            seconds,
+            lambda step, *_: taken.append(step),
+            wait=lambda: waited.append(0),
+        )
+
+    assert train(3.5) == 1
+    # Before the first step, four groups of it, and the second.
+    assert len(waited) == 6
+    waited.clear()
+    assert train(10.5) == 2
+    assert taken == [1, 2]
+    assert train(99.0) == 3
+
+
+@pytest.mark.parametrize("unit", ["example", "file", "author"])
+def test_the_time_is_enough_for_several_steps(monkeypatch, tmp_path, unit):
+    """However many units there are: a step draws fewer of them where there is less time."""
+    monkeypatch.setattr(private, "plan_for", lambda *given: given)
+    groups = [SampleGroup(f"{n}.py", "python", (1,), ()) for n in range(3000)]
+    repository = open_repository(committed(tmp_path / "one", {"0.py": "x = 1\n"}))
+    held = {"example": 1, "file": 4, "author": 40}[unit]
+    for in_time in (170.0, 1900.0, math.inf):
+        given: Any = private.private_for(Goal(8.0, unit), groups, repository, in_time).plan
+        _, units, passes, _, batch, least = given
+        rate = max(least, batch / units)
+        assert rate * units * held * 8 <= 1.001 * max(in_time, 8 * held)
+        assert batch <= 48
+        assert passes * units * held <= 1.001 * in_time
+        assert passes / rate >= 0.999
+
+
+def test_a_plan_is_told_of_any_epsilon_that_is_a_goal():
+    """e^epsilon of a large one is beyond all numbers, and no promise."""
+    loose = dataclasses.replace(plan(noise=0.1), epsilon=1000.0)
+    assert "no promise is left of what is in two" in loose.words()
 
 
 def groups_by_file(root, vocabulary):

@@ -7,6 +7,7 @@ What is kept are token ids and places, a file of arrays for each package.
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import subprocess
 import tempfile
@@ -23,7 +24,7 @@ from codebuddy.training.adapter.sample_file import write_groups
 from codebuddy.training.adapter.samples import cut_group
 from codebuddy.training.packages import Package, identify, is_permissive
 from codebuddy.training.sources import LANGUAGES, written_by_hand
-from codebuddy.vcs.repository import Repository, open_repository
+from codebuddy.vcs.repository import Repository, git_executable, open_repository
 
 # What is taken of a package: enough for its samples, in neighbouring files.
 MAX_BYTES = 500_000
@@ -95,15 +96,20 @@ def _neighbours(
 
 
 def _as_repository(root: Path) -> Repository:
+    # Neither signed, nor held up by hooks, nor made of templates that a user's git has.
+    plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    options = ["user.name=x", "user.email=x@x", "commit.gpgSign=false"]
+    options += [f"core.hooksPath={os.devnull}", "core.autocrlf=false"]
+    git = [git_executable(), "-C", str(root), *(part for each in options for part in ("-c", each))]
     for command in (
-        ["init", "--quiet", "--initial-branch=main"],
+        ["init", "--quiet", "--initial-branch=main", "--template="],
         ["add", "--all", "--force"],
-        ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "x"],
+        ["commit", "--quiet", "-m", "x"],
     ):
         subprocess.run(
-            ["git", "-C", str(root), *command],
+            [*git, *command],
             check=True,
             capture_output=True,
-            env=platforms.child_environment(),
+            env=platforms.child_environment(**plain),
         )
     return open_repository(root)

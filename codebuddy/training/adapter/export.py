@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from codebuddy.private_files import write_file
 from codebuddy.training.adapter.base_model import LINEAR
 
 _INVOCATION = "adapter.alora.invocation_tokens"
@@ -31,6 +32,8 @@ def adapter_weights(model: Any, name: str) -> dict[str, tuple[Any, Any]]:
 def take_up_weights(model: Any, name: str, file: Path, heads: tuple[int, int]) -> None:
     """Give the adapter `name` of the model the weights of a file that `write_adapter` wrote.
 
+    B is scaled where the file has another alpha than the model, so that its effect is the file's.
+
     Args:
         model: With an adapter of the rank of the file's.
         name: Which one.
@@ -47,6 +50,7 @@ def take_up_weights(model: Any, name: str, file: Path, heads: tuple[int, int]) -
     reader = gguf.GGUFReader(file)
     is_llama = str(reader.fields["general.architecture"].contents()) == "llama"
     held = {tensor.name: np.array(tensor.data, np.float32) for tensor in reader.tensors}
+    factor = float(reader.fields["adapter.lora.alpha"].contents()) / _alpha_of(model, name)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if f".{name}." not in key or "lora_" not in key:
@@ -57,9 +61,16 @@ def take_up_weights(model: Any, name: str, file: Path, heads: tuple[int, int]) -
                 values = _unpermuted(place, values, heads)
             if values is None or values.shape != tuple(parameter.shape):
                 raise ValueError(f"{file} does not change {place} as this training does")
-            parameter.copy_(torch.from_numpy(values))
+            parameter.copy_(torch.from_numpy(values if side == "a" else values * factor))
     if held:
         raise ValueError(f"{file} changes {next(iter(held))}, which this training does not")
+
+
+def _alpha_of(model: Any, name: str) -> float:
+    """Rank times scaling of an adapter of a model, which all its layers share."""
+    layers = (each for each in model.modules() if hasattr(each, "lora_A") and name in each.lora_A)
+    layer = next(layers)
+    return float(layer.r[name] * layer.scaling[name])
 
 
 def read_matrices(file: Path) -> dict[str, tuple[Any, Any]]:
@@ -146,7 +157,7 @@ def write_card(
     made_by: Mapping[str, Any],
     figures: Mapping[str, Any],
 ) -> Path:
-    """Write the card of the adapter in `file` beside it.
+    """Write the card of the adapter in `file` beside it, whole or not at all, for its owner alone.
 
     Args:
         file: The adapter.
@@ -168,7 +179,7 @@ def write_card(
         "figures": dict(figures),
     }
     card_file = file.with_suffix(".json")
-    card_file.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_file(card_file, (json.dumps(card, indent=1) + "\n").encode("ascii"))
     return card_file
 
 

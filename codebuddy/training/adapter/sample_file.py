@@ -8,11 +8,13 @@ dependencies are not.
 from __future__ import annotations
 
 import json
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -47,9 +49,17 @@ def write_groups(file: Path, package: Package, groups: Sequence[SampleGroup]) ->
 
 
 def read_groups(file: Path) -> list[SampleGroup]:
-    """The groups of a file that `write_groups` wrote."""
-    with np.load(file, allow_pickle=False) as arrays:
-        tokens, about = arrays["tokens"].astype(np.int64), json.loads(arrays["about"].tobytes())
+    """The groups of a file that `write_groups` wrote.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is damaged.
+    """
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            tokens, about = arrays["tokens"].astype(np.int64), json.loads(arrays["about"].tobytes())
+    except (EOFError, LookupError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"the samples in {file} are damaged: {error}") from error
     at = 0
 
     def take(count: int) -> list[int]:

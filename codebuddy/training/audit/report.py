@@ -17,6 +17,7 @@ _TITLES = {
     "ratio": "loss against the base",
     "neighbours": "loss against neighbours",
     "words": "control: words of the files",
+    "runs": "runs, longer than the base's",
     "shadows": "likelihood ratio of shadow heads",
 }
 _STYLE = (

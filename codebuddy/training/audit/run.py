@@ -32,11 +32,13 @@ from codebuddy.training.adapter.samples import cut_group
 from codebuddy.training.audit.canaries import draw_canaries, planted
 from codebuddy.training.audit.findings import (
     CONTROL,
+    RUNS,
     Findings,
     bounded,
     canary_row,
     membership_of,
     recitation_of,
+    runs_told,
 )
 from codebuddy.training.audit.rows import Rows
 from codebuddy.training.audit.scoring import MiddleScores, SecretScores, score_middles, score_secret
@@ -44,10 +46,10 @@ from codebuddy.training.audit.words import told_by_words
 from codebuddy.training.own import choosing, cutting, fitting
 from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.fitting import RANK
-from codebuddy.training.own.keeping import MAX_NAMED
+from codebuddy.training.own.keeping import MAX_NAMED, alone
 from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.own.private import private_for
-from codebuddy.training.own.run import Surroundings, alone, groups_in
+from codebuddy.training.own.run import Surroundings, groups_in
 from codebuddy.training.packages import Package
 from codebuddy.training.privacy import Goal
 
@@ -99,7 +101,7 @@ def run(around: Surroundings, base: Base, asked: Asked) -> Findings:
             return _Audit(around, base, asked, folder).run()
         except OSError as error:
             raise TrainingError(
-                f"cannot keep the audit in {folder}: {error.strerror}",
+                f"cannot keep the audit in {folder}: {error.strerror or error}",
                 hint="make room, then give the same command: it goes on where it was",
             ) from error
 
@@ -117,7 +119,6 @@ class _Audit:
         kind = f"of-{asked.name}" if asked.name else kind
         self._work = folder / f"audit-{base.digest[:12]}-{kind}"
         self._clock = PausableClock(around.why_to_wait, lambda why: around.show(f"waiting: {why}"))
-        self._folder = folder
 
     def run(self) -> Findings:
         make_folder(self._work)
@@ -129,10 +130,9 @@ class _Audit:
             "settings": cutting.settings_key(self._around.settings.train),
             "adapter": "" if self._stored is None else self._stored.sha256,
         }
-        samples = cutting.kept_samples(self._work, key)
-        material = None if samples is None else _kept_material(self._work)
-        if samples is None or material is None:
-            samples, material = self._around.with_index(lambda index: self._cut(index, key))
+        samples, material = self._around.with_index(
+            lambda index: self._kept(index, key) or self._cut(index, key)
+        )
         subject, file, rank = self._adapter(samples)
         self._around.show("reading the model")
         model = fitting.model_with(
@@ -143,6 +143,13 @@ class _Audit:
         findings = self._attack(model, samples.endings, material, subject)
         shutil.rmtree(self._work, ignore_errors=True)
         return findings
+
+    def _kept(self, index: RepositoryIndex, key: object) -> tuple[Samples, _Material] | None:
+        """What was cut before, unless a file of it is left out since."""
+        samples, material = cutting.kept_samples(self._work, key), _kept_material(self._work)
+        if samples is None or material is None:
+            return None
+        return (samples, material) if choosing.may_be_learned(samples.sources, index) else None
 
     def _cut(self, index: RepositoryIndex, key: dict[str, Any]) -> tuple[Samples, _Material]:
         from codebuddy.inference.vocabulary import open_vocabulary
@@ -162,6 +169,7 @@ class _Audit:
             for number in range(_TRIES * wanted):
                 if len(groups) == wanted:
                     break
+                self._clock.wait()
                 path, is_private = paths[number % len(paths)], self._asked.privacy is not None
                 group = cut_it(path, rng, choice.deprecated.is_in, stands_alone=is_private)
                 groups += [] if group is None else [group]
@@ -317,15 +325,14 @@ class _Audit:
             self._canary(model, rows, material, number)
             for number in range(len(material.facts["canaries"]))
         ]
-        told = membership_of(sides["members"], sides["others"], self._asked.seed)
-        control = told_by_words(
-            material.sides["members"], material.sides["others"], self._asked.seed
-        )
-        if control is not None:
-            told[CONTROL] = control
-        findings = Findings(
-            subject, tuple(canaries), told, recitation_of(sides["members"], sides["others"])
-        )
+        seed, groups, both = self._asked.seed, material.sides, (sides["members"], sides["others"])
+        told = membership_of(*both, seed)
+        besides = {
+            CONTROL: told_by_words(groups["members"], groups["others"], seed),
+            RUNS: runs_told(*both, seed),
+        }
+        told |= {name: each for name, each in besides.items() if each is not None}
+        findings = Findings(subject, tuple(canaries), told, recitation_of(*both))
         privacy = subject.get("privacy")
         return bounded(findings, privacy["delta"]) if privacy else findings
 

@@ -8,6 +8,7 @@ at any moment and go on later.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from codebuddy.evaluation.metrics import edit_similarity, exact_match
 from codebuddy.evaluation.runner import settings_for
 from codebuddy.heads import trained_for
 from codebuddy.settings import CompletionSettings
-from codebuddy.terminal import note
+from codebuddy.terminal import note, safe_line
 from codebuddy.training.head.examples import (
     DamagedLabelsError,
     Example,
@@ -62,7 +63,11 @@ class LabelProgress:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What labels come from; `name` is what rows call the repository."""
+    """What labels come from; `name` is what rows call the repository.
+
+    `unseen` are the files that the adapter did not learn from, where it is known to have learned
+    from others: nothing is cut into those, which it may know by heart.
+    """
 
     repository: Repository
     index: RepositoryIndex
@@ -71,6 +76,7 @@ class Labelling:
     name: str
     seed: int = 0
     adapter: Adapter | None = None
+    unseen: frozenset[str] | None = None
 
     def header(self) -> dict[str, Any]:
         """What the rows hold for: other models or budgets need other labels."""
@@ -79,6 +85,7 @@ class Labelling:
             "commit": self.repository.head_commit(),
             "seed": self.seed,
             **trained_for(self.generator.name, self.settings, self.adapter),
+            **({} if self.unseen is None else {"files": "unseen by the adapter"}),
         }
 
 
@@ -107,7 +114,9 @@ def label_holes(
         TrainingError: The repository has no code to cut holes into.
     """
     examples = _begun(file, labelling.header())
-    holes = cut_holes(labelling.repository, labelling.index, KINDS, per_kind, labelling.seed)
+    holes = cut_holes(
+        labelling.repository, labelling.index, KINDS, per_kind, labelling.seed, labelling.unseen
+    )
     if not holes:
         raise TrainingError(
             f"{labelling.repository.root} has no code to learn from",
@@ -194,22 +203,44 @@ def _found(suggestion: Suggestion) -> dict[str, float]:
 
 
 def _begun(file: Path, header: Mapping[str, Any]) -> list[Example]:
-    """The rows that stand already; a file for other labels is renamed, not lost."""
-    if not os.path.lexists(file):
-        write_header(file, header)
-        return []
-    try:
-        found, examples = read_examples(file)
-        why = "are for another model, retrieval, or seed"
-    except DamagedLabelsError as error:
-        found, examples, why = {}, [], f"make no sense ({error.message})"
-    if all(found.get(key) == value for key, value in header.items() if key != "commit"):
-        if not ends_with_line(file):
-            # Without the row that a kill cut short.
-            rewrite_examples(file, found, examples)
-        return examples
-    aside = file.with_name(f"{file.stem}.{time.strftime('%Y%m%d-%H%M%S')}{PUT_ASIDE}")
-    file.replace(aside)
-    note(f"the labels in {file} {why}: put aside as {aside.name}, and begun anew")
+    """The rows that stand already; a file for other labels is renamed, not lost.
+
+    One that was renamed before, and is for these labels, takes its place.
+    """
+    if os.path.lexists(file):
+        try:
+            found, examples = read_examples(file)
+            why = _why_others(found, header)
+        except DamagedLabelsError as error:
+            found, examples, why = {}, [], f"make no sense ({error.message})"
+        if not why:
+            if not ends_with_line(file):
+                # Without the row that a kill cut short.
+                rewrite_examples(file, found, examples)
+            return examples
+        aside = _free_name(file)
+        file.replace(aside)
+        note(f"the labels in {file} {safe_line(why)}: put aside as {aside.name}")
+    for earlier in sorted(file.parent.glob(f"{file.stem}.*{PUT_ASIDE}"), reverse=True):
+        with contextlib.suppress(TrainingError):
+            found, examples = read_examples(earlier)
+            if not _why_others(found, header):
+                earlier.replace(file)
+                rewrite_examples(file, found, examples)
+                note(f"{len(examples)} labels that were put aside go on: {earlier.name}")
+                return examples
     write_header(file, header)
     return []
+
+
+def _free_name(file: Path) -> Path:
+    """Where labels are put aside: by the time, and by a number where two are in one second."""
+    now = time.strftime("%Y%m%d-%H%M%S")
+    names = (f"{file.stem}.{now}{end}{PUT_ASIDE}" for end in ("", *(f"-{n}" for n in range(2, 99))))
+    return next(each for name in names if not os.path.lexists(each := file.with_name(name)))
+
+
+def _why_others(found: Mapping[str, Any], header: Mapping[str, Any]) -> str:
+    """For what else the labels of a header are than those of `header`; empty where for the same."""
+    other = [key for key in header if key != "commit" and found.get(key) != header[key]]
+    return "".join(f"are for {k} {found.get(k)!s:.80}, not {header[k]}" for k in other[:1])

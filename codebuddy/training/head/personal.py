@@ -5,13 +5,16 @@ It begins where the last run ended; what is kept lies beside the index, never in
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from codebuddy import heads
 from codebuddy.completion.head import Head
+from codebuddy.errors import HeadError
 from codebuddy.training.head.adapt import (
     Adaptation,
     GainThresholds,
@@ -94,7 +97,7 @@ def train_personal(
             f"{repository.root.name}, {len(own)} holes{_privately(privacy)}", trained_for, default
         )
         heads.save_head(file, content)
-    else:
+    elif is_of(file, labelling.generator.name):
         # One that fewer holes had spoken for.
         file.unlink(missing_ok=True)
     return Training(len(own), 0, is_exhausted, adaptation, privacy)
@@ -115,6 +118,16 @@ def _adapted(
 
     authors = authors_of(repository) if goal.unit == "author" else {}
     return adapt_privately(default, shared, own, thresholds, goal, authors)
+
+
+def is_of(file: Path, model: str) -> bool:
+    """Whether a head in `file` is of that model, or cannot be read; not where there is none."""
+    if not os.path.lexists(file):
+        return False
+    try:
+        return heads.load_head_file(file).trained_for.get("model") == model
+    except HeadError:
+        return True
 
 
 def _privately(privacy: Mapping[str, Any] | None) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,6 +220,11 @@ def _reason_by_text(path: str, text: str) -> str:
     if any(next(find_credentials(line), None) for line in lines):
         return "secret"
     return "personal data" if personal_data(text) else ""
+
+
+def may_be_learned(paths: Collection[str], index: RepositoryIndex) -> bool:
+    """Whether all these files are still there, and say nothing for which a file is left out."""
+    return not any(_reason_by_text(path, _text_of(path, index)) for path in sorted(paths))
 
 
 def _last_changes(history: Sequence[tuple[str, list[bytes]]]) -> dict[str, int]:

@@ -65,8 +65,13 @@ class Samples:
     endings: Endings
     facts: dict[str, Any]
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """The files of the repository that are learned from."""
+        return frozenset(group.path for group in self.groups["learned"])
 
-def kept_samples(folder: Path, key: dict[str, Any]) -> Samples | None:
+
+def kept_samples(folder: Path, key: object) -> Samples | None:
     """The samples that an earlier call cut for the same training; `None` if there are none."""
     try:
         facts: Any = read_json(folder / _FACTS, _MAX_FACTS_BYTES)
@@ -128,7 +133,7 @@ def cut_samples(
 
     watched, judged = judging_files(choice.held_out)
     if is_private:
-        learned = cut_alone(repository, index, vocabulary, choice, seed, show)
+        learned = cut_alone(repository, index, vocabulary, choice, seed, show, clock.wait)
     else:
         learned = cut(_in_turn(choice, rng), count, "cutting samples")
     said = "cutting held-out samples"
@@ -154,15 +159,17 @@ def cut_alone(
     choice: Choice,
     seed: int,
     show: Callable[[str], None],
+    wait: Callable[[], None] = lambda: None,
 ) -> list[SampleGroup]:
     """Groups of the files to learn from: each file's the same, whatever other files there are.
 
     Each file's choices are made by its path and `seed`, each file gives so many groups at most, and
     no time ends it: what is cut of a file is its own function, as private training with files as
-    units supposes.
+    units supposes. `wait` is called before each file.
     """
     groups: list[SampleGroup] = []
     for number, path in enumerate(choice.learned):
+        wait()
         rng = random.Random(f"{seed}:{path}")
         own: list[SampleGroup] = []
         for _ in range(_TRIES * _GROUPS_PER_FILE):

@@ -38,8 +38,6 @@ _RATE, _HIGHEST_RATE, _RATE_PARAMETERS = 3e-4, 1e-3, 1.5e9
 _LOOKS, _PATIENCE = 6, 2
 _BETTER_SHARE = 0.998
 _DEVICE = "cpu"
-_BARS = "▁▂▃▄▅▆▇█"
-_BAR_COUNT = 24
 
 
 def missing_packages() -> list[str]:
@@ -93,7 +91,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a training is: `losses` are those of the samples held out, the oldest first."""
+    """How far a training is: `losses` are those of the samples held out, the oldest first.
+
+    None of a private training, which looks at no such sample.
+    """
 
     step: int
     seconds_left: float
@@ -241,8 +242,11 @@ def _fit_privately(
         state,
         stopping.clock,
         (1 - _ELSEWHERE_SHARE) * wish.seconds,
-        stopping.tell,
+        lambda step, share, loss: stopping.tell(
+            step, _ELSEWHERE_SHARE + (1 - _ELSEWHERE_SHARE) * share, loss
+        ),
         tell=stopping.say,
+        wait=stopping.clock.wait,
     )
     return steps, False
 
@@ -362,7 +366,7 @@ class _Stopping:
 
     def tell(self, step: int, share: float, loss: float) -> None:
         """Show how far a training is that nothing here ends."""
-        self.show(Progress(step, self.wish.seconds * (1 - share), loss, (loss,)))
+        self.show(Progress(step, self.wish.seconds * (1 - share), loss, ()))
         self.clock.wait()
 
     def take_best(self) -> None:
@@ -388,13 +392,3 @@ class _Stopping:
         else:
             self._vain += 1
             self.is_over = self._vain >= _PATIENCE
-
-
-def curve(losses: Sequence[float]) -> str:
-    """Losses as a line of bars, the highest for the largest."""
-    shown = list(losses)[-_BAR_COUNT:]
-    if len(shown) < 2:
-        return ""
-    low, high = min(shown), max(shown)
-    steps = len(_BARS) - 1
-    return "".join(_BARS[round((x - low) / ((high - low) or 1) * steps)] for x in shown)

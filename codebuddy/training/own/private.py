@@ -31,7 +31,8 @@ _GROUPS_OF = {"example": 1, "file": 4, "author": 40}
 PARTS, LAYERS = ("o_proj", "down_proj"), 4
 # Of the plain training's, the highest rate.
 RATE_SHARE = 2.0
-_STEPS_KEPT = 5
+# So many steps the time is to be enough for: a step that it ends counts nothing.
+_LEAST_STEPS = 8
 _DEVICE = "cpu"
 
 
@@ -60,8 +61,10 @@ def private_for(
     """
     authors = authors_of(repository) if goal.unit == "author" else {}
     units = units_of([(group.path, group) for group in groups], goal.unit, authors)
-    passes = min(PASSES, max(1.0, in_time / max(1, len(units) * _GROUPS_OF[goal.unit])))
-    return Private(plan_for(goal, len(units), passes, CLIP, BATCH), tuple(map(tuple, units)))
+    units_in_time = in_time / _GROUPS_OF[goal.unit]
+    passes = min(PASSES, units_in_time / max(1, len(units)))
+    batch = min(BATCH, max(1.0, units_in_time / _LEAST_STEPS))
+    return Private(plan_for(goal, len(units), passes, CLIP, batch, 0.0), tuple(map(tuple, units)))
 
 
 def train_privately(
@@ -75,19 +78,23 @@ def train_privately(
     on_step: Callable[[int, float, float], None],
     prompts: fit.PromptCache | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    wait: Callable[[], None] = lambda: None,
 ) -> int:
     """Train the one adapter of the model by the plan; fewer steps where the time is over.
+
+    A step can take minutes: `wait`, and after the first step time, are looked at in between.
 
     Args:
         model: With the adapter of `config`.
         config: Its name and highest rate.
         private: Units and plan.
         endings: The tokens that end a middle.
-        state: Kept now and then, and gone on from, with new noise; another plan's is deleted.
-        clock: Says how many `seconds` are over, after which no step is begun.
+        state: Kept after each step, and gone on from, with new noise; another plan's is deleted.
+        clock: Says how many `seconds` are over, after which a step is neither begun nor ended.
         on_step: Told the step, the share that is done, and the mean loss of what was drawn.
         prompts: What was read already; a memory of its own where none is given.
         tell: Told in a line that steps of another plan are forgotten.
+        wait: Called before each group; may hold the training up.
 
     Returns:
         Steps, each of which is to be accounted for.
@@ -96,8 +103,8 @@ def train_privately(
     import torch
 
     plan = private.plan
-    weights, highest = trained_weights(model), RATE_SHARE * config.rate
-    optimizer = torch.optim.AdamW(weights, lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
+    weights, rate = trained_weights(model), RATE_SHARE * config.rate
+    optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
     run = repr((config, plan))
     if run_state.remove_other(state, run):
         tell("the unfinished training has another plan (as of other --minutes): it begins anew")
@@ -105,25 +112,41 @@ def train_privately(
     done, _, before = run_state.resume(model, {config.name: optimizer}, state, run)
     noise = np.random.default_rng(seed())
     started = clock() - before
+
+    def may_go_on() -> bool:
+        wait()
+        return step == 1 or clock() - started <= seconds
+
     for step in range(done + 1, plan.steps + 1):
-        if clock() - started > seconds:
-            return step - 1
         chosen = [private.units[at] for at in draw(len(private.units), plan.rate)]
-        sums, loss = clipped_sum(model, weights, chosen, endings, plan.clip, prompts)
-        for weight, total in zip(weights, sums, strict=True):
-            drawn = torch.from_numpy(noise.normal(0.0, plan.noise * plan.clip, total.shape))
-            # By the expected number, which is known: the drawn one is not to be told.
-            weight.grad = (total + drawn.to(total.dtype)) / (plan.rate * plan.units)
-        share = step / plan.steps
-        for group in optimizer.param_groups:
-            group["lr"] = highest * min(1.0, 2 * (1 - share) + 0.02)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if step % _STEPS_KEPT == 0:
-            progress = step, 0, clock() - started
-            run_state.keep(model, {config.name: optimizer}, state, run, progress)
+        found = clipped_sum(model, weights, chosen, endings, plan.clip, prompts, may_go_on)
+        if found is None:
+            return step - 1
+        (sums, loss), share = found, step / plan.steps
+        _take_step(optimizer, weights, sums, plan, noise, share)
+        run_state.keep(model, {config.name: optimizer}, state, run, (step, 0, clock() - started))
         on_step(step, share, loss)
     return plan.steps
+
+
+def _take_step(
+    optimizer: Any,
+    weights: Sequence[Any],
+    sums: Sequence[Any],
+    plan: Plan,
+    noise: Any,
+    share: float,
+) -> None:
+    import torch
+
+    for group in optimizer.param_groups:
+        group["lr"] = optimizer.defaults["lr"] * min(1.0, 2 * (1 - share) + 0.02)
+    for weight, total in zip(weights, sums, strict=True):
+        drawn = torch.from_numpy(noise.normal(0.0, plan.noise * plan.clip, total.shape))
+        # By the expected number, which is known: the drawn one is not to be told.
+        weight.grad = (total + drawn.to(total.dtype)) / (plan.rate * plan.units)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def clipped_sum(
@@ -133,20 +156,28 @@ def clipped_sum(
     endings: Endings,
     clip: float,
     prompts: fit.PromptCache,
-) -> tuple[list[Any], float]:
+    may_go_on: Callable[[], bool] = lambda: True,
+) -> tuple[list[Any], float] | None:
     """The sum over units of their gradients, each of norm `clip` at most, and the mean loss.
 
+    `may_go_on` is asked at the beginning and before each group; `None` where it says no.
     A unit's loss is the mean over its middles, so that no unit changes what another one adds. A
     gradient that is no number adds nothing.
     """
     import torch
 
+    if not may_go_on():
+        return None
     sums = [torch.zeros_like(weight) for weight in weights]
     losses = []
     for unit in units:
         middles = sum(len(group.branches) for group in unit)
         told = 0.0
         for group in unit:
+            # A unit may be all that an author wrote.
+            if not may_go_on():
+                _forget_gradients(weights)
+                return None
             reading = prompts.read(group)
             found = fit.middle_losses(model, group, reading, endings)
             loss = sum(each.mean() for each in found) / middles
@@ -159,10 +190,14 @@ def clipped_sum(
             for total, gradient in zip(sums, gradients, strict=True):
                 if gradient is not None:
                     total.add_(gradient, alpha=factor)
-        for weight in weights:
-            weight.grad = None
+        _forget_gradients(weights)
         losses.append(told)
     return sums, sum(losses) / len(losses) if losses else 0.0
+
+
+def _forget_gradients(weights: Sequence[Any]) -> None:
+    for weight in weights:
+        weight.grad = None
 
 
 def trained_weights(model: Any) -> list[Any]:

@@ -6,15 +6,13 @@ What is kept is for the user alone and never leaves the machine.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codebuddy import platforms
 from codebuddy.errors import TrainingError
 from codebuddy.evaluation import gate
 from codebuddy.evaluation.gate import Limit
@@ -22,18 +20,16 @@ from codebuddy.inference import hardware, machine, own_adapters
 from codebuddy.inference.adapter import read_adapter
 from codebuddy.inference.adapter_choice import AdapterChooser
 from codebuddy.inference.own_adapters import Base, StoredAdapter
-from codebuddy.private_files import make_folder
 from codebuddy.settings import Settings
 from codebuddy.training.own import choosing, cutting, fitting, judging
 from codebuddy.training.own.cutting import Samples
 from codebuddy.training.own.fitting import RANK, Progress, Trained
 from codebuddy.training.own.judging import Verdict
-from codebuddy.training.own.keeping import keep_adapter
+from codebuddy.training.own.keeping import alone, keep_adapter
 from codebuddy.training.own.pausing import PausableClock
 from codebuddy.training.own.private import Private, private_for
 from codebuddy.training.privacy import Goal
 from codebuddy.vcs.repository import Repository
-from codebuddy.vcs.worktrees import adapters_folder
 
 if TYPE_CHECKING:
     from codebuddy.datatypes import Adapter, Generator
@@ -142,33 +138,9 @@ def run(around: Surroundings, base: Base, options: Options) -> Outcome:
             return OwnTraining(around, base, options, folder).run()
         except OSError as error:
             raise TrainingError(
-                f"cannot keep the training in {folder}: {error.strerror}",
+                f"cannot keep the training in {folder}: {error.strerror or error}",
                 hint="make room, then give the same command: it goes on where it was",
             ) from error
-
-
-@contextlib.contextmanager
-def alone(repository: Repository) -> Iterator[Path]:
-    """Hold the lock of a repository's adapters; gives their folder, made where there was none.
-
-    Raises:
-        TrainingError: Another training holds it, or it cannot be had.
-    """
-    folder = adapters_folder(repository)
-    assert folder is not None
-    try:
-        make_folder(folder, 2)
-    except OSError as error:
-        raise TrainingError(f"cannot make the folder {folder}: {error.strerror}") from error
-    try:
-        with platforms.exclusive_lock(folder / "training.lock", 0.0):
-            yield folder
-    except TimeoutError as error:
-        raise TrainingError(
-            "another training of this repository's adapter runs", hint="wait for its end"
-        ) from error
-    except OSError as error:
-        raise TrainingError(f"cannot lock {folder}: {error.strerror}") from error
 
 
 def groups_in(seconds: float, base: Base) -> float:
@@ -240,10 +212,18 @@ class OwnTraining:
         if goal is not None:
             # What was cut when files still depended on each other is cut anew.
             key["privacy"] = [goal.epsilon, goal.unit, "each file by itself"]
-        found = cutting.kept_samples(self.work, key)
-        if found is None:
-            found = self._around.with_index(lambda index: self._cut(index, key, start))
+        found: Samples | None = self._around.with_index(
+            lambda index: self._kept(index, key) or self._cut(index, key, start)
+        )
         return found
+
+    def _kept(self, index: RepositoryIndex, key: dict[str, Any]) -> Samples | None:
+        """What was cut before, unless a file of it is left out since: also without a commit."""
+        found = cutting.kept_samples(self.work, key)
+        if found is None or choosing.may_be_learned(found.sources, index):
+            return found
+        self._around.tell("the unfinished training has files that are left out now: it begins anew")
+        return None
 
     def _start(self) -> StoredAdapter | None:
         """The adapter to go on from: the one in use."""
@@ -289,6 +269,7 @@ class OwnTraining:
             "repository": around.repository.root.name,
             "commit": around.repository.head_commit(),
             **cutting.choice_facts(choice),
+            "learned_from": len({group.path for group in groups["learned"]}),
             "groups": {part: len(each) for part, each in groups.items()},
         }
         return cutting.keep_samples(self.work, groups, vocabulary, facts)
