@@ -30,12 +30,13 @@ FAST_WORKERS ?= 4
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=$(ALONE)
 # Its tests become other users, who cannot enter a worker's folder, and send signals.
 ALONE := tests/core/test_user_file.py
+EXTRAS_LOG := .venv/extras/tests.log
 FAST := not model and not process and not terminal and not slow
 
 # Without it every worker and every program that a test starts compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup extras models demo test test-isolated test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter bench-adapter wheel clean
+.PHONY: setup extras models demo test test-main test-extras test-isolated test-fast check bench bench-hook bench-search bench-robustness bench-latency bench-tui bench-fleet bench-federated bench-trust bench-repository-adapters soak train-embedder bench-embedder train-head bench-head train-ranker train-adapter bench-adapter wheel clean
 
 setup:
 	@PYTHON="$(PYTHON)" bash .ci/setup
@@ -60,10 +61,19 @@ test-fast: check
 extras: setup
 	@bash .ci/extras
 
+# Those of Ray and Flower wait for processes more than half of the time: they run beside the others.
 test: check models extras
 	$(BIN)/pytest $(ALONE)
+	@rm -f $(EXTRAS_LOG)
+	@$(MAKE) --no-print-directory --jobs 2 test-main test-extras; status=$$?; \
+		[ ! -f $(EXTRAS_LOG) ] || cat $(EXTRAS_LOG); exit $$status
+
+test-main:
 	$(PYTEST)
-	[ ! -x .venv/extras/bin/python ] || .venv/extras/bin/python -m pytest tests/federation tests/fleet/test_ray.py
+
+test-extras:
+	@[ ! -x .venv/extras/bin/python ] || \
+		.venv/extras/bin/python -m pytest tests/federation tests/fleet/test_ray.py >$(EXTRAS_LOG) 2>&1
 
 test-isolated:
 	bash .ci/isolated

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from codebuddy import paths
 from codebuddy.errors import ModelError
 from codebuddy.index.chunk_bag import RUN
+from codebuddy.index.embedder_names import checked_name, is_missing
 
 if TYPE_CHECKING:
     from codebuddy.index.vectors import Encoder
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 DEFAULT_NAMES = ("", "default")
 _REINSTALL = "install codebuddy again, or choose another one with --embedder"
+_NOT_HERE = "is neither a folder nor a model that can be had without the network"
 # Rows gathered at once, which bounds the memory that a text of many megabytes takes.
 _BLOCK_ROWS = 8192
 # Texts tokenized at once, which bounds the memory that their tokens take.
@@ -202,6 +204,8 @@ class TransformerEncoder:
         Raises:
             ModelError: It cannot be found or read.
         """
+        if is_missing(name):
+            raise _no_model(name, _NOT_HERE)
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
@@ -215,15 +219,10 @@ class TransformerEncoder:
                 digest.update(tensor.float().contiguous().numpy().tobytes())
         # The libraries below raise whatever the damage leads them to.
         except Exception as error:
-            # What its libraries say of a missing model speaks of the hub alone.
-            fault = f"cannot be loaded: {_first_line(error)}"
-            if isinstance(error, OSError) and not os.path.exists(name):  # noqa: PTH110
-                fault = "is neither a folder nor a model that can be had without the network"
-            raise ModelError(
-                f"the embedder {name} {fault}",
-                hint="name the folder of a sentence-transformers model;"
-                f" '{DEFAULT_NAMES[1]}' is the built-in one, 'none' does without",
-            ) from error
+            # What its libraries say of a model that is there in part speaks of the hub alone.
+            is_part = isinstance(error, OSError) and not os.path.exists(name)  # noqa: PTH110
+            fault = _NOT_HERE if is_part else f"cannot be loaded: {_first_line(error)}"
+            raise _no_model(name, fault) from error
         return cls(model, digest.hexdigest()[:32])
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -238,6 +237,14 @@ class TransformerEncoder:
                 convert_to_numpy=True,
             )
         return vectors
+
+
+def _no_model(name: str, fault: str) -> ModelError:
+    return ModelError(
+        f"the embedder {name} {fault}",
+        hint="name the folder of a sentence-transformers model;"
+        f" '{DEFAULT_NAMES[1]}' is the built-in one, 'none' does without",
+    )
 
 
 def _bags_of(texts: Sequence[str]) -> list[Counter[str]]:
@@ -256,27 +263,10 @@ def open_encoder(name: str = "") -> Encoder:
     """
     if name in DEFAULT_NAMES:
         return StaticEncoder.open(paths.shipped_models_folder() / "embedder")
-    name = _checked_name(name)
+    name = checked_name(name)
     if _is_static(Path(name)):
         return StaticEncoder.open(Path(name))
     return TransformerEncoder.open(name)
-
-
-def _checked_name(name: str) -> str:
-    """`name`, if it is a path that begins as one, or a name of the hub that is no path as well.
-
-    The libraries take a folder for the model of that name on the hub, and run what it names: a
-    repository could plant one in the working folder.
-    """
-    if name.startswith(("./", "../", "~")) or os.path.isabs(name):  # noqa: PTH117
-        return os.path.expanduser(name)  # noqa: PTH111
-    # A name of one word is one of the libraries' own organisation.
-    if os.path.lexists(name) or os.path.lexists(f"sentence-transformers/{name}"):
-        raise ModelError(
-            f"the embedder {name} is named like a file or folder here",
-            hint=f"write ./{name} for the folder, or run it elsewhere for the model of the hub",
-        )
-    return name
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ HOMES = {
     "tree_sitter": {"syntax/"},
     "rank_bm25": {"index/sparse.py"},
     "git": {"vcs/repository.py"},
-    "huggingface_hub": {"inference/fetch_child.py"},
+    "huggingface_hub": {"index/embedder_names.py", "inference/fetch_child.py"},
     "sqlite3": {"index/"},
     "flwr": {"federation/"},
     "matplotlib": {"evaluation/plot.py"},

@@ -1,7 +1,7 @@
 """Kills indexers at random moments and checks that the index is whole after each.
 
 Run by hand for the full figure: `.venv/bin/python tests/bench/kill_index.py --kills 1000`. The
-suite runs 50. Every round changes some files, starts an update in a child, kills the child
+suite runs 20. Every round changes some files, starts an update in a child, kills the child
 with SIGKILL, and reads every row of what is left through its checksum. In the end one
 update must finish, and the index must equal a clean build. The last line is JSON.
 """

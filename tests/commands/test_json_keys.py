@@ -128,7 +128,7 @@ def test_every_command_answers_with_its_keys(repository, git, monkeypatch):
 @pytest.mark.usefixtures("engine")
 def test_tuning_answers_with_its_keys(repository):
     """Of the small model, for some seconds; then the status says what holds."""
-    arguments = ["engine", "tune", "--model", "smollm2-135m", "--force", "--seconds", "8"]
+    arguments = ["engine", "tune", "--model", "smollm2-135m", "--force", "--seconds", "5"]
     assert keys_of(repository, *arguments) == KEYS["engine tune"]
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,19 +133,16 @@ def test_half_a_request_and_one_byte_a_second_are_cut_off(repository):
     """A connection that does not get on is closed, in its head and in its body."""
     EngineClient.connect().load("echo")
     started = time.monotonic()
-    for beginning in (
-        b"",
-        b"POST /v1/comp",
-        b"POST /v1/complete HTTP/1.1\r\nHost: e\r\nContent-Length: 500\r\n\r\n{",
-    ):
+
+    def dawdle(beginning: bytes) -> bytes:
         connection = address.connect(5)
         assert connection is not None
         connection.settimeout(30)
         connection.sendall(beginning)
         slow = threading.Event()
 
-        def drip(stop=slow, connection=connection):
-            while not stop.wait(0.5):
+        def drip():
+            while not slow.wait(0.5):
                 try:
                     connection.sendall(b"x")
                 except OSError:
@@ -156,7 +154,16 @@ def test_half_a_request_and_one_byte_a_second_are_cut_off(repository):
         slow.set()
         dripping.join()
         connection.close()
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+        return answer
+
+    beginnings = (
+        b"",
+        b"POST /v1/comp",
+        b"POST /v1/complete HTTP/1.1\r\nHost: e\r\nContent-Length: 500\r\n\r\n{",
+    )
+    with ThreadPoolExecutor(len(beginnings)) as pool:
+        for answer in pool.map(dawdle, beginnings):
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
     assert time.monotonic() - started < 60
     assert is_well(repository)
 

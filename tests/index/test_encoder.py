@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from codebuddy.errors import ModelError
+from codebuddy.index.embedder_names import is_missing
 from codebuddy.index.encoder import StaticEncoder, open_encoder
 from tests.support.embedder import DIM, save_model
 
@@ -28,6 +29,7 @@ TEXTS = [
     "xY9" * 350_000,
 ]
 N_HUGE = 2
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +83,18 @@ def test_the_fingerprint_tells_weights_apart(folder, tmp_path):
 
 @pytest.mark.process
 def test_encoding_imports_no_torch(folder):
-    """Opening the model and encoding a query imports neither torch nor its libraries."""
+    """Neither a query nor a name of nothing imports torch or its libraries."""
     program = (
-        "import sys; from codebuddy.index.encoder import open_encoder; "
-        f"print(open_encoder({str(folder)!r}).encode(['read a file']).shape); "
-        "print(' '.join(sys.modules))"
+        "import sys\n"
+        "from codebuddy.errors import ModelError\n"
+        "from codebuddy.index.encoder import open_encoder\n"
+        f"print(open_encoder({str(folder)!r}).encode(['read a file']).shape)\n"
+        "for name in ('nosuch', 'no/such', './no/such', '/no/such'):\n"
+        "    try:\n"
+        "        open_encoder(name)\n"
+        "    except ModelError as error:\n"
+        "        assert 'neither a folder' in error.message\n"
+        "print(' '.join(sys.modules))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -100,3 +109,18 @@ def test_an_embedder_that_is_not_there_is_named(tmp_path):
     for name in (str(tmp_path / "absent"), "nobody/has-this-model"):
         with pytest.raises(ModelError, match=name.rpartition("/")[2]):
             open_encoder(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["acme/model", "model"])
+def test_a_model_in_a_cache_of_the_hub_is_found_by_its_name(tmp_path, monkeypatch, name):
+    """Where the libraries find it, it is not missing; one word is of their own organisation."""
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    assert is_missing(name)
+    owner, _, word = name.rpartition("/")
+    kept = tmp_path / f"models--{owner or 'sentence-transformers'}--{word}"
+    save_model(kept / "snapshots" / COMMIT, TEXTS[:8])
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(COMMIT)
+    assert not is_missing(name)
+    assert open_encoder(name).dim == DIM

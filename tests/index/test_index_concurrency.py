@@ -136,7 +136,7 @@ def test_a_locked_database_is_reported_as_busy(tmp_path, monkeypatch):
     """When another program holds the file itself, a reader says busy after its time."""
     root = make_repository(tmp_path / "r", {"a.py": module("alpha")})
     index(root)
-    monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setitem(schema.connect.__kwdefaults__, "timeout_s", 0.1)
     connection = schema.connect(database(root), is_writer=True)
     connection.execute("BEGIN EXCLUSIVE")
     with pytest.raises(IndexingError, match="is busy") as caught:

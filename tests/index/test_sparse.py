@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rank_bm25 import BM25Okapi
 
-import codebuddy
+import codebuddy.completion
 from codebuddy.index.lexical import LexicalRanker
 from codebuddy.index.sparse import CorpusStatistics, SparseBM25
 from codebuddy.index.store import Store
@@ -30,10 +30,10 @@ def _copy_sources(package: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This project's own sources and three packages of the standard library."""
+    """A package of this project and three packages of the standard library."""
     root = tmp_path_factory.mktemp("corpus") / "r"
     root.mkdir()
-    for package in (codebuddy, email, json, asyncio):
+    for package in (codebuddy.completion, email, json, asyncio):
         assert package.__file__ is not None
         _copy_sources(Path(package.__file__).parent, root)
     return make_repository(root)

@@ -95,7 +95,7 @@ def test_length_is_a_reason_to_finish(small_model):
 @pytest.mark.slow
 def test_cancel_stops_prefill(default_model):
     """A cancelled prompt stops inside prefill, and the next call works."""
-    tokens = default_model.tokenize("value = compute(1, 2, 3)\n" * 100)
+    tokens = default_model.tokenize("value = compute(1, 2, 3)\n" * 25)
     stats = GenerationStats()
     token = CancellationToken()
     timer = threading.Timer(0.3, token.cancel)

@@ -153,7 +153,7 @@ def test_what_was_learnt_last_is_kept_when_the_program_ends(repository):
     completions = AsyncClient(InProcessClient("smollm2-135m"))
 
     async def complete(name: str) -> None:
-        text = f"def {name}(items):\n    return sum(items)\n" * 40 + "x = "
+        text = f"def {name}(items):\n    return sum(items)\n" * 10 + "x = "
         await completions.complete(call(repository, "me", text, max_tokens=1, retrieve="never"))
 
     asyncio.run(complete("first"))

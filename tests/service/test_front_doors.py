@@ -184,12 +184,12 @@ def test_latencies_are_kept_and_the_engines_state_is_left_alone(repository):
     """Only the engine's worker takes up and saves what its model has read."""
     worker = CompletionService(ModelCache(persists_kv_state=True), RepositoryCache(), "external")
     sources = SettingsSources.of_this_process()
-    text = "def total(items):\n    return sum(items)\n" * 40
-    worker.complete(real_request(repository, 80, text=text), sources, CancellationToken())
+    text = "def total(items):\n    return sum(items)\n" * 10
+    worker.complete(real_request(repository, 20, text=text), sources, CancellationToken())
     worker.close()
     (state,) = paths.engine_state_folder().glob("*.kv")
     before = state.stat().st_mtime_ns
     paths.latency_file().unlink()
-    InProcessClient().complete(real_request(repository, 80, text=text))
+    InProcessClient().complete(real_request(repository, 20, text=text))
     assert paths.latency_file().is_file()
     assert state.stat().st_mtime_ns == before

@@ -338,11 +338,16 @@ def _growth(pattern: re.Pattern[Any], method: str, prefix: str, unit: str, suffi
     large = prefix + unit * (_FACTOR * _SMALL // len(unit)) + suffix
     try:
         with _limited():
+            # First what decides most often: nothing else is measured then.
+            second = float("inf")
+            for _ in range(2):
+                second = min(second, _cost(pattern, method, large))
+                if second <= _NEGLIGIBLE_S:
+                    return 0.0
             first = min(_cost(pattern, method, small) for _ in range(2))
-            second = min(_cost(pattern, method, large) for _ in range(2))
     except _TooLongError:
         return float("inf")
-    return second / max(first, 1e-6) if second > _NEGLIGIBLE_S else 0.0
+    return second / max(first, 1e-6)
 
 
 def _cost(pattern: re.Pattern[Any], method: str, text: str) -> float:

@@ -18,10 +18,19 @@ from tests.commands.test_json_keys import KEYS
 from tests.support.index import make_repository, run_git
 from tests.support.toy_repository import make_house, module_of
 
-# A quarter of what it would take until nothing is won any more.
-MINUTES = "4"
+# Never taken: few steps end it, on a busy machine too, and few holes compare.
+MINUTES = "30"
 MODEL = ("--model", "smollm2-135m")
-COMMAND = [sys.executable, "-P", "-m", "codebuddy", "train", "adapter", *MODEL]
+FEW = """\
+from codebuddy.cli import main
+from codebuddy.training.own import cutting, fitting, judging, run
+
+cutting._WATCHED, cutting._JUDGED, cutting._ELSEWHERE = 1, 2, 2
+run._MOST_GROUPS, fitting.PASSES, fitting._LOOKS = 12, 1.4, 2
+judging.PER_KIND = 5
+main()
+"""
+COMMAND = [sys.executable, "-P", "-c", FEW, "train", "adapter", *MODEL]
 
 pytestmark = pytest.mark.process
 

@@ -20,19 +20,13 @@ from tests.support.index import make_repository, run_git
 from tests.support.tiny_model import write_base
 from tests.support.toy_repository import module_of
 from tests.training.test_own_choosing import body
+from tests.training.test_own_run import a_small_training as a_small_training
 from tests.training.test_own_run import around_of
 from tests.training.test_own_run import house as house
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore::FutureWarning")]
 
 SECONDS = Options(0.05)
-
-
-@pytest.fixture(autouse=True)
-def a_small_training(monkeypatch):
-    """Of a machine that others use two wait for each other; and a library of few files."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("codebuddy.training.own.cutting._LIBRARY_FILES", 5)
 
 
 def surroundings(root, on_progress=None):

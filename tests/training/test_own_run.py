@@ -26,6 +26,13 @@ from tests.support.toy_repository import make_house
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore::FutureWarning")]
 
 
+@pytest.fixture(autouse=True)
+def a_small_training(monkeypatch):
+    """Of a machine that others use two wait for each other; and a library of few files."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("codebuddy.training.own.cutting._LIBRARY_FILES", 5)
+
+
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """A repository with the tiny model in use."""

@@ -1007,7 +1007,8 @@ def closing(*keys):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=30)
+# Each costs more than a second; every run makes new ones.
+@settings(max_examples=12)
 @example(closing("ctrl+w", "enter", "enter"))
 @example(closing("ctrl+q", "enter", "enter"))
 @example([("type",), ("stop disk",), *presses("ctrl+w", "enter"), ("type",), ("disk goes on",)])
