@@ -181,6 +181,9 @@ def _print_click_error(error: click.ClickException) -> None:
     hint = ""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"see '{error.ctx.command_path} --help'"
+        takes_text = any(each.nargs == -1 for each in error.ctx.command.params)
+        if isinstance(error, click.NoSuchOption) and takes_text:
+            hint += "; what begins with - and is no option stands behind --"
     _print_error(error.format_message(), hint)
 
 

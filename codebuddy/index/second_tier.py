@@ -103,7 +103,11 @@ class SecondTier:
         if not first:
             return rest, {}
         pulled = self._models / self.name
-        encoder = encoder_named(str(pulled) if self.name in PULLED else self.name)
+        try:
+            encoder = encoder_named(str(pulled) if self.name in PULLED else self.name)
+        except ModelError as error:
+            message = f"the second tier {self.name} cannot be used: {error}"
+            raise ModelError(message, hint=self.remedy()) from error
         (asked,) = _encoded(encoder, [query[:_MAX_QUERY_CHARACTERS]])
         scores = [each.score for each in first]
         similarities = self._similarities(encoder, asked, [head_text(each.chunk) for each in first])

@@ -71,6 +71,7 @@ def test_a_folder_that_is_gone_is_told_not_reported_as_a_bug(tmp_path):
         (["-C", "a\0b", "index"], "a"),
         (["search", ""], "empty"),
         (["search", "x", "-k", "0"], "-k"),
+        (["search", "-path:tests", "x"], "what begins with - and is no option stands behind --"),
     ],
 )
 def test_wrong_calls_exit_with_2(arguments, said, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -285,6 +286,24 @@ def test_a_look_at_the_disk_tells_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "models" / "all-minilm-l6-v2").mkdir(parents=True)
     settings = Settings(search=SearchSettings(reranker="all-minilm-l6-v2"), model=model)
     assert SecondTier(settings, tmp_path).fault() == ""
+
+
+@pytest.mark.parametrize("name", ["all-minilm-l6-v2", "own"])
+def test_a_damaged_one_is_named_with_what_to_do(root, tmp_path, name):
+    """The remedy is of the second tier, not of the index's embedder."""
+    folder = tmp_path / "models" / name
+    shutil.copytree(MODEL, folder)
+    (folder / "model.safetensors").write_bytes(b"junk")
+    named = name if name in second_tier.PULLED else str(folder)
+    model = ModelSettings(folder=str(folder.parent))
+    settings = Settings(search=SearchSettings(reranker=named), model=model)
+    index(root)
+    with RepositoryIndex.open(open_repository(root), settings) as opened:
+        results = opened.search(QUESTION)
+    with pytest.raises(ModelError, match=f"the second tier {named} cannot be used") as error:
+        SecondTier(settings, tmp_path).order(QUESTION, results)
+    assert "codebuddy models pull all-minilm-l6-v2" in (error.value.hint or "")
+    assert "--embedder" not in (error.value.hint or "")
 
 
 def test_doctor_says_that_it_is_not_installed(tmp_path, monkeypatch):

@@ -136,6 +136,14 @@ async def test_warnings_keep_to_the_tokens_too():
     assert text.count("x" * 20) + few.left_out["lines"] == 200
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, "1 result ("), (2, "2 results (")])
+async def test_one_thing_is_left_out_and_two_are(number, said):
+    """A count of one has the singular."""
+    page = Page(300)
+    page.leave_out(number, "results")
+    assert f"Left out: {said}" in page.text()
+
+
 async def test_what_is_shown_and_what_is_left_out_make_the_whole(agents):
     """No line is in neither."""
     async with Client(agents.protocol) as client:

@@ -113,7 +113,10 @@ class Page:
     def _what_is_left_out(self) -> list[str]:
         if not self.left_out:
             return []
-        counts = ", ".join(f"{number} {thing}" for thing, number in self.left_out.items())
+        counts = ", ".join(
+            f"{number} {thing.removesuffix('s') if number == 1 else thing}"
+            for thing, number in self.left_out.items()
+        )
         return [f"Left out: {counts} (raise max_tokens, or ask for less)."]
 
     def _add(self, lines: Sequence[str], kept: int = 0) -> bool:
