@@ -40,7 +40,7 @@ LITERALS = frozenset(
 
 
 _MEMBER = re.compile(rb"(?<!\.)(?:\?\.|\.|->|::)\s*\Z")
-_LAST_WORD = re.compile(rb"[A-Za-z_$][\w$]*\Z")
+_LAST_WORD = re.compile(rb"(?<![\w$])[A-Za-z_$][\w$]*\Z")
 _WORD = re.compile(rb"[A-Za-z_$][\w$]*")
 _OWN = frozenset(b"self cls this Self $this $self".split())
 _REACH = 200
