@@ -73,6 +73,9 @@ def _fused(
     kind = kind_of(query)
     by_words = channels.search_lexical(query, _FORMS_WEIGHT if kind == "words" else 0.0, keep)
     by_symbol, reasons = channels.search_symbol(query, by_words, near, keep)
+    # One word that stands nowhere as it is written.
+    if kind == "name" and not by_words and not by_symbol:
+        by_words = channels.search_lexical(query, _FORMS_WEIGHT, keep)
     is_named = by_symbol and by_symbol[0][1] >= _NAMED
     # `retry-after` is one word, and no question.
     if kind == "words" and len(query.split()) > 1 and not is_named:

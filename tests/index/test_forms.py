@@ -79,6 +79,9 @@ def index(tmp_path, git):
         ("load cfg", "src/jobs.py"),
         ("loading config", "src/jobs.py"),
         ("ValueError: no settings file /x/y can be read", "src/jobs.py"),
+        # One word alone, which stands nowhere as it is written.
+        ("retries", "src/again.py"),
+        ("cfg", "src/jobs.py"),
     ],
 )
 def test_other_forms_and_messages_find_the_definition(index, query, path):
