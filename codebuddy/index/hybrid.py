@@ -27,6 +27,10 @@ _FORMS_WEIGHT = 0.25
 # A definition whose name is made of nearly all the words scores more than this in the symbol
 # channel: of few words that ask something 1 in 100 did, of names 95.
 _NAMED = 0.7
+# A definition that a line names scores so much in the symbol channel.
+_DEFINED = 0.3
+# By which a result that is moved stands before or behind another one.
+_STEP = 1e-3
 # Of the lexical channel, looked at for words in the query's order.
 _VERBATIM_POOL = 10
 
@@ -92,8 +96,34 @@ def _fused(
         return ChunkLocation(path, search_role(path, cast("FileRole", stored.role)))
 
     shares: Mapping[int, float] = {}
-    if weights.verbatim.get(kind, 0.0) > 0:
+    is_pasted = kind == "code" and not near
+    if is_pasted or weights.verbatim.get(kind, 0.0) > 0:
         best = [chunk_id for chunk_id, _ in by_words[:_VERBATIM_POOL]]
         shares = verbatim_shares(query, best, lambda each: store.chunks([each])[0].text)
-    for each in rank(query, kind, rankings, location_of, weights, own_role, shares):
+    found = rank(query, kind, rankings, location_of, weights, own_role, shares)
+    if is_pasted:
+        found = _pasted(found, shares, dict(by_symbol))
+    for each in found:
         yield replace(each, near=reasons.get(each.chunk_id, ""))
+
+
+def _pasted(
+    found: list[Ranked], shares: Mapping[int, float], by_symbol: Mapping[int, float]
+) -> list[Ranked]:
+    """The place where all of a pasted line stands: first, or behind a definition that it names.
+
+    An editor says where a line stands, and looks for what it calls. Whoever pastes one without that
+    may look for either.
+    """
+    whole = next((each for each in found if shares.get(each.chunk_id) == 1), None)
+    if whole is None or whole is found[0]:
+        return found
+    first, *others = (each for each in found if each is not whole)
+    is_defined = by_symbol.get(first.chunk_id, 0.0) >= _DEFINED
+    score = first.score * (1 - _STEP if is_defined else 1 + _STEP)
+    if score <= whole.score:
+        return found
+    moved = replace(
+        whole, score=score, factors={**whole.factors, "verbatim": round(score / whole.score, 4)}
+    )
+    return [first, moved, *others] if is_defined else [moved, first, *others]

@@ -166,7 +166,7 @@ def rank(
     found = []
     for chunk_id, score, channels in fused:
         why = factors.of(places[chunk_id])
-        if share := shares.get(chunk_id, 0.0):
+        if (share := shares.get(chunk_id, 0.0)) and for_verbatim:
             why["verbatim"] = round(1 + for_verbatim * share**2, 4)
         for factor in why.values():
             score *= factor

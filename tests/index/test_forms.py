@@ -106,3 +106,32 @@ def test_a_path_from_elsewhere_finds_the_file(index, query):
 def test_the_last_name_alone_makes_no_path_from_elsewhere(index):
     """Two names at least must agree, or every `__init__.py` would be meant."""
     assert all(each.channel != "path" for each in index.search("other/lib/jobs.py", 5))
+
+
+def test_a_pasted_line_is_found_where_it_stands_or_right_behind_what_it_calls(tmp_path, git):
+    """Without `--near`, which an editor gives; with it the definition alone is looked for."""
+    git(tmp_path, "init", "-q")
+    filler = "".join(
+        f"def user_{n}(job):\n    found = load_config(job)\n    return sorted(found)[: {n}]\n\n\n"
+        for n in range(12)
+    )
+    files = {
+        "config.py": "def load_config(path):\n    return path\n",
+        "many.py": filler,
+        "one.py": "def start(job):\n    given = load_config(job.settings_path)\n    return given\n",
+        "two.py": "def stop(job):\n    if len(job.rest[1:]) == 7 and job.ok:\n        return 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    opened = open_repository(tmp_path)
+    update_index(opened, Settings())
+    with RepositoryIndex.open(opened, Settings()) as found:
+        line = "given = load_config(job.settings_path)"
+        pasted = found.search(line, 3)
+        assert [each.chunk.path for each in pasted[:2]] == ["config.py", "one.py"]
+        assert pasted[0].score > pasted[1].score > pasted[2].score
+        plain = found.search("if len(job.rest[1:]) == 7 and job.ok:", 1)
+        assert plain[0].chunk.path == "two.py"
+        near = found.search(line, 3, near="many.py")
+        assert near[0].chunk.path == "config.py"
+        assert "verbatim" not in near[1].factors
