@@ -23,7 +23,7 @@ from codebuddy.open_files import allow_open_files
 from codebuddy.settings import Settings
 
 T = TypeVar("T")
-# What else an engine has open, of which each model and connection is some.
+# What else an engine may open, of which each model and connection is some.
 _OTHER_FILES = 256
 
 
@@ -36,8 +36,9 @@ class FleetIndex(RepositoryIndex):
     """
 
     def __init__(self, shards: Sequence[Shard], settings: Settings) -> None:
-        # Each keeps its database open; systems allow as few as 256 of all.
-        allow_open_files(len(shards) + _OTHER_FILES)
+        # Each keeps its database open, with its log and that one's index; systems allow as few as
+        # 256 of all.
+        allow_open_files(3 * len(shards) + _OTHER_FILES)
         self._sharded = ShardedStore(shards)
         self._store = self._sharded
         self._settings = settings

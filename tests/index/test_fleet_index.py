@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -175,15 +176,15 @@ def test_more_repositories_than_files_may_be_open_are_searched(tmp_path):
     resource = pytest.importorskip("resource")
     usual = resource.getrlimit(resource.RLIMIT_NOFILE)
     roots = make_fleet(tmp_path, WORDS)
-    with Path(os.devnull).open("rb") as probe:
-        lowest = probe.fileno()
-    try:
+    with ExitStack() as others:
+        # A process may have many open already.
+        opened_files = [others.enter_context(Path(os.devnull).open("rb")) for _ in range(300)]
+        lowest = opened_files[-1].fileno() + 1
+        others.callback(resource.setrlimit, resource.RLIMIT_NOFILE, usual)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, usual[1]))
         with opened(roots) as fleet:
             fleet.ask("table", lambda: fleet.search("table"))
             assert [each.problem for each in fleet.shards] == ["", "", ""]
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
 
 
 def test_nor_does_one_beside_a_damaged_shard(tmp_path):
