@@ -130,7 +130,7 @@ def status(*, as_json: bool) -> None:
         return
     lines = [f"{each.name}: {_condition(each)}" for each in found]
     if elsewhere is not None:
-        lines.append(f"hooks: {safe_line(elsewhere.message)}; {safe_line(elsewhere.hint or '')}")
+        lines.append(f"hooks: {safe_line(elsewhere.message)}; {safe_line(elsewhere.hint)}")
     lines.append(f"index: {safe_line(index.message)}")
     lines += [
         f"  {rule.id} {'on ' if rule.id in in_use else 'off'} {rule.name}: {rule.summary}"

@@ -73,9 +73,8 @@ def measure(arguments: argparse.Namespace) -> None:
     corpora = [corpus for corpus in load_corpora() if corpus.use == "bench"]
     flags = {"model.name": arguments.model}
     opened: OpenedModel | None = None
-    for corpus in corpora:
-        share = (deadline - time.monotonic()) / (len(corpora) - corpora.index(corpus))
-        until = time.monotonic() + share
+    for number, corpus in enumerate(corpora):
+        until = time.monotonic() + (deadline - time.monotonic()) / (len(corpora) - number)
         context = repository_context_of_folder(make_repository(corpus, default_cache()), flags)
         opened = opened or open_for_evaluation(context, ["auto"])
         with_index(context, _measure_in(context, opened, arguments, until), should_update=True)
@@ -86,6 +85,7 @@ def _measure_in(
 ) -> Callable[[RepositoryIndex], None]:
     def measure_with(index: RepositoryIndex) -> None:
         kinds, tasks, seed = arguments.kinds, arguments.tasks, arguments.seed
+        commit = commit_of()
         for number, hole in enumerate(cut_holes(context.repository, index, kinds, tasks, seed)):
             if time.monotonic() > until:
                 return
@@ -96,7 +96,7 @@ def _measure_in(
                 for arm in order
             }
             row = {
-                "commit": commit_of(),
+                "commit": commit,
                 "model": arguments.model,
                 "retrieve": arguments.retrieve,
                 "seed": arguments.seed,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypedDict
 
 from codebuddy.evaluation.compare import ScorePair, pair_of
 from codebuddy.evaluation.robust.results import NOMINAL, PlaceResult
+from codebuddy.evaluation.robust.summary import is_read
 from codebuddy.robustness.catalog import FAMILIES
 
 
@@ -45,21 +46,13 @@ def compare_robustness(
                 both
                 for both in chosen
                 if family == NOMINAL
-                or all(_is_read(e, run, mode) for e, run in zip(both, plain, strict=True))
+                or all(is_read(e, run, mode) for e, run in zip(both, plain, strict=True))
             ]
             if read:
                 found[mode] = _worst(read, mode, seed)
         if found:
             families[family] = found
     return {"tasks": len(pairs), "families": families}
-
-
-def _is_read(version: PlaceResult, nominal: Mapping[str, PlaceResult], mode: str) -> bool:
-    """Whether the model read of the change: its prompt is not that of the place as it is."""
-    place = nominal.get(version.hole)
-    if place is None or mode not in place.arms or mode not in version.arms:
-        return False
-    return version.arms[mode].prompt != place.arms[mode].prompt
 
 
 def _worst(

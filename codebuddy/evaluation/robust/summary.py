@@ -17,7 +17,7 @@ neither files nor models.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypedDict
 
 from codebuddy.evaluation.robust.results import NOMINAL, ArmResult, PlaceResult
@@ -109,11 +109,17 @@ def versions_of(
     """By hole: its completion as it is, and those of the versions that the model read."""
     found: dict[str, list[ArmResult]] = defaultdict(list)
     for each in varied:
-        plain = nominal[each.hole].arms.get(mode)
-        arm = each.arms.get(mode)
-        if plain is not None and arm is not None and arm.prompt != plain.prompt:
-            found[each.hole].append(arm)
+        if is_read(each, nominal, mode):
+            found[each.hole].append(each.arms[mode])
     return {hole: (nominal[hole].arms[mode], arms) for hole, arms in found.items()}
+
+
+def is_read(version: PlaceResult, nominal: Mapping[str, PlaceResult], mode: str) -> bool:
+    """Whether the model read of the change: its prompt is not that of the place as it is."""
+    place = nominal.get(version.hole)
+    if place is None or mode not in place.arms or mode not in version.arms:
+        return False
+    return version.arms[mode].prompt != place.arms[mode].prompt
 
 
 def figures(versions: dict[str, Versions], seed: int) -> ArmFigures:
@@ -179,9 +185,8 @@ def _counts(results: Sequence[PlaceResult], nominal: dict[str, PlaceResult]) -> 
     state: dict[str, int] = {}
     reasons: Counter[str] = Counter()
     for each in results:
-        arms = nominal[each.hole].arms
-        is_read = any(a.prompt != arms[m].prompt for m, a in each.arms.items() if m in arms)
-        state[each.hole] = max(state.get(each.hole, 0), 2 if is_read else 1 if each.arms else 0)
+        was_read = any(is_read(each, nominal, mode) for mode in each.arms)
+        state[each.hole] = max(state.get(each.hole, 0), 2 if was_read else 1 if each.arms else 0)
         if each.reason:
             reasons[each.reason] += 1
     counts = Counter(state.values())
